@@ -1,0 +1,150 @@
+"""The file format of codes: safetensors with one metadata entry, ``deepfixcx``.
+
+The entry is JSON with sorted keys: ``format`` ("deepfixcx.code"), ``version``, ``storage``, ``spec``.
+Tensors: ``array`` (as `Code.array`, in the storage dtype), ``sizes`` (int64), and for uint8 storage
+``offset`` and ``step`` (float32, one number per channel, band and pooling):
+value = offset + step * stored. There is one entry because safetensors keeps several in an order
+of its own, and the same code must give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from deepfixcx.errors import BrokenFileError, CodeError, ForeignFileError, FormatVersionError
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["FORMAT_VERSION", "STORAGES", "Storage", "read_code_file", "write_code_file"]
+
+Storage = Literal["float32", "float16", "uint8"]
+"""How the numbers of a code are stored on disk."""
+
+STORAGES: tuple[str, ...] = get_args(Storage)
+FORMAT_NAME = "deepfixcx.code"
+FORMAT_VERSION = 1
+
+
+def write_code_file(
+    path: Path,
+    array: NDArray[np.float32],
+    sizes: NDArray[np.int64],
+    spec: CodecSpec,
+    storage: Storage,
+) -> None:
+    """Write an array, its sizes and its spec; under a temporary name first, then renamed."""
+    if storage not in STORAGES:
+        raise CodeError(f"codes are stored as {', '.join(STORAGES)}, not {storage!r}")
+    tensors = _pack(array, storage) | {"sizes": sizes}
+    about = {
+        "format": FORMAT_NAME,
+        "version": FORMAT_VERSION,
+        "storage": storage,
+        "spec": spec.to_dict(),
+    }
+    data = safetensors.numpy.save(
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
+        metadata={"deepfixcx": json.dumps(about, sort_keys=True)},
+    )
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_code_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec]:
+    """Read what `write_code_file` wrote, or say what is wrong with the file."""
+    data = path.read_bytes()
+    about = _about(path, data)
+    version = about.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise BrokenFileError(f"{path.name} names no format version; it is damaged")
+    if version > FORMAT_VERSION:
+        raise FormatVersionError(
+            f"{path.name} has format version {version} and this deepfixcx reads up to "
+            f"{FORMAT_VERSION}; update deepfixcx to read it"
+        )
+    try:
+        tensors = safetensors.numpy.load(data)
+        spec = CodecSpec.from_dict(about["spec"])
+        array = _unpack(tensors, about["storage"])
+        sizes = tensors["sizes"]
+        fits = array.shape[1:] == spec.code_shape(array.shape[1]) and sizes.shape == (len(array), 2)
+    except (KeyError, ValueError, IndexError, TypeError, safetensors.SafetensorError) as error:
+        raise BrokenFileError(f"{path.name} is damaged or truncated ({error}); copy it again") from None
+    if not fits or (sizes < 1).any():
+        raise BrokenFileError(
+            f"{path.name} holds an array of shape {array.shape} and sizes of shape {sizes.shape}, "
+            f"which do not fit its spec {spec}"
+        )
+    return array, sizes, spec
+
+
+def _pack(array: NDArray[np.float32], storage: Storage) -> dict[str, NDArray[Any]]:
+    if storage == "uint8":
+        return _quantize(array)
+    stored = array.astype(storage)
+    if not np.isfinite(stored).all():
+        raise CodeError(f"a value of the code does not fit into {storage}; store float32")
+    return {"array": stored}
+
+
+def _quantize(array: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    images_and_cells = (0, 3, 4)
+    if array.size == 0:
+        raise CodeError("a code without images has no range to quantize; store float32")
+    low = array.min(axis=images_and_cells, keepdims=True)
+    step = (array.max(axis=images_and_cells, keepdims=True) - low) / np.float32(255)
+    levels = np.rint((array - low) / np.where(step > 0, step, 1))
+    return {"array": levels.astype(np.uint8), "offset": low, "step": step}
+
+
+def _unpack(tensors: dict[str, NDArray[Any]], storage: str) -> NDArray[np.float32]:
+    stored = tensors["array"]
+    if stored.dtype != np.dtype(storage):
+        raise ValueError(f"stored as {stored.dtype}, announced as {storage}")
+    array = stored.astype(np.float32)
+    return tensors["offset"] + tensors["step"] * array if storage == "uint8" else array
+
+
+def _about(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the metadata entry, read from the header alone so that truncation is told apart."""
+    foreign = ForeignFileError(
+        f"{path.name} is not a file of codes; Code.load reads what Code.save or "
+        f"'deepfixcx privatize --output codes' wrote"
+    )
+    length = int.from_bytes(data[:8], "little")
+    if data[8:9] != b"{":
+        raise foreign
+    if len(data) < 8 + length:
+        if b'"deepfixcx"' in data[: 8 + 1024]:
+            raise BrokenFileError(f"{path.name} is truncated within its header; copy it again")
+        raise foreign
+    try:
+        header = json.loads(data[8 : 8 + length])
+        about = json.loads(header["__metadata__"]["deepfixcx"])
+    except (ValueError, KeyError, TypeError):
+        raise foreign from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT_NAME:
+        raise foreign
+    return about
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,137 @@
+"""Every error this package raises on purpose.
+
+DeepfixcxError
+├── SpecError                  the arguments of a codec do not fit together      (ValueError)
+├── PixelsError                an array of pixels cannot be encoded              (ValueError)
+│   ├── PixelsShapeError       wrong number of axes, no pixels, or a wrong dtype
+│   ├── ImageTooSmallError     the image is too small for the spec
+│   └── NonFiniteError         NaN or infinity among the pixels
+├── CodeError                  an operation does not fit this code               (ValueError)
+├── CodeFileError              a file of codes cannot be used
+│   ├── ForeignFileError       it was not written by deepfixcx
+│   ├── BrokenFileError        it is truncated or its parts contradict each other
+│   └── FormatVersionError     it was written by a newer format
+├── ImageFileError             a file on disk is not a usable image
+│   ├── UnreadableFileError    the file cannot be opened (permissions, vanished)
+│   ├── EmptyFileError         the file has no bytes
+│   ├── NotAnImageError        no known image format
+│   ├── NoPixelsError          a valid file without pixels (report, plan, directory)
+│   ├── OversizedImageError    more pixels than the limit (a pixel bomb)
+│   └── DecodeError            truncated or damaged pixel data
+├── ReleaseError               a release folder cannot be written, resumed or read
+│   └── WorkerDiedError        a worker process died on this file
+└── MissingExtraError          an optional dependency is not installed            (ImportError)
+
+Messages say what was wrong, with which shape, file or spec, and what to do. They never contain
+pixel values, header values or anything else that was read from inside a medical file.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BrokenFileError",
+    "CodeError",
+    "CodeFileError",
+    "DecodeError",
+    "DeepfixcxError",
+    "EmptyFileError",
+    "ForeignFileError",
+    "FormatVersionError",
+    "ImageFileError",
+    "ImageTooSmallError",
+    "MissingExtraError",
+    "NoPixelsError",
+    "NonFiniteError",
+    "NotAnImageError",
+    "OversizedImageError",
+    "PixelsError",
+    "PixelsShapeError",
+    "ReleaseError",
+    "SpecError",
+    "UnreadableFileError",
+    "WorkerDiedError",
+]
+
+
+class DeepfixcxError(Exception):
+    """Base of every error that deepfixcx raises on purpose."""
+
+
+class SpecError(DeepfixcxError, ValueError):
+    """The arguments of a codec do not fit together, or do not fit an image."""
+
+
+class PixelsError(DeepfixcxError, ValueError):
+    """An array of pixels cannot be encoded."""
+
+
+class PixelsShapeError(PixelsError):
+    """Pixels with a wrong number of axes, an empty axis, or a wrong dtype."""
+
+
+class ImageTooSmallError(PixelsError):
+    """The bands of this image have fewer rows or columns than the code has cells."""
+
+
+class NonFiniteError(PixelsError):
+    """NaN or infinity among the pixels."""
+
+
+class CodeError(DeepfixcxError, ValueError):
+    """An operation does not fit this code."""
+
+
+class CodeFileError(DeepfixcxError):
+    """A file of codes cannot be used."""
+
+
+class ForeignFileError(CodeFileError):
+    """The file was not written by deepfixcx."""
+
+
+class BrokenFileError(CodeFileError):
+    """The file is truncated, or its parts contradict each other."""
+
+
+class FormatVersionError(CodeFileError):
+    """The file was written by a newer format than this version reads."""
+
+
+class ImageFileError(DeepfixcxError):
+    """A file on disk is not a usable image."""
+
+
+class UnreadableFileError(ImageFileError):
+    """The file cannot be opened: permissions, vanished, or an input/output error."""
+
+
+class EmptyFileError(ImageFileError):
+    """The file has no bytes."""
+
+
+class NotAnImageError(ImageFileError):
+    """The content is not of any image format that deepfixcx reads."""
+
+
+class NoPixelsError(ImageFileError):
+    """A valid file without pixels, such as a structured report or a radiotherapy plan."""
+
+
+class OversizedImageError(ImageFileError):
+    """The image declares more pixels than the limit."""
+
+
+class DecodeError(ImageFileError):
+    """The pixel data is truncated, damaged, or packed in a way no decoder here reads."""
+
+
+class ReleaseError(DeepfixcxError):
+    """A release folder cannot be written, resumed or read."""
+
+
+class WorkerDiedError(ReleaseError):
+    """A worker process died while it worked on this file."""
+
+
+class MissingExtraError(DeepfixcxError, ImportError):
+    """An optional dependency is not installed."""

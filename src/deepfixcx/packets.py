@@ -1,0 +1,191 @@
+"""Pixels into bands and back: the wavelet packet transform, J splits of every band.
+
+`decompose` and `recompose` are inverse to each other wherever the filters see the image and not
+its edge; with the periodic boundary and an orthonormal wavelet, everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx._kernels.separable import merge, split
+from deepfixcx._kernels.threads import threaded
+from deepfixcx.errors import PixelsShapeError, SpecError
+from deepfixcx.pixels import as_batch, check_finite, pixel_scale
+from deepfixcx.spec import CodecSpec
+from deepfixcx.wavelets import filter_bank
+
+__all__ = ["band_number", "band_path", "decompose", "recompose"]
+
+SUBBANDS = "avhd"
+"""Letters of the four subbands, in order: (rows, columns) low-low, low-high, high-low, high-high.
+
+As in PyWavelets, a is the approximation and v, h, d answer to vertical, horizontal and diagonal
+edges.
+"""
+
+
+def decompose(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
+    """Split pixels into the bands of a wavelet packet.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W), (C, H, W) or (B, C, H, W)
+        uint8 and uint16 are scaled to [0, 1]; floats are taken as they are.
+    spec : CodecSpec
+        `level`, `wavelet` and `boundary` are used.
+
+    Returns
+    -------
+    ndarray of float32, shape (B, C, 4**J, h, w)
+        With h = ceil(H / 2**J). The band's number in base 4 is its path, the first split being
+        the most significant digit.
+
+    Raises
+    ------
+    PixelsShapeError
+        Wrong number of axes, no pixels or an unsupported dtype.
+    NonFiniteError
+        NaN or infinity among the pixels.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, 2023, doi:10.1002/widm.1495, section on wavelet packets.
+
+    Examples
+    --------
+    >>> decompose(np.ones((8, 8)), CodecSpec(level=2, patches=1))[0, 0, 0].tolist()
+    [[4.0, 4.0], [4.0, 4.0]]
+    """
+    batch = as_batch(pixels)
+    bank = filter_bank(spec.wavelet)
+    images, channels, height, width = batch.shape
+    bands = np.multiply(batch, pixel_scale(batch), dtype=np.float32)
+    check_finite(bands, "pixels")
+    bands = bands.reshape(images * channels, height, width)
+    for rows, columns in spec.split_shapes(height, width)[1:]:
+        whole = bands
+        subbands = np.empty((len(whole), 4, rows, columns), np.float32)
+
+        def work(
+            start: int,
+            stop: int,
+            whole: NDArray[np.float32] = whole,
+            subbands: NDArray[np.float32] = subbands,
+        ) -> None:
+            split(
+                whole[start:stop],
+                subbands[start:stop],
+                bank.analysis_low,
+                bank.analysis_high,
+                bank.offset,
+                spec.boundary == "periodic",
+            )
+
+        threaded(work, len(whole))
+        bands = subbands.reshape(4 * len(whole), rows, columns)
+    return bands.reshape(images, channels, spec.bands, *bands.shape[1:])
+
+
+def recompose(
+    bands: NDArray[np.float32], spec: CodecSpec, height: int, width: int
+) -> NDArray[np.float32]:
+    """Merge the bands of a wavelet packet into pixels; the inverse of `decompose`.
+
+    Parameters
+    ----------
+    bands : ndarray, shape (B, C, 4**J, h, w)
+        Bands of images of `height` x `width`.
+    spec : CodecSpec
+        `level`, `wavelet` and `boundary` are used.
+    height, width : int
+        Size of the images in pixels; exactly the padding that splitting added is removed.
+
+    Returns
+    -------
+    ndarray of float32, shape (B, C, H, W)
+
+    Raises
+    ------
+    PixelsShapeError
+        The bands are not those of such an image.
+
+    Examples
+    --------
+    >>> spec = CodecSpec(level=2, patches=1, wavelet="db2", boundary="periodic")
+    >>> pixels = np.random.default_rng(0).random((1, 1, 9, 7), np.float32)
+    >>> bool(np.allclose(recompose(decompose(pixels, spec), spec, 9, 7), pixels, atol=1e-6))
+    True
+    """
+    expected = (spec.bands, *spec.band_shape(height, width))
+    if bands.ndim != 5 or bands.shape[2:] != expected:
+        raise PixelsShapeError(
+            f"bands of a {height}x{width} image at level {spec.level} have shape "
+            f"(B, C, {', '.join(map(str, expected))}), got {bands.shape}"
+        )
+    bank = filter_bank(spec.wavelet)
+    images, channels = bands.shape[:2]
+    parts = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
+    for rows, columns in reversed(spec.split_shapes(height, width)[:-1]):
+        subbands = parts.reshape(len(parts) // 4, 4, *parts.shape[1:])
+        whole = np.empty((len(subbands), rows, columns), np.float32)
+
+        def work(
+            start: int,
+            stop: int,
+            whole: NDArray[np.float32] = whole,
+            subbands: NDArray[np.float32] = subbands,
+        ) -> None:
+            merge(
+                subbands[start:stop],
+                whole[start:stop],
+                bank.synthesis_low,
+                bank.synthesis_high,
+                bank.offset,
+                spec.boundary == "periodic",
+            )
+
+        threaded(work, len(whole))
+        parts = whole
+    return parts.reshape(images, channels, height, width)
+
+
+def band_number(path: str, level: int) -> int:
+    """Return the number of the band with this path, such as ``"ad"`` at level 2.
+
+    Raises
+    ------
+    SpecError
+        The path has another length than `level`, or letters other than a, v, h, d.
+
+    Examples
+    --------
+    >>> band_number("aa", 2), band_number("av", 2), band_number("dd", 2)
+    (0, 1, 15)
+    """
+    if len(path) != level or set(path) - set(SUBBANDS):
+        raise SpecError(
+            f"the path of a band at level {level} is {level} letters of {SUBBANDS!r}, got {path!r}"
+        )
+    return sum(SUBBANDS.index(letter) * 4**place for place, letter in enumerate(reversed(path)))
+
+
+def band_path(number: int, level: int) -> str:
+    """Return the path of a band; the inverse of `band_number`.
+
+    Raises
+    ------
+    SpecError
+        There is no band of this number.
+
+    Examples
+    --------
+    >>> band_path(1, 2)
+    'av'
+    """
+    if not 0 <= number < 4**level:
+        raise SpecError(f"level {level} has the bands 0 to {4**level - 1}, got {number}")
+    return "".join(SUBBANDS[number >> 2 * (level - 1 - split) & 3] for split in range(level))

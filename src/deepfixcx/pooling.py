@@ -1,0 +1,121 @@
+"""Bands into codes and back: each cell of a P x P grid becomes one number."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx._kernels.cells import KINDS, pool_bands
+from deepfixcx._kernels.threads import threaded
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["amplitudes", "pool", "unpool"]
+
+
+def pool(
+    bands: NDArray[np.float32], spec: CodecSpec, height: int, width: int
+) -> NDArray[np.float32]:
+    """Pool every cell of every band into one number.
+
+    Parameters
+    ----------
+    bands : ndarray of float32, shape (B, C, 4**J, h, w)
+        Bands of images of `height` x `width`.
+    spec : CodecSpec
+        `patches`, `pooling` and `grid` are used.
+    height, width : int
+        Size of the images in pixels.
+
+    Returns
+    -------
+    ndarray of float32, shape (B, C, 4**J, P, P), or (..., F) for several poolings
+        Means over the members of each cell; ``max``, ``min`` and ``median`` as they are.
+
+    Raises
+    ------
+    ImageTooSmallError
+        The balanced grid would have empty cells.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, 2023, doi:10.1002/widm.1495, section on pooling.
+
+    Examples
+    --------
+    >>> bands = np.full((1, 1, 4, 4, 4), -2.0, np.float32)
+    >>> pool(bands, CodecSpec(level=1, patches=2), 8, 8)[0, 0, 0].tolist()
+    [[2.0, 2.0], [2.0, 2.0]]
+    """
+    rows, columns = spec.cells(height, width)
+    flat = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
+    code = np.empty((len(spec.poolings), len(flat), *spec.grid_shape), np.float32)
+    for feature, name in zip(code, spec.poolings, strict=True):
+
+        def work(
+            start: int,
+            stop: int,
+            feature: NDArray[np.float32] = feature,
+            kind: int = KINDS[name],
+        ) -> None:
+            pool_bands(flat[start:stop], feature[start:stop], rows.arrays, columns.arrays, kind)
+
+        threaded(work, len(flat))
+    shape = (*bands.shape[:3], *spec.grid_shape)
+    if len(code) == 1:
+        return code[0].reshape(shape)
+    return np.ascontiguousarray(np.moveaxis(code, 0, -1)).reshape(*shape, len(code))
+
+
+def amplitudes(array: NDArray[np.float32], spec: CodecSpec) -> NDArray[np.float32]:
+    """Turn a code's array into one coefficient per cell, from its first pooling.
+
+    Squares become roots, so that every pooling is on the scale of a coefficient.
+
+    Parameters
+    ----------
+    array : ndarray, shape (B, C, 4**J, P, P) or (B, C, 4**J, P, P, F)
+        Array of a code.
+    spec : CodecSpec
+        `pooling` is used.
+
+    Returns
+    -------
+    ndarray of float32, shape (B, C, 4**J, P, P)
+
+    Examples
+    --------
+    >>> amplitudes(np.full((1, 1, 4, 1, 1), 9, np.float32), CodecSpec(1, 1, pooling="l2")).max()
+    np.float32(3.0)
+    """
+    first = array[..., 0] if len(spec.poolings) > 1 else array
+    return np.sqrt(first) if spec.poolings[0] == "l2" else first
+
+
+def unpool(
+    values: NDArray[np.float32], spec: CodecSpec, height: int, width: int
+) -> NDArray[np.float32]:
+    """Repeat each value over its cell.
+
+    Parameters
+    ----------
+    values : ndarray, shape (B, C, 4**J, P, P)
+        One coefficient per cell.
+    spec : CodecSpec
+        `patches` and `grid` are used.
+    height, width : int
+        Size of the images in pixels.
+
+    Returns
+    -------
+    ndarray, shape (B, C, 4**J, h, w)
+
+    Examples
+    --------
+    >>> unpool(np.ones((1, 1, 4, 1, 1), np.float32), CodecSpec(1, 1), 5, 4).shape
+    (1, 1, 4, 3, 2)
+    """
+    rows, columns = spec.cells(height, width)
+    band_rows, band_columns = spec.band_shape(height, width)
+    row_of = rows.of_each_row(band_rows)
+    column_of = columns.of_each_row(band_columns)
+    return values[..., row_of[:, None], column_of]
