@@ -13,12 +13,14 @@ DeepfixcxError
 │   └── FormatVersionError     it was written by a newer format
 ├── ImageFileError             a file on disk is not a usable image
 │   ├── UnreadableFileError    the file cannot be opened (permissions, vanished)
+│   ├── FolderLoopError        a symbolic link leads back to a folder above it
 │   ├── EmptyFileError         the file has no bytes
 │   ├── NotAnImageError        no known image format
 │   ├── NoPixelsError          a valid file without pixels (report, plan, directory)
 │   ├── OversizedImageError    more pixels than the limit (a pixel bomb)
 │   └── DecodeError            truncated or damaged pixel data
-├── ReleaseError               a release folder cannot be written, resumed or read
+├── ReleaseError               a release cannot begin, be resumed or be read
+│   ├── ReleaseStoppedError    a release that had begun cannot go on (a full disk)
 │   └── WorkerDiedError        a worker process died on this file
 └── MissingExtraError          an optional dependency is not installed            (ImportError)
 
@@ -35,6 +37,7 @@ __all__ = [
     "DecodeError",
     "DeepfixcxError",
     "EmptyFileError",
+    "FolderLoopError",
     "ForeignFileError",
     "FormatVersionError",
     "ImageFileError",
@@ -47,6 +50,7 @@ __all__ = [
     "PixelsError",
     "PixelsShapeError",
     "ReleaseError",
+    "ReleaseStoppedError",
     "SpecError",
     "UnreadableFileError",
     "WorkerDiedError",
@@ -105,6 +109,10 @@ class UnreadableFileError(ImageFileError):
     """The file cannot be opened: permissions, vanished, or an input/output error."""
 
 
+class FolderLoopError(ImageFileError):
+    """A symbolic link leads back to a folder above it."""
+
+
 class EmptyFileError(ImageFileError):
     """The file has no bytes."""
 
@@ -126,7 +134,11 @@ class DecodeError(ImageFileError):
 
 
 class ReleaseError(DeepfixcxError):
-    """A release folder cannot be written, resumed or read."""
+    """A release cannot begin, be resumed or be read."""
+
+
+class ReleaseStoppedError(ReleaseError):
+    """A release that had begun cannot go on, because of a full disk, say; it can be resumed."""
 
 
 class WorkerDiedError(ReleaseError):

@@ -1,0 +1,72 @@
+"""What every command prints with: the closing panel, errors, JSON, sizes in words."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from deepfixcx.errors import ReleaseError
+
+__all__ = ["default_workers", "error_console", "fail", "megabytes", "panel", "ratio", "write_json"]
+
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+
+
+def panel(title: str, rows: Sequence[tuple[str, str]], *, good: bool = True) -> None:
+    """Print the closing panel of a command: what came of it, line by line."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(name, escape(text))
+    border = "green" if good else "yellow"
+    console.print(Panel(table, title=title, border_style=border, expand=False))
+
+
+def fail(message: str) -> None:
+    """Print one error."""
+    error_console.print(f"[bold red]error[/bold red] {escape(message)}", soft_wrap=True)
+
+
+def write_json(path: Path | None, figures: Mapping[str, object]) -> None:
+    """Write the figures of the closing panel for machines, where a path was given.
+
+    Raises
+    ------
+    ReleaseError
+        The file cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ReleaseError(f"--json {str(path)!r} cannot be written: {error.strerror}") from None
+
+
+def megabytes(count: float) -> str:
+    """Return bytes in the unit that reads best."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def ratio(before: float, after: float) -> float | None:
+    """Return how many times smaller something became, or None where there is nothing."""
+    return round(before / after, 2) if after else None
+
+
+def default_workers() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,82 @@
+"""The program ``deepfixcx``: its subcommands, and how errors leave it.
+
+Exit codes: 0 all done; 1 stopped while running; 2 bad arguments or unusable input; 3 some inputs
+failed and are listed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from deepfixcx import __version__
+from deepfixcx.cli import demo, inspect, privatize, show
+from deepfixcx.cli._console import fail
+from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
+
+__all__ = ["app", "main"]
+
+STOPPED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="deepfixcx",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,  # a traceback with local variables would show patient data
+    rich_markup_mode="rich",
+)
+
+
+def _with_exit_codes(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn errors into one line on the terminal and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: object, **options: object) -> None:
+        try:
+            command(*args, **options)
+        except ReleaseStoppedError as error:
+            fail(str(error))
+            raise typer.Exit(STOPPED) from None
+        except DeepfixcxError as error:
+            fail(str(error))
+            raise typer.Exit(BAD_ARGUMENTS) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+for name, module in (
+    ("privatize", privatize),
+    ("inspect", inspect),
+    ("show", show),
+    ("demo", demo),
+):
+    app.command(name)(_with_exit_codes(module.command))
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"deepfixcx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Privatize and compress medical images without learning.
+
+    Start with [bold]deepfixcx demo[/bold], or look at one image with [bold]deepfixcx show[/bold].
+    """
+
+
+def main() -> None:
+    """Run the program."""
+    app()

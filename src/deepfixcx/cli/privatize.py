@@ -1,0 +1,234 @@
+"""``deepfixcx privatize``: a folder of medical images becomes a folder that can be shared."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.cli._console import (
+    console,
+    default_workers,
+    error_console,
+    megabytes,
+    panel,
+    ratio,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from deepfixcx.release import Progress, Summary
+
+__all__ = ["command"]
+
+SOME_FAILED = 3
+
+
+def command(
+    where: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'."
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Release folder to make.")],
+    level: Annotated[
+        int, typer.Option("--level", "-J", help="J: depth of the packet; 4^J bands.")
+    ],
+    patches: Annotated[
+        str, typer.Option("--patches", "-P", help="P: cells per axis of a band; 4, or 4x6.")
+    ],
+    wavelet: Annotated[
+        str, typer.Option(help="A discrete wavelet of PyWavelets: haar, db2, coif1, …")
+    ] = "haar",
+    pooling: Annotated[
+        str, typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg; or l1,max.")
+    ] = "l1",
+    boundary: Annotated[str, typer.Option(help="zero or periodic.")] = "zero",
+    grid: Annotated[str, typer.Option(help="balanced, or padded as in the paper.")] = "balanced",
+    output: Annotated[str, typer.Option(help="images, codes or both.")] = "images",
+    size: Annotated[
+        str, typer.Option(help="Of images: compact (P·2^J a side) or original.")
+    ] = "compact",
+    dtype: Annotated[
+        str, typer.Option(help="Numbers of codes: float32, float16 or uint8.")
+    ] = "float32",
+    names: Annotated[
+        str, typer.Option(help="neutral: number files and folders; keep: call them as sources.")
+    ] = "neutral",
+    seed: Annotated[int, typer.Option(help="Order in which images are numbered.")] = 0,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Refuse files that declare more pixels.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; default: the cores. Never changes a byte.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped release.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier release in OUT.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Turn a folder of medical images into a folder that can be shared.
+
+    Reads PNG, JPEG, TIFF, BMP and DICOM. Beside OUT a folder OUT.private keeps the table of
+    source names and the ledger for --resume: it is not for sharing.
+
+    Example: [bold]deepfixcx privatize xrays shared --level 3 --patches 4 --output both[/bold]
+    """
+    from deepfixcx.images import DEFAULT_MAX_PIXELS
+    from deepfixcx.release import ReleaseOptions, privatize_dataset
+    from deepfixcx.spec import CodecSpec
+
+    poolings = tuple(pooling.split(",")) if "," in pooling else pooling
+    options = ReleaseOptions(
+        spec=CodecSpec(level, parse_patches(patches), wavelet, poolings, boundary, grid),  # type: ignore[arg-type]
+        output=output,  # type: ignore[arg-type]
+        size=size,  # type: ignore[arg-type]
+        dtype=dtype,  # type: ignore[arg-type]
+        names=names,  # type: ignore[arg-type]
+        seed=seed,
+        max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
+    )
+    try:
+        with _ProgressBar() as report:
+            summary = privatize_dataset(
+                where,
+                folder,
+                options,
+                workers=default_workers() if workers is None else workers,
+                resume=resume,
+                overwrite=overwrite,
+                report=report,
+            )
+    except KeyboardInterrupt:
+        console.print(f"Stopped. Everything written is whole; go on with:\n  {_again()}")
+        raise
+    figures = _figures(summary)
+    write_json(json, figures)
+    _close(summary, figures)
+    if summary.totals["files_failed"]:
+        raise typer.Exit(SOME_FAILED)
+
+
+def parse_patches(text: str) -> int | tuple[int, int]:
+    """Read ``4`` or ``4x6``.
+
+    Raises
+    ------
+    SpecError
+        The text is neither.
+    """
+    from deepfixcx.errors import SpecError
+
+    numbers = text.lower().split("x")
+    if not 1 <= len(numbers) <= 2 or not all(number.strip().isdigit() for number in numbers):
+        raise SpecError(f"--patches is a number such as 4, or rows x columns as 4x6; got {text!r}")
+    return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
+
+
+def _figures(summary: Summary) -> dict[str, object]:
+    totals, progress = summary.totals, summary.progress
+    disk = totals["image_file_bytes"] + totals["code_file_bytes"]
+    return {
+        **totals,
+        "command": "privatize",
+        "files_skipped": summary.skipped,
+        "images_this_run": progress.images,
+        "seconds": round(summary.seconds, 3),
+        "images_per_second": round(progress.images / summary.seconds, 1),
+        "release_file_bytes": disk,
+        "ratio_memory": ratio(totals["source_bytes"], totals["kept_bytes"]),
+        "ratio_disk": ratio(totals["source_file_bytes"], disk),
+        "release": str(summary.folder),
+        "private": str(summary.private),
+    }
+
+
+def _close(summary: Summary, figures: dict[str, object]) -> None:
+    totals, failed = summary.totals, summary.totals["files_failed"]
+    rows = [("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images")]
+    if failed:
+        rows.append(("failed", f"{failed}, listed in {summary.folder / 'failures.csv'}"))
+    else:
+        rows.append(("failed", "none"))
+    if summary.skipped:
+        rows.append(("skipped", f"{summary.skipped} of other kinds, listed in the private folder"))
+    speed = f"{figures['images_per_second']} images/s, {summary.seconds:.1f} s"
+    rows.append(("speed", speed if summary.progress.images else "nothing was left to do"))
+    if totals["images"]:
+        share = 100 * totals["kept_values"] / totals["source_values"]
+        rows += [
+            ("kept", f"{share:.3g} % of the numbers"),
+            ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
+            ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
+        ]
+    rows += [
+        ("release", f"{summary.folder}"),
+        ("private", f"{summary.private}  names of the sources; do not share"),
+        ("next", _next_step(summary)),
+    ]
+    panel("privatize", rows, good=not failed)
+
+
+def _smaller(before: object, after: object) -> str:
+    if not isinstance(before, int) or not isinstance(after, int) or not after:
+        return "nothing was kept"
+    factor = before / after
+    text = f"1 : {factor:.1f}" if factor >= 1 else f"{1 / factor:.1f} times larger"
+    return f"{megabytes(before)} → {megabytes(after)}  ({text})"
+
+
+def _next_step(summary: Summary) -> str:
+    if summary.totals["files_failed"]:
+        return f"see which files failed and why: {summary.private / 'sources.csv'}"
+    return "look at one image and what is kept of it: deepfixcx show IMAGE -o show.png"
+
+
+def _again() -> str:
+    """Return the command line that resumes this one."""
+    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return shlex.join(["deepfixcx", *arguments, "--resume"])
+
+
+class _ProgressBar:
+    """A bar on the terminal with images/s, bytes in and kept, and the time left."""
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("privatize"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=error_console,
+            disable=not error_console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("privatize", total=None, figures="")
+        self._bar.start()
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _report(self, progress: Progress) -> None:
+        elapsed = self._bar.tasks[0].elapsed or 0
+        speed = progress.images / elapsed if elapsed else 0
+        flow = f"{megabytes(progress.bytes_in)} → {megabytes(progress.bytes_kept)}"
+        failed = f"  {progress.files_failed} failed" if progress.files_failed else ""
+        self._bar.update(
+            self._task,
+            total=progress.files,
+            completed=progress.files_before + progress.files_done,
+            figures=f"{speed:.0f} images/s  {flow}{failed}",
+        )

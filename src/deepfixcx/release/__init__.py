@@ -1,0 +1,26 @@
+"""Privatize a whole dataset: find the inputs, plan shards, work them off, keep the books.
+
+inputs -> plan -> (workers: shard after shard) -> ledger -> manifest
+
+The release folder may be shared. Beside it stands a second folder, ``NAME.private``, with what must
+not be: the table from source files to the neutral names of the release, and the ledger that makes a
+stopped release resumable.
+"""
+
+from deepfixcx.release.inputs import Source, find_sources
+from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
+from deepfixcx.release.run import Progress, Summary, private_folder, privatize_dataset
+from deepfixcx.release.survey import survey
+
+__all__ = [
+    "Plan",
+    "Progress",
+    "ReleaseOptions",
+    "Source",
+    "Summary",
+    "find_sources",
+    "make_plan",
+    "private_folder",
+    "privatize_dataset",
+    "survey",
+]

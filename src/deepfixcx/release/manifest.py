@@ -1,0 +1,158 @@
+"""The papers of a finished release: manifest.csv, failures.csv, dataset.json, sources.csv.
+
+Nothing in the first three says when, where, by whom or how fast the release was made: the same
+inputs and options give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TextIO
+
+from deepfixcx import __version__
+from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.plan import Plan
+from deepfixcx.release.shard import Record, kept_depth, kept_values
+
+__all__ = ["MANIFEST_VERSION", "write_papers"]
+
+MANIFEST_VERSION = 1
+VERSIONS_OF = ("numpy", "numba", "PyWavelets", "pillow", "pydicom", "safetensors")
+TOTALS = (
+    "files",
+    "files_done",
+    "files_failed",
+    "images",
+    "source_file_bytes",
+    "source_values",
+    "source_bytes",
+    "kept_values",
+    "kept_bytes",
+    "image_file_bytes",
+    "code_files",
+    "code_file_bytes",
+)
+"""What is counted: files; images; bytes on disk; numbers and bytes of pixels and what is kept."""
+
+LIMITS = (
+    "Codes and privatized images keep enough to train classifiers, and also enough to match two "
+    "images of one patient about as well as raw pixels do. This release is smaller and harder to "
+    "turn back into pictures; it is not anonymous by itself."
+)
+
+
+def write_papers(folder: Path, private: Path, plan: Plan, ledger: Ledger) -> dict[str, int]:
+    """Write what goes with a finished release, and return its totals.
+
+    Parameters
+    ----------
+    folder : Path
+        The release; gets ``manifest.csv``, ``failures.csv`` (only where there are failures) and
+        ``dataset.json``.
+    private : Path
+        The folder beside it; gets ``sources.csv``, which tells source files from neutral names.
+    plan : Plan
+        What was to be done.
+    ledger : Ledger
+        What was done.
+
+    Returns
+    -------
+    dict of str to int
+        As named in `TOTALS`.
+    """
+    _write_rows(folder / "manifest.csv", Record.columns(), map(astuple, ledger.records()))
+    failed = [record for record in ledger.records() if record.status == "failed"]
+    failures = folder / "failures.csv"
+    if failed:
+        rows = ((record.source_id, record.error, record.reason) for record in failed)
+        _write_rows(failures, ["source_id", "error", "reason"], rows)
+    else:
+        failures.unlink(missing_ok=True)
+    _write_sources(private / "sources.csv", plan, failed)
+    totals = _totals(folder, plan, ledger)
+    about: dict[str, Any] = {
+        "format": "deepfixcx.release",
+        "version": MANIFEST_VERSION,
+        "options": plan.options.to_dict(),
+        "mechanisms": [],
+        "software": {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF},
+        "totals": totals,
+        "limits": LIMITS,
+    }
+    with _whole(folder / "dataset.json") as file:
+        json.dump(about, file, indent=2, sort_keys=True)
+        file.write("\n")
+    return totals
+
+
+def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
+    why = {record.source_id: (record.error, record.reason) for record in failed}
+    done = (
+        (item.source_id, item.source.name, "failed" if item.source_id in why else "done",
+         *why.get(item.source_id, ("", "")))
+        for item in plan.items
+    )  # fmt: skip
+    skipped = (("", name, "skipped", "", "not an image by name or content") for name in plan.skipped)
+    _write_rows(
+        path, ["source_id", "source", "status", "error", "reason"], (*done, *skipped), mode=0o600
+    )
+
+
+def _totals(folder: Path, plan: Plan, ledger: Ledger) -> dict[str, int]:
+    sizes = {item.source_id: item.source.size for item in plan.items}
+    totals = dict.fromkeys(TOTALS, 0) | {"files": len(plan.items)}
+    code_files = set()
+    for record in ledger.records():
+        if record.status == "failed":
+            totals["files_failed"] += 1
+            continue
+        kept = kept_values(record, plan.options)
+        values = record.channels * record.height * record.width
+        totals["files_done"] += record.frame == 0
+        totals["images"] += 1
+        totals["source_file_bytes"] += sizes[record.source_id] if record.frame == 0 else 0
+        totals["source_values"] += values
+        totals["source_bytes"] += values * record.bits // 8
+        totals["kept_values"] += kept
+        totals["kept_bytes"] += kept * kept_depth(record, plan.options) // 8
+        if record.image_file:
+            totals["image_file_bytes"] += (folder / record.image_file).stat().st_size
+        if record.code_file:
+            code_files.add(record.code_file)
+    totals["code_files"] = len(code_files)
+    totals["code_file_bytes"] = sum((folder / name).stat().st_size for name in code_files)
+    return totals
+
+
+def _write_rows(
+    path: Path, header: list[str], rows: Iterable[tuple[object, ...]], mode: int | None = None
+) -> None:
+    with _whole(path, mode) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+@contextmanager
+def _whole(path: Path, mode: int | None = None) -> Iterator[TextIO]:
+    """Open a text file that appears under its name only when it is complete."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644 if mode is None else mode)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

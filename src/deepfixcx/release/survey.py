@@ -1,0 +1,110 @@
+"""What lies in a folder: the facts about every input, found in processes that may die."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepfixcx.errors import ReleaseError
+from deepfixcx.images import DEFAULT_MAX_PIXELS, ImageFacts, inspect_image
+from deepfixcx.release.inputs import Source, find_sources
+from deepfixcx.release.workers import JobEvent, run_jobs
+
+__all__ = ["Survey", "survey"]
+
+JOB_FILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What `survey` found.
+
+    Attributes
+    ----------
+    facts : tuple of (Source, ImageFacts)
+        Every input, sorted by name.
+    skipped : tuple of str
+        Names of the files that are no images.
+    """
+
+    facts: tuple[tuple[Source, ImageFacts], ...]
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _SurveyJob:
+    number: int
+    items: tuple[Source, ...]
+    max_pixels: int
+
+    def work(
+        self,
+        started: Callable[[str], None],
+        done: Callable[[str, None], None],
+        quarantine: frozenset[str],
+    ) -> list[ImageFacts]:
+        facts = []
+        for item in self.items:
+            started(item.name)
+            facts.append(self._facts(item, item.name in quarantine))
+            done(item.name, None)
+        return facts
+
+    def _facts(self, item: Source, killed_workers: bool) -> ImageFacts:
+        if killed_workers:
+            return ImageFacts(
+                problem="WorkerDiedError", reason="decoding this file ends the process"
+            )
+        if item.problem is not None:
+            return ImageFacts(problem=type(item.problem).__name__, reason=str(item.problem))
+        return inspect_image(item.path, max_pixels=self.max_pixels)
+
+
+def survey(
+    where: Path,
+    *,
+    workers: int = 1,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    report: Callable[[int, int], None] = lambda done, files: None,
+) -> Survey:
+    """Open and decode every image of a folder, and write nothing.
+
+    Parameters
+    ----------
+    where : Path
+        A folder, a table with a column of paths, or one image.
+    workers : int
+        Processes.
+    max_pixels : int
+        Images that declare more pixels count as a problem, as they would in a release.
+    report : callable
+        Called with the files done and the files in all.
+
+    Returns
+    -------
+    Survey
+        What is wrong with a file is among its facts; it raises nothing.
+
+    Raises
+    ------
+    ReleaseError
+        There is no input, or workers cannot be started.
+    """
+    if workers < 1:
+        raise ReleaseError(f"workers must be at least 1, got {workers}")
+    sources = find_sources(where.absolute())
+    jobs = [
+        _SurveyJob(number, sources.found[first : first + JOB_FILES], max_pixels)
+        for number, first in enumerate(range(0, len(sources.found), JOB_FILES))
+    ]
+    found: dict[int, list[ImageFacts]] = {}
+    seen: set[str] = set()
+    for event in run_jobs(jobs, workers):
+        if isinstance(event, JobEvent):
+            found[event.number] = event.results
+        else:
+            seen.add(event.source_id)
+            report(len(seen), len(sources.found))
+    facts = [fact for number in range(len(jobs)) for fact in found[number]]
+    return Survey(tuple(zip(sources.found, facts, strict=True)), sources.skipped)
