@@ -1,6 +1,7 @@
 """The file format of codes: safetensors with one metadata entry, ``deepfixcx``.
 
-The entry is JSON with sorted keys: ``format`` ("deepfixcx.code"), ``version``, ``storage``, ``spec``.
+The entry is JSON with sorted keys: ``format`` ("deepfixcx.code"), ``version``, ``storage`` and
+``spec``.
 Tensors: ``array`` (as `Code.array`, in the storage dtype), ``sizes`` (int64), and for uint8 storage
 ``offset`` and ``step`` (float32, one number per channel, band and pooling):
 value = offset + step * stored. There is one entry because safetensors keeps several in an order
@@ -13,19 +14,17 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from deepfixcx.choices import Storage
 from deepfixcx.errors import BrokenFileError, CodeError, ForeignFileError, FormatVersionError
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["FORMAT_VERSION", "STORAGES", "Storage", "read_code_file", "write_code_file"]
-
-Storage = Literal["float32", "float16", "uint8"]
-"""How the numbers of a code are stored on disk."""
+__all__ = ["FORMAT_VERSION", "STORAGES", "read_code_file", "write_code_file"]
 
 STORAGES: tuple[str, ...] = get_args(Storage)
 FORMAT_NAME = "deepfixcx.code"
@@ -84,9 +83,11 @@ def read_code_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], 
         array = _unpack(tensors, about["storage"])
         sizes = tensors["sizes"]
         fits = array.shape[1:] == spec.code_shape(array.shape[1]) and sizes.shape == (len(array), 2)
-    except (KeyError, ValueError, IndexError, TypeError, safetensors.SafetensorError) as error:
-        raise BrokenFileError(f"{path.name} is damaged or truncated ({error}); copy it again") from None
-    if not fits or (sizes < 1).any():
+        fits = fits and sizes.dtype == np.int64 and not (sizes < 1).any()
+    except (KeyError, ValueError, IndexError, TypeError, safetensors.SafetensorError):
+        # The cause is left out: it may quote what stands in the file.
+        raise BrokenFileError(f"{path.name} is damaged or truncated; copy it again") from None
+    if not fits:
         raise BrokenFileError(
             f"{path.name} holds an array of shape {array.shape} and sizes of shape {sizes.shape}, "
             f"which do not fit its spec {spec}"
@@ -95,12 +96,13 @@ def read_code_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], 
 
 
 def _pack(array: NDArray[np.float32], storage: Storage) -> dict[str, NDArray[Any]]:
-    if storage == "uint8":
-        return _quantize(array)
-    stored = array.astype(storage)
-    if not np.isfinite(stored).all():
+    if not np.isfinite(array).all():
+        raise CodeError("a code with NaN or infinite numbers cannot be stored")
+    with np.errstate(over="ignore"):  # what does not fit is refused below
+        tensors = _quantize(array) if storage == "uint8" else {"array": array.astype(storage)}
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise CodeError(f"a value of the code does not fit into {storage}; store float32")
-    return {"array": stored}
+    return tensors
 
 
 def _quantize(array: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -109,16 +111,23 @@ def _quantize(array: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         raise CodeError("a code without images has no range to quantize; store float32")
     low = array.min(axis=images_and_cells, keepdims=True)
     step = (array.max(axis=images_and_cells, keepdims=True) - low) / np.float32(255)
-    levels = np.rint((array - low) / np.where(step > 0, step, 1))
+    even = np.where((step > 0) & np.isfinite(step), step, 1)
+    levels = np.clip(np.rint((array - low) / even), 0, 255)
     return {"array": levels.astype(np.uint8), "offset": low, "step": step}
 
 
 def _unpack(tensors: dict[str, NDArray[Any]], storage: str) -> NDArray[np.float32]:
     stored = tensors["array"]
-    if stored.dtype != np.dtype(storage):
-        raise ValueError(f"stored as {stored.dtype}, announced as {storage}")
+    if storage not in STORAGES or stored.dtype != np.dtype(storage):
+        raise ValueError("the array is of another dtype than announced")
     array = stored.astype(np.float32)
-    return tensors["offset"] + tensors["step"] * array if storage == "uint8" else array
+    if storage != "uint8":
+        return array
+    offset, step = tensors["offset"], tensors["step"]
+    one_each = (1, *array.shape[1:3], 1, 1, *array.shape[5:])
+    if not offset.dtype == step.dtype == np.float32 or not offset.shape == step.shape == one_each:
+        raise ValueError("a quantized array needs one offset and step a channel and band")
+    return offset + step * array
 
 
 def _about(path: Path, data: bytes) -> dict[str, Any]:
@@ -137,7 +146,7 @@ def _about(path: Path, data: bytes) -> dict[str, Any]:
     try:
         header = json.loads(data[8 : 8 + length])
         about = json.loads(header["__metadata__"]["deepfixcx"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise foreign from None
     if not isinstance(about, dict) or about.get("format") != FORMAT_NAME:
         raise foreign

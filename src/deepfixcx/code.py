@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from deepfixcx._codefile import Storage, read_code_file, write_code_file
+from deepfixcx._codefile import read_code_file, write_code_file
+from deepfixcx.choices import Storage
 from deepfixcx.errors import CodeError
 from deepfixcx.packets import band_number
 from deepfixcx.spec import CodecSpec
@@ -26,7 +27,8 @@ class Code:
     ----------
     array : ndarray of float32, shape (B, C, 4**J, P, P), or (B, C, 4**J, P, P, F)
         One number per cell, band and channel; the last axis only where the spec has several
-        poolings. Not negative for l1 and l2; at most 2**J for pixels in [0, 1].
+        poolings. Not negative for l1 and l2. For Haar and pixels in [0, 1], absolute values are
+        at most 2**J (4**J for l2).
     spec : CodecSpec
         How it was made.
     sizes : ndarray of int64, shape (B, 2)
@@ -50,6 +52,7 @@ class Code:
     sizes: NDArray[np.int64]
 
     def __post_init__(self) -> None:
+        """Check that array, spec and sizes fit together."""
         array = np.asarray(self.array, np.float32)
         sizes = np.asarray(self.sizes, np.int64)
         if array.ndim < 2 or array.shape[1:] != self.spec.code_shape(array.shape[1]):
@@ -113,11 +116,11 @@ class Code:
         SpecError
             The path does not name a band at this level.
         """
-        return cast("NDArray[np.float32]", self.array[:, :, band_number(path, self.spec.level)])
+        return self.array[:, :, band_number(path, self.spec.level)]
 
     def embedding(self) -> NDArray[np.float32]:
         """Return the code flattened for a classifier, shape (B, n)."""
-        return self.array.reshape(len(self), -1)
+        return self.array.reshape(len(self), self.spec.numbers(self.channels))
 
     @classmethod
     def concatenate(cls, codes: Sequence[Code]) -> Code:
@@ -158,7 +161,7 @@ class Code:
         Raises
         ------
         CodeError
-            The dtype is unknown, or a value does not fit into float16.
+            The dtype is unknown, or a value is not finite or does not fit into it.
         """
         write_code_file(Path(path), self.array, self.sizes, self.spec, dtype)
 

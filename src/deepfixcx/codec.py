@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._kernels.haar import encode_haar_l1
 from deepfixcx._kernels.threads import threaded
+from deepfixcx.choices import Boundary, Grid, Size
 from deepfixcx.code import Code
 from deepfixcx.errors import SpecError
 from deepfixcx.packets import decompose, recompose
 from deepfixcx.pixels import Pixels, as_batches, check_finite, pixel_scale
 from deepfixcx.pooling import amplitudes, pool, unpool
-from deepfixcx.spec import Boundary, CodecSpec, Grid
+from deepfixcx.spec import CodecSpec
 
-__all__ = ["Codec", "Size"]
-
-Size = Literal["original", "compact"]
-"""Size of a reconstruction: that of the source image, or P * 2**J pixels a side."""
+__all__ = ["Codec"]
 
 CHUNK_BYTES = 1 << 26
 """Bands of at most so many bytes are held at a time on the general path."""
@@ -67,14 +66,22 @@ class Codec:
         grid: Grid = "balanced",
     ) -> None:
         if isinstance(level, CodecSpec):
-            if (patches, wavelet, pooling, boundary, grid) != (None, "haar", "l1", "zero", "balanced"):
+            if (patches, wavelet, pooling, boundary, grid) != (
+                None,
+                "haar",
+                "l1",
+                "zero",
+                "balanced",
+            ):
                 raise SpecError("give a whole spec or single settings, not both")
             self.spec = level
             return
         if patches is None:
             raise SpecError("a codec needs patches, the number of cells per axis of each band")
-        names = pooling if isinstance(pooling, str) else tuple(pooling)
-        self.spec = CodecSpec(level, patches, wavelet, names, boundary, grid)
+        names = tuple(pooling) if isinstance(pooling, list) else pooling
+        self.spec = CodecSpec(
+            level, patches, wavelet, cast("str | tuple[str, ...]", names), boundary, grid
+        )
 
     def __repr__(self) -> str:
         """Return the settings in one line."""
@@ -169,7 +176,8 @@ class Codec:
         """
         images = self.decode(self.encode(pixels), size)
         if isinstance(pixels, np.ndarray):
-            return np.asarray(images).reshape(*pixels.shape[:-2], *np.shape(images)[-2:])
+            height, width = pixels.shape[-2:] if size == "original" else self.spec.compact_shape()
+            return np.asarray(images, np.float32).reshape(*pixels.shape[:-2], height, width)
         return [
             image.reshape(*np.shape(source)[:-2], *image.shape[-2:])
             for source, image in zip(pixels, images, strict=True)
@@ -180,14 +188,16 @@ class Codec:
             return self._encode_haar_l1(batch)
         height, width = batch.shape[2:]
         self.spec.cells(height, width)  # refuse a small image before any work
-        images = max(1, CHUNK_BYTES // (4 * batch[0].size))
-        return np.concatenate(
+        images = max(1, CHUNK_BYTES // (4 * math.prod(batch.shape[1:])))
+        code = np.concatenate(
             [
                 pool(decompose(batch[n : n + images], self.spec), self.spec, height, width)
                 for n in range(0, len(batch), images)
             ]
             or [np.empty((0, *self.spec.code_shape(batch.shape[1])), np.float32)]
         )
+        check_finite(code, "cells, because pixels are too large,")
+        return code
 
     def _encode_haar_l1(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Encode on the fast path; equal to pooling the bands of `decompose`."""

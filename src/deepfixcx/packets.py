@@ -63,7 +63,7 @@ def decompose(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
     batch = as_batch(pixels)
     bank = filter_bank(spec.wavelet)
     images, channels, height, width = batch.shape
-    bands = np.multiply(batch, pixel_scale(batch), dtype=np.float32)
+    bands: NDArray[np.float32] = np.multiply(batch, pixel_scale(batch), dtype=np.float32)
     check_finite(bands, "pixels")
     bands = bands.reshape(images * channels, height, width)
     for rows, columns in spec.split_shapes(height, width)[1:]:
@@ -87,7 +87,8 @@ def decompose(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
 
         threaded(work, len(whole))
         bands = subbands.reshape(4 * len(whole), rows, columns)
-    return bands.reshape(images, channels, spec.bands, *bands.shape[1:])
+    shape = (images, channels, spec.bands, *spec.band_shape(height, width))
+    return bands.reshape(shape)
 
 
 def recompose(

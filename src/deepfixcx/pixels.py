@@ -48,7 +48,8 @@ def as_batch(pixels: NDArray[Any]) -> NDArray[Any]:
             f"shape {pixels.shape} looks like channels last; deepfixcx takes channels first, "
             f"so use numpy.moveaxis(pixels, -1, -3)"
         )
-    return np.ascontiguousarray(batch, dtype=_kernel_dtype(pixels.dtype))
+    with np.errstate(over="ignore"):  # infinity is refused later, with a message of our own
+        return np.ascontiguousarray(batch, dtype=_kernel_dtype(pixels.dtype))
 
 
 def as_batches(pixels: Pixels) -> list[NDArray[Any]]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from deepfixcx._kernels.cells import KINDS, pool_bands
 from deepfixcx._kernels.threads import threaded
+from deepfixcx.errors import PixelsShapeError
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["amplitudes", "pool", "unpool"]
@@ -35,6 +36,8 @@ def pool(
     ------
     ImageTooSmallError
         The balanced grid would have empty cells.
+    PixelsShapeError
+        The bands are not those of such an image.
 
     References
     ----------
@@ -47,6 +50,12 @@ def pool(
     [[2.0, 2.0], [2.0, 2.0]]
     """
     rows, columns = spec.cells(height, width)
+    expected = (spec.bands, *spec.band_shape(height, width))
+    if bands.ndim != 5 or bands.shape[2:] != expected:
+        raise PixelsShapeError(
+            f"bands of a {height}x{width} image at level {spec.level} have shape "
+            f"(B, C, {', '.join(map(str, expected))}), got {bands.shape}"
+        )
     flat = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
     code = np.empty((len(spec.poolings), len(flat), *spec.grid_shape), np.float32)
     for feature, name in zip(code, spec.poolings, strict=True):
@@ -60,10 +69,9 @@ def pool(
             pool_bands(flat[start:stop], feature[start:stop], rows.arrays, columns.arrays, kind)
 
         threaded(work, len(flat))
-    shape = (*bands.shape[:3], *spec.grid_shape)
-    if len(code) == 1:
-        return code[0].reshape(shape)
-    return np.ascontiguousarray(np.moveaxis(code, 0, -1)).reshape(*shape, len(code))
+    shape = (len(bands), *spec.code_shape(bands.shape[1]))
+    last = code[0] if len(code) == 1 else np.moveaxis(code, 0, -1)
+    return np.ascontiguousarray(last).reshape(shape)
 
 
 def amplitudes(array: NDArray[np.float32], spec: CodecSpec) -> NDArray[np.float32]:

@@ -8,27 +8,20 @@ settings costs nothing to make.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pywt
 from numpy.typing import NDArray
 
+from deepfixcx.choices import Boundary, Grid, Pooling
 from deepfixcx.errors import ImageTooSmallError, SpecError
 
-__all__ = ["BOUNDARIES", "GRIDS", "MAX_LEVEL", "POOLINGS", "Boundary", "Cells", "CodecSpec", "Grid"]
-
-Boundary = Literal["zero", "periodic"]
-"""What lies beyond the image's edge: zeros, or the image again."""
-
-Grid = Literal["balanced", "padded"]
-"""How cells are laid on a band: a partition without empty cells, or the paper's equal cells."""
-
-Pooling = Literal["l1", "l2", "sum", "max", "min", "median", "sum_pos", "sum_neg"]
-"""How the coefficients of a cell become one number."""
+__all__ = ["BOUNDARIES", "GRIDS", "MAX_LEVEL", "POOLINGS", "Cells", "CodecSpec"]
 
 BOUNDARIES: tuple[str, ...] = get_args(Boundary)
 GRIDS: tuple[str, ...] = get_args(Grid)
@@ -114,6 +107,7 @@ class CodecSpec:
     grid: Grid = "balanced"
 
     def __post_init__(self) -> None:
+        """Check every setting and bring it into its stored form."""
         object.__setattr__(self, "level", _whole_number("level", self.level, 1, MAX_LEVEL))
         object.__setattr__(self, "patches", _pair_of_patches(self.patches))
         object.__setattr__(self, "pooling", _names_of_poolings(self.pooling))
@@ -134,12 +128,12 @@ class CodecSpec:
     @property
     def bands(self) -> int:
         """Number of bands, 4**J."""
-        return 4**self.level
+        return 1 << 2 * self.level
 
     @property
     def block(self) -> int:
         """Side of the square of pixels behind one Haar coefficient, 2**J."""
-        return 2**self.level
+        return 1 << self.level
 
     @property
     def grid_shape(self) -> tuple[int, int]:
@@ -162,7 +156,7 @@ class CodecSpec:
 
     def numbers(self, channels: int) -> int:
         """How many numbers the code of one image holds."""
-        return int(np.prod(self.code_shape(channels)))
+        return math.prod(self.code_shape(channels))
 
     def band_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of each band of an image, ceil(H / 2**J) and ceil(W / 2**J)."""
@@ -233,7 +227,9 @@ class CodecSpec:
         try:
             settings = json.loads(text)
         except ValueError as error:
-            raise SpecError(f"a spec is a JSON object, and this text is not JSON: {error}") from None
+            raise SpecError(
+                f"a spec is a JSON object, and this text is not JSON: {error}"
+            ) from None
         return cls.from_dict(settings)
 
 
@@ -285,6 +281,6 @@ def _names_of_poolings(value: object) -> str | tuple[str, ...]:
 
 
 def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         shown = ", ".join(allowed) if len(allowed) < 12 else f"{', '.join(allowed[:11])}, …"
         raise SpecError(f"unknown {name} {value!r}; choose one of: {shown}")

@@ -17,7 +17,7 @@ KINDS = {
     "min": 6,
     "median": 7,
 }
-"""Number of each pooling in the kernel: up to 4 they are means, from 5 they are order statistics."""
+"""Number of each pooling in the kernel: up to 4 they are means, from 5 order statistics."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -32,27 +32,30 @@ def pool_bands(bands, code, rows, columns, kind):  # type: ignore[no-untyped-def
                 area = row_lengths[i] * column_lengths[j]
                 cell = bands[n, row_starts[i] : row_stops[i], column_starts[j] : column_stops[j]]
                 if kind <= 4:
-                    code[n, i, j] = _mean(cell, kind) / area
+                    code[n, i, j] = _sum(cell, kind) / area
                 else:
                     code[n, i, j] = _order_statistic(cell, members[:area], kind)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _mean(cell, kind):  # type: ignore[no-untyped-def]
-    total = np.float32(0)
+def _sum(cell, kind):  # type: ignore[no-untyped-def]
+    """Add up a cell: float32 within a row, float64 over rows, since a cell can be a whole band."""
+    total = np.float64(0)
     for r in range(cell.shape[0]):
+        row_total = np.float32(0)
         for c in range(cell.shape[1]):
             x = cell[r, c]
             if kind == 0:
-                total += abs(x)
+                row_total += abs(x)
             elif kind == 1:
-                total += x * x
+                row_total += x * x
             elif kind == 2:
-                total += x
+                row_total += x
             elif kind == 3:
-                total += max(x, np.float32(0))
+                row_total += max(x, np.float32(0))
             else:
-                total += min(x, np.float32(0))
+                row_total += min(x, np.float32(0))
+        total += row_total
     return total
 
 

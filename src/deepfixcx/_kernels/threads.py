@@ -20,7 +20,7 @@ ENVIRONMENT_VARIABLE = "DEEPFIXCX_THREADS"
 def thread_count() -> int:
     """Return the threads to use: `DEEPFIXCX_THREADS`, or else the cores this process may use."""
     asked = os.environ.get(ENVIRONMENT_VARIABLE, "")
-    if asked.isdigit() and int(asked) > 0:
+    if asked.isdecimal() and int(asked) > 0:
         return int(asked)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

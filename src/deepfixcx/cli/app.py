@@ -66,9 +66,11 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _about(
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Privatize and compress medical images without learning.

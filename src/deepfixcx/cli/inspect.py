@@ -23,9 +23,7 @@ MOST_ROWS = 40
 def command(
     where: Annotated[
         Path,
-        typer.Argument(
-            metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'."
-        ),
+        typer.Argument(metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'."),
     ],
     workers: Annotated[int | None, typer.Option(help="Processes; default: the cores.")] = None,
     max_pixels: Annotated[
@@ -63,8 +61,8 @@ def command(
     readable = [fact for fact in facts if not fact.problem]
     kinds = Counter(_kind(fact) for fact in readable)
     table = Table(box=SIMPLE)
-    for title in ("files", "format", "photometric", "bits", "height x width", "frames", "stored as"):
-        table.add_column(title, no_wrap=True)
+    for title in ("files", "format", "photometric", "bits", "size", "frames", "stored as"):
+        table.add_column(title, no_wrap=title != "stored as")
     for kind, files in kinds.most_common(MOST_ROWS):
         table.add_row(str(files), *kind)
     console.print(table)

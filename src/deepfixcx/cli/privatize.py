@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepfixcx.choices import Boundary, Grid, Names, Output, Size, Storage
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -31,14 +32,10 @@ SOME_FAILED = 3
 def command(
     where: Annotated[
         Path,
-        typer.Argument(
-            metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'."
-        ),
+        typer.Argument(metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'."),
     ],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Release folder to make.")],
-    level: Annotated[
-        int, typer.Option("--level", "-J", help="J: depth of the packet; 4^J bands.")
-    ],
+    level: Annotated[int, typer.Option("--level", "-J", help="J: depth of the packet; 4^J bands.")],
     patches: Annotated[
         str, typer.Option("--patches", "-P", help="P: cells per axis of a band; 4, or 4x6.")
     ],
@@ -48,17 +45,17 @@ def command(
     pooling: Annotated[
         str, typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg; or l1,max.")
     ] = "l1",
-    boundary: Annotated[str, typer.Option(help="zero or periodic.")] = "zero",
-    grid: Annotated[str, typer.Option(help="balanced, or padded as in the paper.")] = "balanced",
-    output: Annotated[str, typer.Option(help="images, codes or both.")] = "images",
+    boundary: Annotated[Boundary, typer.Option(help="What lies beyond the edge.")] = "zero",
+    grid: Annotated[
+        Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
+    ] = "balanced",
+    output: Annotated[Output, typer.Option(help="What to write.")] = "images",
     size: Annotated[
-        str, typer.Option(help="Of images: compact (P·2^J a side) or original.")
+        Size, typer.Option(help="Of images: P·2^J pixels a side, or as the source.")
     ] = "compact",
-    dtype: Annotated[
-        str, typer.Option(help="Numbers of codes: float32, float16 or uint8.")
-    ] = "float32",
+    dtype: Annotated[Storage, typer.Option(help="Numbers of codes on disk.")] = "float32",
     names: Annotated[
-        str, typer.Option(help="neutral: number files and folders; keep: call them as sources.")
+        Names, typer.Option(help="Number files and folders, or call them as their sources.")
     ] = "neutral",
     seed: Annotated[int, typer.Option(help="Order in which images are numbered.")] = 0,
     max_pixels: Annotated[
@@ -88,11 +85,11 @@ def command(
 
     poolings = tuple(pooling.split(",")) if "," in pooling else pooling
     options = ReleaseOptions(
-        spec=CodecSpec(level, parse_patches(patches), wavelet, poolings, boundary, grid),  # type: ignore[arg-type]
-        output=output,  # type: ignore[arg-type]
-        size=size,  # type: ignore[arg-type]
-        dtype=dtype,  # type: ignore[arg-type]
-        names=names,  # type: ignore[arg-type]
+        spec=CodecSpec(level, parse_patches(patches), wavelet, poolings, boundary, grid),
+        output=output,
+        size=size,
+        dtype=dtype,
+        names=names,
         seed=seed,
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
     )
@@ -153,7 +150,9 @@ def _figures(summary: Summary) -> dict[str, object]:
 
 def _close(summary: Summary, figures: dict[str, object]) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
-    rows = [("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images")]
+    rows = [
+        ("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images")
+    ]
     if failed:
         rows.append(("failed", f"{failed}, listed in {summary.folder / 'failures.csv'}"))
     else:

@@ -1,4 +1,4 @@
-"""Which files are the inputs of a release: a folder, a table with a column of paths, or one image."""
+"""Which files are the inputs of a release: a folder, a table with paths, or one image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
 """Names of the column that holds the paths of a table, in order of preference, in any case."""
 
 IMAGE_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .dcm .dicom .ima .dc3".split()
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
+    | {".dcm", ".dicom", ".ima", ".dc3"}
 )
 """A file with such a name is an input whatever it holds: if it is no image, that is a failure."""
 

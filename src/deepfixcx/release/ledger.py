@@ -47,9 +47,7 @@ class Ledger:
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(SCHEMA)
         except sqlite3.DatabaseError:
-            raise ReleaseError(
-                f"{path.name} is damaged; start again with --overwrite"
-            ) from None
+            raise ReleaseError(f"{path.name} is damaged; start again with --overwrite") from None
 
     def __enter__(self) -> Ledger:
         """Return the ledger itself."""

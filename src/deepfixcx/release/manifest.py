@@ -101,7 +101,9 @@ def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
          *why.get(item.source_id, ("", "")))
         for item in plan.items
     )  # fmt: skip
-    skipped = (("", name, "skipped", "", "not an image by name or content") for name in plan.skipped)
+    skipped = (
+        ("", name, "skipped", "", "not an image by name or content") for name in plan.skipped
+    )
     _write_rows(
         path, ["source_id", "source", "status", "error", "reason"], (*done, *skipped), mode=0o600
     )

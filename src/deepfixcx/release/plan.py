@@ -13,24 +13,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from deepfixcx._codefile import STORAGES, Storage
-from deepfixcx.codec import Size
+from deepfixcx.choices import Names, Output, Size, Storage
 from deepfixcx.errors import SpecError
 from deepfixcx.images import DEFAULT_MAX_PIXELS
 from deepfixcx.release.inputs import Source, Sources
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["Names", "Output", "Plan", "Planned", "ReleaseOptions", "make_plan"]
-
-Output = Literal["images", "codes", "both"]
-"""What a release holds: privatized images, codes, or both."""
-
-Names = Literal["neutral", "keep"]
-"""What files and folders of a release are called: numbers, or as their sources."""
+__all__ = ["Plan", "Planned", "ReleaseOptions", "make_plan"]
 
 PLAN_VERSION = 1
 LEAST_SHARD, LARGEST_SHARD, SHARDS_WANTED = 16, 1024, 64
@@ -72,10 +65,11 @@ class ReleaseOptions:
     max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __post_init__(self) -> None:
+        """Refuse an option that is not allowed."""
         for name, allowed in (
             ("output", get_args(Output)),
             ("size", get_args(Size)),
-            ("dtype", STORAGES),
+            ("dtype", get_args(Storage)),
             ("names", get_args(Names)),
         ):
             if getattr(self, name) not in allowed:
@@ -130,8 +124,8 @@ class Plan:
     def identity(self) -> dict[str, str]:
         """Return what must agree for a release to be resumed: its options and its inputs."""
         listing = hashlib.sha256()
-        for item in self.items:
-            listing.update(f"{item.source.name}\0{item.source.size}\0".encode(errors="replace"))
+        for source in sorted((item.source for item in self.items), key=lambda source: source.name):
+            listing.update(f"{source.name}\0{source.size}\0".encode())
         return {
             "plan version": str(PLAN_VERSION),
             "inputs": listing.hexdigest(),
@@ -140,7 +134,7 @@ class Plan:
 
 
 def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
-    """Number the inputs in a seeded order and cut them into shards.
+    """Give the inputs numbers in a seeded order and cut them into shards.
 
     The order is shuffled because the alphabetical order of file names can itself tell names.
 

@@ -111,7 +111,7 @@ def privatize_dataset(
     workers: int = 1,
     resume: bool = False,
     overwrite: bool = False,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Privatize every image below a folder.
 
@@ -167,7 +167,11 @@ def privatize_dataset(
 
 
 def _work(
-    plan: Plan, folder: Path, ledger: Ledger, workers: int, report: Callable[[Progress], None]
+    plan: Plan,
+    folder: Path,
+    ledger: Ledger,
+    workers: int,
+    report: Callable[[Progress], None] | None,
 ) -> Progress:
     complete = {number for number in ledger.complete_shards() if _on_disk(number, folder, ledger)}
     todo = [number for number in range(plan.shards) if number not in complete]
@@ -176,14 +180,14 @@ def _work(
         files=len(plan.items), files_before=sum(len(plan.shard(number)) for number in complete)
     )
     counted = _Counted(progress)
-    report(progress)
     try:
         for event in run_jobs(jobs, workers):
             if isinstance(event, FileEvent):
                 counted.file(event)
             else:
                 ledger.complete(event.number, event.results)
-            report(progress)
+            if report is not None:
+                report(progress)
     finally:
         _remove_unfinished(folder)
     return progress

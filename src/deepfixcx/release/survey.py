@@ -66,7 +66,7 @@ def survey(
     *,
     workers: int = 1,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    report: Callable[[int, int], None] = lambda done, files: None,
+    report: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Open and decode every image of a folder, and write nothing.
 
@@ -105,6 +105,7 @@ def survey(
             found[event.number] = event.results
         else:
             seen.add(event.source_id)
-            report(len(seen), len(sources.found))
+            if report is not None:
+                report(len(seen), len(sources.found))
     facts = [fact for number in range(len(jobs)) for fact in found[number]]
     return Survey(tuple(zip(sources.found, facts, strict=True)), sources.skipped)

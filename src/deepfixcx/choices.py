@@ -1,0 +1,32 @@
+"""The words a user chooses among, each list in one place.
+
+They are types, so that the checker, the library, the command line and its completion all know the
+same words; the module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["Boundary", "Grid", "Names", "Output", "Pooling", "Size", "Storage"]
+
+Boundary = Literal["zero", "periodic"]
+"""What lies beyond the image's edge: zeros, or the image again."""
+
+Grid = Literal["balanced", "padded"]
+"""How cells are laid on a band: a partition without empty cells, or the paper's equal cells."""
+
+Pooling = Literal["l1", "l2", "sum", "max", "min", "median", "sum_pos", "sum_neg"]
+"""How the coefficients of a cell become one number."""
+
+Size = Literal["compact", "original"]
+"""Size of a reconstruction: P * 2**J pixels a side, or that of the source image."""
+
+Storage = Literal["float32", "float16", "uint8"]
+"""How the numbers of a code are stored on disk."""
+
+Output = Literal["images", "codes", "both"]
+"""What a release holds: privatized images, codes, or both."""
+
+Names = Literal["neutral", "keep"]
+"""What files and folders of a release are called: numbers, or as their sources."""

@@ -1,0 +1,58 @@
+"""``deepfixcx inspect`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+JSON_NAMES = {
+    "command",
+    "files",
+    "files_readable",
+    "files_skipped",
+    "files_unreadable",
+    "formats",
+    "images",
+    "problems",
+    "smallest_height",
+    "smallest_width",
+}
+"""Promised in docs/command-line.md: a name may be added, none may change."""
+
+
+def test_lists_what_is_there_and_writes_nothing(run: Run, images: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = run("inspect", images)
+    assert result.exit_code == 0
+    assert "6 of 6 files" in result.output
+    assert "48 x 45" in result.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unreadable_files_are_counted_by_reason(run: Run, images: Path, tmp_path: Path) -> None:
+    (images / "bad.png").write_text("no picture")
+    (images / "empty.png").touch()
+    (images / "notes.txt").write_text("not counted")
+    figures = tmp_path / "figures.json"
+    result = run("inspect", images, "--json", figures)
+    assert result.exit_code == 3
+    told = json.loads(figures.read_text())
+    assert set(told) == JSON_NAMES
+    assert told["problems"] == {"NotAnImageError": 1, "EmptyFileError": 1}
+    assert (told["files"], told["files_readable"], told["files_skipped"]) == (8, 6, 1)
+    assert (told["smallest_height"], told["smallest_width"]) == (48, 40)
+    assert "bad.png" not in result.output
+
+
+def test_names_are_printed_only_when_asked_for(run: Run, images: Path) -> None:
+    (images / "bad.png").write_text("no picture")
+    assert "bad.png" in run("inspect", images, "--names").output
+
+
+def test_limit_of_pixels_counts(run: Run, images: Path) -> None:
+    assert "OversizedImageError" in run("inspect", images, "--max-pixels", 100).output

@@ -1,0 +1,184 @@
+"""``deepfixcx privatize`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from typer.testing import Result
+
+from deepfixcx import Code
+from deepfixcx.cli.privatize import parse_patches
+from deepfixcx.errors import SpecError
+
+Run = Callable[..., Result]
+
+JSON_NAMES = {
+    "code_file_bytes",
+    "code_files",
+    "command",
+    "files",
+    "files_done",
+    "files_failed",
+    "files_skipped",
+    "image_file_bytes",
+    "images",
+    "images_per_second",
+    "images_this_run",
+    "kept_bytes",
+    "kept_values",
+    "private",
+    "ratio_disk",
+    "ratio_memory",
+    "release",
+    "release_file_bytes",
+    "seconds",
+    "source_bytes",
+    "source_file_bytes",
+    "source_values",
+}
+"""Promised in docs/command-line.md: a name may be added, none may change."""
+
+
+def test_all_done_is_zero_and_the_panel_says_what_came_of_it(
+    run: Run, images: Path, tmp_path: Path
+) -> None:
+    figures = tmp_path / "figures.json"
+    result = run(
+        "privatize", images, tmp_path / "out", "-J", 2, "-P", "3x4", "--output", "both",
+        "--workers", 1, "--json", figures,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 files" in result.output
+    assert "deepfixcx show" in result.output
+    told = json.loads(figures.read_text())
+    assert set(told) == JSON_NAMES
+    assert told["kept_values"] == 6 * 16 * 3 * 4
+    assert told["source_values"] == sum(48 * (40 + number) for number in range(6))
+    assert told["ratio_memory"] == round(told["source_values"] / (4 * told["kept_values"]), 2)
+    on_disk = sum(
+        path.stat().st_size
+        for folder in ("images", "codes")
+        for path in (tmp_path / "out" / folder).rglob("*.*")
+    )
+    assert told["release_file_bytes"] == on_disk
+
+
+def test_some_failed_is_three_and_they_are_listed(run: Run, images: Path, tmp_path: Path) -> None:
+    (images / "bad.png").write_text("no picture")
+    result = run("privatize", images, tmp_path / "out", "-J", 2, "-P", 3)
+    assert result.exit_code == 3
+    assert "failures.csv" in result.output
+    assert "NotAnImageError" in (tmp_path / "out" / "failures.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-J", 0, "-P", 3], "level must be a whole number from 1 to 12"),
+        (["-J", 2, "-P", "many"], "--patches is a number such as 4"),
+        (["-J", 2, "-P", 3, "--wavelet", "none"], "unknown wavelet 'none'"),
+        (["-J", 2, "-P", 3, "--output", "all"], "is not one of"),
+        (["-J", 2, "-P", 3, "--workers", 0], "workers must be at least 1"),
+        (["-J", 2, "-P", 3, "--resume", "--overwrite"], "not both"),
+    ],
+)
+def test_bad_arguments_are_two_and_say_what_is_allowed(
+    run: Run, images: Path, tmp_path: Path, words: list[object], message: str
+) -> None:
+    result = run("privatize", images, tmp_path / "out", *words)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_settings_are_two(run: Run, images: Path, tmp_path: Path) -> None:
+    result = run("privatize", images, tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--level" in result.output
+
+
+def test_missing_folder_is_two(run: Run, tmp_path: Path) -> None:
+    result = run("privatize", tmp_path / "nowhere", tmp_path / "out", "-J", 2, "-P", 3)
+    assert result.exit_code == 2
+    assert "no file or folder" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "pooling"),
+    [([], "l1"), (["--pooling", "l2"], "l2"), (["--pooling", "l1,max"], ("l1", "max"))],
+)
+def test_settings_reach_the_codes(
+    run: Run, images: Path, tmp_path: Path, words: list[str], pooling: object
+) -> None:
+    run(
+        "privatize", images, tmp_path / "out", "-J", 1, "-P", 5, "--wavelet", "db2",
+        "--boundary", "periodic", "--grid", "padded", "--output", "codes", *words,
+    )  # fmt: skip
+    spec = Code.load(next((tmp_path / "out" / "codes").iterdir())).spec
+    assert (spec.level, spec.grid_shape, spec.wavelet) == (1, (5, 5), "db2")
+    assert (spec.boundary, spec.grid, spec.pooling) == ("periodic", "padded", pooling)
+
+
+def test_resume_and_overwrite(run: Run, images: Path, tmp_path: Path) -> None:
+    words = ("privatize", images, tmp_path / "out", "-J", 2, "-P", 3)
+    assert run(*words).exit_code == 0
+    assert run(*words).exit_code == 2
+    assert "nothing was left to do" in run(*words, "--resume").output
+    assert run(*words, "--overwrite").exit_code == 0
+
+
+def test_small_max_pixels_refuses(run: Run, images: Path, tmp_path: Path) -> None:
+    result = run("privatize", images, tmp_path / "out", "-J", 2, "-P", 3, "--max-pixels", 48 * 42)
+    assert result.exit_code == 3
+    assert "3 of 6 files" in result.output
+
+
+def test_figures_that_cannot_be_written_say_so(run: Run, images: Path, tmp_path: Path) -> None:
+    result = run(
+        "privatize", images, tmp_path / "out", "-J", 2, "-P", 3, "--json", tmp_path / "no" / "x"
+    )
+    assert result.exit_code == 2
+    assert "--json" in result.output
+
+
+def test_no_header_value_reaches_any_output(run: Run, tmp_path: Path) -> None:
+    """Canaries in a readable DICOM, a damaged one, and their file and folder names."""
+    folder = tmp_path / "CANARY-ward"
+    folder.mkdir()
+    dataset = Dataset()
+    source = get_testdata_file("CT_small.dcm", read=True)
+    assert isinstance(source, Dataset)
+    dataset = source
+    for keyword in ("PatientName", "PatientID", "StudyDescription", "InstitutionName"):
+        setattr(dataset, keyword, f"CANARY-{keyword}")
+    dataset.save_as(folder / "CANARY-file.dcm")
+    whole = (folder / "CANARY-file.dcm").read_bytes()
+    (folder / "CANARY-cut.dcm").write_bytes(whole[: len(whole) * 2 // 3])
+    (folder / "CANARY-odd.dcm").write_bytes(whole.replace(b"128", b"CAN"))
+    figures = tmp_path / "figures.json"
+    result = run(
+        "privatize", folder, tmp_path / "out", "-J", 2, "-P", 3, "--output", "both",
+        "--json", figures,
+    )  # fmt: skip
+    assert result.exit_code == 3
+    assert "CANARY" not in result.output + figures.read_text()
+    for path in (tmp_path / "out").rglob("*"):
+        assert "CANARY" not in str(path.relative_to(tmp_path))
+        assert path.is_dir() or b"CANARY" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(("text", "patches"), [("4", 4), ("4x6", (4, 6)), ("4X6", (4, 6))])
+def test_patches_are_read(text: str, patches: object) -> None:
+    assert parse_patches(text) == patches
+
+
+@pytest.mark.parametrize("text", ["", "x", "4x", "4x5x6", "-1", "four"])
+def test_other_patches_are_refused(text: str) -> None:
+    with pytest.raises(SpecError):
+        parse_patches(text)

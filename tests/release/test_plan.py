@@ -1,0 +1,125 @@
+"""Names and shards of a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepfixcx.errors import SpecError
+from deepfixcx.release import ReleaseOptions, Source, make_plan
+from deepfixcx.release.inputs import Sources
+from deepfixcx.spec import CodecSpec
+
+SPEC = CodecSpec(level=2, patches=3)
+
+
+def sources(*names: str) -> Sources:
+    return Sources(tuple(Source(Path("/in") / name, name, 10) for name in sorted(names)))
+
+
+def test_same_inputs_and_seed_give_the_same_plan() -> None:
+    inputs = sources(*(f"{number:03d}.png" for number in range(200)))
+    first = make_plan(inputs, ReleaseOptions(SPEC, seed=1))
+    assert first == make_plan(inputs, ReleaseOptions(SPEC, seed=1))
+    other = make_plan(inputs, ReleaseOptions(SPEC, seed=2))
+    assert [i.source.name for i in first.items] != [i.source.name for i in other.items]
+    assert {i.source for i in first.items} == {i.source for i in other.items}
+
+
+def test_order_does_not_follow_the_alphabet() -> None:
+    inputs = sources(*(f"{number:03d}.png" for number in range(200)))
+    order = [item.source.name for item in make_plan(inputs, ReleaseOptions(SPEC)).items]
+    assert order != sorted(order)
+
+
+def test_neutral_names_hold_nothing_of_the_sources_but_keep_the_tree() -> None:
+    inputs = sources("DOE/JOHN/a.png", "DOE/JOHN/b.png", "DOE/c.png", "d.png")
+    items = make_plan(inputs, ReleaseOptions(SPEC)).items
+    text = " ".join(item.image_stem + item.source_id for item in items)
+    assert "DOE" not in text
+    assert "JOHN" not in text
+    depth = {item.source.name: item.image_stem.count("/") for item in items}
+    assert depth == {"DOE/JOHN/a.png": 2, "DOE/JOHN/b.png": 2, "DOE/c.png": 1, "d.png": 0}
+    stems = {item.source.name: item.image_stem for item in items}
+    shared = stems["DOE/JOHN/a.png"].rpartition("/")[0]
+    assert stems["DOE/JOHN/b.png"].startswith(shared)
+    assert shared.startswith(stems["DOE/c.png"].rpartition("/")[0])
+
+
+def test_kept_names_drop_the_suffix() -> None:
+    items = make_plan(sources("a/x.png", "b/x.dcm"), ReleaseOptions(SPEC, names="keep")).items
+    assert {(item.source_id, item.image_stem) for item in items} == {
+        ("a/x.png", "a/x"),
+        ("b/x.dcm", "b/x"),
+    }
+
+
+@given(
+    st.sets(
+        st.builds(
+            "".join,
+            st.lists(
+                st.sampled_from(["a", "b", ".png", ".jpg", ".image", ".frame0001", "_", "/a"]),
+                min_size=1,
+                max_size=5,
+            ),
+        ).map(lambda name: "x" + name),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_kept_names_never_collide(names: set[str]) -> None:
+    stems = [
+        i.image_stem for i in make_plan(sources(*names), ReleaseOptions(SPEC, names="keep")).items
+    ]
+    frames = [f"{stem}.frame{number:04d}" for stem in stems for number in range(3)]
+    assert len(set(stems + frames)) == len(stems + frames)
+
+
+@pytest.mark.parametrize(("files", "shards"), [(1, 1), (16, 1), (17, 2), (601, 38), (100_000, 98)])
+def test_number_of_shards_depends_on_the_files_alone(files: int, shards: int) -> None:
+    plan = make_plan(sources(*map(str, range(files))), ReleaseOptions(SPEC))
+    assert plan.shards == shards
+    assert [item for n in range(shards) for item in plan.shard(n)] == list(plan.items)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"output": "codes"},
+        {"size": "original"},
+        {"dtype": "uint8"},
+        {"names": "keep"},
+        {"seed": 1},
+        {"max_pixels": 5},
+        {"spec": CodecSpec(level=2, patches=4)},
+    ],
+)
+def test_every_option_is_part_of_the_identity(change: dict[str, object]) -> None:
+    inputs = sources("a.png", "b.png")
+    options = {"spec": SPEC} | change
+    changed = make_plan(inputs, ReleaseOptions(**options)).identity()  # type: ignore[arg-type]
+    assert changed["options"] != make_plan(inputs, ReleaseOptions(SPEC)).identity()["options"]
+
+
+def test_inputs_are_part_of_the_identity() -> None:
+    one = make_plan(sources("a.png"), ReleaseOptions(SPEC)).identity()
+    two = make_plan(sources("a.png", "b.png"), ReleaseOptions(SPEC)).identity()
+    assert one["inputs"] != two["inputs"]
+    assert one["options"] == two["options"]
+
+
+@pytest.mark.parametrize("option", ["output", "size", "dtype", "names"])
+def test_unknown_option_names_what_is_allowed(option: str) -> None:
+    with pytest.raises(SpecError, match=f"{option} is one of .*, got 'other'"):
+        ReleaseOptions(SPEC, **{option: "other"})  # type: ignore[arg-type]
+
+
+def test_negative_seed_or_no_pixels_are_refused() -> None:
+    with pytest.raises(SpecError):
+        ReleaseOptions(SPEC, seed=-1)
+    with pytest.raises(SpecError):
+        ReleaseOptions(SPEC, max_pixels=0)

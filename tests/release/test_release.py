@@ -1,0 +1,324 @@
+"""A release from end to end: what is written, what fails, what resumes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepfixcx import Code, Codec, CodecSpec
+from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.release import ReleaseOptions, Summary, private_folder, privatize_dataset, survey
+from deepfixcx.release import shard as shard_module
+from deepfixcx.release.inputs import find_sources
+from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.plan import make_plan
+from deepfixcx.release.shard import ShardJob
+
+SPEC = CodecSpec(level=2, patches=3)
+
+
+def ignore(*_: object) -> None:
+    """Take what a worker tells."""
+
+
+def release(images: Path, out: Path, workers: int = 2, **options: object) -> Summary:
+    running = {name: options.pop(name) for name in ("resume", "overwrite") if name in options}
+    return privatize_dataset(
+        images,
+        out,
+        ReleaseOptions(SPEC, **options),  # type: ignore[arg-type]
+        workers=workers,
+        **running,  # type: ignore[arg-type]
+    )
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_manifest_leads_to_images_and_codes_that_the_codec_makes(
+    images: Path, tmp_path: Path
+) -> None:
+    summary = release(images, tmp_path / "out", output="both", names="keep")
+    codec = Codec(SPEC)
+    listed = rows(tmp_path / "out" / "manifest.csv")
+    assert len(listed) == 24 == summary.totals["images"]
+    for row in listed:
+        with Image.open(images / row["source_id"]) as image:
+            pixels = np.asarray(image)
+        pixels = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels
+        code = Code.load(tmp_path / "out" / row["code_file"])[int(row["code_row"])]
+        assert code == codec.encode(pixels)
+        with Image.open(tmp_path / "out" / row["image_file"]) as image:
+            kept = np.asarray(image)
+        wanted = np.rint(np.clip(codec.privatize(pixels), 0, 1) * 255)
+        wanted = np.moveaxis(wanted, 0, -1) if wanted.ndim == 3 else wanted
+        assert np.abs(kept.astype(float) - wanted).max() <= 1
+        assert (row["height"], row["width"]) == tuple(map(str, pixels.shape[-2:]))
+        for kind in ("image", "code"):
+            data = (tmp_path / "out" / row[f"{kind}_file"]).read_bytes()
+            assert row[f"{kind}_sha256"] == hashlib.sha256(data).hexdigest()
+    assert {row["image_file"] for row in listed} >= {"images/ward-0/image0.png"}
+
+
+@pytest.mark.parametrize("output", ["images", "codes", "both"])
+def test_bytes_do_not_depend_on_the_number_of_workers(
+    bad_images: Path, tmp_path: Path, output: str
+) -> None:
+    for workers in (1, 2, 3):
+        release(bad_images, tmp_path / f"out{workers}", workers, output=output, dtype="uint8")
+    one = contents(tmp_path / "out1")
+    assert one == contents(tmp_path / "out2") == contents(tmp_path / "out3")
+    kinds = {name.partition("/")[0] for name in one}
+    assert ("images" in kinds, "codes" in kinds) == (output != "codes", output != "images")
+
+
+def test_every_bad_input_has_its_own_error_and_nothing_else_is_lost(
+    bad_images: Path, tmp_path: Path, expected_failures: dict[str, str]
+) -> None:
+    summary = release(bad_images, tmp_path / "out")
+    assert (summary.totals["files_done"], summary.totals["files_failed"]) == (24, 8)
+    sources = rows(summary.private / "sources.csv")
+    failed = {row["source"]: row["error"] for row in sources if row["status"] == "failed"}
+    assert failed == expected_failures
+    listed = {row["source_id"]: row for row in rows(tmp_path / "out" / "failures.csv")}
+    for row in sources:
+        if row["status"] == "failed":
+            assert listed[row["source_id"]]["error"] == row["error"]
+            assert len(listed[row["source_id"]]["reason"]) > 20
+    assert {row["source"] for row in sources if row["status"] == "skipped"} == {
+        "bad/notes.txt",
+        "bad/pipe.dat",
+    }
+
+
+def test_neutral_release_holds_no_source_name(bad_images: Path, tmp_path: Path) -> None:
+    (bad_images / "ward-0").rename(bad_images / "CANARY^NAME")
+    release(bad_images, tmp_path / "out", output="both")
+    for path in (tmp_path / "out").rglob("*"):
+        assert "CANARY" not in str(path)
+        assert path.is_dir() or b"CANARY" not in path.read_bytes()
+
+
+def test_private_folder_is_for_its_owner_alone(images: Path, tmp_path: Path) -> None:
+    private = release(images, tmp_path / "out").private
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert stat.S_IMODE((private / "sources.csv").stat().st_mode) == 0o600
+
+
+def test_dataset_json_says_how_it_was_made_and_nothing_of_when_or_where(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out", dtype="float16", output="codes")
+    text = (tmp_path / "out" / "dataset.json").read_text()
+    about = json.loads(text)
+    assert CodecSpec.from_dict(about["options"]["spec"]) == SPEC
+    assert about["totals"]["kept_values"] == 20 * SPEC.numbers(1) + 4 * SPEC.numbers(3)
+    assert about["totals"]["kept_bytes"] == 2 * about["totals"]["kept_values"]
+    assert (
+        about["totals"]["source_bytes"] == sum(37 * (40 + n) for n in range(20)) + 4 * 33 * 48 * 3
+    )
+    assert str(tmp_path) not in text
+
+
+def test_refuses_to_write_into_its_input_or_over_anything(images: Path, tmp_path: Path) -> None:
+    for out in (images, images / "out", images.parent):
+        with pytest.raises(ReleaseError, match="within each other"):
+            release(images, out)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    with pytest.raises(ReleaseError, match="already holds something"):
+        release(images, tmp_path / "out")
+    with pytest.raises(ReleaseError, match="cannot be resumed"):
+        release(images, tmp_path / "out", resume=True)
+    with pytest.raises(ReleaseError, match="was not made by deepfixcx"):
+        release(images, tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+    with pytest.raises(ReleaseError, match="not both"):
+        release(images, tmp_path / "out", resume=True, overwrite=True)
+    with pytest.raises(ReleaseError, match="at least 1"):
+        release(images, tmp_path / "out2", workers=0)
+
+
+def test_overwrite_makes_the_release_anew(images: Path, tmp_path: Path) -> None:
+    release(images, tmp_path / "out", output="both")
+    release(images, tmp_path / "fresh", output="codes")
+    release(images, tmp_path / "out", output="codes", overwrite=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_resume_needs_the_same_inputs_and_options(images: Path, tmp_path: Path) -> None:
+    release(images, tmp_path / "out")
+    with pytest.raises(ReleaseError, match="other options"):
+        release(images, tmp_path / "out", resume=True, seed=5)
+    (images / "colour" / "c0.bmp").unlink()
+    with pytest.raises(ReleaseError, match="other inputs"):
+        release(images, tmp_path / "out", resume=True)
+
+
+def test_resume_of_a_finished_release_does_nothing(images: Path, tmp_path: Path) -> None:
+    release(images, tmp_path / "out", output="both")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "images").rglob("*")}
+    again = release(images, tmp_path / "out", output="both", resume=True)
+    assert again.progress.files_done == 0
+    assert before == {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "images").rglob("*")
+    }
+
+
+def test_resume_makes_lost_files_again(images: Path, tmp_path: Path) -> None:
+    release(images, tmp_path / "out", output="both")
+    whole = contents(tmp_path / "out")
+    next((tmp_path / "out" / "images").rglob("*.png")).unlink()
+    release(images, tmp_path / "out", output="both", resume=True)
+    assert contents(tmp_path / "out") == whole
+
+
+COMMAND = [sys.executable, "-m", "deepfixcx", "privatize"]
+SETTINGS = ["-J", "2", "-P", "3", "--output", "both"]
+
+
+@pytest.fixture
+def many_images(images: Path) -> Path:
+    """Enough images that a release can be caught in the middle."""
+    data = (images / "ward-0" / "image0.png").read_bytes()
+    for number in range(1500):
+        (images / f"{number:04d}.png").write_bytes(data)
+    return images
+
+
+def start_and_wait_for_a_shard(images: Path, out: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [*COMMAND, str(images), str(out), *SETTINGS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(3000):
+        ledger = private_folder(out) / "ledger.sqlite"
+        if ledger.exists() and any((out / "codes").glob("*.safetensors")):
+            return process
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise TimeoutError("the release did not write anything")
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_release_goes_on_to_the_same_bytes(
+    many_images: Path, tmp_path: Path, blow: signal.Signals
+) -> None:
+    options = ReleaseOptions(SPEC, output="both")
+    privatize_dataset(many_images, tmp_path / "whole", options, workers=2)
+    process = start_and_wait_for_a_shard(many_images, tmp_path / "out")
+    os.killpg(process.pid, blow)
+    printed, errors = process.communicate(timeout=60)
+    assert not (tmp_path / "out" / "manifest.csv").exists(), "it was over before the blow"
+    if blow == signal.SIGINT:
+        assert process.returncode == 130
+        assert "--resume" in printed
+        assert "Traceback" not in errors
+        assert not list((tmp_path / "out").rglob("*.tmp"))
+    with Ledger(private_folder(tmp_path / "out") / "ledger.sqlite") as ledger:
+        complete = ledger.complete_shards()
+    resumed = privatize_dataset(many_images, tmp_path / "out", options, workers=2, resume=True)
+    assert complete
+    assert resumed.progress.files_before > 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_full_disk_stops_with_advice_and_loses_nothing(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is filled by a stand-in for the function that writes images."""
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
+    monkeypatch.setattr(shard_module, "write_png", no_room)
+    job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
+    with pytest.raises(ReleaseStoppedError, match=r"No space left.*--resume"):
+        job.work(ignore, ignore, frozenset())
+
+
+def test_bug_in_a_decoder_is_one_failure_without_its_text(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(*_: object, **__: object) -> None:
+        raise KeyError("CANARY^NAME")
+
+    plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
+    monkeypatch.setattr(shard_module, "read_image", surprise)
+    job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
+    records = job.work(ignore, ignore, frozenset())
+    assert {record.error for record in records} == {"KeyError"}
+    assert "CANARY" not in repr(records)
+
+
+def test_quarantined_file_is_recorded_and_not_opened(images: Path, tmp_path: Path) -> None:
+    plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
+    job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
+    records = job.work(ignore, ignore, frozenset({plan.items[3].source_id}))
+    assert [record.error for record in records if record.error] == ["WorkerDiedError"]
+
+
+def test_files_of_codes_are_of_bounded_size(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = 4 * SPEC.numbers(1)
+    monkeypatch.setattr(shard_module, "PART_BYTES", 5 * one)
+    plan = make_plan(find_sources(images), ReleaseOptions(SPEC, output="codes"))
+    records = []
+    for number in range(plan.shards):
+        job = ShardJob(number, plan.shard(number), plan.options, tmp_path)
+        records += job.work(ignore, ignore, frozenset())
+    codes = {name: Code.load(tmp_path / name) for name in {r.code_file for r in records}}
+    assert all(code.array.nbytes <= 5 * one for code in codes.values())
+    assert sum(len(code) for code in codes.values()) == 24
+    for record in records:
+        code = codes[record.code_file][record.code_row]
+        assert code.channels == record.channels
+        assert code.sizes.tolist() == [[record.height, record.width]]
+
+
+def test_damaged_ledger_says_so(images: Path, tmp_path: Path) -> None:
+    private = release(images, tmp_path / "out").private
+    (private / "ledger.sqlite").write_bytes(b"no database" * 500)
+    with pytest.raises(ReleaseError, match="damaged"):
+        release(images, tmp_path / "out", resume=True)
+
+
+def test_survey_finds_what_a_release_would_find(
+    bad_images: Path, expected_failures: dict[str, str]
+) -> None:
+    found = survey(bad_images, workers=2)
+    problems = {source.name: fact.problem for source, fact in found.facts if fact.problem}
+    del expected_failures["bad/small.png"]  # it is a good image, only too small for that spec
+    assert problems == expected_failures
+    assert len(found.facts) == 32
+    assert len(found.skipped) == 2
+    with pytest.raises(ReleaseError):
+        survey(bad_images, workers=0)
