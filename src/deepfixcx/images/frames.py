@@ -1,0 +1,184 @@
+"""What a file of images holds: its frames, and the facts about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.errors import NonFiniteError, OversizedImageError, PixelsShapeError
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "ImageFacts",
+    "ImageFrames",
+    "OpenedImage",
+    "check_size",
+    "full_range",
+    "spread",
+]
+
+DEFAULT_MAX_PIXELS: Final = 2**28
+"""Height x width x frames above which a file is refused: 1024 slices of 512 x 512."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFrames:
+    """The pixels of one file.
+
+    Parameters
+    ----------
+    pixels : NDArray
+        Frames of shape ``(F, C, H, W)`` with C = 1 (gray) or 3 (RGB): uint8 or uint16 over their
+        full range, or float32 in [0, 1].
+    bits : int
+        8 or 16: the depth at which an output file keeps the precision of this one.
+    format : str
+        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"`` or ``"DICOM"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ImageFrames(np.zeros((1, 1, 4, 6), np.uint8), bits=8, format="PNG").pixels.shape
+    (1, 1, 4, 6)
+    """
+
+    pixels: NDArray[Any]
+    bits: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a file says about its image, and what is wrong with it.
+
+    A number is 0 and a text is empty where the file does not say, or cannot be trusted to say.
+
+    Parameters
+    ----------
+    format : str
+        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"``, ``"DICOM"``, or empty.
+    width, height : int
+        Size of a frame in pixels, before an EXIF orientation is applied.
+    channels : int
+        1 for gray, 3 for colour (a palette counts as colour), as stored.
+    bits : int
+        Bits per sample; for DICOM the bits stored.
+    photometric : str
+        DICOM's photometric interpretation; otherwise ``"grayscale"``, ``"rgb"``, ``"palette"``,
+        ``"cmyk"``, ``"ycbcr"`` or ``"lab"``.
+    frames : int
+        Frames of a DICOM file, pages of a TIFF file; otherwise 1.
+    transfer_syntax : str
+        Name of DICOM's transfer syntax.
+    problem : str
+        Name of the error that `read_image` raises for this file, empty if it reads.
+    reason : str
+        The message of that error.
+
+    Examples
+    --------
+    >>> ImageFacts(format="BMP", width=6, height=4).problem
+    ''
+    """
+
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    channels: int = 0
+    bits: int = 0
+    photometric: str = ""
+    frames: int = 0
+    transfer_syntax: str = ""
+    problem: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedImage:
+    """A file whose header was read, and the function that decodes its pixels."""
+
+    facts: ImageFacts
+    decode: Callable[[], ImageFrames]
+
+
+def check_size(height: int, width: int, frames: int, max_pixels: int) -> None:
+    """Refuse an image without pixels, or with more than `max_pixels`.
+
+    Raises
+    ------
+    PixelsShapeError
+        The height, the width or the number of frames is not positive.
+    OversizedImageError
+        ``height * width * frames`` is more than `max_pixels`.
+
+    Examples
+    --------
+    >>> check_size(4, 6, 1, max_pixels=24)
+    """
+    if min(height, width, frames) <= 0:
+        raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
+    if height * width * frames > max_pixels:
+        raise OversizedImageError(
+            f"the image declares more than {max_pixels:,} pixels; if you trust the file, "
+            "raise max_pixels"
+        )
+
+
+def full_range(frames: NDArray[Any]) -> NDArray[np.float32]:
+    """Scale numbers without a declared range: the smallest becomes 0, the largest 1.
+
+    Parameters
+    ----------
+    frames : NDArray
+        Integers or floats of any shape.
+
+    Returns
+    -------
+    NDArray
+        float32 in [0, 1] of the same shape; zeros if all numbers are equal.
+
+    Raises
+    ------
+    NonFiniteError
+        NaN or infinity among the numbers.
+
+    Examples
+    --------
+    >>> full_range(np.array([-1000, 0, 3000])).tolist()
+    [0.0, 0.25, 1.0]
+    """
+    low, high = float(frames.min()), float(frames.max())
+    if not np.isfinite([low, high]).all():
+        raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
+    return spread(frames, low, high)
+
+
+def spread(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    """Scale linearly so that `low` becomes 0 and `high` 1, and clip.
+
+    Parameters
+    ----------
+    values : NDArray
+        Finite integers or floats of any shape.
+    low, high : float
+        Finite; where they are equal, everything becomes 0.
+
+    Returns
+    -------
+    NDArray
+        float32 in [0, 1] of the same shape.
+
+    Examples
+    --------
+    >>> spread(np.array([5, 10, 30]), 10, 20).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    if low == high:
+        return np.zeros(values.shape, np.float32)
+    # Halves first: high - low of extreme floats may not fit into a float.
+    scaled = (values * 0.5 - low * 0.5) / (high * 0.5 - low * 0.5)
+    return np.clip(scaled, 0, 1).astype(np.float32)

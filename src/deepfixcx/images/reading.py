@@ -1,0 +1,204 @@
+"""One file in, its frames or one named error out.
+
+The readers of other people raise whatever they like on damaged bytes, and their messages may
+quote the header. Here every such exception becomes an error of this package whose message was
+written here; the original is dropped, not chained.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from deepfixcx.errors import (
+    DecodeError,
+    DeepfixcxError,
+    EmptyFileError,
+    NotAnImageError,
+    UnreadableFileError,
+)
+from deepfixcx.images.frames import (
+    DEFAULT_MAX_PIXELS,
+    ImageFacts,
+    ImageFrames,
+    OpenedImage,
+    check_size,
+)
+from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+
+__all__ = ["inspect_image", "read_image"]
+
+Result = TypeVar("Result")
+
+_DEVICE_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT, errno.EBADF})
+
+
+def read_image(
+    path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> ImageFrames:
+    """Read the pixels of a PNG, JPEG, TIFF, BMP or DICOM file, whatever its name.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    max_pixels : int
+        Largest height x width x frames to decode.
+
+    Returns
+    -------
+    ImageFrames
+        Frames ``(F, C, H, W)``. Alpha is dropped; the EXIF orientation is applied; a palette
+        becomes RGB, or gray if it only has grays. Integers beyond 16 bits and floats beyond
+        [0, 1] are scaled from the file's smallest to its largest value. 16-bit RGB keeps its
+        precision in PNG; in TIFF pillow reduces it to 8 bits. DICOM pixels went through the
+        modality LUT, the (first) VOI LUT or window, and the inversion of MONOCHROME1.
+
+    Raises
+    ------
+    UnreadableFileError
+        The file cannot be opened: permissions, vanished, a folder or another special file.
+    EmptyFileError
+        The file has no bytes.
+    NotAnImageError
+        The content is of none of these formats.
+    NoPixelsError
+        A DICOM file that holds something else than an image.
+    OversizedImageError
+        The header declares more than `max_pixels`; nothing was decoded.
+    PixelsShapeError
+        The header declares a height or width of zero.
+    NonFiniteError
+        NaN or infinity among the pixels.
+    DecodeError
+        Truncated or damaged, or packed in a way no decoder here reads.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from deepfixcx.images import write_png
+    >>> path = Path(tempfile.mkdtemp()) / "ramp.png"
+    >>> write_png(path, np.linspace(0, 1, 12).reshape(1, 3, 4), bits=16)
+    >>> read_image(path).pixels.shape
+    (1, 1, 3, 4)
+    """
+    with _open(path) as stream:
+        return _guarded(lambda: _checked(stream, max_pixels).decode())
+
+
+def inspect_image(
+    path: str | os.PathLike[str], *, decode: bool = True, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> ImageFacts:
+    """Say what a file holds, and what is wrong with it. No file makes this raise.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    decode : bool
+        Also decode the pixels, so that `problem` names every error of `read_image`. Without it
+        only the header is read, which is faster, and damaged pixels go unnoticed.
+    max_pixels : int
+        Largest height x width x frames that counts as no problem.
+
+    Returns
+    -------
+    ImageFacts
+        The facts. Where there is a problem, they go as far as the header could be read.
+
+    Examples
+    --------
+    >>> inspect_image("no such file").problem
+    'UnreadableFileError'
+    """
+    facts = ImageFacts()
+    try:
+        with _open(path) as stream:
+            facts = ImageFacts(format=_guarded(lambda: sniff(stream.read(SNIFFED_BYTES))))
+            opened = _guarded(lambda: _opened(stream, max_pixels))
+            facts = opened.facts
+            check_size(facts.height, facts.width, facts.frames, max_pixels)
+            if decode:
+                _guarded(opened.decode)
+    except DeepfixcxError as error:
+        return replace(facts, problem=type(error).__name__, reason=str(error))
+    return facts
+
+
+def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file that has bytes, or raise UnreadableFileError or EmptyFileError."""
+    reason = ""
+    try:
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode):
+            if status.st_size == 0:
+                raise EmptyFileError("the file has no bytes; copy it again from its source")
+            return Path(path).open("rb")
+        # Opening a pipe would wait for its writer forever.
+        reason = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a regular file"
+    except PermissionError:
+        reason = "you have no permission to read it"
+    except FileNotFoundError:
+        reason = "there is no such file, or it vanished"
+    except (OSError, ValueError):
+        reason = "the operating system refuses to open it"
+    raise UnreadableFileError(f"the file cannot be opened: {reason}")
+
+
+def _opened(stream: BinaryIO, max_pixels: int) -> OpenedImage:
+    """Read the header with the reader of its format, imported now."""
+    stream.seek(0)
+    format_name = sniff(stream.read(SNIFFED_BYTES))
+    stream.seek(0)
+    if format_name == "DICOM":
+        from deepfixcx.images.dicom import open_dicom
+
+        return open_dicom(stream, max_pixels)
+    if format_name:
+        from deepfixcx.images.pictures import open_picture
+
+        return open_picture(stream, format_name, max_pixels)
+    raise NotAnImageError("the content is not PNG, JPEG, TIFF, BMP or DICOM, whatever its name")
+
+
+def _checked(stream: BinaryIO, max_pixels: int) -> OpenedImage:
+    opened = _opened(stream, max_pixels)
+    check_size(opened.facts.height, opened.facts.width, opened.facts.frames, max_pixels)
+    return opened
+
+
+def _guarded(step: Callable[[], Result]) -> Result:
+    """Run a reader in silence; let only errors of this package out."""
+    from deepfixcx.images.quiet import QUIET
+
+    reason: DeepfixcxError
+    try:
+        with QUIET:
+            return step()
+    except DeepfixcxError:
+        raise
+    except MemoryError:
+        reason = DecodeError("decoding the image needs more memory than there is")
+    except RecursionError:
+        reason = DecodeError("the file is nested too deeply to be a sound image")
+    except OSError as error:
+        if error.errno in _DEVICE_ERRORS:
+            reason = UnreadableFileError("the file cannot be read: input/output error")
+        else:
+            reason = _damaged()
+    except Exception:
+        reason = _damaged()
+    # Raised out here, so that the reader's exception is not even the context of this one.
+    raise reason
+
+
+def _damaged() -> DecodeError:
+    return DecodeError(
+        "the file is truncated or damaged, or packed in a way no decoder here reads; "
+        "copy it again from its source"
+    )

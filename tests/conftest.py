@@ -1,0 +1,33 @@
+"""What every test shares: the folder of real images, and settings that make runs repeatable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# No window is ever opened, here or in a subprocess.
+os.environ["MPLBACKEND"] = "Agg"
+
+# A first call compiles, so an example has no deadline. CI tries the same examples every time.
+settings.register_profile(
+    "deepfixcx",
+    deadline=None,
+    max_examples=40,
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+)
+settings.load_profile("deepfixcx")
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real medical images: DEEPFIXCX_DATA, or shared/data beside the repository."""
+    folder = Path(os.environ.get("DEEPFIXCX_DATA") or ROOT.parent / "shared" / "data").resolve()
+    if not (folder / "README.md").is_file():
+        pytest.skip("no folder of real images; name it in the environment variable DEEPFIXCX_DATA")
+    return folder
