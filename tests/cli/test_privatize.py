@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from typer.testing import Result
 
 from deepfixcx import Code
-from deepfixcx.cli.privatize import parse_patches
+from deepfixcx.cli._settings import parse_patches
 from deepfixcx.errors import SpecError
 
 Run = Callable[..., Result]

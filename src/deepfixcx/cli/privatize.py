@@ -20,6 +20,7 @@ from deepfixcx.cli._console import (
     ratio,
     write_json,
 )
+from deepfixcx.cli._settings import spec_of
 
 if TYPE_CHECKING:
     from deepfixcx.release import Progress, Summary
@@ -74,18 +75,16 @@ def command(
 ) -> None:
     """Turn a folder of medical images into a folder that can be shared.
 
-    Reads PNG, JPEG, TIFF, BMP and DICOM. Beside OUT a folder OUT.private keeps the table of
-    source names and the ledger for --resume: it is not for sharing.
+    Reads PNG, JPEG, TIFF, BMP and DICOM. Beside OUT, the folder OUT.private keeps
+    the names of the sources and the ledger for --resume: it is not for sharing.
 
     Example: [bold]deepfixcx privatize xrays shared --level 3 --patches 4 --output both[/bold]
     """
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import ReleaseOptions, privatize_dataset
-    from deepfixcx.spec import CodecSpec
 
-    poolings = tuple(pooling.split(",")) if "," in pooling else pooling
     options = ReleaseOptions(
-        spec=CodecSpec(level, parse_patches(patches), wavelet, poolings, boundary, grid),
+        spec=spec_of(level, patches, wavelet, pooling, boundary, grid),
         output=output,
         size=size,
         dtype=dtype,
@@ -112,22 +111,6 @@ def command(
     _close(summary, figures)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
-
-
-def parse_patches(text: str) -> int | tuple[int, int]:
-    """Read ``4`` or ``4x6``.
-
-    Raises
-    ------
-    SpecError
-        The text is neither.
-    """
-    from deepfixcx.errors import SpecError
-
-    numbers = text.lower().split("x")
-    if not 1 <= len(numbers) <= 2 or not all(number.strip().isdigit() for number in numbers):
-        raise SpecError(f"--patches is a number such as 4, or rows x columns as 4x6; got {text!r}")
-    return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
 
 
 def _figures(summary: Summary) -> dict[str, object]:

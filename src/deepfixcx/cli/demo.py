@@ -1,0 +1,204 @@
+"""``deepfixcx demo``: images that are on every machine, privatized, and what to look at."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.cli._console import default_workers, error_console, panel, ratio, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepfixcx.release import Summary
+
+__all__ = ["command"]
+
+SOME_FAILED = 3
+
+DICOM_FILES = (  # shipped inside the package pydicom; others of its files are broken on purpose
+    "CT_small.dcm",
+    "J2K_pixelrep_mismatch.dcm",
+    "JPEG2000.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "examples_jpeg2k.dcm",
+    "examples_overlay.dcm",
+    "examples_palette.dcm",
+    "examples_ybr_color.dcm",
+)
+CONTACT_ROWS = {
+    "head, CT": "J2K_pixelrep_mismatch.dcm",
+    "abdomen, MR": "examples_overlay.dcm",
+    "ultrasound": "examples_jpeg2k.dcm",
+}
+"""Rows of the contact sheet below the phantom."""
+
+PHANTOMS, SEED, PHANTOM_SIDE = 12, 20230502, 512
+LEVEL, PATCHES = 3, 8
+COLUMNS = ((3, 32), (3, 16), (3, 8), (3, 4))
+MARKER = ".deepfixcx-demo"
+OWN_FILES = ("contact-sheet.png", "show.png", MARKER)
+OWN_FOLDERS = ("originals", "shared", "shared.private")
+
+
+def command(
+    folder: Annotated[Path, typer.Option(help="Folder to make, or to make again.")] = Path(
+        "deepfixcx-demo"
+    ),
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Privatize a few images that are on every machine, and draw what came of them.
+
+    The images are test files of the package pydicom and drawn chest radiographs of nobody. Nothing
+    is downloaded. Running it again replaces what it made.
+
+    Example: [bold]deepfixcx demo[/bold]
+    """
+    from deepfixcx.release import ReleaseOptions, privatize_dataset
+    from deepfixcx.spec import CodecSpec
+
+    began = time.perf_counter()
+    spec = CodecSpec(LEVEL, PATCHES)
+    with error_console.status("drawing radiographs of nobody") as status:
+        _prepare(folder)
+        originals = folder / "originals"
+        phantom = _write_phantoms(originals / "phantoms")
+        _copy_dicom_files(originals / "dicom")
+        status.update("privatizing")
+        summary = privatize_dataset(
+            originals,
+            folder / "shared",
+            ReleaseOptions(spec, output="both"),
+            workers=min(2, default_workers()),
+        )
+        status.update("drawing figures")
+        _draw(folder, phantom)
+    figures = _figures(folder, summary, time.perf_counter() - began)
+    write_json(json, figures)
+    _close(folder, summary, figures)
+    if summary.totals["files_failed"]:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, or empty it of what an earlier demo wrote; touch nothing else.
+
+    Raises
+    ------
+    ReleaseError
+        The folder holds something else, or cannot be written.
+    """
+    from deepfixcx.errors import ReleaseError
+
+    try:
+        if _holds_other_things(folder):
+            raise ReleaseError(
+                f"{str(folder)!r} was not made by the demo, so it is left alone; choose "
+                f"another place with --folder"
+            )
+        for name in OWN_FOLDERS:
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+        for name in OWN_FILES:
+            (folder / name).unlink(missing_ok=True)
+        (folder / "originals").mkdir(parents=True)
+        (folder / MARKER).write_text("made by deepfixcx demo, which may replace it\n")
+    except OSError as error:
+        raise ReleaseError(
+            f"{str(folder)!r} cannot be written: {error.strerror}; choose another place with "
+            f"--folder"
+        ) from None
+
+
+def _holds_other_things(folder: Path) -> bool:
+    if not folder.exists() or (folder / MARKER).is_file():
+        return False
+    return not folder.is_dir() or any(folder.iterdir())
+
+
+def _write_phantoms(folder: Path) -> NDArray[np.float32]:
+    """Write the phantoms, and return the first."""
+    import numpy as np
+
+    from deepfixcx.images import phantom, write_png
+
+    folder.mkdir()
+    drawn = [
+        phantom(generator, PHANTOM_SIDE)
+        for generator in np.random.default_rng(SEED).spawn(PHANTOMS)
+    ]
+    for number, pixels in enumerate(drawn, start=1):
+        write_png(folder / f"phantom-{number:02d}.png", pixels[np.newaxis], bits=8)
+    return drawn[0]
+
+
+def _copy_dicom_files(folder: Path) -> None:
+    """Copy what the installed pydicom ships; a stripped package ships nothing, and that is fine."""
+    from importlib.resources import files
+
+    folder.mkdir()
+    shipped = files("pydicom") / "data" / "test_files"
+    for name in DICOM_FILES:
+        if (shipped / name).is_file():
+            (folder / name).write_bytes((shipped / name).read_bytes())
+
+
+def _draw(folder: Path, phantom: NDArray[np.float32]) -> None:
+    from deepfixcx.codec import Codec
+    from deepfixcx.images import read_image
+    from deepfixcx.report import gallery, show_figure, write_figure
+    from deepfixcx.spec import CodecSpec
+
+    images: dict[str, NDArray[np.float32]] = {"chest, drawn": phantom}
+    for title, name in CONTACT_ROWS.items():
+        path = folder / "originals" / "dicom" / name
+        if path.is_file():
+            images[title] = read_image(path).pixels[0]
+    specs = [CodecSpec(level, patches) for level, patches in COLUMNS]
+    write_figure(folder / "contact-sheet.png", gallery(images, specs))
+    write_figure(folder / "show.png", show_figure(phantom, Codec(LEVEL, PATCHES)))
+
+
+def _figures(folder: Path, summary: Summary, seconds: float) -> dict[str, object]:
+    totals = summary.totals
+    return {
+        "command": "demo",
+        "files": totals["files"],
+        "files_done": totals["files_done"],
+        "files_failed": totals["files_failed"],
+        "images": totals["images"],
+        "ratio_memory": ratio(totals["source_bytes"], totals["kept_bytes"]),
+        "seconds": round(seconds, 3),
+        "contact_sheet": str(folder / "contact-sheet.png"),
+        "show": str(folder / "show.png"),
+        "originals": str(folder / "originals"),
+        "release": str(folder / "shared"),
+    }
+
+
+def _close(folder: Path, summary: Summary, figures: Mapping[str, object]) -> None:
+    totals = summary.totals
+    share = 100 * totals["kept_values"] / totals["source_values"]
+    failed = totals["files_failed"]
+    rows = [
+        ("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images, "
+                 f"in {figures['seconds']:.0f} s"),
+        ("kept", f"{share:.2g} % of the numbers, at level {LEVEL}, patches {PATCHES}"),
+        ("look at", f"{folder / 'contact-sheet.png'}  how much is left at which compression"),
+        ("", f"{folder / 'show.png'}  one image: before, after, and what is kept"),
+        ("", f"{folder / 'shared'}  what you would share: images, codes, manifest.csv"),
+        ("do not share", f"{folder / 'shared.private'}  which source became which image"),
+        ("next", f"deepfixcx privatize YOUR_FOLDER shared --level {LEVEL} --patches {PATCHES}"),
+    ]  # fmt: skip
+    if failed:
+        rows.insert(1, ("failed", f"{failed}, listed in {folder / 'shared' / 'failures.csv'}"))
+    panel("demo", rows, good=not failed)

@@ -1,0 +1,200 @@
+"""``deepfixcx show``: one image before and after, and what its code holds, as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.choices import Boundary, Grid, Size
+from deepfixcx.cli._console import panel, ratio, write_json
+from deepfixcx.cli._settings import spec_of
+
+if TYPE_CHECKING:
+    from deepfixcx.images import ImageFrames
+    from deepfixcx.spec import CodecSpec
+
+__all__ = ["command"]
+
+LEVEL, PATCHES = 3, "4"
+
+
+def command(
+    where: Annotated[Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, BMP or DICOM.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Figure to write, a .png file.")],
+    level: Annotated[
+        int | None,
+        typer.Option("--level", "-J", help=f"J: depth of the packet; {LEVEL} if not given."),
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option("--patches", "-P", help=f"P: cells per axis; {PATCHES} if not given."),
+    ] = None,
+    wavelet: Annotated[
+        str, typer.Option(help="A discrete wavelet of PyWavelets: haar, db2, coif1, …")
+    ] = "haar",
+    pooling: Annotated[
+        str, typer.Option(help="l1, l2, sum, max, min, median, sum_pos or sum_neg.")
+    ] = "l1",
+    boundary: Annotated[Boundary, typer.Option(help="What lies beyond the edge.")] = "zero",
+    cells: Annotated[
+        Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
+    ] = "balanced",
+    size: Annotated[
+        Size | None,
+        typer.Option(help="Of the privatized image: P·2^J pixels a side, or as the source."),
+    ] = None,
+    grid: Annotated[
+        bool,
+        typer.Option("--grid", help="Draw a contact sheet: reconstructions for many J and P."),
+    ] = False,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Refuse a file that declares more pixels.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the figure if it exists.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Draw one image before and after, and what each band keeps of it.
+
+    The figure shows the original: it is for you, not for sharing. Of a file with several frames
+    the first is drawn.
+
+    Example: [bold]deepfixcx show xray.png -o show.png --level 3 --patches 8[/bold]
+    """
+    from deepfixcx.errors import SpecError
+    from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
+
+    if grid and (level, patches, size) != (None, None, None):
+        raise SpecError(
+            "--grid draws many levels and patches at the original size; leave out --level, "
+            "--patches and --size, or leave out --grid"
+        )
+    spec = spec_of(
+        LEVEL if level is None else level,
+        PATCHES if patches is None else patches,
+        wavelet,
+        pooling,
+        boundary,
+        cells,
+    )
+    _check_out(where, out, overwrite=overwrite)
+    frames = read_image(where, max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels)
+    figures = (
+        _draw_sheet(frames, out, spec) if grid else _draw_show(frames, out, spec, size or "compact")
+    )
+    write_json(json, figures)
+
+
+def _check_out(where: Path, out: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a place where no figure can or should be written.
+
+    Raises
+    ------
+    ReleaseError
+        The message says what to change.
+    """
+    from deepfixcx.errors import ReleaseError
+
+    if out.suffix.lower() != ".png":
+        raise ReleaseError(f"the figure is a PNG; call it {str(out.with_suffix('.png'))!r}")
+    if not out.parent.is_dir():
+        raise ReleaseError(f"there is no folder {str(out.parent)!r} for the figure; make it first")
+    if out.exists():
+        if where.exists() and out.samefile(where):
+            raise ReleaseError("the figure would replace the image itself; choose another -o")
+        if not overwrite or out.is_dir():
+            raise ReleaseError(
+                f"{str(out)!r} exists; replace it with --overwrite, or choose another -o"
+            )
+
+
+def _draw_show(frames: ImageFrames, out: Path, spec: CodecSpec, size: Size) -> dict[str, object]:
+    from deepfixcx.codec import Codec
+    from deepfixcx.report import Kept, show_figure, write_figure
+
+    pixels = frames.pixels[0]
+    channels, height, width = pixels.shape
+    figure = show_figure(pixels, Codec(spec), size=size, frames=len(frames.pixels))
+    write_figure(out, figure)
+    kept = Kept.of_image(spec, channels, height, width)
+    panel(
+        "show",
+        [
+            ("figure", f"{out}  it shows the original: not for sharing"),
+            ("image", _image_words(frames)),
+            ("spec", str(spec)),
+            ("kept", str(kept)),
+            ("next", "privatize a folder like this: " + _privatize_line(spec)),
+            ("", f"compare other settings: deepfixcx show IMAGE -o {out.stem}-grid.png --grid"),
+        ],
+    )
+    return _figures(frames, out, "show") | {
+        "spec": spec.to_dict(),
+        "numbers_kept": kept.numbers,
+        "numbers_source": kept.of,
+        "percent_kept": round(100 * kept.numbers / kept.of, 6),
+        "ratio_numbers": ratio(kept.of, kept.numbers),
+    }
+
+
+def _draw_sheet(frames: ImageFrames, out: Path, like: CodecSpec) -> dict[str, object]:
+    from deepfixcx.report import contact_sheet, write_figure
+    from deepfixcx.report.contact import DEFAULT_LEVELS, DEFAULT_PATCHES
+
+    figure = contact_sheet(frames.pixels[0], like=like, frames=len(frames.pixels))
+    write_figure(out, figure)
+    levels, patches = (", ".join(map(str, some)) for some in (DEFAULT_LEVELS, DEFAULT_PATCHES))
+    panel(
+        "show",
+        [
+            ("figure", f"{out}  it shows the original: not for sharing"),
+            ("image", _image_words(frames)),
+            ("settings", f"levels {levels} down, patches {patches} across"),
+            ("kept", "below each reconstruction, in percent and as a ratio"),
+            ("next", f"look closer at one: deepfixcx show IMAGE -o {out.stem}-one.png -J 3 -P 8"),
+        ],
+    )
+    return _figures(frames, out, "contact_sheet") | {
+        "levels": list(DEFAULT_LEVELS),
+        "patches": list(DEFAULT_PATCHES),
+    }
+
+
+def _image_words(frames: ImageFrames) -> str:
+    count, _, height, width = frames.pixels.shape
+    first = f", the first of {count} frames" if count > 1 else ""
+    return f"{height} × {width} pixels{first}"
+
+
+def _figures(frames: ImageFrames, out: Path, kind: str) -> dict[str, object]:
+    count, channels, height, width = frames.pixels.shape
+    return {
+        "command": "show",
+        "kind": kind,
+        "figure": str(out),
+        "frames": count,
+        "channels": channels,
+        "height": height,
+        "width": width,
+    }
+
+
+def _privatize_line(spec: CodecSpec) -> str:
+    """Return the command that does to a folder what the figure shows."""
+    rows, columns = spec.grid_shape
+    patches = f"{rows}" if rows == columns else f"{rows}x{columns}"
+    words = [f"deepfixcx privatize FOLDER OUT --level {spec.level} --patches {patches}"]
+    for name, value, default in (
+        ("wavelet", spec.wavelet, "haar"),
+        ("pooling", ",".join(spec.poolings), "l1"),
+        ("boundary", spec.boundary, "zero"),
+        ("grid", spec.grid, "balanced"),
+    ):
+        if value != default:
+            words.append(f"--{name} {value}")
+    return " ".join(words)

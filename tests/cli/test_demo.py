@@ -1,0 +1,102 @@
+"""``deepfixcx demo``: what a newcomer runs first."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from deepfixcx import Code
+from deepfixcx.cli import demo
+
+Run = Callable[..., Result]
+SECONDS = 60
+
+
+def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deepfixcx", "demo", *words],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_demo_without_arguments_twice(tmp_path: Path) -> None:
+    began = time.perf_counter()
+    first = call(tmp_path, "--json", "demo.json")
+    assert first.returncode == 0, first.stderr
+    assert time.perf_counter() - began < SECONDS
+    figures = json.loads((tmp_path / "demo.json").read_text())
+    assert figures["files"] == figures["files_done"] == demo.PHANTOMS + len(demo.DICOM_FILES)
+    assert figures["files_failed"] == 0
+    assert figures["ratio_memory"] > 4
+    for words in ("contact-sheet.png", "show.png", "do not share", "deepfixcx privatize"):
+        assert words in first.stdout
+
+    folder = tmp_path / "deepfixcx-demo"
+    for name in ("contact-sheet.png", "show.png"):
+        with Image.open(folder / name) as figure:
+            assert figure.width > 1000
+    shared = folder / "shared"
+    assert len(list((shared / "images").rglob("*.png"))) == figures["images"]
+    assert sum(len(Code.load(path)) for path in (shared / "codes").iterdir()) == figures["images"]
+
+    made = {path.name: path.read_bytes() for path in folder.glob("*.png")}
+    (folder / "note.txt").write_text("mine")
+    second = call(tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert {path.name: path.read_bytes() for path in folder.glob("*.png")} == made
+    assert (folder / "note.txt").read_text() == "mine"
+
+
+def test_a_folder_of_someone_else_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "originals").mkdir()
+    (tmp_path / "originals" / "scan.png").write_text("mine")
+    result = run("demo", "--folder", tmp_path)
+    assert result.exit_code == 2
+    assert "--folder" in result.output
+    assert (tmp_path / "originals" / "scan.png").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_folder_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "demo").write_text("mine")
+    assert run("demo", "--folder", tmp_path / "demo").exit_code == 2
+    assert run("demo", "--folder", tmp_path / "demo" / "below").exit_code == 2
+    assert (tmp_path / "demo").read_text() == "mine"
+
+
+def test_a_pydicom_without_its_test_files_leaves_the_phantoms(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "DICOM_FILES", ())
+    monkeypatch.setattr(demo, "PHANTOMS", 1)
+    monkeypatch.setattr(demo, "PHANTOM_SIDE", 256)
+    result = run("demo", "--folder", tmp_path / "demo", "--json", tmp_path / "demo.json")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "demo.json").read_text())["files"] == 1
+    assert (tmp_path / "demo" / "contact-sheet.png").is_file()
+
+
+def test_the_chosen_dicom_files_are_shipped_and_look_like_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deepfixcx.images import read_image
+
+    def no_network(*_: object, **__: object) -> None:
+        raise AssertionError("the demo asked for the network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setattr(socket, "create_connection", no_network)
+    demo._copy_dicom_files(tmp_path / "dicom")
+    for name in demo.DICOM_FILES:
+        pixels = read_image(tmp_path / "dicom" / name).pixels
+        assert np.unique(pixels[0]).size > 50, name
