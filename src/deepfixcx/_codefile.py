@@ -84,9 +84,12 @@ def read_code_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], 
         sizes = tensors["sizes"]
         fits = array.shape[1:] == spec.code_shape(array.shape[1]) and sizes.shape == (len(array), 2)
         fits = fits and sizes.dtype == np.int64 and not (sizes < 1).any()
+        finite = bool(np.isfinite(array).all())
     except (KeyError, ValueError, IndexError, TypeError, safetensors.SafetensorError):
         # The cause is left out: it may quote what stands in the file.
         raise BrokenFileError(f"{path.name} is damaged or truncated; copy it again") from None
+    if not finite:
+        raise BrokenFileError(f"{path.name} holds NaN or infinite numbers; copy it again")
     if not fits:
         raise BrokenFileError(
             f"{path.name} holds an array of shape {array.shape} and sizes of shape {sizes.shape}, "
@@ -120,14 +123,16 @@ def _unpack(tensors: dict[str, NDArray[Any]], storage: str) -> NDArray[np.float3
     stored = tensors["array"]
     if storage not in STORAGES or stored.dtype != np.dtype(storage):
         raise ValueError("the array is of another dtype than announced")
-    array = stored.astype(np.float32)
+    array: NDArray[np.float32] = stored.astype(np.float32)
     if storage != "uint8":
         return array
     offset, step = tensors["offset"], tensors["step"]
-    one_each = (1, *array.shape[1:3], 1, 1, *array.shape[5:])
+    one_each = (1, *stored.shape[1:3], 1, 1, *stored.shape[5:])
     if not offset.dtype == step.dtype == np.float32 or not offset.shape == step.shape == one_each:
         raise ValueError("a quantized array needs one offset and step a channel and band")
-    return offset + step * array
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for infinity
+        array = offset + step * array
+    return array
 
 
 def _about(path: Path, data: bytes) -> dict[str, Any]:

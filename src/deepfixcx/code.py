@@ -138,7 +138,7 @@ class Code:
             if code.spec != first.spec or code.channels != first.channels:
                 raise CodeError(
                     f"codes of one spec and number of channels can be joined, got {first.spec} "
-                    f"with {first.channels} and {code.spec} with {code.channels}"
+                    f"with {first.channels} channels and {code.spec} with {code.channels}"
                 )
         return cls(
             np.concatenate([code.array for code in codes]),

@@ -57,7 +57,7 @@ def decompose(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> decompose(np.ones((8, 8)), CodecSpec(level=2, patches=1))[0, 0, 0].tolist()
+    >>> decompose(np.ones((8, 8)), CodecSpec(level=2, patches=1))[0, 0, 0].round(3).tolist()
     [[4.0, 4.0], [4.0, 4.0]]
     """
     batch = as_batch(pixels)

@@ -1,0 +1,70 @@
+# Everything happens in .venv, made from nothing but Python >= 3.11 and make.
+#
+#   make demo      install the package alone, then privatize example images
+#   make test      install what development needs, then the whole test suite with coverage
+#   make install   install every extra
+#   make check     format, lint, types, layers (changes nothing)
+#   make format    mend what the formatter and the linter can mend
+#   make docs      build the documentation into site/
+#   make clean     remove .venv and everything that was built
+#
+# Another Python: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETTINGS := pyproject.toml constraints.txt
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt -e
+
+.PHONY: demo test install check format docs clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.base
+	@$(BIN)/deepfixcx demo
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest --cov
+
+install: $(VENV)/.all
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Built: open site/index.html"
+
+clean:
+	rm -rf $(VENV) site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+
+# An empty file in .venv says that a set of packages is installed as the settings ask. A larger
+# set holds the smaller ones, so it marks them too and `make demo` after `make test` has no work.
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "deepfixcx needs Python 3.11 or newer, and '$(PYTHON)' is not (or is not there)." >&2; \
+	  echo "Name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.base: $(SETTINGS) | $(VENV)/.made
+	@echo "Installing deepfixcx into $(VENV) (about a minute) ..."
+	@$(INSTALL) .
+	@touch $@
+
+$(VENV)/.dev: $(SETTINGS) | $(VENV)/.made
+	@echo "Installing deepfixcx and its development tools into $(VENV) (a minute or two) ..."
+	@$(INSTALL) '.[dev]'
+	@touch $(VENV)/.base $@
+
+$(VENV)/.all: $(SETTINGS) | $(VENV)/.made
+	@echo "Installing deepfixcx with every extra into $(VENV) (a minute or two) ..."
+	@$(INSTALL) '.[sklearn,docs,dev]'
+	@touch $(VENV)/.base $(VENV)/.dev $@
