@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,10 @@ class Code:
                 raise IndexError(f"image {images} of a code of {len(self)} images")
             index = [int(images)]
         return Code(self.array[index], self.spec, self.sizes[index])
+
+    def __iter__(self) -> Iterator[Code]:
+        """Yield each image as a code of its own."""
+        return (self[image] for image in range(len(self)))
 
     @property
     def channels(self) -> int:

@@ -18,7 +18,6 @@ REORDER = {"reassoc", "contract", "nsz"}
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
 def split(bands, subbands, low, high, offset, periodic):  # type: ignore[no-untyped-def]
     """Fill `subbands` (N, 4, h2, w2) from `bands` (N, h, w), h2 = ceil(h / 2)."""
-    width = bands.shape[2]
     half = subbands.shape[3]
     rows = np.empty((2, 2 * half + 2 * low.size), np.float32)
     rows[:] = 0
@@ -27,7 +26,7 @@ def split(bands, subbands, low, high, offset, periodic):  # type: ignore[no-unty
             _correlate_rows(bands[n], k, rows, low, high, offset, periodic, low.size)
             for vertical in range(2):
                 row = rows[vertical]
-                _fill_margins(row, low.size, width, 2 * half, periodic)
+                _fill_margins(row, low.size, 2 * half, periodic)
                 _correlate_columns(
                     row[low.size - offset :],
                     subbands[n, 2 * vertical, k],
@@ -81,10 +80,8 @@ def _correlate_rows(band, k, rows, low, high, offset, periodic, margin):  # type
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_margins(row, margin, width, even, periodic):  # type: ignore[no-untyped-def]
-    """Lay what lies beyond the edge around the row; an odd width has one zero column first."""
-    if width < even:
-        row[margin + width] = 0
+def _fill_margins(row, margin, even, periodic):  # type: ignore[no-untyped-def]
+    """Lay what lies beyond the edge around the row; the zero column of an odd width stays zero."""
     for c in range(margin):
         if periodic:
             row[c] = row[margin + (c - margin) % even]

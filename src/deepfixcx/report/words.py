@@ -105,15 +105,13 @@ def preserved(spec: CodecSpec) -> str:
 
     Examples
     --------
-    >>> preserved(CodecSpec(level=3, patches=4))
-    'the brightness of each of 4 × 4 cells, and its strength of edges: 8 × 8 sizes and directions'
+    >>> preserved(CodecSpec(level=3, patches=1))
+    'the brightness, and the strength of its edges: 8 × 8 sizes and directions'
     """
     rows, columns = spec.grid_shape
-    if spec.grid_shape == (1, 1):
-        strength = "the brightness, and the strength of edges"
-    else:
-        strength = f"the brightness of each of {rows} × {columns} cells, and its strength of edges"
-    return f"{strength}: {spec.block} × {spec.block} sizes and directions"
+    whose = "" if spec.grid_shape == (1, 1) else f" of each of {rows} × {columns} cells"
+    sizes = f"{spec.block} × {spec.block} sizes and directions"
+    return f"the brightness{whose}, and the strength of its edges: {sizes}"
 
 
 def _cell_pixels(spec: CodecSpec, height: int, width: int) -> tuple[int, int]:
