@@ -1,19 +1,23 @@
 """Haar packet and l1 pooling in one pass over the image, without ever holding the bands.
 
 J Haar splits are one Walsh-Hadamard transform of each 2^J x 2^J block of pixels, so only sums and
-differences are needed, and the factor 2^-J waits until the end. The work goes strip by strip, a
-strip being 2^J rows of pixels, and every loop runs along whole rows so that the compiler can
-vectorize it:
+differences are needed, and the factor 2^-J waits until the end. Signs do not matter under l1. The
+work goes strip by strip, a strip being 2^J rows of pixels, and is laid out so that every inner loop
+is long, reads and writes whole rows, and vectorizes:
 
-1. *Rows.* Sums and differences between the rows of a strip, J rounds in place. Row p of the strip
-   then holds the vertical frequency whose bits are those of p, the first split in bit 0.
-2. *Columns.* Each row is split J times into a low half and a high half. Segment s then holds the
-   horizontal frequency s, the first split in the most significant bit. The last split adds absolute
-   values to an accumulator instead of writing a row.
+1. *Rows.* Sums and differences between the rows of a strip, two splits at a time, in place. The
+   first of these passes reads the image itself, whatever its dtype, so pixels are never copied. Row
+   p of the strip then holds the vertical frequency whose bits are those of p, the first split in
+   bit 0.
+2. *Columns.* The rows of a strip lie end to end, in groups that fit the first-level cache. One pass
+   writes the sums of neighbours into the first half of a buffer and their differences into the
+   second; J such passes over the whole group (not over ever shorter parts of it) leave segment s
+   with the horizontal frequency whose bits are those of s. The last pass adds absolute values to an
+   accumulator instead of writing them.
 3. *Cells.* When the last strip of a row of cells is done, the accumulator holds sums over rows;
    each run of columns is added up and becomes one number of the code.
 
-The strip and the accumulator take 2 * 2^J rows, so they stay in the cache.
+While a strip is worked, the next one is fetched from memory.
 """
 
 from __future__ import annotations
@@ -21,10 +25,15 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from deepfixcx._kernels.prefetch import prefetch_rows
+
 __all__ = ["encode_haar_l1"]
 
 # Sums may be reordered so that they vectorize; NaN and infinity keep their meaning.
 REORDER = {"reassoc", "contract", "nsz"}
+
+GROUP_VALUES = 4096
+"""Most values of a group of rows: three such buffers fit a first-level cache of 48 KiB."""
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
@@ -34,98 +43,144 @@ def encode_haar_l1(images, code, rows, columns, level, scale):  # type: ignore[n
     `rows` and `columns` are (starts, stops, lengths) of the cells; `scale` maps a pixel to [0, 1].
     """
     block = 1 << level
-    height, width = images.shape[1], images.shape[2]
+    width = images.shape[2]
     blocks = (width + block - 1) >> level
+    group = _rows_of_a_group(block, blocks << level)
     strip = np.zeros((block, blocks << level), np.float32)
-    spare = np.zeros((2, blocks << level), np.float32)
-    sums = np.zeros((block, blocks << level), np.float32)
-    band_of = _band_numbers(level)
+    groups = strip.reshape(block // group, -1)
+    spare = np.zeros((2, groups.shape[1]), np.float32)
+    sums = np.zeros(groups.shape, np.float32)
+    bands = _band_numbers(level, group)
+    nothing = np.zeros(width, images.dtype)
     row_starts, row_stops, row_lengths = rows
     for n in range(images.shape[0]):
         for i in range(row_starts.size):
-            sums[:] = 0
+            begin = True
             for block_row in range(row_starts[i], row_stops[i]):
-                _load(images[n], block_row << level, strip, height, width)
+                _load(images[n], block_row << level, strip, nothing, level)
+                prefetch_rows(images, n, (block_row + 1) << level, block)
                 _split_rows(strip, level)
-                for p in range(block):
-                    _split_columns_into(strip[p], spare, sums[p], level, blocks)
-            _collect(
-                sums, code[n, :, i, :], columns, band_of, blocks, scale / (block * row_lengths[i])
-            )
+                for g in range(groups.shape[0]):
+                    _split_columns(groups[g], spare, sums[g], level, begin)
+                begin = False
+            if begin:
+                sums[:] = 0
+            weight = np.float32(scale / (block * row_lengths[i]))
+            for g in range(groups.shape[0]):
+                _collect(sums[g], code[n, :, i, :], columns, bands[g], blocks, weight)
 
 
 @numba.njit(cache=True, nogil=True)
-def _band_numbers(level):  # type: ignore[no-untyped-def]
-    """Band of (row p of the strip, segment s): base-4 digits, the first split first."""
+def _rows_of_a_group(block, wide):  # type: ignore[no-untyped-def]
+    group = block
+    while group > 1 and group * wide > GROUP_VALUES:
+        group //= 2
+    return group
+
+
+@numba.njit(cache=True, nogil=True)
+def _band_numbers(level, group):  # type: ignore[no-untyped-def]
+    """Band of each (group, segment and row in it): base-4 digits, the first split first."""
     block = 1 << level
-    numbers = np.zeros((block, block), np.int64)
+    numbers = np.zeros((block // group, block * group), np.int64)
     for p in range(block):
         for s in range(block):
             number = 0
             for split in range(level):
-                vertical = (p >> split) & 1
-                horizontal = (s >> (level - 1 - split)) & 1
-                number = 4 * number + 2 * vertical + horizontal
-            numbers[p, s] = number
+                number = 4 * number + 2 * ((p >> split) & 1) + ((s >> split) & 1)
+            numbers[p // group, s * group + p % group] = number
     return numbers
 
 
-@numba.njit(cache=True, nogil=True)
-def _load(image, top, strip, height, width):  # type: ignore[no-untyped-def]
-    """Copy one strip of pixels; rows below the image are zero, columns beyond it stay zero."""
-    for r in range(strip.shape[0]):
-        if top + r < height:
+@numba.njit(cache=True, nogil=True, fastmath=REORDER)
+def _load(image, top, strip, nothing, level):  # type: ignore[no-untyped-def]
+    """Read a strip and do its first one (J odd) or two splits of rows on the way.
+
+    Rows below the image are `nothing`; columns beyond it stay zero. Choosing the row in a function
+    of its own would cost a tenth of the speed.
+    """
+    height, width = image.shape
+    if level % 2 == 1:
+        for r in range(0, strip.shape[0], 2):
+            x0 = image[top + r] if top + r < height else nothing
+            x1 = image[top + r + 1] if top + r + 1 < height else nothing
+            y0, y1 = strip[r], strip[r + 1]
             for c in range(width):
-                strip[r, c] = image[top + r, c]
-        else:
-            strip[r, :width] = 0
+                a, b = np.float32(x0[c]), np.float32(x1[c])
+                y0[c] = a + b
+                y1[c] = b - a
+    else:
+        for r in range(0, strip.shape[0], 4):
+            x0 = image[top + r] if top + r < height else nothing
+            x1 = image[top + r + 1] if top + r + 1 < height else nothing
+            x2 = image[top + r + 2] if top + r + 2 < height else nothing
+            x3 = image[top + r + 3] if top + r + 3 < height else nothing
+            y0, y1, y2, y3 = strip[r], strip[r + 1], strip[r + 2], strip[r + 3]
+            for c in range(width):
+                a, b = np.float32(x0[c]), np.float32(x1[c])
+                d, e = np.float32(x2[c]), np.float32(x3[c])
+                low, high, lower, higher = a + b, b - a, d + e, e - d
+                y0[c] = low + lower
+                y1[c] = high + higher
+                y2[c] = lower - low
+                y3[c] = higher - high
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
 def _split_rows(strip, level):  # type: ignore[no-untyped-def]
-    for split in range(level):
+    """Do the splits of rows that `_load` left, two at a time."""
+    for split in range(2 - level % 2, level, 2):
         step = 1 << split
-        for start in range(0, strip.shape[0], 2 * step):
+        for start in range(0, strip.shape[0], 4 * step):
             for r in range(start, start + step):
-                upper, lower = strip[r], strip[r + step]
-                for c in range(upper.size):
-                    low = upper[c] + lower[c]
-                    lower[c] = lower[c] - upper[c]
-                    upper[c] = low
+                y0, y1 = strip[r], strip[r + step]
+                y2, y3 = strip[r + 2 * step], strip[r + 3 * step]
+                for c in range(y0.size):
+                    low, high = y0[c] + y1[c], y1[c] - y0[c]
+                    lower, higher = y2[c] + y3[c], y3[c] - y2[c]
+                    y0[c] = low + lower
+                    y1[c] = high + higher
+                    y2[c] = lower - low
+                    y3[c] = higher - high
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _split_columns_into(row, spare, sums, level, blocks):  # type: ignore[no-untyped-def]
-    """Split a row J times and add the absolute values of its 2^J segments to `sums`."""
+def _split_columns(row, spare, sums, level, begin):  # type: ignore[no-untyped-def]
+    """Split the columns of a group J times and add the absolute values to `sums`, or begin them."""
+    half = row.size // 2
     source = row
     for split in range(level - 1):
         target = spare[split & 1]
-        half = (row.size >> split) // 2
-        for start in range(0, row.size, 2 * half):
-            pairs = source[start : start + 2 * half]
-            low, high = target[start : start + half], target[start + half : start + 2 * half]
-            for c in range(half):
-                low[c] = pairs[2 * c] + pairs[2 * c + 1]
-                high[c] = pairs[2 * c + 1] - pairs[2 * c]
+        low, high = target[:half], target[half:]
+        for c in range(half):
+            low[c] = source[2 * c] + source[2 * c + 1]
+            high[c] = source[2 * c + 1] - source[2 * c]
         source = target
-    for start in range(0, row.size, 2 * blocks):
-        pairs = source[start : start + 2 * blocks]
-        low, high = sums[start : start + blocks], sums[start + blocks : start + 2 * blocks]
-        for c in range(blocks):
-            low[c] += abs(pairs[2 * c] + pairs[2 * c + 1])
-            high[c] += abs(pairs[2 * c + 1] - pairs[2 * c])
+    low, high = sums[:half], sums[half:]
+    if begin:
+        for c in range(half):
+            low[c] = abs(source[2 * c] + source[2 * c + 1])
+            high[c] = abs(source[2 * c + 1] - source[2 * c])
+    else:
+        for c in range(half):
+            low[c] += abs(source[2 * c] + source[2 * c + 1])
+            high[c] += abs(source[2 * c + 1] - source[2 * c])
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _collect(sums, code_row, columns, band_of, blocks, scale):  # type: ignore[no-untyped-def]
-    """Add up the columns of each cell: (2^J, 2^J segments) sums become one row of cells."""
+def _collect(sums, code_row, columns, bands, blocks, weight):  # type: ignore[no-untyped-def]
+    """Add up the columns of each cell, and lay them where their band stands in the code."""
     starts, stops, lengths = columns
-    for p in range(sums.shape[0]):
-        for s in range(sums.shape[0]):
-            segment = sums[p, s * blocks : (s + 1) * blocks]
-            band = band_of[p, s]
+    one_column_each = blocks == starts.size and lengths.max() == 1
+    for q in range(bands.size):
+        segment = sums[q * blocks : (q + 1) * blocks]
+        target = code_row[bands[q]]
+        if one_column_each:
+            for j in range(blocks):
+                target[j] = segment[j] * weight
+        else:
             for j in range(starts.size):
                 total = np.float32(0)
                 for c in range(starts[j], stops[j]):
                     total += segment[c]
-                code_row[band, j] = total * scale / lengths[j]
+                target[j] = total * (weight / np.float32(lengths[j]))
