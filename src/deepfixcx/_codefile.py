@@ -21,7 +21,13 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from deepfixcx.choices import Storage
-from deepfixcx.errors import BrokenFileError, CodeError, ForeignFileError, FormatVersionError
+from deepfixcx.errors import (
+    BrokenFileError,
+    CodeError,
+    CodeFileError,
+    ForeignFileError,
+    FormatVersionError,
+)
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["FORMAT_VERSION", "STORAGES", "read_code_file", "write_code_file"]
@@ -67,6 +73,11 @@ def write_code_file(
 
 def read_code_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec]:
     """Read what `write_code_file` wrote, or say what is wrong with the file."""
+    if path.is_dir():
+        raise CodeFileError(
+            f"{path.name} is a folder, and this reads one file; for a whole release use "
+            f"deepfixcx.release.load_codes"
+        )
     data = path.read_bytes()
     about = _about(path, data)
     version = about.get("version")

@@ -7,6 +7,7 @@ settings costs nothing to make.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -282,5 +283,7 @@ def _names_of_poolings(value: object) -> str | tuple[str, ...]:
 
 def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
     if not isinstance(value, str) or value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ";"
         shown = ", ".join(allowed) if len(allowed) < 12 else f"{', '.join(allowed[:11])}, …"
-        raise SpecError(f"unknown {name} {value!r}; choose one of: {shown}")
+        raise SpecError(f"unknown {name} {value!r}{hint} choose one of: {shown}")

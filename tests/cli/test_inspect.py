@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -30,7 +32,7 @@ def test_lists_what_is_there_and_writes_nothing(run: Run, images: Path, tmp_path
     result = run("inspect", images)
     assert result.exit_code == 0
     assert "6 of 6 files" in result.output
-    assert "48 x 45" in result.output
+    assert "40–45" in result.output
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -56,3 +58,8 @@ def test_names_are_printed_only_when_asked_for(run: Run, images: Path) -> None:
 
 def test_limit_of_pixels_counts(run: Run, images: Path) -> None:
     assert "OversizedImageError" in run("inspect", images, "--max-pixels", 100).output
+
+
+def test_images_too_small_for_the_suggestion_are_counted(run: Run, images: Path) -> None:
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(images / "tiny.png")
+    assert "1 files for --level 3 --patches 4" in run("inspect", images).output

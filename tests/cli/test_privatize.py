@@ -182,3 +182,11 @@ def test_patches_are_read(text: str, patches: object) -> None:
 def test_other_patches_are_refused(text: str) -> None:
     with pytest.raises(SpecError):
         parse_patches(text)
+
+
+def test_when_every_file_fails_the_panel_says_why(run: Run, images: Path, tmp_path: Path) -> None:
+    result = run("privatize", images, tmp_path / "out", "-J", 7, "-P", 4)
+    assert result.exit_code == 3
+    assert "fewer than the 4x4 cells" in result.output
+    assert "nothing could be used" in result.output
+    assert "nothing was left to do" not in result.output

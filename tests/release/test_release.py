@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +22,14 @@ from PIL import Image
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
-from deepfixcx.release import ReleaseOptions, Summary, private_folder, privatize_dataset, survey
+from deepfixcx.release import (
+    ReleaseOptions,
+    Summary,
+    load_codes,
+    private_folder,
+    privatize_dataset,
+    survey,
+)
 from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.plan import make_plan
@@ -141,6 +149,7 @@ def test_dataset_json_says_how_it_was_made_and_nothing_of_when_or_where(
         about["totals"]["source_bytes"] == sum(37 * (40 + n) for n in range(20)) + 4 * 33 * 48 * 3
     )
     assert str(tmp_path) not in text
+    assert "seed" not in text
 
 
 def test_refuses_to_write_into_its_input_or_over_anything(images: Path, tmp_path: Path) -> None:
@@ -151,7 +160,7 @@ def test_refuses_to_write_into_its_input_or_over_anything(images: Path, tmp_path
     (tmp_path / "out" / "mine.txt").write_text("precious")
     with pytest.raises(ReleaseError, match="already holds something"):
         release(images, tmp_path / "out")
-    with pytest.raises(ReleaseError, match="cannot be resumed"):
+    with pytest.raises(ReleaseError, match="left alone"):
         release(images, tmp_path / "out", resume=True)
     with pytest.raises(ReleaseError, match="was not made by deepfixcx"):
         release(images, tmp_path / "out", overwrite=True)
@@ -160,6 +169,47 @@ def test_refuses_to_write_into_its_input_or_over_anything(images: Path, tmp_path
         release(images, tmp_path / "out", resume=True, overwrite=True)
     with pytest.raises(ReleaseError, match="at least 1"):
         release(images, tmp_path / "out2", workers=0)
+
+
+def test_second_writer_is_turned_away(images: Path, tmp_path: Path) -> None:
+    private = release(images, tmp_path / "out").private
+    with (private / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ReleaseError, match="another process is writing"):
+            release(images, tmp_path / "out", resume=True)
+    assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
+
+
+def test_file_in_place_of_the_folder_is_refused(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("precious")
+    with pytest.raises(ReleaseError, match="is a file"):
+        release(images, tmp_path / "out", overwrite=True)
+
+
+def test_overwrite_keeps_files_of_other_people(images: Path, tmp_path: Path) -> None:
+    release(images, tmp_path / "out")
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    release(images, tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+def test_codes_of_a_release_are_loaded_in_the_order_of_its_manifest(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out", names="keep")
+    code, source_ids = load_codes(tmp_path / "out")
+    assert len(code) == len(source_ids) == 20
+    for row, name in zip(code, source_ids, strict=True):
+        with Image.open(images / name) as image:
+            assert row == Codec(SPEC).encode(np.asarray(image))
+    assert load_codes(tmp_path / "out", channels=3)[0].channels == 3
+    with pytest.raises(ReleaseError, match=r"no codes of 2 channels; but of \[1, 3\]"):
+        load_codes(tmp_path / "out", channels=2)
+    release(images, tmp_path / "pictures", output="images")
+    with pytest.raises(ReleaseError, match="without --output codes"):
+        load_codes(tmp_path / "pictures")
+    with pytest.raises(ReleaseError, match="no release"):
+        load_codes(images)
 
 
 def test_overwrite_makes_the_release_anew(images: Path, tmp_path: Path) -> None:
@@ -171,7 +221,7 @@ def test_overwrite_makes_the_release_anew(images: Path, tmp_path: Path) -> None:
 
 def test_resume_needs_the_same_inputs_and_options(images: Path, tmp_path: Path) -> None:
     release(images, tmp_path / "out")
-    with pytest.raises(ReleaseError, match="other options"):
+    with pytest.raises(ReleaseError, match="other seed"):
         release(images, tmp_path / "out", resume=True, seed=5)
     (images / "colour" / "c0.bmp").unlink()
     with pytest.raises(ReleaseError, match="other inputs"):

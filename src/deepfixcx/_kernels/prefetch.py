@@ -22,8 +22,7 @@ READ, SOON, DATA = 0, 2, 1
 """Arguments of LLVM's prefetch: for reading, into the second-level cache, data."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001 - numba's form
+def _build_prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001 - numba's form
     """Fetch the cache line of one element of a contiguous array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -40,6 +39,9 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG0
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+_prefetch: Any = intrinsic(_build_prefetch)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +17,16 @@ from rich.table import Table
 
 from deepfixcx.errors import ReleaseError
 
-__all__ = ["default_workers", "error_console", "fail", "megabytes", "panel", "ratio", "write_json"]
+__all__ = [
+    "default_workers",
+    "error_console",
+    "fail",
+    "megabytes",
+    "panel",
+    "program",
+    "ratio",
+    "write_json",
+]
 
 console = Console(highlight=False)
 error_console = Console(stderr=True, highlight=False)
@@ -63,6 +75,14 @@ def megabytes(count: float) -> str:
 def ratio(before: float, after: float) -> float | None:
     """Return how many times smaller something became, or None where there is nothing."""
     return round(before / after, 2) if after else None
+
+
+def program() -> str:
+    """Return what a user types to call this program: its name, or its place if not on the path."""
+    called = sys.argv[0]
+    if shutil.which("deepfixcx") or Path(called).name != "deepfixcx":
+        return "deepfixcx"
+    return shlex.quote(called)
 
 
 def default_workers() -> int:

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from deepfixcx.choices import Boundary, Grid
     from deepfixcx.spec import CodecSpec
 
-__all__ = ["parse_patches", "spec_of"]
+__all__ = ["SUGGESTED_LEVEL", "SUGGESTED_PATCHES", "parse_patches", "spec_of"]
+
+SUGGESTED_LEVEL, SUGGESTED_PATCHES = 3, 4
+"""Where to begin: 1,024 numbers an image, one per cent of 320 x 320 pixels."""
 
 
 def spec_of(

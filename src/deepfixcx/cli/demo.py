@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.cli._console import default_workers, error_console, panel, ratio, write_json
+from deepfixcx.cli._console import default_workers, error_console, panel, program, ratio, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,7 +197,7 @@ def _close(folder: Path, summary: Summary, figures: Mapping[str, object]) -> Non
         ("", f"{folder / 'show.png'}  one image: before, after, and what is kept"),
         ("", f"{folder / 'shared'}  what you would share: images, codes, manifest.csv"),
         ("do not share", f"{folder / 'shared.private'}  which source became which image"),
-        ("next", f"deepfixcx privatize YOUR_FOLDER shared --level {LEVEL} --patches {PATCHES}"),
+        ("next", f"{program()} privatize YOUR_FOLDER shared --level {LEVEL} --patches {PATCHES}"),
     ]  # fmt: skip
     if failed:
         rows.insert(1, ("failed", f"{failed}, listed in {folder / 'shared' / 'failures.csv'}"))

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.cli._console import console, default_workers, error_console, panel, write_json
+from deepfixcx.cli._console import (
+    console,
+    default_workers,
+    error_console,
+    panel,
+    program,
+    write_json,
+)
+from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from deepfixcx.images import ImageFacts
+
 
 __all__ = ["command"]
 
 SOME_FAILED = 3
 MOST_ROWS = 40
+
+Kind = tuple[str, str, str, str]
+"""Format, photometric interpretation, bits and transfer syntax of a file."""
 
 
 def command(
@@ -43,9 +57,7 @@ def command(
 
     Example: [bold]deepfixcx inspect xrays[/bold]
     """
-    from rich.box import SIMPLE
     from rich.markup import escape
-    from rich.table import Table
 
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import survey
@@ -59,20 +71,15 @@ def command(
         )
     facts = [fact for _, fact in found.facts]
     readable = [fact for fact in facts if not fact.problem]
-    kinds = Counter(_kind(fact) for fact in readable)
-    table = Table(box=SIMPLE)
-    for title in ("files", "format", "photometric", "bits", "size", "frames", "stored as"):
-        table.add_column(title, no_wrap=title != "stored as")
-    for kind, files in kinds.most_common(MOST_ROWS):
-        table.add_row(str(files), *kind)
-    console.print(table)
+    kinds = _by_kind(readable)
+    console.print(_kind_table(kinds))
     problems = Counter((fact.problem, fact.reason) for fact in facts if fact.problem)
     if problems:
         console.print(_problem_table(problems))
     if names:  # only when asked for: a file name may be a patient's
         for source, fact in found.facts:
             if fact.problem:
-                console.print(f"{fact.problem}  {escape(source.name)}", soft_wrap=True)
+                console.print(f"{escape(source.name)}: {fact.problem}, {fact.reason}\n")
     figures = {
         "command": "inspect",
         "files": len(facts),
@@ -86,19 +93,43 @@ def command(
         "smallest_width": min((fact.width for fact in readable), default=0),
     }
     write_json(json, figures)
-    _close(figures, len(kinds))
+    _close(figures, len(kinds), sum(map(_too_small, readable)), names)
     if problems:
         raise typer.Exit(SOME_FAILED)
 
 
-def _kind(fact: ImageFacts) -> tuple[str, str, str, str, str, str]:
-    size = f"{fact.height} x {fact.width}"
-    # "JPEG 2000 Image Compression (Lossless Only)" is too long for a table
-    stored = re.split(r"[,(]| Image Compression", fact.transfer_syntax)[0].strip()
-    return fact.format, fact.photometric, str(fact.bits), size, str(fact.frames), stored
+def _by_kind(facts: list[ImageFacts]) -> list[tuple[Kind, list[ImageFacts]]]:
+    """Group files that differ in their size alone, the most frequent kind first."""
+    kinds = defaultdict(list)
+    for fact in facts:
+        # "JPEG 2000 Image Compression (Lossless Only)" is too long for a table
+        stored = re.split(r"[,(]| Image Compression", fact.transfer_syntax)[0].strip()
+        kinds[fact.format, fact.photometric, str(fact.bits), stored].append(fact)
+    return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
 
 
-def _problem_table(problems: Counter[tuple[str, str]]) -> object:
+def _kind_table(kinds: list[tuple[Kind, list[ImageFacts]]]) -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(box=SIMPLE)
+    for title in ("files", "format", "photometric", "bits", "height", "width", "images"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("stored as")
+    for (format_, photometric, bits, stored), facts in kinds[:MOST_ROWS]:
+        heights, widths = ([getattr(f, side) for f in facts] for side in ("height", "width"))
+        images = str(sum(fact.frames for fact in facts))
+        sizes = (_range(heights), _range(widths))
+        table.add_row(str(len(facts)), format_, photometric, bits, *sizes, images, stored)
+    return table
+
+
+def _range(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _problem_table(problems: Counter[tuple[str, str]]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -108,16 +139,33 @@ def _problem_table(problems: Counter[tuple[str, str]]) -> object:
     return table
 
 
-def _close(figures: dict[str, object], kinds: int) -> None:
+def _too_small(fact: ImageFacts) -> bool:
+    """Return whether the settings suggested at the end do not fit an image."""
+    from deepfixcx.errors import ImageTooSmallError
+    from deepfixcx.spec import CodecSpec
+
+    try:
+        CodecSpec(SUGGESTED_LEVEL, SUGGESTED_PATCHES).cells(fact.height, fact.width)
+    except ImageTooSmallError:
+        return True
+    return False
+
+
+def _close(figures: dict[str, object], kinds: int, too_small: int, names: bool) -> None:
     unreadable = figures["files_unreadable"]
+    settings = f"--level {SUGGESTED_LEVEL} --patches {SUGGESTED_PATCHES}"
     rows = [
         ("readable", f"{figures['files_readable']} of {figures['files']} files, "
                      f"{figures['images']} images"),
         ("unreadable", str(unreadable or "none")),
     ]  # fmt: skip
+    if unreadable and not names:
+        rows[-1] = ("unreadable", f"{unreadable}; --names says which")
     if figures["files_skipped"]:
         rows.append(("skipped", f"{figures['files_skipped']} of other kinds"))
     if kinds > MOST_ROWS:
         rows.append(("shown", f"the {MOST_ROWS} most frequent of {kinds} kinds"))
-    rows.append(("next", "deepfixcx privatize IN OUT --level 3 --patches 4"))
+    if too_small:
+        rows.append(("too small", f"{too_small} files for {settings}"))
+    rows.append(("next", f"{program()} privatize IN OUT {settings}"))
     panel("inspect", rows, good=not unreadable)

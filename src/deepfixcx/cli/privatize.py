@@ -17,6 +17,7 @@ from deepfixcx.cli._console import (
     error_console,
     megabytes,
     panel,
+    program,
     ratio,
     write_json,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOME_FAILED = 3
+MOST_REASONS = 3
 
 
 def command(
@@ -50,7 +52,7 @@ def command(
     grid: Annotated[
         Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
     ] = "balanced",
-    output: Annotated[Output, typer.Option(help="What to write.")] = "images",
+    output: Annotated[Output, typer.Option(help="What to write.")] = "both",
     size: Annotated[
         Size, typer.Option(help="Of images: P·2^J pixels a side, or as the source.")
     ] = "compact",
@@ -133,30 +135,44 @@ def _figures(summary: Summary) -> dict[str, object]:
 
 def _close(summary: Summary, figures: dict[str, object]) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
-    rows = [
-        ("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images")
-    ]
+    rows = [("done", f"{totals['files_done']} of {totals['files']} files")]
     if failed:
         rows.append(("failed", f"{failed}, listed in {summary.folder / 'failures.csv'}"))
+        rows += [("", f"{count} × {reason}") for reason, count in summary.reasons[:MOST_REASONS]]
     else:
         rows.append(("failed", "none"))
     if summary.skipped:
         rows.append(("skipped", f"{summary.skipped} of other kinds, listed in the private folder"))
-    speed = f"{figures['images_per_second']} images/s, {summary.seconds:.1f} s"
-    rows.append(("speed", speed if summary.progress.images else "nothing was left to do"))
     if totals["images"]:
         share = 100 * totals["kept_values"] / totals["source_values"]
         rows += [
+            ("wrote", _written(totals)),
+            ("speed", _speed(summary, figures)),
             ("kept", f"{share:.3g} % of the numbers"),
             ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
     rows += [
         ("release", f"{summary.folder}"),
-        ("private", f"{summary.private}  names of the sources; do not share"),
+        ("private", f"{summary.private}  which source is which; do not share"),
         ("next", _next_step(summary)),
     ]
     panel("privatize", rows, good=not failed)
+
+
+def _written(totals: dict[str, int]) -> str:
+    parts = []
+    if totals["image_file_bytes"]:
+        parts.append(f"{totals['images']} images")
+    if totals["code_files"]:
+        parts.append(f"{totals['images']} codes in {totals['code_files']} files")
+    return " and ".join(parts)
+
+
+def _speed(summary: Summary, figures: dict[str, object]) -> str:
+    if not summary.progress.files_done:
+        return "nothing was left to do"
+    return f"{figures['images_per_second']} images/s, {summary.seconds:.1f} s"
 
 
 def _smaller(before: object, after: object) -> str:
@@ -168,15 +184,17 @@ def _smaller(before: object, after: object) -> str:
 
 
 def _next_step(summary: Summary) -> str:
+    if not summary.totals["images"]:
+        return "nothing could be used; mend the cause, then run again with --overwrite"
     if summary.totals["files_failed"]:
-        return f"see which files failed and why: {summary.private / 'sources.csv'}"
-    return "look at one image and what is kept of it: deepfixcx show IMAGE -o show.png"
+        return f"see which files they were: {summary.private / 'sources.csv'}"
+    return f"look at one image and what is kept of it: {program()} show IMAGE -o show.png"
 
 
 def _again() -> str:
     """Return the command line that resumes this one."""
     arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    return shlex.join(["deepfixcx", *arguments, "--resume"])
+    return f"{program()} {shlex.join([*arguments, '--resume'])}"
 
 
 class _ProgressBar:

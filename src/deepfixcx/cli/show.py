@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.choices import Boundary, Grid, Size
-from deepfixcx.cli._console import panel, ratio, write_json
-from deepfixcx.cli._settings import spec_of
+from deepfixcx.cli._console import panel, program, ratio, write_json
+from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
     from deepfixcx.images import ImageFrames
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-LEVEL, PATCHES = 3, "4"
-
 
 def command(
     where: Annotated[Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, BMP or DICOM.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Figure to write, a .png file.")],
     level: Annotated[
         int | None,
-        typer.Option("--level", "-J", help=f"J: depth of the packet; {LEVEL} if not given."),
+        typer.Option(
+            "--level", "-J", help=f"J: depth of the packet; {SUGGESTED_LEVEL} if not given."
+        ),
     ] = None,
     patches: Annotated[
         str | None,
-        typer.Option("--patches", "-P", help=f"P: cells per axis; {PATCHES} if not given."),
+        typer.Option(
+            "--patches", "-P", help=f"P: cells per axis; {SUGGESTED_PATCHES} if not given."
+        ),
     ] = None,
     wavelet: Annotated[
         str, typer.Option(help="A discrete wavelet of PyWavelets: haar, db2, coif1, …")
@@ -75,8 +77,8 @@ def command(
             "--patches and --size, or leave out --grid"
         )
     spec = spec_of(
-        LEVEL if level is None else level,
-        PATCHES if patches is None else patches,
+        SUGGESTED_LEVEL if level is None else level,
+        str(SUGGESTED_PATCHES) if patches is None else patches,
         wavelet,
         pooling,
         boundary,
@@ -130,7 +132,7 @@ def _draw_show(frames: ImageFrames, out: Path, spec: CodecSpec, size: Size) -> d
             ("spec", str(spec)),
             ("kept", str(kept)),
             ("next", "privatize a folder like this: " + _privatize_line(spec)),
-            ("", f"compare other settings: deepfixcx show IMAGE -o {out.stem}-grid.png --grid"),
+            ("", f"compare other settings: {program()} show IMAGE -o {out.stem}-grid.png --grid"),
         ],
     )
     return _figures(frames, out, "show") | {
@@ -156,7 +158,7 @@ def _draw_sheet(frames: ImageFrames, out: Path, like: CodecSpec) -> dict[str, ob
             ("image", _image_words(frames)),
             ("settings", f"levels {levels} down, patches {patches} across"),
             ("kept", "below each reconstruction, in percent and as a ratio"),
-            ("next", f"look closer at one: deepfixcx show IMAGE -o {out.stem}-one.png -J 3 -P 8"),
+            ("next", f"look closer at one: {program()} show IMAGE -o {out.stem}-one.png -J 3 -P 4"),
         ],
     )
     return _figures(frames, out, "contact_sheet") | {
@@ -188,7 +190,7 @@ def _privatize_line(spec: CodecSpec) -> str:
     """Return the command that does to a folder what the figure shows."""
     rows, columns = spec.grid_shape
     patches = f"{rows}" if rows == columns else f"{rows}x{columns}"
-    words = [f"deepfixcx privatize FOLDER OUT --level {spec.level} --patches {patches}"]
+    words = [f"{program()} privatize FOLDER OUT --level {spec.level} --patches {patches}"]
     for name, value, default in (
         ("wavelet", spec.wavelet, "haar"),
         ("pooling", ",".join(spec.poolings), "l1"),

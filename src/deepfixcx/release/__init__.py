@@ -9,6 +9,7 @@ stopped release resumable.
 
 from deepfixcx.release.inputs import Source, find_sources
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
+from deepfixcx.release.reading import load_codes
 from deepfixcx.release.run import Progress, Summary, private_folder, privatize_dataset
 from deepfixcx.release.survey import survey
 
@@ -19,6 +20,7 @@ __all__ = [
     "Source",
     "Summary",
     "find_sources",
+    "load_codes",
     "make_plan",
     "private_folder",
     "privatize_dataset",

@@ -33,7 +33,7 @@ class Source:
     path : Path
         Where it is.
     name : str
-        Its path below the input folder, with forward slashes.
+        Its path below the input folder, with forward slashes; or as a table lists it.
     size : int
         Its bytes, 0 where it cannot be asked.
     problem : ImageFileError or None
@@ -144,9 +144,7 @@ def _in_table(table: Path) -> Iterator[Source]:
     except (OSError, UnicodeDecodeError, csv.Error):
         raise ReleaseError(f"{table.name} is not a readable table of UTF-8 text") from None
     for path in dict.fromkeys(paths):  # a file listed twice is one input
-        name = os.path.normpath(path).replace(os.sep, "/")
-        parts = [part for part in name.split("/") if part not in ("", "..", ".")]
-        yield _source(table.parent / path, "/".join(parts))
+        yield _source(table.parent / path, path)
 
 
 def _source(path: Path, name: str) -> Source:

@@ -43,6 +43,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         try:
+            path.touch(mode=0o600)  # it may hold names of files
             self._database = sqlite3.connect(path)
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(SCHEMA)

@@ -82,7 +82,12 @@ def write_papers(folder: Path, private: Path, plan: Plan, ledger: Ledger) -> dic
     about: dict[str, Any] = {
         "format": "deepfixcx.release",
         "version": MANIFEST_VERSION,
-        "options": plan.options.to_dict(),
+        "options": {
+            # the seed stays here: it would help to undo the shuffled order of neutral names
+            name: value
+            for name, value in plan.options.to_dict().items()
+            if name != "seed"
+        },
         "mechanisms": [],
         "software": {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF},
         "totals": totals,

@@ -46,7 +46,7 @@ class ReleaseOptions:
     names : {"neutral", "keep"}
         Number files and folders, or call them as their sources.
     seed : int
-        Order in which inputs are numbered and laid into shards.
+        Chooses, together with names and sizes of the inputs, the order in which they are numbered.
     max_pixels : int
         Images that declare more pixels are refused.
 
@@ -57,7 +57,7 @@ class ReleaseOptions:
     """
 
     spec: CodecSpec
-    output: Output = "images"
+    output: Output = "both"
     size: Size = "compact"
     dtype: Storage = "float32"
     names: Names = "neutral"
@@ -122,21 +122,21 @@ class Plan:
         return self.items[number * self.shard_size : (number + 1) * self.shard_size]
 
     def identity(self) -> dict[str, str]:
-        """Return what must agree for a release to be resumed: its options and its inputs."""
-        listing = hashlib.sha256()
-        for source in sorted((item.source for item in self.items), key=lambda source: source.name):
-            listing.update(f"{source.name}\0{source.size}\0".encode())
+        """Return what must agree for a release to be resumed: its inputs and each option."""
+        options = self.options.to_dict()
         return {
             "plan version": str(PLAN_VERSION),
-            "inputs": listing.hexdigest(),
-            "options": json.dumps(self.options.to_dict(), sort_keys=True),
+            "inputs": _listing_hash(item.source for item in self.items).hex(),
+            **{name: json.dumps(value, sort_keys=True) for name, value in options.items()},
         }
 
 
 def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
-    """Give the inputs numbers in a seeded order and cut them into shards.
+    """Give the inputs numbers in a shuffled order and cut them into shards.
 
-    The order is shuffled because the alphabetical order of file names can itself tell names.
+    The order is shuffled because the alphabetical order of file names can itself tell names. The
+    names and sizes of all inputs take part in the shuffle, so that nobody who lacks them can undo
+    it, and the same inputs still give the same order.
 
     Parameters
     ----------
@@ -150,23 +150,37 @@ def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
     Plan
         The same for the same inputs and options.
     """
-    generator = np.random.default_rng(options.seed)
+    secret = int.from_bytes(_listing_hash(sources.found), "big")
+    generator = np.random.default_rng([options.seed, secret])
     order = generator.permutation(len(sources.found))
     shuffled = [sources.found[place] for place in order]
     if options.names == "keep":
         stems = _kept_stems(source.name for source in shuffled)
         ids = [source.name for source in shuffled]
     else:
-        folders = _neutral_folders((source.name for source in sources.found), generator)
+        folders = _neutral_folders((_inside(source.name) for source in sources.found), generator)
         digits = max(6, len(str(len(shuffled))))
         ids = [f"{number:0{digits}d}" for number in range(1, len(shuffled) + 1)]
         stems = [
-            folders[_folder(source.name)] + number
+            folders[_folder(_inside(source.name))] + number
             for source, number in zip(shuffled, ids, strict=True)
         ]
     items = tuple(map(Planned, shuffled, ids, stems))
     size = min(max(-(-len(items) // SHARDS_WANTED), LEAST_SHARD), LARGEST_SHARD)
     return Plan(options, items, sources.skipped, size)
+
+
+def _listing_hash(sources: Iterable[Source]) -> bytes:
+    """Return one hash of the names and sizes of all inputs."""
+    listing = hashlib.sha256()
+    for source in sorted(sources, key=lambda source: source.name):
+        listing.update(f"{source.name}\0{source.size}\0".encode())
+    return listing.digest()
+
+
+def _inside(name: str) -> str:
+    """Return a path of a table without whatever would lead out of the release folder."""
+    return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
 
 
 def _folder(name: str) -> str:
@@ -175,30 +189,25 @@ def _folder(name: str) -> str:
 
 def _neutral_folders(names: Iterable[str], generator: np.random.Generator) -> dict[str, str]:
     """Map each folder to a numbered one at the same depth: the tree keeps its form."""
-    folders = {""}
-    for name in names:
-        folders.update(map(str, PurePosixPath(name).parents))
-    folders.discard(".")
-    ordered = sorted(folders)
-    numbers = generator.permutation(len(ordered))
+    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
     neutral = {"": ""}
-    for folder, number in zip(ordered, numbers, strict=True):
-        if folder:
-            neutral[folder] = f"{neutral[_folder(folder)]}folder-{number:04d}/"
+    numbers = generator.permutation(len(folders)) + 1
+    for folder, number in zip(sorted(folders), numbers, strict=True):
+        neutral[folder] = f"{neutral[_folder(folder)]}folder-{number:04d}/"
     return neutral
 
 
 def _kept_stems(names: Iterable[str]) -> list[str]:
     """Drop the suffix where that is unambiguous: a.png -> a, but a.png and a.jpg stay whole."""
     names = list(names)
-    wanted = [str(PurePosixPath(name).with_suffix("")) for name in names]
+    wanted = [str(PurePosixPath(_inside(name)).with_suffix("")) for name in names]
     twice = {stem for stem, count in Counter(wanted).items() if count > 1}
     taken = set(wanted) - twice
     stems = []
     for name, stem in zip(names, wanted, strict=True):
         # frames of one file are called STEM.frame0001, so no other file may look like that
         ambiguous = stem in twice or re.search(r"\.frame\d+$", stem)
-        chosen = f"{name}.image" if ambiguous else stem
+        chosen = f"{_inside(name)}.image" if ambiguous else stem
         while ambiguous and chosen in taken:
             chosen += "_"
         taken.add(chosen)

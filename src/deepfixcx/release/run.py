@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from deepfixcx.release.workers import FileEvent, run_jobs
 
 __all__ = ["Progress", "Summary", "private_folder", "privatize_dataset"]
 
+LEDGER = "ledger.sqlite"
 OWN_FILES = ("manifest.csv", "failures.csv", "dataset.json")
 OWN_FOLDERS = ("images", "codes")
 
@@ -69,6 +74,8 @@ class Summary:
         Wall time of this run.
     skipped : int
         Files of the input folder that are no images.
+    reasons : tuple of (str, int)
+        Why files failed, and how many, the most frequent first.
     """
 
     folder: Path
@@ -77,6 +84,7 @@ class Summary:
     progress: Progress
     seconds: float
     skipped: int
+    reasons: tuple[tuple[str, int], ...]
 
 
 @dataclass(slots=True)
@@ -156,13 +164,20 @@ def privatize_dataset(
     sources = find_sources(where)
     plan = make_plan(sources, options)
     private = private_folder(folder)
-    _prepare(folder, private, resume=resume, overwrite=overwrite)
-    with Ledger(private / "ledger.sqlite") as ledger:
+    _refuse(folder, private, resume=resume, overwrite=overwrite)
+    with _alone(folder, private), Ledger(_make_room(folder, private, overwrite, resume)) as ledger:
         _check_identity(ledger, plan)
         progress = _work(plan, folder, ledger, workers, report)
         totals = write_papers(folder, private, plan, ledger)
+        reasons = Counter(record.reason for record in ledger.records() if record.error)
     return Summary(
-        folder, private, totals, progress, time.perf_counter() - began, len(sources.skipped)
+        folder=folder,
+        private=private,
+        totals=totals,
+        progress=progress,
+        seconds=time.perf_counter() - began,
+        skipped=len(sources.skipped),
+        reasons=tuple(reasons.most_common()),
     )
 
 
@@ -215,48 +230,60 @@ def _keep_apart(where: Path, folder: Path) -> None:
         )
 
 
-def _prepare(folder: Path, private: Path, *, resume: bool, overwrite: bool) -> None:
+def _refuse(folder: Path, private: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds something else than what the caller expects, touching nothing."""
     if resume and overwrite:
         raise ReleaseError("either --resume or --overwrite, not both")
+    if folder.exists() and not folder.is_dir():
+        raise ReleaseError(f"{str(folder)!r} is a file; choose another folder for the release")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not resume and not overwrite:
+        raise ReleaseError(
+            f"{str(folder)!r} already holds something; go on with --resume, start again with "
+            f"--overwrite, or choose another folder"
+        )
+    if not (private / LEDGER).is_file():
+        raise ReleaseError(
+            f"{str(folder)!r} was not made by deepfixcx, or {private.name!r} with its ledger is "
+            f"no longer beside it, so it is left alone; choose another folder"
+        )
+
+
+@contextmanager
+def _alone(folder: Path, private: Path) -> Iterator[None]:
+    """Hold the release, so that no other process writes it; a process that dies lets go."""
     try:
-        if overwrite:
-            _remove_release(folder, private)
-        taken = not overwrite and folder.exists() and any(folder.iterdir())
-        if taken and not resume:
-            raise ReleaseError(
-                f"{str(folder)!r} already holds something; go on with --resume, start again with "
-                f"--overwrite, or choose another folder"
-            )
-        if taken and not (private / "ledger.sqlite").is_file():
-            raise ReleaseError(
-                f"{str(folder)!r} cannot be resumed, because {private.name!r} with its ledger is "
-                f"not beside it; choose another folder"
-            )
         folder.mkdir(parents=True, exist_ok=True)
         private.mkdir(mode=0o700, exist_ok=True)
-        if not taken and not resume:
-            (private / "ledger.sqlite").unlink(missing_ok=True)
+        lock = os.open(private / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ReleaseError(
             f"{str(folder)!r} cannot be written: {error.strerror}; choose another folder"
         ) from None
-    _remove_unfinished(folder)
-
-
-def _remove_release(folder: Path, private: Path) -> None:
-    """Remove an earlier release; other files that lie beside it in its folder stay."""
-    if folder.exists() and not (private / "ledger.sqlite").is_file():
-        if any(folder.iterdir()):
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise ReleaseError(
-                f"{str(folder)!r} was not made by deepfixcx (there is no {private.name!r} beside "
-                f"it), so --overwrite does not touch it; choose another folder"
-            )
-        return
-    for name in OWN_FILES:
-        (folder / name).unlink(missing_ok=True)
-    for name in OWN_FOLDERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
-    shutil.rmtree(private, ignore_errors=True)
+                f"another process is writing {str(folder)!r} right now; wait for it or stop it"
+            ) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def _make_room(folder: Path, private: Path, overwrite: bool, resume: bool) -> Path:
+    """Remove what must not stay of earlier runs, and return where the ledger goes."""
+    if overwrite:  # other files that lie in the folder stay
+        for name in OWN_FILES:
+            (folder / name).unlink(missing_ok=True)
+        for name in OWN_FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+    if not resume:
+        (private / LEDGER).unlink(missing_ok=True)
+    _remove_unfinished(folder)
+    return private / LEDGER
 
 
 def _check_identity(ledger: Ledger, plan: Plan) -> None:
@@ -266,8 +293,8 @@ def _check_identity(ledger: Ledger, plan: Plan) -> None:
         return
     if differing := [name for name, value in now.items() if before.get(name) != value]:
         raise ReleaseError(
-            f"this release was begun with other {' and '.join(differing)}; repeat the first "
-            f"command exactly with --resume, or start again with --overwrite"
+            f"this release was begun with other {' and '.join(differing)}; --resume goes on only "
+            f"with the same inputs and options, --overwrite starts again"
         )
 
 
