@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._kernels.haar import encode_haar_l1
+from deepfixcx._kernels.haar_decode import decode_haar
 from deepfixcx._kernels.threads import threaded
 from deepfixcx.choices import Boundary, Grid, Size
 from deepfixcx.code import Code
@@ -145,7 +146,8 @@ class Codec:
             raise SpecError(f"size is 'original' or 'compact', got {size!r}")
         values = amplitudes(code.array, self.spec)
         if size == "compact":
-            return recompose(values, self.spec, *self.spec.compact_shape())
+            # where every band has one coefficient a cell, there is nothing to repeat
+            return self._decode_to(values, *self.spec.compact_shape())
         if (code.sizes == code.sizes[:1]).all() and len(code):
             height, width = map(int, code.sizes[0])
             return self._decode_to(values, height, width)
@@ -205,33 +207,47 @@ class Codec:
         images = batch.reshape(-1, *batch.shape[2:])
         code = np.empty((len(images), self.spec.bands, *self.spec.grid_shape), np.float32)
 
+        sums: list[float] = []
+
         def work(start: int, stop: int) -> None:
-            encode_haar_l1(
-                images[start:stop],
-                code[start:stop],
+            total = encode_haar_l1(
+                images,
+                code,
                 rows.arrays,
                 columns.arrays,
                 self.spec.level,
                 pixel_scale(batch),
+                start,
+                stop,
             )
+            sums.append(total)
 
-        threaded(work, len(images))
-        check_finite(code, "cells, because pixels are NaN, infinite or too large,")
+        threaded(work, len(images) * len(rows.starts))
+        if not np.isfinite(sums).all():  # some number is not finite, or all are large
+            check_finite(code, "cells, because pixels are NaN, infinite or too large,")
         return code.reshape(len(batch), *self.spec.code_shape(batch.shape[1]))
 
     def _decode_to(
         self, values: NDArray[np.float32], height: int, width: int
     ) -> NDArray[np.float32]:
-        if self.spec.wavelet != "haar":
-            return recompose(unpool(values, self.spec, height, width), self.spec, height, width)
-        # Blocks of a Haar packet do not overlap, and all blocks of one cell are alike: decode one
-        # block a cell, then repeat it.
-        compact = recompose(values, self.spec, *self.spec.compact_shape())
+        if self.spec.wavelet == "haar":
+            return self._decode_haar(values, height, width)
+        return recompose(unpool(values, self.spec, height, width), self.spec, height, width)
+
+    def _decode_haar(
+        self, values: NDArray[np.float32], height: int, width: int
+    ) -> NDArray[np.float32]:
+        """Decode on the fast path; equal to recomposing the unpooled bands."""
         rows, columns = self.spec.cells(height, width)
-        row_of, column_of = np.arange(height), np.arange(width)
         block = self.spec.block
-        row_of = rows.of_each_row(-(-height // block))[row_of // block] * block + row_of % block
-        column_of = (
-            columns.of_each_row(-(-width // block))[column_of // block] * block + column_of % block
-        )
-        return compact[..., row_of[:, None], column_of]
+        cell_of_block = columns.of_each_row(self.spec.band_shape(height, width)[1])
+        column = np.arange(width)
+        source_columns = cell_of_block[column // block] * block + column % block
+        flat = np.ascontiguousarray(values).reshape(-1, *values.shape[2:])
+        images = np.empty((len(flat), height, width), np.float32)
+
+        def work(start: int, stop: int) -> None:
+            decode_haar(flat, images, rows.arrays, source_columns, self.spec.level, start, stop)
+
+        threaded(work, len(flat) * len(rows.starts))
+        return images.reshape(*values.shape[:2], height, width)

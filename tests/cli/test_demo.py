@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from deepfixcx import Code
 from deepfixcx.cli import demo
 
 Run = Callable[..., Result]
-SECONDS = 60
 
 
 def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -31,10 +29,8 @@ def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_demo_without_arguments_twice(tmp_path: Path) -> None:
-    began = time.perf_counter()
     first = call(tmp_path, "--json", "demo.json")
     assert first.returncode == 0, first.stderr
-    assert time.perf_counter() - began < SECONDS
     figures = json.loads((tmp_path / "demo.json").read_text())
     assert figures["files"] == figures["files_done"] == demo.PHANTOMS + len(demo.DICOM_FILES)
     assert figures["files_failed"] == 0

@@ -27,7 +27,7 @@ import numpy as np
 
 from deepfixcx._kernels.prefetch import prefetch_rows
 
-__all__ = ["encode_haar_l1"]
+__all__ = ["REORDER", "band_numbers", "encode_haar_l1"]
 
 # Sums may be reordered so that they vectorize; NaN and infinity keep their meaning.
 REORDER = {"reassoc", "contract", "nsz"}
@@ -37,10 +37,13 @@ GROUP_VALUES = 4096
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def encode_haar_l1(images, code, rows, columns, level, scale):  # type: ignore[no-untyped-def]
-    """Fill `code` (N, 4**J, P, P) from `images` (N, H, W) of any real dtype.
+def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):  # type: ignore[no-untyped-def]
+    """Fill rows of cells of `code` (N, 4**J, P, P) from `images` (N, H, W) of any real dtype.
 
     `rows` and `columns` are (starts, stops, lengths) of the cells; `scale` maps a pixel to [0, 1].
+    Rows of cells are counted through all images: `start` to `stop` of N * P. They are independent,
+    so threads may share a single large image as well as a batch. Returns the sum of the numbers,
+    which is not finite if one of them is not.
     """
     block = 1 << level
     width = images.shape[2]
@@ -50,24 +53,26 @@ def encode_haar_l1(images, code, rows, columns, level, scale):  # type: ignore[n
     groups = strip.reshape(block // group, -1)
     spare = np.zeros((2, groups.shape[1]), np.float32)
     sums = np.zeros(groups.shape, np.float32)
-    bands = _band_numbers(level, group)
+    bands = band_numbers(level, group)
     nothing = np.zeros(width, images.dtype)
     row_starts, row_stops, row_lengths = rows
-    for n in range(images.shape[0]):
-        for i in range(row_starts.size):
-            begin = True
-            for block_row in range(row_starts[i], row_stops[i]):
-                _load(images[n], block_row << level, strip, nothing, level)
-                prefetch_rows(images, n, (block_row + 1) << level, block)
-                _split_rows(strip, level)
-                for g in range(groups.shape[0]):
-                    _split_columns(groups[g], spare, sums[g], level, begin)
-                begin = False
-            if begin:
-                sums[:] = 0
-            weight = np.float32(scale / (block * row_lengths[i]))
+    total = np.float32(0)
+    for row_of_cells in range(start, stop):
+        n, i = divmod(row_of_cells, row_starts.size)
+        begin = True
+        for block_row in range(row_starts[i], row_stops[i]):
+            _load(images[n], block_row << level, strip, nothing, level)
+            prefetch_rows(images, n, (block_row + 1) << level, block)
+            _split_rows(strip, level)
             for g in range(groups.shape[0]):
-                _collect(sums[g], code[n, :, i, :], columns, bands[g], blocks, weight)
+                _split_columns(groups[g], spare, sums[g], level, begin)
+            begin = False
+        if begin:
+            sums[:] = 0
+        weight = np.float32(scale / (block * row_lengths[i]))
+        for g in range(groups.shape[0]):
+            total += _collect(sums[g], code[n, :, i, :], columns, bands[g], blocks, weight)
+    return total
 
 
 @numba.njit(cache=True, nogil=True)
@@ -79,7 +84,7 @@ def _rows_of_a_group(block, wide):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _band_numbers(level, group):  # type: ignore[no-untyped-def]
+def band_numbers(level, group):  # type: ignore[no-untyped-def]
     """Band of each (group, segment and row in it): base-4 digits, the first split first."""
     block = 1 << level
     numbers = np.zeros((block // group, block * group), np.int64)
@@ -169,18 +174,22 @@ def _split_columns(row, spare, sums, level, begin):  # type: ignore[no-untyped-d
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
 def _collect(sums, code_row, columns, bands, blocks, weight):  # type: ignore[no-untyped-def]
-    """Add up the columns of each cell, and lay them where their band stands in the code."""
+    """Add up the columns of each cell, lay them where their band stands, and return their sum."""
     starts, stops, lengths = columns
     one_column_each = blocks == starts.size and lengths.max() == 1
+    everything = np.float32(0)
     for q in range(bands.size):
         segment = sums[q * blocks : (q + 1) * blocks]
         target = code_row[bands[q]]
         if one_column_each:
             for j in range(blocks):
                 target[j] = segment[j] * weight
+                everything += segment[j]
         else:
             for j in range(starts.size):
                 total = np.float32(0)
                 for c in range(starts[j], stops[j]):
                     total += segment[c]
                 target[j] = total * (weight / np.float32(lengths[j]))
+                everything += total
+    return everything * weight
