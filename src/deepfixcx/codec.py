@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._kernels.haar import encode_haar_l1
-from deepfixcx._kernels.haar_decode import decode_haar
-from deepfixcx._kernels.threads import threaded
+from deepfixcx._passes import decode_values, encode_batch
 from deepfixcx.choices import Boundary, Grid, Size
 from deepfixcx.code import Code
 from deepfixcx.errors import SpecError
-from deepfixcx.packets import decompose, recompose
-from deepfixcx.pixels import Pixels, as_batches, check_finite, pixel_scale
-from deepfixcx.pooling import amplitudes, pool, unpool
+from deepfixcx.pixels import Pixels, as_batches
+from deepfixcx.pooling import amplitudes
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Codec"]
-
-CHUNK_BYTES = 1 << 26
-"""Bands of at most so many bytes are held at a time on the general path."""
 
 
 class Codec:
@@ -112,7 +105,7 @@ class Codec:
             NaN or infinity among the pixels.
         """
         batches = as_batches(pixels)
-        arrays = [self._encode_batch(batch) for batch in batches]
+        arrays = [encode_batch(batch, self.spec) for batch in batches]
         sizes = [np.full((len(batch), 2), batch.shape[2:], np.int64) for batch in batches]
         return Code(np.concatenate(arrays), self.spec, np.concatenate(sizes))
 
@@ -147,12 +140,12 @@ class Codec:
         values = amplitudes(code.array, self.spec)
         if size == "compact":
             # where every band has one coefficient a cell, there is nothing to repeat
-            return self._decode_to(values, *self.spec.compact_shape())
+            return decode_values(values, self.spec, *self.spec.compact_shape())
         if (code.sizes == code.sizes[:1]).all() and len(code):
             height, width = map(int, code.sizes[0])
-            return self._decode_to(values, height, width)
+            return decode_values(values, self.spec, height, width)
         return [
-            self._decode_to(values[n : n + 1], int(height), int(width))[0]
+            decode_values(values[n : n + 1], self.spec, int(height), int(width))[0]
             for n, (height, width) in enumerate(code.sizes)
         ]
 
@@ -184,70 +177,3 @@ class Codec:
             image.reshape(*np.shape(source)[:-2], *image.shape[-2:])
             for source, image in zip(pixels, images, strict=True)
         ]
-
-    def _encode_batch(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        if self.spec.wavelet == "haar" and self.spec.pooling == "l1":
-            return self._encode_haar_l1(batch)
-        height, width = batch.shape[2:]
-        self.spec.cells(height, width)  # refuse a small image before any work
-        images = max(1, CHUNK_BYTES // (4 * math.prod(batch.shape[1:])))
-        code = np.concatenate(
-            [
-                pool(decompose(batch[n : n + images], self.spec), self.spec, height, width)
-                for n in range(0, len(batch), images)
-            ]
-            or [np.empty((0, *self.spec.code_shape(batch.shape[1])), np.float32)]
-        )
-        check_finite(code, "cells, because pixels are too large,")
-        return code
-
-    def _encode_haar_l1(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Encode on the fast path; equal to pooling the bands of `decompose`."""
-        rows, columns = self.spec.cells(*batch.shape[2:])
-        images = batch.reshape(-1, *batch.shape[2:])
-        code = np.empty((len(images), self.spec.bands, *self.spec.grid_shape), np.float32)
-
-        sums: list[float] = []
-
-        def work(start: int, stop: int) -> None:
-            total = encode_haar_l1(
-                images,
-                code,
-                rows.arrays,
-                columns.arrays,
-                self.spec.level,
-                pixel_scale(batch),
-                start,
-                stop,
-            )
-            sums.append(total)
-
-        threaded(work, len(images) * len(rows.starts))
-        if not np.isfinite(sums).all():  # some number is not finite, or all are large
-            check_finite(code, "cells, because pixels are NaN, infinite or too large,")
-        return code.reshape(len(batch), *self.spec.code_shape(batch.shape[1]))
-
-    def _decode_to(
-        self, values: NDArray[np.float32], height: int, width: int
-    ) -> NDArray[np.float32]:
-        if self.spec.wavelet == "haar":
-            return self._decode_haar(values, height, width)
-        return recompose(unpool(values, self.spec, height, width), self.spec, height, width)
-
-    def _decode_haar(
-        self, values: NDArray[np.float32], height: int, width: int
-    ) -> NDArray[np.float32]:
-        """Decode on the fast path; equal to recomposing the unpooled bands."""
-        rows, columns = self.spec.cells(height, width)
-        block = self.spec.block
-        cell_of_block = columns.of_each_row(self.spec.band_shape(height, width)[1])
-        column = np.arange(width)
-        source_columns = cell_of_block[column // block] * block + column % block
-        flat = np.ascontiguousarray(values).reshape(-1, *values.shape[2:])
-        images = np.empty((len(flat), height, width), np.float32)
-
-        def work(start: int, stop: int) -> None:
-            decode_haar(flat, images, rows.arrays, source_columns, self.spec.level, start, stop)
-
-        threaded(work, len(flat) * len(rows.starts))
-        return images.reshape(*values.shape[:2], height, width)

@@ -66,7 +66,16 @@ def pool(
             feature: NDArray[np.float32] = feature,
             kind: int = KINDS[name],
         ) -> None:
-            pool_bands(flat[start:stop], feature[start:stop], rows.arrays, columns.arrays, kind)
+            pool_bands(
+                flat[start:stop],
+                feature[start:stop],
+                rows.arrays,
+                columns.arrays,
+                kind,
+                0,
+                len(rows.starts),
+                0,
+            )
 
         threaded(work, len(flat))
     shape = (len(bands), *spec.code_shape(bands.shape[1]))

@@ -200,6 +200,23 @@ class CodecSpec:
         rows, columns = map(_balanced_cells, bands, self.grid_shape)
         return rows, columns
 
+    def strips(self, height: int, width: int, values: int) -> NDArray[np.int64]:
+        """Cut an image into strips of whole rows of cells, of about `values` pixels each.
+
+        Returns
+        -------
+        ndarray of int64, shape (S + 1,)
+            The rows of cells at which the strips begin and end.
+
+        Examples
+        --------
+        >>> CodecSpec(level=1, patches=4).strips(80, 10, values=500).tolist()
+        [0, 2, 4]
+        """
+        patches = self.grid_shape[0]
+        count = min(patches, max(1, -(-height * width // values)))
+        return np.arange(count + 1, dtype=np.int64) * patches // count
+
     # -- to and from text ---------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:

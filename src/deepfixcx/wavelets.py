@@ -36,6 +36,16 @@ class FilterBank:
     offset: int
     orthonormal: bool
 
+    @property
+    def analysis(self) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        """The analysis filters and their offset, the form that kernels take."""
+        return self.analysis_low, self.analysis_high, self.offset
+
+    @property
+    def synthesis(self) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        """The synthesis filters and their offset, the form that kernels take."""
+        return self.synthesis_low, self.synthesis_high, self.offset
+
 
 @lru_cache(maxsize=32)
 def filter_bank(wavelet: str) -> FilterBank:

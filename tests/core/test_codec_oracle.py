@@ -186,13 +186,34 @@ def test_a_list_of_sizes_is_a_loop(data: st.DataObject) -> None:
         assert np.array_equal(codec.decode(alone)[0], decoded[n])
 
 
-def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = np.random.default_rng(0).random((7, 2, 20, 24), np.float32)
-    codec = Codec(2, 3, "db2", "l2")
-    whole = codec.encode(pixels)
-    for images_at_a_time in (0, 2, 3):
-        monkeypatch.setattr("deepfixcx.codec.CHUNK_BYTES", images_at_a_time * 4 * 2 * 20 * 24)
-        assert codec.encode(pixels) == whole
+@given(st.data(), st.integers(30, 90), st.integers(5, 30), st.integers(1, 400))
+def test_strips_do_not_show(data: st.DataObject, height: int, width: int, values: int) -> None:
+    spec = data.draw(specs(height, width))
+    pixels = data.draw(images((2, height, width)))
+    whole = Codec(spec).encode(pixels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deepfixcx._passes.STRIP_VALUES", values)
+        in_strips = Codec(spec).encode(pixels)
+    _assert_close(in_strips.array, whole.array, pixels, 1e-6)
+
+
+@settings(max_examples=150)
+@given(images_and_specs())
+def test_strip_by_strip_is_pooling_the_bands(drawn: tuple[NDArray[Any], CodecSpec]) -> None:
+    pixels, spec = drawn
+    slow = pool(decompose(pixels, spec), spec, *pixels.shape[-2:])
+    _assert_close(Codec(spec).encode(pixels).array, slow, pixels, 1e-6)
+
+
+@given(st.data(), sides, sides)
+def test_decoding_is_recomposing_the_unpooled_bands(
+    data: st.DataObject, height: int, width: int
+) -> None:
+    codec = Codec(data.draw(specs(height, width)))
+    code = codec.encode(data.draw(images((2, height, width))))
+    bands = unpool(amplitudes(code.array, codec.spec), codec.spec, height, width)
+    slow = recompose(bands, codec.spec, height, width)
+    _assert_close(np.asarray(codec.decode(code)), slow, bands, 1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

@@ -17,46 +17,58 @@ KINDS = {
     "min": 6,
     "median": 7,
 }
-"""Number of each pooling in the kernel: up to 4 they are means, from 5 order statistics."""
+"""Number of each pooling in the kernel."""
+
+LAST_MEAN = 4
+"""Up to this number they are means, from there on order statistics."""
 
 
 @numba.njit(cache=True, nogil=True)
-def pool_bands(bands, code, rows, columns, kind):  # type: ignore[no-untyped-def]
-    """Fill `code` (N, P, P) from `bands` (N, h, w); the padded grid's zeros are members too."""
-    row_starts, row_stops, row_lengths = rows
-    column_starts, column_stops, column_lengths = columns
-    members = np.empty(row_lengths.max() * column_lengths.max(), np.float32)
+def pool_bands(bands, code, rows, columns, kind, first, last, top):  # type: ignore[no-untyped-def]
+    """Fill the rows of cells `first` to `last` of `code` (N, P, P) from `bands` (N, h, w).
+
+    The bands begin at row `top` of the whole ones. Zeros of the padded grid are members too.
+    """
+    starts, stops, lengths = columns
+    members = np.empty(rows[2].max() * lengths.max(), np.float32)
+    sums = np.empty(bands.shape[2], np.float64)
     for n in range(bands.shape[0]):
-        for i in range(row_starts.size):
-            for j in range(column_starts.size):
-                area = row_lengths[i] * column_lengths[j]
-                cell = bands[n, row_starts[i] : row_stops[i], column_starts[j] : column_stops[j]]
-                if kind <= 4:
-                    code[n, i, j] = _sum(cell, kind) / area
-                else:
+        for i in range(first, last):
+            cells = bands[n, rows[0][i] - top : rows[1][i] - top]
+            if kind <= LAST_MEAN:
+                sums[:] = 0
+                for r in range(cells.shape[0]):
+                    _add_row(cells[r], sums, kind)
+                for j in range(starts.size):
+                    total = np.float64(0)
+                    for c in range(starts[j], stops[j]):
+                        total += sums[c]
+                    code[n, i, j] = total / (rows[2][i] * lengths[j])
+            else:
+                for j in range(starts.size):
+                    cell = cells[:, starts[j] : stops[j]]
+                    area = rows[2][i] * lengths[j]
                     code[n, i, j] = _order_statistic(cell, members[:area], kind)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _sum(cell, kind):  # type: ignore[no-untyped-def]
-    """Add up a cell: float32 within a row, float64 over rows, since a cell can be a whole band."""
-    total = np.float64(0)
-    for r in range(cell.shape[0]):
-        row_total = np.float32(0)
-        for c in range(cell.shape[1]):
-            x = cell[r, c]
-            if kind == 0:
-                row_total += abs(x)
-            elif kind == 1:
-                row_total += x * x
-            elif kind == 2:
-                row_total += x
-            elif kind == 3:
-                row_total += max(x, np.float32(0))
-            else:
-                row_total += min(x, np.float32(0))
-        total += row_total
-    return total
+@numba.njit(cache=True, nogil=True)
+def _add_row(row, sums, kind):  # type: ignore[no-untyped-def]
+    """Add a row of coefficients to float64 sums: a cell can be a whole band of a large image."""
+    if kind == 0:
+        for c in range(row.size):
+            sums[c] += abs(row[c])
+    elif kind == 1:
+        for c in range(row.size):
+            sums[c] += row[c] * row[c]
+    elif kind == 2:
+        for c in range(row.size):
+            sums[c] += row[c]
+    elif kind == 3:
+        for c in range(row.size):
+            sums[c] += max(row[c], np.float32(0))
+    else:
+        for c in range(row.size):
+            sums[c] += min(row[c], np.float32(0))
 
 
 @numba.njit(cache=True, nogil=True)
