@@ -30,8 +30,8 @@ __all__ = ["command"]
 SOME_FAILED = 3
 MOST_ROWS = 40
 
-Kind = tuple[str, str, str, str]
-"""Format, photometric interpretation, bits and transfer syntax of a file."""
+Kind = tuple[str, str, str]
+"""Format, photometric interpretation and bits of a file."""
 
 
 def command(
@@ -102,25 +102,33 @@ def _by_kind(facts: list[ImageFacts]) -> list[tuple[Kind, list[ImageFacts]]]:
     """Group files that differ in their size alone, the most frequent kind first."""
     kinds = defaultdict(list)
     for fact in facts:
-        # "JPEG 2000 Image Compression (Lossless Only)" is too long for a table
-        stored = re.split(r"[,(]| Image Compression", fact.transfer_syntax)[0].strip()
-        kinds[fact.format, fact.photometric, str(fact.bits), stored].append(fact)
+        format_ = f"{fact.format} {_stored(fact.transfer_syntax)}".rstrip()
+        kinds[format_, fact.photometric, str(fact.bits)].append(fact)
     return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+
+
+def _stored(transfer_syntax: str) -> str:
+    """Shorten the name of a transfer syntax to what a table has room for."""
+    if transfer_syntax.endswith("Endian"):
+        return "deflated" if transfer_syntax.startswith("Deflated") else "uncompressed"
+    name = re.split(r"[,(]| Image Compression", transfer_syntax)[0].strip()
+    return name.replace("High-Throughput", "HT")
 
 
 def _kind_table(kinds: list[tuple[Kind, list[ImageFacts]]]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table(box=SIMPLE)
-    for title in ("files", "format", "photometric", "bits", "height", "width", "images"):
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("files", no_wrap=True)
+    table.add_column("format")
+    for title in ("photometric", "bits", "height", "width", "images"):
         table.add_column(title, no_wrap=True)
-    table.add_column("stored as")
-    for (format_, photometric, bits, stored), facts in kinds[:MOST_ROWS]:
+    for (format_, photometric, bits), facts in kinds[:MOST_ROWS]:
         heights, widths = ([getattr(f, side) for f in facts] for side in ("height", "width"))
         images = str(sum(fact.frames for fact in facts))
         sizes = (_range(heights), _range(widths))
-        table.add_row(str(len(facts)), format_, photometric, bits, *sizes, images, stored)
+        table.add_row(str(len(facts)), format_, photometric, bits, *sizes, images)
     return table
 
 
@@ -133,7 +141,7 @@ def _problem_table(problems: Counter[tuple[str, str]]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table("files", "cannot be used because", "reason", box=SIMPLE)
+    table = Table("files", "cannot be used because", "reason", box=SIMPLE, pad_edge=False)
     for (problem, reason), files in problems.most_common():
         table.add_row(str(files), problem, reason)
     return table
