@@ -66,5 +66,5 @@ $(VENV)/.dev: $(SETTINGS) | $(VENV)/.made
 
 $(VENV)/.all: $(SETTINGS) | $(VENV)/.made
 	@echo "Installing deepfixcx with every extra into $(VENV) (a minute or two) ..."
-	@$(INSTALL) '.[sklearn,docs,dev]'
+	@$(INSTALL) '.[sklearn,dask,docs,dev]'
 	@touch $(VENV)/.base $(VENV)/.dev $@

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Boundary", "Grid", "Names", "Output", "Pooling", "Size", "Storage"]
+__all__ = ["Boundary", "Engine", "Grid", "Names", "Output", "Pooling", "Size", "Storage"]
 
 Boundary = Literal["zero", "periodic"]
 """What lies beyond the image's edge: zeros, or the image again."""
@@ -30,3 +30,6 @@ Output = Literal["images", "codes", "both"]
 
 Names = Literal["neutral", "keep"]
 """What files and folders of a release are called: numbers, or as their sources."""
+
+Engine = Literal["local", "dask"]
+"""What works off a release: processes of this machine, or a dask cluster."""

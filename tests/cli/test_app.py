@@ -20,11 +20,11 @@ Run = Callable[..., Result]
 def test_version_and_help(run: Run) -> None:
     assert run("--version").output.strip() == f"deepfixcx {__version__}"
     text = run("--help").output
-    for command in ("privatize", "inspect", "show", "demo"):
+    for command in ("privatize", "status", "verify", "inspect", "show", "demo"):
         assert command in text
 
 
-@pytest.mark.parametrize("command", ["privatize", "inspect", "show", "demo"])
+@pytest.mark.parametrize("command", ["privatize", "status", "verify", "inspect", "show", "demo"])
 def test_help_of_each_command_teaches(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from deepfixcx.errors import DecodeError, NonFiniteError
-from deepfixcx.images import ImageFacts, inspect_image, read_image
+from deepfixcx.images import ImageFacts, inspect_image, read_image, write_png
 
 RNG = np.random.default_rng(0)
 GRAY8 = RNG.integers(0, 256, (5, 7), dtype=np.uint8)
@@ -183,3 +183,11 @@ def test_pillow_keeps_its_own_settings(tmp_path: Path) -> None:
     read_image(tmp_path / "image")
     assert limit == Image.MAX_IMAGE_PIXELS
     assert filters == list(warnings.filters)
+
+
+def test_open_file_reads_as_its_path_does_and_stays_open(tmp_path: Path) -> None:
+    path = tmp_path / "ramp.png"
+    write_png(path, np.linspace(0, 1, 12).reshape(1, 3, 4), bits=16)
+    with path.open("rb") as stream:
+        assert (read_image(stream).pixels == read_image(path).pixels).all()
+        assert not stream.closed

@@ -47,6 +47,8 @@ def test_every_option_is_described(name: str) -> None:
     ("name", "calls"),
     [
         ("privatize", ["privatize IN OUT -J 2 -P 4 --workers 1"]),
+        ("status", ["status OUT"]),
+        ("verify", ["verify OUT"]),
         ("inspect", ["inspect IN --workers 1"]),
         ("show", ["show IN/0.png -o one.png", "show IN/0.png -o many.png --grid"]),
     ],
@@ -57,6 +59,8 @@ def test_every_figure_is_described(
     monkeypatch.chdir(tmp_path)
     Path("IN").mkdir()
     Image.fromarray(np.eye(64, dtype=np.uint8) * 200).save("IN/0.png")
+    if name in ("status", "verify"):
+        CliRunner().invoke(app, ["privatize", "IN", "OUT", "-J", "2", "-P", "4", "--workers", "1"])
     figures: set[str] = set()
     for call in calls:
         done = CliRunner().invoke(app, [*call.split(), "--json", "figures.json"])

@@ -70,7 +70,7 @@ def test_metadata_of_the_wheel(metadata: Message) -> None:
     assert metadata["Version"] == deepfixcx.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"sklearn", "docs", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"sklearn", "dask", "docs", "dev"}
 
 
 def test_version_is_the_same_everywhere() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import os
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,77 @@ def write_bomb(path: Path) -> None:
     data = zlib.compress(bytes(1000))
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Hash every file below a folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Read a table."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+SITECUSTOMIZE = """
+import os, signal, time
+from deepfixcx.release import shard
+
+read_image = shard.read_image
+
+def instead(stream, **options):
+    time.sleep(float(os.environ.get("SECONDS_A_FILE", "0")))
+    if stream.read().endswith(b"LETHAL"):
+        with open(os.environ["LETHAL_LOG"], "a") as log:
+            log.write("x")
+        os.kill(os.getpid(), signal.SIGSEGV)
+    stream.seek(0)
+    return read_image(stream, **options)
+
+shard.read_image = instead
+"""
+"""Read by every Python process that starts: stands in for a decoder that is slow or crashes."""
+
+
+@dataclass(frozen=True)
+class Lethal:
+    """Makes images that end the process which decodes them."""
+
+    log: Path
+
+    def poison(self, image: Path) -> None:
+        image.write_bytes(image.read_bytes() + b"LETHAL")
+
+    def cure(self, image: Path) -> None:
+        """Make it a good image of the same size in bytes."""
+        image.write_bytes(image.read_bytes().removesuffix(b"LETHAL") + b"CURED!")
+
+    def deaths(self) -> int:
+        return len(self.log.read_bytes()) if self.log.exists() else 0
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let processes that start from here on decode with the stand-in; return its folder."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    return folder
+
+
+@pytest.fixture
+def lethal(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> Lethal:
+    """Let processes that start from here on crash on images that were poisoned."""
+    log = stand_in / "lethal.log"
+    monkeypatch.setenv("LETHAL_LOG", str(log))
+    return Lethal(log)
 
 
 @pytest.fixture

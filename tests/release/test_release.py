@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import hashlib
 import json
-import os
-import signal
-import sqlite3
 import stat
-import subprocess
-import sys
-import time
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +18,15 @@ from deepfixcx.release import (
     ReleaseOptions,
     Summary,
     load_codes,
-    private_folder,
     privatize_dataset,
     survey,
 )
+from deepfixcx.release import parts as parts_module
 from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.plan import make_plan
 from deepfixcx.release.shard import ShardJob
+from tests.release.conftest import contents, rows
 
 SPEC = CodecSpec(level=2, patches=3)
 
@@ -51,19 +44,6 @@ def release(images: Path, out: Path, workers: int = 2, **options: object) -> Sum
         workers=workers,
         **running,  # type: ignore[arg-type]
     )
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_manifest_leads_to_images_and_codes_that_the_codec_makes(
@@ -246,71 +226,6 @@ def test_resume_makes_lost_files_again(images: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == whole
 
 
-COMMAND = [sys.executable, "-m", "deepfixcx", "privatize"]
-SETTINGS = ["-J", "2", "-P", "3", "--output", "both"]
-
-
-@pytest.fixture
-def many_images(tmp_path: Path) -> Path:
-    """Six hundred images that take seconds in all, so that a release is caught in the middle."""
-    folder = tmp_path / "many"
-    folder.mkdir()
-    pixels = np.random.default_rng(3).integers(0, 256, (640, 640), dtype=np.uint8)
-    Image.fromarray(pixels).save(folder / "0000.png")
-    for number in range(1, 600):
-        os.link(folder / "0000.png", folder / f"{number:04d}.png")
-    return folder
-
-
-def shards_in_ledger(out: Path) -> int:
-    try:
-        ledger = sqlite3.connect(f"file:{private_folder(out)}/ledger.sqlite?mode=ro", uri=True)
-        with closing(ledger):
-            return int(ledger.execute("SELECT count(*) FROM shards").fetchone()[0])
-    except sqlite3.OperationalError:  # not there yet, or being written
-        return 0
-
-
-def start_and_wait_for_a_shard(images: Path, out: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [*COMMAND, str(images), str(out), *SETTINGS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # a test that runs in the background would hand down its deafness to Ctrl-C
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    for _ in range(6000):
-        if shards_in_ledger(out):
-            return process
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
-    raise TimeoutError("the release did not complete a shard")
-
-
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_release_goes_on_to_the_same_bytes(
-    many_images: Path, tmp_path: Path, blow: signal.Signals
-) -> None:
-    options = ReleaseOptions(SPEC, output="both")
-    privatize_dataset(many_images, tmp_path / "whole", options, workers=2)
-    process = start_and_wait_for_a_shard(many_images, tmp_path / "out")
-    os.killpg(process.pid, blow)
-    printed, errors = process.communicate(timeout=60)
-    assert not (tmp_path / "out" / "manifest.csv").exists(), "it was over before the blow"
-    if blow == signal.SIGINT:
-        assert process.returncode == 130
-        assert "--resume" in printed
-        assert "Traceback" not in errors
-        assert not list((tmp_path / "out").rglob("*.tmp"))
-    assert 0 < shards_in_ledger(tmp_path / "out") < 38
-    resumed = privatize_dataset(many_images, tmp_path / "out", options, workers=2, resume=True)
-    assert resumed.progress.files_before > 0
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    assert not list((tmp_path / "out").rglob("*.tmp"))
-
-
 def test_full_disk_stops_with_advice_and_loses_nothing(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,7 +250,7 @@ def test_bug_in_a_decoder_is_one_failure_without_its_text(
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
     monkeypatch.setattr(shard_module, "read_image", surprise)
     job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
-    records = job.work(ignore, ignore, frozenset())
+    records = job.work(ignore, ignore, frozenset()).records
     assert {record.error for record in records} == {"KeyError"}
     assert "CANARY" not in repr(records)
 
@@ -343,7 +258,7 @@ def test_bug_in_a_decoder_is_one_failure_without_its_text(
 def test_quarantined_file_is_recorded_and_not_opened(images: Path, tmp_path: Path) -> None:
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
     job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
-    records = job.work(ignore, ignore, frozenset({plan.items[3].source_id}))
+    records = job.work(ignore, ignore, frozenset({plan.items[3].source_id})).records
     assert [record.error for record in records if record.error] == ["WorkerDiedError"]
 
 
@@ -351,12 +266,12 @@ def test_files_of_codes_are_of_bounded_size(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = 4 * SPEC.numbers(1)
-    monkeypatch.setattr(shard_module, "PART_BYTES", 5 * one)
+    monkeypatch.setattr(parts_module, "PART_BYTES", 5 * one)
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC, output="codes"))
     records = []
     for number in range(plan.shards):
         job = ShardJob(number, plan.shard(number), plan.options, tmp_path)
-        records += job.work(ignore, ignore, frozenset())
+        records += job.work(ignore, ignore, frozenset()).records
     codes = {name: Code.load(tmp_path / name) for name in {r.code_file for r in records}}
     assert all(code.array.nbytes <= 5 * one for code in codes.values())
     assert sum(len(code) for code in codes.values()) == 24

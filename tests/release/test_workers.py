@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from deepfixcx.errors import ReleaseStoppedError
-from deepfixcx.release.workers import FileEvent, JobEvent, run_jobs
+from deepfixcx.release.workers import FileEvent, JobEvent, StartEvent, run_jobs
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def test_file_that_kills_two_workers_is_left_out_and_the_rest_is_done(workers: i
 
 def test_files_are_told_as_they_end() -> None:
     events = list(run_jobs([Job(0, (3, 4))], 1))
-    assert events == [FileEvent("3", 9), FileEvent("4", 16), JobEvent(0, [9, 16])]
+    assert events == [StartEvent(0), FileEvent("3", 9), FileEvent("4", 16), JobEvent(0, [9, 16])]
 
 
 def test_worker_that_cannot_write_stops_the_run() -> None:

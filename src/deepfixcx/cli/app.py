@@ -1,7 +1,7 @@
 """The program ``deepfixcx``: its subcommands, and how errors leave it.
 
 Exit codes: 0 all done; 1 stopped while running; 2 bad arguments or unusable input; 3 some inputs
-failed and are listed; 130 interrupted.
+failed, or some files of a release are wrong, and are listed; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from deepfixcx import __version__
-from deepfixcx.cli import demo, inspect, privatize, show
+from deepfixcx.cli import bench, demo, inspect, privatize, show, status, verify
 from deepfixcx.cli._console import fail
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
 
@@ -51,9 +51,12 @@ def _with_exit_codes(command: Callable[..., None]) -> Callable[..., None]:
 
 for name, module in (
     ("privatize", privatize),
+    ("status", status),
+    ("verify", verify),
     ("inspect", inspect),
     ("show", show),
     ("demo", demo),
+    ("bench", bench),
 ):
     app.command(name)(_with_exit_codes(module.command))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.choices import Boundary, Grid, Names, Output, Size, Storage
+from deepfixcx.choices import Boundary, Engine, Grid, Names, Output, Size, Storage
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -67,6 +67,13 @@ def command(
     workers: Annotated[
         int | None, typer.Option(help="Processes; default: the cores. Never changes a byte.")
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Processes of this machine, or a dask cluster.")
+    ] = "local",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of dask's scheduler; without it, a cluster on this machine."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped release.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier release in OUT.")
@@ -101,9 +108,12 @@ def command(
                 folder,
                 options,
                 workers=default_workers() if workers is None else workers,
+                engine=engine,
+                scheduler=scheduler,
                 resume=resume,
                 overwrite=overwrite,
                 report=report,
+                again=_again(),
             )
     except KeyboardInterrupt:
         console.print(f"Stopped. Everything written is whole; go on with:\n  {_again()}")

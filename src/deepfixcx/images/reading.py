@@ -11,7 +11,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -31,7 +33,7 @@ from deepfixcx.images.frames import (
 )
 from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
 
-__all__ = ["inspect_image", "read_image"]
+__all__ = ["inspect_image", "open_image", "read_image"]
 
 Result = TypeVar("Result")
 
@@ -39,14 +41,14 @@ _DEVICE_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOU
 
 
 def read_image(
-    path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS
+    path: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> ImageFrames:
     """Read the pixels of a PNG, JPEG, TIFF, BMP or DICOM file, whatever its name.
 
     Parameters
     ----------
-    path : path-like
-        The file.
+    path : path-like or binary file
+        The file; an open one can be sought in, and stays open.
     max_pixels : int
         Largest height x width x frames to decode.
 
@@ -87,7 +89,8 @@ def read_image(
     >>> read_image(path).pixels.shape
     (1, 1, 3, 4)
     """
-    with _open(path) as stream:
+    opened = open_image(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
+    with opened as stream:
         return _guarded(lambda: _checked(stream, max_pixels).decode())
 
 
@@ -118,7 +121,7 @@ def inspect_image(
     """
     facts = ImageFacts()
     try:
-        with _open(path) as stream:
+        with open_image(path) as stream:
             facts = ImageFacts(format=_guarded(lambda: sniff(stream.read(SNIFFED_BYTES))))
             opened = _guarded(lambda: _opened(stream, max_pixels))
             facts = opened.facts
@@ -130,8 +133,16 @@ def inspect_image(
     return facts
 
 
-def _open(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file that has bytes, or raise UnreadableFileError or EmptyFileError."""
+def open_image(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file that has bytes.
+
+    Raises
+    ------
+    UnreadableFileError
+        The file cannot be opened: permissions, vanished, a folder or another special file.
+    EmptyFileError
+        The file has no bytes.
+    """
     reason = ""
     try:
         status = os.stat(path)

@@ -7,22 +7,29 @@ not be: the table from source files to the neutral names of the release, and the
 stopped release resumable.
 """
 
+from deepfixcx.release.folders import private_folder
 from deepfixcx.release.inputs import Source, find_sources
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
 from deepfixcx.release.reading import load_codes
-from deepfixcx.release.run import Progress, Summary, private_folder, privatize_dataset
+from deepfixcx.release.run import Progress, Summary, privatize_dataset
+from deepfixcx.release.status import ReleaseStatus, read_status
 from deepfixcx.release.survey import survey
+from deepfixcx.release.verify import Verification, verify_release
 
 __all__ = [
     "Plan",
     "Progress",
     "ReleaseOptions",
+    "ReleaseStatus",
     "Source",
     "Summary",
+    "Verification",
     "find_sources",
     "load_codes",
     "make_plan",
     "private_folder",
     "privatize_dataset",
+    "read_status",
     "survey",
+    "verify_release",
 ]

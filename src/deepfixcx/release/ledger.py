@@ -1,29 +1,44 @@
-"""The books of a release: which shards are complete, and what became of each file.
+"""The books of a release: which shards are complete, what became of each file, and of what bytes.
 
 One SQLite file in the private folder, written by the parent process alone. A shard is recorded in
 one transaction after its results are on disk, so whatever the ledger says is true after a crash.
+The work on a file is known by two things: the hash of its bytes (table ``sources``) and the
+options of the release, spec among them (table ``identity``). Journal and not WAL, because WAL
+does not work on the network file systems of clusters.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
-from deepfixcx.release.shard import Record
+from deepfixcx.release.records import Record, ShardResult, SourceSeen
 
-__all__ = ["Ledger"]
+__all__ = ["LEDGER", "Ledger"]
 
+LEDGER = "ledger.sqlite"
+"""Name of the file in the private folder."""
+
+SCHEMA_VERSION = 2
 COLUMNS = Record.columns()
 SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS records (shard INTEGER NOT NULL, place INTEGER NOT NULL,
-    {", ".join(COLUMNS)}, PRIMARY KEY (shard, place));
+CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE shards (number INTEGER PRIMARY KEY, files INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE records (shard INTEGER NOT NULL, place INTEGER NOT NULL,
+    {", ".join(COLUMNS)}, PRIMARY KEY (shard, place)) WITHOUT ROWID;
+CREATE INDEX images ON records (image_file) WHERE image_file != '';
+CREATE INDEX codes ON records (code_file) WHERE code_file != '';
+CREATE TABLE sources (shard INTEGER NOT NULL, place INTEGER NOT NULL, source_id TEXT NOT NULL,
+    stamp TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (shard, place)) WITHOUT ROWID;
+CREATE TABLE deaths (source_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, count INTEGER NOT NULL);
+PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
@@ -38,17 +53,32 @@ class Ledger:
     Raises
     ------
     ReleaseError
-        The file exists and is not a ledger.
+        The file exists and is not a ledger, or not of this version.
+    ReleaseStoppedError
+        It cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            path.touch(mode=0o600)  # it may hold names of files
-            self._database = sqlite3.connect(path)
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(SCHEMA)
-        except sqlite3.DatabaseError:
-            raise ReleaseError(f"{path.name} is damaged; start again with --overwrite") from None
+        with _writing():
+            try:
+                path.touch(mode=0o600)  # it may hold names of files
+                self._database = sqlite3.connect(path)
+                self._database.execute("PRAGMA synchronous = FULL")
+                (version,) = self._database.execute("PRAGMA user_version").fetchone()
+                (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                if not tables:
+                    self._database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                raise ReleaseError(
+                    f"{path.name} is damaged; start again with --overwrite"
+                ) from None
+        if tables and version != SCHEMA_VERSION:
+            raise ReleaseError(
+                f"{path.name} was written by another version of deepfixcx; finish the release "
+                f"with that one, or start again with --overwrite"
+            )
 
     def __enter__(self) -> Ledger:
         """Return the ledger itself."""
@@ -64,19 +94,35 @@ class Ledger:
         self._database.close()
 
     def identity(self) -> dict[str, str]:
-        """Return what the release was begun with; empty for a new ledger."""
+        """Return what the release is begun with; empty for a new ledger."""
         return dict(self._database.execute("SELECT name, value FROM identity"))
 
-    def begin(self, identity: dict[str, str]) -> None:
-        """Write down what the release is begun with."""
-        with self._database as transaction:
+    def begin(self, identity: dict[str, str], files: Sequence[int]) -> None:
+        """Write down what the release is begun with, and the files of each shard."""
+        with _writing(), self._database as transaction:
             transaction.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
+            transaction.executemany(
+                "INSERT INTO shards (number, files) VALUES (?, ?)", enumerate(files)
+            )
+
+    def note(self, **notes: str) -> None:
+        """Write down, or replace, something about the run that decides no byte."""
+        with _writing(), self._database as transaction:
+            transaction.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
 
     def complete_shards(self) -> set[int]:
         """Return the numbers of the shards that need not be worked again."""
-        return {number for (number,) in self._database.execute("SELECT number FROM shards")}
+        query = "SELECT number FROM shards WHERE state = 'complete'"
+        return {number for (number,) in self._database.execute(query)}
 
-    def complete(self, shard: int, records: Iterable[Record]) -> None:
+    def attempt(self, shard: int) -> None:
+        """Write down that a worker begins a shard."""
+        with _writing(), self._database as transaction:
+            transaction.execute(
+                "UPDATE shards SET attempts = attempts + 1 WHERE number = ?", (shard,)
+            )
+
+    def complete(self, shard: int, result: ShardResult) -> None:
         """Record a shard whose results are on disk.
 
         Raises
@@ -85,22 +131,19 @@ class Ledger:
             The ledger cannot be written, because the disk is full, say.
         """
         marks = ", ".join("?" * (2 + len(COLUMNS)))
-        rows = [(shard, place, *astuple(record)) for place, record in enumerate(records)]
-        try:
-            with self._database as transaction:
-                transaction.execute("INSERT INTO shards VALUES (?)", (shard,))
-                transaction.executemany(f"INSERT INTO records VALUES ({marks})", rows)
-        except sqlite3.OperationalError:
-            raise ReleaseStoppedError(
-                "the ledger of the release cannot be written; make room or change its "
-                "permissions, then run the same command with --resume"
-            ) from None
+        records = [(shard, place, *astuple(row)) for place, row in enumerate(result.records)]
+        sources = [(shard, place, *astuple(seen)) for place, seen in enumerate(result.sources)]
+        with _writing(), self._database as transaction:
+            transaction.execute("UPDATE shards SET state = 'complete' WHERE number = ?", (shard,))
+            transaction.executemany(f"INSERT INTO records VALUES ({marks})", records)
+            transaction.executemany("INSERT INTO sources VALUES (?, ?, ?, ?, ?)", sources)
 
     def reopen(self, shard: int) -> None:
-        """Forget a shard, so that it is worked again."""
-        with self._database as transaction:
-            transaction.execute("DELETE FROM records WHERE shard = ?", (shard,))
-            transaction.execute("DELETE FROM shards WHERE number = ?", (shard,))
+        """Forget what became of a shard, so that it is worked again."""
+        with _writing(), self._database as transaction:
+            transaction.execute("UPDATE shards SET state = 'pending' WHERE number = ?", (shard,))
+            for table in ("records", "sources"):
+                transaction.execute(f"DELETE FROM {table} WHERE shard = ?", (shard,))
 
     def records(self, shard: int | None = None) -> Iterator[Record]:
         """Yield the records of one shard or of all, in release order."""
@@ -109,3 +152,49 @@ class Ledger:
         with closing(self._database.execute(query, () if shard is None else (shard,))) as rows:
             for row in rows:
                 yield Record(*row)
+
+    def names(self, file: str) -> bool:
+        """Return whether a record names this file of the release."""
+        query = "SELECT 1 FROM records WHERE image_file = ?1 AND image_file != '' UNION ALL "
+        query += "SELECT 1 FROM records WHERE code_file = ?1 AND code_file != '' LIMIT 1"
+        return self._database.execute(query, (file,)).fetchone() is not None
+
+    def sources(self, shard: int) -> list[SourceSeen]:
+        """Return which bytes the inputs of a complete shard held."""
+        query = "SELECT source_id, stamp, content FROM sources WHERE shard = ? ORDER BY place"
+        return [SourceSeen(*row) for row in self._database.execute(query, (shard,))]
+
+    def restamp(self, shard: int, seen: Iterable[SourceSeen]) -> None:
+        """Write down new stamps of inputs that hold the same bytes as before."""
+        rows = [(source.stamp, shard, source.source_id) for source in seen]
+        with _writing(), self._database as transaction:
+            transaction.executemany(
+                "UPDATE sources SET stamp = ? WHERE shard = ? AND source_id = ?", rows
+            )
+
+    def deaths(self) -> dict[str, tuple[str, int]]:
+        """Return the stamp of each file that killed workers, and how many."""
+        query = "SELECT source_id, stamp, count FROM deaths"
+        return {name: (stamp, count) for name, stamp, count in self._database.execute(query)}
+
+    def died(self, source_id: str, stamp: str, count: int) -> None:
+        """Write down how many workers a file has killed."""
+        with _writing(), self._database as transaction:
+            row = (source_id, stamp, count)
+            transaction.execute("INSERT OR REPLACE INTO deaths VALUES (?, ?, ?)", row)
+
+    def forgive(self, source_id: str) -> None:
+        """Forget the workers that a file has killed, because it is another file now."""
+        with _writing(), self._database as transaction:
+            transaction.execute("DELETE FROM deaths WHERE source_id = ?", (source_id,))
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.OperationalError, OSError):
+        raise ReleaseStoppedError(
+            "the ledger of the release cannot be written; make room or change its "
+            "permissions, then run the same command with --resume"
+        ) from None

@@ -19,8 +19,9 @@ from typing import Any, TextIO
 
 from deepfixcx import __version__
 from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.parts import sha256_of
 from deepfixcx.release.plan import Plan
-from deepfixcx.release.shard import Record, kept_depth, kept_values
+from deepfixcx.release.records import Record, kept_depth, kept_values
 
 __all__ = ["MANIFEST_VERSION", "write_papers"]
 
@@ -91,6 +92,11 @@ def write_papers(folder: Path, private: Path, plan: Plan, ledger: Ledger) -> dic
         "mechanisms": [],
         "software": {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF},
         "totals": totals,
+        "papers": {
+            path.name: sha256_of(path)
+            for path in (folder / "manifest.csv", failures)
+            if path.is_file()
+        },
         "limits": LIMITS,
     }
     with _whole(folder / "dataset.json") as file:

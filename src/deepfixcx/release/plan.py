@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
 import numpy as np
@@ -120,6 +120,10 @@ class Plan:
     def shard(self, number: int) -> tuple[Planned, ...]:
         """Return the inputs of one shard."""
         return self.items[number * self.shard_size : (number + 1) * self.shard_size]
+
+    def path_of(self, source_id: str) -> Path:
+        """Return where an input lies."""
+        return next(item.source.path for item in self.items if item.source_id == source_id)
 
     def identity(self) -> dict[str, str]:
         """Return what must agree for a release to be resumed: its inputs and each option."""

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deepfixcx.errors import ReleaseError
+from deepfixcx._optional import require
+from deepfixcx.choices import Engine
+from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.release.cluster import run_on_cluster
+from deepfixcx.release.content import stamp_of
+from deepfixcx.release.disk import remove_strays, remove_unfinished, sync_folder
+from deepfixcx.release.folders import (
+    alone,
+    keep_apart,
+    make_room,
+    private_folder,
+    refuse,
+    withdraw_papers,
+)
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.manifest import write_papers
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
-from deepfixcx.release.shard import FileDone, ShardJob
-from deepfixcx.release.workers import FileEvent, run_jobs
+from deepfixcx.release.records import FileDone
+from deepfixcx.release.resume import check_identity, deaths_before, standing_shards
+from deepfixcx.release.shard import ShardJob
+from deepfixcx.release.workers import (
+    DeathEvent,
+    Event,
+    FileEvent,
+    StartEvent,
+    run_jobs,
+)
 
-__all__ = ["Progress", "Summary", "private_folder", "privatize_dataset"]
-
-LEDGER = "ledger.sqlite"
-OWN_FILES = ("manifest.csv", "failures.csv", "dataset.json")
-OWN_FOLDERS = ("images", "codes")
+__all__ = ["Progress", "Summary", "privatize_dataset"]
 
 
 @dataclass(slots=True)
@@ -88,27 +102,28 @@ class Summary:
 
 
 @dataclass(slots=True)
-class _Counted:
-    """Counts each file once, though the files of a shard tried again report again."""
+class _Books:
+    """Writes down what happens; each file counts once, though a shard tried again reports again."""
 
+    ledger: Ledger
+    paths: Callable[[str], Path]
     progress: Progress
     seen: set[str] = field(default_factory=set)
 
-    def file(self, event: FileEvent) -> None:
-        if event.source_id not in self.seen:
-            self.seen.add(event.source_id)
-            self.progress.add(event.result)
-
-
-def private_folder(folder: Path) -> Path:
-    """Return the folder beside a release that must not be shared.
-
-    Examples
-    --------
-    >>> private_folder(Path("shared/xrays")).name
-    'xrays.private'
-    """
-    return folder.with_name(folder.name + ".private")
+    def enter(self, event: Event) -> None:
+        if isinstance(event, FileEvent):
+            if event.source_id not in self.seen:
+                self.seen.add(event.source_id)
+                self.progress.add(event.result)
+        elif isinstance(event, StartEvent):
+            self.ledger.attempt(event.number)
+        elif not isinstance(event, DeathEvent):
+            self.ledger.complete(event.number, event.results)
+        elif event.count:
+            stamp = stamp_of(self.paths(event.source_id))
+            self.ledger.died(event.source_id, stamp, event.count)
+        else:
+            self.ledger.forgive(event.source_id)
 
 
 def privatize_dataset(
@@ -117,9 +132,12 @@ def privatize_dataset(
     options: ReleaseOptions,
     *,
     workers: int = 1,
+    engine: Engine = "local",
+    scheduler: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[Progress], None] | None = None,
+    again: str = "",
 ) -> Summary:
     """Privatize every image below a folder.
 
@@ -133,12 +151,19 @@ def privatize_dataset(
         Everything that changes its bytes.
     workers : int
         Processes; the result does not depend on it.
+    engine : {"local", "dask"}
+        Processes of this machine, or a dask cluster; the result does not depend on it.
+    scheduler : str, optional
+        Address of dask's scheduler; without it, a cluster of so many workers on this machine.
     resume : bool
         Go on with a release that was stopped; its inputs and options must be the same.
     overwrite : bool
         Remove an earlier release of deepfixcx in that folder first.
     report : callable
         Called with the progress after each file.
+    again : str
+        The command line that goes on with this release, for `read_status`; kept in the private
+        folder.
 
     Returns
     -------
@@ -160,15 +185,17 @@ def privatize_dataset(
     where, folder = where.absolute(), folder.absolute()
     if workers < 1:
         raise ReleaseError(f"workers must be at least 1, got {workers}")
-    _keep_apart(where, folder)
+    run = _engine(engine, workers, scheduler)
+    keep_apart(where, folder)
     sources = find_sources(where)
     plan = make_plan(sources, options)
     private = private_folder(folder)
-    _refuse(folder, private, resume=resume, overwrite=overwrite)
-    with _alone(folder, private), Ledger(_make_room(folder, private, overwrite, resume)) as ledger:
-        _check_identity(ledger, plan)
-        progress = _work(plan, folder, ledger, workers, report)
-        totals = write_papers(folder, private, plan, ledger)
+    refuse(folder, private, resume=resume, overwrite=overwrite)
+    with alone(folder, private), Ledger(make_room(folder, private, overwrite, resume)) as ledger:
+        check_identity(ledger, plan)
+        ledger.note(again=again, folder=os.getcwd())
+        progress = _work(plan, folder, ledger, run, report)
+        totals = _finish(plan, folder, private, ledger)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
     return Summary(
         folder=folder,
@@ -181,123 +208,61 @@ def privatize_dataset(
     )
 
 
+def _engine(
+    engine: Engine, workers: int, scheduler: str | None
+) -> Callable[[Iterator[ShardJob], Mapping[str, int]], Iterator[Event]]:
+    """Return what works off jobs, and see now that it is there.
+
+    Raises
+    ------
+    ReleaseError
+        A scheduler is named and not wanted.
+    MissingExtraError
+        dask is not installed.
+    """
+    if engine == "dask":
+        require("distributed", extra="dask")
+        return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler)
+    if scheduler is not None:
+        raise ReleaseError("--scheduler is for --engine dask; add that, or leave it out")
+    return lambda jobs, deaths: run_jobs(jobs, workers, deaths)
+
+
 def _work(
     plan: Plan,
     folder: Path,
     ledger: Ledger,
-    workers: int,
+    run: Callable[[Iterator[ShardJob], Mapping[str, int]], Iterator[Event]],
     report: Callable[[Progress], None] | None,
 ) -> Progress:
-    complete = {number for number in ledger.complete_shards() if _on_disk(number, folder, ledger)}
-    todo = [number for number in range(plan.shards) if number not in complete]
+    standing = standing_shards(plan, folder, ledger)
+    todo = [number for number in range(plan.shards) if number not in standing]
+    if todo:
+        withdraw_papers(folder)  # they speak of results that are about to be replaced
     jobs = (ShardJob(number, plan.shard(number), plan.options, folder) for number in todo)
     progress = Progress(
-        files=len(plan.items), files_before=sum(len(plan.shard(number)) for number in complete)
+        files=len(plan.items), files_before=sum(len(plan.shard(number)) for number in standing)
     )
-    counted = _Counted(progress)
+    books = _Books(ledger, plan.path_of, progress)
     try:
-        for event in run_jobs(jobs, workers):
-            if isinstance(event, FileEvent):
-                counted.file(event)
-            else:
-                ledger.complete(event.number, event.results)
+        for event in run(jobs, deaths_before(plan, ledger)):
+            books.enter(event)
             if report is not None:
                 report(progress)
     finally:
-        _remove_unfinished(folder)
+        remove_unfinished(folder)
     return progress
 
 
-def _on_disk(shard: int, folder: Path, ledger: Ledger) -> bool:
-    """Return whether the results of a shard are still there; a shard that lost some is reopened."""
-    for record in list(ledger.records(shard)):
-        for name in (record.image_file, record.code_file):
-            if name and not (folder / name).is_file():
-                ledger.reopen(shard)
-                return False
-    return True
-
-
-def _keep_apart(where: Path, folder: Path) -> None:
-    """Refuse a release folder that would mix with its own input."""
-    source = where.resolve() if where.is_dir() else where.resolve().parent
-    target = folder.resolve()
-    inside = where.is_dir() and target.is_relative_to(source)
-    if target == source or inside or source.is_relative_to(target):
-        raise ReleaseError(
-            f"the release {str(folder)!r} and its input {str(where)!r} lie within each other; "
-            f"choose an output folder outside the input"
-        )
-
-
-def _refuse(folder: Path, private: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds something else than what the caller expects, touching nothing."""
-    if resume and overwrite:
-        raise ReleaseError("either --resume or --overwrite, not both")
-    if folder.exists() and not folder.is_dir():
-        raise ReleaseError(f"{str(folder)!r} is a file; choose another folder for the release")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not resume and not overwrite:
-        raise ReleaseError(
-            f"{str(folder)!r} already holds something; go on with --resume, start again with "
-            f"--overwrite, or choose another folder"
-        )
-    if not (private / LEDGER).is_file():
-        raise ReleaseError(
-            f"{str(folder)!r} was not made by deepfixcx, or {private.name!r} with its ledger is "
-            f"no longer beside it, so it is left alone; choose another folder"
-        )
-
-
-@contextmanager
-def _alone(folder: Path, private: Path) -> Iterator[None]:
-    """Hold the release, so that no other process writes it; a process that dies lets go."""
+def _finish(plan: Plan, folder: Path, private: Path, ledger: Ledger) -> dict[str, int]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        private.mkdir(mode=0o700, exist_ok=True)
-        lock = os.open(private / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        remove_strays(folder, ledger.names)
+        totals = write_papers(folder, private, plan, ledger)
     except OSError as error:
-        raise ReleaseError(
-            f"{str(folder)!r} cannot be written: {error.strerror}; choose another folder"
+        withdraw_papers(folder)  # all of them or none
+        raise ReleaseStoppedError(
+            f"the papers of the release cannot be written: {error.strerror}; make room or change "
+            f"its permissions, then run the same command with --resume"
         ) from None
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ReleaseError(
-                f"another process is writing {str(folder)!r} right now; wait for it or stop it"
-            ) from None
-        yield
-    finally:
-        os.close(lock)
-
-
-def _make_room(folder: Path, private: Path, overwrite: bool, resume: bool) -> Path:
-    """Remove what must not stay of earlier runs, and return where the ledger goes."""
-    if overwrite:  # other files that lie in the folder stay
-        for name in OWN_FILES:
-            (folder / name).unlink(missing_ok=True)
-        for name in OWN_FOLDERS:
-            shutil.rmtree(folder / name, ignore_errors=True)
-    if not resume:
-        (private / LEDGER).unlink(missing_ok=True)
-    _remove_unfinished(folder)
-    return private / LEDGER
-
-
-def _check_identity(ledger: Ledger, plan: Plan) -> None:
-    before, now = ledger.identity(), plan.identity()
-    if not before:
-        ledger.begin(now)
-        return
-    if differing := [name for name, value in now.items() if before.get(name) != value]:
-        raise ReleaseError(
-            f"this release was begun with other {' and '.join(differing)}; --resume goes on only "
-            f"with the same inputs and options, --overwrite starts again"
-        )
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for leftover in folder.rglob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+    sync_folder(folder)
+    return totals

@@ -9,7 +9,7 @@ from pathlib import Path
 from deepfixcx.errors import ReleaseError
 from deepfixcx.images import DEFAULT_MAX_PIXELS, ImageFacts, inspect_image
 from deepfixcx.release.inputs import Source, find_sources
-from deepfixcx.release.workers import JobEvent, run_jobs
+from deepfixcx.release.workers import FileEvent, JobEvent, run_jobs
 
 __all__ = ["Survey", "survey"]
 
@@ -103,7 +103,7 @@ def survey(
     for event in run_jobs(jobs, workers):
         if isinstance(event, JobEvent):
             found[event.number] = event.results
-        else:
+        elif isinstance(event, FileEvent):
             seen.add(event.source_id)
             if report is not None:
                 report(len(seen), len(sources.found))

@@ -1,76 +1,53 @@
-"""Worker processes that may die without taking anything with them.
+"""A crew of worker processes, any of which may die without taking anything with it.
 
-Each worker is told one job at a time through its own pipe and says which file it begins. When it
-dies, in a decoder say, the file it was at is known: the job is given to a new worker, and a file
-that has killed two workers is left out from then on.
+When a worker dies, in a decoder say, its job is given to a new one, and a file that has killed two
+workers in a row is left out from then on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from multiprocessing.connection import wait
 
-from deepfixcx._kernels.threads import ENVIRONMENT_VARIABLE
 from deepfixcx.errors import ReleaseStoppedError
+from deepfixcx.release.processes import (
+    FileEvent,
+    Job,
+    JobEvent,
+    Worker,
+    dismiss,
+    hire,
+    receive,
+)
 
-__all__ = ["FileEvent", "Job", "JobEvent", "run_jobs"]
+__all__ = ["DeathEvent", "Event", "FileEvent", "Job", "JobEvent", "StartEvent", "run_jobs"]
 
 DEATHS_ALLOWED = 2
 """A file that has killed so many workers is quarantined."""
 
 IDLE_DEATHS_ALLOWED = 3
-"""So many workers dying before they begin any file means that none will ever start."""
-
-
-class Job(Protocol):
-    """A run of files for one worker. It travels to another process, so it must be picklable."""
-
-    @property
-    def number(self) -> int:
-        """Number of the job."""
-
-    def work(
-        self,
-        started: Callable[[str], None],
-        done: Callable[[str, Any], None],
-        quarantine: frozenset[str],
-    ) -> list[Any]:
-        """Work off every file, telling its id before and its result after.
-
-        Files in `quarantine` must not be touched. What is returned reaches the parent once.
-        """
+"""So many workers dying in a row before they begin any file means that none will ever start."""
 
 
 @dataclass(frozen=True, slots=True)
-class FileEvent:
-    """A worker has ended one file; a job that is tried again reports its files again."""
-
-    source_id: str
-    result: Any
-
-
-@dataclass(frozen=True, slots=True)
-class JobEvent:
-    """A job is complete."""
+class StartEvent:
+    """A worker is given a job, for the first time or again."""
 
     number: int
-    results: list[Any]
 
 
-@dataclass(slots=True)
-class _Worker:
-    process: Any
-    pipe: Connection
-    job: Job | None = None
-    at: str | None = None
+@dataclass(frozen=True, slots=True)
+class DeathEvent:
+    """A worker died on a file: how many have by now; 0 for a file that was read after all."""
+
+    source_id: str
+    count: int
+
+
+Event = StartEvent | FileEvent | DeathEvent | JobEvent
 
 
 @dataclass(slots=True)
@@ -80,22 +57,33 @@ class _Deaths:
     of_file: dict[str, int] = field(default_factory=dict)
     idle: int = 0
 
-    def record(self, worker: _Worker) -> None:
-        if worker.at is None:
-            self.idle += 1
-            if self.idle >= IDLE_DEATHS_ALLOWED:
-                raise ReleaseStoppedError(
-                    "worker processes die before they begin: is there enough memory? "
-                    "Try fewer with --workers, then --resume"
-                )
-        else:
-            self.of_file[worker.at] = self.of_file.get(worker.at, 0) + 1
+    def record(self, at: str | None) -> DeathEvent | None:
+        if at is not None:
+            self.of_file[at] = self.of_file.get(at, 0) + 1
+            return DeathEvent(at, self.of_file[at])
+        self.idle += 1
+        if self.idle >= IDLE_DEATHS_ALLOWED:
+            raise ReleaseStoppedError(
+                "worker processes die before they begin: is there enough memory? "
+                "Try fewer with --workers, then --resume"
+            )
+        return None
+
+    def acquit(self, name: str) -> DeathEvent | None:
+        """Take back what a file was blamed for, for it was read to its end."""
+        self.idle = 0
+        if 0 < self.of_file.get(name, 0) < DEATHS_ALLOWED:
+            del self.of_file[name]
+            return DeathEvent(name, 0)
+        return None
 
     def quarantine(self) -> frozenset[str]:
         return frozenset(name for name, deaths in self.of_file.items() if deaths >= DEATHS_ALLOWED)
 
 
-def run_jobs(jobs: Iterable[Job], workers: int) -> Iterator[FileEvent | JobEvent]:
+def run_jobs(
+    jobs: Iterable[Job], workers: int, deaths: Mapping[str, int] | None = None
+) -> Iterator[Event]:
     """Work off jobs in processes, yielding what happens as it happens.
 
     Parameters
@@ -104,11 +92,13 @@ def run_jobs(jobs: Iterable[Job], workers: int) -> Iterator[FileEvent | JobEvent
         Taken in order.
     workers : int
         Processes at a time.
+    deaths : mapping of str to int, optional
+        Workers that files have killed in earlier runs.
 
     Yields
     ------
-    FileEvent or JobEvent
-        In the order of completion, which is not that of the jobs.
+    StartEvent, FileEvent, DeathEvent or JobEvent
+        In the order in which they happen, which is not that of the jobs.
 
     Raises
     ------
@@ -116,108 +106,44 @@ def run_jobs(jobs: Iterable[Job], workers: int) -> Iterator[FileEvent | JobEvent
         A worker could not write its results, or workers cannot be started.
     """
     waiting = deque(jobs)
-    deaths = _Deaths()
-    crew = [_hire() for _ in range(min(workers, len(waiting)))]
+    blamed = _Deaths(dict(deaths or {}))
+    crew = [hire() for _ in range(min(workers, len(waiting)))]
     try:
         for worker in crew:
-            _assign(worker, waiting, deaths)
+            yield from _assign(worker, waiting, blamed)
         while busy := [worker for worker in crew if worker.job is not None]:
             ready = wait([worker.pipe for worker in busy])
             for worker in [worker for worker in busy if worker.pipe in ready]:
                 try:
-                    event = _receive(worker)
+                    event = receive(worker)
                 except (EOFError, ConnectionError):
-                    deaths.record(worker)
+                    yield from _some(blamed.record(worker.at))
                     if worker.job is not None:
                         waiting.appendleft(worker.job)
-                    _dismiss(worker)
-                    crew[crew.index(worker)] = replacement = _hire()
-                    _assign(replacement, waiting, deaths)
+                    dismiss(worker)
+                    crew[crew.index(worker)] = replacement = hire()
+                    yield from _assign(replacement, waiting, blamed)
                     continue
-                if event is not None:
-                    yield event
+                yield from _some(event)
+                if isinstance(event, FileEvent):
+                    yield from _some(blamed.acquit(event.source_id))
                 if worker.job is None:
-                    _assign(worker, waiting, deaths)
+                    yield from _assign(worker, waiting, blamed)
     finally:
         for worker in crew:
-            _dismiss(worker)
+            dismiss(worker)
 
 
-def _hire() -> _Worker:
-    # Spawned, not forked: threads and decoder state of this process are not inherited.
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_worker_main, args=(there,), daemon=True)
-    with _ignoring_interrupts():
-        process.start()
-    there.close()
-    return _Worker(process, here)
+def _some(event: Event | None) -> Iterator[Event]:
+    if event is not None:
+        yield event
 
 
-@contextlib.contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Let a process be born deaf to Ctrl-C, which the terminal sends to workers too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _assign(worker: _Worker, waiting: deque[Job], deaths: _Deaths) -> None:
+def _assign(worker: Worker, waiting: deque[Job], blamed: _Deaths) -> Iterator[StartEvent]:
     if not waiting:
         return
     worker.job = waiting.popleft()
     worker.at = None
+    yield StartEvent(worker.job.number)
     with contextlib.suppress(BrokenPipeError):  # it died already: its pipe will say so
-        worker.pipe.send((worker.job, deaths.quarantine()))
-
-
-def _receive(worker: _Worker) -> FileEvent | JobEvent | None:
-    kind, value = worker.pipe.recv()
-    if kind == "abort":
-        raise ReleaseStoppedError(value)
-    if kind == "started":
-        worker.at = value
-        return None
-    if kind == "file":
-        return FileEvent(*value)
-    worker.job = None
-    worker.at = None
-    return JobEvent(*value)
-
-
-def _dismiss(worker: _Worker) -> None:
-    worker.pipe.close()
-    worker.process.terminate()
-    worker.process.join()
-
-
-def _worker_main(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    os.environ[ENVIRONMENT_VARIABLE] = "1"  # one thread each: the processes share the cores
-    _silence()
-    with contextlib.suppress(EOFError, ConnectionError):
-        while True:
-            job, quarantine = pipe.recv()
-            try:
-                results = job.work(
-                    lambda name: pipe.send(("started", name)),
-                    lambda name, result: pipe.send(("file", (name, result))),
-                    quarantine,
-                )
-            except ReleaseStoppedError as error:
-                pipe.send(("abort", str(error)))
-            else:
-                pipe.send(("job", (job.number, results)))
-
-
-def _silence() -> None:
-    """Close the terminal to decoders: what they print may quote a file's header."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+        worker.pipe.send((worker.job, blamed.quarantine()))

@@ -1,0 +1,76 @@
+"""``deepfixcx status``: how far a release is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.cli._console import panel, program, write_json
+
+if TYPE_CHECKING:
+    from deepfixcx.release import ReleaseStatus
+
+__all__ = ["command"]
+
+MOST_NAMES = 10
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Release folder.")],
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Say how far a release is, running or stopped, and which command goes on.
+
+    Reads the ledger in OUT.private and changes nothing.
+
+    Example: [bold]deepfixcx status shared[/bold]
+    """
+    from deepfixcx.release import read_status
+
+    status = read_status(folder)
+    figures = {"command": "status", "release": str(folder.absolute()), **asdict(status)}
+    write_json(json, figures)
+    share = status.shards_done / status.shards if status.shards else 0
+    rows = [
+        ("state", _state(status)),
+        ("done", f"{status.files_done} of {status.files} files, {share:.0%} of the shards"),
+        ("failed", str(status.files_failed or "none")),
+        ("shards", f"{status.shards_done} of {status.shards}, begun {status.attempts} times"),
+    ]
+    if status.quarantined:
+        rows.append(("quarantined", _quarantined(status)))
+    rows.append(("next", _next_step(status, folder)))
+    good = status.state != "stopped" and not (status.files_failed or status.quarantined)
+    panel("status", rows, good=good)
+
+
+def _state(status: ReleaseStatus) -> str:
+    return {
+        "running": "running: a process is writing it right now",
+        "finished": "finished",
+        "stopped": "stopped before it was finished; nothing is lost",
+    }[status.state]
+
+
+def _quarantined(status: ReleaseStatus) -> str:
+    files = f"{status.quarantined} killed their worker twice"
+    names = status.quarantined_ids[:MOST_NAMES]
+    more = ", …" if len(status.quarantined_ids) > MOST_NAMES else ""
+    return f"{files}: {', '.join(names)}{more}" if names else files
+
+
+def _next_step(status: ReleaseStatus, folder: Path) -> str:
+    if status.state == "running":
+        return "wait, or stop it with Ctrl-C where it runs: what is written stays"
+    if status.state == "finished":
+        return f"{program()} verify {folder}"
+    if not status.again:
+        return "run the same command again with --resume"
+    if Path(status.again_in) == Path.cwd():
+        return status.again
+    return f"in {status.again_in}: {status.again}"

@@ -1,0 +1,78 @@
+"""Which bytes an input holds: its hash, and the stamp that says when to hash it again.
+
+The hash of the bytes is the key of the work done on a file. Hashing millions of files only to
+learn that nothing changed would be slow, so the stamp (size, times of change) is kept beside it,
+and only a file with another stamp is hashed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from deepfixcx.errors import ImageFileError, UnreadableFileError
+from deepfixcx.images.reading import open_image
+
+__all__ = ["content_of", "open_hashed", "stamp_of"]
+
+HELD_BYTES = 1 << 26
+"""A file up to this size is read once and decoded from memory; a larger one is read twice."""
+
+
+def stamp_of(path: Path) -> str:
+    """Return what the file system says of a file, empty where it says nothing.
+
+    Examples
+    --------
+    >>> stamp_of(Path("no such file"))
+    ''
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
+def open_hashed(path: Path) -> tuple[BinaryIO, str]:
+    """Open an input and hash its bytes.
+
+    Returns
+    -------
+    stream : binary file
+        At its first byte; for the caller to close.
+    content : str
+        SHA-256 in hexadecimal digits.
+
+    Raises
+    ------
+    ImageFileError
+        The file cannot be opened or read, or is empty.
+    """
+    stream = open_image(path)
+    try:
+        held = stream.read(HELD_BYTES + 1)
+        if len(held) <= HELD_BYTES:
+            stream.close()
+            return io.BytesIO(held), hashlib.sha256(held).hexdigest()
+        del held
+        stream.seek(0)
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+    except OSError:
+        stream.close()
+        raise UnreadableFileError("the file cannot be read: input/output error") from None
+    return stream, content
+
+
+def content_of(path: Path) -> str:
+    """Return the hash of an input as it is now, empty where it cannot be read."""
+    try:
+        stream, content = open_hashed(path)
+    except ImageFileError:
+        return ""
+    stream.close()
+    return content

@@ -1,0 +1,84 @@
+"""What of the work of earlier runs still stands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from deepfixcx.errors import ReleaseError
+from deepfixcx.release.content import content_of, stamp_of
+from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.plan import Plan
+
+__all__ = ["check_identity", "deaths_before", "standing_shards"]
+
+
+def check_identity(ledger: Ledger, plan: Plan) -> None:
+    """Begin a new ledger, or see that an old one is of the same inputs and options.
+
+    Raises
+    ------
+    ReleaseError
+        They differ; the message says in what.
+    """
+    before, now = ledger.identity(), plan.identity()
+    if not before:
+        ledger.begin(now, [len(plan.shard(number)) for number in range(plan.shards)])
+        return
+    if differing := [name for name, value in now.items() if before.get(name) != value]:
+        raise ReleaseError(
+            f"this release was begun with other {' and '.join(differing)}; --resume goes on only "
+            f"with the same inputs and options, --overwrite starts again"
+        )
+
+
+def standing_shards(plan: Plan, folder: Path, ledger: Ledger) -> set[int]:
+    """Return the shards that need not be worked again.
+
+    A shard that lost a result, or one of whose inputs holds other bytes than when it was worked,
+    is reopened.
+    """
+    standing = set()
+    for number in sorted(ledger.complete_shards()):
+        if _on_disk(number, folder, ledger) and _same_sources(number, plan, ledger):
+            standing.add(number)
+        else:
+            ledger.reopen(number)
+    return standing
+
+
+def deaths_before(plan: Plan, ledger: Ledger) -> dict[str, int]:
+    """Return how many workers each file has killed in earlier runs.
+
+    A file that was replaced since is another file, and is tried again.
+    """
+    deaths = ledger.deaths()
+    for item in plan.items if deaths else ():
+        stamp, _ = deaths.get(item.source_id, ("", 0))
+        if item.source_id in deaths and stamp_of(item.source.path) != stamp:
+            ledger.forgive(item.source_id)
+            del deaths[item.source_id]
+    return {name: count for name, (_, count) in deaths.items()}
+
+
+def _on_disk(shard: int, folder: Path, ledger: Ledger) -> bool:
+    return all(
+        (folder / name).is_file() for record in ledger.records(shard) for name in record.files()
+    )
+
+
+def _same_sources(shard: int, plan: Plan, ledger: Ledger) -> bool:
+    restamped = []
+    for item, seen in zip(plan.shard(shard), ledger.sources(shard), strict=True):
+        stamp = stamp_of(item.source.path)
+        if stamp == seen.stamp:
+            continue
+        # A file that could not be read then is tried again, one that cannot be read now is not:
+        # what was made of it is still good.
+        content = content_of(item.source.path)
+        if content and content != seen.content:
+            return False
+        restamped.append(replace(seen, stamp=stamp))
+    if restamped:
+        ledger.restamp(shard, restamped)
+    return True

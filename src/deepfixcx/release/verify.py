@@ -1,0 +1,192 @@
+"""Is a release whole: every file hashed again and held against its papers."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from deepfixcx.errors import ReleaseError
+
+__all__ = ["Verification", "verify_release"]
+
+PAPERS = frozenset({"manifest.csv", "failures.csv", "dataset.json"})
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Verification:
+    """What is wrong with a release.
+
+    Attributes
+    ----------
+    files, files_sound, bytes_read : int
+        Files that the papers name; those that are what the papers say; bytes that were hashed.
+    missing, changed, unlisted : list of str
+        Files that are not there; that hold other bytes; that no paper names.
+    counts : dict of str to (int, int)
+        Totals that differ: what dataset.json says, and what the manifest and the files say.
+    seal : str
+        SHA-256 of dataset.json, which names the hashes of the other papers. Two releases with one
+        seal are the same, so sender and recipient can compare it.
+    """
+
+    files: int = 0
+    files_sound: int = 0
+    bytes_read: int = 0
+    missing: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    seal: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.missing or self.changed or self.unlisted or self.counts)
+
+
+def verify_release(
+    folder: Path,
+    *,
+    workers: int = 1,
+    report: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Hash every file of a release again; needs nothing but the release itself.
+
+    Parameters
+    ----------
+    folder : Path
+        The release.
+    workers : int
+        Threads.
+    report : callable
+        Called with the files looked at and the files in all.
+
+    Returns
+    -------
+    Verification
+        What is wrong is in it; it raises nothing.
+
+    Raises
+    ------
+    ReleaseError
+        The folder is no finished release, or its papers cannot be read.
+
+    Examples
+    --------
+    >>> verify_release(Path("shared")).sound  # doctest: +SKIP
+    True
+    """
+    if workers < 1:
+        raise ReleaseError(f"workers must be at least 1, got {workers}")
+    about = _about(folder)
+    found = Verification(seal=_hash(folder / "dataset.json")[0])
+    wanted, counted = _manifest(folder)
+    wanted |= {name: str(value) for name, value in about.get("papers", {}).items()}
+    found.files = len(wanted)
+    sizes: dict[str, int] = {}
+    for done, (name, content, size) in enumerate(_hashed(folder, wanted, workers), start=1):
+        sizes[name] = size
+        found.bytes_read += size
+        if not content:
+            found.missing.append(name)
+        elif content != wanted[name]:
+            found.changed.append(name)
+        if report is not None:
+            report(done, len(wanted))
+    found.files_sound = found.files - len(found.missing) - len(found.changed)
+    found.unlisted = sorted(_unlisted(folder, wanted))
+    for kind, room in (("image", "images/"), ("code", "codes/")):
+        counted[f"{kind}_file_bytes"] = sum(s for n, s in sizes.items() if n.startswith(room))
+    said = about["totals"]
+    found.counts = {
+        name: (said.get(name, 0), count)
+        for name, count in counted.items()
+        if said.get(name) != count
+    }
+    return found
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        if about["format"] == "deepfixcx.release" and isinstance(about["totals"], dict):
+            return dict(about)
+    except FileNotFoundError:
+        raise ReleaseError(
+            f"{str(folder)!r} has no dataset.json: it is no release, or one that was not finished"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ReleaseError("dataset.json cannot be read as that of a release; it is damaged")
+
+
+def _manifest(folder: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """Return the hash of each file that the manifest names, and what can be counted in it."""
+    names = ("files", "files_done", "files_failed", "images", "code_files")
+    counted = dict.fromkeys(names, 0)
+    wanted: dict[str, str] = {}
+    try:
+        with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                failed = row["status"] == "failed"
+                counted["files"] += row["frame"] == "0"
+                counted["files_failed"] += failed
+                counted["files_done"] += not failed and row["frame"] == "0"
+                counted["images"] += not failed
+                counted["code_files"] += row["code_file"] not in wanted and row["code_file"] != ""
+                for kind in ("image", "code"):
+                    if row[f"{kind}_file"]:
+                        wanted[row[f"{kind}_file"]] = row[f"{kind}_sha256"]
+    except (OSError, ValueError, KeyError, csv.Error):
+        raise ReleaseError("manifest.csv is missing or cannot be read; it is damaged") from None
+    return wanted, counted
+
+
+def _hashed(folder: Path, names: dict[str, str], workers: int) -> Iterator[tuple[str, str, int]]:
+    """Yield each name with the hash and size of its file, in order; few wait at a time."""
+    waiting: deque[tuple[str, Future[tuple[str, int]]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for name in names:
+            waiting.append((name, pool.submit(_hash_inside, folder, name)))
+            if len(waiting) > 4 * workers:
+                first, future = waiting.popleft()
+                yield first, *future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, *future.result()
+
+
+def _hash_inside(folder: Path, name: str) -> tuple[str, int]:
+    """Hash a file of the release; a name that leads out of it is no file of it."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return "", 0
+    return _hash(folder / path)
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    """Return the hash and size of a file, an empty hash where it cannot be read."""
+    content, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                content.update(block)
+                size += len(block)
+    except OSError:
+        return "", 0
+    return content.hexdigest(), size
+
+
+def _unlisted(folder: Path, wanted: dict[str, str]) -> Iterator[str]:
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_dir() and name not in wanted and name not in PAPERS:
+            yield name

@@ -1,0 +1,79 @@
+"""``deepfixcx status`` and ``deepfixcx verify``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from deepfixcx.release import private_folder
+from deepfixcx.release.ledger import Ledger
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def out(run: Run, images: Path, tmp_path: Path) -> Path:
+    """A finished release of six images."""
+    words = ["-J", 2, "-P", 3, "--workers", 1]
+    assert run("privatize", images, tmp_path / "out", *words).exit_code == 0
+    return tmp_path / "out"
+
+
+def test_status_of_a_finished_release(run: Run, out: Path, tmp_path: Path) -> None:
+    result = run("status", out, "--json", tmp_path / "figures.json")
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 files" in result.output
+    assert f"verify {out}" in result.output
+    told = json.loads((tmp_path / "figures.json").read_text())
+    assert (told["state"], told["files_done"], told["quarantined"]) == ("finished", 6, 0)
+
+
+def test_status_of_a_stopped_release_says_what_goes_on(
+    run: Run, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(private_folder(out) / "ledger.sqlite") as ledger:
+        ledger.reopen(0)
+        ledger.died("000002", "", 2)
+    result = run("status", out)
+    assert result.exit_code == 0
+    assert "stopped before it was finished" in result.output
+    assert "0 of 6 files" in result.output
+    assert "1 killed their worker twice: 000002" in result.output
+    assert "--resume" in result.output
+    monkeypatch.chdir(tmp_path)
+    assert "--resume" in run("status", out).output
+
+
+def test_status_needs_a_release(run: Run, tmp_path: Path) -> None:
+    result = run("status", tmp_path)
+    assert result.exit_code == 2
+    assert "no release" in result.output
+
+
+def test_verify_of_a_sound_and_of_a_damaged_release(run: Run, out: Path, tmp_path: Path) -> None:
+    result = run("verify", out, "--json", tmp_path / "figures.json")
+    assert result.exit_code == 0, result.output
+    assert "8 of 8 files" in result.output
+    assert json.loads((tmp_path / "figures.json").read_text())["sound"] is True
+    image = next((out / "images").rglob("*.png"))
+    image.unlink()
+    (out / "more.txt").touch()
+    result = run("verify", out, "--json", tmp_path / "figures.json")
+    assert result.exit_code == 3
+    assert image.name in result.output
+    assert "more.txt" in result.output
+    assert "image_file_bytes" in result.output
+    told = json.loads((tmp_path / "figures.json").read_text())
+    assert told["missing"] == [image.relative_to(out).as_posix()]
+    assert told["unlisted"] == ["more.txt"]
+
+
+def test_verify_needs_a_finished_release(run: Run, out: Path) -> None:
+    (out / "dataset.json").unlink()
+    result = run("verify", out)
+    assert result.exit_code == 2
+    assert "not finished" in result.output

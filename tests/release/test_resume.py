@@ -1,0 +1,150 @@
+"""What still stands when a release goes on: results, sources, and the files that killed workers."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepfixcx import CodecSpec
+from deepfixcx.errors import ReleaseError
+from deepfixcx.release import ReleaseOptions, Summary, private_folder, privatize_dataset
+from deepfixcx.release.content import content_of, open_hashed, stamp_of
+from deepfixcx.release.ledger import Ledger
+from tests.release.conftest import Lethal, contents, rows, write_gray
+
+OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3), names="keep")
+
+
+def release(images: Path, out: Path, *, resume: bool = False) -> Summary:
+    return privatize_dataset(images, out, OPTIONS, resume=resume)
+
+
+def ask(out: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(private_folder(out) / "ledger.sqlite")) as ledger:
+        return ledger.execute(query).fetchall()
+
+
+def replace_bytes(image: Path) -> None:
+    """Give an image other pixels and the same size in bytes, as an edited DICOM file has."""
+    size = image.stat().st_size
+    write_gray(image, 36, 37, 99)
+    assert image.stat().st_size < size
+    image.write_bytes(image.read_bytes().ljust(size, b"\0"))
+
+
+def test_source_with_other_bytes_is_worked_again_and_the_others_are_not(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out")
+    replace_bytes(images / "ward-1" / "image19.png")
+    again = release(images, tmp_path / "out", resume=True)
+    order = [row["source_id"] for row in rows(tmp_path / "out" / "manifest.csv")]
+    in_first_shard = order.index("ward-1/image19.png") < 16
+    assert again.progress.files_done == (16 if in_first_shard else 24 - 16)
+    release(images, tmp_path / "fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
+
+
+def test_source_that_was_only_touched_is_hashed_once_and_not_worked(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out")
+    before = ask(tmp_path / "out", "SELECT stamp FROM sources ORDER BY source_id")
+    os.utime(images / "ward-0" / "image0.png")
+    assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
+    after = ask(tmp_path / "out", "SELECT stamp FROM sources ORDER BY source_id")
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == 1
+
+
+def test_key_of_the_work_is_the_hash_of_the_bytes_and_stays_private(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out")
+    known = dict(ask(tmp_path / "out", "SELECT source_id, content FROM sources"))
+    assert known == {
+        str(path.relative_to(images)): content_of(path)
+        for path in images.rglob("*")
+        if path.is_file()
+    }
+    shared = b"".join(p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert not any(str(content).encode() in shared for content in known.values())
+
+
+def test_results_of_a_try_that_was_never_recorded_do_not_stay(images: Path, tmp_path: Path) -> None:
+    release(images, tmp_path / "out")
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out" / "images" / "stray.png").write_bytes(b"whole, but of no record")
+    (tmp_path / "out" / "images" / ".unfinished.part").write_bytes(b"half")
+    (tmp_path / "out" / "codes" / "shard-00000-09.safetensors").write_bytes(b"of a longer try")
+    (tmp_path / "out" / "codes" / "notes.txt").write_text("of somebody else")
+    release(images, tmp_path / "out", resume=True)
+    (tmp_path / "out" / "codes" / "notes.txt").unlink()
+    assert contents(tmp_path / "out") == whole
+
+
+def test_file_that_killed_two_workers_is_not_touched_again_until_it_is_another(
+    images: Path, tmp_path: Path, lethal: Lethal
+) -> None:
+    killer = images / "ward-0" / "image3.png"
+    lethal.poison(killer)
+    first = release(images, tmp_path / "out")
+    assert first.totals["files_failed"] == 1
+    failed = rows(tmp_path / "out" / "failures.csv")
+    assert [(row["source_id"], row["error"]) for row in failed] == [
+        ("ward-0/image3.png", "WorkerDiedError")
+    ]
+    assert lethal.deaths() == 2
+    whole = contents(tmp_path / "out")
+    for image in (tmp_path / "out" / "images").rglob("*.png"):
+        image.unlink()  # so that its shard is worked again
+    release(images, tmp_path / "out", resume=True)
+    assert lethal.deaths() == 2
+    assert contents(tmp_path / "out") == whole
+    lethal.cure(killer)
+    assert release(images, tmp_path / "out", resume=True).totals["files_failed"] == 0
+
+
+def test_death_of_an_earlier_run_counts(images: Path, tmp_path: Path, lethal: Lethal) -> None:
+    killer = images / "ward-0" / "image3.png"
+    release(images, tmp_path / "out")
+    for image in (tmp_path / "out" / "images").rglob("*.png"):
+        image.unlink()
+    lethal.poison(killer)
+    with pytest.raises(ReleaseError, match="other inputs"):  # it has another size
+        release(images, tmp_path / "out", resume=True)
+    privatize_dataset(images, tmp_path / "new", OPTIONS)
+    assert lethal.deaths() == 2
+    with Ledger(private_folder(tmp_path / "new") / "ledger.sqlite") as ledger:
+        ledger.died("ward-0/image3.png", stamp_of(killer), 1)
+        ledger.reopen(0)
+        ledger.reopen(1)
+    assert release(images, tmp_path / "new", resume=True).totals["files_failed"] == 1
+    assert lethal.deaths() == 3
+    attempts = ask(tmp_path / "new", "SELECT sum(attempts) FROM shards")
+    assert attempts == [(2 + 2 + 2 + 1,)]  # each shard, two deaths; each again, one death
+
+
+def test_ledger_of_another_version_is_refused(images: Path, tmp_path: Path) -> None:
+    private = release(images, tmp_path / "out").private
+    with closing(sqlite3.connect(private / "ledger.sqlite")) as ledger:
+        ledger.execute("PRAGMA user_version = 1")
+    with pytest.raises(ReleaseError, match="another version"):
+        release(images, tmp_path / "out", resume=True)
+
+
+def test_large_input_is_hashed_without_being_held(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = images / "ward-0" / "image0.png"
+    small, held = open_hashed(image)
+    monkeypatch.setattr("deepfixcx.release.content.HELD_BYTES", 100)
+    large, streamed = open_hashed(image)
+    with small, large:
+        assert small.read() == large.read() == image.read_bytes()
+    assert held == streamed
