@@ -107,7 +107,9 @@ class Codec:
         batches = as_batches(pixels)
         arrays = [encode_batch(batch, self.spec) for batch in batches]
         sizes = [np.full((len(batch), 2), batch.shape[2:], np.int64) for batch in batches]
-        return Code(np.concatenate(arrays), self.spec, np.concatenate(sizes))
+        # a large code is not copied for nothing
+        array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        return Code(array, self.spec, np.concatenate(sizes))
 
     def decode(
         self, code: Code, size: Size = "original"
