@@ -96,7 +96,9 @@ def test_commands_are_found() -> None:
     assert commands_in(block) == [["inspect", "scans"], ["show", "a.png", "-o", "b c.png"]]
 
 
-@pytest.mark.parametrize("command", ["privatize", "status", "verify", "inspect", "show", "demo", "bench"])
+@pytest.mark.parametrize(
+    "command", ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
+)
 def test_every_command_is_shown(command: str) -> None:
     shown = [
         words[0]
