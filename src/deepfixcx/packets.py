@@ -16,7 +16,7 @@ from deepfixcx._kernels.threads import threaded
 from deepfixcx.errors import PixelsShapeError, SpecError
 from deepfixcx.pixels import as_batch, check_finite, pixel_scale
 from deepfixcx.spec import CodecSpec
-from deepfixcx.wavelets import filter_bank
+from deepfixcx.wavelets import FilterBank, filter_bank
 
 __all__ = ["band_number", "band_path", "decompose", "recompose"]
 
@@ -67,26 +67,8 @@ def decompose(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
     check_finite(bands, "pixels")
     bands = bands.reshape(images * channels, height, width)
     for rows, columns in spec.split_shapes(height, width)[1:]:
-        whole = bands
-        subbands = np.empty((len(whole), 4, rows, columns), np.float32)
-
-        def work(
-            start: int,
-            stop: int,
-            whole: NDArray[np.float32] = whole,
-            subbands: NDArray[np.float32] = subbands,
-        ) -> None:
-            split(
-                whole[start:stop],
-                subbands[start:stop],
-                bank.analysis_low,
-                bank.analysis_high,
-                bank.offset,
-                spec.boundary == "periodic",
-            )
-
-        threaded(work, len(whole))
-        bands = subbands.reshape(4 * len(whole), rows, columns)
+        subbands = _split_all(bands, rows, columns, bank, spec.boundary == "periodic")
+        bands = subbands.reshape(4 * len(bands), rows, columns)
     shape = (images, channels, spec.bands, *spec.band_shape(height, width))
     return bands.reshape(shape)
 
@@ -132,26 +114,34 @@ def recompose(
     parts = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
     for rows, columns in reversed(spec.split_shapes(height, width)[:-1]):
         subbands = parts.reshape(len(parts) // 4, 4, *parts.shape[1:])
-        whole = np.empty((len(subbands), rows, columns), np.float32)
-
-        def work(
-            start: int,
-            stop: int,
-            whole: NDArray[np.float32] = whole,
-            subbands: NDArray[np.float32] = subbands,
-        ) -> None:
-            merge(
-                subbands[start:stop],
-                whole[start:stop],
-                bank.synthesis_low,
-                bank.synthesis_high,
-                bank.offset,
-                spec.boundary == "periodic",
-            )
-
-        threaded(work, len(whole))
-        parts = whole
+        parts = _merge_all(subbands, rows, columns, bank, spec.boundary == "periodic")
     return parts.reshape(images, channels, height, width)
+
+
+def _split_all(
+    bands: NDArray[np.float32], rows: int, columns: int, bank: FilterBank, periodic: bool
+) -> NDArray[np.float32]:
+    """Split bands (N, h, w) into subbands (N, 4, rows, columns), in threads."""
+    subbands = np.empty((len(bands), 4, rows, columns), np.float32)
+
+    def work(start: int, stop: int) -> None:
+        split(bands[start:stop], subbands[start:stop], *bank.analysis, periodic)
+
+    threaded(work, len(bands))
+    return subbands
+
+
+def _merge_all(
+    subbands: NDArray[np.float32], rows: int, columns: int, bank: FilterBank, periodic: bool
+) -> NDArray[np.float32]:
+    """Merge subbands (N, 4, h, w) into bands (N, rows, columns), in threads."""
+    bands = np.empty((len(subbands), rows, columns), np.float32)
+
+    def work(start: int, stop: int) -> None:
+        merge(subbands[start:stop], bands[start:stop], *bank.synthesis, periodic)
+
+    threaded(work, len(bands))
+    return bands
 
 
 def band_number(path: str, level: int) -> int:
