@@ -25,8 +25,6 @@ class FilterBank:
         splitting correlates where PyWavelets convolves, so merging runs backwards too.
     offset : int
         How far before its output position a filter begins, (L - 1) // 2.
-    orthonormal : bool
-        Whether splitting keeps the energy, and merging is its transpose.
     """
 
     analysis_low: NDArray[np.float32]
@@ -34,7 +32,6 @@ class FilterBank:
     synthesis_low: NDArray[np.float32]
     synthesis_high: NDArray[np.float32]
     offset: int
-    orthonormal: bool
 
     @property
     def analysis(self) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
@@ -83,7 +80,6 @@ def filter_bank(wavelet: str) -> FilterBank:
         synthesis_low=_frozen(back_low[::-1]),
         synthesis_high=_frozen(back_high[::-1]),
         offset=(len(low) - 1) // 2,
-        orthonormal=bool(known.orthogonal),
     )
 
 

@@ -24,7 +24,7 @@ LAST_MEAN = 4
 
 
 @numba.njit(cache=True, nogil=True)
-def pool_bands(bands, code, rows, columns, kind, first, last, top):  # type: ignore[no-untyped-def]
+def pool_bands(bands, code, rows, columns, kind, first, last, top):
     """Fill the rows of cells `first` to `last` of `code` (N, P, P) from `bands` (N, h, w).
 
     The bands begin at row `top` of the whole ones. Zeros of the padded grid are members too.
@@ -52,7 +52,7 @@ def pool_bands(bands, code, rows, columns, kind, first, last, top):  # type: ign
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_row(row, sums, kind):  # type: ignore[no-untyped-def]
+def _add_row(row, sums, kind):
     """Add a row of coefficients to float64 sums: a cell can be a whole band of a large image."""
     if kind == 0:
         for c in range(row.size):
@@ -72,7 +72,7 @@ def _add_row(row, sums, kind):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _order_statistic(cell, members, kind):  # type: ignore[no-untyped-def]
+def _order_statistic(cell, members, kind):
     members[:] = 0
     count = 0
     for r in range(cell.shape[0]):

@@ -37,7 +37,7 @@ GROUP_VALUES = 4096
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):  # type: ignore[no-untyped-def]
+def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):
     """Fill rows of cells of `code` (N, 4**J, P, P) from `images` (N, H, W) of any real dtype.
 
     `rows` and `columns` are (starts, stops, lengths) of the cells; `scale` maps a pixel to [0, 1].
@@ -76,7 +76,7 @@ def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):  # t
 
 
 @numba.njit(cache=True, nogil=True)
-def _rows_of_a_group(block, wide):  # type: ignore[no-untyped-def]
+def _rows_of_a_group(block, wide):
     group = block
     while group > 1 and group * wide > GROUP_VALUES:
         group //= 2
@@ -84,7 +84,7 @@ def _rows_of_a_group(block, wide):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def band_numbers(level, group):  # type: ignore[no-untyped-def]
+def band_numbers(level, group):
     """Band of each (group, segment and row in it): base-4 digits, the first split first."""
     block = 1 << level
     numbers = np.zeros((block // group, block * group), np.int64)
@@ -98,7 +98,7 @@ def band_numbers(level, group):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _load(image, top, strip, nothing, level):  # type: ignore[no-untyped-def]
+def _load(image, top, strip, nothing, level):
     """Read a strip and do its first one (J odd) or two splits of rows on the way.
 
     Rows below the image are `nothing`; columns beyond it stay zero. Choosing the row in a function
@@ -132,7 +132,7 @@ def _load(image, top, strip, nothing, level):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _split_rows(strip, level):  # type: ignore[no-untyped-def]
+def _split_rows(strip, level):
     """Do the splits of rows that `_load` left, two at a time."""
     for split in range(2 - level % 2, level, 2):
         step = 1 << split
@@ -150,7 +150,7 @@ def _split_rows(strip, level):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _split_columns(row, spare, sums, level, begin):  # type: ignore[no-untyped-def]
+def _split_columns(row, spare, sums, level, begin):
     """Split the columns of a group J times and add the absolute values to `sums`, or begin them."""
     half = row.size // 2
     source = row
@@ -173,7 +173,7 @@ def _split_columns(row, spare, sums, level, begin):  # type: ignore[no-untyped-d
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _collect(sums, code_row, columns, bands, blocks, weight):  # type: ignore[no-untyped-def]
+def _collect(sums, code_row, columns, bands, blocks, weight):
     """Add up the columns of each cell, lay them where their band stands, and return their sum."""
     starts, stops, lengths = columns
     one_column_each = blocks == starts.size and lengths.max() == 1

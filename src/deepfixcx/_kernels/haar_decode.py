@@ -15,7 +15,7 @@ __all__ = ["decode_haar"]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def decode_haar(values, images, rows, source_columns, level, start, stop):  # type: ignore[no-untyped-def]
+def decode_haar(values, images, rows, source_columns, level, start, stop):
     """Fill `images` (N, H, W) from `values` (N, 4**J, P, P), one coefficient a cell.
 
     `rows` are (starts, stops, lengths) of the cells in rows of blocks; `source_columns` (W,) names,
@@ -49,7 +49,7 @@ def decode_haar(values, images, rows, source_columns, level, start, stop):  # ty
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _merge_columns(row, spare, level):  # type: ignore[no-untyped-def]
+def _merge_columns(row, spare, level):
     """Undo the J splits of columns of one row, in place."""
     half = row.size // 2
     source = row
@@ -65,7 +65,7 @@ def _merge_columns(row, spare, level):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _merge_rows(strip, level):  # type: ignore[no-untyped-def]
+def _merge_rows(strip, level):
     """Undo the J splits of rows of a strip, in place."""
     for split in range(level - 1, -1, -1):
         step = 1 << split

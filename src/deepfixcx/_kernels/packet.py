@@ -17,7 +17,7 @@ __all__ = ["decode_packet", "encode_packet"]
 
 
 @numba.njit(cache=True, nogil=True)
-def encode_packet(  # type: ignore[no-untyped-def]
+def encode_packet(
     images, code, rows, columns, strips, margin, level, scale, bank, periodic, kinds, start, stop
 ):
     """Fill `code` (F, N, 4**J, P, P) from `images` (N, H, W) of any real dtype.
@@ -53,7 +53,7 @@ def encode_packet(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _load(pixels, band, scale):  # type: ignore[no-untyped-def]
+def _load(pixels, band, scale):
     """Copy pixels of any dtype, scaled to [0, 1], and return their sum."""
     total = np.float32(0)
     for r in range(pixels.shape[0]):
@@ -65,7 +65,7 @@ def _load(pixels, band, scale):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _longest_strip(rows, strips, margin, band_rows):  # type: ignore[no-untyped-def]
+def _longest_strip(rows, strips, margin, band_rows):
     longest = 0
     for t in range(strips.size - 1):
         length = rows[1][strips[t + 1] - 1] - rows[0][strips[t]] + 2 * margin
@@ -74,9 +74,7 @@ def _longest_strip(rows, strips, margin, band_rows):  # type: ignore[no-untyped-
 
 
 @numba.njit(cache=True, nogil=True)
-def decode_packet(  # type: ignore[no-untyped-def]
-    values, images, row_of, column_of, level, bank, periodic, start, stop
-):
+def decode_packet(values, images, row_of, column_of, level, bank, periodic, start, stop):
     """Fill images `start` to `stop` of `images` (N, H, W) from `values` (N, 4**J, P, P).
 
     `row_of` and `column_of` name the cell of each row and column of a band.

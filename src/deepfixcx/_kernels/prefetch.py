@@ -45,7 +45,7 @@ _prefetch: Any = intrinsic(_build_prefetch)
 
 
 @numba.njit(cache=True, nogil=True)
-def prefetch_rows(images, n, top, rows):  # type: ignore[no-untyped-def]
+def prefetch_rows(images, n, top, rows):
     """Fetch `rows` rows of image `n` from `top` on, or the first ones of the next image."""
     if top >= images.shape[1]:
         n += 1

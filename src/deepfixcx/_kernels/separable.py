@@ -16,7 +16,7 @@ REORDER = {"reassoc", "contract", "nsz"}
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def split(bands, subbands, low, high, offset, periodic):  # type: ignore[no-untyped-def]
+def split(bands, subbands, low, high, offset, periodic):
     """Fill `subbands` (N, 4, h2, w2) from `bands` (N, h, w), h2 = ceil(h / 2)."""
     width = bands.shape[2]
     half = subbands.shape[3]
@@ -34,7 +34,7 @@ def split(bands, subbands, low, high, offset, periodic):  # type: ignore[no-unty
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def merge(subbands, bands, low, high, offset, periodic):  # type: ignore[no-untyped-def]
+def merge(subbands, bands, low, high, offset, periodic):
     """Fill `bands` (N, h, w) from `subbands` (N, 4, h2, w2); rows and columns beyond h, w drop."""
     height, width = bands.shape[1], bands.shape[2]
     half_height, half = subbands.shape[2], subbands.shape[3]
@@ -64,7 +64,7 @@ def merge(subbands, bands, low, high, offset, periodic):  # type: ignore[no-unty
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _correlate_rows(band, k, rows, nothing, low, high, offset, periodic):  # type: ignore[no-untyped-def]
+def _correlate_rows(band, k, rows, nothing, low, high, offset, periodic):
     """Write output row k of both vertical filters into `rows`, behind the left margin."""
     height, width = band.shape
     above = rows[0, low.size : low.size + width]
@@ -86,7 +86,7 @@ def _correlate_rows(band, k, rows, nothing, low, high, offset, periodic):  # typ
 
 
 @numba.njit(cache=True, nogil=True)
-def _source(r, height, periodic):  # type: ignore[no-untyped-def]
+def _source(r, height, periodic):
     """Row of the band that stands at r, or -1 where there are zeros; an odd height has one more."""
     if periodic:
         r %= height + height % 2
@@ -94,7 +94,7 @@ def _source(r, height, periodic):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_margins(row, margin, size, periodic):  # type: ignore[no-untyped-def]
+def _fill_margins(row, margin, size, periodic):
     """Lay what lies beyond the edge around a row; the zero column of an odd width stays zero."""
     for c in range(margin):
         if periodic:
@@ -106,7 +106,7 @@ def _fill_margins(row, margin, size, periodic):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _part(row, phases):  # type: ignore[no-untyped-def]
+def _part(row, phases):
     """Lay the even and the odd columns apart."""
     even, odd = phases[0], phases[1]
     for k in range(row.size // 2):
@@ -115,7 +115,7 @@ def _part(row, phases):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _correlate_columns(phases, output, taps):  # type: ignore[no-untyped-def]
+def _correlate_columns(phases, output, taps):
     for m in range(0, taps.size, 2):
         even, odd = phases[0, m // 2 :], phases[1, m // 2 :]
         tap_even, tap_odd = taps[m], taps[m + 1]
@@ -128,7 +128,7 @@ def _correlate_columns(phases, output, taps):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _spread_columns(parts, output, low, high, shift, margin):  # type: ignore[no-untyped-def]
+def _spread_columns(parts, output, low, high, shift, margin):
     """Write every second column: those that lie `shift` behind the filters' beginnings."""
     first = shift % 2
     for m in range(first, low.size, 2):
@@ -145,7 +145,7 @@ def _spread_columns(parts, output, low, high, shift, margin):  # type: ignore[no
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _spread_rows(tall, r, target, nothing, low, high, offset, periodic):  # type: ignore[no-untyped-def]
+def _spread_rows(tall, r, target, nothing, low, high, offset, periodic):
     """Write output row r from every row whose filter reaches it."""
     half = tall.shape[1]
     first = (r + offset) % 2

@@ -97,7 +97,7 @@ def _array_bytes() -> int:
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _total(values):  # type: ignore[no-untyped-def]
+def _total(values):
     total = np.float32(0)
     for place in range(values.size):
         total += values[place]
