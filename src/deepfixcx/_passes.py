@@ -141,15 +141,11 @@ def _decode_haar(
 ) -> NDArray[np.float32]:
     """Decode on the fast path; equal to recomposing the unpooled bands."""
     rows, columns = spec.cells(height, width)
-    block = spec.block
-    cell_of_block = columns.of_each_row(spec.band_shape(height, width)[1])
-    column = np.arange(width)
-    source_columns = cell_of_block[column // block] * block + column % block
     flat = np.ascontiguousarray(values).reshape(-1, *values.shape[2:])
     images = np.empty((len(flat), height, width), np.float32)
 
     def work(start: int, stop: int) -> None:
-        decode_haar(flat, images, rows.arrays, source_columns, spec.level, start, stop)
+        decode_haar(flat, images, rows.arrays, columns.arrays, spec.level, start, stop)
 
     threaded(work, len(flat) * len(rows.starts))
     return images.reshape(*values.shape[:2], height, width)

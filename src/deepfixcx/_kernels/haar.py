@@ -2,22 +2,21 @@
 
 J Haar splits are one Walsh-Hadamard transform of each 2^J x 2^J block of pixels, so only sums and
 differences are needed, and the factor 2^-J waits until the end. Signs do not matter under l1. The
-work goes strip by strip, a strip being 2^J rows of pixels, and is laid out so that every inner loop
-is long, reads and writes whole rows, and vectorizes:
+work goes strip by strip, a strip being 2^J rows of pixels:
 
-1. *Rows.* Sums and differences between the rows of a strip, two splits at a time, in place. The
-   first of these passes reads the image itself, whatever its dtype, so pixels are never copied. Row
-   p of the strip then holds the vertical frequency whose bits are those of p, the first split in
-   bit 0.
-2. *Columns.* The rows of a strip lie end to end, in groups that fit the first-level cache. One pass
-   writes the sums of neighbours into the first half of a buffer and their differences into the
-   second; J such passes over the whole group (not over ever shorter parts of it) leave segment s
-   with the horizontal frequency whose bits are those of s. The last pass adds absolute values to an
-   accumulator instead of writing them.
-3. *Cells.* When the last strip of a row of cells is done, the accumulator holds sums over rows;
-   each run of columns is added up and becomes one number of the code.
+1. *Rows.* Sums and differences between the rows of a strip, up to three splits at a time. The
+   first pass reads the image itself, whatever its dtype, so pixels are never copied.
+2. *Columns.* Sums and differences between vectors of one row, then between the lanes of a vector,
+   where they stand: nothing is de-interleaved, which costs more than the arithmetic.
+3. *Absolute values* are added to sums over the rows of a cell, by the instruction that does the
+   last splits. For levels 1 to 3 one instruction does everything from pixels to sums.
+4. *Cells.* When the last strip of a row of cells is done, its blocks are added up cell by cell,
+   and turned into the order of the code (`layout`).
 
-While a strip is worked, the next one is fetched from memory.
+Place (row, column) of a block then holds the frequencies whose bits are those of row and column,
+the first split in bit 0. A strip is worked in panels that fit the first-level cache, and the next
+strip is fetched from memory meanwhile, as is the part of the code that will be written: its bands
+lie far apart, which no processor guesses.
 """
 
 from __future__ import annotations
@@ -25,171 +24,153 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from deepfixcx._kernels.prefetch import prefetch_rows
+from deepfixcx._kernels.layout import (
+    HELD_NUMBERS,
+    add_blocks,
+    aligned,
+    band_numbers,
+    lay_out,
+    lay_out_pairs,
+    sum_of,
+)
+from deepfixcx._kernels.passes import (
+    next_levels,
+    pool_columns,
+    pool_pixels,
+    pool_rows,
+    split_columns,
+    split_rows,
+)
+from deepfixcx._kernels.prefetch import prefetch_code, prefetch_rows
+from deepfixcx._kernels.vectors import LANE_LEVELS, LANES
 
-__all__ = ["REORDER", "band_numbers", "encode_haar_l1"]
+__all__ = ["encode_haar_l1"]
 
-# Sums may be reordered so that they vectorize; NaN and infinity keep their meaning.
-REORDER = {"reassoc", "contract", "nsz"}
+DIRECT_LEVELS = 3
+"""Up to this level one instruction does all splits."""
 
-GROUP_VALUES = 4096
-"""Most values of a group of rows: three such buffers fit a first-level cache of 48 KiB."""
+PANEL_VALUES = 8192
+"""Pixels of a panel: 32 KB, which fit a first-level cache."""
+
+SCATTERED_LEVEL = 5
+"""From this level on the code is fetched before it is written."""
 
 
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
+@numba.njit(cache=True, nogil=True)
 def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):
-    """Fill rows of cells of `code` (N, 4**J, P, P) from `images` (N, H, W) of any real dtype.
+    """Fill rows of cells of `code` (N, 4**J, P, P) from contiguous `images` (N, H, W).
 
-    `rows` and `columns` are (starts, stops, lengths) of the cells; `scale` maps a pixel to [0, 1].
-    Rows of cells are counted through all images: `start` to `stop` of N * P. They are independent,
-    so threads may share a single large image as well as a batch. Returns the sum of the numbers,
-    which is not finite if one of them is not.
+    Images are uint8, uint16 or float32; `scale` maps a pixel to [0, 1]. `rows` and `columns` are
+    (starts, stops, lengths) of the cells. Rows of cells are counted through all images: `start` to
+    `stop` of N * P. They are independent, so threads may share a single large image as well as a
+    batch. Returns a sum, which is not finite if a number of the code is not.
     """
-    block = 1 << level
-    width = images.shape[2]
-    blocks = (width + block - 1) >> level
-    group = _rows_of_a_group(block, blocks << level)
-    strip = np.zeros((block, blocks << level), np.float32)
-    groups = strip.reshape(block // group, -1)
-    spare = np.zeros((2, groups.shape[1]), np.float32)
-    sums = np.zeros(groups.shape, np.float32)
-    bands = band_numbers(level, group)
-    nothing = np.zeros(width, images.dtype)
     row_starts, row_stops, row_lengths = rows
+    block, across = 1 << level, columns[0].size
+    unit = max(block, LANES)
+    wide = -(-images.shape[2] // unit) * unit
+    edge = np.zeros((block, wide), images.dtype)
+    strip = aligned(block if level > DIRECT_LEVELS else 1, wide)
+    sums = aligned(block, wide)
+    bands = band_numbers(level)
+    held = max(1, min(row_starts.size, HELD_NUMBERS // (across * bands.size)))
+    numbers = aligned(held * across if level > 1 else 1, bands.size)
+    pairs = np.empty(2 * across, np.float32)
+    weights = np.empty(held * across, np.float32)
+    shares = (1 / columns[2]).astype(np.float32)
+    addresses = (sums.ctypes.data, pairs.ctypes.data, weights.ctypes.data, code.ctypes.data)
     total = np.float32(0)
-    for row_of_cells in range(start, stop):
-        n, i = divmod(row_of_cells, row_starts.size)
-        begin = True
-        for block_row in range(row_starts[i], row_stops[i]):
-            _load(images[n], block_row << level, strip, nothing, level)
-            prefetch_rows(images, n, (block_row + 1) << level, block)
-            _split_rows(strip, level)
-            for g in range(groups.shape[0]):
-                _split_columns(groups[g], spare, sums[g], level, begin)
-            begin = False
-        if begin:
+    begin = start
+    while begin < stop:
+        n, first = divmod(begin, row_starts.size)
+        last = min(row_starts.size, first + (held if level > 1 else 1), first + stop - begin)
+        strips = row_stops[last - 1] - row_starts[first]
+        for i in range(first, last):
             sums[:] = 0
-        weight = np.float32(scale / (block * row_lengths[i]))
-        for g in range(groups.shape[0]):
-            total += _collect(sums[g], code[n, :, i, :], columns, bands[g], blocks, weight)
+            for block_row in range(row_starts[i], row_stops[i]):
+                prefetch_rows(images, n, (block_row + 1) << level, block)
+                if level >= SCATTERED_LEVEL:
+                    prefetch_code(code, n, block_row - row_starts[first], strips)
+                _add_strip(images, n, block_row << level, edge, strip, sums, level)
+            k = (i - first) * across
+            weight = np.float32(scale / (block * row_lengths[i]))
+            for j in range(across):
+                weights[k + j] = weight * shares[j]
+            if level > 1:
+                add_blocks(sums, numbers, k, columns, level)
+            else:
+                lay_out_pairs(sums, pairs, columns, weights, code, n, i, addresses)
+                total += sum_of(sums, 2 * across)
+        if level > 1:
+            count = (last - first) * across
+            target = code[n].reshape(bands.size, -1)[:, first * across : last * across]
+            lay_out(numbers[:count], weights, bands, target)
+            total += sum_of(numbers[:count], bands.size)
+        begin += last - first
     return total
 
 
-@numba.njit(cache=True, nogil=True)
-def _rows_of_a_group(block, wide):
-    group = block
-    while group > 1 and group * wide > GROUP_VALUES:
-        group //= 2
-    return group
+@numba.njit(nogil=True)
+def _add_strip(images, n, top, edge, strip, sums, level):
+    """Split the strip that begins at row `top` and add its absolute values to `sums`.
 
-
-@numba.njit(cache=True, nogil=True)
-def band_numbers(level, group):
-    """Band of each (group, segment and row in it): base-4 digits, the first split first."""
-    block = 1 << level
-    numbers = np.zeros((block // group, block * group), np.int64)
-    for p in range(block):
-        for s in range(block):
-            number = 0
-            for split in range(level):
-                number = 4 * number + 2 * ((p >> split) & 1) + ((s >> split) & 1)
-            numbers[p // group, s * group + p % group] = number
-    return numbers
-
-
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _load(image, top, strip, nothing, level):
-    """Read a strip and do its first one (J odd) or two splits of rows on the way.
-
-    Rows below the image are `nothing`; columns beyond it stay zero. Choosing the row in a function
-    of its own would cost a tenth of the speed.
+    Vectors that lie within the image are read from there, others from `edge`, a copy with zeros
+    beyond the image.
     """
-    height, width = image.shape
-    if level % 2 == 1:
-        for r in range(0, strip.shape[0], 2):
-            x0 = image[top + r] if top + r < height else nothing
-            x1 = image[top + r + 1] if top + r + 1 < height else nothing
-            y0, y1 = strip[r], strip[r + 1]
-            for c in range(width):
-                a, b = np.float32(x0[c]), np.float32(x1[c])
-                y0[c] = a + b
-                y1[c] = b - a
-    else:
-        for r in range(0, strip.shape[0], 4):
-            x0 = image[top + r] if top + r < height else nothing
-            x1 = image[top + r + 1] if top + r + 1 < height else nothing
-            x2 = image[top + r + 2] if top + r + 2 < height else nothing
-            x3 = image[top + r + 3] if top + r + 3 < height else nothing
-            y0, y1, y2, y3 = strip[r], strip[r + 1], strip[r + 2], strip[r + 3]
-            for c in range(width):
-                a, b = np.float32(x0[c]), np.float32(x1[c])
-                d, e = np.float32(x2[c]), np.float32(x3[c])
-                low, high, lower, higher = a + b, b - a, d + e, e - d
-                y0[c] = low + lower
-                y1[c] = high + higher
-                y2[c] = lower - low
-                y3[c] = higher - high
+    height, width = images.shape[1], images.shape[2]
+    block, wide = edge.shape[0], edge.shape[1] // LANES
+    inside = width // LANES if top + block <= height else 0
+    _fill_edge(images, n, top, edge, inside * LANES)
+    row, edge_row, step = width * images.itemsize, edge.strides[0], sums.strides[0]
+    pixels, beyond = images.ctypes.data + (n * height + top) * row, edge.ctypes.data
+    source, target = strip.ctypes.data, sums.ctypes.data
+    if level <= DIRECT_LEVELS:
+        pool_pixels(level, images, pixels, row, target, step, block, 0, 0, inside)
+        pool_pixels(level, images, beyond, edge_row, target, step, block, 0, inside, wide)
+        return
+    levels = next_levels(level)
+    narrow = max(1, PANEL_VALUES // (block * LANES))
+    broad = max(narrow, block // LANES)
+    for begin in range(0, wide, broad):
+        end = min(wide, begin + broad)
+        for b in range(begin, end, narrow):
+            e = min(end, b + narrow)
+            middle = max(b, min(inside, e))
+            split_rows(levels, images, pixels, row, source, step, block, 0, b, middle)
+            split_rows(levels, images, beyond, edge_row, source, step, block, 0, middle, e)
+            _finish_rows(strip, source, target, step, level, b, e)
+        _finish_columns(strip, source, target, step, level, begin, end)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _split_rows(strip, level):
-    """Do the splits of rows that `_load` left, two at a time."""
-    for split in range(2 - level % 2, level, 2):
-        step = 1 << split
-        for start in range(0, strip.shape[0], 4 * step):
-            for r in range(start, start + step):
-                y0, y1 = strip[r], strip[r + step]
-                y2, y3 = strip[r + 2 * step], strip[r + 3 * step]
-                for c in range(y0.size):
-                    low, high = y0[c] + y1[c], y1[c] - y0[c]
-                    lower, higher = y2[c] + y3[c], y3[c] - y2[c]
-                    y0[c] = low + lower
-                    y1[c] = high + higher
-                    y2[c] = lower - low
-                    y3[c] = higher - high
+@numba.njit(nogil=True)
+def _fill_edge(images, n, top, edge, left):
+    """Copy pixels from column `left` on; the columns beyond the image are zero already."""
+    for r in range(edge.shape[0]):
+        for c in range(left, images.shape[2]):
+            edge[r, c] = images[n, top + r, c] if top + r < images.shape[1] else 0
 
 
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _split_columns(row, spare, sums, level, begin):
-    """Split the columns of a group J times and add the absolute values to `sums`, or begin them."""
-    half = row.size // 2
-    source = row
-    for split in range(level - 1):
-        target = spare[split & 1]
-        low, high = target[:half], target[half:]
-        for c in range(half):
-            low[c] = source[2 * c] + source[2 * c + 1]
-            high[c] = source[2 * c + 1] - source[2 * c]
-        source = target
-    low, high = sums[:half], sums[half:]
-    if begin:
-        for c in range(half):
-            low[c] = abs(source[2 * c] + source[2 * c + 1])
-            high[c] = abs(source[2 * c + 1] - source[2 * c])
-    else:
-        for c in range(half):
-            low[c] += abs(source[2 * c] + source[2 * c + 1])
-            high[c] += abs(source[2 * c + 1] - source[2 * c])
-
-
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _collect(sums, code_row, columns, bands, blocks, weight):
-    """Add up the columns of each cell, lay them where their band stands, and return their sum."""
-    starts, stops, lengths = columns
-    one_column_each = blocks == starts.size and lengths.max() == 1
-    everything = np.float32(0)
-    for q in range(bands.size):
-        segment = sums[q * blocks : (q + 1) * blocks]
-        target = code_row[bands[q]]
-        if one_column_each:
-            for j in range(blocks):
-                target[j] = segment[j] * weight
-                everything += segment[j]
+@numba.njit(nogil=True)
+def _finish_rows(strip, source, target, step, level, begin, end):
+    """Do the splits of rows that the first pass has left."""
+    done = next_levels(level)
+    while done < level:
+        levels = next_levels(level - done)
+        if level == LANE_LEVELS and done + levels == level:  # nothing is left for columns
+            pool_rows(levels, strip, source, step, target, step, 1 << level, done, begin, end)
         else:
-            for j in range(starts.size):
-                total = np.float32(0)
-                for c in range(starts[j], stops[j]):
-                    total += segment[c]
-                target[j] = total * (weight / np.float32(lengths[j]))
-                everything += total
-    return everything * weight
+            split_rows(levels, strip, source, step, source, step, 1 << level, done, begin, end)
+        done += levels
+
+
+@numba.njit(nogil=True)
+def _finish_columns(strip, source, target, step, level, begin, end):
+    """Do the splits of columns a vector or more apart, those within vectors, and the sums."""
+    done, across = 0, level - LANE_LEVELS
+    while done < across:
+        levels = next_levels(across - done)
+        if done + levels == across:
+            pool_columns(levels, strip, source, step, target, step, 1 << level, done, begin, end)
+        else:
+            split_columns(levels, strip, source, step, source, step, 1 << level, done, begin, end)
+        done += levels

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["prefetch_rows"]
+__all__ = ["prefetch_code", "prefetch_rows"]
 
 CACHE_LINE = 64
 READ, SOON, DATA = 0, 2, 1
@@ -54,3 +54,12 @@ def prefetch_rows(images, n, top, rows):
         pixels = images[n, top : min(images.shape[1], top + rows)].reshape(-1)
         for c in range(0, pixels.size, CACHE_LINE // images.itemsize):
             _prefetch(pixels, c)
+
+
+@numba.njit(nogil=True)
+def prefetch_code(code, n, part, parts):
+    """Fetch one of so many parts of the code of image `n`, which will be written soon."""
+    numbers = code[n].reshape(-1)
+    begin, end = numbers.size * part // parts, numbers.size * (part + 1) // parts
+    for c in range(begin, end, CACHE_LINE // code.itemsize):
+        _prefetch(numbers, c)

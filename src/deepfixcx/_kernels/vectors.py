@@ -1,0 +1,323 @@
+"""Vector instructions that numba has no name for: splits across vectors and within one.
+
+A Haar split turns two numbers into their sum and their difference. Compilers vectorize that where
+partners stand in different rows. Where they are neighbours in one row, compilers shuffle numbers
+apart and write both halves to memory at every split. Here a vector stays in its register instead:
+each lane is added to its partner with the sign that it needs, the result stands where the number
+stood, and nothing is moved. Lane t then holds the frequency whose bits are those of t, and vectors
+are pooled by adding them to each other. For levels 1 to 3 this is twice as fast, the whole split
+being a handful of instructions between one read of the pixels and one sum.
+
+Each function here makes an instruction: a function for kernels that takes addresses, so that loops
+over rows and columns stay loops of numba. Instructions are compiled for the host like everything
+else, and no sum is reordered: results are the same on every processor.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import binding, ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+__all__ = [
+    "LANES",
+    "LANE_LEVELS",
+    "VECTOR_BYTES",
+    "adder",
+    "copier",
+    "merger",
+    "parter",
+    "pooler",
+    "splitter",
+    "transposer",
+    "weaver",
+]
+
+LANE_LEVELS = 4 if binding.get_host_cpu_features().get("avx512f", False) else 3
+"""Splits that fit within a vector."""
+
+LANES = 1 << LANE_LEVELS
+"""float32 numbers in a vector."""
+
+VECTOR_BYTES = 4 * LANES
+
+TURNED = 8
+"""Numbers on a side of the squares that are transposed."""
+
+FLOAT = ir.FloatType()
+INDEX = ir.IntType(32)
+
+Emit = Callable[[Any, Any, list[Any]], None]
+
+
+def splitter(levels: int) -> Any:
+    """Make ``f(array, source, step, target, target_step)`` that does `levels` splits at once.
+
+    2**levels vectors are read at the addresses source, source + step, ... in the dtype of `array`,
+    split across each other, and written as float32 at target, target + target_step, ...
+    """
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
+        source, step, target, target_step = addresses
+        vectors = _split_across(builder, _read(builder, dtype, source, step, levels))
+        _write(builder, vectors, target, target_step)
+
+    return _instruction(emit, 4)
+
+
+def pooler(levels: int, lane_levels: int) -> Any:
+    """Make ``f(array, source, step, target, target_step)`` that does the last splits and pools.
+
+    As `splitter`, then `lane_levels` splits within each vector. The absolute values are added to
+    the float32 numbers at the target.
+    """
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
+        source, step, target, target_step = addresses
+        vectors = _split_across(builder, _read(builder, dtype, source, step, levels))
+        sums = _read(builder, types.float32, target, target_step, levels)
+        for i, vector in enumerate(vectors):
+            amount = _absolute(builder, _split_within(builder, vector, lane_levels))
+            sums[i] = builder.fadd(sums[i], amount)
+        _write(builder, sums, target, target_step)
+
+    return _instruction(emit, 4)
+
+
+def merger(levels: int, lane_levels: int) -> Any:
+    """Make ``f(array, source, step)`` that undoes `lane_levels` splits within and `levels` across.
+
+    2**levels vectors of float32, `step` bytes apart, become twice the numbers that were split, for
+    each of the splits.
+    """
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
+        source, step = addresses
+        vectors = [
+            _merge_within(builder, vector, lane_levels)
+            for vector in _read(builder, dtype, source, step, levels)
+        ]
+        _write(builder, _merge_across(builder, vectors), source, step)
+
+    return _instruction(emit, 2)
+
+
+def adder(lanes: int) -> Any:
+    """Make ``f(array, source, target)`` that adds `lanes` float32 numbers to those at target."""
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:  # noqa: ARG001
+        numbers = [_load(builder, address, lanes) for address in addresses]
+        _store(builder, builder.fadd(*numbers), addresses[1])
+
+    return _instruction(emit, 2)
+
+
+def copier(lanes: int) -> Any:
+    """Make ``f(array, source, target)`` that copies `lanes` float32 numbers."""
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:  # noqa: ARG001
+        _store(builder, _load(builder, addresses[0], lanes), addresses[1])
+
+    return _instruction(emit, 2)
+
+
+def parter() -> Any:
+    """Make ``f(array, source, weights, even, odd)`` that lays even and odd numbers apart.
+
+    Two vectors are read. Both results are multiplied with the vector of weights, lane by lane.
+    """
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
+        source, weights, *targets = addresses
+        first, second = _read(builder, dtype, source, ir.Constant(source.type, VECTOR_BYTES), 1)
+        weight = _load(builder, weights)
+        for parity, target in enumerate(targets):
+            numbers = _shuffle(builder, first, second, range(parity, 2 * LANES, 2))
+            _store(builder, builder.fmul(numbers, weight), target)
+
+    return _instruction(emit, 4)
+
+
+def weaver() -> Any:
+    """Make ``f(array, source, step, target, target_step)`` that merges blocks of 2 x 2.
+
+    Four vectors, one of each subband, `step` bytes apart, become two rows of twice as many pixels.
+    """
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
+        source, step, target, target_step = addresses
+        half = ir.Constant(ir.VectorType(FLOAT, LANES), [0.5] * LANES)
+        subbands = [builder.fmul(half, v) for v in _read(builder, dtype, source, step, 2)]
+        pixels = _merge_across(builder, subbands)
+        for row, place in enumerate(_places(builder, target, target_step, 2)):
+            even, odd = pixels[2 * row : 2 * row + 2]
+            beyond = builder.add(place, ir.Constant(place.type, VECTOR_BYTES))
+            for part, there in enumerate((place, beyond)):
+                begin = part * LANES // 2
+                lanes = [i + k * LANES for i in range(begin, begin + LANES // 2) for k in (0, 1)]
+                _store(builder, _shuffle(builder, even, odd, lanes), there)
+
+    return _instruction(emit, 4)
+
+
+def transposer() -> Any:
+    """Make ``f(array, source, steps, weights, target, target_steps)`` that turns 8 x 8 numbers.
+
+    Row number i of eight numbers stands at the source plus those of three steps whose bits are set
+    in i. Rows become columns, are multiplied with eight weights lane by lane, and go to the target
+    and three steps of its own.
+    """
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:  # noqa: ARG001
+        source, weights, target = addresses[0], addresses[4], addresses[5]
+        sources = _spread(builder, source, addresses[1:4])
+        vectors = _turn(builder, [_load(builder, place, TURNED) for place in sources])
+        weight = _load(builder, weights, TURNED)
+        for place, vector in zip(_spread(builder, target, addresses[6:]), vectors, strict=True):
+            _store(builder, builder.fmul(vector, weight), place)
+
+    return _instruction(emit, 9)
+
+
+def _instruction(emit: Emit, addresses: int) -> Any:
+    """Make a function of an array, of which only the dtype counts, and some addresses."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit(builder, signature.args[0].dtype, list(arguments[1:]))
+        return context.get_dummy_value()
+
+    def build(typing_context: Any, array: Any, *others: Any) -> Any:  # noqa: ARG001 - numba's form
+        return types.void(array, *[types.intp] * addresses), generate
+
+    names = ["typing_context", "array", *(f"address_{i}" for i in range(addresses))]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    vars(build)["__signature__"] = signature  # numba takes no variable number of arguments
+    return intrinsic(build)
+
+
+def _load(builder: Any, address: Any, lanes: int = LANES, element: Any = FLOAT) -> Any:
+    pointer = builder.inttoptr(address, ir.VectorType(element, lanes).as_pointer())
+    return builder.load(pointer, align=4 if element is FLOAT else element.width // 8)
+
+
+def _store(builder: Any, vector: Any, address: Any) -> None:
+    builder.store(vector, builder.inttoptr(address, vector.type.as_pointer()), align=4)
+
+
+def _read(builder: Any, dtype: Any, first: Any, step: Any, levels: int) -> list[Any]:
+    """Read 2**levels vectors of pixels, a step apart, as float32."""
+    vectors = []
+    for place in _places(builder, first, step, 1 << levels):
+        if dtype == types.float32:
+            vectors.append(_load(builder, place))
+        else:
+            pixels = _load(builder, place, element=ir.IntType(dtype.bitwidth))
+            wide = builder.zext(pixels, ir.VectorType(INDEX, LANES))
+            vectors.append(builder.sitofp(wide, ir.VectorType(FLOAT, LANES)))
+    return vectors
+
+
+def _write(builder: Any, vectors: list[Any], first: Any, step: Any) -> None:
+    places = _places(builder, first, step, len(vectors))
+    for place, vector in zip(places, vectors, strict=True):
+        _store(builder, vector, place)
+
+
+def _places(builder: Any, first: Any, step: Any, count: int) -> list[Any]:
+    """Return `count` addresses, a step apart."""
+    places = [first]
+    while len(places) < count:
+        places.append(builder.add(places[-1], step))
+    return places
+
+
+def _spread(builder: Any, first: Any, steps: list[Any]) -> list[Any]:
+    """Return 2**len(steps) addresses: the first plus the steps whose bits are set."""
+    places = [first]
+    for step in steps:
+        places += [builder.add(place, step) for place in places]
+    return places
+
+
+def _split_across(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Split vectors by the bits of their places: the sum where a bit is 0, the difference at 1."""
+    return _butterflies(vectors, builder.fadd, lambda low, high: builder.fsub(high, low))
+
+
+def _merge_across(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Undo `_split_across`, up to a factor of 2 a split."""
+    return _butterflies(vectors, builder.fsub, builder.fadd)
+
+
+def _butterflies(vectors: list[Any], low: Any, high: Any) -> list[Any]:
+    results = list(vectors)
+    step = 1
+    while step < len(results):
+        for i in range(len(results)):
+            if not i & step:
+                pair = results[i], results[i | step]
+                results[i], results[i | step] = low(*pair), high(*pair)
+        step *= 2
+    return results
+
+
+def _split_within(builder: Any, vector: Any, lane_levels: int) -> Any:
+    """Split the lanes of a vector by the bits of their numbers, up to signs."""
+    for level in range(lane_levels):
+        partners = _partners(builder, vector, level)
+        vector = _add_signed(builder, partners, vector, level, signs=(1.0, -1.0))
+    return vector
+
+
+def _merge_within(builder: Any, vector: Any, lane_levels: int) -> Any:
+    """Undo splits of lanes, up to a factor of 2 a split."""
+    for level in range(lane_levels):
+        partners = _partners(builder, vector, level)
+        vector = _add_signed(builder, vector, partners, level, signs=(-1.0, 1.0))
+    return vector
+
+
+def _partners(builder: Any, vector: Any, level: int) -> Any:
+    return _shuffle(builder, vector, vector, [lane ^ (1 << level) for lane in range(LANES)])
+
+
+def _add_signed(builder: Any, one: Any, other: Any, level: int, signs: tuple[float, float]) -> Any:
+    """Return one + sign * other, with the sign for lanes whose bit `level` is 0, and for 1."""
+    lanes = [signs[lane >> level & 1] for lane in range(LANES)]
+    # one instruction or two, the result is the same: a change of sign is exact
+    signed = builder.fmul(other, ir.Constant(other.type, lanes), flags=("contract",))
+    return builder.fadd(one, signed, flags=("contract",))
+
+
+def _shuffle(builder: Any, one: Any, other: Any, lanes: Any) -> Any:
+    places = list(lanes)
+    return builder.shuffle_vector(
+        one, other, ir.Constant(ir.VectorType(INDEX, len(places)), places)
+    )
+
+
+def _turn(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Transpose eight vectors of eight lanes, one bit of their numbers at a time."""
+    for bit in (1, 2, 4):
+        turned = list(vectors)
+        for i in range(TURNED):
+            if not i & bit:
+                # the lanes of the second vector count on from those of the first
+                low = [lane if not lane & bit else TURNED + (lane ^ bit) for lane in range(TURNED)]
+                high = [lane | bit if not lane & bit else TURNED + lane for lane in range(TURNED)]
+                one, other = vectors[i], vectors[i | bit]
+                turned[i] = _shuffle(builder, one, other, low)
+                turned[i | bit] = _shuffle(builder, one, other, high)
+        vectors = turned
+    return vectors
+
+
+def _absolute(builder: Any, vector: Any) -> Any:
+    type_ = ir.FunctionType(vector.type, [vector.type])
+    function = cgutils.get_or_insert_function(builder.module, type_, f"llvm.fabs.v{LANES}f32")
+    return builder.call(function, [vector])
