@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._kernels.separable import merge, split
+from deepfixcx._kernels.merging import merge
+from deepfixcx._kernels.separable import split
 from deepfixcx._kernels.threads import threaded
 from deepfixcx.errors import PixelsShapeError, SpecError
 from deepfixcx.pixels import as_batch, check_finite, pixel_scale

@@ -11,7 +11,8 @@ import numba
 import numpy as np
 
 from deepfixcx._kernels.cells import pool_bands
-from deepfixcx._kernels.separable import REORDER, merge, split
+from deepfixcx._kernels.merging import merge
+from deepfixcx._kernels.separable import REORDER, split
 
 __all__ = ["decode_packet", "encode_packet"]
 

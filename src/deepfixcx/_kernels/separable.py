@@ -1,4 +1,4 @@
-"""One split of a band into four subbands and back, for any pair of filters.
+"""One split of a band into four subbands, for any pair of filters.
 
 Rows first, then columns. Every inner loop runs along contiguous numbers and does two taps at once:
 the vertical pass along whole rows, the horizontal pass along the even and the odd columns of one
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["REORDER", "merge", "split"]
+__all__ = ["REORDER", "split"]
 
 REORDER = {"reassoc", "contract", "nsz"}
 
@@ -31,36 +31,6 @@ def split(bands, subbands, low, high, offset, periodic):
                 _part(rows[vertical, low.size - offset :], phases)
                 _correlate_columns(phases, subbands[n, 2 * vertical, k], low)
                 _correlate_columns(phases, subbands[n, 2 * vertical + 1, k], high)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def merge(subbands, bands, low, high, offset, periodic):
-    """Fill `bands` (N, h, w) from `subbands` (N, 4, h2, w2); rows and columns beyond h, w drop."""
-    height, width = bands.shape[1], bands.shape[2]
-    half_height, half = subbands.shape[2], subbands.shape[3]
-    margin = low.size
-    parts = np.zeros((2, half + 2 * margin), np.float32)
-    phases = np.empty((2, half), np.float32)
-    tall = np.empty((2, half_height, width), np.float32)
-    nothing = np.zeros(width, np.float32)
-    for n in range(bands.shape[0]):
-        for vertical in range(2):
-            for k in range(half_height):
-                for horizontal in range(2):
-                    parts[horizontal, margin : margin + half] = subbands[
-                        n, 2 * vertical + horizontal, k
-                    ]
-                    _fill_margins(parts[horizontal], margin, half, periodic)
-                for phase in range(2):
-                    _spread_columns(parts, phases[phase], low, high, offset + phase, margin)
-                row = tall[vertical, k]
-                for c in range(width // 2):
-                    row[2 * c] = phases[0, c]
-                    row[2 * c + 1] = phases[1, c]
-                if width % 2 == 1:
-                    row[width - 1] = phases[0, half - 1]
-        for r in range(height):
-            _spread_rows(tall, r, bands[n, r], nothing, low, high, offset, periodic)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
@@ -125,41 +95,3 @@ def _correlate_columns(phases, output, taps):
         else:
             for k in range(output.size):
                 output[k] += tap_even * even[k] + tap_odd * odd[k]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _spread_columns(parts, output, low, high, shift, margin):
-    """Write every second column: those that lie `shift` behind the filters' beginnings."""
-    first = shift % 2
-    for m in range(first, low.size, 2):
-        # column 2 j + phase takes tap m from coefficient j + (shift - m) / 2
-        begin = margin + (shift - m) // 2
-        x, y = parts[0, begin:], parts[1, begin:]
-        tap_low, tap_high = low[m], high[m]
-        if m == first:
-            for j in range(output.size):
-                output[j] = tap_low * x[j] + tap_high * y[j]
-        else:
-            for j in range(output.size):
-                output[j] += tap_low * x[j] + tap_high * y[j]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=REORDER)
-def _spread_rows(tall, r, target, nothing, low, high, offset, periodic):
-    """Write output row r from every row whose filter reaches it."""
-    half = tall.shape[1]
-    first = (r + offset) % 2
-    for m in range(first, low.size, 2):
-        k = (r + offset - m) // 2
-        if periodic:
-            k %= half
-        inside = 0 <= k < half
-        x = tall[0, k] if inside else nothing
-        y = tall[1, k] if inside else nothing
-        tap_low, tap_high = low[m], high[m]
-        if m == first:
-            for c in range(target.size):
-                target[c] = tap_low * x[c] + tap_high * y[c]
-        else:
-            for c in range(target.size):
-                target[c] += tap_low * x[c] + tap_high * y[c]
