@@ -19,6 +19,11 @@ DeepfixcxError
 │   ├── NoPixelsError          a valid file without pixels (report, plan, directory)
 │   ├── OversizedImageError    more pixels than the limit (a pixel bomb)
 │   └── DecodeError            truncated or damaged pixel data
+├── DatasetError               a dataset on disk cannot be used                  (ValueError)
+│   ├── LayoutError            no layout that is known, or not the one asked for
+│   ├── LabelError             a label that the dataset does not have
+│   ├── RowError               one row of a table names no image that can be used
+│   └── SplitError             too few patients, or parts that do not add up
 ├── ReleaseError               a release cannot begin, be resumed or be read
 │   ├── ReleaseStoppedError    a release that had begun cannot go on (a full disk)
 │   └── WorkerDiedError        a worker process died on this file
@@ -34,6 +39,7 @@ __all__ = [
     "BrokenFileError",
     "CodeError",
     "CodeFileError",
+    "DatasetError",
     "DecodeError",
     "DeepfixcxError",
     "EmptyFileError",
@@ -42,6 +48,8 @@ __all__ = [
     "FormatVersionError",
     "ImageFileError",
     "ImageTooSmallError",
+    "LabelError",
+    "LayoutError",
     "MissingExtraError",
     "NoPixelsError",
     "NonFiniteError",
@@ -51,7 +59,9 @@ __all__ = [
     "PixelsShapeError",
     "ReleaseError",
     "ReleaseStoppedError",
+    "RowError",
     "SpecError",
+    "SplitError",
     "UnreadableFileError",
     "WorkerDiedError",
 ]
@@ -131,6 +141,26 @@ class OversizedImageError(ImageFileError):
 
 class DecodeError(ImageFileError):
     """The pixel data is truncated, damaged, or packed in a way no decoder here reads."""
+
+
+class DatasetError(DeepfixcxError, ValueError):
+    """A dataset on disk cannot be read, labelled or split as asked."""
+
+
+class LayoutError(DatasetError):
+    """Files and folders have no layout that is known, or not the one that was asked for."""
+
+
+class LabelError(DatasetError):
+    """A label that the dataset does not have, or a column that is no label."""
+
+
+class RowError(DatasetError):
+    """One row of a table cannot be read, or names no image, or one that was there before."""
+
+
+class SplitError(DatasetError):
+    """Too few patients for the parts, or parts that do not add up."""
 
 
 class ReleaseError(DeepfixcxError):

@@ -1,0 +1,41 @@
+"""A dataset on disk becomes records: where each image is, whose it is, and its labels.
+
+`load_dataset` recognises the layout of a folder and says which it took; `split_by_patient` and
+`folds_by_patient` divide a dataset so that no patient is in two parts. No image is decoded here.
+"""
+
+from deepfixcx.datasets.chexpert import read_chexpert
+from deepfixcx.datasets.content import find_duplicates
+from deepfixcx.datasets.dataset import Dataset
+from deepfixcx.datasets.folder import read_folder
+from deepfixcx.datasets.kimeye import read_kimeye
+from deepfixcx.datasets.labels import Labels
+from deepfixcx.datasets.loading import LAYOUTS, load_dataset
+from deepfixcx.datasets.mimic import read_mimic
+from deepfixcx.datasets.mobileodt import read_mobileodt
+from deepfixcx.datasets.nih import read_nih
+from deepfixcx.datasets.records import ImageRecord, Problem
+from deepfixcx.datasets.splits import Split, folds_by_patient, official_split, split_by_patient
+from deepfixcx.datasets.table import Columns, read_table
+
+__all__ = [
+    "LAYOUTS",
+    "Columns",
+    "Dataset",
+    "ImageRecord",
+    "Labels",
+    "Problem",
+    "Split",
+    "find_duplicates",
+    "folds_by_patient",
+    "load_dataset",
+    "official_split",
+    "read_chexpert",
+    "read_folder",
+    "read_kimeye",
+    "read_mimic",
+    "read_mobileodt",
+    "read_nih",
+    "read_table",
+    "split_by_patient",
+]

@@ -1,0 +1,220 @@
+"""A dataset as records: where each image is, whose it is, and what is known about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfixcx.datasets.labelling import answer
+from deepfixcx.datasets.labels import Labels, parse_labels
+from deepfixcx.datasets.records import ImageRecord, Problem
+
+__all__ = ["Dataset", "ImageRecord", "Problem"]
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset:
+    """Images with their patients and labels.
+
+    Parameters
+    ----------
+    name : str
+        The layout that was read, such as ``"chexpert"`` or ``"table"``.
+    label_names : tuple of str, length L
+        Names of the labels.
+    records : tuple of ImageRecord, length N
+        The images.
+    root : Path
+        The folder of the dataset. Splits name a record without a patient by its path below it, so
+        that they are the same on every machine.
+    notes : tuple of str
+        What a user should know, such as that there are no patient ids.
+    problems : tuple of Problem
+        Images and rows that were left out.
+
+    Examples
+    --------
+    >>> records = [
+    ...     ImageRecord(Path(f"/scans/{n}.png"), f"p{n // 2}", labels=(n % 2,), known=(True,))
+    ...     for n in range(4)
+    ... ]
+    >>> dataset = Dataset("table", ("pneumonia",), tuple(records), Path("/scans"))
+    >>> dataset
+    Dataset('table': 4 images, 2 patients, 1 label)
+    >>> dataset.labels[:, 0].tolist(), dataset.patients.tolist()
+    ([0.0, 1.0, 0.0, 1.0], ['p0', 'p0', 'p1', 'p1'])
+    >>> len(dataset.select(dataset.labels[:, 0] == 1))
+    2
+    """
+
+    name: str
+    label_names: tuple[str, ...]
+    records: tuple[ImageRecord, ...]
+    root: Path
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of images, N."""
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        """Return the counts in one line; no path and no patient."""
+        patients = (
+            _counted(self.patient_count, "patient") if self.has_patients else "no patient ids"
+        )
+        images, labels = _counted(len(self), "image"), _counted(len(self.label_names), "label")
+        return f"Dataset({self.name!r}: {images}, {patients}, {labels})"
+
+    @cached_property
+    def labels(self) -> NDArray[np.float32]:
+        """Labels, float32 (N, L): 1, 0, or NaN where unknown."""
+        labels = np.array([record.labels for record in self.records], np.float32)
+        return _kept(labels.reshape(len(self), len(self.label_names)))
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Which labels are known, bool (N, L)."""
+        known = np.array([record.known for record in self.records], np.bool_)
+        return _kept(known.reshape(len(self), len(self.label_names)))
+
+    @cached_property
+    def patients(self) -> NDArray[np.str_]:
+        """Patient of each image, str (N,); an image without one is a patient of its own."""
+        groups = [
+            self._own_group(record) if record.patient is None else record.patient
+            for record in self.records
+        ]
+        return _kept(np.array(groups, dtype=np.str_))
+
+    @cached_property
+    def has_patients(self) -> bool:
+        """Whether the dataset says of every image whose it is."""
+        return all(record.patient is not None for record in self.records)
+
+    @property
+    def patient_count(self) -> int:
+        """Number of patients, where an image without one counts as a patient of its own."""
+        return len(np.unique(self.patients))
+
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """Count (yes, no, unknown) of each label."""
+        counts = {}
+        for name, values, known in zip(self.label_names, self.labels.T, self.known.T, strict=True):
+            yes, told = int((values[known] == 1).sum()), int(known.sum())
+            counts[name] = (yes, told - yes, len(self) - told)
+        return counts
+
+    def summary(self) -> str:
+        """Describe the dataset in a few lines that name nobody: counts, notes, problems."""
+        lines = [repr(self)]
+        lines += [
+            f"  {name}: {yes} yes, {no} no, {unknown} unknown"
+            for name, (yes, no, unknown) in self.counts().items()
+        ]
+        lines += [f"  note: {note}" for note in self.notes]
+        errors = Counter(problem.error for problem in self.problems)
+        lines += [f"  left out: {count} ({name})" for name, count in sorted(errors.items())]
+        return "\n".join(lines)
+
+    def select(self, which: ArrayLike) -> Dataset:
+        """Keep some of the images.
+
+        Parameters
+        ----------
+        which : array_like of bool, shape (N,), or of int
+            A mask, or places in the order wanted.
+
+        Returns
+        -------
+        Dataset
+            With the same labels, notes and problems.
+
+        Raises
+        ------
+        IndexError
+            The mask has another length, or a place is outside.
+        """
+        places = np.asarray(which)
+        if places.size == 0 and places.dtype != np.bool_:
+            places = places.astype(np.int64)  # an empty list is one of floats
+        chosen = np.arange(len(self))[places]
+        return replace(self, records=tuple(self.records[place] for place in chosen))
+
+    def with_labels(self, labels: Labels) -> Dataset:
+        """Keep some of the labels, or make new ones out of attributes.
+
+        Parameters
+        ----------
+        labels : str, sequence of str, or mapping of str to str
+            Names as in ``"pneumonia,effusion"``; case, spaces and underscores do not matter.
+            ``"kind=bacteria|virus"`` asks whether the attribute ``kind`` (or ``view``) is one of
+            these. A mapping gives new names: ``{"infection": "kind=bacteria|virus"}``.
+
+        Returns
+        -------
+        Dataset
+            The same images with these labels, in this order. A note tells where answers of an
+            attribute could not be understood.
+
+        Raises
+        ------
+        LabelError
+            No such label or attribute, a value that no image has, or an attribute that holds
+            categories where a yes or no was asked for.
+
+        Examples
+        --------
+        >>> records = tuple(
+        ...     ImageRecord(Path(f"/{kind}.png"), attributes={"kind": kind})
+        ...     for kind in ("normal", "bacteria", "virus", "")
+        ... )
+        >>> dataset = Dataset("table", (), records, Path("/"))
+        >>> dataset.with_labels("kind=bacteria|virus").labels[:, 0].tolist()
+        [0.0, 1.0, 1.0, nan]
+        """
+        rules = parse_labels(labels)
+        columns = [answer(rule, self.label_names, self.records) for rule in rules]
+        notes = [
+            f"label {rule.name!r}: {odd} cells are neither yes nor no and count as unknown"
+            for rule, (_, odd) in zip(rules, columns, strict=True)
+            if odd
+        ]
+        records = tuple(
+            replace(
+                record,
+                labels=tuple(answers[place][0] for answers, _ in columns),
+                known=tuple(answers[place][1] for answers, _ in columns),
+            )
+            for place, record in enumerate(self.records)
+        )
+        return replace(
+            self,
+            label_names=tuple(rule.name for rule in rules),
+            records=records,
+            notes=(*self.notes, *notes),
+        )
+
+    # -- helpers ------------------------------------------------------------------------------
+
+    def _own_group(self, record: ImageRecord) -> str:
+        try:
+            return f"file:{record.path.relative_to(self.root).as_posix()}"
+        except ValueError:
+            return f"file:{record.path.as_posix()}"
+
+
+def _kept(array: NDArray[Any]) -> NDArray[Any]:
+    """Forbid writing: the array is kept, and the records would not follow."""
+    array.flags.writeable = False
+    return array
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

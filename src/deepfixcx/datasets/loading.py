@@ -1,0 +1,154 @@
+"""Recognise the layout of a dataset and read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from deepfixcx.datasets.chexpert import find_chexpert, read_chexpert
+from deepfixcx.datasets.collecting import absolute
+from deepfixcx.datasets.dataset import Dataset
+from deepfixcx.datasets.folder import read_folder
+from deepfixcx.datasets.kimeye import find_kimeye, read_kimeye
+from deepfixcx.datasets.labels import Blank, Labels, Uncertain
+from deepfixcx.datasets.mimic import find_mimic, read_mimic
+from deepfixcx.datasets.mobileodt import find_mobileodt, read_mobileodt
+from deepfixcx.datasets.nih import find_nih, read_nih
+from deepfixcx.datasets.table import is_table, read_table
+from deepfixcx.errors import LayoutError
+
+__all__ = ["LAYOUTS", "Layout", "load_dataset"]
+
+Layout = Literal["chexpert", "nih", "mimic-cxr-jpg", "kimeye", "mobileodt", "table", "folder"]
+"""What a dataset on disk can look like."""
+
+LAYOUTS: tuple[str, ...] = get_args(Layout)
+
+Reader = Callable[..., Dataset]
+Finder = Callable[[Path], Path | None]
+
+_KNOWN: dict[str, tuple[Finder, Reader, str]] = {
+    "mimic-cxr-jpg": (find_mimic, read_mimic, "its tables mimic-cxr-*"),
+    "chexpert": (find_chexpert, read_chexpert, "train.csv or valid.csv"),
+    "nih": (find_nih, read_nih, "Data_Entry_2017*.csv"),
+    "kimeye": (find_kimeye, read_kimeye, "its folders of stages"),
+    "mobileodt": (find_mobileodt, read_mobileodt, "its folders of types"),
+}
+
+_WITH_STATES = ("chexpert", "mimic-cxr-jpg", "table")
+"""Layouts whose labels may be uncertain or missing."""
+
+
+def load_dataset(
+    where: str | os.PathLike[str],
+    name: Layout | None = None,
+    *,
+    labels: Labels | None = None,
+    uncertain: Uncertain | None = None,
+    blank: Blank | None = None,
+) -> Dataset:
+    r"""Read a dataset, whatever its layout.
+
+    Parameters
+    ----------
+    where : path-like
+        A folder, or a table of images (CSV).
+    name : str, optional
+        The layout: ``chexpert``, ``nih``, ``mimic-cxr-jpg``, ``kimeye``, ``mobileodt``, ``table``
+        or ``folder``. Left away, it is recognised, and `Dataset.name` and the first note say which
+        it is.
+    labels : str, sequence of str, or mapping of str to str, optional
+        As in `Dataset.with_labels`; all of them if left away.
+    uncertain : {"ignore", "positive", "negative"}, optional
+        What an uncertain label (-1) counts as; ``"ignore"`` if left away.
+    blank : {"ignore", "negative"}, optional
+        What a label that is not mentioned counts as; ``"ignore"`` if left away.
+
+    Returns
+    -------
+    Dataset
+        Images and rows that cannot be used are in `Dataset.problems`.
+
+    Raises
+    ------
+    LayoutError
+        Nothing there, no layout that is known, or not the one that was asked for; or a policy for
+        uncertain labels where there are none.
+    LabelError
+        A label that is not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for n in range(3):
+    ...     _ = (root / f"{n}.png").write_bytes(b"any")
+    >>> rows = "file,patient_id,pneumonia\n0.png,a,1\n1.png,a,0\n2.png,b,\n"
+    >>> _ = (root / "manifest.csv").write_text(rows)
+    >>> print(load_dataset(root, labels="pneumonia").summary())
+    Dataset('table': 3 images, 2 patients, 1 label)
+      pneumonia: 1 yes, 1 no, 1 unknown
+      note: recognised as table by 'manifest.csv'
+      note: the table was read with path = 'file', patient = 'patient_id'
+    """
+    path = absolute(where)
+    if not os.access(path, os.R_OK):
+        raise LayoutError(f"there is no file or folder {path.name!r} that you may read")
+    if name is not None and name not in LAYOUTS:
+        raise LayoutError(f"the layout is one of {', '.join(LAYOUTS)}; got {name!r}")
+    layout, found, sign = (name, path, "") if name else _recognise(path)
+    if layout == "table" and found.is_dir():
+        found = _the_table(found)
+    policies: dict[str, Any] = {"uncertain": uncertain, "blank": blank}
+    policies = {policy: word for policy, word in policies.items() if word is not None}
+    if policies and layout not in _WITH_STATES:
+        raise LayoutError(
+            f"leave {next(iter(policies))!r} away: labels of {layout} are never uncertain or blank"
+        )
+    dataset = _reader(layout)(found, labels, **policies)
+    if not sign:
+        return dataset
+    return replace(dataset, notes=(f"recognised as {layout} by {sign}", *dataset.notes))
+
+
+def _reader(layout: str) -> Reader:
+    if layout == "table":
+        return read_table
+    return read_folder if layout == "folder" else _KNOWN[layout][1]
+
+
+def _recognise(path: Path) -> tuple[str, Path, str]:
+    """Return the layout, where to read it, and what it was recognised by."""
+    if path.is_file():
+        return "table", path, repr(path.name)
+    for name, (find, _, sign) in _KNOWN.items():
+        found = find(path)
+        if found is not None:
+            return name, found, sign
+    if _tables(path):
+        table = _the_table(path)
+        return "table", table, repr(table.name)
+    if any(entry.is_dir() for entry in path.iterdir()):
+        return "folder", path, "its folders"
+    raise LayoutError(
+        f"{path.name!r} has no layout that is known ({', '.join(LAYOUTS)}); list its images in a "
+        f"table with a column 'file', or put them into a folder for each class"
+    )
+
+
+def _the_table(folder: Path) -> Path:
+    """Return the one table of images in a folder: ``manifest.csv``, or the only one."""
+    tables = _tables(folder)
+    named = [path for path in tables if path.name == "manifest.csv"] or tables
+    if len(named) != 1:
+        raise LayoutError(
+            f"{folder.name!r} holds {len(named)} tables with a column of paths; name one of them"
+        )
+    return named[0]
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.csv*") if is_table(path))

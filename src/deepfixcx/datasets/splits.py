@@ -1,0 +1,261 @@
+"""Divide a dataset so that no patient is in two parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.datasets.balance import assign
+from deepfixcx.datasets.content import find_duplicates
+from deepfixcx.datasets.dataset import Dataset
+from deepfixcx.errors import SplitError
+
+__all__ = ["Split", "folds_by_patient", "official_split", "split_by_patient"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Places of the images of three parts, each in ascending order.
+
+    Attributes
+    ----------
+    train, validation, test : ndarray of int64
+        No patient is in two of them.
+    notes : tuple of str
+        What a user should know: no patient ids, or images that were left out.
+    """
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def development(self) -> NDArray[np.int64]:
+        """Train and validation together, for models that need no validation part."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+
+def split_by_patient(
+    dataset: Dataset,
+    fractions: Sequence[float] = (0.7, 0.1, 0.2),
+    seed: int = 0,
+    stratify: bool = True,
+    by_content: bool = False,
+) -> Split:
+    """Divide the patients at random into train, validation and test.
+
+    The result depends on the patients (or, where there are none, on the paths below the folder of
+    the dataset), the labels and the seed; not on the order of the images.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    fractions : sequence of three float
+        Share of the images in each part; they sum to 1. A part of 0 stays empty.
+    seed : int
+        Another seed, another split.
+    stratify : bool
+        Give each part its share of the yes and no of every label too, as far as patients allow.
+    by_content : bool
+        Read the files, and treat patients who share a file with the same bytes as one.
+
+    Returns
+    -------
+    Split
+        Every image is in one part.
+
+    Raises
+    ------
+    SplitError
+        Other than three fractions, or fractions that do not sum to 1, or fewer patients than parts.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from deepfixcx.datasets import ImageRecord
+    >>> records = [
+    ...     ImageRecord(Path(f"/{n}.png"), f"p{n // 2}", labels=(n // 2 % 2,), known=(True,))
+    ...     for n in range(40)
+    ... ]
+    >>> dataset = Dataset("table", ("sick",), tuple(records), Path("/"))
+    >>> split = split_by_patient(dataset, (0.5, 0.25, 0.25))
+    >>> [len(part) for part in (split.train, split.validation, split.test)]
+    [20, 10, 10]
+    >>> set(dataset.patients[split.train]) & set(dataset.patients[split.test])
+    set()
+    """
+    shares = np.asarray(fractions, dtype=np.float64)
+    if shares.shape != (3,) or (shares < 0).any() or not np.isclose(shares.sum(), 1):
+        raise SplitError(
+            f"a split needs three fractions (train, validation, test) that sum to 1, "
+            f"got {tuple(fractions)}"
+        )
+    groups = _groups(dataset, by_content)
+    parts = assign(groups, _weights(dataset, stratify), shares, seed)
+    train, validation, test = (np.flatnonzero(parts == part) for part in range(3))
+    return Split(train, validation, test, _notes(dataset, by_content))
+
+
+def folds_by_patient(
+    dataset: Dataset,
+    folds: int = 5,
+    seed: int = 0,
+    stratify: bool = True,
+    by_content: bool = False,
+) -> tuple[Split, ...]:
+    """Divide the patients into folds; each is the test part once and the validation part once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    folds : int
+        Number of folds, 3 or more. In split k, fold k is the test part, the next one the
+        validation part, and the others train.
+    seed, stratify, by_content
+        As in `split_by_patient`.
+
+    Returns
+    -------
+    tuple of Split
+        One for each fold.
+
+    Raises
+    ------
+    SplitError
+        Fewer than three folds, or fewer patients than folds.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from deepfixcx.datasets import ImageRecord
+    >>> records = [ImageRecord(Path(f"/{n}.png"), f"p{n}") for n in range(10)]
+    >>> dataset = Dataset("table", (), tuple(records), Path("/"))
+    >>> splits = folds_by_patient(dataset)
+    >>> sorted(np.concatenate([split.test for split in splits]).tolist())
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
+    if folds < 3:
+        raise SplitError(f"there have to be 3 folds or more (train, validation, test), got {folds}")
+    groups = _groups(dataset, by_content)
+    fold = assign(groups, _weights(dataset, stratify), np.full(folds, 1 / folds), seed)
+    notes = _notes(dataset, by_content)
+    splits = []
+    for number in range(folds):
+        following = (number + 1) % folds
+        train = np.flatnonzero((fold != number) & (fold != following))
+        test, validation = np.flatnonzero(fold == number), np.flatnonzero(fold == following)
+        splits.append(Split(train, validation, test, notes))
+    return tuple(splits)
+
+
+def official_split(
+    dataset: Dataset,
+    validation: float = 0.1,
+    seed: int = 0,
+    stratify: bool = True,
+    by_content: bool = False,
+) -> Split:
+    """Take the split that the dataset comes with, and mend what would share a patient.
+
+    The test part stays as it is. A patient who is also in another part loses the images there.
+    Where no part is called validation, some of the training patients become it. Images of other
+    parts (such as ``additional``) train too if they have a known label, and are left out if not.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images, with `ImageRecord.split`.
+    validation : float
+        Share of the training images that become the validation part where there is none.
+    seed, stratify, by_content
+        As in `split_by_patient`.
+
+    Returns
+    -------
+    Split
+        Notes say how many images were left out and why.
+
+    Raises
+    ------
+    SplitError
+        The dataset comes without a training or without a test part, or `validation` is no share.
+    """
+    if not 0 <= validation < 1:
+        raise SplitError(f"the validation part is a share of 0 to 1 of train, got {validation}")
+    given = np.array([record.split or "" for record in dataset.records], dtype=np.str_)
+    labelled = dataset.known.any(axis=1) if dataset.label_names else np.ones(len(dataset), bool)
+    held = np.isin(given, ("test", "validation"))
+    train = ~held & (given != "") & ((given == "train") | labelled)
+    test, validated = given == "test", given == "validation"
+    if not train.any() or not test.any():
+        raise SplitError(
+            f"{dataset.name} comes without a training or without a test part; divide it by patient"
+        )
+    groups = _groups(dataset, by_content)
+    notes = list(_notes(dataset, by_content))
+    unused = len(dataset) - int((train | held).sum())
+    if unused:
+        notes.append(f"{unused} images are in no part, or in one without labels, and were left out")
+    shared = np.isin(groups, groups[test]) & ~test & (train | validated)
+    validated &= ~shared
+    torn = np.isin(groups, groups[validated]) & train & ~shared
+    train &= ~shared & ~torn
+    lost = int((shared | torn).sum())
+    if lost:
+        notes.append(f"{lost} images of patients (or copies) in a held-out part were left out")
+    if not validated.any() and validation > 0:
+        rest = dataset.select(train)
+        inner = assign(
+            groups[train],
+            _weights(rest, stratify),
+            np.array([1 - validation, validation]),
+            seed,
+        )
+        validated[np.flatnonzero(train)[inner == 1]] = True
+        train &= ~validated
+        notes.append(f"no validation part comes with {dataset.name}; it was taken from train")
+    return Split(
+        np.flatnonzero(train), np.flatnonzero(validated), np.flatnonzero(test), tuple(notes)
+    )
+
+
+def _groups(dataset: Dataset, by_content: bool) -> NDArray[np.str_]:
+    """Name the group of each image: its patient, or several who share a file."""
+    if not by_content:
+        return dataset.patients
+    names, member = np.unique(dataset.patients, return_inverse=True)
+    first = list(range(len(names)))  # of each patient, one of the same group, never a later one
+
+    def root(patient: int) -> int:
+        while first[patient] != patient:
+            patient = first[patient]
+        return patient
+
+    for places in find_duplicates(dataset):
+        roots = {root(int(member[place])) for place in places}
+        for patient in roots:
+            first[patient] = min(roots)
+    return names[[root(int(patient)) for patient in member]]
+
+
+def _weights(dataset: Dataset, stratify: bool) -> NDArray[np.float64]:
+    """Return what each image brings into a part: itself, and the yes and no of every label."""
+    one = np.ones((len(dataset), 1))
+    if not stratify:
+        return one
+    yes = dataset.known & (dataset.labels == 1)
+    no = dataset.known & (dataset.labels == 0)
+    return np.concatenate([one, yes, no], axis=1, dtype=np.float64)
+
+
+def _notes(dataset: Dataset, by_content: bool) -> tuple[str, ...]:
+    if dataset.has_patients:
+        return ()
+    copies = "; copies of a file were kept together" if by_content else ""
+    return (f"no patient ids for all images: parts may share a patient{copies}",)

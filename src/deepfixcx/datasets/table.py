@@ -1,0 +1,234 @@
+"""Any table of images: its columns are recognised by their names and by what they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepfixcx.datasets.collecting import Collector, absolute, sex_letter
+from deepfixcx.datasets.dataset import Dataset
+from deepfixcx.datasets.labelling import find_name, is_odd
+from deepfixcx.datasets.labels import (
+    Blank,
+    Labels,
+    State,
+    Uncertain,
+    normal_name,
+    parse_labels,
+    read_state,
+)
+from deepfixcx.datasets.rows import Row, Table
+from deepfixcx.errors import LabelError, LayoutError, RowError
+
+__all__ = ["Columns", "is_table", "read_table"]
+
+_KNOWN_AS: Mapping[str, tuple[str, ...]] = {
+    "path": (
+        *("path", "file", "filename", "file_name", "filepath", "file_path"),
+        *("image", "image_path", "image_file", "image_name", "image_index"),
+    ),
+    "patient": ("patient", "patient_id", "patientid", "subject", "subject_id", "subjectid"),
+    "study": ("study", "study_id", "studyid", "exam", "exam_id", "visit", "visit_id"),
+    "view": ("view", "view_position", "viewposition", "projection"),
+    "split": ("split", "repo_split", "data_split", "subset", "partition"),
+    "sex": ("sex", "gender", "patient_sex", "patient_gender"),
+    "age": ("age", "patient_age", "age_years"),
+}
+"""Names of columns in the form of `normal_name`, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of a table that have a meaning; None to recognise one by its name.
+
+    Attributes
+    ----------
+    path : str or None
+        Files, relative to the table's own folder, or absolute.
+    patient, study, view, split : str or None
+        As in `ImageRecord`.
+    """
+
+    path: str | None = None
+    patient: str | None = None
+    study: str | None = None
+    view: str | None = None
+    split: str | None = None
+
+
+def read_table(
+    table: str | os.PathLike[str],
+    labels: Labels | None = None,
+    *,
+    columns: Columns | None = None,
+    images: str | os.PathLike[str] | None = None,
+    uncertain: Uncertain = "ignore",
+    blank: Blank = "ignore",
+) -> Dataset:
+    r"""Read a table with one image a row.
+
+    Parameters
+    ----------
+    table : path-like
+        A CSV file with a header, plain or gzipped.
+    labels : str, sequence of str, or mapping of str to str, optional
+        As in `Dataset.with_labels`. Left away, every column that holds nothing but answers
+        (1 and 0, yes and no, ...) is a label, and the others are attributes.
+    columns : Columns, optional
+        Names of columns that are not recognised by themselves.
+    images : path-like, optional
+        The folder that paths are relative to, where it is not the table's own.
+    uncertain : {"ignore", "positive", "negative"}
+        What -1 counts as.
+    blank : {"ignore", "negative"}
+        What a blank cell counts as. A word that is no answer counts as a blank cell.
+
+    Returns
+    -------
+    Dataset
+        Rows that cannot be used are in `Dataset.problems`.
+
+    Raises
+    ------
+    LayoutError
+        The table cannot be read, has no column of paths, or names no image that can be used.
+    LabelError
+        A label that is not there, or a column of numbers that are no answers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("a.png", "b.png"):
+    ...     _ = (folder / name).write_bytes(b"any")
+    >>> _ = (folder / "list.csv").write_text(
+    ...     "file,patient_id,kind,sick\na.png,p1,virus,yes\nb.png,p1,,no\nc.png,p2,,no\n"
+    ... )
+    >>> dataset = read_table(folder / "list.csv")
+    >>> dataset, dataset.label_names, str(dataset.problems[0])
+    (Dataset('table': 2 images, 1 patient, 1 label), ('sick',),
+     'list.csv, row 4: UnreadableFileError: there is no such file')
+    >>> read_table(folder / "list.csv", "kind=virus").known[:, 0].tolist()
+    [True, False]
+    """
+    path = absolute(table)
+    source = Table(path)
+    rows = list(source)
+    roles = _roles(source, columns or Columns())
+    names = _label_columns(source.columns, rows, set(roles.values()), labels)
+    root = path.parent if images is None else absolute(images)
+    collector = Collector("table", root, names, uncertain, blank)
+    others = [name for name in source.columns if name not in {*roles.values(), *names}]
+    for row in rows:
+        _add(collector, path.name, root, row, roles, names, others)
+    notes = [f"the table was read with {_listing(roles)}", *_odd_cells(rows, names)]
+    return collector.dataset(notes, labels)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a readable table with a column of paths."""
+    if not path.name.lower().endswith((".csv", ".csv.gz")):
+        return False
+    try:
+        return "path" in _roles(Table(path), Columns())
+    except LayoutError:
+        return False
+
+
+def _roles(table: Table, columns: Columns) -> dict[str, str]:
+    """Find the column of each role."""
+    roles: dict[str, str] = {}
+    for role, known_as in _KNOWN_AS.items():
+        told = getattr(columns, role, None)
+        if told is not None and find_name(told, table.columns) is None:
+            raise LayoutError(
+                f"{table.path.name!r} has no column {told!r}; it has {', '.join(table.columns)}"
+            )
+        normal = {normal_name(name): name for name in reversed(table.columns)}
+        here = find_name(told, table.columns) if told else None
+        here = here or next((normal[name] for name in known_as if name in normal), None)
+        if here is not None and here not in roles.values():
+            roles[role] = here
+    if "path" not in roles:
+        raise LayoutError(
+            f"{table.path.name!r} has no column of paths, such as 'file' or 'path'; "
+            f"it has {', '.join(table.columns) or 'no header'}"
+        )
+    return roles
+
+
+def _label_columns(
+    columns: Sequence[str], rows: Sequence[Row], taken: set[str], labels: Labels | None
+) -> list[str]:
+    """Return the columns that hold answers, and those that a user calls labels."""
+    free = [name for name in columns if name not in taken]
+    asked = set()
+    for rule in parse_labels(labels) if labels is not None else ():
+        column = None if rule.values else find_name(rule.column, free)
+        if column is not None:
+            asked.add(column)
+    return [
+        name
+        for name in free
+        if _holds_answers(name, (row.cells.get(name, "") for row in rows), name in asked)
+    ]
+
+
+def _holds_answers(name: str, cells: Iterable[str], asked: bool) -> bool:
+    answers = False
+    for cell in set(cells):
+        state = read_state(cell)
+        answers = answers or state in ("yes", "no", "uncertain")
+        if (state is None or is_odd(cell, state)) and not asked:
+            return False
+        if state is None:
+            raise LabelError(
+                f"{name!r} holds other numbers than 1, 0 and -1; "
+                f"write {name}=VALUE for the images where it holds a value"
+            )
+    if asked and not answers:
+        raise LabelError(
+            f"{name!r} does not hold yes and no; "
+            f"write {name}=VALUE for the images where it holds a value"
+        )
+    return answers
+
+
+def _add(
+    collector: Collector,
+    source: str,
+    root: Path,
+    row: Row,
+    roles: Mapping[str, str],
+    labels: Sequence[str],
+    others: Sequence[str],
+) -> None:
+    if row.problem is not None:
+        collector.fail(source, row.number, row.problem)
+        return
+    told = {role: row.cells[name] for role, name in roles.items()}
+    if not told["path"]:
+        collector.fail(source, row.number, RowError("the row names no file"))
+        return
+    states: list[State] = [read_state(row.cells[name]) or "blank" for name in labels]
+    attributes = {normal_name(name): row.cells[name] for name in others}
+    attributes["sex"] = sex_letter(told.pop("sex", ""))
+    attributes["age"] = told.pop("age", "")
+    path = absolute(root / told.pop("path"))
+    collector.add(source, row.number, path, states, attributes=attributes, **told)
+
+
+def _listing(roles: Mapping[str, str]) -> str:
+    return ", ".join(f"{role} = {name!r}" for role, name in roles.items())
+
+
+def _odd_cells(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    notes = []
+    for name in names:
+        cells = [row.cells.get(name, "") for row in rows]
+        odd = sum(is_odd(cell, read_state(cell)) for cell in cells)
+        if odd:
+            notes.append(f"label {name!r}: {odd} cells are neither yes nor no and count as blank")
+    return notes
