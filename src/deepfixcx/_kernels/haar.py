@@ -6,7 +6,7 @@ work goes strip by strip, a strip being 2^J rows of pixels:
 
 1. *Rows.* Sums and differences between the rows of a strip, up to three splits at a time. The
    first pass reads the image itself, whatever its dtype, so pixels are never copied.
-2. *Columns.* Sums and differences between vectors of one row, then between the lanes of a vector,
+2. *Columns.* Sums and differences between the lanes of a vector, then between vectors of one row,
    where they stand: nothing is de-interleaved, which costs more than the arithmetic.
 3. *Absolute values* are added to sums over the rows of a cell, by the instruction that does the
    last splits. For levels 1 to 3 one instruction does everything from pixels to sums.
@@ -37,9 +37,10 @@ from deepfixcx._kernels.passes import (
     next_levels,
     pool_columns,
     pool_pixels,
-    pool_rows,
+    pool_rows_and_lanes,
     split_columns,
     split_rows,
+    split_rows_and_lanes,
 )
 from deepfixcx._kernels.prefetch import prefetch_code, prefetch_rows
 from deepfixcx._kernels.vectors import LANE_LEVELS, LANES
@@ -152,25 +153,27 @@ def _fill_edge(images, n, top, edge, left):
 
 @numba.njit(nogil=True)
 def _finish_rows(strip, source, target, step, level, begin, end):
-    """Do the splits of rows that the first pass has left."""
-    done = next_levels(level)
+    """Do the splits of rows that the first pass has left, and those within vectors."""
+    block, done = 1 << level, next_levels(level)
     while done < level:
         levels = next_levels(level - done)
-        if level == LANE_LEVELS and done + levels == level:  # nothing is left for columns
-            pool_rows(levels, strip, source, step, target, step, 1 << level, done, begin, end)
-        else:
-            split_rows(levels, strip, source, step, source, step, 1 << level, done, begin, end)
+        if done + levels < level:
+            split_rows(levels, strip, source, step, source, step, block, done, begin, end)
+        elif level > LANE_LEVELS:
+            split_rows_and_lanes(levels, strip, source, step, source, step, block, done, begin, end)
+        else:  # nothing is left for columns
+            pool_rows_and_lanes(levels, strip, source, step, target, step, block, done, begin, end)
         done += levels
 
 
 @numba.njit(nogil=True)
 def _finish_columns(strip, source, target, step, level, begin, end):
-    """Do the splits of columns a vector or more apart, those within vectors, and the sums."""
-    done, across = 0, level - LANE_LEVELS
+    """Do the splits of columns a vector or more apart, and the sums."""
+    block, done, across = 1 << level, 0, level - LANE_LEVELS
     while done < across:
         levels = next_levels(across - done)
-        if done + levels == across:
-            pool_columns(levels, strip, source, step, target, step, 1 << level, done, begin, end)
+        if done + levels < across:
+            split_columns(levels, strip, source, step, source, step, block, done, begin, end)
         else:
-            split_columns(levels, strip, source, step, source, step, 1 << level, done, begin, end)
+            pool_columns(levels, strip, source, step, target, step, block, done, begin, end)
         done += levels

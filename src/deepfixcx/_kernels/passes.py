@@ -12,63 +12,56 @@ import numba
 
 from deepfixcx._kernels.vectors import LANE_LEVELS, LANES, VECTOR_BYTES, pooler, splitter
 
-__all__ = ["next_levels", "pool_columns", "pool_pixels", "pool_rows", "split_columns", "split_rows"]
+__all__ = [
+    "next_levels",
+    "pool_columns",
+    "pool_pixels",
+    "pool_rows_and_lanes",
+    "split_columns",
+    "split_rows",
+    "split_rows_and_lanes",
+]
 
 
-def _over_rows(instruction: Any, levels: int) -> Any:
+def _over_rows(one: Any, two: Any, three: Any) -> Any:
     """Make a pass over rows whose partners stand 2**done rows apart."""
 
     @numba.njit(nogil=True)
-    def run(array, source, step, target, target_step, block, done, begin, end):
+    def run(levels, array, source, step, target, target_step, block, done, begin, end):
         ahead = LANES * array.itemsize
-        apart = 1 << done
+        apart, far, target_far = 1 << done, step << done, target_step << done
         for first in range(0, block, apart << levels):
             for row in range(first, first + apart):
-                here, there = source + row * step, target + row * target_step
                 for c in range(begin, end):
-                    instruction(
-                        array,
-                        here + c * ahead,
-                        step << done,
-                        there + c * VECTOR_BYTES,
-                        target_step << done,
-                    )
+                    here = source + row * step + c * ahead
+                    there = target + row * target_step + c * VECTOR_BYTES
+                    if levels == 1:
+                        one(array, here, far, there, target_far)
+                    elif levels == 2:
+                        two(array, here, far, there, target_far)
+                    else:
+                        three(array, here, far, there, target_far)
 
     return run
 
 
-def _over_columns(instruction: Any, levels: int) -> Any:
+def _over_columns(one: Any, two: Any, three: Any) -> Any:
     """Make a pass over columns of float32 whose partners stand 2**done vectors apart."""
 
     @numba.njit(nogil=True)
-    def run(array, source, step, target, target_step, block, done, begin, end):
-        apart = 1 << done
+    def run(levels, array, source, step, target, target_step, block, done, begin, end):
+        apart, far = 1 << done, VECTOR_BYTES << done
         for row in range(block):
-            here, there = source + row * step, target + row * target_step
             for first in range(begin, end, apart << levels):
                 for c in range(first, first + apart):
-                    instruction(
-                        array,
-                        here + c * VECTOR_BYTES,
-                        VECTOR_BYTES << done,
-                        there + c * VECTOR_BYTES,
-                        VECTOR_BYTES << done,
-                    )
-
-    return run
-
-
-def _choice(one: Any, two: Any, three: Any) -> Any:
-    """Make a pass that does as many splits as it is told."""
-
-    @numba.njit(nogil=True)
-    def run(levels, array, source, step, target, target_step, block, done, begin, end):
-        if levels == 1:
-            one(array, source, step, target, target_step, block, done, begin, end)
-        elif levels == 2:
-            two(array, source, step, target, target_step, block, done, begin, end)
-        else:
-            three(array, source, step, target, target_step, block, done, begin, end)
+                    here = source + row * step + c * VECTOR_BYTES
+                    there = target + row * target_step + c * VECTOR_BYTES
+                    if levels == 1:
+                        one(array, here, far, there, far)
+                    elif levels == 2:
+                        two(array, here, far, there, far)
+                    else:
+                        three(array, here, far, there, far)
 
     return run
 
@@ -76,11 +69,12 @@ def _choice(one: Any, two: Any, three: Any) -> Any:
 PASSES = (1, 2, 3)
 """Splits that a pass can do."""
 
-split_rows = _choice(*(_over_rows(splitter(n), n) for n in PASSES))
-split_columns = _choice(*(_over_columns(splitter(n), n) for n in PASSES))
-pool_rows = _choice(*(_over_rows(pooler(n, LANE_LEVELS), n) for n in PASSES))
-pool_columns = _choice(*(_over_columns(pooler(n, LANE_LEVELS), n) for n in PASSES))
-pool_pixels = _choice(*(_over_rows(pooler(n, n), n) for n in PASSES))
+split_rows = _over_rows(*(splitter(n, 0) for n in PASSES))
+split_rows_and_lanes = _over_rows(*(splitter(n, LANE_LEVELS) for n in PASSES))
+pool_rows_and_lanes = _over_rows(*(pooler(n, LANE_LEVELS) for n in PASSES))
+split_columns = _over_columns(*(splitter(n, 0) for n in PASSES))
+pool_columns = _over_columns(*(pooler(n, 0) for n in PASSES))
+pool_pixels = _over_rows(*(pooler(n, n) for n in PASSES))
 
 
 @numba.njit(nogil=True)

@@ -10,7 +10,8 @@ being a handful of instructions between one read of the pixels and one sum.
 
 Each function here makes an instruction: a function for kernels that takes addresses, so that loops
 over rows and columns stay loops of numba. Instructions are compiled for the host like everything
-else, and no sum is reordered: results are the same on every processor.
+else, and sums are added up in one order, however wide a vector is: first rows, then columns, from
+the first split to the last. So results are the same on every processor.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
 __all__ = [
@@ -37,7 +38,10 @@ __all__ = [
     "weaver",
 ]
 
-LANE_LEVELS = 4 if binding.get_host_cpu_features().get("avx512f", False) else 3
+FEATURES = vars(config)["CPU_FEATURES"] or binding.get_host_cpu_features().flatten()
+"""What numba compiles for: this processor, unless NUMBA_CPU_FEATURES says otherwise."""
+
+LANE_LEVELS = 4 if "+avx512f" in FEATURES else 3
 """Splits that fit within a vector."""
 
 LANES = 1 << LANE_LEVELS
@@ -54,16 +58,17 @@ INDEX = ir.IntType(32)
 Emit = Callable[[Any, Any, list[Any]], None]
 
 
-def splitter(levels: int) -> Any:
-    """Make ``f(array, source, step, target, target_step)`` that does `levels` splits at once.
+def splitter(levels: int, lane_levels: int) -> Any:
+    """Make ``f(array, source, step, target, target_step)`` that does several splits at once.
 
     2**levels vectors are read at the addresses source, source + step, ... in the dtype of `array`,
-    split across each other, and written as float32 at target, target + target_step, ...
+    split `levels` times across each other and `lane_levels` times within, and written as float32 at
+    target, target + target_step, ...
     """
 
     def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
         source, step, target, target_step = addresses
-        vectors = _split_across(builder, _read(builder, dtype, source, step, levels))
+        vectors = _read_and_split(builder, dtype, source, step, levels, lane_levels)
         _write(builder, vectors, target, target_step)
 
     return _instruction(emit, 4)
@@ -72,17 +77,15 @@ def splitter(levels: int) -> Any:
 def pooler(levels: int, lane_levels: int) -> Any:
     """Make ``f(array, source, step, target, target_step)`` that does the last splits and pools.
 
-    As `splitter`, then `lane_levels` splits within each vector. The absolute values are added to
-    the float32 numbers at the target.
+    As `splitter`, but absolute values are added to the float32 numbers at the target.
     """
 
     def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
         source, step, target, target_step = addresses
-        vectors = _split_across(builder, _read(builder, dtype, source, step, levels))
+        vectors = _read_and_split(builder, dtype, source, step, levels, lane_levels)
         sums = _read(builder, types.float32, target, target_step, levels)
         for i, vector in enumerate(vectors):
-            amount = _absolute(builder, _split_within(builder, vector, lane_levels))
-            sums[i] = builder.fadd(sums[i], amount)
+            sums[i] = builder.fadd(sums[i], _absolute(builder, vector))
         _write(builder, sums, target, target_step)
 
     return _instruction(emit, 4)
@@ -220,6 +223,13 @@ def _read(builder: Any, dtype: Any, first: Any, step: Any, levels: int) -> list[
             wide = builder.zext(pixels, ir.VectorType(INDEX, LANES))
             vectors.append(builder.sitofp(wide, ir.VectorType(FLOAT, LANES)))
     return vectors
+
+
+def _read_and_split(
+    builder: Any, dtype: Any, first: Any, step: Any, levels: int, lane_levels: int
+) -> list[Any]:
+    vectors = _split_across(builder, _read(builder, dtype, first, step, levels))
+    return [_split_within(builder, vector, lane_levels) for vector in vectors]
 
 
 def _write(builder: Any, vectors: list[Any], first: Any, step: Any) -> None:
