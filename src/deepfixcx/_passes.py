@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._kernels.cells import KINDS
+from deepfixcx._kernels.cells import KINDS, WHOLE_CELLS
 from deepfixcx._kernels.haar import encode_haar_l1
 from deepfixcx._kernels.haar_decode import decode_haar
 from deepfixcx._kernels.packet import decode_packet, encode_packet
@@ -25,6 +25,9 @@ __all__ = ["decode_values", "encode_batch"]
 
 STRIP_VALUES = 1 << 20
 """Pixels of a strip on the general path: two float32 buffers of them fit a cache."""
+
+PART_MARGINS = 8
+"""A part of a strip is at least so many times as high as its margin, which is worked twice."""
 
 
 def encode_batch(batch: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
@@ -42,6 +45,9 @@ def _encode_packet(batch: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
     periodic = spec.boundary == "periodic"
     values = height * width if periodic else STRIP_VALUES  # what comes around is far away
     strips = spec.strips(height, width, values)
+    most = max(values // width >> spec.level, PART_MARGINS * bank.offset, 1)
+    if periodic or not WHOLE_CELLS.isdisjoint(spec.poolings):
+        most = height
     kinds = np.array([KINDS[name] for name in spec.poolings])
     images = batch.reshape(-1, height, width)
     code = np.empty((len(kinds), len(images), *spec.code_shape(1)[1:4]), np.float32)
@@ -54,6 +60,7 @@ def _encode_packet(batch: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
             rows.arrays,
             columns.arrays,
             strips,
+            most,
             bank.offset,
             spec.level,
             np.float32(pixel_scale(batch)),

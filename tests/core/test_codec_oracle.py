@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deepfixcx import Codec, CodecSpec
+from deepfixcx.choices import Grid, Pooling
 from deepfixcx.errors import (
     ImageTooSmallError,
     NonFiniteError,
@@ -193,8 +194,24 @@ def test_strips_do_not_show(data: st.DataObject, height: int, width: int, values
     whole = Codec(spec).encode(pixels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("deepfixcx._passes.STRIP_VALUES", values)
+        patch.setattr("deepfixcx._passes.PART_MARGINS", 1)  # a row of cells has parts as well
         in_strips = Codec(spec).encode(pixels)
     _assert_close(in_strips.array, whole.array, pixels, 1e-6)
+
+
+@pytest.mark.parametrize("grid", ["balanced", "padded"])
+@pytest.mark.parametrize(
+    "pooling", ["l1", "l2", "sum", "sum_pos", "sum_neg", "max", "min", "median"]
+)
+def test_a_huge_cell_is_pooled_in_parts(
+    pooling: Pooling, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).random((2, 150, 20), np.float32)
+    codec = Codec(1, 2, "db2", pooling, grid=grid)
+    whole = codec.encode(pixels)
+    monkeypatch.setattr("deepfixcx._passes.STRIP_VALUES", 100)
+    monkeypatch.setattr("deepfixcx._passes.PART_MARGINS", 1)
+    _assert_close(codec.encode(pixels).array, whole.array, pixels, 1e-6)
 
 
 @settings(max_examples=150)

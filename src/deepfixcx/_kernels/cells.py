@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["KINDS", "pool_bands"]
+__all__ = ["KINDS", "WHOLE_CELLS", "begin_cells", "end_cells", "pool_bands", "pool_part"]
 
 KINDS = {
     "l1": 0,
@@ -18,6 +18,9 @@ KINDS = {
     "median": 7,
 }
 """Number of each pooling in the kernel."""
+
+WHOLE_CELLS = frozenset({"median"})
+"""Poolings that must see a whole cell at once."""
 
 LAST_MEAN = 4
 """Up to this number they are means, from there on order statistics."""
@@ -49,6 +52,55 @@ def pool_bands(bands, code, rows, columns, kind, first, last, top):
                     cell = cells[:, starts[j] : stops[j]]
                     area = rows[2][i] * lengths[j]
                     code[n, i, j] = _order_statistic(cell, members[:area], kind)
+
+
+@numba.njit(cache=True, nogil=True)
+def begin_cells(running, kinds):
+    """Begin a row of cells that is pooled in parts: `running` (F, N, P) of float64."""
+    for f in range(kinds.size):
+        if kinds[f] <= LAST_MEAN:
+            running[f] = 0
+        else:
+            running[f] = -np.inf if kinds[f] == 5 else np.inf
+
+
+@numba.njit(cache=True, nogil=True)
+def pool_part(bands, running, columns, kind):
+    """Add rows of `bands` (N, h, w), all of one row of cells, to `running` (N, P); no median."""
+    starts, stops, _ = columns
+    sums = np.empty(bands.shape[2], np.float64)
+    for n in range(bands.shape[0]):
+        if kind <= LAST_MEAN:
+            sums[:] = 0
+            for r in range(bands.shape[1]):
+                _add_row(bands[n, r], sums, kind)
+            for j in range(starts.size):
+                for c in range(starts[j], stops[j]):
+                    running[n, j] += sums[c]
+        else:
+            for r in range(bands.shape[1]):
+                for j in range(starts.size):
+                    for c in range(starts[j], stops[j]):
+                        x = np.float64(bands[n, r, c])
+                        running[n, j] = (
+                            max(running[n, j], x) if kind == 5 else min(running[n, j], x)
+                        )
+
+
+@numba.njit(cache=True, nogil=True)
+def end_cells(running, code, rows, columns, kind, i):
+    """Fill row of cells `i` of `code` (N, P, P) when all its parts are in `running` (N, P)."""
+    starts, stops, lengths = columns
+    for j in range(starts.size):
+        area = rows[2][i] * lengths[j]
+        inside = (rows[1][i] - rows[0][i]) * (stops[j] - starts[j])
+        for n in range(code.shape[0]):
+            x = running[n, j]
+            if kind <= LAST_MEAN:
+                x /= area
+            elif inside < area:  # zeros of the padded grid are members too
+                x = max(x, 0.0) if kind == 5 else min(x, 0.0)
+            code[n, i, j] = x
 
 
 @numba.njit(cache=True, nogil=True)

@@ -2,7 +2,8 @@
 
 The splits of a strip follow each other while it is still in the cache, and no array of bands is
 made for the whole batch. A strip is cut with a margin of rows on both sides, wide enough that what
-the filters see beyond its ends never reaches the rows that are pooled.
+the filters see beyond its ends never reaches the rows that are pooled. Where one row of cells is
+too large for that, as in a huge image with few cells, it is worked in parts that are added up.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from deepfixcx._kernels.cells import pool_bands
+from deepfixcx._kernels.cells import begin_cells, end_cells, pool_bands, pool_part
 from deepfixcx._kernels.merging import merge
 from deepfixcx._kernels.separable import REORDER, split
 
@@ -19,38 +20,63 @@ __all__ = ["decode_packet", "encode_packet"]
 
 @numba.njit(cache=True, nogil=True)
 def encode_packet(
-    images, code, rows, columns, strips, margin, level, scale, bank, periodic, kinds, start, stop
-):
+    images, code, rows, columns, strips, most, margin, level, scale, bank, periodic, kinds,
+    start, stop,
+):  # fmt: skip
     """Fill `code` (F, N, 4**J, P, P) from `images` (N, H, W) of any real dtype.
 
     `strips` (S + 1,) are the rows of cells at which strips begin and end; they are counted through
-    all images, `start` to `stop` of N * S. `margin` is in rows of bands, `bank` the analysis
-    filters and their offset. Returns the sum of the pixels, which is not finite if one is not.
+    all images, `start` to `stop` of N * S. A single row of cells of more than `most` rows of bands
+    is worked in parts; no median may be among `kinds` then. `margin` is in rows of bands, `bank`
+    the analysis filters and their offset. Returns the sum of the pixels, which is not finite if
+    one is not.
     """
-    low, high, offset = bank
-    height, width = images.shape[1], images.shape[2]
-    band_rows = (height + (1 << level) - 1) >> level
-    longest = _longest_strip(rows, strips, margin, band_rows) << level
-    wide = ((width + (1 << level) - 1) >> level) << level
-    here, there = np.empty(longest * wide, np.float32), np.empty(longest * wide, np.float32)
+    band_rows = (images.shape[1] + (1 << level) - 1) >> level
+    longest = _most_rows(rows, strips, most)
+    wide = ((images.shape[2] + (1 << level) - 1) >> level) << level
+    size = min(longest + 2 * margin, band_rows) * wide << level
+    buffers = np.empty(size, np.float32), np.empty(size, np.float32)
+    running = np.empty((kinds.size, 1 << 2 * level, columns[0].size), np.float64)
     total = np.float32(0)
     for strip in range(start, stop):
         n, t = divmod(strip, strips.size - 1)
         first, last = strips[t], strips[t + 1]
-        top = max(0, rows[0][first] - margin)
-        bottom = min(band_rows, rows[1][last - 1] + margin)
-        pixels = images[n, top << level : min(height, bottom << level)]
-        bands = here[: pixels.size].reshape(1, pixels.shape[0], width)
-        total += _load(pixels, bands[0], scale)
-        for _ in range(level):
-            count, h, w = bands.shape[0], (bands.shape[1] + 1) // 2, (bands.shape[2] + 1) // 2
-            subbands = there[: 4 * count * h * w].reshape(count, 4, h, w)
-            split(bands, subbands, low, high, offset, periodic)
-            bands = subbands.reshape(4 * count, h, w)
-            here, there = there, here
-        for f in range(kinds.size):
-            pool_bands(bands, code[f, n], rows, columns, kinds[f], first, last, top)
+        begin, end = rows[0][first], rows[1][last - 1]
+        whole = last - first > 1 or end - begin <= most
+        if not whole:
+            begin_cells(running, kinds)
+        for part in range(begin, max(end, begin + 1), longest):
+            part_end = min(end, part + longest)
+            top = max(0, part - margin)
+            bottom = min(band_rows, part_end + margin)
+            pixels = images[n, top << level : min(images.shape[1], bottom << level)]
+            added, bands = _decompose(pixels, buffers, level, scale, bank, periodic)
+            total += added
+            for f in range(kinds.size):
+                if whole:
+                    pool_bands(bands, code[f, n], rows, columns, kinds[f], first, last, top)
+                else:
+                    pool_part(bands[:, part - top : part_end - top], running[f], columns, kinds[f])
+        if not whole:
+            for f in range(kinds.size):
+                end_cells(running[f], code[f, n], rows, columns, kinds[f], first)
     return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _decompose(pixels, buffers, level, scale, bank, periodic):
+    """Return the sum of the pixels, and their bands (4**J, h, w) in one of the two buffers."""
+    low, high, offset = bank
+    here, there = buffers
+    bands = here[: pixels.size].reshape(1, pixels.shape[0], pixels.shape[1])
+    total = _load(pixels, bands[0], scale)
+    for _ in range(level):
+        count, h, w = bands.shape[0], (bands.shape[1] + 1) // 2, (bands.shape[2] + 1) // 2
+        subbands = there[: 4 * count * h * w].reshape(count, 4, h, w)
+        split(bands, subbands, low, high, offset, periodic)
+        bands = subbands.reshape(4 * count, h, w)
+        here, there = there, here
+    return total, bands
 
 
 @numba.njit(cache=True, nogil=True, fastmath=REORDER)
@@ -66,12 +92,13 @@ def _load(pixels, band, scale):
 
 
 @numba.njit(cache=True, nogil=True)
-def _longest_strip(rows, strips, margin, band_rows):
-    longest = 0
+def _most_rows(rows, strips, most):
+    """Rows of bands that are worked at once: of the longest strip, or of a part of one."""
+    longest = 1
     for t in range(strips.size - 1):
-        length = rows[1][strips[t + 1] - 1] - rows[0][strips[t]] + 2 * margin
-        longest = max(longest, length)
-    return min(longest, band_rows)
+        length = rows[1][strips[t + 1] - 1] - rows[0][strips[t]]
+        longest = max(longest, length if strips[t + 1] - strips[t] > 1 else min(length, most))
+    return longest
 
 
 @numba.njit(cache=True, nogil=True)
