@@ -2,7 +2,7 @@
 #
 #   make demo      install the package alone, then privatize example images
 #   make test      install what development needs, then the whole test suite with coverage
-#   make install   install every extra
+#   make install   install every extra and the development tools
 #   make check     format, lint, types, layers (changes nothing)
 #   make format    mend what the formatter and the linter can mend
 #   make docs      build the documentation into site/
@@ -25,7 +25,7 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest --cov
 
-install: $(VENV)/.all
+install: $(VENV)/.dev
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
@@ -60,11 +60,6 @@ $(VENV)/.base: $(SETTINGS) | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.dev: $(SETTINGS) | $(VENV)/.made
-	@echo "Installing deepfixcx and its development tools into $(VENV) (a minute or two) ..."
+	@echo "Installing deepfixcx and its development tools into $(VENV) (a few minutes: PyTorch is among them) ..."
 	@$(INSTALL) '.[dev]'
 	@touch $(VENV)/.base $@
-
-$(VENV)/.all: $(SETTINGS) | $(VENV)/.made
-	@echo "Installing deepfixcx with every extra into $(VENV) (a minute or two) ..."
-	@$(INSTALL) '.[sklearn,dask,docs,dev]'
-	@touch $(VENV)/.base $(VENV)/.dev $@
