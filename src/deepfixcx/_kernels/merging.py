@@ -15,7 +15,7 @@ import numpy as np
 __all__ = ["merge"]
 
 PLANE_VALUES = 4096
-"""Numbers of a plane, of which ten fit a second-level cache many times over."""
+"""Numbers of a plane: ten planes fit a second-level cache many times over."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -23,25 +23,32 @@ def merge(subbands, bands, low, high, offset, periodic):
     """Fill `bands` (N, h, w) from `subbands` (N, 4, h2, w2); rows and columns beyond h, w drop."""
     half_height, half = subbands.shape[2], subbands.shape[3]
     before, after = _reach(low.size, offset)
-    wide = before + half + after
-    most = max(1, min(half_height, PLANE_VALUES // wide))
-    planes = np.zeros((4, (most + before + after) * wide), np.float32)
-    tall = np.empty((2, most * wide), np.float32)
-    phases = np.empty((2, most * wide), np.float32)
-    for n in range(bands.shape[0]):
+    wide, margins = before + half + after, before + after
+    most = max(1, min(half_height, PLANE_VALUES // wide))  # rows of a band at once
+    tall = most + margins
+    several = max(1, min(bands.shape[0], PLANE_VALUES // (tall * wide)))  # bands at once
+    planes = np.zeros((4, several * tall * wide), np.float32)
+    rows = np.empty((2, several * tall * wide), np.float32)
+    phases = np.empty((2, several * tall * wide), np.float32)
+    size = (several * tall - margins) * wide
+    for n in range(0, bands.shape[0], several):
+        last = min(bands.shape[0], n + several)
         for top in range(0, half_height, most):
             count = min(most, half_height - top)
-            rows = count + before + after
-            _take(subbands, n, top - before, rows, planes, before, wide, periodic)
-            size = count * wide
+            for b in range(n, last):
+                begin = (b - n) * tall * wide
+                rows_taken = top - before, count + margins
+                _take(subbands, b, rows_taken, planes, (begin, before, wide), periodic)
             for phase in range(2):
                 for h in range(2):
                     pair = planes[h], planes[2 + h]
-                    _combine(pair, tall[h, :size], low, high, offset + phase, before, wide)
+                    _combine(pair, rows[h, :size], low, high, offset + phase, before, wide)
                 for h in range(2):
-                    pair, inner = (tall[0], tall[1]), phases[h, : size - before - after]
+                    pair, inner = (rows[0], rows[1]), phases[h, : size - margins]
                     _combine(pair, inner, low, high, offset + h, before, 1)
-                _weave(phases, bands, n, 2 * top + phase, count, wide)
+                for b in range(n, last):
+                    begin = (b - n) * tall * wide
+                    _weave(phases, begin, wide, bands, b, 2 * top + phase, count)
 
 
 @numba.njit(nogil=True)
@@ -56,50 +63,83 @@ def _reach(taps, offset):
 
 
 @numba.njit(nogil=True)
-def _take(subbands, n, top, count, planes, before, wide, periodic):
-    """Copy rows of the four subbands from `top` on, with what lies beyond their edges."""
+def _take(subbands, n, wanted, planes, places, periodic):
+    """Copy rows of four subbands into their planes, with what lies beyond the edges.
+
+    `wanted` is the first row and how many; `places` where the first one begins in a plane, the
+    margin before its columns, and the step from row to row.
+    """
     height, width = subbands.shape[2], subbands.shape[3]
+    (top, count), (begin, before, wide) = wanted, places
     for s in range(4):
         for r in range(count):
             row = (top + r) % height if periodic else top + r
-            begin = r * wide
+            here = begin + r * wide
             if row < 0 or row >= height:
-                planes[s, begin : begin + wide] = 0
+                planes[s, here : here + wide] = 0
                 continue
             for c in range(width):
-                planes[s, begin + before + c] = subbands[n, s, row, c]
+                planes[s, here + before + c] = subbands[n, s, row, c]
             if periodic:
                 for c in range(before):
-                    planes[s, begin + c] = subbands[n, s, row, (c - before) % width]
+                    planes[s, here + c] = subbands[n, s, row, (c - before) % width]
                 for c in range(before + width, wide):
-                    planes[s, begin + c] = subbands[n, s, row, (c - before) % width]
-
-
-@numba.njit(nogil=True, fastmath={"contract"})
-def _combine(pair, output, low, high, shift, before, step):
-    """Add up both planes of a pair under every second tap, `before` steps into them."""
-    first = shift % 2
-    for m in range(first, low.size, 2):
-        begin = (before + (shift - m) // 2) * step
-        # parts of the planes, for places counted from their beginning might be negative
-        x, y = pair[0][begin : begin + output.size], pair[1][begin : begin + output.size]
-        tap_low, tap_high = low[m], high[m]
-        if m == first:
-            for c in range(output.size):
-                output[c] = tap_low * x[c] + tap_high * y[c]
-        else:
-            for c in range(output.size):
-                output[c] += tap_low * x[c] + tap_high * y[c]
+                    planes[s, here + c] = subbands[n, s, row, (c - before) % width]
 
 
 @numba.njit(nogil=True)
-def _weave(phases, bands, n, top, count, wide):
+def _combine(pair, output, low, high, shift, before, step):
+    """Add up both planes of a pair under every second tap, `before` steps into them."""
+    begun = False
+    m = shift % 2
+    while m < low.size:
+        begin = (before + (shift - m) // 2) * step
+        if m + 2 < low.size:
+            first, second = (low[m], high[m], begin), (low[m + 2], high[m + 2], begin - step)
+            _add_two(pair, output, first, second, begun)
+            m += 4
+        else:
+            _add_one(pair, output, (low[m], high[m], begin), begun)
+            m += 2
+        begun = True
+
+
+@numba.njit(nogil=True, fastmath={"contract"})
+def _add_two(pair, output, first, second, begun):
+    """Add two taps of each filter: fewer passes over the output than one by one."""
+    (a, b, begin), (d, e, other) = first, second
+    size = output.size
+    # parts of the planes, for places counted from their beginning might be negative
+    x, y = pair[0][begin : begin + size], pair[1][begin : begin + size]
+    z, w = pair[0][other : other + size], pair[1][other : other + size]
+    if begun:
+        for c in range(size):
+            output[c] += a * x[c] + b * y[c] + (d * z[c] + e * w[c])
+    else:
+        for c in range(size):
+            output[c] = a * x[c] + b * y[c] + (d * z[c] + e * w[c])
+
+
+@numba.njit(nogil=True, fastmath={"contract"})
+def _add_one(pair, output, tap, begun):
+    low, high, begin = tap
+    x, y = pair[0][begin : begin + output.size], pair[1][begin : begin + output.size]
+    if begun:
+        for c in range(output.size):
+            output[c] += low * x[c] + high * y[c]
+    else:
+        for c in range(output.size):
+            output[c] = low * x[c] + high * y[c]
+
+
+@numba.njit(nogil=True)
+def _weave(phases, begin, wide, bands, n, top, count):
     """Lay the even and the odd columns of every second row into a band, from row `top` on."""
     height, width = bands.shape[1], bands.shape[2]
     for j in range(count):
-        row, begin = top + 2 * j, j * wide
+        row, here = top + 2 * j, begin + j * wide
         if row < height:
-            line, even, odd = bands[n, row], phases[0, begin:], phases[1, begin:]
+            line, even, odd = bands[n, row], phases[0, here:], phases[1, here:]
             for c in range(width // 2):
                 line[2 * c] = even[c]
                 line[2 * c + 1] = odd[c]
