@@ -1,0 +1,226 @@
+"""Pixels into bands and back, on tensors: differentiable, on any device, in float32 or float64.
+
+The twin of `deepfixcx.packets`. Filters are applied as sums of shifted slices rather than as
+convolutions, which run in TF32 on many GPUs by default, and in half precision under autocast, and
+then no longer equal the codec. Only learned filters are convolutions.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepfixcx.errors import PixelsShapeError
+from deepfixcx.spec import CodecSpec
+from deepfixcx.torch._constants import size_of, taps, wrapped
+
+__all__ = ["decompose", "recompose"]
+
+
+def decompose(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) -> Tensor:
+    """Split pixels into the bands of a wavelet packet.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32 or float64, shape (..., H, W)
+        Images.
+    spec : CodecSpec
+        `level`, `wavelet` and `boundary` are used.
+    filters : None or Tensor of shape (4, L, L)
+        Analysis filters instead of the wavelet's own: one of two dimensions, rows by columns, for
+        each of the four subbands.
+
+    Returns
+    -------
+    Tensor, shape (..., 4**J, h, w)
+        With h = ceil(H / 2**J).
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, 2023, doi:10.1002/widm.1495, section on wavelet packets.
+
+    Examples
+    --------
+    >>> decompose(torch.ones(1, 1, 8, 8), CodecSpec(level=2, patches=1))[0, 0, 0].tolist()
+    [[4.0, 4.0], [4.0, 4.0]]
+    """
+    bands = pixels.unsqueeze(-3)
+    for (height, width), (rows, columns) in pairwise(spec.split_shapes(*size_of(pixels))):
+        if (height, width) != (2 * rows, 2 * columns):
+            bands = F.pad(bands, (0, 2 * columns - width, 0, 2 * rows - height))
+        bands = _split(bands, rows, columns, spec, filters)
+    return bands * 2**-spec.level if _is_haar(spec, filters) else bands
+
+
+def recompose(
+    bands: Tensor, spec: CodecSpec, height: int, width: int, filters: Tensor | None = None
+) -> Tensor:
+    """Merge the bands of a wavelet packet into pixels; the inverse of `decompose`.
+
+    Parameters
+    ----------
+    bands : Tensor of float32 or float64, shape (..., 4**J, h, w)
+        Bands of images of `height` x `width`.
+    spec : CodecSpec
+        `level`, `wavelet` and `boundary` are used.
+    height, width : int
+        Size of the images in pixels; exactly the padding that splitting added is removed.
+    filters : None or Tensor of shape (4, L, L)
+        Synthesis filters instead of the wavelet's own, as in `decompose`.
+
+    Returns
+    -------
+    Tensor, shape (..., H, W)
+
+    Raises
+    ------
+    PixelsShapeError
+        The bands are not those of such an image.
+
+    Examples
+    --------
+    >>> spec = CodecSpec(level=2, patches=1, wavelet="db2", boundary="periodic")
+    >>> pixels = torch.rand(1, 1, 9, 7, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(recompose(decompose(pixels, spec), spec, 9, 7), pixels, atol=1e-6)
+    True
+    """
+    expected = (spec.bands, *spec.band_shape(height, width))
+    if tuple(bands.shape[-3:]) != expected:
+        raise PixelsShapeError(
+            f"bands of a {height}x{width} image at level {spec.level} have shape "
+            f"(..., {', '.join(map(str, expected))}), got {tuple(bands.shape)}"
+        )
+    for rows, columns in reversed(spec.split_shapes(height, width)[:-1]):
+        four = torch.unflatten(bands, -3, (bands.shape[-3] // 4, 4))
+        bands = _merge(four, spec, filters)[..., :rows, :columns]
+    pixels = bands.squeeze(-3)
+    return pixels * 2**-spec.level if _is_haar(spec, filters) else pixels
+
+
+def _is_haar(spec: CodecSpec, filters: Tensor | None) -> bool:
+    return filters is None and spec.wavelet == "haar"
+
+
+def _split(
+    bands: Tensor, rows: int, columns: int, spec: CodecSpec, filters: Tensor | None
+) -> Tensor:
+    """Split bands (..., K, 2 h, 2 w) into (..., 4 K, h, w); of Haar, without the factor 1/2."""
+    if filters is not None:
+        return _split_2d(bands, rows, columns, spec, filters)
+    if spec.wavelet == "haar":
+        subbands = _split_haar(bands, rows, columns)
+    else:
+        pair = taps(spec.wavelet, "analysis")[:2]
+        parts = [_correlate(bands, filter_, rows, -2, spec) for filter_ in pair]
+        subbands = [
+            _correlate(part, filter_, columns, -1, spec) for part in parts for filter_ in pair
+        ]
+    return torch.stack(subbands, -3).flatten(-4, -3)
+
+
+def _merge(four: Tensor, spec: CodecSpec, filters: Tensor | None) -> Tensor:
+    """Merge subbands (..., K, 4, h, w) into (..., K, 2 h, 2 w); of Haar, without the 1/2."""
+    if filters is not None:
+        return _merge_2d(four, spec, filters)
+    a, v, h, d = four.unbind(-3)
+    if spec.wavelet == "haar":
+        return _add(_add(a, v, -1), _add(h, d, -1), -2)
+    low, high = _spread(a, v, -1, spec), _spread(h, d, -1, spec)
+    return _spread(low, high, -2, spec)
+
+
+# -- Haar: sums and differences -------------------------------------------------------------------
+
+
+def _split_haar(bands: Tensor, rows: int, columns: int) -> list[Tensor]:
+    top, bottom = torch.unflatten(bands, -2, (rows, 2)).unbind(-2)
+    subbands = []
+    for part in (top + bottom, bottom - top):
+        left, right = torch.unflatten(part, -1, (columns, 2)).unbind(-1)
+        subbands += [left + right, right - left]
+    return subbands
+
+
+def _add(low: Tensor, high: Tensor, axis: int) -> Tensor:
+    return _interleave(low - high, low + high, axis)
+
+
+def _interleave(even: Tensor, odd: Tensor, axis: int) -> Tensor:
+    return torch.stack((even, odd), axis).flatten(axis - 1, axis)
+
+
+# -- any wavelet ----------------------------------------------------------------------------------
+
+
+def _extend(bands: Tensor, margin: int, axis: int, spec: CodecSpec) -> Tensor:
+    """Lay a margin of what is beyond the edges around the bands, along one axis."""
+    if spec.boundary == "periodic":
+        places = wrapped(size_of(bands)[axis], margin)
+        return bands.index_select(axis, torch.tensor(places, device=bands.device))
+    return F.pad(bands, (margin, margin) if axis == -1 else (0, 0, margin, margin))
+
+
+def _correlate(
+    bands: Tensor, filter_: tuple[float, ...], size: int, axis: int, spec: CodecSpec
+) -> Tensor:
+    """Cross-correlate with step 2 along an axis of 2 * `size` values."""
+    margin = taps(spec.wavelet, "analysis").offset  # lengths are even: alike on both sides
+    wide = _extend(bands, margin, axis, spec)
+    phases = torch.unflatten(wide, axis, (size + margin, 2)).unbind(axis)
+    return _weighted_sum(
+        [(tap, phases[m % 2].narrow(axis, m // 2, size)) for m, tap in enumerate(filter_)]
+    )
+
+
+def _spread(low: Tensor, high: Tensor, axis: int, spec: CodecSpec) -> Tensor:
+    """Spread two parts over twice as many values along an axis: `_correlate` backwards."""
+    *pair, before = taps(spec.wavelet, "synthesis")
+    size, length = size_of(low)[axis], len(pair[0])
+    margin = length // 2
+    parts = [_extend(part, margin, axis, spec) for part in (low, high)]
+    phases = []
+    for shift in (before, before + 1):  # the even and the odd places of the result
+        terms = [
+            (filter_[m], part.narrow(axis, margin + (shift - m) // 2, size))
+            for part, filter_ in zip(parts, pair, strict=True)
+            for m in range(shift % 2, length, 2)
+        ]
+        phases.append(_weighted_sum(terms))
+    return _interleave(phases[0], phases[1], axis)
+
+
+def _weighted_sum(terms: list[tuple[float, Tensor]]) -> Tensor:
+    weight, part = terms[0]
+    total = weight * part
+    for weight, part in terms[1:]:
+        total = torch.add(total, part, alpha=weight)
+    return total
+
+
+# -- learned filters ------------------------------------------------------------------------------
+
+
+def _split_2d(bands: Tensor, rows: int, columns: int, spec: CodecSpec, filters: Tensor) -> Tensor:
+    margin = taps(spec.wavelet, "analysis").offset
+    for axis in (-2, -1):
+        bands = _extend(bands, margin, axis, spec)
+    images = bands.reshape(-1, 1, *bands.shape[-2:])
+    four = F.conv2d(images, filters.to(bands.dtype).unsqueeze(1), stride=2)
+    return four.reshape(*bands.shape[:-3], 4 * bands.shape[-3], rows, columns)
+
+
+def _merge_2d(four: Tensor, spec: CodecSpec, filters: Tensor) -> Tensor:
+    before, length = taps(spec.wavelet, "synthesis").offset, filters.shape[-1]
+    height, width = size_of(four)
+    margin = length // 2 if spec.boundary == "periodic" else 0
+    for axis in (-2, -1):
+        if margin:
+            four = _extend(four, margin, axis, spec)
+    images = four.reshape(-1, *four.shape[-3:])
+    wide = F.conv_transpose2d(images, filters.to(four.dtype).unsqueeze(1), stride=2)
+    first = 2 * margin + before
+    bands = wide[..., first : first + 2 * height, first : first + 2 * width]
+    return bands.reshape(*four.shape[:-3], 2 * height, 2 * width)

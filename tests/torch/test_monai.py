@@ -1,0 +1,106 @@
+"""The transforms of MONAI: arrays, dictionaries, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
+pytest.importorskip("monai", reason="MONAI is not installed (extra: learn)")
+
+import torch
+from monai.data.meta_obj import set_track_meta
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.array import ScaleIntensity
+from monai.transforms.io.array import LoadImage
+from monai.transforms.transform import MapTransform, Transform
+from monai.transforms.utility.array import EnsureChannelFirst
+
+from deepfixcx import Codec
+from deepfixcx.errors import PixelsShapeError
+from deepfixcx.torch.monai import Privatize, Privatized
+
+PIXELS = np.random.default_rng(0).random((3, 40, 44), np.float32)
+
+
+@pytest.mark.parametrize("size", ["compact", "original"])
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, MetaTensor])
+def test_it_is_the_codec(kind: Any, size: Any) -> None:
+    transform = Privatize(2, (3, 4), "db2", size=size)
+    assert isinstance(transform, Transform)
+    got = transform(kind(PIXELS))
+    assert isinstance(got, MetaTensor)
+    want = Codec(2, (3, 4), "db2").privatize(PIXELS, size)
+    np.testing.assert_allclose(got.numpy(), want, rtol=0, atol=1e-5)
+
+
+def test_integers_are_scaled() -> None:
+    pixels = (PIXELS * 255).astype(np.uint8)
+    got = Privatize(2, 3)(pixels)
+    assert got.dtype == torch.float32
+    np.testing.assert_allclose(got.numpy(), Codec(2, 3).privatize(pixels), rtol=0, atol=1e-5)
+
+
+def test_metadata_is_kept_and_the_affine_scaled() -> None:
+    affine = torch.diag(torch.tensor([0.5, 2.0, 1.0, 1.0], dtype=torch.float64))
+    affine[:2, 3] = torch.tensor([7.0, 8.0])
+    image = MetaTensor(torch.rand(1, 48, 32), affine=affine, meta={"site": 3})
+    small, large = Privatize(2, 4)(image), Privatize(2, 4, size="original")(image)
+    assert isinstance(small, MetaTensor)
+    assert isinstance(large, MetaTensor)
+    assert small.meta["site"] == 3
+    assert torch.equal(large.affine, affine)
+    # pixels became 3 x 2 times as large, and the corner of the picture stayed where it was
+    assert torch.equal(small.affine[:2, :2], torch.diag(torch.tensor([1.5, 4.0])).double())
+    corners = [
+        a @ torch.tensor([-0.5, -0.5, 0, 1], dtype=torch.float64) for a in (affine, small.affine)
+    ]
+    torch.testing.assert_close(*corners)
+    assert torch.equal(image.affine, affine)
+
+
+def test_without_metadata() -> None:
+    set_track_meta(False)
+    try:
+        got = Privatize(2, 3)(torch.from_numpy(PIXELS))
+    finally:
+        set_track_meta(True)
+    assert type(got) is torch.Tensor
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (1, 40, 40, 40)])
+def test_only_images_with_channels(shape: tuple[int, ...]) -> None:
+    with pytest.raises(PixelsShapeError, match="slices"):
+        Privatize(2, 3)(torch.rand(shape))
+
+
+def test_dictionaries() -> None:
+    transform = Privatized(["image", "prior"], 2, 3, allow_missing_keys=True)
+    assert isinstance(transform, MapTransform)
+    data: dict[Hashable, Any] = {"image": PIXELS, "label": 1}
+    got = transform(data)
+    np.testing.assert_array_equal(got["image"], Privatize(2, 3)(PIXELS))
+    assert got["label"] == 1
+    assert data["image"] is PIXELS
+    both = Privatized(["image", "prior"], 2, 3)
+    assert both({"image": PIXELS, "prior": PIXELS})["prior"].shape == (3, 12, 12)
+    with pytest.raises(KeyError, match="prior"):
+        both(data)
+
+
+# MONAI warns of readers that it lacks when LoadImage is made
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_chain_on_real_images(data_folder: Path) -> None:
+    file = sorted((data_folder / "cxr_nih").rglob("*.png"))[0]
+    chain = Compose(
+        [LoadImage(image_only=True), EnsureChannelFirst(), ScaleIntensity(), Privatize(3, 4)]
+    )
+    image = chain(file)
+    assert isinstance(image, MetaTensor)
+    assert image.shape == (1, 32, 32)
+    assert float(image.std()) > 0.01
