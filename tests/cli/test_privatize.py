@@ -190,3 +190,35 @@ def test_when_every_file_fails_the_panel_says_why(run: Run, images: Path, tmp_pa
     assert "fewer than the 4x4 cells" in result.output
     assert "nothing could be used" in result.output
     assert "nothing was left to do" not in result.output
+
+
+def test_private_folder_where_it_is_asked_for(run: Run, images: Path, tmp_path: Path) -> None:
+    figures, private = tmp_path / "figures.json", tmp_path / "safe" / "private"
+    words = ["privatize", images, tmp_path / "out", "-J", 2, "-P", 3, "--private", private]
+    result = run(*words, "--json", figures)
+    assert result.exit_code == 0, result.output
+    assert json.loads(figures.read_text())["private"] == str(private)
+    assert (private / "sources.csv").exists()
+    assert not (tmp_path / "out.private").exists()
+    assert "6 of 6 files" in run("status", tmp_path / "out", "--private", private).output
+    assert run("status", tmp_path / "out").exit_code == 2
+
+
+def test_urls_in_and_out(run: Run, images: Path, tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="the extra [remote] is not installed")
+    store = fsspec.filesystem("memory")
+    for path in images.iterdir():
+        store.pipe_file(f"memory://cli/in/{path.name}", path.read_bytes())
+    words = ["privatize", "memory://cli/in", "memory://cli/out", "-J", 2, "-P", 3]
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "--private" in refused.output
+    result = run(*words, "--private", tmp_path / "private", "--json", tmp_path / "figures.json")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "figures.json").read_text())["release"] == "memory://cli/out"
+    told = run("status", "memory://cli/out", "--private", tmp_path / "private")
+    assert "verify memory://cli/out" in told.output
+    result = run("verify", "memory://cli/out", "--json", tmp_path / "figures.json")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "figures.json").read_text())["release"] == "memory://cli/out"
+    store.rm("memory://cli", recursive=True)

@@ -24,6 +24,7 @@ from deepfixcx.release import (
 from deepfixcx.release import parts as parts_module
 from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
+from deepfixcx.release.places import LocalPlace
 from deepfixcx.release.plan import make_plan
 from deepfixcx.release.shard import ShardJob
 from tests.release.conftest import contents, rows
@@ -236,7 +237,7 @@ def test_full_disk_stops_with_advice_and_loses_nothing(
 
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
     monkeypatch.setattr(shard_module, "write_png", no_room)
-    job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
+    job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))
     with pytest.raises(ReleaseStoppedError, match=r"No space left.*--resume"):
         job.work(ignore, ignore, frozenset())
 
@@ -249,7 +250,7 @@ def test_bug_in_a_decoder_is_one_failure_without_its_text(
 
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
     monkeypatch.setattr(shard_module, "read_image", surprise)
-    job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
+    job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))
     records = job.work(ignore, ignore, frozenset()).records
     assert {record.error for record in records} == {"KeyError"}
     assert "CANARY" not in repr(records)
@@ -257,7 +258,7 @@ def test_bug_in_a_decoder_is_one_failure_without_its_text(
 
 def test_quarantined_file_is_recorded_and_not_opened(images: Path, tmp_path: Path) -> None:
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
-    job = ShardJob(0, plan.shard(0), plan.options, tmp_path)
+    job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))
     records = job.work(ignore, ignore, frozenset({plan.items[3].source_id})).records
     assert [record.error for record in records if record.error] == ["WorkerDiedError"]
 
@@ -270,7 +271,7 @@ def test_files_of_codes_are_of_bounded_size(
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC, output="codes"))
     records = []
     for number in range(plan.shards):
-        job = ShardJob(number, plan.shard(number), plan.options, tmp_path)
+        job = ShardJob(number, plan.shard(number), plan.options, LocalPlace(tmp_path))
         records += job.work(ignore, ignore, frozenset()).records
     codes = {name: Code.load(tmp_path / name) for name in {r.code_file for r in records}}
     assert all(code.array.nbytes <= 5 * one for code in codes.values())

@@ -83,6 +83,7 @@ def test_results_of_a_try_that_was_never_recorded_do_not_stay(images: Path, tmp_
     (tmp_path / "out" / "images" / ".unfinished.part").write_bytes(b"half")
     (tmp_path / "out" / "codes" / "shard-00000-09.safetensors").write_bytes(b"of a longer try")
     (tmp_path / "out" / "codes" / "notes.txt").write_text("of somebody else")
+    (tmp_path / "out" / "failures.csv").write_text("of no failure")
     release(images, tmp_path / "out", resume=True)
     (tmp_path / "out" / "codes" / "notes.txt").unlink()
     assert contents(tmp_path / "out") == whole

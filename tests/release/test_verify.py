@@ -20,6 +20,7 @@ from deepfixcx.release import (
 )
 from deepfixcx.release.folders import alone
 from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.places import LocalPlace
 
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3))
 
@@ -134,7 +135,7 @@ def test_status_follows_the_ledger(bad_images: Path, tmp_path: Path) -> None:
     assert (status.state, status.shards_done) == ("stopped", 1)
     assert status.files_done + status.files_failed == 16
     assert (status.quarantined, status.quarantined_ids) == (1, ("000017",))
-    with alone(out, private_folder(out)):
+    with alone(LocalPlace(out), private_folder(out)):
         assert read_status(out).state == "running"
 
 

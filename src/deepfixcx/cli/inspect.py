@@ -36,8 +36,10 @@ Kind = tuple[str, str, str]
 
 def command(
     where: Annotated[
-        Path,
-        typer.Argument(metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'."),
+        str,
+        typer.Argument(
+            metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'; or its URL."
+        ),
     ],
     workers: Annotated[int | None, typer.Option(help="Processes; default: the cores.")] = None,
     max_pixels: Annotated[

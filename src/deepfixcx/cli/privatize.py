@@ -34,10 +34,14 @@ MOST_REASONS = 3
 
 def command(
     where: Annotated[
-        Path,
-        typer.Argument(metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'."),
+        str,
+        typer.Argument(
+            metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'; or its URL."
+        ),
     ],
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Release folder to make.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="OUT", help="Release folder to make, or its URL.")
+    ],
     level: Annotated[int, typer.Option("--level", "-J", help="J: depth of the packet; 4^J bands.")],
     patches: Annotated[
         str, typer.Option("--patches", "-P", help="P: cells per axis of a band; 4, or 4x6.")
@@ -74,6 +78,12 @@ def command(
         str | None,
         typer.Option(help="Address of dask's scheduler; without it, a cluster on this machine."),
     ] = None,
+    private: Annotated[
+        str | None,
+        typer.Option(
+            "--private", help="Local folder for ledger and source names; default: OUT.private."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped release.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier release in OUT.")
@@ -86,6 +96,9 @@ def command(
 
     Reads PNG, JPEG, TIFF, BMP and DICOM. Beside OUT, the folder OUT.private keeps
     the names of the sources and the ledger for --resume: it is not for sharing.
+
+    IN and OUT may be URLs that fsspec knows, such as s3://bucket/folder; an OUT at
+    a URL needs --private.
 
     Example: [bold]deepfixcx privatize xrays shared --level 3 --patches 4 --output both[/bold]
     """
@@ -107,6 +120,7 @@ def command(
                 where,
                 folder,
                 options,
+                private=private,
                 workers=default_workers() if workers is None else workers,
                 engine=engine,
                 scheduler=scheduler,
@@ -147,7 +161,7 @@ def _close(summary: Summary, figures: dict[str, object]) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
     rows = [("done", f"{totals['files_done']} of {totals['files']} files")]
     if failed:
-        rows.append(("failed", f"{failed}, listed in {summary.folder / 'failures.csv'}"))
+        rows.append(("failed", f"{failed}, listed in {summary.folder}/failures.csv"))
         rows += [("", f"{count} × {reason}") for reason, count in summary.reasons[:MOST_REASONS]]
     else:
         rows.append(("failed", "none"))
@@ -188,6 +202,8 @@ def _speed(summary: Summary, figures: dict[str, object]) -> str:
 def _smaller(before: object, after: object) -> str:
     if not isinstance(before, int) or not isinstance(after, int) or not after:
         return "nothing was kept"
+    if not before:
+        return f"{megabytes(after)}  (where the sources lie, nobody tells their size)"
     factor = before / after
     text = f"1 : {factor:.1f}" if factor >= 1 else f"{1 / factor:.1f} times larger"
     return f"{megabytes(before)} → {megabytes(after)}  ({text})"

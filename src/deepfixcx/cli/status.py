@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,21 +20,26 @@ MOST_NAMES = 10
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Release folder.")],
+    folder: Annotated[str, typer.Argument(metavar="OUT", help="Release folder, or its URL.")],
+    private: Annotated[
+        str | None,
+        typer.Option("--private", help="Where its ledger is; default: OUT.private."),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the closing figures for machines.")
     ] = None,
 ) -> None:
     """Say how far a release is, running or stopped, and which command goes on.
 
-    Reads the ledger in OUT.private and changes nothing.
+    Reads the ledger in the private folder and changes nothing.
 
     Example: [bold]deepfixcx status shared[/bold]
     """
     from deepfixcx.release import read_status
+    from deepfixcx.release.urls import locate
 
-    status = read_status(folder)
-    figures = {"command": "status", "release": str(folder.absolute()), **asdict(status)}
+    status = read_status(folder, private)
+    figures = {"command": "status", "release": str(locate(folder)), **asdict(status)}
     write_json(json, figures)
     share = status.shards_done / status.shards if status.shards else 0
     rows = [
@@ -64,11 +70,11 @@ def _quarantined(status: ReleaseStatus) -> str:
     return f"{files}: {', '.join(names)}{more}" if names else files
 
 
-def _next_step(status: ReleaseStatus, folder: Path) -> str:
+def _next_step(status: ReleaseStatus, folder: str) -> str:
     if status.state == "running":
         return "wait, or stop it with Ctrl-C where it runs: what is written stays"
     if status.state == "finished":
-        return f"{program()} verify {folder}"
+        return f"{program()} verify {shlex.quote(folder)}"
     if not status.again:
         return "run the same command again with --resume"
     if Path(status.again_in) == Path.cwd():

@@ -27,7 +27,7 @@ MOST_NAMES = 20
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Release folder.")],
+    folder: Annotated[str, typer.Argument(metavar="OUT", help="Release folder, or its URL.")],
     workers: Annotated[int | None, typer.Option(help="Threads; default: the cores.")] = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the closing figures for machines.")
@@ -41,6 +41,7 @@ def command(
     Example: [bold]deepfixcx verify shared[/bold]
     """
     from deepfixcx.release import verify_release
+    from deepfixcx.release.urls import locate
 
     with error_console.status("hashing") as status:
         found = verify_release(
@@ -50,7 +51,7 @@ def command(
         )
     figures = {
         "command": "verify",
-        "release": str(folder.absolute()),
+        "release": str(locate(folder)),
         "sound": found.sound,
         "files": found.files,
         "files_sound": found.files_sound,

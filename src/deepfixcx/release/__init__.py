@@ -4,7 +4,8 @@ inputs -> plan -> (workers: shard after shard) -> ledger -> manifest
 
 The release folder may be shared. Beside it stands a second folder, ``NAME.private``, with what must
 not be: the table from source files to the neutral names of the release, and the ledger that makes a
-stopped release resumable.
+stopped release resumable. Inputs and release may lie in stores that fsspec knows; the private
+folder never does.
 """
 
 from deepfixcx.release.folders import private_folder

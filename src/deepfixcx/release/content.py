@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from deepfixcx.errors import ImageFileError, UnreadableFileError
 from deepfixcx.images.reading import open_image
+from deepfixcx.release.store import RemoteFile
 
 __all__ = ["content_of", "open_hashed", "stamp_of"]
 
@@ -22,22 +23,26 @@ HELD_BYTES = 1 << 26
 """A file up to this size is read once and decoded from memory; a larger one is read twice."""
 
 
-def stamp_of(path: Path) -> str:
+def stamp_of(where: Path | RemoteFile) -> str:
     """Return what the file system says of a file, empty where it says nothing.
+
+    Of a file in a store that is what the store said when the inputs were listed.
 
     Examples
     --------
     >>> stamp_of(Path("no such file"))
     ''
     """
+    if isinstance(where, RemoteFile):
+        return where.stamp
     try:
-        status = os.stat(path)
+        status = os.stat(where)
     except (OSError, ValueError):
         return ""
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
-def open_hashed(path: Path) -> tuple[BinaryIO, str]:
+def open_hashed(where: Path | RemoteFile) -> tuple[BinaryIO, str]:
     """Open an input and hash its bytes.
 
     Returns
@@ -51,8 +56,12 @@ def open_hashed(path: Path) -> tuple[BinaryIO, str]:
     ------
     ImageFileError
         The file cannot be opened or read, or is empty.
+    ReleaseStoppedError
+        The store of the file does not answer.
     """
-    stream = open_image(path)
+    if isinstance(where, RemoteFile):
+        return where.open_hashed(HELD_BYTES)
+    stream = open_image(where)
     try:
         held = stream.read(HELD_BYTES + 1)
         if len(held) <= HELD_BYTES:
@@ -68,10 +77,10 @@ def open_hashed(path: Path) -> tuple[BinaryIO, str]:
     return stream, content
 
 
-def content_of(path: Path) -> str:
+def content_of(where: Path | RemoteFile) -> str:
     """Return the hash of an input as it is now, empty where it cannot be read."""
     try:
-        stream, content = open_hashed(path)
+        stream, content = open_hashed(where)
     except ImageFileError:
         return ""
     stream.close()

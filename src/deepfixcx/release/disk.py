@@ -1,19 +1,16 @@
-"""Files and folders that outlast a crash, and what earlier runs left behind."""
+"""Files and folders that outlast a crash, and half files that earlier runs left behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["remove_strays", "remove_unfinished", "sync", "sync_folder"]
+__all__ = ["remove_unfinished", "sync", "sync_folder"]
 
 UNFINISHED = (".*.tmp", ".*.part")
 """How files are called until they are complete."""
-
-RESULTS = (("images", "*.png"), ("codes", "shard-*.safetensors"))
-"""Folders of a release, and how its own files in them are called."""
 
 
 def sync(folder: Path, names: Iterable[str]) -> None:
@@ -60,11 +57,3 @@ def remove_unfinished(folder: Path) -> None:
     for pattern in UNFINISHED:
         for leftover in folder.rglob(pattern):
             leftover.unlink(missing_ok=True)
-
-
-def remove_strays(folder: Path, known: Callable[[str], bool]) -> None:
-    """Remove whole results that no record names, of a try that died before it was recorded."""
-    for room, pattern in RESULTS:
-        for path in (folder / room).rglob(pattern):
-            if not known(path.relative_to(folder).as_posix()):
-                path.unlink(missing_ok=True)

@@ -7,10 +7,11 @@ inputs and options give the same bytes.
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from typing import Any, TextIO
 from deepfixcx import __version__
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.parts import sha256_of
+from deepfixcx.release.places import Place
 from deepfixcx.release.plan import Plan
 from deepfixcx.release.records import Record, kept_depth, kept_values
 
@@ -50,16 +52,16 @@ LIMITS = (
 )
 
 
-def write_papers(folder: Path, private: Path, plan: Plan, ledger: Ledger) -> dict[str, int]:
+def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dict[str, int]:
     """Write what goes with a finished release, and return its totals.
 
     Parameters
     ----------
-    folder : Path
-        The release; gets ``manifest.csv``, ``failures.csv`` (only where there are failures) and
-        ``dataset.json``.
+    place : Place
+        The release; gets ``manifest.csv``, ``failures.csv`` (only where there are failures) and,
+        last, ``dataset.json``.
     private : Path
-        The folder beside it; gets ``sources.csv``, which tells source files from neutral names.
+        The private folder; gets ``sources.csv``, which tells source files from neutral names.
     plan : Plan
         What was to be done.
     ledger : Ledger
@@ -69,18 +71,37 @@ def write_papers(folder: Path, private: Path, plan: Plan, ledger: Ledger) -> dic
     -------
     dict of str to int
         As named in `TOTALS`.
+
+    Raises
+    ------
+    FileNotFoundError
+        A result is gone.
     """
-    _write_rows(folder / "manifest.csv", Record.columns(), map(astuple, ledger.records()))
     failed = [record for record in ledger.records() if record.status == "failed"]
-    failures = folder / "failures.csv"
-    if failed:
-        rows = ((record.source_id, record.error, record.reason) for record in failed)
-        _write_rows(failures, ["source_id", "error", "reason"], rows)
-    else:
-        failures.unlink(missing_ok=True)
     _write_sources(private / "sources.csv", plan, failed)
-    totals = _totals(folder, plan, ledger)
-    about: dict[str, Any] = {
+    totals = _totals(place.sizes(), plan, ledger)
+    with place.outbox() as outbox:
+        tables = [outbox.folder / "manifest.csv"]
+        _write_rows(tables[0], Record.columns(), map(astuple, ledger.records()))
+        if failed:
+            tables.append(outbox.folder / "failures.csv")
+            rows = ((record.source_id, record.error, record.reason) for record in failed)
+            _write_rows(tables[1], ["source_id", "error", "reason"], rows)
+        else:
+            place.remove(["failures.csv"])
+        about = _about(plan, totals, {path.name: sha256_of(path) for path in tables})
+        outbox.add(path.name for path in tables)
+        outbox.send()
+        with _whole(outbox.folder / "dataset.json") as file:
+            json.dump(about, file, indent=2, sort_keys=True)
+            file.write("\n")
+        outbox.add(["dataset.json"])
+        outbox.send()
+    return totals
+
+
+def _about(plan: Plan, totals: dict[str, int], papers: dict[str, str]) -> dict[str, Any]:
+    return {
         "format": "deepfixcx.release",
         "version": MANIFEST_VERSION,
         "options": {
@@ -92,17 +113,9 @@ def write_papers(folder: Path, private: Path, plan: Plan, ledger: Ledger) -> dic
         "mechanisms": [],
         "software": {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF},
         "totals": totals,
-        "papers": {
-            path.name: sha256_of(path)
-            for path in (folder / "manifest.csv", failures)
-            if path.is_file()
-        },
+        "papers": papers,
         "limits": LIMITS,
     }
-    with _whole(folder / "dataset.json") as file:
-        json.dump(about, file, indent=2, sort_keys=True)
-        file.write("\n")
-    return totals
 
 
 def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
@@ -120,7 +133,12 @@ def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
     )
 
 
-def _totals(folder: Path, plan: Plan, ledger: Ledger) -> dict[str, int]:
+def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) -> dict[str, int]:
+    def size(name: str) -> int:
+        if (found := size_of(name)) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return found
+
     sizes = {item.source_id: item.source.size for item in plan.items}
     totals = dict.fromkeys(TOTALS, 0) | {"files": len(plan.items)}
     code_files = set()
@@ -138,11 +156,11 @@ def _totals(folder: Path, plan: Plan, ledger: Ledger) -> dict[str, int]:
         totals["kept_values"] += kept
         totals["kept_bytes"] += kept * kept_depth(record, plan.options) // 8
         if record.image_file:
-            totals["image_file_bytes"] += (folder / record.image_file).stat().st_size
+            totals["image_file_bytes"] += size(record.image_file)
         if record.code_file:
             code_files.add(record.code_file)
     totals["code_files"] = len(code_files)
-    totals["code_file_bytes"] = sum((folder / name).stat().st_size for name in code_files)
+    totals["code_file_bytes"] = sum(map(size, code_files))
     return totals
 
 

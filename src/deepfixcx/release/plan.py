@@ -20,7 +20,8 @@ import numpy as np
 from deepfixcx.choices import Names, Output, Size, Storage
 from deepfixcx.errors import SpecError
 from deepfixcx.images import DEFAULT_MAX_PIXELS
-from deepfixcx.release.inputs import Source, Sources
+from deepfixcx.release.sources import Source, Sources
+from deepfixcx.release.store import RemoteFile
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Plan", "Planned", "ReleaseOptions", "make_plan"]
@@ -121,7 +122,7 @@ class Plan:
         """Return the inputs of one shard."""
         return self.items[number * self.shard_size : (number + 1) * self.shard_size]
 
-    def path_of(self, source_id: str) -> Path:
+    def path_of(self, source_id: str) -> Path | RemoteFile:
         """Return where an input lies."""
         return next(item.source.path for item in self.items if item.source_id == source_id)
 

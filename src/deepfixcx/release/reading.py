@@ -9,6 +9,8 @@ import numpy as np
 
 from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
+from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.urls import locate
 
 __all__ = ["load_codes"]
 
@@ -19,7 +21,7 @@ def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
     Parameters
     ----------
     folder : path-like
-        A release with codes.
+        A release with codes; may be a URL, as a str.
     channels : int
         1 for gray images, 3 for colour: codes of both kinds cannot stand in one array.
 
@@ -34,7 +36,7 @@ def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
     Raises
     ------
     ReleaseError
-        The folder is no finished release, or holds no such code.
+        The folder is no finished release, or holds no such code, or cannot be reached.
     CodeFileError
         A file of codes is damaged.
 
@@ -43,12 +45,12 @@ def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
     >>> code, source_ids = load_codes("shared")  # doctest: +SKIP
     >>> embedding = code.embedding()  # doctest: +SKIP
     """
-    manifest = Path(folder) / "manifest.csv"
-    if not manifest.is_file():
+    place = place_of(locate(folder))
+    if not place.has("manifest.csv"):
         raise ReleaseError(
             f"{str(folder)!r} has no manifest.csv: it is no release, or one that was not finished"
         )
-    with manifest.open(newline="", encoding="utf-8") as file:
+    with place.fetched("manifest.csv") as path, path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["code_file"]]
     chosen = [row for row in rows if int(row["channels"]) == channels]
     if not chosen:
@@ -56,8 +58,13 @@ def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
         hint = f"but of {there}" if there else "it was made without --output codes or both"
         raise ReleaseError(f"{str(folder)!r} has no codes of {channels} channels; {hint}")
     files = list(dict.fromkeys(row["code_file"] for row in chosen))
-    codes = [Code.load(Path(folder) / name) for name in files]
+    codes = [_load(place, name) for name in files]
     first_rows = np.cumsum([0, *(len(code) for code in codes)])
     first_row = dict(zip(files, first_rows, strict=False))
     places = [first_row[row["code_file"]] + int(row["code_row"]) for row in chosen]
     return Code.concatenate(codes)[np.array(places)], [row["source_id"] for row in chosen]
+
+
+def _load(place: Place, name: str) -> Code:
+    with place.fetched(name) as path:
+        return Code.load(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.content import content_of, stamp_of
 from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.places import Place
 from deepfixcx.release.plan import Plan
 
 __all__ = ["check_identity", "deaths_before", "standing_shards"]
@@ -32,15 +33,16 @@ def check_identity(ledger: Ledger, plan: Plan) -> None:
         )
 
 
-def standing_shards(plan: Plan, folder: Path, ledger: Ledger) -> set[int]:
+def standing_shards(plan: Plan, place: Place, ledger: Ledger) -> set[int]:
     """Return the shards that need not be worked again.
 
     A shard that lost a result, or one of whose inputs holds other bytes than when it was worked,
     is reopened.
     """
     standing = set()
+    size_of = place.sizes()
     for number in sorted(ledger.complete_shards()):
-        if _on_disk(number, folder, ledger) and _same_sources(number, plan, ledger):
+        if _is_there(number, size_of, ledger) and _same_sources(number, plan, ledger):
             standing.add(number)
         else:
             ledger.reopen(number)
@@ -61,9 +63,9 @@ def deaths_before(plan: Plan, ledger: Ledger) -> dict[str, int]:
     return {name: count for name, (_, count) in deaths.items()}
 
 
-def _on_disk(shard: int, folder: Path, ledger: Ledger) -> bool:
+def _is_there(shard: int, size_of: Callable[[str], int | None], ledger: Ledger) -> bool:
     return all(
-        (folder / name).is_file() for record in ledger.records(shard) for name in record.files()
+        size_of(name) is not None for record in ledger.records(shard) for name in record.files()
     )
 
 
@@ -71,12 +73,14 @@ def _same_sources(shard: int, plan: Plan, ledger: Ledger) -> bool:
     restamped = []
     for item, seen in zip(plan.shard(shard), ledger.sources(shard), strict=True):
         stamp = stamp_of(item.source.path)
-        if stamp == seen.stamp:
+        if stamp and stamp == seen.stamp:
             continue
         # A file that could not be read then is tried again, one that cannot be read now is not:
         # what was made of it is still good.
         content = content_of(item.source.path)
-        if content and content != seen.content:
+        if not content:
+            continue
+        if content != seen.content:
             return False
         restamped.append(replace(seen, stamp=stamp))
     if restamped:

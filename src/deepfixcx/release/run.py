@@ -5,38 +5,35 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deepfixcx._optional import require
 from deepfixcx.choices import Engine
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
-from deepfixcx.release.cluster import run_on_cluster
 from deepfixcx.release.content import stamp_of
-from deepfixcx.release.disk import remove_strays, remove_unfinished, sync_folder
+from deepfixcx.release.engines import Run, choose_run
 from deepfixcx.release.folders import (
     alone,
     keep_apart,
     make_room,
-    private_folder,
+    private_of,
     refuse,
+    remove_strays,
     withdraw_papers,
 )
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.manifest import write_papers
+from deepfixcx.release.places import Place, place_of
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
 from deepfixcx.release.records import FileDone
 from deepfixcx.release.resume import check_identity, deaths_before, standing_shards
 from deepfixcx.release.shard import ShardJob
-from deepfixcx.release.workers import (
-    DeathEvent,
-    Event,
-    FileEvent,
-    StartEvent,
-    run_jobs,
-)
+from deepfixcx.release.store import RemoteFile
+from deepfixcx.release.urls import Location, locate
+from deepfixcx.release.workers import DeathEvent, Event, FileEvent, StartEvent
 
 __all__ = ["Progress", "Summary", "privatize_dataset"]
 
@@ -78,8 +75,10 @@ class Summary:
 
     Attributes
     ----------
-    folder, private : Path
-        The release, and the folder that stays here.
+    folder : Path or str
+        The release: an absolute path, or a URL.
+    private : Path
+        The folder that stays here.
     totals : dict of str to int
         As in ``dataset.json``: the whole release, earlier runs included.
     progress : Progress
@@ -92,7 +91,7 @@ class Summary:
         Why files failed, and how many, the most frequent first.
     """
 
-    folder: Path
+    folder: Location
     private: Path
     totals: dict[str, int]
     progress: Progress
@@ -106,7 +105,7 @@ class _Books:
     """Writes down what happens; each file counts once, though a shard tried again reports again."""
 
     ledger: Ledger
-    paths: Callable[[str], Path]
+    paths: Callable[[str], Path | RemoteFile]
     progress: Progress
     seen: set[str] = field(default_factory=set)
 
@@ -127,10 +126,11 @@ class _Books:
 
 
 def privatize_dataset(
-    where: Path,
-    folder: Path,
+    where: str | Path,
+    folder: str | Path,
     options: ReleaseOptions,
     *,
+    private: str | Path | None = None,
     workers: int = 1,
     engine: Engine = "local",
     scheduler: str | None = None,
@@ -143,14 +143,19 @@ def privatize_dataset(
 
     Parameters
     ----------
-    where : Path
-        A folder, a table with a column of paths, or one image.
-    folder : Path
-        The release to make.
+    where : str or Path
+        A folder, a table with a column of paths, or one image; or, as a str, the URL of one in a
+        store that fsspec reads, such as ``s3://bucket/scans``.
+    folder : str or Path
+        The release to make; may be a URL, too.
     options : ReleaseOptions
         Everything that changes its bytes.
+    private : str or Path, optional
+        Folder of this machine for the names of the sources and the ledger; by default the one
+        beside the release. A release at a URL needs one.
     workers : int
-        Processes; the result does not depend on it.
+        Processes; the result does not depend on it. What lies in ``memory://`` is worked in this
+        process.
     engine : {"local", "dask"}
         Processes of this machine, or a dask cluster; the result does not depend on it.
     scheduler : str, optional
@@ -174,6 +179,10 @@ def privatize_dataset(
     ------
     ReleaseError
         There is no input, the folder is in use, or it cannot be written.
+    ReleaseStoppedError
+        A release that had begun cannot go on; it can be resumed.
+    MissingExtraError
+        A URL or an engine needs a package that is not installed.
 
     Examples
     --------
@@ -182,24 +191,26 @@ def privatize_dataset(
     >>> summary = privatize_dataset(Path("xrays"), Path("out"), options)  # doctest: +SKIP
     """
     began = time.perf_counter()
-    where, folder = where.absolute(), folder.absolute()
-    if workers < 1:
-        raise ReleaseError(f"workers must be at least 1, got {workers}")
-    run = _engine(engine, workers, scheduler)
-    keep_apart(where, folder)
+    source, release = locate(where), locate(folder)
+    kept_here = private_of(release, private)
+    run = choose_run(source, release, workers=workers, engine=engine, scheduler=scheduler)
+    keep_apart(source, release, kept_here)
+    place = place_of(release)
     sources = find_sources(where)
     plan = make_plan(sources, options)
-    private = private_folder(folder)
-    refuse(folder, private, resume=resume, overwrite=overwrite)
-    with alone(folder, private), Ledger(make_room(folder, private, overwrite, resume)) as ledger:
+    refuse(place, kept_here, resume=resume, overwrite=overwrite)
+    with (
+        alone(place, kept_here),
+        Ledger(make_room(place, kept_here, overwrite, resume)) as ledger,
+    ):
         check_identity(ledger, plan)
         ledger.note(again=again, folder=os.getcwd())
-        progress = _work(plan, folder, ledger, run, report)
-        totals = _finish(plan, folder, private, ledger)
+        progress = _work(plan, place, ledger, run, report)
+        totals = _finish(plan, place, kept_here, ledger)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
     return Summary(
-        folder=folder,
-        private=private,
+        folder=release,
+        private=kept_here,
         totals=totals,
         progress=progress,
         seconds=time.perf_counter() - began,
@@ -208,38 +219,18 @@ def privatize_dataset(
     )
 
 
-def _engine(
-    engine: Engine, workers: int, scheduler: str | None
-) -> Callable[[Iterator[ShardJob], Mapping[str, int]], Iterator[Event]]:
-    """Return what works off jobs, and see now that it is there.
-
-    Raises
-    ------
-    ReleaseError
-        A scheduler is named and not wanted.
-    MissingExtraError
-        dask is not installed.
-    """
-    if engine == "dask":
-        require("distributed", extra="dask")
-        return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler)
-    if scheduler is not None:
-        raise ReleaseError("--scheduler is for --engine dask; add that, or leave it out")
-    return lambda jobs, deaths: run_jobs(jobs, workers, deaths)
-
-
 def _work(
     plan: Plan,
-    folder: Path,
+    place: Place,
     ledger: Ledger,
-    run: Callable[[Iterator[ShardJob], Mapping[str, int]], Iterator[Event]],
+    run: Run,
     report: Callable[[Progress], None] | None,
 ) -> Progress:
-    standing = standing_shards(plan, folder, ledger)
+    standing = standing_shards(plan, place, ledger)
     todo = [number for number in range(plan.shards) if number not in standing]
     if todo:
-        withdraw_papers(folder)  # they speak of results that are about to be replaced
-    jobs = (ShardJob(number, plan.shard(number), plan.options, folder) for number in todo)
+        withdraw_papers(place)  # they speak of results that are about to be replaced
+    jobs = (ShardJob(number, plan.shard(number), plan.options, place) for number in todo)
     progress = Progress(
         files=len(plan.items), files_before=sum(len(plan.shard(number)) for number in standing)
     )
@@ -250,19 +241,22 @@ def _work(
             if report is not None:
                 report(progress)
     finally:
-        remove_unfinished(folder)
+        place.remove_unfinished()
     return progress
 
 
-def _finish(plan: Plan, folder: Path, private: Path, ledger: Ledger) -> dict[str, int]:
+def _finish(plan: Plan, place: Place, private: Path, ledger: Ledger) -> dict[str, int]:
     try:
-        remove_strays(folder, ledger.names)
-        totals = write_papers(folder, private, plan, ledger)
-    except OSError as error:
-        withdraw_papers(folder)  # all of them or none
+        remove_strays(place, ledger.names)
+        return write_papers(place, private, plan, ledger)
+    except (OSError, ReleaseError) as error:
+        with suppress(OSError, ReleaseError):
+            withdraw_papers(place)  # all of them or none
+        if isinstance(error, ReleaseStoppedError):
+            raise
+        if isinstance(error, ReleaseError):
+            raise ReleaseStoppedError(f"{error}: the same command with --resume") from None
         raise ReleaseStoppedError(
             f"the papers of the release cannot be written: {error.strerror}; make room or change "
             f"its permissions, then run the same command with --resume"
         ) from None
-    sync_folder(folder)
-    return totals

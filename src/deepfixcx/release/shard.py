@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
-from deepfixcx.errors import CodeError, DeepfixcxError, ReleaseStoppedError, WorkerDiedError
+from deepfixcx.errors import (
+    CodeError,
+    DeepfixcxError,
+    ReleaseStoppedError,
+    UnreadableFileError,
+    WorkerDiedError,
+)
 from deepfixcx.images import ImageFrames, read_image, write_png
 from deepfixcx.release.content import open_hashed, stamp_of
-from deepfixcx.release.disk import sync
 from deepfixcx.release.parts import CodeParts, sha256_of
+from deepfixcx.release.places import Outbox, Place
 from deepfixcx.release.plan import Planned, ReleaseOptions
 from deepfixcx.release.records import (
     FileDone,
@@ -41,14 +46,14 @@ class ShardJob:
         Its files.
     options : ReleaseOptions
         What to do with them.
-    folder : Path
-        The release folder.
+    place : Place
+        Where the release is made.
     """
 
     number: int
     items: tuple[Planned, ...] = field(repr=False)  # names of files, which must not be printed
     options: ReleaseOptions
-    folder: Path
+    place: Place
 
     def work(
         self,
@@ -56,7 +61,7 @@ class ShardJob:
         done: Callable[[str, FileDone], None],
         quarantine: frozenset[str],
     ) -> ShardResult:
-        """Privatize every file of the shard; return when its results are on the disk itself.
+        """Privatize every file of the shard; return when its results outlast a crash.
 
         Parameters
         ----------
@@ -73,40 +78,52 @@ class ShardJob:
         Raises
         ------
         ReleaseStoppedError
-            The release folder cannot be written. Whatever is wrong with an input is a record.
+            The release cannot be written, or a store does not answer. Whatever is wrong with an
+            input is a record.
         """
-        codec = Codec(self.options.spec)
-        parts = CodeParts(self.number, self.folder, self.options.dtype)
-        records: list[Record] = []
-        sources: list[SourceSeen] = []
         try:
-            for item in self.items:
-                started(item.source_id)
-                loaded, seen = _load(self, item, codec, quarantine)
-                sources.append(seen)
-                if isinstance(loaded, Record):
-                    records.append(loaded)
-                    figures = FileDone(failed=True, bytes_in=item.source.size)
-                else:
-                    frames, codes = loaded
-                    rows = _write_images(self, codec, item, frames, codes)
-                    if self.options.output != "images":
-                        parts.add(codes, rows)
-                    records += rows
-                    kept = sum(kept_values(row, self.options) for row in rows)
-                    depth = kept_depth(rows[0], self.options)
-                    figures = FileDone(False, len(rows), item.source.size, kept * depth // 8)
-                done(item.source_id, figures)
-            records = parts.finish(records)
-            sync(self.folder, (name for row in records for name in row.files()))
-            return ShardResult(records, sources)
+            with self.place.outbox() as outbox:
+                return self._work(outbox, started, done, quarantine)
         except CodeError as error:
             raise ReleaseStoppedError(f"codes cannot be stored: {error}") from None
         except OSError as error:
             raise ReleaseStoppedError(
-                f"the release folder cannot be written: {error.strerror}; make room or change "
+                f"{self.place.made_in} cannot be written: {error.strerror}; make room or change "
                 f"its permissions, then run the same command with --resume"
             ) from None
+
+    def _work(
+        self,
+        outbox: Outbox,
+        started: Callable[[str], None],
+        done: Callable[[str, FileDone], None],
+        quarantine: frozenset[str],
+    ) -> ShardResult:
+        codec = Codec(self.options.spec)
+        parts = CodeParts(self.number, outbox.folder, self.options.dtype)
+        records: list[Record] = []
+        sources: list[SourceSeen] = []
+        for item in self.items:
+            started(item.source_id)
+            loaded, seen = _load(self, item, codec, quarantine)
+            sources.append(seen)
+            if isinstance(loaded, Record):
+                records.append(loaded)
+                figures = FileDone(failed=True, bytes_in=item.source.size)
+            else:
+                frames, codes = loaded
+                rows = _write_images(self, outbox, codec, item, frames, codes)
+                if self.options.output != "images":
+                    parts.add(codes, rows)
+                records += rows
+                kept = sum(kept_values(row, self.options) for row in rows)
+                depth = kept_depth(rows[0], self.options)
+                figures = FileDone(False, len(rows), item.source.size, kept * depth // 8)
+            done(item.source_id, figures)
+        records = parts.finish(records)
+        outbox.add(dict.fromkeys(row.code_file for row in records if row.code_file))
+        outbox.send()
+        return ShardResult(records, sources)
 
 
 def _load(
@@ -127,6 +144,11 @@ def _load(
         with stream:
             frames = read_image(stream, max_pixels=job.options.max_pixels)
         return (frames, codec.encode(frames.pixels)), seen
+    except ReleaseStoppedError:
+        raise
+    except UnreadableFileError as error:
+        seen = replace(seen, stamp="")  # a later run tries it again, whatever its stamp is then
+        name, reason = type(error).__name__, str(error)
     except DeepfixcxError as error:
         name, reason = type(error).__name__, str(error)
     except Exception as error:  # one file must never stop a release
@@ -137,7 +159,12 @@ def _load(
 
 
 def _write_images(
-    job: ShardJob, codec: Codec, item: Planned, frames: ImageFrames, codes: Code
+    job: ShardJob,
+    outbox: Outbox,
+    codec: Codec,
+    item: Planned,
+    frames: ImageFrames,
+    codes: Code,
 ) -> list[Record]:
     channels, height, width = frames.pixels.shape[1:]
     row = Record(
@@ -154,7 +181,7 @@ def _write_images(
     for frame in range(len(codes)):
         suffix = f".frame{frame:04d}" if len(codes) > 1 else ""
         name = f"images/{item.image_stem}{suffix}.png"
-        target = job.folder / name
+        target = outbox.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         image = codec.decode(codes[frame], job.options.size)[0]
         write_png(target, image, bits=frames.bits)
@@ -164,4 +191,5 @@ def _write_images(
             image_dtype=f"uint{frames.bits}",
             image_sha256=sha256_of(target),
         )
+        outbox.add([name])
     return rows

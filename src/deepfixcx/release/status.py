@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.release.folders import in_use, private_folder
+from deepfixcx.release.folders import in_use, private_of
 from deepfixcx.release.ledger import LEDGER
+from deepfixcx.release.places import place_of
+from deepfixcx.release.urls import locate
 from deepfixcx.release.workers import DEATHS_ALLOWED
 
 __all__ = ["ReleaseStatus", "read_status"]
@@ -52,15 +54,15 @@ class ReleaseStatus:
     again_in: str
 
 
-def read_status(folder: Path, private: Path | None = None) -> ReleaseStatus:
+def read_status(folder: str | Path, private: str | Path | None = None) -> ReleaseStatus:
     """Say how far a release is; changes nothing, and works while another process writes.
 
     Parameters
     ----------
-    folder : Path
-        The release.
-    private : Path, optional
-        The folder of its ledger, by default the one beside it.
+    folder : str or Path
+        The release; may be a URL.
+    private : str or Path, optional
+        The folder of its ledger, by default the one beside it. A release at a URL needs one.
 
     Returns
     -------
@@ -70,29 +72,32 @@ def read_status(folder: Path, private: Path | None = None) -> ReleaseStatus:
     Raises
     ------
     ReleaseError
-        There is no ledger, or it cannot be read.
+        There is no ledger, it cannot be read, or the store of the release cannot be reached.
 
     Examples
     --------
     >>> read_status(Path("shared")).state  # doctest: +SKIP
     'finished'
     """
-    private = private_folder(folder.absolute()) if private is None else private
-    if not (private / LEDGER).is_file():
+    release = locate(folder)
+    ledger = private_of(release, private) / LEDGER
+    if not ledger.is_file():
         raise ReleaseError(
-            f"{str(folder)!r} is no release of deepfixcx, or {private.name!r} with its ledger is "
-            f"not beside it; status is for whoever made the release, verify is for everybody"
+            f"{str(folder)!r} is no release of deepfixcx, or its ledger is not in "
+            f"{ledger.parent.name!r}; status is for whoever made the release (with --private, if "
+            f"it was made so), verify is for everybody"
         )
-    running = in_use(private)
+    running = in_use(ledger.parent)
     try:
-        status = _ask(private / LEDGER, "mode=ro")
+        status = _ask(ledger, "mode=ro")
     except sqlite3.OperationalError:
         if running:
             raise ReleaseError("the ledger is being written; ask again in a moment") from None
-        status = _ask_after_crash(private / LEDGER)
+        status = _ask_after_crash(ledger)
     except sqlite3.DatabaseError:
         raise _damaged() from None
-    finished = (folder / "dataset.json").is_file() and status["shards_done"] == status["shards"]
+    complete = status["shards_done"] == status["shards"]
+    finished = complete and not running and place_of(release).has("dataset.json")
     state = "running" if running else "finished" if finished else "stopped"
     return ReleaseStatus(state=state, **status)  # type: ignore[arg-type]
 

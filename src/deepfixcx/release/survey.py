@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepfixcx.errors import ReleaseError
+from deepfixcx.errors import ImageFileError
 from deepfixcx.images import DEFAULT_MAX_PIXELS, ImageFacts, inspect_image
+from deepfixcx.release.content import open_hashed
+from deepfixcx.release.engines import choose_run
 from deepfixcx.release.inputs import Source, find_sources
-from deepfixcx.release.workers import FileEvent, JobEvent, run_jobs
+from deepfixcx.release.store import RemoteFile
+from deepfixcx.release.urls import locate
+from deepfixcx.release.workers import FileEvent, JobEvent
 
 __all__ = ["Survey", "survey"]
 
@@ -58,11 +65,28 @@ class _SurveyJob:
             )
         if item.problem is not None:
             return ImageFacts(problem=type(item.problem).__name__, reason=str(item.problem))
-        return inspect_image(item.path, max_pixels=self.max_pixels)
+        try:
+            with _on_this_machine(item.path) as path:
+                return inspect_image(path, max_pixels=self.max_pixels)
+        except ImageFileError as error:
+            return ImageFacts(problem=type(error).__name__, reason=str(error))
+
+
+@contextmanager
+def _on_this_machine(where: Path | RemoteFile) -> Iterator[Path]:
+    """Give the path of a file, of one in a store that of a copy."""
+    if isinstance(where, Path):
+        yield where
+        return
+    stream, _ = open_hashed(where)
+    with stream, tempfile.NamedTemporaryFile() as near:
+        shutil.copyfileobj(stream, near)
+        near.flush()
+        yield Path(near.name)
 
 
 def survey(
-    where: Path,
+    where: str | Path,
     *,
     workers: int = 1,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -72,8 +96,8 @@ def survey(
 
     Parameters
     ----------
-    where : Path
-        A folder, a table with a column of paths, or one image.
+    where : str or Path
+        A folder, a table with a column of paths, or one image; or, as a str, the URL of one.
     workers : int
         Processes.
     max_pixels : int
@@ -91,16 +115,15 @@ def survey(
     ReleaseError
         There is no input, or workers cannot be started.
     """
-    if workers < 1:
-        raise ReleaseError(f"workers must be at least 1, got {workers}")
-    sources = find_sources(where.absolute())
+    run = choose_run(locate(where), workers=workers)
+    sources = find_sources(where)
     jobs = [
         _SurveyJob(number, sources.found[first : first + JOB_FILES], max_pixels)
         for number, first in enumerate(range(0, len(sources.found), JOB_FILES))
     ]
     found: dict[int, list[ImageFacts]] = {}
     seen: set[str] = set()
-    for event in run_jobs(jobs, workers):
+    for event in run(jobs, {}):
         if isinstance(event, JobEvent):
             found[event.number] = event.results
         elif isinstance(event, FileEvent):

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepfixcx.errors import ReleaseError
+from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.urls import locate
 
 __all__ = ["Verification", "verify_release"]
 
@@ -53,7 +55,7 @@ class Verification:
 
 
 def verify_release(
-    folder: Path,
+    folder: str | Path,
     *,
     workers: int = 1,
     report: Callable[[int, int], None] | None = None,
@@ -62,8 +64,8 @@ def verify_release(
 
     Parameters
     ----------
-    folder : Path
-        The release.
+    folder : str or Path
+        The release; may be a URL.
     workers : int
         Threads.
     report : callable
@@ -77,7 +79,8 @@ def verify_release(
     Raises
     ------
     ReleaseError
-        The folder is no finished release, or its papers cannot be read.
+        The folder is no finished release, its papers cannot be read, or a store cannot be
+        reached.
 
     Examples
     --------
@@ -86,13 +89,14 @@ def verify_release(
     """
     if workers < 1:
         raise ReleaseError(f"workers must be at least 1, got {workers}")
-    about = _about(folder)
-    found = Verification(seal=_hash(folder / "dataset.json")[0])
-    wanted, counted = _manifest(folder)
+    place = place_of(locate(folder))
+    about = _about(place)
+    found = Verification(seal=_hash(place, "dataset.json")[0])
+    wanted, counted = _manifest(place)
     wanted |= {name: str(value) for name, value in about.get("papers", {}).items()}
     found.files = len(wanted)
     sizes: dict[str, int] = {}
-    for done, (name, content, size) in enumerate(_hashed(folder, wanted, workers), start=1):
+    for done, (name, content, size) in enumerate(_hashed(place, wanted, workers), start=1):
         sizes[name] = size
         found.bytes_read += size
         if not content:
@@ -102,7 +106,7 @@ def verify_release(
         if report is not None:
             report(done, len(wanted))
     found.files_sound = found.files - len(found.missing) - len(found.changed)
-    found.unlisted = sorted(_unlisted(folder, wanted))
+    found.unlisted = sorted(set(place.names()) - wanted.keys() - PAPERS)
     for kind, room in (("image", "images/"), ("code", "codes/")):
         counted[f"{kind}_file_bytes"] = sum(s for n, s in sizes.items() if n.startswith(room))
     said = about["totals"]
@@ -114,27 +118,31 @@ def verify_release(
     return found
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def _about(place: Place) -> dict[str, Any]:
     try:
-        about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        with place.fetched("dataset.json") as path:
+            about = json.loads(path.read_text(encoding="utf-8"))
         if about["format"] == "deepfixcx.release" and isinstance(about["totals"], dict):
             return dict(about)
     except FileNotFoundError:
         raise ReleaseError(
-            f"{str(folder)!r} has no dataset.json: it is no release, or one that was not finished"
+            f"{str(place)!r} has no dataset.json: it is no release, or one that was not finished"
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise ReleaseError("dataset.json cannot be read as that of a release; it is damaged")
 
 
-def _manifest(folder: Path) -> tuple[dict[str, str], dict[str, int]]:
+def _manifest(place: Place) -> tuple[dict[str, str], dict[str, int]]:
     """Return the hash of each file that the manifest names, and what can be counted in it."""
     names = ("files", "files_done", "files_failed", "images", "code_files")
     counted = dict.fromkeys(names, 0)
     wanted: dict[str, str] = {}
     try:
-        with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        with (
+            place.fetched("manifest.csv") as path,
+            path.open(newline="", encoding="utf-8") as file,
+        ):
             for row in csv.DictReader(file):
                 failed = row["status"] == "failed"
                 counted["files"] += row["frame"] == "0"
@@ -150,12 +158,12 @@ def _manifest(folder: Path) -> tuple[dict[str, str], dict[str, int]]:
     return wanted, counted
 
 
-def _hashed(folder: Path, names: dict[str, str], workers: int) -> Iterator[tuple[str, str, int]]:
+def _hashed(place: Place, names: dict[str, str], workers: int) -> Iterator[tuple[str, str, int]]:
     """Yield each name with the hash and size of its file, in order; few wait at a time."""
     waiting: deque[tuple[str, Future[tuple[str, int]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for name in names:
-            waiting.append((name, pool.submit(_hash_inside, folder, name)))
+            waiting.append((name, pool.submit(_hash_inside, place, name)))
             if len(waiting) > 4 * workers:
                 first, future = waiting.popleft()
                 yield first, *future.result()
@@ -164,29 +172,22 @@ def _hashed(folder: Path, names: dict[str, str], workers: int) -> Iterator[tuple
             yield first, *future.result()
 
 
-def _hash_inside(folder: Path, name: str) -> tuple[str, int]:
+def _hash_inside(place: Place, name: str) -> tuple[str, int]:
     """Hash a file of the release; a name that leads out of it is no file of it."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         return "", 0
-    return _hash(folder / path)
+    return _hash(place, name)
 
 
-def _hash(path: Path) -> tuple[str, int]:
+def _hash(place: Place, name: str) -> tuple[str, int]:
     """Return the hash and size of a file, an empty hash where it cannot be read."""
     content, size = hashlib.sha256(), 0
     try:
-        with path.open("rb") as file:
+        with place.fetched(name) as path, path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):
                 content.update(block)
                 size += len(block)
     except OSError:
         return "", 0
     return content.hexdigest(), size
-
-
-def _unlisted(folder: Path, wanted: dict[str, str]) -> Iterator[str]:
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if not path.is_dir() and name not in wanted and name not in PAPERS:
-            yield name

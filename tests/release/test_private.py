@@ -1,0 +1,80 @@
+"""Where the private folder may lie, and which texts are URLs; no store is needed for that."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepfixcx import CodecSpec
+from deepfixcx.errors import ReleaseError
+from deepfixcx.release import ReleaseOptions, Summary, privatize_dataset, verify_release
+from deepfixcx.release.urls import locate
+from tests.release.conftest import contents
+
+OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3))
+
+
+def release(where: Path, out: Path, private: Path, **more: Any) -> Summary:
+    return privatize_dataset(where, out, OPTIONS, private=private, **more)
+
+
+@pytest.mark.parametrize(
+    ("out", "private", "message"),
+    [
+        ("out", "in/private", "lies in"),
+        ("out", "out", "lies in"),
+        ("out", "out/private", "lies in"),
+        ("private/out", "private", "lies in the private folder"),
+    ],
+)
+def test_private_folder_lies_apart(
+    images: Path, tmp_path: Path, out: str, private: str, message: str
+) -> None:
+    with pytest.raises(ReleaseError, match=message):
+        release(images, tmp_path / out, tmp_path / private)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "private").exists()
+
+
+def test_private_folder_elsewhere_changes_no_byte_of_a_release(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out", tmp_path / "deep" / "er" / "private")
+    privatize_dataset(images, tmp_path / "plain", OPTIONS)
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    assert not (tmp_path / "out.private").exists()
+    private = tmp_path / "deep" / "er" / "private"
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert {path.name for path in private.iterdir()} == {"ledger.sqlite", "lock", "sources.csv"}
+    with pytest.raises(ReleaseError, match="left alone"):
+        privatize_dataset(images, tmp_path / "out", OPTIONS, resume=True)
+    again = release(images, tmp_path / "out", private, resume=True)
+    assert again.progress.files_done == 0
+
+
+def test_one_private_folder_is_not_used_for_two_releases(images: Path, tmp_path: Path) -> None:
+    release(images, tmp_path / "out", tmp_path / "private")
+    before = contents(tmp_path / "private")
+    with pytest.raises(ReleaseError, match="holds the ledger of a release"):
+        release(images, tmp_path / "other", tmp_path / "private")
+    assert contents(tmp_path / "private") == before
+    shutil.rmtree(tmp_path / "out")  # lost: the same command makes it again
+    release(images, tmp_path / "out", tmp_path / "private", resume=True)
+    assert verify_release(tmp_path / "out").sound
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://me:hush@bucket/x", "https://a.b/c.csv?X-Sig=hush", "a::ftp://u:hush@h/x"]
+)
+def test_url_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ReleaseError, match="environment") as caught:
+        locate(url)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["a:b//c", "/s3://x", "::x", "a::b"])
+def test_paths_that_look_odd_are_paths(path: str) -> None:
+    assert locate(path) == Path(path).absolute()
