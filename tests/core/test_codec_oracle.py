@@ -214,6 +214,17 @@ def test_a_huge_cell_is_pooled_in_parts(
     _assert_close(codec.encode(pixels).array, whole.array, pixels, 1e-6)
 
 
+@pytest.mark.parametrize(("level", "patches"), [(6, 3), (7, 2), (8, 1), (9, 1)])
+def test_deep_levels_are_pooling_the_bands(level: int, patches: int) -> None:
+    pixels = np.random.default_rng(level).random((1, 1, 300, 400), np.float32)
+    codec = Codec(level, patches)
+    code = codec.encode(pixels)
+    slow = pool(decompose(pixels, codec.spec), codec.spec, 300, 400)
+    _assert_close(code.array, slow, pixels, 1e-6)
+    bands = unpool(amplitudes(code.array, codec.spec), codec.spec, 300, 400)
+    _assert_close(np.asarray(codec.decode(code)), recompose(bands, codec.spec, 300, 400), bands)
+
+
 @settings(max_examples=150)
 @given(images_and_specs())
 def test_strip_by_strip_is_pooling_the_bands(drawn: tuple[NDArray[Any], CodecSpec]) -> None:
