@@ -27,7 +27,7 @@ __all__ = ["disk_table", "main", "runs_of"]
 CASES = tuple((kind, side) for side in (320, 1024) for kind in FILE_KINDS)
 TINY = (("PNG", 32), ("DICOM", 32))
 SPEC, TINY_SPEC = CodecSpec(level=3, patches=5), CodecSpec(level=2, patches=2)
-SECONDS, LEAST_FILES, MOST_FILES = 2.0, 64, 4000
+SECONDS, LEAST_FILES, MOST_FILES, MOST_BYTES = 4.0, 64, 12_000, 1 << 30
 
 
 def runs_of(spec: CodecSpec) -> dict[str, tuple[ReleaseOptions, LoopTask]]:
@@ -52,7 +52,8 @@ def fitting_count(kind: str, side: int, workers: int, seconds: float) -> int:
         for path in paths:
             read_image(path)
         each = (time.perf_counter() - began) / len(paths)
-    return max(LEAST_FILES, min(MOST_FILES, round(workers * seconds / each)))
+        most = min(MOST_FILES, MOST_BYTES // paths[0].stat().st_size)
+    return max(LEAST_FILES, min(most, round(workers * seconds / each)))
 
 
 def disk_table(rows: Sequence[tuple[str, int, Mapping[str, DiskSpeed]]]) -> Table:

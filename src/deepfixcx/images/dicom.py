@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -16,14 +17,22 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from deepfixcx.errors import DecodeError, NonFiniteError, NoPixelsError, OversizedImageError
+from deepfixcx.errors import DecodeError, NoPixelsError, OversizedImageError
 from deepfixcx.images.dicom_decoding import decode_frames, transfer_syntax, whole_number
-from deepfixcx.images.dicom_display import displayed
+from deepfixcx.images.dicom_display import displayed, displayed_gray
+from deepfixcx.images.dicom_native import (
+    Header,
+    PlainHeader,
+    native_frames,
+    plain_header,
+)
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage
 
 __all__ = ["open_dicom"]
 
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_HEAD_BYTES: Final = 1 << 16
+_SHORTEST_ELEMENT: Final = 8
 _PHOTOMETRIC: Final = frozenset(
     {"MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT"}
     | {"YBR_RCT", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"}
@@ -80,7 +89,11 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     ...     open_dicom(stream, max_pixels=2**20).facts.photometric
     'MONOCHROME2'
     """
-    _refuse_inflation(stream, max_pixels)
+    head = stream.read(_HEAD_BYTES)
+    plain = plain_header(head)
+    if plain is not None:
+        return OpenedImage(_facts(plain, plain.syntax.name), lambda: _native(stream, plain))
+    _refuse_inflation(stream, head, max_pixels)
     seen: list[int] = []
 
     def at_pixels(tag: int, _vr: str | None, _length: int) -> bool:
@@ -92,16 +105,24 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     header = read_partial(stream, stop_when=at_pixels, force=True)
     if not seen:
         raise _without_pixels(header)
-    facts = _facts(header)
-
-    def decode() -> ImageFrames:
-        stream.seek(0)
-        return _decoded(dcmread(stream, force=True))
-
-    return OpenedImage(facts, decode)
+    return OpenedImage(_facts(header, transfer_syntax(header)), lambda: _decoded(stream))
 
 
-def _decoded(dataset: FileDataset) -> ImageFrames:
+def _native(stream: BinaryIO, header: PlainHeader) -> ImageFrames:
+    """Decode uncompressed gray pixels that end the file; pydicom reads what stands behind them."""
+    stream.seek(header.at)
+    value = stream.read(header.length)
+    ended = len(stream.read(_SHORTEST_ELEMENT)) < _SHORTEST_ELEMENT
+    frames = native_frames(header, value) if ended and len(value) == header.length else None
+    if frames is None:
+        return _decoded(stream)
+    inverted = header.get("PhotometricInterpretation") == "MONOCHROME1"
+    return _as_frames(displayed_gray(frames, header, inverted=inverted))
+
+
+def _decoded(stream: BinaryIO) -> ImageFrames:
+    stream.seek(0)
+    dataset = dcmread(stream, force=True)
     if not any(tag in dataset for tag in _PIXEL_TAGS):
         raise DecodeError("the file ends within its pixels; copy it again from its source")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -109,16 +130,15 @@ def _decoded(dataset: FileDataset) -> ImageFrames:
         implicit, little = dataset.original_encoding
         guess = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else guess
-    frames, photometric = decode_frames(dataset)
-    pixels = displayed(frames, photometric, dataset)
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
-    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return _as_frames(displayed(*decode_frames(dataset), dataset))
+
+
+def _as_frames(pixels: NDArray[Any]) -> ImageFrames:
     bits = 8 if pixels.dtype == np.uint8 else 16
-    return ImageFrames(np.ascontiguousarray(native), bits=bits, format="DICOM")
+    return ImageFrames(np.require(pixels, None, ["C", "W"]), bits=bits, format="DICOM")
 
 
-def _facts(header: Dataset) -> ImageFacts:
+def _facts(header: Header, syntax: str) -> ImageFacts:
     photometric = str(header.get("PhotometricInterpretation", ""))
     samples = whole_number(header, "SamplesPerPixel", default=1)
     return ImageFacts(
@@ -130,7 +150,7 @@ def _facts(header: Dataset) -> ImageFacts:
         # Only the terms of the standard: a damaged header may hold any text here.
         photometric=photometric if photometric in _PHOTOMETRIC else "",
         frames=whole_number(header, "NumberOfFrames", default=1) or 1,
-        transfer_syntax=transfer_syntax(header),
+        transfer_syntax=syntax,
     )
 
 
@@ -150,9 +170,8 @@ def _without_pixels(header: Dataset) -> NoPixelsError | DecodeError:
     return NoPixelsError("this is a DICOM file without an image: it has no pixels; leave it out")
 
 
-def _refuse_inflation(stream: BinaryIO, max_pixels: int) -> None:
+def _refuse_inflation(stream: BinaryIO, head: bytes, max_pixels: int) -> None:
     """Inflate a deflated file block by block and keep nothing, before pydicom keeps it all."""
-    head = stream.read(4096)
     if _NAMES_DEFLATE not in head:
         return
     # Eight bytes a pixel cover 16-bit RGB; the rest is for the header.

@@ -40,6 +40,7 @@ from pydicom.uid import (
 
 from deepfixcx.errors import DecodeError, PixelsShapeError
 from deepfixcx.images.codestream import codestream_size
+from deepfixcx.images.dicom_native import Header
 
 __all__ = ["decode_frames", "transfer_syntax", "whole_number"]
 
@@ -57,13 +58,13 @@ _PLUGINS: Final = {
 _LIBJPEG_TURBO: Final = frozenset({JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
 
 
-def whole_number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+def whole_number(header: Header, keyword: str, default: int | None = None) -> int:
     """Read a whole number from a header that may be damaged.
 
     Parameters
     ----------
-    dataset : Dataset
-        The header.
+    header : Header
+        A data set, or what answers like one.
     keyword : str
         DICOM keyword of the element.
     default : int, optional
@@ -84,7 +85,7 @@ def whole_number(dataset: Dataset, keyword: str, default: int | None = None) -> 
     >>> whole_number(Dataset(), "NumberOfFrames", default=1)
     1
     """
-    value = dataset.get(keyword)
+    value = header.get(keyword)
     if value is None and default is not None:
         return default
     if not isinstance(value, int):

@@ -20,9 +20,10 @@ from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut
 
 from deepfixcx.errors import DecodeError, NonFiniteError
+from deepfixcx.images.dicom_native import Header
 from deepfixcx.images.frames import spread
 
-__all__ = ["displayed"]
+__all__ = ["displayed", "displayed_gray"]
 
 _MODALITY: Final = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
 _VOI: Final = ("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction")
@@ -30,6 +31,10 @@ _FRAME_MACROS: Final = (
     "PixelValueTransformationSequence",
     "FrameVOILUTSequence",
 )
+_PART: Final = 1 << 15
+
+Table = dict[str, Any]
+"""What a header says about the display of a frame: values by their DICOM keyword."""
 
 
 def displayed(frames: NDArray[Any], photometric: str, dataset: Dataset) -> NDArray[Any]:
@@ -62,9 +67,9 @@ def displayed(frames: NDArray[Any], photometric: str, dataset: Dataset) -> NDArr
     >>> displayed(frames, "MONOCHROME1", Dataset()).ravel().tolist()
     [1.0, 0.0]
     """
+    frames = frames.astype(frames.dtype.newbyteorder("="), copy=False)
     if photometric in ("MONOCHROME1", "MONOCHROME2"):
-        gray = _gray(frames[..., 0], dataset, inverted=photometric == "MONOCHROME1")
-        return gray[:, np.newaxis]
+        return displayed_gray(frames[..., 0], dataset, inverted=photometric == "MONOCHROME1")
     if photometric == "PALETTE COLOR":
         return np.moveaxis(_coloured(frames[..., 0], dataset), -1, 1)
     if photometric == "RGB":
@@ -72,64 +77,144 @@ def displayed(frames: NDArray[Any], photometric: str, dataset: Dataset) -> NDArr
     raise DecodeError("its photometric interpretation is not displayed here; convert it to RGB")
 
 
-def _gray(stored: NDArray[Any], dataset: Dataset, *, inverted: bool) -> NDArray[Any]:
+def displayed_gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> NDArray[Any]:
+    """Turn gray stored values into gray for display.
+
+    Parameters
+    ----------
+    stored : NDArray
+        Stored values ``(F, H, W)``.
+    header : Header
+        The header, with the look-up tables.
+    inverted : bool
+        Whether small values are bright.
+
+    Returns
+    -------
+    NDArray
+        ``(F, 1, H, W)``: uint8 over the full range, or float32 in [0, 1].
+
+    Raises
+    ------
+    DecodeError
+        A look-up table is damaged.
+    NonFiniteError
+        NaN or infinity among the pixels.
+
+    Examples
+    --------
+    >>> displayed_gray(np.array([[[0, 1000]]]), Dataset(), inverted=False).ravel().tolist()
+    [0.0, 1.0]
+    """
+    return _gray(stored, header, inverted=inverted)[:, np.newaxis]
+
+
+def _gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> NDArray[Any]:
     """Bring gray frames ``(F, H, W)`` to uint8, or to float32 in [0, 1]."""
-    tables = [_frame_tables(dataset, index) for index in range(len(stored))]
+    tables = _tables(header, len(stored))
     if stored.dtype == np.uint8 and not any(_changes_values(table) for table in tables):
-        if dataset.get("BitsStored") == 1:
+        if header.get("BitsStored") == 1:
             stored = stored * np.uint8(255)
-        if dataset.get("BitsStored") in (1, 8):
+        if header.get("BitsStored") in (1, 8):
             return 255 - stored if inverted else stored
-    shown = _spread_or_windowed(stored, dataset, tables)
-    if shown.min() == shown.max() and stored.min() != stored.max():
+    shown = _spread_or_windowed(stored, header, tables)
+    low, high = _finite_ends(shown)
+    if low == high and stored.min() != stored.max():
         # The window lies beside all values: it belongs to other pixels, and would leave nothing.
-        for table in tables:
-            for keyword in _VOI:
-                table.pop(keyword, None)
-        shown = _spread_or_windowed(stored, dataset, tables)
-    constant = shown.min() == shown.max() == 0
+        tables = [{name: table[name] for name in table.keys() - _VOI} for table in tables]
+        shown = _spread_or_windowed(stored, header, tables)
+        low, high = _finite_ends(shown)
+    constant = low == high == 0
     return 1 - shown if inverted and not constant else shown
 
 
+def _finite_ends(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the smallest and the largest number."""
+    ends = float(values.min()), float(values.max())
+    if not np.isfinite(ends).all():  # either is NaN where any number is
+        raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
+    return ends
+
+
 def _spread_or_windowed(
-    stored: NDArray[Any], dataset: Dataset, tables: list[Dataset]
+    stored: NDArray[Any], header: Header, tables: list[Table]
 ) -> NDArray[np.float32]:
     """Apply the modality LUT, then each frame's VOI, or the range of all where it has none."""
     low = high = 0.0
     if not all(_has_voi(table) for table in tables):
-        low, high = _extremes(stored, dataset, tables)
-    shown = np.zeros(stored.shape, np.float32)
-    for index, table in enumerate(tables):
-        values = _after_modality(stored[index], table)
-        shown[index] = _after_voi(values, table) if _has_voi(table) else spread(values, low, high)
+        low, high = _extremes(stored, header, tables)
+    shown = np.empty(stored.shape, np.float32)
+    for frame, table, target in zip(stored, tables, shown, strict=True):
+        levels, places = _levels(frame)
+        values = _after_modality(levels, table)
+        grays = _after_voi(values, table) if _has_voi(table) else spread(values, low, high)
+        if places is None:
+            target[:] = grays
+        else:
+            _look_up(grays.astype(np.float32, copy=False), places.ravel(), target.reshape(-1))
     return shown
 
 
-def _frame_tables(dataset: Dataset, index: int) -> Dataset:
-    """Collect the look-up tables of one frame: its own, else the shared ones, else the file's."""
-    found = Dataset()
-    groups = [dataset]
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    for group in [*shared[:1], *own[index : index + 1]]:
-        groups += [group[macro][0] for macro in _FRAME_MACROS if group.get(macro)]
-    for group in groups:
-        for keyword in (*_MODALITY, *_VOI):
-            if group.get(keyword) is not None:
-                found[keyword] = group[keyword]
-    return found
+def _look_up(grays: NDArray[np.float32], places: NDArray[Any], target: NDArray[np.float32]) -> None:
+    """Fill `target` part by part: numpy makes eight bytes of every place that it is given."""
+    for start in range(0, len(places), _PART):
+        part = slice(start, start + _PART)
+        np.take(grays, places[part], out=target[part], mode="clip")
 
 
-def _changes_values(table: Dataset) -> bool:
+def _levels(frame: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return numbers among which are all values of a frame, and where each pixel's stands.
+
+    What becomes of a pixel depends on its value alone, so the work is done once for each value
+    instead of once for each pixel. Where that would be more (floats, say), the pixels themselves
+    are returned, without places.
+    """
+    if frame.dtype.kind not in "iu" or frame.dtype.itemsize > 2:
+        return frame, None
+    low, high = min(int(frame.min()), 0), int(frame.max())
+    if high - low >= frame.size:
+        return frame, None
+    levels = np.arange(low, high + 1).astype(frame.dtype)
+    # A difference of signed numbers may wrap around; as an unsigned one it is right.
+    differences = frame - frame.dtype.type(low) if low else frame
+    return levels, differences.view(f"u{frame.dtype.itemsize}")
+
+
+def _tables(header: Header, frames: int) -> list[Table]:
+    """Collect the look-up tables of each frame: its own, else the shared ones, else the file's."""
+    whole = _found(header)
+    shared = header.get("SharedFunctionalGroupsSequence") or []
+    own = header.get("PerFrameFunctionalGroupsSequence") or []
+    if not shared and not own:
+        return [whole] * frames
+    return [
+        whole
+        | {
+            name: value
+            for group in (*shared[:1], *own[index : index + 1])
+            for macro in _FRAME_MACROS
+            if group.get(macro)
+            for name, value in _found(group[macro][0]).items()
+        }
+        for index in range(frames)
+    ]
+
+
+def _found(group: Header) -> Table:
+    values = {name: group.get(name) for name in (*_MODALITY, *_VOI)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _changes_values(table: Table) -> bool:
     rescales = (table.get("RescaleSlope", 1), table.get("RescaleIntercept", 0)) != (1, 0)
     return bool(rescales or table.get("ModalityLUTSequence") or _has_voi(table))
 
 
-def _has_voi(table: Dataset) -> bool:
+def _has_voi(table: Table) -> bool:
     return bool(table.get("VOILUTSequence")) or _window(table) is not None
 
 
-def _window(table: Dataset) -> tuple[float, float, str] | None:
+def _window(table: Table) -> tuple[float, float, str] | None:
     """Centre, width and function of the first window; None where there is no usable one."""
     centre, width = _first(table.get("WindowCenter")), _first(table.get("WindowWidth"))
     if centre is None or width is None:
@@ -145,19 +230,19 @@ def _first(value: Any) -> Any:
     return next(iter(value), None) if isinstance(value, MultiValue) else value
 
 
-def _after_modality(stored: NDArray[Any], table: Dataset) -> NDArray[Any]:
+def _after_modality(stored: NDArray[Any], table: Table) -> NDArray[Any]:
     if table.get("ModalityLUTSequence"):
-        return _looked_up(stored, table.ModalityLUTSequence[0])[0]
+        return _looked_up(stored, table["ModalityLUTSequence"][0])[0]
     slope = float(table.get("RescaleSlope", 1))
     intercept = float(table.get("RescaleIntercept", 0))
     rescaled: NDArray[Any] = stored.astype(np.float64) * slope + intercept
     return rescaled
 
 
-def _after_voi(values: NDArray[Any], table: Dataset) -> NDArray[Any]:
+def _after_voi(values: NDArray[Any], table: Table) -> NDArray[Any]:
     """Apply the VOI LUT or the window, whose black becomes 0 and white 1."""
     if table.get("VOILUTSequence"):
-        entries, bits = _looked_up(values, table.VOILUTSequence[0])
+        entries, bits = _looked_up(values, table["VOILUTSequence"][0])
         return spread(entries, 0, 2**bits - 1)
     window = _window(table)
     if window is None:
@@ -188,12 +273,15 @@ def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[Any], int]:
     return entries[index.astype(np.intp)], bits
 
 
-def _extremes(stored: NDArray[Any], dataset: Dataset, tables: list[Dataset]) -> tuple[float, float]:
+def _extremes(stored: NDArray[Any], header: Header, tables: list[Table]) -> tuple[float, float]:
     """Smallest and largest value over all frames, padding excluded."""
     lows, highs = [], []
     for frame, table in zip(stored, tables, strict=True):
-        kept = frame[~_is_padding(frame, dataset)]
+        padding = _padding(frame, header)
+        kept = frame if padding is None else frame[~padding]
         if kept.size:
+            if not table.get("ModalityLUTSequence"):  # a line has its ends where the pixels have
+                kept = np.array([kept.min(), kept.max()])
             values = _after_modality(kept, table)
             lows.append(values.min())
             highs.append(values.max())
@@ -204,11 +292,12 @@ def _extremes(stored: NDArray[Any], dataset: Dataset, tables: list[Dataset]) -> 
     return float(min(lows)), float(max(highs))
 
 
-def _is_padding(frame: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
-    value = dataset.get("PixelPaddingValue")
+def _padding(frame: NDArray[Any], header: Header) -> NDArray[np.bool_] | None:
+    """Tell which pixels are padding; None where the file has no such value."""
+    value = header.get("PixelPaddingValue")
     if value is None or frame.dtype.kind not in "iu":
-        return np.zeros(frame.shape, bool)
-    ends = np.array([value, dataset.get("PixelPaddingRangeLimit", value)], np.int64)
+        return None
+    ends = np.array([value, header.get("PixelPaddingRangeLimit", value)], np.int64)
     # Some files write these two signed beside unsigned pixels, or the other way round.
     low, high = np.sort(ends.astype(frame.dtype))
     inside: NDArray[np.bool_] = (frame >= low) & (frame <= high)

@@ -1,7 +1,9 @@
 """One worker process: how it is born, what it is told and tells, and how it ends.
 
-It is told one job at a time through its own pipe and says which file it begins, so that the file
-is known which it died on. It ends with its parent, even if that is killed.
+It is told jobs through its own pipe. Which file it is at it writes into memory that it shares with
+its parent, so that the file is known which it died on; which files it has ended it tells many at a
+time, because a message costs both sides as much as a small image. It ends with its parent, even if
+that is killed.
 """
 
 from __future__ import annotations
@@ -11,15 +13,24 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from deepfixcx._kernels.threads import ENVIRONMENT_VARIABLE
 from deepfixcx.errors import ReleaseStoppedError
 
-__all__ = ["FileEvent", "Job", "JobEvent", "Worker", "dismiss", "hire", "receive"]
+__all__ = ["FileEvent", "Job", "JobEvent", "Worker", "assign", "dismiss", "hire", "receive"]
+
+REPORT_SECONDS = 0.05
+"""A worker tells of the files that it has ended this often."""
+
+NAME_BYTES = 1 << 14
+"""Room for the id of a file; what has a longer one has no name that a file can have."""
 
 
 class Job(Protocol):
@@ -57,14 +68,60 @@ class JobEvent:
     results: Any
 
 
-@dataclass(slots=True)
+class Mark:
+    """The file that a worker is at, in memory that its parent reads once it is dead.
+
+    There are two places for a name, and a first byte that says which one counts: so a worker that
+    is killed while it writes a name leaves the one before.
+    """
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+
+    @staticmethod
+    def memory() -> Any:
+        """Return memory for a mark that another process can share."""
+        return multiprocessing.get_context("spawn").RawArray("c", 1 + 2 * (2 + NAME_BYTES))
+
+    def begin(self, name: str) -> None:
+        """Write down the file that is begun."""
+        content = name.encode("utf-8", "surrogatepass")
+        if len(content) > NAME_BYTES:
+            self.end()
+            return
+        place = b"\x02" if self._memory[0] == b"\x01" else b"\x01"
+        at = _place(place)
+        self._memory[at : at + 2] = len(content).to_bytes(2, "little")
+        self._memory[at + 2 : at + 2 + len(content)] = content
+        self._memory[0] = place
+
+    def end(self) -> None:
+        """Write down that no file is begun."""
+        self._memory[0] = b"\x00"
+
+    def read(self) -> str | None:
+        """Return the file that was begun and not ended."""
+        place = self._memory[0]
+        if place == b"\x00":
+            return None
+        at = _place(place)
+        length = int.from_bytes(self._memory[at : at + 2], "little")
+        name: bytes = self._memory[at + 2 : at + 2 + length]
+        return name.decode("utf-8", "surrogatepass")
+
+
+def _place(number: bytes) -> int:
+    return 1 + (number[0] - 1) * (2 + NAME_BYTES)
+
+
+@dataclass(eq=False, slots=True)
 class Worker:
-    """A worker process, the job it has and the file it is at."""
+    """A worker process, the file it is at, and its jobs: the first is worked, others wait."""
 
     process: Any
     pipe: Connection
-    job: Job | None = None
-    at: str | None = None
+    mark: Mark
+    jobs: deque[Job] = field(default_factory=deque)
 
 
 def hire() -> Worker:
@@ -72,11 +129,12 @@ def hire() -> Worker:
     # Spawned, not forked: threads and decoder state of this process are not inherited.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_worker_main, args=(there,), daemon=True)
+    memory = Mark.memory()
+    process = context.Process(target=_worker_main, args=(there, memory), daemon=True)
     with _ignoring_interrupts():
         process.start()
     there.close()
-    return Worker(process, here)
+    return Worker(process, here, Mark(memory))
 
 
 @contextlib.contextmanager
@@ -92,8 +150,27 @@ def _ignoring_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def receive(worker: Worker) -> FileEvent | JobEvent | None:
-    """Take what a worker tells, None where nobody else need know.
+def assign(worker: Worker, job: Job, quarantine: frozenset[str], suspects: frozenset[str]) -> None:
+    """Give a worker a job, which it begins after those that it has.
+
+    Parameters
+    ----------
+    worker : Worker
+        One that lives, or died without anybody knowing: its pipe will say so.
+    job : Job
+        The job.
+    quarantine : frozenset of str
+        Ids of files that must not be touched.
+    suspects : frozenset of str
+        Ids of files whose end is told at once.
+    """
+    worker.jobs.append(job)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        worker.pipe.send((job, quarantine, suspects))
+
+
+def receive(worker: Worker) -> list[FileEvent | JobEvent]:
+    """Take what a worker tells.
 
     Raises
     ------
@@ -102,17 +179,14 @@ def receive(worker: Worker) -> FileEvent | JobEvent | None:
     ReleaseStoppedError
         It could not write its results.
     """
-    kind, value = worker.pipe.recv()
-    if kind == "abort":
-        raise ReleaseStoppedError(value)
-    if kind == "started":
-        worker.at = value
-        return None
-    worker.at = None
-    if kind == "file":
-        return FileEvent(*value)
-    worker.job = None
-    return JobEvent(*value)
+    ended, job, refusal = worker.pipe.recv()
+    if refusal is not None:
+        raise ReleaseStoppedError(refusal)
+    events: list[FileEvent | JobEvent] = [FileEvent(*each) for each in ended]
+    if job is not None:
+        worker.jobs.popleft()
+        events.append(JobEvent(*job))
+    return events
 
 
 def dismiss(worker: Worker) -> None:
@@ -122,31 +196,62 @@ def dismiss(worker: Worker) -> None:
     worker.process.join()
 
 
-def _worker_main(pipe: Connection) -> None:
+def _worker_main(pipe: Connection, memory: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    orders: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, orders), daemon=True).start()
     os.environ[ENVIRONMENT_VARIABLE] = "1"  # one thread each: the processes share the cores
     _silence()
-    with contextlib.suppress(EOFError, ConnectionError):
+    from deepfixcx.images.quiet import QUIET
+
+    mark = Mark(memory)
+    with QUIET, contextlib.suppress(ConnectionError):  # once for all files
         while True:
-            job, quarantine = pipe.recv()
+            job, quarantine, suspects = orders.get()
+            diary = _Diary(pipe, mark, suspects)
             try:
-                results = job.work(
-                    lambda name: pipe.send(("started", name)),
-                    lambda name, result: pipe.send(("file", (name, result))),
-                    quarantine,
-                )
+                results = job.work(mark.begin, diary.ended, quarantine)
             except ReleaseStoppedError as error:
-                pipe.send(("abort", str(error)))
+                diary.tell()
+                pipe.send(([], None, str(error)))
             else:
-                pipe.send(("job", (job.number, results)))
+                diary.tell((job.number, results))
 
 
-def _end_with_parent() -> None:
-    """End this process when its parent is gone, so that no orphan writes into a later run."""
+class _Diary:
+    """What a worker has ended and not told yet."""
+
+    def __init__(self, pipe: Connection, mark: Mark, suspects: frozenset[str]) -> None:
+        self._pipe, self._mark, self._suspects = pipe, mark, suspects
+        self._ended: list[tuple[str, Any]] = []
+        self._told = -REPORT_SECONDS  # the first file of a job is told at once
+
+    def ended(self, name: str, result: Any) -> None:
+        """Write down a file, and tell of it if it is time."""
+        self._mark.end()
+        self._ended.append((name, result))
+        if name in self._suspects or time.monotonic() - self._told >= REPORT_SECONDS:
+            self.tell()
+
+    def tell(self, job: tuple[int, Any] | None = None) -> None:
+        """Tell of all files, and of the job if that is ended too."""
+        self._pipe.send((self._ended, job, None))
+        self._ended = []
+        self._told = time.monotonic()
+
+
+def _listen(pipe: Connection, orders: SimpleQueue[Any]) -> None:
+    """Take orders while others are worked; end this process when its parent is gone.
+
+    An order that nobody took might fill the pipe, and the parent would wait for ever. A worker
+    that outlived its parent might write into a later run.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
+    gone = [parent.sentinel] if parent is not None else []
+    try:
+        while pipe in wait([pipe, *gone]):
+            orders.put(pipe.recv())
+    finally:
         os._exit(1)
 
 

@@ -6,9 +6,8 @@ workers in a row is left out from then on.
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
@@ -18,6 +17,7 @@ from deepfixcx.release.processes import (
     Job,
     JobEvent,
     Worker,
+    assign,
     dismiss,
     hire,
     receive,
@@ -29,12 +29,16 @@ DEATHS_ALLOWED = 2
 """A file that has killed so many workers is quarantined."""
 
 IDLE_DEATHS_ALLOWED = 3
-"""So many workers dying in a row before they begin any file means that none will ever start."""
+"""So many workers dying between files, and no job ended meanwhile, means that none will ever be."""
+
+JOBS_IN_HAND = 2
+"""So many jobs a worker has as long as there are plenty: one worked, one waiting, so that it need
+not wait itself while this process writes down what became of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartEvent:
-    """A worker is given a job, for the first time or again."""
+    """A worker begins a job, for the first time or again."""
 
     number: int
 
@@ -64,14 +68,13 @@ class _Deaths:
         self.idle += 1
         if self.idle >= IDLE_DEATHS_ALLOWED:
             raise ReleaseStoppedError(
-                "worker processes die before they begin: is there enough memory? "
-                "Try fewer with --workers, then --resume"
+                "worker processes die before they begin, or once they have read all files: is "
+                "there enough memory? Try fewer with --workers, then --resume"
             )
         return None
 
     def acquit(self, name: str) -> DeathEvent | None:
         """Take back what a file was blamed for, for it was read to its end."""
-        self.idle = 0
         if 0 < self.of_file.get(name, 0) < DEATHS_ALLOWED:
             del self.of_file[name]
             return DeathEvent(name, 0)
@@ -79,6 +82,9 @@ class _Deaths:
 
     def quarantine(self) -> frozenset[str]:
         return frozenset(name for name, deaths in self.of_file.items() if deaths >= DEATHS_ALLOWED)
+
+    def suspects(self) -> frozenset[str]:
+        return frozenset(self.of_file) - self.quarantine()
 
 
 def run_jobs(
@@ -109,26 +115,26 @@ def run_jobs(
     blamed = _Deaths(dict(deaths or {}))
     crew = [hire() for _ in range(min(workers, len(waiting)))]
     try:
-        for worker in crew:
-            yield from _assign(worker, waiting, blamed)
-        while busy := [worker for worker in crew if worker.job is not None]:
+        yield from _supply(crew, waiting, blamed)
+        while busy := [worker for worker in crew if worker.jobs]:
             ready = wait([worker.pipe for worker in busy])
             for worker in [worker for worker in busy if worker.pipe in ready]:
                 try:
-                    event = receive(worker)
+                    events = receive(worker)
                 except (EOFError, ConnectionError):
-                    yield from _some(blamed.record(worker.at))
-                    if worker.job is not None:
-                        waiting.appendleft(worker.job)
+                    yield from _some(blamed.record(worker.mark.read()))
+                    waiting.extendleft(reversed(worker.jobs))
                     dismiss(worker)
-                    crew[crew.index(worker)] = replacement = hire()
-                    yield from _assign(replacement, waiting, blamed)
-                    continue
-                yield from _some(event)
-                if isinstance(event, FileEvent):
-                    yield from _some(blamed.acquit(event.source_id))
-                if worker.job is None:
-                    yield from _assign(worker, waiting, blamed)
+                    crew[crew.index(worker)] = hire()
+                    events = []
+                begun = [*_begun(worker, events), *_supply(crew, waiting, blamed)]
+                for event in events:
+                    yield event
+                    if isinstance(event, FileEvent):
+                        yield from _some(blamed.acquit(event.source_id))
+                    else:
+                        blamed.idle = 0
+                yield from begun
     finally:
         for worker in crew:
             dismiss(worker)
@@ -139,11 +145,21 @@ def _some(event: Event | None) -> Iterator[Event]:
         yield event
 
 
-def _assign(worker: Worker, waiting: deque[Job], blamed: _Deaths) -> Iterator[StartEvent]:
-    if not waiting:
-        return
-    worker.job = waiting.popleft()
-    worker.at = None
-    yield StartEvent(worker.job.number)
-    with contextlib.suppress(BrokenPipeError):  # it died already: its pipe will say so
-        worker.pipe.send((worker.job, blamed.quarantine()))
+def _begun(worker: Worker, events: Sequence[Event]) -> Iterator[StartEvent]:
+    """Tell of the job in hand that a worker begins when it has ended one."""
+    if worker.jobs and any(isinstance(event, JobEvent) for event in events):
+        yield StartEvent(worker.jobs[0].number)
+
+
+def _supply(crew: list[Worker], waiting: deque[Job], blamed: _Deaths) -> list[StartEvent]:
+    """Give workers jobs, those first that have none; tell of the jobs that begin at once."""
+    begun = []
+    for worker in crew:
+        if waiting and not worker.jobs:
+            assign(worker, waiting.popleft(), blamed.quarantine(), blamed.suspects())
+            begun.append(StartEvent(worker.jobs[0].number))
+    for worker in crew:
+        # The last jobs are for whoever is free first.
+        if len(waiting) > len(crew) and len(worker.jobs) < JOBS_IN_HAND:
+            assign(worker, waiting.popleft(), blamed.quarantine(), blamed.suspects())
+    return begun

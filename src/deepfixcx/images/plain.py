@@ -1,0 +1,167 @@
+"""Plain JPEG and PNG files, decoded in one call: the pixels that pillow gives, sooner.
+
+Pillow hands a file to its decoder in pieces and copies the image twice on its way to an array.
+imagecodecs decodes at once, with the same libraries. It is asked only where the two cannot
+differ, and whatever it refuses is left to pillow, so that a damaged file has the same error.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Final
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["decode_plain", "plain_jpeg_shape"]
+
+LARGEST: Final = 1 << 26
+"""Files of more bytes are not taken into memory whole."""
+
+_JPEG_END: Final = b"\xff\xd9"
+_SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
+_START_OF_SCAN: Final = 0xDA
+_QUANTIZATION: Final = 0xDB
+_LARGEST_SIDE: Final = 65_500  # of libjpeg as pillow has it
+_TABLE_BYTES: Final = 65  # of a quantization table for 8 bits
+_FEWEST_BYTES: Final = {0xC4: 0, 0xDD: 0, 0xE0: 14, 0xEE: 12, 0xFE: 0}
+"""Other segments, with the bytes that pillow needs of them; APP1 may turn the image."""
+
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
+_BEFORE_PIXELS: Final = frozenset(
+    {b"IHDR", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"bKGD", b"pHYs", b"tIME"}
+    | {b"tEXt", b"zTXt", b"iTXt"}
+)
+
+
+def decode_plain(
+    stream: BinaryIO, format_name: str, shape: tuple[int, ...], dtype: type[np.unsignedinteger]
+) -> NDArray[Any] | None:
+    """Decode a whole file whose header was read.
+
+    Parameters
+    ----------
+    stream : binary file
+        The file.
+    format_name : str
+        What `sniff` found.
+    shape : tuple of int
+        ``(H, W)`` or ``(H, W, 3)``, as the header says.
+    dtype : type
+        numpy's uint8 or uint16.
+
+    Returns
+    -------
+    NDArray or None
+        Pixels of this shape and dtype; None where pillow must look: the file is damaged, or not
+        plain. A JPEG file is taken for plain up to its first scan.
+
+    Examples
+    --------
+    >>> gray = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    >>> content = bytes(imagecodecs.png_encode(gray))
+    >>> decode_plain(io.BytesIO(content), "PNG", (2, 3), np.uint8).tolist()
+    [[0, 1, 2], [3, 4, 5]]
+    >>> decode_plain(io.BytesIO(content[:-1]), "PNG", (2, 3), np.uint8) is None
+    True
+    """
+    if stream.seek(0, io.SEEK_END) > LARGEST:
+        return None
+    stream.seek(0)
+    content = stream.read()
+    decoder: Callable[[bytes], NDArray[Any]]
+    if format_name == "JPEG":
+        # Libjpeg fills up a file that was cut off, where pillow sees that bytes are missing. But
+        # in a scan no decoder reads beyond an end marker, so here none can miss bytes.
+        plain, decoder = content.endswith(_JPEG_END), imagecodecs.jpeg8_decode
+    else:
+        plain, decoder = _is_plain_png(content), imagecodecs.png_decode
+    if not plain:
+        return None
+    try:
+        pixels = decoder(content)
+    except Exception:  # pillow will say what is wrong with it
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == dtype else None
+
+
+def plain_jpeg_shape(head: bytes) -> tuple[int, ...] | None:
+    """Read the size of a JPEG file in gray or three colours whose first scan is the whole image.
+
+    Parameters
+    ----------
+    head : bytes
+        The first bytes of the file.
+
+    Returns
+    -------
+    tuple of int or None
+        ``(H, W)`` or ``(H, W, 3)``; None where pillow must look: several scans, metadata that
+        might turn the image, or damage.
+
+    References
+    ----------
+    ITU-T T.81, annex B.
+
+    Examples
+    --------
+    >>> plain_jpeg_shape(bytes(imagecodecs.jpeg8_encode(np.zeros((5, 7), np.uint8))))
+    (5, 7)
+    """
+    shape: tuple[int, ...] | None = None
+    for marker, segment, end in _segments(head):
+        if marker == _START_OF_SCAN:
+            components = (*shape, 1)[2] if shape else 0
+            whole = segment[:1] == bytes([components]) and len(segment) == 4 + 2 * components
+            # Behind it there is room for the end marker, which must not lie in this segment.
+            return shape if whole and end + 2 <= len(head) else None
+        if marker in _SEQUENTIAL:
+            shape = None if shape else _frame_shape(segment)
+            if shape is None:
+                return None
+        elif marker == _QUANTIZATION:
+            if len(segment) % _TABLE_BYTES or max(segment[::_TABLE_BYTES], default=16) >= 16:
+                return None
+        elif len(segment) < _FEWEST_BYTES.get(marker, len(head)):
+            return None
+    return None
+
+
+def _segments(head: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield the marker, the content and the end of each whole segment of a JPEG file."""
+    at = 2
+    while head[at : at + 1] == b"\xff":
+        end = at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+        if not at + 4 <= end <= len(head):
+            return
+        yield head[at + 1], head[at + 4 : end], end
+        at = end
+
+
+def _frame_shape(segment: bytes) -> tuple[int, ...] | None:
+    """Read the size from a frame header of 8 bits a sample."""
+    if len(segment) < 6 or segment[0] != 8 or segment[5] not in (1, 3):
+        return None
+    height, width = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
+    sound = 0 < height <= _LARGEST_SIDE and 0 < width <= _LARGEST_SIDE
+    if len(segment) != 6 + 3 * segment[5] or not sound:
+        return None
+    return (height, width) if segment[5] == 1 else (height, width, 3)
+
+
+def _is_plain_png(content: bytes) -> bool:
+    """Tell whether the chunks of a PNG file follow each other from its first to its last byte.
+
+    Nothing comes between the pixels and the end, since pillow would look there for an EXIF
+    orientation; transparency, palettes and animations are left to pillow as well.
+    """
+    if not (content.startswith(_PNG_START) and content.endswith(_PNG_END)):
+        return False
+    at, last = len(_PNG_START), len(content) - len(_PNG_END)
+    while at < last and content[at + 4 : at + 8] in _BEFORE_PIXELS:
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+    while at < last and content[at + 4 : at + 8] == b"IDAT":
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+    return at == last
