@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Boundary", "Engine", "Grid", "Names", "Output", "Pooling", "Size", "Storage"]
+__all__ = [
+    "Boundary",
+    "CodeModel",
+    "Engine",
+    "Grid",
+    "Names",
+    "On",
+    "Output",
+    "Part",
+    "Parting",
+    "Pooling",
+    "Size",
+    "Storage",
+]
 
 Boundary = Literal["zero", "periodic"]
 """What lies beyond the image's edge: zeros, or the image again."""
@@ -33,3 +46,15 @@ Names = Literal["neutral", "keep"]
 
 Engine = Literal["local", "dask"]
 """What works off a release: processes of this machine, or a dask cluster."""
+
+On = Literal["codes", "images", "original"]
+"""What a model sees: codes, privatized images made from them, or images as they are."""
+
+Parting = Literal["patient", "official"]
+"""How a dataset is divided: by patient at random, or as it comes."""
+
+Part = Literal["train", "validation", "test", "all"]
+"""Which images of a dataset."""
+
+CodeModel = Literal["logistic", "mlp"]
+"""What learns from codes in a sweep."""

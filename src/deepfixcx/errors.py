@@ -27,6 +27,9 @@ DeepfixcxError
 ├── ReleaseError               a release cannot begin, be resumed or be read
 │   ├── ReleaseStoppedError    a release that had begun cannot go on (a full disk)
 │   └── WorkerDiedError        a worker process died on this file
+├── ModelError                 a model cannot be built, trained or used as asked (ValueError)
+│   ├── ModelFileError         a folder holds no model, or a damaged or newer one
+│   └── TrainingStoppedError   training that had begun cannot go on (a full disk)
 └── MissingExtraError          an optional dependency is not installed            (ImportError)
 
 Messages say what was wrong, with which shape, file or spec, and what to do. They never contain
@@ -51,6 +54,8 @@ __all__ = [
     "LabelError",
     "LayoutError",
     "MissingExtraError",
+    "ModelError",
+    "ModelFileError",
     "NoPixelsError",
     "NonFiniteError",
     "NotAnImageError",
@@ -62,6 +67,7 @@ __all__ = [
     "RowError",
     "SpecError",
     "SplitError",
+    "TrainingStoppedError",
     "UnreadableFileError",
     "WorkerDiedError",
 ]
@@ -173,6 +179,18 @@ class ReleaseStoppedError(ReleaseError):
 
 class WorkerDiedError(ReleaseError):
     """A worker process died while it worked on this file."""
+
+
+class ModelError(DeepfixcxError, ValueError):
+    """A model cannot be built, trained or used as asked."""
+
+
+class ModelFileError(ModelError):
+    """A folder holds no model of deepfixcx, or one that is damaged or of a newer format."""
+
+
+class TrainingStoppedError(ModelError):
+    """Training that had begun cannot go on, because of a full disk, say; it can be resumed."""
 
 
 class MissingExtraError(DeepfixcxError, ImportError):

@@ -16,15 +16,18 @@ from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
 
 Run = Callable[..., Result]
 
+COMMANDS = ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
+COMMANDS += ["train", "evaluate", "predict", "sweep"]
+
 
 def test_version_and_help(run: Run) -> None:
     assert run("--version").output.strip() == f"deepfixcx {__version__}"
     text = run("--help").output
-    for command in ("privatize", "status", "verify", "inspect", "show", "demo"):
+    for command in COMMANDS:
         assert command in text
 
 
-@pytest.mark.parametrize("command", ["privatize", "status", "verify", "inspect", "show", "demo"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_command_teaches(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

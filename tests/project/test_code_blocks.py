@@ -29,6 +29,10 @@ PAGES = [
 PROGRAM = [sys.executable, "-c", "from deepfixcx.cli import main; main()"]
 
 
+COMMANDS = ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
+COMMANDS += ["train", "evaluate", "predict", "sweep"]
+
+
 def commands_in(block: str) -> list[list[str]]:
     """Return the calls of deepfixcx in a block of shell commands, each as its words."""
     lines = re.sub(r"\\\n\s*", " ", block).splitlines()
@@ -96,9 +100,7 @@ def test_commands_are_found() -> None:
     assert commands_in(block) == [["inspect", "scans"], ["show", "a.png", "-o", "b c.png"]]
 
 
-@pytest.mark.parametrize(
-    "command", ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_shown(command: str) -> None:
     shown = [
         words[0]

@@ -70,7 +70,9 @@ def test_metadata_of_the_wheel(metadata: Message) -> None:
     assert metadata["Version"] == deepfixcx.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"sklearn", "dask", "docs", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "sklearn", "dask", "remote", "torch", "learn", "docs", "dev",
+    }  # fmt: skip
 
 
 def test_version_is_the_same_everywhere() -> None:
@@ -92,6 +94,7 @@ def test_pins_name_versions_only() -> None:
     assert all(re.fullmatch(r"[\w.]+", version) for version in pinned().values())
 
 
-def test_every_extra_is_installed_by_make_install() -> None:
-    (line,) = re.findall(r"'\.\[(sklearn[^\]]*)\]'", (ROOT / "Makefile").read_text("utf-8"))
-    assert set(line.split(",")) == set(SETTINGS["project"]["optional-dependencies"])
+def test_every_extra_is_installed_for_development() -> None:
+    extras = SETTINGS["project"]["optional-dependencies"]
+    (line,) = [line for line in extras["dev"] if line.startswith("deepfixcx[")]
+    assert {*line.removeprefix("deepfixcx[").rstrip("]").split(","), "dev"} == set(extras)

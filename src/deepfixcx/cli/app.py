@@ -13,9 +13,21 @@ from typing import Annotated
 import typer
 
 from deepfixcx import __version__
-from deepfixcx.cli import bench, demo, inspect, privatize, show, status, verify
+from deepfixcx.cli import (
+    bench,
+    demo,
+    evaluate,
+    inspect,
+    predict,
+    privatize,
+    show,
+    status,
+    sweep,
+    train,
+    verify,
+)
 from deepfixcx.cli._console import fail
-from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
+from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError, TrainingStoppedError
 
 __all__ = ["app", "main"]
 
@@ -37,7 +49,7 @@ def _with_exit_codes(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: object, **options: object) -> None:
         try:
             command(*args, **options)
-        except ReleaseStoppedError as error:
+        except (ReleaseStoppedError, TrainingStoppedError) as error:
             fail(str(error))
             raise typer.Exit(STOPPED) from None
         except DeepfixcxError as error:
@@ -55,6 +67,10 @@ for name, module in (
     ("verify", verify),
     ("inspect", inspect),
     ("show", show),
+    ("train", train),
+    ("evaluate", evaluate),
+    ("predict", predict),
+    ("sweep", sweep),
     ("demo", demo),
     ("bench", bench),
 ):

@@ -1,0 +1,152 @@
+"""``deepfixcx evaluate``: how well a model does on images whose labels are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.choices import Part
+from deepfixcx.cli._console import console, default_workers, panel, write_json
+from deepfixcx.cli._learning import LearningBar, find_dataset, see_own_modules
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from deepfixcx.learn.evaluation import Evaluation, LabelEvaluation
+
+__all__ = ["command"]
+
+SOME_FAILED = 3
+MOST_GROUPS = 8
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that train made.")],
+    where: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
+    ],
+    part: Annotated[
+        Part,
+        typer.Option(help="test, validation or train of the model's dataset; all of another one."),
+    ] = "test",
+    labels: Annotated[
+        str | None, typer.Option(help="The model's labels, if this dataset calls them otherwise.")
+    ] = None,
+    within: Annotated[
+        str, typer.Option(help="Also compare within each value of this attribute: view, sex, …")
+    ] = "view",
+    layout: Annotated[
+        str | None, typer.Option(help="Of the dataset; recognised if not given.")
+    ] = None,
+    uncertain: Annotated[
+        str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
+    ] = None,
+    blank: Annotated[
+        str | None, typer.Option(help="Labels not mentioned: ignore or negative.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Draws of patients for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of these draws.")] = 0,
+    network: Annotated[
+        str | None,
+        typer.Option(help="package.module:Class of a model with your own network, to run it."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read images; default: the cores.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps codes for the next time.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Compare a model's scores with known labels, on images that it was not trained on.
+
+    Every figure has a 95 % interval over patients. Give the same --layout, --uncertain and
+    --blank as to train.
+
+    Example: [bold]deepfixcx evaluate model xrays[/bold]
+    """
+    from deepfixcx.learn.evaluation import evaluate_model
+    from deepfixcx.learn.model_folder import load_model
+
+    see_own_modules(network)
+    classifier = load_model(folder, network=network, device=device)
+    asked = ",".join(classifier.label_names) if labels is None else labels
+    dataset = find_dataset(where, asked, layout, uncertain, blank)
+    with LearningBar() as bar:
+        found = evaluate_model(
+            classifier,
+            dataset,
+            part,
+            within=within,
+            samples=samples,
+            seed=seed,
+            workers=default_workers() if workers is None else workers,
+            cache=None if cache is None else str(cache),
+            reading=bar.read,
+        )
+    figures = {
+        "command": "evaluate",
+        "part": found.part,
+        "images": found.images,
+        "images_failed": len(found.failures),
+        "patients": found.patients,
+        "within": found.within,
+        "labels": [label.to_dict() for label in found.labels],
+        "notes": list(found.notes),
+    }
+    write_json(json, figures)
+    for label in found.labels:
+        console.print(_table(label, found.within))
+    _close(found)
+    if found.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _table(label: LabelEvaluation, within: str | None) -> Table:
+    from rich.box import SIMPLE
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"{escape(label.name)}: {label.yes} yes, {label.no} no"
+    table = Table("", "value", "95 % interval", box=SIMPLE, pad_edge=False, title=title)
+    rows = [("ROC AUC", label.auc)]
+    if label.auc_within is not None:
+        rows.append((f"  within {within}", label.auc_within))
+        groups = list(label.auc_of_group.items())
+        rows += [(f"  {within} {name}", area) for name, area in groups[:MOST_GROUPS]]
+    rows += [
+        ("average precision", label.average_precision),
+        ("calibration error", label.calibration_error),
+        ("sensitivity", label.sensitivity),
+        ("specificity", label.specificity),
+    ]
+    for name, interval in rows:
+        value, _, limits = str(interval).partition(" ")
+        table.add_row(escape(name), value, escape(limits.strip("[]").replace(", ", " – ")))
+    counts = label.confusion
+    table.add_section()
+    table.add_row(f"at threshold {label.threshold:.3f}", "yes", "no")
+    table.add_row("  said yes", str(counts.true_positives), str(counts.false_positives))
+    table.add_row("  said no", str(counts.false_negatives), str(counts.true_negatives))
+    return table
+
+
+def _close(found: Evaluation) -> None:
+    patients = "unknown" if found.patients is None else found.patients
+    rows = [
+        ("part", found.part),
+        ("images", f"{found.images} of {patients} patients"),
+        ("failed", str(len(found.failures) or "none")),
+    ]
+    if found.failures:
+        first = found.failures[0]
+        rows.append(("", f"the first: {first.error}, {first.reason}"))
+    rows += [("note", note) for note in found.notes]
+    panel("evaluate", rows, good=not found.failures)

@@ -1,0 +1,147 @@
+"""``deepfixcx predict``: scores for new images, or for codes of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.cli._console import default_workers, panel, write_json
+from deepfixcx.cli._learning import LearningBar, see_own_modules
+
+if TYPE_CHECKING:
+    from deepfixcx.learn.classifier import Classifier
+    from deepfixcx.learn.prediction import Predictions
+
+__all__ = ["command"]
+
+SOME_FAILED = 3
+MOST_REASONS = 3
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that train made.")],
+    where: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="Folder of images, an image, a file of codes, or a release."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Table to write, a .csv file.")],
+    network: Annotated[
+        str | None,
+        typer.Option(help="package.module:Class of a model with your own network, to run it."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read images; default: the cores.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the table if it exists.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Score new images, or the codes of a release.
+
+    The table names each image, its score (the probability of yes) and its answer for each
+    label. An image that cannot be used has an error instead.
+
+    Example: [bold]deepfixcx predict model xrays -o scores.csv[/bold]
+    """
+    from deepfixcx.learn.model_folder import load_model
+    from deepfixcx.learn.prediction import write_scores
+
+    _check_out(out, overwrite=overwrite)
+    see_own_modules(network)
+    classifier = load_model(folder, network=network, device=device)
+    predictions = _predict(classifier, where, default_workers() if workers is None else workers)
+    write_scores(predictions, out)
+    answers = predictions.yes().sum(axis=0).tolist()
+    failed = len(predictions.failures)
+    figures = {
+        "command": "predict",
+        "images": len(predictions.names),
+        "images_scored": len(predictions.names) - failed,
+        "images_failed": failed,
+        "yes": dict(zip(predictions.label_names, answers, strict=True)),
+        "thresholds": dict(zip(predictions.label_names, predictions.thresholds, strict=True)),
+        "table": str(out),
+    }
+    write_json(json, figures)
+    _close(predictions, out)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _check_out(out: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a place where no table can or should be written."""
+    from deepfixcx.errors import ModelError
+
+    if out.suffix.lower() != ".csv":
+        raise ModelError(f"the scores are a table; call it {str(out.with_suffix('.csv'))!r}")
+    if not out.parent.is_dir():
+        raise ModelError(f"there is no folder {str(out.parent)!r} for the table; make it first")
+    if out.exists() and (not overwrite or out.is_dir()):
+        raise ModelError(f"{str(out)!r} exists; replace it with --overwrite, or choose another -o")
+
+
+def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
+    """Score whatever `where` is.
+
+    Raises
+    ------
+    ModelError
+        There is nothing to score, or codes do not fit the model.
+    CodeFileError
+        A file of codes is damaged.
+    """
+    from deepfixcx.code import Code
+    from deepfixcx.datasets.files import list_images
+    from deepfixcx.errors import ModelError, ReleaseError
+    from deepfixcx.learn.prediction import predict_code, predict_files, with_failures
+    from deepfixcx.release import load_codes
+
+    if where.is_dir() and (where / "manifest.csv").is_file() and (where / "codes").is_dir():
+        code, names = load_codes(where, classifier.channels)
+        predictions = predict_code(classifier, code, names)
+        with suppress(ReleaseError):  # gray and colour may lie in one release
+            other, odd_names = load_codes(where, 4 - classifier.channels)
+            reason = (
+                f"a code of {other.channels} channels, and the model takes {classifier.channels}"
+            )
+            predictions = with_failures(predictions, odd_names, "CodeError", reason)
+        return predictions
+    if where.suffix.lower() == ".safetensors" and where.is_file():
+        code = Code.load(where)
+        return predict_code(classifier, code, [f"{where.name}:{row}" for row in range(len(code))])
+    if where.is_dir():
+        found, closed = list_images(where)
+        paths = sorted([*found, *(path for path, _ in closed)])
+        names = [path.relative_to(where).as_posix() for path in paths]
+    else:
+        paths, names = [where], [where.name]
+    if not paths or not where.exists():
+        raise ModelError(f"{str(where)!r} holds no image to score")
+    with LearningBar() as bar:
+        return predict_files(classifier, paths, names, workers=workers, report=bar.read)
+
+
+def _close(predictions: Predictions, out: Path) -> None:
+    images, failed = len(predictions.names), len(predictions.failures)
+    rows = [("scored", f"{images - failed} of {images} images")]
+    rows.append(("failed", f"{failed}, listed in {out.name}" if failed else "none"))
+    reasons = Counter(f"{error}: {reason}" for error, reason in predictions.failures.values())
+    rows += [("", f"{count} × {reason}") for reason, count in reasons.most_common(MOST_REASONS)]
+    for name, yes in zip(
+        predictions.label_names, predictions.yes().sum(axis=0).tolist(), strict=True
+    ):
+        rows.append((name, f"{yes} yes, {images - failed - yes} no"))
+    rows.append(("table", f"{out}  names the files; share it as you would share them"))
+    panel("predict", rows, good=not failed)

@@ -1,0 +1,274 @@
+"""``deepfixcx sweep``: which level and number of patches, on one's own data."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepfixcx.choices import Boundary, CodeModel, Grid
+from deepfixcx.cli._console import (
+    console,
+    default_workers,
+    error_console,
+    panel,
+    program,
+    write_json,
+)
+from deepfixcx.cli._learning import find_dataset, see_own_modules
+
+if TYPE_CHECKING:
+    from deepfixcx.learn.sweep import Sweep
+
+__all__ = ["command", "parse_numbers"]
+
+SOME_FAILED = 3
+MOST_SKIPPED = 3
+
+
+def command(
+    where: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
+    ],
+    labels: Annotated[
+        str, typer.Option(help="What to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the sweep, to be made.")],
+    levels: Annotated[
+        str, typer.Option("--levels", "-J", help="J, the depths to try: 1-6, or 2,4.")
+    ] = "1-6",
+    patches: Annotated[
+        str, typer.Option("--patches", "-P", help="P, the cells per axis to try: 2,4,8, or 1-4.")
+    ] = "2,4,8",
+    wavelet: Annotated[str, typer.Option(help="A discrete wavelet of PyWavelets.")] = "haar",
+    pooling: Annotated[
+        str, typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg; or l1,max.")
+    ] = "l1",
+    boundary: Annotated[Boundary, typer.Option(help="What lies beyond the edge.")] = "zero",
+    grid: Annotated[
+        Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
+    ] = "balanced",
+    model: Annotated[CodeModel, typer.Option(help="What learns from codes.")] = "logistic",
+    cnn: Annotated[
+        str | None,
+        typer.Option(help="Also a network: densenet121, resnet18, … or package.module:Class."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Of the cross-validation; none shares a patient.")] = 5,
+    within: Annotated[
+        str | None,
+        typer.Option(help="Compare only images of one view, say, or another attribute."),
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Pixels a side of what the network sees; 224 if not given.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Most passes over the images, of mlp and network.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of folds, classifiers and intervals.")] = 0,
+    layout: Annotated[
+        str | None, typer.Option(help="Of the dataset; recognised if not given.")
+    ] = None,
+    uncertain: Annotated[
+        str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
+    ] = None,
+    blank: Annotated[
+        str | None, typer.Option(help="Labels not mentioned: ignore or negative.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read and encode; default: the cores.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier sweep in the folder.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Try levels and numbers of patches on a dataset, and say which to take.
+
+    For each setting: how much smaller images get, how near reconstructions are, and how well
+    a classifier that never saw the patient does (AUC), beside the original, blur and median.
+
+    Example: [bold]deepfixcx sweep xrays --labels pneumonia -o sweep[/bold]
+    """
+    from deepfixcx.learn.sweep import run_sweep
+    from deepfixcx.learn.sweep_options import SweepOptions
+    from deepfixcx.spec import CodecSpec
+
+    names = tuple(pooling.split(",")) if "," in pooling else pooling
+    options = SweepOptions(
+        levels=parse_numbers("--levels", levels),
+        patches=parse_numbers("--patches", patches),
+        like=CodecSpec(1, 1, wavelet, names, boundary, grid),
+        model=model,
+        cnn=cnn,
+        folds=folds,
+        seed=seed,
+        side=side,
+        epochs=epochs,
+        within=within,
+    )
+    see_own_modules(cnn)
+    dataset = find_dataset(where, labels, layout, uncertain, blank)
+    try:
+        with _Bar() as bar:
+            sweep = run_sweep(
+                dataset,
+                out,
+                options,
+                workers=default_workers() if workers is None else workers,
+                device=device,
+                resume=resume,
+                overwrite=overwrite,
+                reading=bar.read,
+                progress=bar.step,
+            )
+    except KeyboardInterrupt:
+        console.print(f"Stopped. Every setting that was done is kept; go on with:\n  {_again()}")
+        raise
+    figures = _draw(sweep, out)
+    write_json(json, _figures(sweep, out, figures))
+    _close(sweep, (*dataset.notes, *sweep.notes), out, figures, where, labels)
+    if sweep.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def parse_numbers(option: str, text: str) -> tuple[int, ...]:
+    """Read ``1-6``, ``2,4,8`` or both.
+
+    Raises
+    ------
+    SpecError
+        The text is neither.
+    """
+    from deepfixcx.errors import SpecError
+
+    numbers: list[int] = []
+    for part in text.split(","):
+        ends = [end.strip() for end in part.split("-")]
+        if not 1 <= len(ends) <= 2 or not all(end.isdecimal() for end in ends):
+            raise SpecError(f"{option} is like 1-6 or 2,4,8; got {text!r}")
+        first, last = int(ends[0]), int(ends[-1])
+        if not 1 <= first <= last <= 1024:
+            raise SpecError(f"{option} are numbers from 1, the smaller first; got {text!r}")
+        numbers += range(first, last + 1)
+    return tuple(dict.fromkeys(numbers))
+
+
+def _draw(sweep: Sweep, out: Path) -> list[str]:
+    """Write the figures, and return their names."""
+    from deepfixcx.report import write_figure
+    from deepfixcx.report.heatmaps import comparison_figure, heatmap_figure
+
+    chosen = sweep.recommendation
+    pair = None
+    if chosen.level is not None and chosen.patches is not None:
+        pair = (chosen.level, chosen.patches)
+    write_figure(out / "heatmaps.png", heatmap_figure(sweep.rows, pair))
+    names = ["heatmaps.png"]
+    for name, file in (("auc", "baselines.png"), ("cnn_auc", "baselines-network.png")):
+        if any(row.level and math.isfinite(row.figures.get(name, math.nan)) for row in sweep.rows):
+            write_figure(out / file, comparison_figure(sweep.rows, name))
+            names.append(file)
+    return names
+
+
+def _figures(sweep: Sweep, out: Path, figures: list[str]) -> dict[str, object]:
+    chosen = sweep.recommendation
+    return {
+        "command": "sweep",
+        "images": sweep.images,
+        "images_failed": len(sweep.failures),
+        "patients": sweep.patients,
+        "rows": [
+            {"level": row.level, "patches": row.patches, **_finite(row.figures)}
+            for row in sweep.rows
+        ],
+        "skipped": [
+            {"level": each.level, "patches": each.patches[0], "reason": each.reason}
+            for each in sweep.skipped
+        ],
+        "recommended_level": chosen.level,
+        "recommended_patches": chosen.patches,
+        "reason": chosen.sentence,
+        "figures": figures,
+        "folder": str(out),
+    }
+
+
+def _finite(figures: Any) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
+
+
+def _close(
+    sweep: Sweep, notes: tuple[str, ...], out: Path, figures: list[str], where: Path, labels: str
+) -> None:
+    chosen = sweep.recommendation
+    rows = [
+        ("images", f"{sweep.images} of {sweep.patients} patients"),
+        ("settings", f"{len(sweep.rows) - 1} tried, {len(sweep.skipped)} do not fit"),
+    ]
+    rows += [
+        ("", f"J={each.level}, P={each.patches[0]}: {each.reason}")
+        for each in sweep.skipped[:MOST_SKIPPED]
+    ]
+    if sweep.failures:
+        rows.append(("failed", f"{len(sweep.failures)} images, listed in {out}/failures.csv"))
+    rows += [("note", note) for note in notes]
+    rows += [
+        ("table", f"{out}/sweep.csv"),
+        ("figures", ", ".join(f"{out}/{name}" for name in figures)),
+        ("take", chosen.sentence),
+    ]
+    if chosen.level is not None:
+        words = ["train", str(where), "--labels", labels, "-J", str(chosen.level)]
+        words += ["-P", str(chosen.patches), "-o", "model"]
+        rows.append(("next", f"{program()} {shlex.join(words)}"))
+    panel("sweep", rows, good=not sweep.failures)
+
+
+def _again() -> str:
+    """Return the command line that resumes this one."""
+    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return f"{program()} {shlex.join([*arguments, '--resume'])}"
+
+
+class _Bar:
+    """A bar on the terminal: images read, then settings."""
+
+    def __enter__(self) -> _Bar:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("sweep"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[step]}"),
+            TimeRemainingColumn(),
+            console=error_console,
+            disable=not error_console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("sweep", total=None, step="reading")
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def read(self, done: int, total: int) -> None:
+        """Show how many images of the first pass are read."""
+        self._bar.update(self._task, total=total, completed=done)
+
+    def step(self, step: str, done: int, total: int) -> None:
+        """Show what is being done."""
+        self._bar.update(self._task, total=total, completed=done, step=step)

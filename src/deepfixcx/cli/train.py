@@ -1,0 +1,266 @@
+"""``deepfixcx train``: a dataset with labels becomes a model."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.choices import Boundary, Grid, On, Parting
+from deepfixcx.cli._console import console, default_workers, panel, program, write_json
+from deepfixcx.cli._learning import LearningBar, find_dataset, see_own_modules
+from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
+
+if TYPE_CHECKING:
+    from deepfixcx.learn.training import Trained
+    from deepfixcx.spec import CodecSpec
+
+__all__ = ["command"]
+
+SOME_FAILED = 3
+
+
+def command(
+    where: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
+    ],
+    labels: Annotated[
+        str, typer.Option(help="What to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model, to be made.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="mlp, logistic, densenet121, resnet18, efficientnet-b0, or package.module:Class."
+        ),
+    ] = "mlp",
+    on: Annotated[
+        On | None,
+        typer.Option(help="What it sees; codes for mlp and logistic, else privatized images."),
+    ] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(
+            "--level", "-J", help=f"J: depth of the packet; {SUGGESTED_LEVEL} if not given."
+        ),
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(
+            "--patches", "-P", help=f"P: cells per axis; {SUGGESTED_PATCHES} if not given."
+        ),
+    ] = None,
+    wavelet: Annotated[
+        str | None, typer.Option(help="A discrete wavelet of PyWavelets; haar if not given.")
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="l1 if not given; l2, sum, max, min, median, sum_pos, sum_neg; l1,max."),
+    ] = None,
+    boundary: Annotated[
+        Boundary | None, typer.Option(help="What lies beyond the edge; zero if not given.")
+    ] = None,
+    grid: Annotated[
+        Grid | None, typer.Option(help="balanced if not given; or padded, as in the paper.")
+    ] = None,
+    side: Annotated[
+        int | None,
+        typer.Option(help="Pixels a side of the images that a network sees."),
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Of the dataset; recognised if not given.")
+    ] = None,
+    uncertain: Annotated[
+        str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
+    ] = None,
+    blank: Annotated[
+        str | None, typer.Option(help="Labels not mentioned: ignore or negative.")
+    ] = None,
+    split: Annotated[
+        Parting, typer.Option(help="By patient at random, or as the dataset comes.")
+    ] = "patient",
+    validation: Annotated[
+        float, typer.Option(help="Share on which training is stopped and thresholds are chosen.")
+    ] = 0.15,
+    test: Annotated[
+        float | None, typer.Option(help="Share kept for evaluate; 0.2 if not given.")
+    ] = None,
+    by_content: Annotated[
+        bool, typer.Option("--by-content", help="Keep copies of a file in one part.")
+    ] = False,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Weight yes and no as if equally frequent.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better validation AUC.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Most images a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of AdamW.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW.")] = None,
+    l1: Annotated[
+        float | None, typer.Option("--l1", help="Penalty on the attention of mlp.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, first weights, order.")] = 0,
+    device: Annotated[
+        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read images; default: the cores.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps codes for the next training.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier model in the folder.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Train a classifier on codes, privatized images, or originals.
+
+    Patients are divided into three parts: one to train on, one to stop training and choose
+    thresholds, and one that deepfixcx evaluate takes.
+
+    Example: [bold]deepfixcx train xrays --labels pneumonia -o model[/bold]
+    """
+    from deepfixcx.errors import ModelError
+    from deepfixcx.learn.options import TrainingOptions
+    from deepfixcx.learn.parts import PartRules
+    from deepfixcx.learn.training import train_model
+
+    codec = (level, patches, wavelet, pooling, boundary, grid)
+    if on == "original" and codec != (None,) * 6:
+        raise ModelError(
+            "original images are not encoded: leave --level, --patches, --wavelet, --pooling, "
+            "--boundary and --grid away"
+        )
+    options = TrainingOptions(
+        model=model,
+        on=on,
+        spec=None if on == "original" else _spec(level, patches, wavelet, pooling, boundary, grid),
+        side=side,
+        seed=seed,
+        balance=balance,
+        epochs=epochs,
+        patience=patience,
+        batch=batch,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        l1=l1,
+    )
+    rules = PartRules(split, validation, test, by_content, seed)
+    see_own_modules(model)
+    dataset = find_dataset(where, labels, layout, uncertain, blank)
+    try:
+        with LearningBar(options.epochs) as bar:
+            trained = train_model(
+                dataset,
+                out,
+                options,
+                rules,
+                workers=default_workers() if workers is None else workers,
+                cache=None if cache is None else str(cache),
+                device=device,
+                resume=resume,
+                overwrite=overwrite,
+                reading=bar.read,
+                report=bar.trained,
+            )
+    except KeyboardInterrupt:
+        console.print(f"Stopped. Go on with:\n  {_again()}", soft_wrap=True)
+        raise
+    write_json(json, _figures(trained, out))
+    read_as = [("--layout", layout), ("--uncertain", uncertain), ("--blank", blank)]
+    following = _next_step(trained, where, out, read_as)
+    _close(trained, (*dataset.notes, *trained.notes), following, out)
+    if trained.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _spec(
+    level: int | None,
+    patches: str | None,
+    wavelet: str | None,
+    pooling: str | None,
+    boundary: Boundary | None,
+    grid: Grid | None,
+) -> CodecSpec:
+    return spec_of(
+        SUGGESTED_LEVEL if level is None else level,
+        str(SUGGESTED_PATCHES) if patches is None else patches,
+        wavelet or "haar",
+        pooling or "l1",
+        boundary or "zero",
+        grid or "balanced",
+    )
+
+
+def _figures(trained: Trained, out: Path) -> dict[str, object]:
+    facts, classifier = trained.classifier.facts, trained.classifier
+    spec = classifier.options.spec
+    return {
+        "command": "train",
+        "model": classifier.options.model,
+        "on": classifier.options.on,
+        "spec": None if spec is None else str(spec),
+        "labels": list(classifier.label_names),
+        "thresholds": list(classifier.thresholds),
+        "validation_auc": facts["validation_auc"],
+        "images_train": facts["images_train"],
+        "images_validation": facts["images_validation"],
+        "images_test": facts["images_test"],
+        "images_failed": facts["images_failed"],
+        "epochs": len(facts.get("history", ())) or None,
+        "best_epoch": facts.get("best_epoch"),
+        "seconds": round(trained.seconds, 3),
+        "seconds_reading": facts["seconds_reading"],
+        "seconds_training": facts["seconds_training"],
+        "folder": str(out),
+    }
+
+
+def _close(trained: Trained, notes: tuple[str, ...], following: str, out: Path) -> None:
+    facts, classifier = trained.classifier.facts, trained.classifier
+    parts = ("train", "validation", "test")
+    counts = ", ".join(f"{facts[f'images_{part}']} {part}" for part in parts)
+    spec = classifier.options.spec
+    seen = f"{classifier.options.on}" if spec is None else f"{classifier.options.on} {spec}"
+    rows = [("model", f"{classifier.options.model} on {seen}"), ("images", counts)]
+    if trained.failures:
+        first = trained.failures[0]
+        count = len(trained.failures)
+        rows.append(("failed", f"{count} could not be read; the first: {first.error}"))
+    for name, area in facts["validation_auc"].items():
+        shown = "unknown" if area is None else f"{area:.3f}"
+        rows.append(("validation", f"AUC {shown} of {name}"))
+    if "best_epoch" in facts:
+        rows.append(("epochs", f"{len(facts['history'])}, the best was {facts['best_epoch']}"))
+    if trained.seconds:
+        reading, training = facts["seconds_reading"], facts["seconds_training"]
+        rows.append(("time", f"{reading:.1f} s reading, {training:.1f} s training"))
+    rows += [("note", note) for note in notes]
+    rows += [("folder", str(out)), ("next", following)]
+    panel("train", rows, good=not trained.failures)
+
+
+def _next_step(
+    trained: Trained, where: Path, out: Path, read_as: list[tuple[str, str | None]]
+) -> str:
+    model = trained.classifier.options.model
+    told = [*read_as, ("--network", model if ":" in model else None)]
+    more = [word for name, value in told if value is not None for word in (name, value)]
+    if trained.classifier.facts["images_test"]:
+        return f"{program()} {shlex.join(['evaluate', str(out), str(where), *more])}"
+    return f"{program()} {shlex.join(['predict', str(out)])} IMAGES -o scores.csv"
+
+
+def _again() -> str:
+    """Return the command line that resumes this one."""
+    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return f"{program()} {shlex.join([*arguments, '--resume'])}"

@@ -1,0 +1,178 @@
+"""A trained model with everything that scoring new images needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.datasets import ImageRecord
+from deepfixcx.errors import ModelError
+from deepfixcx.learn.loading import Loaded, encode_records, load_pixels
+from deepfixcx.learn.mapping import Report
+from deepfixcx.learn.options import TrainingOptions
+from deepfixcx.learn.parts import PartRules
+
+__all__ = ["Classifier", "Scorer"]
+
+
+class Scorer(Protocol):
+    """What turns inputs into probabilities: a fitted model of any kind."""
+
+    def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities (N, L) of inputs (N, ...)."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything that was learned, by name."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained model; made by `train_model` and `load_model`.
+
+    Attributes
+    ----------
+    options : TrainingOptions
+        How it was trained, and with which spec images are encoded.
+    label_names : tuple of str, length L
+        What it says yes or no to.
+    channels : int
+        1 for gray, 3 for colour.
+    thresholds : tuple of float, length L
+        Scores from which on the answer is yes: those with the largest sensitivity + specificity on
+        the validation images (0.5 where there was nothing to choose one on).
+    rules : PartRules
+        How the dataset was divided.
+    dataset : str
+        `fingerprint` of the dataset.
+    facts : mapping
+        What came of training, as plain JSON values: counts, the best epoch, versions.
+    scorer : Scorer
+        The fitted model.
+    """
+
+    options: TrainingOptions
+    label_names: tuple[str, ...]
+    channels: int
+    thresholds: tuple[float, ...]
+    rules: PartRules
+    dataset: str
+    facts: Mapping[str, Any]
+    scorer: Scorer
+
+    def __repr__(self) -> str:
+        """Return model, spec and labels in one line."""
+        spec = "" if self.options.spec is None else f" {self.options.spec}"
+        labels = ", ".join(self.label_names)
+        return f"Classifier({self.options.model} on {self.options.on}{spec}: {labels})"
+
+    def load(
+        self,
+        records: Sequence[ImageRecord],
+        *,
+        workers: int = 1,
+        cache: str | None = None,
+        report: Report | None = None,
+    ) -> Loaded:
+        """Read images in the form that this model takes.
+
+        Parameters
+        ----------
+        records : sequence of ImageRecord
+            The images.
+        workers : int
+            Processes.
+        cache : str, optional
+            Folder of codes, as in `encode_records`.
+        report : callable, optional
+            Told how many images are done, and of how many.
+
+        Returns
+        -------
+        Loaded
+            Codes, or pixels for a model on original images; and what could not be read.
+        """
+        channels = cast("Literal[1, 3]", self.channels)
+        return load_inputs(self.options, records, channels, workers, cache, report)
+
+    def scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability of yes.
+
+        Parameters
+        ----------
+        inputs : ndarray of float32
+            What `load` returns: codes (N, C, 4**J, P, P), or pixels (N, C, side, side).
+
+        Returns
+        -------
+        ndarray of float32, shape (N, L)
+            From 0 to 1.
+
+        Raises
+        ------
+        ModelError
+            Inputs of another shape.
+        """
+        if not len(inputs):
+            return np.zeros((0, len(self.label_names)), np.float32)
+        return self.scorer.probabilities(inputs)
+
+    def scores_of_code(self, code: Code) -> NDArray[np.float32]:
+        """Return the probability of yes for each image of a code, (B, L).
+
+        Raises
+        ------
+        ModelError
+            The model sees original images, or the code has another spec or other channels.
+        """
+        spec = self.options.spec
+        if spec is None:
+            raise ModelError("this model was trained on original images and cannot score codes")
+        if code.spec != spec:
+            raise ModelError(f"this model takes codes of {spec}, these were made with {code.spec}")
+        if code.channels != self.channels:
+            raise ModelError(
+                f"this model takes codes of {self.channels} channels, these have {code.channels}"
+            )
+        return self.scores(code.array)
+
+    def attention(self) -> NDArray[np.float32]:
+        """Return how strongly a `CodeMLP` uses each number of a code; see `CodeMLP.attention`.
+
+        Returns
+        -------
+        ndarray of float32, shape (C, 4**J, P, P), or (C, 4**J, P, P, F) for several poolings
+            Not negative; only ratios mean something.
+
+        Raises
+        ------
+        ModelError
+            The model is of another kind.
+        """
+        if self.options.kind != "mlp":
+            raise ModelError(f"the model {self.options.model!r} has no attention; train an mlp")
+        attention: NDArray[np.float32] = np.abs(self.scorer.arrays()["strength"])
+        return attention
+
+
+def load_inputs(
+    options: TrainingOptions,
+    records: Sequence[ImageRecord],
+    channels: Literal[1, 3] | None,
+    workers: int,
+    cache: str | None,
+    report: Report | None,
+) -> Loaded:
+    """Read images in the form that a model of these options takes."""
+    if options.spec is not None:
+        return encode_records(
+            records, options.spec, channels=channels, workers=workers, cache=cache, report=report
+        )
+    side = int(options.number("side"))
+    return load_pixels(records, side, channels=channels, workers=workers, report=report)

@@ -1,0 +1,299 @@
+"""How well a model does on images that it was not trained on, with intervals over patients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.choices import Part
+from deepfixcx.datasets import Dataset, ImageRecord
+from deepfixcx.errors import LabelError, ModelError, SplitError
+from deepfixcx.learn.classifier import Classifier
+from deepfixcx.learn.mapping import Failure, Report
+from deepfixcx.learn.metrics import (
+    Confusion,
+    Interval,
+    Reliability,
+    auc_interval,
+    average_precision,
+    confusion_at,
+    expected_calibration_error,
+    patient_bootstrap,
+    reliability_curve,
+)
+from deepfixcx.learn.parts import fingerprint
+
+__all__ = ["Evaluation", "LabelEvaluation", "evaluate_model"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LabelEvaluation:
+    """How well one label is told; intervals are those of 95 % over patients.
+
+    Attributes
+    ----------
+    name : str
+        The label.
+    yes, no : int
+        Images with a known label.
+    auc : Interval
+        Area under the ROC curve.
+    auc_within : Interval or None
+        The same, comparing only images of one group (such as one view), so that a model which
+        tells the groups apart gains nothing; None where all images are of one group.
+    auc_of_group : dict of str to Interval
+        The area in each group.
+    average_precision : Interval
+        Area under the precision-recall curve.
+    calibration_error : Interval
+        Expected calibration error of the scores taken as probabilities.
+    reliability : Reliability
+        Scores and shares of yes, bin by bin.
+    threshold : float
+        The one chosen on the validation images.
+    confusion : Confusion
+        Answers at the threshold.
+    sensitivity, specificity : Interval
+        At the threshold.
+    """
+
+    name: str
+    yes: int
+    no: int
+    auc: Interval
+    auc_within: Interval | None
+    auc_of_group: dict[str, Interval]
+    average_precision: Interval
+    calibration_error: Interval
+    reliability: Reliability
+    threshold: float
+    confusion: Confusion
+    sensitivity: Interval
+    specificity: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; an interval is [value, low, high]."""
+        groups = {name: _triple(each) for name, each in self.auc_of_group.items()}
+        curve = self.reliability
+        return {
+            "label": self.name,
+            "yes": self.yes,
+            "no": self.no,
+            "auc": _triple(self.auc),
+            "auc_within": None if self.auc_within is None else _triple(self.auc_within),
+            "auc_of_group": groups,
+            "average_precision": _triple(self.average_precision),
+            "calibration_error": _triple(self.calibration_error),
+            "reliability": {
+                "predicted": [round(each, 6) for each in curve.predicted.tolist()],
+                "observed": [round(each, 6) for each in curve.observed.tolist()],
+                "counts": curve.counts.tolist(),
+            },
+            "threshold": self.threshold,
+            "true_positives": self.confusion.true_positives,
+            "false_positives": self.confusion.false_positives,
+            "true_negatives": self.confusion.true_negatives,
+            "false_negatives": self.confusion.false_negatives,
+            "sensitivity": _triple(self.sensitivity),
+            "specificity": _triple(self.specificity),
+        }
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluation:
+    """What came of `evaluate_model`.
+
+    Attributes
+    ----------
+    part : str
+        Which images: ``"test"``, ``"all"``, ...
+    images : int
+        How many were scored.
+    patients : int or None
+        Of how many patients; None where the dataset does not say.
+    labels : tuple of LabelEvaluation
+        One for each label.
+    within : str or None
+        What the groups are, such as ``"view"``; None where all images are of one group.
+    failures : tuple of Failure
+        Images that could not be read.
+    notes : tuple of str
+        What a user should know.
+    """
+
+    part: Part
+    images: int
+    patients: int | None
+    labels: tuple[LabelEvaluation, ...]
+    within: str | None
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+
+
+def evaluate_model(
+    classifier: Classifier,
+    dataset: Dataset,
+    part: Part = "test",
+    *,
+    within: str = "view",
+    samples: int = 1000,
+    seed: int = 0,
+    workers: int = 1,
+    cache: str | None = None,
+    reading: Report | None = None,
+) -> Evaluation:
+    """Score images whose labels are known, and compare.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The model.
+    dataset : Dataset
+        With as many labels as the model, in its order; they may be called otherwise.
+    part : {"test", "validation", "train", "all"}
+        Which images. The first three are parts of the dataset that the model was trained on, and
+        only of that one. ``"all"`` is for other datasets.
+    within : str
+        Attribute, or ``"view"``: also compare within each of its values.
+    samples, seed : int
+        Of the bootstrap, as in `patient_bootstrap`.
+    workers : int
+        Processes that read images.
+    cache : str, optional
+        Folder of codes, as in `encode_records`.
+    reading : callable, optional
+        Told how many images are read, and of how many.
+
+    Returns
+    -------
+    Evaluation
+        For each label.
+
+    Raises
+    ------
+    LabelError
+        Another number of labels than the model has.
+    SplitError
+        A part of a dataset that is not, or no longer, the one that the model was trained on; or a
+        part without images.
+    ModelError
+        Not one image can be read.
+    """
+    if len(dataset.label_names) != len(classifier.label_names):
+        raise LabelError(
+            f"the model answers {', '.join(classifier.label_names)}, and the dataset has "
+            f"{len(dataset.label_names)} labels; name as many, in the same order"
+        )
+    same = fingerprint(dataset) == classifier.dataset
+    if part != "all" and not same:
+        raise SplitError(
+            f"this is not the dataset that the model was trained on, as it was then (its images, "
+            f"patients and labels), so it has no {part} part; evaluate all of another dataset "
+            f"with --part all"
+        )
+    places = classifier.rules.places(dataset, part)
+    places = places[dataset.known[places].any(axis=1)]
+    if not len(places):
+        raise SplitError(f"the {part} part has no image with a known label; choose another --part")
+    chosen = dataset.select(places)
+    loaded = classifier.load(chosen.records, workers=workers, cache=cache, report=reading)
+    if not len(loaded.places):
+        first = loaded.failures[0]
+        raise ModelError(f"no image can be read; the first: {first.error}: {first.reason}")
+    chosen = chosen.select(loaded.places)
+    scores = classifier.scores(loaded.array)
+    groups = _groups(chosen.records, within)
+    columns = zip(
+        dataset.label_names, chosen.labels.T, scores.T, classifier.thresholds, strict=True
+    )
+    labels = tuple(
+        _evaluate(name, truth, values, threshold, chosen.patients, groups, samples, seed)
+        for name, truth, values, threshold in columns
+    )
+    return Evaluation(
+        part,
+        len(chosen),
+        chosen.patient_count if chosen.has_patients else None,
+        labels,
+        None if groups is None else within,
+        loaded.failures,
+        _notes(classifier, chosen, part, same, dataset),
+    )
+
+
+def _evaluate(
+    name: str,
+    labels: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    threshold: float,
+    patients: NDArray[np.str_],
+    groups: NDArray[np.str_] | None,
+    samples: int,
+    seed: int,
+) -> LabelEvaluation:
+    def interval(metric: Any) -> Interval:
+        return patient_bootstrap(metric, labels, scores, patients, samples, seed)
+
+    areas = {}
+    within = None
+    if groups is not None:
+        within = auc_interval(labels, scores, patients, groups, samples, seed)
+        for group in np.unique(groups):
+            here = groups == group
+            areas[str(group)] = auc_interval(
+                labels[here], scores[here], patients[here], None, samples, seed
+            )
+    return LabelEvaluation(
+        name,
+        int((labels == 1).sum()),
+        int((labels == 0).sum()),
+        auc_interval(labels, scores, patients, None, samples, seed),
+        within,
+        areas,
+        interval(average_precision),
+        interval(expected_calibration_error),
+        reliability_curve(labels, scores),
+        threshold,
+        confusion_at(labels, scores, threshold),
+        interval(lambda truth, values: confusion_at(truth, values, threshold).sensitivity),
+        interval(lambda truth, values: confusion_at(truth, values, threshold).specificity),
+    )
+
+
+def _groups(records: Sequence[ImageRecord], within: str) -> NDArray[np.str_] | None:
+    """Return the group of each image; None where all images are of one."""
+    names = [
+        (record.view if within == "view" else record.attributes.get(within)) or "unknown"
+        for record in records
+    ]
+    return np.array(names) if len(set(names)) > 1 else None
+
+
+def _notes(
+    classifier: Classifier, chosen: Dataset, part: Part, same: bool, dataset: Dataset
+) -> tuple[str, ...]:
+    notes = []
+    if not chosen.has_patients:
+        notes.append("no patient ids: intervals take each image for a patient of its own")
+    if same and part in ("train", "all"):
+        notes.append("the model was trained on such images, so it does better than on new ones")
+    if same and part == "validation":
+        notes.append("thresholds, and the best epoch, were chosen on these images")
+    if not same:
+        notes.append(
+            "not the dataset that the model was trained on; images that are in both, or of the "
+            "same patients, make it look better than it is"
+        )
+    if dataset.label_names != classifier.label_names:
+        notes.append(f"the model calls these labels {', '.join(classifier.label_names)}")
+    return tuple(notes)
+
+
+def _triple(interval: Interval) -> list[float | None]:
+    numbers = (interval.value, interval.low, interval.high)
+    return [None if math.isnan(number) else round(number, 6) for number in numbers]

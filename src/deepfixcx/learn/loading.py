@@ -1,0 +1,260 @@
+"""Images of a dataset as one array: pixels of one size, or codes of the images as they are.
+
+One rule for channels: a file whose three channels are equal is gray. Where ``channels`` is None,
+all become gray if all are gray; otherwise gray ones are repeated three times. With ``channels=1``
+colour becomes gray (0.299 R + 0.587 G + 0.114 B) before anything else; with 3, gray is repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.codec import Codec
+from deepfixcx.datasets import ImageRecord
+from deepfixcx.errors import ImageFileError, PixelsShapeError
+from deepfixcx.images.reading import open_image
+from deepfixcx.learn.code_cache import CodeCache
+from deepfixcx.learn.mapping import Crew, Done, Failure, Image, Report, map_images
+from deepfixcx.learn.resizing import resize, unit_pixels
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["Channels", "Failure", "Loaded", "encode_records", "load_pixels"]
+
+Channels = Literal[1, 3]
+
+HASHING_THREADS = 4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Loaded:
+    """Images of a dataset that could be used, and those that could not.
+
+    Attributes
+    ----------
+    array : ndarray of float32
+        Pixels (N, C, side, side), or codes (N, C, 4**J, P, P).
+    places : ndarray of int64, shape (N,)
+        Which record each row is of, in ascending order.
+    failures : tuple of Failure
+        The others.
+    """
+
+    array: NDArray[np.float32]
+    places: NDArray[np.int64]
+    failures: tuple[Failure, ...]
+
+
+def load_pixels(
+    records: Sequence[ImageRecord],
+    side: int,
+    *,
+    channels: Channels | None = None,
+    workers: int | Crew = 1,
+    report: Report | None = None,
+) -> Loaded:
+    """Read images and make them all squares of one size.
+
+    Parameters
+    ----------
+    records : sequence of ImageRecord
+        The images; `Dataset.records`.
+    side : int
+        Height and width, in pixels. The whole image is squeezed into the square (Lanczos filter,
+        which looks at all pixels when it makes an image smaller).
+    channels : {None, 1, 3}
+        See above.
+    workers : int or Crew
+        Processes; see `map_images`.
+    report : callable, optional
+        Told how many images are done, and of how many.
+
+    Returns
+    -------
+    Loaded
+        Pixels (N, C, side, side) in [0, 1].
+
+    Raises
+    ------
+    PixelsShapeError
+        `side` is not positive.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from deepfixcx.images import write_png
+    >>> path = Path(tempfile.mkdtemp()) / "ramp.png"
+    >>> write_png(path, np.linspace(0, 1, 48).reshape(1, 6, 8), bits=16)
+    >>> loaded = load_pixels([ImageRecord(path), ImageRecord(path.parent / "gone.png")], side=4)
+    >>> loaded.array.shape, loaded.failures[0].error
+    ((1, 1, 4, 4), 'UnreadableFileError')
+    """
+    if side < 1:
+        raise PixelsShapeError(f"images cannot be {side} pixels a side; give a positive number")
+    outcomes = map_images(records, _Shrink(side, channels == 1), workers=workers, report=report)
+    return _collect(outcomes, (channels or 1, side, side), channels)
+
+
+def encode_records(
+    records: Sequence[ImageRecord],
+    spec: CodecSpec,
+    *,
+    channels: Channels | None = None,
+    workers: int | Crew = 1,
+    cache: str | os.PathLike[str] | None = None,
+    report: Report | None = None,
+) -> Loaded:
+    """Read images and encode each in its own size.
+
+    Parameters
+    ----------
+    records : sequence of ImageRecord
+        The images; `Dataset.records`.
+    spec : CodecSpec
+        How to encode.
+    channels : {None, 1, 3}
+        See above.
+    workers : int or Crew
+        Processes; see `map_images`.
+    cache : path-like, optional
+        Folder in which codes are kept. They are found again by the content of a file, its spec and
+        the version of deepfixcx, so it can serve many datasets and specs. It holds codes: treat it
+        as you treat them.
+    report : callable, optional
+        Told how many of the images that were not in the cache are done, and of how many.
+
+    Returns
+    -------
+    Loaded
+        Codes (N, C, 4**J, P, P); a trailing F axis where the spec has several poolings.
+
+    Raises
+    ------
+    ModelError
+        The cache cannot be made.
+    TrainingStoppedError
+        The cache cannot be written, or the disk is full.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from deepfixcx.images import write_png
+    >>> path = Path(tempfile.mkdtemp()) / "ramp.png"
+    >>> write_png(path, np.linspace(0, 1, 48).reshape(1, 6, 8), bits=16)
+    >>> encode_records([ImageRecord(path)], CodecSpec(level=1, patches=2)).array.shape
+    (1, 1, 4, 2, 2)
+    """
+    encode = _Encode(spec, channels == 1)
+    shape = spec.code_shape(channels or 1)
+    if cache is None:
+        outcomes = map_images(records, encode, workers=workers, report=report)
+        results = (
+            Done(each.place, each.result[1]) if isinstance(each, Done) else each
+            for each in outcomes
+        )
+        return _collect(results, shape, channels)
+    kept = CodeCache(Path(cache), spec, gray=channels == 1)
+    return _collect(_with_cache(records, encode, kept, workers, report), shape, channels)
+
+
+# -- helpers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Shrink:
+    """An image becomes a square; it travels to another process."""
+
+    side: int
+    gray: bool
+
+    def __call__(self, image: Image) -> NDArray[np.float32]:
+        return resize(unit_pixels(image.pixels, gray=self.gray), self.side, self.side)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encode:
+    """An image becomes its digest and its code; it travels to another process."""
+
+    spec: CodecSpec
+    gray: bool
+
+    def __call__(self, image: Image) -> tuple[str, NDArray[np.float32]]:
+        pixels = (
+            unit_pixels(image.pixels, gray=True)
+            if self.gray and len(image.pixels) > 1
+            else image.pixels
+        )
+        return image.digest, Codec(self.spec).encode(pixels).array[0]
+
+
+def _with_cache(
+    records: Sequence[ImageRecord],
+    encode: _Encode,
+    cache: CodeCache,
+    workers: int | Crew,
+    report: Report | None,
+) -> Iterator[Done[NDArray[np.float32]] | Failure]:
+    """Yield the codes that are kept, then those that had to be made, and keep these."""
+    with ThreadPoolExecutor(HASHING_THREADS) as threads:
+        digests = list(threads.map(_digest, [record.path for record in records]))
+    known = cache.find([digest for digest in digests if digest])
+    order = sorted(range(len(records)), key=lambda place: digests[place])
+    missing = []
+    for place in order:
+        if digests[place] in known:
+            yield Done(place, known[digests[place]])
+        else:
+            missing.append(place)
+    chosen = [records[place] for place in missing]
+    new: dict[str, NDArray[np.float32]] = {}
+    for outcome in map_images(chosen, encode, workers=workers, report=report):
+        place = missing[outcome.place]
+        if isinstance(outcome, Failure):
+            yield replace(outcome, place=place)
+            continue
+        digest, code = outcome.result
+        # Sorted by digest, so that a file of the cache is complete when another one begins.
+        if new and cache.part_of(digest) != cache.part_of(next(iter(new))):
+            cache.add(new)
+            new = {}
+        new[digest] = code
+        yield Done(place, code)
+    cache.add(new)
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or nothing if it cannot be read; whoever reads it says why."""
+    try:
+        with open_image(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ImageFileError):
+        return ""
+
+
+def _collect(
+    outcomes: Iterable[Done[NDArray[np.float32]] | Failure],
+    shape: tuple[int, ...],
+    channels: Channels | None,
+) -> Loaded:
+    """Lay the images that could be used into one array, all with the same number of channels."""
+    done: dict[int, NDArray[np.float32]] = {}
+    failures = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        else:
+            done[outcome.place] = outcome.result
+    places = np.array(sorted(done), np.int64)
+    count: int = channels or max((len(image) for image in done.values()), default=1)
+    array = np.empty((len(places), count, *shape[1:]), np.float32)
+    for row, place in enumerate(places):
+        array[row] = done.pop(place)  # one channel is repeated
+    return Loaded(array, places, tuple(sorted(failures, key=lambda failure: failure.place)))

@@ -1,0 +1,243 @@
+"""Do something with every image of a dataset, in one process or several; bad files are recorded.
+
+A decoder that crashes takes its process with it. With several workers only that file fails: the
+files that were under way are tried again, one at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx._kernels.threads import ENVIRONMENT_VARIABLE
+from deepfixcx.datasets import ImageRecord
+from deepfixcx.errors import DeepfixcxError, UnreadableFileError, WorkerDiedError
+from deepfixcx.images import read_image
+from deepfixcx.images.reading import open_image
+
+__all__ = ["Crew", "Done", "Failure", "Image", "Report", "map_images"]
+
+Result = TypeVar("Result")
+
+Report = Callable[[int, int], None]
+"""Told how many images are done, and of how many."""
+
+Job = tuple[int, Path]
+"""The place of a record, and its file."""
+
+FILES_AT_ONCE = 32
+"""Files that each worker is given at a time, and so those tried again after a crash."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Image:
+    """One image as it was read.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (C, H, W)
+        uint8 or uint16 over their full range, or float32 in [0, 1]. Of a file with several frames
+        the first. C = 1 where the three channels of a file are equal.
+    file_bytes : int
+        Size of the file.
+    digest : str
+        SHA-256 of the file.
+    """
+
+    pixels: NDArray[Any]
+    file_bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One image that could not be used; its text form names nobody.
+
+    Attributes
+    ----------
+    place : int
+        Of its record.
+    error, reason : str
+        Name of the error and its message.
+    """
+
+    place: int
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Result]):
+    """What came of the image at `place`."""
+
+    place: int
+    result: Result
+
+
+Step = Callable[[Job], Done[Result] | Failure]
+
+
+class Crew:
+    """Processes that read images, kept from one pass over a dataset to the next.
+
+    Parameters
+    ----------
+    count : int
+        How many. With 1 everything happens in this process, and a decoder that crashes ends it.
+
+    Examples
+    --------
+    >>> with Crew(1) as crew:
+    ...     for _ in range(2):
+    ...         outcomes = list(map_images([], len, workers=crew))
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = max(1, count)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Crew:
+        """Hire nobody yet: processes start with the first job."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def map(self, step: Step[Result], jobs: Sequence[Job]) -> Iterator[Done[Result] | Failure]:
+        """Take the step with every job, in order."""
+        if self._count == 1:
+            yield from map(step, jobs)
+            return
+        at_once = FILES_AT_ONCE * self._count
+        for start in range(0, len(jobs), at_once):
+            yield from self._run(step, jobs[start : start + at_once])
+
+    def _run(self, step: Step[Result], jobs: Sequence[Job]) -> list[Done[Result] | Failure]:
+        self._pool = self._pool or _pool(self._count)
+        try:
+            return list(self._pool.map(step, jobs, chunksize=4))
+        except BrokenProcessPool:
+            self.dismiss()
+            return _one_by_one(step, jobs)
+
+
+def map_images(
+    records: Sequence[ImageRecord],
+    work: Callable[[Image], Result],
+    *,
+    workers: int | Crew = 1,
+    report: Report | None = None,
+) -> Iterator[Done[Result] | Failure]:
+    """Read images and do something with each, in order.
+
+    Parameters
+    ----------
+    records : sequence of ImageRecord
+        The images.
+    work : callable
+        Told one `Image`. With several workers it is pickled, and so is what it returns.
+    workers : int or Crew
+        Processes; those of a crew are kept for the next call.
+    report : callable, optional
+        Told after each image how many are done, and of how many.
+
+    Yields
+    ------
+    Done or Failure
+        One for each record: a failure where the file cannot be read, or where `work` raised an
+        error of this package.
+
+    Examples
+    --------
+    >>> outcomes = map_images([ImageRecord(Path("no such file"))], lambda image: image.file_bytes)
+    >>> [outcome.error for outcome in outcomes]
+    ['UnreadableFileError']
+    """
+    jobs: list[Job] = [(place, record.path) for place, record in enumerate(records)]
+    step: Step[Result] = partial(_attempt, work)
+    crew = workers if isinstance(workers, Crew) else Crew(workers)
+    try:
+        for count, outcome in enumerate(crew.map(step, jobs), 1):
+            yield outcome
+            if report is not None:
+                report(count, len(jobs))
+    finally:
+        if crew is not workers:
+            crew.dismiss()
+
+
+def _attempt(work: Callable[[Image], Result], job: Job) -> Done[Result] | Failure:
+    place, path = job
+    try:
+        return Done(place, work(_read(path)))
+    except DeepfixcxError as error:
+        return Failure(place, type(error).__name__, str(error))
+
+
+def _read(path: Path) -> Image:
+    with open_image(path) as stream:
+        try:
+            data = stream.read()
+        except OSError:
+            raise UnreadableFileError("the file cannot be read: input/output error") from None
+    pixels = read_image(BytesIO(data)).pixels[0]
+    if len(pixels) == 3 and (pixels[0] == pixels[1]).all() and (pixels[0] == pixels[2]).all():
+        pixels = pixels[:1]
+    return Image(np.ascontiguousarray(pixels), len(data), hashlib.sha256(data).hexdigest())
+
+
+def _one_by_one(step: Step[Result], jobs: Sequence[Job]) -> list[Done[Result] | Failure]:
+    """Take the step with one job at a time, in a process that is replaced when it dies."""
+    outcomes: list[Done[Result] | Failure] = []
+    pool = _pool(1)
+    for job in jobs:
+        try:
+            outcomes.append(pool.submit(step, job).result())
+        except BrokenProcessPool:
+            pool.shutdown()
+            pool = _pool(1)
+            error = WorkerDiedError("a worker process died on this file; it may be damaged")
+            outcomes.append(Failure(job[0], type(error).__name__, str(error)))
+    pool.shutdown()
+    return outcomes
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+
+
+def _begin() -> None:
+    """Use one thread a process, leave Ctrl-C to the parent, and end when it does."""
+    os.environ[ENVIRONMENT_VARIABLE] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,222 @@
+"""A model on disk: ``model.json`` and ``model.safetensors``, and no pickle.
+
+``model.json`` is what a `Classifier` knows: ``format`` ("deepfixcx.model"), ``version``,
+``options``, ``labels``, ``thresholds``, ``channels``, ``parts``, ``dataset`` (a hash), ``facts``,
+``versions`` of the packages, and ``weights``, the SHA-256 of the other file, which holds the
+arrays. It is written last, so a folder that has it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from deepfixcx import __version__
+from deepfixcx.errors import DeepfixcxError, ModelError, ModelFileError
+from deepfixcx.learn._files import write_whole
+from deepfixcx.learn.classifier import Classifier
+from deepfixcx.learn.options import TrainingOptions
+from deepfixcx.learn.parts import PartRules
+from deepfixcx.learn.scorers import restore_scorer
+
+__all__ = ["CHECKPOINT_FILE", "MODEL_FILE", "claimed", "load_model", "save_model"]
+
+FORMAT_NAME = "deepfixcx.model"
+FORMAT_VERSION = 1
+MODEL_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+CHECKPOINT_FILE = "training.safetensors"
+
+_OURS = (MODEL_FILE, WEIGHTS_FILE, CHECKPOINT_FILE)
+"""The paper goes first: a folder without it holds no model."""
+
+_PACKAGES = ("numpy", "torch", "monai", "scikit-learn", "safetensors")
+
+
+@contextmanager
+def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Make the folder of a model, or refuse one that holds something else.
+
+    A folder that was made here, and in which nothing was written, does not stay.
+
+    Raises
+    ------
+    ModelError
+        It is in use, or cannot be written.
+    """
+    if resume and overwrite:
+        raise ModelError("either --resume or --overwrite, not both")
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_room(folder, resume=resume, overwrite=overwrite)
+    except OSError as error:
+        raise ModelError(
+            f"the folder {folder.name!r} cannot be used: {error.strerror}; choose another"
+        ) from None
+    try:
+        yield
+    except BaseException:
+        if new:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
+
+
+def _make_room(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    if present and present.isdisjoint(_OURS):
+        raise ModelError(f"{folder.name!r} holds other things than a model; choose another folder")
+    if present and not (resume or overwrite):
+        raise ModelError(
+            f"{folder.name!r} already holds a model, or one that was stopped; go on with --resume, "
+            f"start again with --overwrite, or choose another folder"
+        )
+    if overwrite:  # what else lies in the folder stays
+        for name in _OURS:
+            (folder / name).unlink(missing_ok=True)
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def save_model(classifier: Classifier, folder: Path) -> None:
+    """Write a model into a folder that is there.
+
+    Raises
+    ------
+    TrainingStoppedError
+        A file cannot be written.
+    """
+    weights = safetensors.numpy.save(
+        {name: np.array(each, order="C") for name, each in classifier.scorer.arrays().items()}
+    )
+    write_whole(folder / WEIGHTS_FILE, weights)
+    about = {
+        "format": FORMAT_NAME,
+        "version": FORMAT_VERSION,
+        "options": classifier.options.to_dict(),
+        "labels": list(classifier.label_names),
+        "thresholds": list(classifier.thresholds),
+        "channels": classifier.channels,
+        "parts": classifier.rules.to_dict(),
+        "dataset": classifier.dataset,
+        "facts": dict(classifier.facts),
+        "versions": _versions(),
+        "weights": hashlib.sha256(weights).hexdigest(),
+    }
+    text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_whole(folder / MODEL_FILE, text.encode())
+
+
+def load_model(
+    folder: str | Path, *, network: str | None = None, device: str = "auto"
+) -> Classifier:
+    """Read a model that `train_model` wrote.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder of the model.
+    network : str, optional
+        For a model with your own network, its name ``"package.module:Class"`` once more: code that
+        a file names does not run unless you name it too.
+    device : str
+        Where it works: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ...
+
+    Returns
+    -------
+    Classifier
+        Ready to score.
+
+    Raises
+    ------
+    ModelFileError
+        No model there, or a damaged one, or one of a newer format.
+    ModelError
+        Its network was not named, or there is no such device.
+    MissingExtraError
+        It needs a package that is not installed.
+
+    Examples
+    --------
+    >>> load_model("no such folder")
+    Traceback (most recent call last):
+    deepfixcx.errors.ModelFileError: 'no such folder' holds no model: there is no model.json...
+    """
+    place = Path(folder)
+    about, weights = _read(place)
+    damaged = ModelFileError(f"{place.name!r} holds a damaged model; copy it again")
+    if about.get("version") != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{place.name!r} has format version {about.get('version')!r} and this deepfixcx reads "
+            f"{FORMAT_VERSION}; update deepfixcx to read it"
+        )
+    if hashlib.sha256(weights).hexdigest() != about.get("weights"):
+        raise damaged
+    try:
+        options = TrainingOptions.from_dict(about["options"])
+        names = tuple(str(name) for name in about["labels"])
+        thresholds = tuple(float(each) for each in about["thresholds"])
+        rules = PartRules.from_dict(about["parts"])
+        channels, dataset, facts = int(about["channels"]), str(about["dataset"]), about["facts"]
+        arrays = safetensors.numpy.load(weights)
+    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError, DeepfixcxError):
+        raise damaged from None
+    if not names or len(thresholds) != len(names) or channels not in (1, 3):
+        raise damaged
+    _check_network(options.model, network)
+    scorer = restore_scorer(options, channels, len(names), arrays, device)
+    return Classifier(options, names, channels, thresholds, rules, dataset, facts, scorer)
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
+    try:
+        text = (folder / MODEL_FILE).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ModelFileError(
+            f"{folder.name!r} holds no model: there is no {MODEL_FILE}; name a folder that "
+            f"deepfixcx train made, and --resume one that was stopped"
+        ) from None
+    try:
+        about = json.loads(text)
+    except ValueError:
+        about = None
+    if not isinstance(about, dict) or about.get("format") != FORMAT_NAME:
+        raise ModelFileError(f"{MODEL_FILE} in {folder.name!r} is not one of deepfixcx")
+    try:
+        return about, (folder / WEIGHTS_FILE).read_bytes()
+    except OSError:
+        raise ModelFileError(
+            f"{folder.name!r} lacks {WEIGHTS_FILE}; copy the whole folder again"
+        ) from None
+
+
+def _check_network(model: str, network: str | None) -> None:
+    own = ":" in model
+    if own and network != model:
+        raise ModelError(
+            f"this model was trained with your own network {model!r}; if you trust that code, name "
+            f"it again: --network {model}"
+        )
+    if not own and network is not None:
+        raise ModelError(f"this model is {model}, no network of your own; leave --network away")
+
+
+def _versions() -> dict[str, str]:
+    found = {"deepfixcx": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

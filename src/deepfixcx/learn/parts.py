@@ -1,0 +1,133 @@
+"""How a dataset is divided for a model, so that it can be divided in the same way again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.choices import Part, Parting
+from deepfixcx.datasets import Dataset, Split, official_split, split_by_patient
+from deepfixcx.errors import ModelFileError, SplitError
+
+__all__ = ["PartRules", "fingerprint"]
+
+
+@dataclass(frozen=True, slots=True)
+class PartRules:
+    """Into which parts a dataset is divided; no patient is in two of them.
+
+    Parameters
+    ----------
+    split : {"patient", "official"}
+        Divide patients at random, or take the split that the dataset comes with.
+    validation : float
+        Share of the images (of an official split without a validation part: of its training
+        images) on which training is stopped and thresholds are chosen.
+    test : float, optional
+        Share of the images that are kept for `evaluate_model`; 0.2 if left away. An official split
+        has a test part of its own.
+    by_content : bool
+        Read the files, and treat patients who share a file as one.
+    seed : int
+        Of the division.
+
+    Raises
+    ------
+    SplitError
+        Shares that do not leave anything to train on, or a share for an official test part.
+
+    Examples
+    --------
+    >>> PartRules().test
+    0.2
+    """
+
+    split: Parting = "patient"
+    validation: float = 0.15
+    test: float | None = None
+    by_content: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the rules."""
+        if self.split not in get_args(Parting):
+            raise SplitError(f"split is one of {', '.join(get_args(Parting))}; got {self.split!r}")
+        if self.split == "official":
+            if self.test is not None:
+                raise SplitError("an official split has its own test part; leave its share away")
+        elif self.test is None:
+            object.__setattr__(self, "test", 0.2)
+        if min(self.validation, self.test or 0) < 0 or self.validation + (self.test or 0) >= 1:
+            raise SplitError(
+                f"validation ({self.validation}) and test ({self.test or 0}) are shares whose sum "
+                f"is less than 1, so that something is left to train on"
+            )
+
+    def divide(self, dataset: Dataset) -> Split:
+        """Divide a dataset.
+
+        Raises
+        ------
+        SplitError
+            Too few patients, or no official split.
+        """
+        if self.split == "official":
+            return official_split(
+                dataset, self.validation, seed=self.seed, by_content=self.by_content
+            )
+        test = self.test or 0.0
+        shares = (1 - self.validation - test, self.validation, test)
+        return split_by_patient(dataset, shares, seed=self.seed, by_content=self.by_content)
+
+    def places(self, dataset: Dataset, part: Part) -> NDArray[np.int64]:
+        """Return the places of the images of one part, in ascending order."""
+        if part not in get_args(Part):
+            raise SplitError(f"a part is one of {', '.join(get_args(Part))}; got {part!r}")
+        if part == "all":
+            return np.arange(len(dataset))
+        places: NDArray[np.int64] = getattr(self.divide(dataset), part)
+        return places
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rules as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, rules: Mapping[str, Any]) -> PartRules:
+        """Build rules from what `to_dict` returned."""
+        try:
+            return cls(**rules)
+        except TypeError:
+            raise ModelFileError("the rules of the split are damaged; train again") from None
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Hash the files, patients and labels of a dataset, whatever their order and folder.
+
+    Returns
+    -------
+    str
+        SHA-256. It tells whether a dataset is the same as before, and nothing about one image.
+    """
+    rows = sorted(
+        [
+            record.path.relative_to(dataset.root).as_posix()
+            if record.path.is_relative_to(dataset.root)
+            else record.path.as_posix(),
+            record.patient,
+            record.split,
+            [
+                float(label) if known else None
+                for label, known in zip(record.labels, record.known, strict=True)
+            ],
+        ]
+        for record in dataset.records
+    )
+    text = json.dumps([list(dataset.label_names), rows], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

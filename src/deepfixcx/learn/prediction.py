@@ -1,0 +1,181 @@
+"""Score new images, or codes of them, and write the scores as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.datasets import ImageRecord
+from deepfixcx.errors import ModelError
+from deepfixcx.learn._files import write_whole
+from deepfixcx.learn.classifier import Classifier
+
+__all__ = ["Predictions", "predict_code", "predict_files", "with_failures", "write_scores"]
+
+FILES_AT_ONCE = 4096
+"""Images that are in memory at a time."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Predictions:
+    """Scores of some images, in order, and which of them have none.
+
+    Attributes
+    ----------
+    label_names : tuple of str, length L
+        What was asked.
+    thresholds : tuple of float, length L
+        Scores from which on the answer is yes.
+    names : tuple of str, length N
+        Of the images.
+    scores : ndarray of float32, shape (N, L)
+        Probabilities of yes; NaN where the image could not be used.
+    failures : mapping of int to (str, str)
+        Place of an image that could not be used, to the name of the error and its message.
+    """
+
+    label_names: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    names: tuple[str, ...]
+    scores: NDArray[np.float32]
+    failures: dict[int, tuple[str, str]]
+
+    def yes(self) -> NDArray[np.bool_]:
+        """Return the answers at the thresholds, (N, L); False where there is no score."""
+        return self.scores >= np.array(self.thresholds, np.float32)
+
+
+def predict_files(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    names: Sequence[str],
+    *,
+    workers: int = 1,
+    report: Callable[[int, int], None] | None = None,
+) -> Predictions:
+    """Score image files; of a file with several frames, the first.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The model.
+    paths : sequence of Path
+        Files, as `read_image` reads them.
+    names : sequence of str
+        What each is called in the result.
+    workers : int
+        Processes that read images.
+    report : callable, optional
+        Told how many images are done, and of how many.
+
+    Returns
+    -------
+    Predictions
+        A file that cannot be used is among the failures; it raises nothing.
+    """
+    scores = np.full((len(paths), len(classifier.label_names)), np.nan, np.float32)
+    failures: dict[int, tuple[str, str]] = {}
+    for start in range(0, len(paths), FILES_AT_ONCE):
+        records = [ImageRecord(path) for path in paths[start : start + FILES_AT_ONCE]]
+
+        def tell(done: int, _: int, before: int = start) -> None:
+            if report is not None:
+                report(before + done, len(paths))
+
+        loaded = classifier.load(records, workers=workers, report=tell)
+        scores[start + loaded.places] = classifier.scores(loaded.array)
+        failures |= {start + each.place: (each.error, each.reason) for each in loaded.failures}
+    return _predictions(classifier, names, scores, failures)
+
+
+def predict_code(classifier: Classifier, code: Code, names: Sequence[str]) -> Predictions:
+    """Score the images of a code.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        A model on codes, or on privatized images.
+    code : Code
+        Of the model's spec and channels.
+    names : sequence of str
+        What each of its images is called in the result.
+
+    Returns
+    -------
+    Predictions
+        A score for each image.
+
+    Raises
+    ------
+    ModelError
+        The model sees original images, or the code is of another spec or has other channels; or
+        there are not as many names as images.
+    """
+    if len(names) != len(code):
+        raise ModelError(f"there are {len(code)} images in the code, and {len(names)} names")
+    return _predictions(classifier, names, classifier.scores_of_code(code), {})
+
+
+def with_failures(
+    predictions: Predictions, names: Sequence[str], error: str, reason: str
+) -> Predictions:
+    """Add images that could not be used, all for one reason."""
+    before = len(predictions.names)
+    missing = np.full((len(names), len(predictions.label_names)), np.nan, np.float32)
+    return replace(
+        predictions,
+        names=(*predictions.names, *names),
+        scores=np.concatenate([predictions.scores, missing]),
+        failures=predictions.failures
+        | {before + place: (error, reason) for place in range(len(names))},
+    )
+
+
+def write_scores(predictions: Predictions, path: Path) -> None:
+    """Write a table (CSV): ``file``, of each label its score and its answer, ``error``, ``reason``.
+
+    The columns of a label are called like it, and like it with ``_yes`` behind. An image that
+    could not be used has an error, and no scores.
+
+    Raises
+    ------
+    TrainingStoppedError
+        The file cannot be written.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    columns = [column for name in predictions.label_names for column in (name, f"{name}_yes")]
+    table.writerow(["file", *columns, "error", "reason"])
+    table.writerows(_rows(predictions))
+    write_whole(path, text.getvalue().encode())
+
+
+def _rows(predictions: Predictions) -> Iterator[list[str]]:
+    answers = predictions.yes()
+    for place, name in enumerate(predictions.names):
+        if place in predictions.failures:
+            empty = [""] * (2 * len(predictions.label_names))
+            yield [name, *empty, *predictions.failures[place]]
+            continue
+        cells = []
+        for score, yes in zip(predictions.scores[place], answers[place], strict=True):
+            cells += [f"{score:.6f}", str(int(yes))]
+        yield [name, *cells, "", ""]
+
+
+def _predictions(
+    classifier: Classifier,
+    names: Sequence[str],
+    scores: NDArray[np.float32],
+    failures: dict[int, tuple[str, str]],
+) -> Predictions:
+    return Predictions(
+        classifier.label_names, classifier.thresholds, tuple(names), scores, failures
+    )

@@ -1,0 +1,145 @@
+"""The two kinds of fitted models: arrays of a logistic regression, and modules of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx._optional import require
+from deepfixcx.errors import LabelError, ModelError, ModelFileError
+from deepfixcx.learn.logistic import LogisticCodes
+from deepfixcx.learn.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["LogisticScorer", "ModuleScorer", "build_module", "restore_scorer"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LogisticScorer:
+    """A logistic regression on codes."""
+
+    model: LogisticCodes
+
+    def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities (N, L)."""
+        try:
+            return self.model.predict_proba(inputs)
+        except LabelError as error:
+            raise ModelError(str(error)) from None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything that was learned, by name."""
+        return self.model.to_arrays()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ModuleScorer:
+    """A module of torch that returns logits."""
+
+    module: nn.Module
+
+    def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities (N, L)."""
+        import torch
+
+        from deepfixcx.learn.fitting import logits_of
+
+        logits = logits_of(self.module, torch.from_numpy(inputs), np.arange(len(inputs)))
+        probabilities: NDArray[np.float32] = logits.sigmoid().numpy()
+        return probabilities
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything that was learned, by name."""
+        from deepfixcx.learn.checkpoint import state_of
+
+        return {name: value.numpy() for name, value in state_of(self.module).items()}
+
+
+def build_module(options: TrainingOptions, channels: int, labels: int) -> nn.Module:
+    """Make the untrained module of a model; the same seed gives the same weights.
+
+    Raises
+    ------
+    ModelError
+        No such network, or one that does not fit the images.
+    MissingExtraError
+        torch or MONAI is not installed.
+    """
+    torch = require("torch", extra="learn")
+    from deepfixcx.learn.mlp import CodeMLP
+    from deepfixcx.learn.networks import ImageNetwork, build_network, try_network
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        if options.spec is not None and options.kind == "mlp":
+            return CodeMLP(options.spec.code_shape(channels), labels, l1=options.number("l1"))
+        network = build_network(options.model, channels, labels)
+    # the spec knows the side of compact images itself
+    side = options.side if options.on == "images" else None
+    module = ImageNetwork(network, channels, options.spec, side)
+    if options.spec is not None:
+        shape = options.spec.code_shape(channels)
+    else:
+        shape = (channels, int(options.number("side")), int(options.number("side")))
+    try_network(module, options.model, torch.zeros(2, *shape), labels)
+    return module
+
+
+def restore_scorer(
+    options: TrainingOptions,
+    channels: int,
+    labels: int,
+    arrays: Mapping[str, NDArray[Any]],
+    device: str,
+) -> LogisticScorer | ModuleScorer:
+    """Make the fitted model again whose `arrays` were stored.
+
+    Raises
+    ------
+    ModelFileError
+        The arrays are not those of such a model.
+    ModelError
+        There is no such device, or the network cannot be built.
+    """
+    damaged = ModelFileError("the weights are not those of this model; copy the folder again")
+    if options.kind == "logistic":
+        try:
+            model = LogisticCodes.from_arrays(arrays)
+        except LabelError:
+            raise damaged from None
+        return LogisticScorer(model)
+    module = build_module(options, channels, labels)
+    import torch
+
+    try:
+        module.load_state_dict({name: torch.from_numpy(each) for name, each in arrays.items()})
+    except RuntimeError:  # names or shapes differ
+        raise damaged from None
+    return ModuleScorer(module.to(choose_device(device)).eval())
+
+
+def choose_device(name: str) -> Any:
+    """Return a torch device by name; ``"auto"`` is a GPU where there is one, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        There is no such device on this machine.
+    """
+    torch = require("torch", extra="learn")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ModelError(
+            f"there is no device {name!r} that torch can use here; leave --device away, or say cpu"
+        ) from None
+    return device

@@ -1,0 +1,124 @@
+"""What a sweep tries, and how it judges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, get_args
+
+from deepfixcx.choices import CodeModel
+from deepfixcx.errors import ModelError
+from deepfixcx.learn.options import NETWORKS, TrainingOptions
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["SweepOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """Which settings are tried, and what learns from them.
+
+    Parameters
+    ----------
+    levels, patches : sequence of int
+        J and P; every pair is a setting.
+    like : CodecSpec, optional
+        Wavelet, pooling, boundary and grid of all settings; by default those of `CodecSpec`.
+    model : {"logistic", "mlp"}
+        What learns from codes, from the blurred and median-filtered images of as many numbers, and
+        from the original at 64 x 64 pixels.
+    cnn : str, optional
+        A network that learns as well: from the images made of codes, from the blurred and the
+        median-filtered ones, and from the originals; a name as in `TrainingOptions`.
+    folds : int
+        Of the cross-validation, 3 or more. No patient is in two of them.
+    seed : int
+        Of the folds, the classifiers and the intervals.
+    side : int, optional
+        Pixels a side of what the network sees, whatever the setting; 224 if left away. Only with
+        a network.
+    epochs : int, optional
+        Most passes over the images of the mlp and of the network; their own defaults if left away.
+    within : str, optional
+        Compare only images of which this attribute is the same, such as ``"view"``.
+
+    Raises
+    ------
+    ModelError
+        No settings, a setting twice, or options that do not fit together.
+    SpecError
+        Levels or patches out of range.
+
+    Examples
+    --------
+    >>> [str(spec) for spec in SweepOptions(levels=(2, 3), patches=(4,)).specs()]
+    ['J=2 P=4 haar l1', 'J=3 P=4 haar l1']
+    """
+
+    levels: Sequence[int] = (1, 2, 3, 4, 5, 6)
+    patches: Sequence[int] = (2, 4, 8)
+    like: CodecSpec | None = None
+    model: CodeModel = "logistic"
+    cnn: str | None = None
+    folds: int = 5
+    seed: int = 0
+    side: int | None = None
+    epochs: int | None = None
+    within: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        for name in ("levels", "patches"):
+            values = tuple(getattr(self, name))
+            if not values or len(set(values)) != len(values):
+                raise ModelError(f"{name} are one or more numbers, each once; got {values}")
+            object.__setattr__(self, name, values)
+        if self.model not in get_args(CodeModel):
+            raise ModelError(f"codes are learned by logistic or mlp, not by {self.model!r}")
+        if self.folds < 3:
+            raise ModelError(
+                f"a sweep needs 3 folds or more (train, validation, test), got {self.folds}"
+            )
+        if self.cnn is None and self.side is not None:
+            raise ModelError("a side is that of the images a network sees; name one with cnn")
+        if self.cnn is None and self.model == "logistic" and self.epochs is not None:
+            raise ModelError("the model 'logistic' has no epochs; leave them away")
+        if self.cnn is not None and self.cnn not in NETWORKS and ":" not in self.cnn:
+            raise ModelError(
+                f"there is no network {self.cnn!r}; there are {', '.join(NETWORKS)}, and your own "
+                f"as package.module:Class"
+            )
+        for spec in self.specs():
+            self.for_mlp(spec)
+            self.for_network(spec)
+
+    def specs(self) -> tuple[CodecSpec, ...]:
+        """Return all settings, by level and then patches."""
+        like = self.like or CodecSpec(1, 1)
+        return tuple(
+            replace(like, level=level, patches=patches)
+            for level in sorted(self.levels)
+            for patches in sorted(self.patches)
+        )
+
+    def for_mlp(self, spec: CodecSpec) -> TrainingOptions:
+        """Return how the mlp is trained."""
+        return TrainingOptions("mlp", spec=spec, seed=self.seed, epochs=self.epochs)
+
+    def for_network(self, spec: CodecSpec | None) -> TrainingOptions | None:
+        """Return how the network is trained, on images made of codes or, without a spec, others."""
+        if self.cnn is None:
+            return None
+        if spec is None:
+            return TrainingOptions(
+                self.cnn, "original", side=self.side, seed=self.seed, epochs=self.epochs
+            )
+        original = TrainingOptions(self.cnn, "original", side=self.side)
+        return TrainingOptions(
+            self.cnn, "images", spec, int(original.number("side")), self.seed, epochs=self.epochs
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as plain JSON values."""
+        values = asdict(self)
+        return {**values, "like": None if self.like is None else self.like.to_dict()}

@@ -1,0 +1,237 @@
+"""The figures of a sweep: what each setting keeps and is good for, and codes against baselines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from deepfixcx.errors import ModelError
+from deepfixcx.learn.metrics import Interval
+from deepfixcx.learn.sweep_rows import Row, interval_of
+from deepfixcx.report.drawing import FONT, INK, MUTED
+
+__all__ = ["comparison_figure", "heatmap_figure"]
+
+CELL = 0.62  # inches, height of a cell
+PANEL = 3.6  # inches, width of a panel
+DARK = 0.55  # of the colour map; what is darker gets white letters
+ASIDE = 1.13
+"""Points of equally many numbers are drawn this factor apart."""
+
+COLOURS = {"codes": "#1b6f8a", "blur": "#d1603d", "median": "#7a5195", "original": "#5a5a5a"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One heatmap: its figure, title, words of a cell, and whether colours go by powers."""
+
+    name: str
+    title: str
+    words: Callable[[float], str]
+    powers: bool = False
+
+
+PANELS = (
+    _Panel("share", "kept of the numbers", lambda value: f"{100 * value:.3g} %", powers=True),
+    _Panel("ratio_memory", "times smaller in memory", lambda value: f"{value:.3g} ×", powers=True),
+    _Panel("ratio_disk", "times smaller on disk", lambda value: f"{value:.3g} ×", powers=True),
+    _Panel("ssim", "SSIM of the reconstruction", lambda value: f"{value:.2f}"),
+    _Panel("psnr", "PSNR of the reconstruction", lambda value: f"{value:.1f} dB"),
+    _Panel("auc", "AUC, codes", lambda value: f"{value:.3f}"),
+    _Panel("cnn_auc", "AUC, network on images", lambda value: f"{value:.3f}"),
+)
+
+
+def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = None) -> Figure:
+    """Draw a heatmap for each figure of a sweep: level down, patches across.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of `run_sweep`. A setting that is not there is left gray.
+    recommended : pair of int, optional
+        J and P of the setting that is framed.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Write it with `write_figure`.
+
+    Raises
+    ------
+    ModelError
+        There is no row of a setting.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
+    doi:10.1002/widm.1495, heatmaps over levels and patches.
+
+    Examples
+    --------
+    >>> rows = [Row(2, 4, {"auc": 0.8, "share": 0.02}), Row(3, 4, {"auc": 0.9, "share": 0.08})]
+    >>> [axes.get_title(loc="left") for axes in heatmap_figure(rows, (3, 4)).axes]
+    ['kept of the numbers', 'AUC, codes']
+    """
+    settings = _settings(rows)
+    levels = sorted({row.level or 0 for row in settings})
+    patches = sorted({row.patches or 0 for row in settings})
+    panels = [
+        panel
+        for panel in PANELS
+        if any(math.isfinite(row.figures.get(panel.name, math.nan)) for row in settings)
+    ]
+    across = min(3, len(panels))
+    down = -(-len(panels) // across)
+    height = 0.95 + CELL * len(levels)
+    figure = Figure(figsize=(PANEL * across, height * down), facecolor="white", layout="tight")
+    for place, panel in enumerate(panels):
+        values = np.full((len(levels), len(patches)), np.nan)
+        for row in settings:
+            values[levels.index(row.level or 0), patches.index(row.patches or 0)] = row.figures.get(
+                panel.name, math.nan
+            )
+        axes = figure.add_subplot(down, across, place + 1)
+        _draw_panel(axes, panel, values, _title(panel, rows))
+        axes.set_xticks(range(len(patches)), [f"P={count}" for count in patches])
+        axes.set_yticks(range(len(levels)), [f"J={level}" for level in levels])
+        axes.tick_params(length=0, labelsize=10, labelcolor=INK, labelfontfamily=FONT)
+        if recommended is not None and recommended[0] in levels and recommended[1] in patches:
+            left, top = patches.index(recommended[1]) - 0.5, levels.index(recommended[0]) - 0.5
+            axes.add_patch(
+                Rectangle(
+                    (left, top), 1, 1, fill=False, edgecolor="#d1603d", linewidth=3, clip_on=False
+                )
+            )
+    return figure
+
+
+def comparison_figure(rows: Sequence[Row], name: str = "auc") -> Figure:
+    """Draw AUC against the numbers kept: codes, blurred and median-filtered images, the original.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of `run_sweep`.
+    name : str
+        Which figure: ``"auc"``, or ``"cnn_auc"``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With 95 % intervals; write it with `write_figure`.
+
+    Raises
+    ------
+    ModelError
+        There is no row of a setting with that figure.
+
+    Examples
+    --------
+    >>> rows = [Row(2, 4, {"auc": 0.8, "numbers": 256}), Row(3, 4, {"auc": 0.9, "numbers": 1024})]
+    >>> comparison_figure(rows).axes[0].get_xscale()
+    'log'
+    """
+    settings = [row for row in _settings(rows) if math.isfinite(row.figures.get(name, math.nan))]
+    if not settings:
+        raise ModelError(f"no setting has the figure {name!r}; a sweep with --cnn has cnn_auc")
+    figure = Figure(figsize=(8.4, 5.2), facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    by_numbers: dict[float, list[Row]] = {}
+    for row in settings:
+        by_numbers.setdefault(row.figures["numbers"], []).append(row)
+    for numbers, equal in by_numbers.items():
+        # side by side, so that intervals do not overlap; the baselines of all are the same
+        _draw_point(axes, "blur", numbers / ASIDE**2, interval_of(equal[0], f"blur_{name}"))
+        _draw_point(axes, "median", numbers / ASIDE, interval_of(equal[0], f"median_{name}"))
+        for rank, row in enumerate(equal):
+            place, interval = numbers * ASIDE**rank, interval_of(row, name)
+            _draw_point(axes, "codes", place, interval)
+            axes.annotate(
+                f"{row.level},{row.patches}", (place, _top(interval)),
+                xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8, color=INK,
+                family=FONT,
+            )  # fmt: skip
+    original = [interval_of(row, name) for row in rows if row.level is None]
+    if original and math.isfinite(original[0].value):
+        axes.axhline(original[0].value, color=COLOURS["original"], linestyle="--",
+                     label="original at 64 × 64" if name == "auc" else "original")  # fmt: skip
+        axes.axhspan(original[0].low, original[0].high, color=COLOURS["original"], alpha=0.08)
+    axes.set_xscale("log")
+    axes.set_xlabel("numbers kept of an image (equal ones side by side; codes: J,P)", color=INK)
+    axes.set_ylabel("AUC with 95 % interval over patients", color=INK)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    figure.legend(frameon=False, loc="outside upper center", ncols=4)
+    return figure
+
+
+def _settings(rows: Sequence[Row]) -> list[Row]:
+    settings = [row for row in rows if row.level is not None]
+    if not settings:
+        raise ModelError("there is no setting to draw; the sweep has no row of one")
+    return settings
+
+
+def _title(panel: _Panel, rows: Sequence[Row]) -> str:
+    """Return the title, with the original's figure where there is one."""
+    for row in rows:
+        value = row.figures.get(panel.name, math.nan)
+        if row.level is None and math.isfinite(value):
+            return f"{panel.title} (original {panel.words(value)})"
+    return panel.title
+
+
+def _draw_panel(axes: Axes, panel: _Panel, values: NDArray[np.float64], title: str) -> None:
+    shown = np.log(values) if panel.powers else values
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    axes.set_facecolor("#e9e9e9")
+    axes.imshow(shown, cmap="Blues", vmin=low - 0.1 * (high - low or 1), vmax=high, aspect="auto")
+    axes.set_title(title, fontsize=11, color=INK, family=FONT, loc="left", fontweight="bold")
+    for (row, column), value in np.ndenumerate(values):
+        if math.isfinite(value):
+            depth = (float(shown[row, column]) - low) / (high - low or 1)
+            axes.text(
+                column, row, panel.words(float(value)), ha="center", va="center", fontsize=10,
+                family=FONT, color="white" if depth > DARK else INK,
+            )  # fmt: skip
+        else:
+            axes.text(
+                column, row, "does not\nfit", ha="center", va="center", fontsize=8,
+                family=FONT, color=MUTED,
+            )  # fmt: skip
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _draw_point(axes: Axes, kind: str, place: float, interval: Interval) -> None:
+    """Draw one figure with its interval; the legend names each kind once."""
+    if not math.isfinite(interval.value):
+        return
+    named = {text for _, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    axes.errorbar(
+        [place],
+        [interval.value],
+        yerr=[[interval.value - _bottom(interval)], [_top(interval) - interval.value]],
+        fmt="o" if kind == "codes" else "s",
+        markersize=6 if kind == "codes" else 4,
+        color=COLOURS[kind],
+        elinewidth=1,
+        label=None if kind in named else kind,
+    )
+
+
+def _top(interval: Interval) -> float:
+    return interval.high if interval.high >= interval.value else interval.value
+
+
+def _bottom(interval: Interval) -> float:
+    return interval.low if interval.low <= interval.value else interval.value

@@ -1,0 +1,179 @@
+"""Evaluation: the right images, the right figures, and no silent look at training images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepfixcx.choices import Part
+from deepfixcx.datasets import Dataset
+from deepfixcx.errors import LabelError, ModelError, SplitError
+from deepfixcx.learn.classifier import Classifier
+from deepfixcx.learn.evaluation import evaluate_model
+from deepfixcx.learn.metrics import confusion_at, roc_auc
+from deepfixcx.learn.options import TrainingOptions
+from deepfixcx.learn.training import train_model
+from tests.learn.making import SPEC, make_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("images"), 120, labels="sick,odd")
+
+
+@pytest.fixture(scope="module")
+def classifier(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    options = TrainingOptions("logistic", spec=SPEC)
+    return train_model(dataset, tmp_path_factory.mktemp("model"), options).classifier
+
+
+class Fixed:
+    """Stands in for a fitted model: scores that were decided before."""
+
+    def __init__(self, scores: NDArray[np.float32]) -> None:
+        self.scores = scores
+
+    def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert len(inputs) == len(self.scores)
+        return self.scores
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+
+def test_figures_of_known_scores(dataset: Dataset, classifier: Classifier) -> None:
+    generator = np.random.default_rng(0)
+    labels = dataset.labels[:, 0]
+    scores = np.stack([0.4 * labels + 0.6 * generator.random(120)] * 2, axis=1).astype(np.float32)
+    fixed = replace(classifier, scorer=Fixed(scores), thresholds=(0.5, 0.5))
+    found = evaluate_model(fixed, dataset, "all", samples=200)
+    sick, odd = found.labels
+    views = np.array([record.view for record in dataset.records])
+    assert (found.images, found.patients, found.within) == (120, 60, "view")
+    assert sick.auc.value == pytest.approx(roc_auc(labels, scores[:, 0]))
+    assert sick.auc.low < sick.auc.value < sick.auc.high
+    assert sick.auc_within is not None
+    assert sick.auc_within.value == pytest.approx(roc_auc(labels, scores[:, 0], views))
+    assert sick.auc_of_group["AP"].value == pytest.approx(
+        roc_auc(labels[views == "AP"], scores[views == "AP", 0])
+    )
+    assert sick.confusion == confusion_at(labels, scores[:, 0], 0.5)
+    assert sick.sensitivity.value == sick.confusion.sensitivity
+    assert sick.specificity.value == sick.confusion.specificity
+    assert (sick.yes, sick.no) == (60, 60)
+    assert odd.yes + odd.no == int(dataset.known[:, 1].sum()) < 120
+    assert 0 <= sick.calibration_error.value < 0.5
+    assert sick.reliability.counts.sum() == 120
+
+
+def test_intervals_are_over_patients(dataset: Dataset, classifier: Classifier) -> None:
+    """Two images of a patient with the same score are not two observations."""
+    generator = np.random.default_rng(1)
+    once = np.repeat(0.3 * dataset.labels[::2, 0] + generator.random(60), 2) / 1.3
+    fixed = replace(classifier, scorer=Fixed(np.stack([once] * 2, 1).astype(np.float32)))
+    nobody = replace(
+        dataset, records=tuple(replace(record, patient=None) for record in dataset.records)
+    )
+    widths = []
+    for data in (dataset, nobody):
+        found = evaluate_model(fixed, data, "all", samples=400)
+        widths.append(found.labels[0].auc.high - found.labels[0].auc.low)
+    assert widths[0] > 1.2 * widths[1]
+    assert found.patients is None
+    assert any("no patient ids" in note for note in found.notes)
+
+
+def test_only_the_test_part_is_read(dataset: Dataset, classifier: Classifier) -> None:
+    places = classifier.rules.places(dataset, "test")
+    found = evaluate_model(classifier, dataset, samples=50)
+    assert found.part == "test"
+    assert found.images == len(places)
+    assert not set(dataset.patients[places]) & set(
+        dataset.patients[classifier.rules.divide(dataset).development]
+    )
+    assert found.labels[0].auc.value > 0.9
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("part", ["test", "validation", "train"])
+def test_parts_of_another_dataset_are_refused(
+    dataset: Dataset, classifier: Classifier, part: Part
+) -> None:
+    """Even if one image is missing: who would be in which part is not known then."""
+    with pytest.raises(SplitError, match="--part all"):
+        evaluate_model(classifier, dataset.select(np.arange(119)), part)
+
+
+def test_notes_say_what_was_seen_before(dataset: Dataset, classifier: Classifier) -> None:
+    notes = {
+        part: " ".join(evaluate_model(classifier, dataset, part, samples=10).notes)
+        for part in ("train", "validation", "all")
+    }
+    assert "trained on such images" in notes["train"]
+    assert "chosen on these" in notes["validation"]
+    assert "trained on such images" in notes["all"]
+    other = evaluate_model(classifier, dataset.select(np.arange(60)), "all", samples=10)
+    assert "not the dataset" in other.notes[0]
+
+
+def test_labels_may_be_called_otherwise(dataset: Dataset, classifier: Classifier) -> None:
+    other = dataset.with_labels({"ill": "sick", "strange": "odd"})
+    found = evaluate_model(classifier, other, "all", samples=10)
+    assert [label.name for label in found.labels] == ["ill", "strange"]
+    assert any("sick, odd" in note for note in found.notes)
+    with pytest.raises(LabelError, match="1 labels"):
+        evaluate_model(classifier, dataset.with_labels("sick"), "all")
+
+
+def test_groups(dataset: Dataset, classifier: Classifier) -> None:
+    found = evaluate_model(classifier, dataset, within="sex", samples=10)
+    assert found.within is None
+    assert found.labels[0].auc_within is None
+    assert found.labels[0].auc_of_group == {}
+
+
+def test_unreadable_images(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "images", 60)
+    options = TrainingOptions("logistic", spec=SPEC)
+    classifier = train_model(dataset, tmp_path / "model", options).classifier
+    places = classifier.rules.places(dataset, "test")
+    dataset.records[places[0]].path.write_text("not an image")
+    found = evaluate_model(classifier, dataset, samples=10)
+    assert [failure.error for failure in found.failures] == ["NotAnImageError"]
+    assert found.images == len(places) - 1
+    for place in places:
+        dataset.records[place].path.write_text("not an image")
+    with pytest.raises(ModelError, match="NotAnImageError"):
+        evaluate_model(classifier, dataset)
+
+
+def test_a_part_without_images(dataset: Dataset, tmp_path: Path) -> None:
+    from deepfixcx.learn.parts import PartRules
+
+    options = TrainingOptions("logistic", spec=SPEC)
+    classifier = train_model(dataset, tmp_path, options, PartRules(test=0.0)).classifier
+    with pytest.raises(SplitError, match="the test part has no image"):
+        evaluate_model(classifier, dataset)
+
+
+def test_one_class_gives_null_and_no_error(dataset: Dataset, classifier: Classifier) -> None:
+    healthy = dataset.select(dataset.labels[:, 0] == 0)
+    found = evaluate_model(classifier, healthy, "all", samples=10)
+    text = json.dumps(found.labels[0].to_dict(), allow_nan=False)
+    assert json.loads(text)["auc"] == [None, None, None]
+    assert json.loads(text)["sensitivity"][0] is None
+
+
+def test_the_bootstrap_is_seeded(dataset: Dataset, classifier: Classifier) -> None:
+    results = [
+        evaluate_model(classifier, dataset, "validation", samples=20, seed=seed).labels[1].to_dict()
+        for seed in (0, 0, 1)
+    ]
+    assert results[0] == results[1]
+    assert results[0]["average_precision"] != results[2]["average_precision"]
