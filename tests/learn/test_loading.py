@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image as Pillow
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError, PixelsShapeError, TrainingStoppedError
+from deepfixcx.learn.code_cache import CodeCache
 from deepfixcx.learn.loading import encode_records, load_pixels
 from deepfixcx.learn.mapping import Crew, Done, Failure, Image, map_images
 
@@ -178,6 +180,9 @@ def test_a_code_is_made_once(
     assert len(encoded) == 17  # another spec
     encode_records(mixed[2:3], SPEC, cache=cache, channels=1)
     assert len(encoded) == 18  # colour made gray
+    squares = encode_records(gray, replace(SPEC, pooling="l2"), cache=cache)
+    assert len(encoded) == 25  # another spec of the same shape
+    assert not np.array_equal(squares.array, encode_records(gray, SPEC, cache=cache).array)
     assert not list(cache.rglob(".*"))
 
 
@@ -192,6 +197,16 @@ def test_another_content_is_another_code(
     loaded = encode_records(moved, SPEC, cache=cache)
     assert len(encoded) == 8
     assert np.array_equal(loaded.array, encode_records(moved, SPEC).array)
+
+
+def test_codes_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+    cache = CodeCache(tmp_path, SPEC, gray=False)
+    codes = np.random.default_rng(0).random((3, 1, 16, 3, 3), np.float32)
+    cache.add({"ab1": codes[0]})
+    cache.add({"ab2": codes[1], "cd1": codes[2]})
+    found = cache.find(["ab1", "ab2", "cd1", "cd2", "ef1"])
+    assert sorted(found) == ["ab1", "ab2", "cd1"]
+    assert np.array_equal(found["ab1"], codes[0])
 
 
 def test_a_damaged_cache_is_made_again(

@@ -193,6 +193,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert 86 <= held <= 100
 
 
+def test_intervals_are_as_wide_as_theory_says() -> None:
+    values = np.random.default_rng(0).normal(0, 1, 400)
+    interval = patient_bootstrap(
+        lambda _, scores: float(scores.mean()), np.ones(400), values, np.arange(400), 4000
+    )
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+
+
 def test_several_labels_are_averaged_over_the_same_draws() -> None:
     labels, scores, owners = drawn(60, 30)
     twice = auc_interval(np.stack([labels, labels], 1), np.stack([scores, scores], 1), owners)

@@ -12,15 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from deepfixcx import Codec, CodecSpec
-from deepfixcx.datasets import Dataset, ImageRecord
+from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError, ModelFileError, SpecError, SplitError
 from deepfixcx.learn import sweep as sweeping
 from deepfixcx.learn import sweep_setting
+from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.quality import psnr, ssim
 from deepfixcx.learn.sweep import Sweep, run_sweep
+from deepfixcx.learn.sweep_models import score_by_logistic, score_by_mlp, score_by_network
 from deepfixcx.learn.sweep_options import SweepOptions
 from deepfixcx.learn.sweep_rows import Row, recommend, rows_as_csv
 from deepfixcx.report.heatmaps import comparison_figure, heatmap_figure
@@ -205,6 +208,37 @@ def test_a_network_is_judged_beside(dataset: Dataset, tmp_path: Path) -> None:
         axes.get_title(loc="left").partition(" (")[0] for axes in heatmap_figure(sweep.rows).axes
     ]
     assert comparison_figure(sweep.rows, "cnn_auc").axes
+
+
+@pytest.mark.parametrize("model", ["logistic", "mlp", "network"])
+def test_no_score_depends_on_the_labels_of_its_own_fold(model: str) -> None:
+    if model != "logistic":
+        pytest.importorskip("torch")
+    generator = np.random.default_rng(0)
+    labels = (np.arange(36) // 2 % 2).astype(np.float32)[:, None]
+    shape = (36, 1, 8, 8) if model == "network" else (36, 1, 4, 2, 2)
+    inputs = generator.random(shape, np.float32) + 0.1 * labels.reshape(-1, *[1] * (len(shape) - 1))
+    parts = np.arange(36).reshape(3, 12)
+    folds = tuple(
+        Split(parts[(fold + 2) % 3], parts[(fold + 1) % 3], parts[fold]) for fold in range(3)
+    )
+
+    def scores(truth: NDArray[np.float32]) -> NDArray[np.float32]:
+        if model == "logistic":
+            return score_by_logistic(inputs, truth, folds, rooted=False)
+        if model == "mlp":
+            options = TrainingOptions("mlp", spec=CodecSpec(1, 2), epochs=2)
+            return score_by_mlp(inputs, truth, folds, options, "cpu")
+        options = TrainingOptions("tests.learn.own:Small", "original", side=8, epochs=1)
+        return score_by_network(inputs, truth, folds, options, "cpu")
+
+    plain = scores(labels)
+    for fold, others in ((0, 1), (2, 0)):
+        turned = labels.copy()
+        turned[parts[fold]] = 1 - turned[parts[fold]]
+        changed = scores(turned)
+        assert np.array_equal(changed[parts[fold]], plain[parts[fold]])
+        assert not np.array_equal(changed[parts[others]], plain[parts[others]])
 
 
 # -- bad input --------------------------------------------------------------------------------
