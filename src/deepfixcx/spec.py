@@ -251,11 +251,13 @@ class CodecSpec:
         return cls.from_dict(settings)
 
 
+@lru_cache(maxsize=256)
 def _balanced_cells(length: int, patches: int) -> Cells:
     edges = np.arange(patches + 1, dtype=np.int64) * length // patches
     return Cells(edges[:-1], edges[1:], edges[1:] - edges[:-1])
 
 
+@lru_cache(maxsize=256)
 def _padded_cells(length: int, patches: int) -> Cells:
     size = -(-length // patches)
     before = (size * patches - length) // 2

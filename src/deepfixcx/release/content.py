@@ -63,12 +63,10 @@ def open_hashed(where: Path | RemoteFile) -> tuple[BinaryIO, str]:
         return where.open_hashed(HELD_BYTES)
     stream = open_image(where)
     try:
-        held = stream.read(HELD_BYTES + 1)
-        if len(held) <= HELD_BYTES:
+        if os.fstat(stream.fileno()).st_size <= HELD_BYTES:
+            held = stream.read()
             stream.close()
             return io.BytesIO(held), hashlib.sha256(held).hexdigest()
-        del held
-        stream.seek(0)
         content = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
     except OSError:

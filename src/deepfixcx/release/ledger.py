@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import astuple
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 
@@ -40,6 +40,8 @@ CREATE TABLE sources (shard INTEGER NOT NULL, place INTEGER NOT NULL, source_id 
 CREATE TABLE deaths (source_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, count INTEGER NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+
+_VALUES = attrgetter(*COLUMNS)
 
 
 class Ledger:
@@ -131,8 +133,11 @@ class Ledger:
             The ledger cannot be written, because the disk is full, say.
         """
         marks = ", ".join("?" * (2 + len(COLUMNS)))
-        records = [(shard, place, *astuple(row)) for place, row in enumerate(result.records)]
-        sources = [(shard, place, *astuple(seen)) for place, seen in enumerate(result.sources)]
+        records = [(shard, place, *_VALUES(row)) for place, row in enumerate(result.records)]
+        sources = [
+            (shard, place, seen.source_id, seen.stamp, seen.content)
+            for place, seen in enumerate(result.sources)
+        ]
         with _writing(), self._database as transaction:
             transaction.execute("UPDATE shards SET state = 'complete' WHERE number = ?", (shard,))
             transaction.executemany(f"INSERT INTO records VALUES ({marks})", records)

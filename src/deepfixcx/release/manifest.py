@@ -13,8 +13,8 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -82,7 +82,9 @@ def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dic
     totals = _totals(place.sizes(), plan, ledger)
     with place.outbox() as outbox:
         tables = [outbox.folder / "manifest.csv"]
-        _write_rows(tables[0], Record.columns(), map(astuple, ledger.records()))
+        _write_rows(
+            tables[0], Record.columns(), map(attrgetter(*Record.columns()), ledger.records())
+        )
         if failed:
             tables.append(outbox.folder / "failures.csv")
             rows = ((record.source_id, record.error, record.reason) for record in failed)

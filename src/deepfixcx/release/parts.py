@@ -31,7 +31,7 @@ class CodeParts:
         waiting = self._waiting.setdefault(codes.channels, [])
         keys = self._keys.setdefault(codes.channels, [])
         for frame, row in enumerate(rows):
-            code = codes[frame]
+            code = codes if len(rows) == 1 else codes[frame]
             if waiting and (len(waiting) + 1) * code.array.nbytes > PART_BYTES:
                 self._write(codes.channels)
             waiting.append(code)

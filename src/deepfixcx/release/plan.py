@@ -30,7 +30,7 @@ PLAN_VERSION = 1
 LEAST_SHARD, LARGEST_SHARD, SHARDS_WANTED = 16, 1024, 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class ReleaseOptions:
     """Everything about a release that changes its bytes.
 
@@ -85,7 +85,7 @@ class ReleaseOptions:
         return asdict(self) | {"spec": self.spec.to_dict()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class Planned:
     """One input with its place in the release.
 
@@ -104,7 +104,7 @@ class Planned:
     image_stem: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class Plan:
     """Every input in release order, cut into shards."""
 

@@ -11,7 +11,7 @@ from deepfixcx.release.plan import ReleaseOptions
 __all__ = ["FileDone", "Record", "ShardResult", "SourceSeen", "kept_depth", "kept_values"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class Record:
     """One row of the manifest: one frame of one input, or one input that failed.
 
@@ -69,7 +69,7 @@ class Record:
         return [name for name in (self.image_file, self.code_file) if name]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class FileDone:
     """What became of one input, for the progress.
 
@@ -91,7 +91,7 @@ class FileDone:
     bytes_kept: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class SourceSeen:
     """Which bytes an input held when it was worked; for the private ledger alone.
 
@@ -110,7 +110,7 @@ class SourceSeen:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class ShardResult:
     """What a worker returns of one shard: rows of the manifest, and what it read."""
 

@@ -167,15 +167,19 @@ def _write_images(
     codes: Code,
 ) -> list[Record]:
     channels, height, width = frames.pixels.shape[1:]
-    row = Record(
-        item.source_id,
-        channels=channels,
-        height=height,
-        width=width,
-        bits=frames.bits,
-        spec=str(codec.spec),
-    )
-    rows = [replace(row, frame=frame) for frame in range(len(codes))]
+    spec = str(codec.spec)
+    rows = [
+        Record(
+            item.source_id,
+            frame,
+            channels=channels,
+            height=height,
+            width=width,
+            bits=frames.bits,
+            spec=spec,
+        )
+        for frame in range(len(codes))
+    ]
     if job.options.output == "codes":
         return rows
     for frame in range(len(codes)):

@@ -30,7 +30,7 @@ IMAGE_SUFFIXES = frozenset(
 """A file with such a name is an input whatever it holds: if it is no image, that is a failure."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which make pickling slow
 class Source:
     """One input file.
 
