@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from typer.testing import Result
 
 from deepfixcx import Code
+from deepfixcx.learn.checkpoint_header import read_header
 from deepfixcx.learn.fitting import fit
 from tests.conftest import ROOT
 from tests.learn.making import make_dataset
@@ -188,6 +191,7 @@ def test_bad_arguments_of_evaluate_and_predict(
         (["evaluate", tmp_path / "gone", xrays], "holds no model"),
         (["evaluate", model, tmp_path / "other"], "--part all"),
         (["evaluate", model, xrays, "--labels", "sick,odd"], "2 labels"),
+        (["evaluate", model, xrays, "--within", "sexx"], "the dataset has view"),
         (["evaluate", model, xrays, "--network", "a:B"], "no network of your own"),
         (["predict", model, xrays, "-o", tmp_path / "scores.txt"], "are a table"),
         (["predict", model, xrays, "-o", tmp_path / "gone" / "scores.csv"], "no folder"),
@@ -221,7 +225,72 @@ def test_own_network(
     assert run("predict", "model", xrays / "0.png", *named).exit_code == 0
 
 
-def test_interrupted_training_says_how_to_go_on(
+SAYING_WHEN = """
+import sys
+from deepfixcx.cli import _learning
+from deepfixcx.cli.app import main
+
+wanted = int(sys.argv.pop(1))
+
+def say(epoch):
+    if epoch == wanted:
+        print("now", flush=True)
+
+_learning.LearningBar.read = lambda self, done, images: say(0)
+_learning.LearningBar.trained = lambda self, epoch, fitted: say(epoch.number)
+main()
+"""
+
+
+def stopped_training(words: list[str], epoch: int, number: signal.Signals) -> tuple[int, str]:
+    """Run a command until an epoch is done (0: while it reads), and send a signal."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SAYING_WHEN, str(epoch), *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(number)
+        rest = process.stdout.read()
+    return process.returncode, " ".join(rest.replace("now\n", "").split())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_was_trained_before_a_signal_is_kept(
+    xrays: Path, tmp_path: Path, run: Run, number: signal.Signals, code: int
+) -> None:
+    model = tmp_path / "model"
+    words = ["train", str(xrays), "--labels", "sick", "-o", str(model), *CODEC, "--device", "cpu"]
+    many = ["--epochs", "100000", "--patience", "100000"]
+    exit_code, text = stopped_training([*words, *many], 3, number)
+    assert exit_code == code
+    found = re.search(r"Stopped after epoch (\d+), which is kept; go on with: .* --resume", text)
+    assert found is not None, text
+    assert int(found[1]) == read_header(model / "training.safetensors").epochs >= 3
+    again = run(*words, *many, "--resume", "--seed", 1)
+    assert again.exit_code == 2
+    assert "seed was 0 and is 1" in again.output
+    labels = [word.replace("sick", "odd") for word in words]
+    assert "labels was sick and is odd" in run(*labels, *many, "--resume").output
+    logistic = run(*words, "--model", "logistic", "--resume")
+    assert "model was mlp and is logistic" in logistic.output
+    assert (model / "training.safetensors").is_file()
+
+
+def test_a_training_that_was_stopped_while_it_read_kept_nothing(
+    xrays: Path, tmp_path: Path
+) -> None:
+    words = ["train", str(xrays), "--labels", "sick", "-o", str(tmp_path / "model"), *CODEC]
+    exit_code, text = stopped_training(words, 0, signal.SIGTERM)
+    assert exit_code == 143
+    assert "Stopped before anything was kept; start again with:" in text
+    assert "--resume" not in text
+    assert not (tmp_path / "model").exists()
+
+
+def test_interrupted_training_can_be_started_again(
     xrays: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -232,7 +301,7 @@ def test_interrupted_training_says_how_to_go_on(
     monkeypatch.setattr(sys, "argv", ["deepfixcx", *map(str, words)])
     done = run(*words, "--device", "cpu")
     assert done.exit_code == 130
-    assert "--resume" in done.output
+    assert "start again with" in done.output
     monkeypatch.setattr("deepfixcx.learn.fitting.fit", fit)
     done = run(*words, "--device", "cpu", "--epochs", 2, "--resume")
     assert done.exit_code == 0, done.output

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from typer.testing import Result
 
 from deepfixcx import Code
+from deepfixcx.cli._console import reason_rows
 from deepfixcx.cli._settings import parse_patches
 from deepfixcx.errors import SpecError
 
@@ -222,3 +223,48 @@ def test_urls_in_and_out(run: Run, images: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "figures.json").read_text())["release"] == "memory://cli/out"
     store.rm("memory://cli", recursive=True)
+
+
+def test_reasons_in_the_panel_sum_to_the_failures(run: Run, images: Path, tmp_path: Path) -> None:
+    (images / "a.png").touch()
+    (images / "b.png").write_text("no picture")
+    (images / "c.png").write_bytes((images / "0.png").read_bytes()[:200])
+    words = ["privatize", images, "-J", 2, "-P", 3, "--max-pixels", 48 * 44]
+    result = run(*words[:2], tmp_path / "out", *words[2:])
+    assert "failed 4, listed" in " ".join(result.output.split())
+    assert result.output.count("1 × ") == 3
+    assert "and 1 for another reason" in result.output
+    (images / "c.png").unlink()
+    result = run(*words[:2], tmp_path / "other", *words[2:])
+    assert result.output.count("1 × ") == 3
+    assert "another reason" not in result.output
+
+
+def test_reasons_beyond_the_third_are_counted() -> None:
+    reasons = [("a", 9), ("b", 5), ("c", 3), ("d", 2), ("e", 1)]
+    assert reason_rows(reasons)[-1] == ("", "and 3 for 2 other reasons")
+    assert reason_rows(reasons[:4])[-1] == ("", "and 2 for another reason")
+    assert reason_rows([]) == []
+
+
+def test_after_nothing_was_privatized_overwrite_begins_again(
+    run: Run, images: Path, tmp_path: Path
+) -> None:
+    words = ["privatize", images, tmp_path / "out", "-P", 4]
+    refused = run(*words, "-J", 7)
+    assert "run again with --overwrite" in refused.output
+    assert len((tmp_path / "out" / "failures.csv").read_text().splitlines()) == 7
+    assert run(*words, "-J", 2).exit_code == 2
+    assert run(*words, "-J", 2, "--overwrite").exit_code == 0
+    assert not (tmp_path / "out" / "failures.csv").exists()
+
+
+def test_verify_names_what_is_not_there(run: Run, images: Path, tmp_path: Path) -> None:
+    for where, reason in (
+        (tmp_path / "nosuch", "there is no file or folder"),
+        (images / "0.png", "is a file; a release is a folder"),
+        (images, "has no dataset.json"),
+    ):
+        result = run("verify", where)
+        assert result.exit_code == 2
+        assert reason in result.output

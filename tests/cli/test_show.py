@@ -112,3 +112,15 @@ def test_bad_images_and_settings_are_named(run: Run, image: Path, tmp_path: Path
 
 def test_out_is_required(run: Run, image: Path) -> None:
     assert run("show", image).exit_code == 2
+
+
+def test_a_folder_and_a_url_are_no_image(run: Run, image: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    for where, reason in (
+        (image.parent, "show takes one image; for a folder use inspect or privatize"),
+        ("s3://bucket/xray.png", "an image is read from this machine's disk, not from a URL"),
+    ):
+        result = run("show", where, "-o", out)
+        assert result.exit_code == 2
+        assert reason in result.output
+    assert run("show", f"file://{image}", "-o", out).exit_code == 0

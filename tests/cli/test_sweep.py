@@ -49,6 +49,7 @@ def test_a_sweep_ends_with_a_recommendation(run: Run, xrays: Path, tmp_path: Pat
     text = " ".join(done.output.replace("│", " ").split())
     assert "4 tried, 2 do not fit" in text
     assert "bands of 1x1" in text
+    assert "view is known: consider --within view" in text
     found = re.search(r"Take J=(\d), P=(\d)", text)
     assert found is not None
     assert f"train {xrays} --labels sick -J {found[1]} -P {found[2]} -o model" in text
@@ -89,6 +90,13 @@ def test_options_reach_the_sweep(run: Run, xrays: Path, tmp_path: Path) -> None:
         row = json.loads(report.read_text())["rows"][1]
         found.add((row["numbers"], row["psnr"], row["blur_auc"]))
     assert len(found) == 9
+
+
+def test_a_sweep_within_views_does_not_ask_for_it(run: Run, xrays: Path, tmp_path: Path) -> None:
+    words = ("sweep", xrays, "--labels", "sick", "-J", 1, "-P", 2, "--folds", 3, "--workers", 1)
+    done = run(*words, "--within", "view", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "consider --within" not in done.output
 
 
 def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -85,3 +86,51 @@ def test_labels_and_policies_are_passed_on(chexpert: Path) -> None:
 def test_policy_without_a_meaning_is_refused(kimeye: Path, policy: dict[str, str]) -> None:
     with pytest.raises(DatasetError, match="never uncertain or blank"):
         load_dataset(kimeye, **cast(Any, policy))
+
+
+def test_release_holds_no_labels(kimeye: Path) -> None:
+    """Its manifest has a column of files and one of answers, yet it is no table of labels."""
+    (kimeye / "manifest.csv").write_text("image_file,kept\nnormal_control/1.png,1\n")
+    for about in ("[]", "not json", '{"format": "another"}'):
+        (kimeye / "dataset.json").write_text(about)
+        assert load_dataset(kimeye).name != "folder"
+    (kimeye / "dataset.json").write_text('{"format": "deepfixcx.release"}')
+    for where in (kimeye, kimeye / "manifest.csv"):
+        for layout in (None, "table"):
+            with pytest.raises(LayoutError, match="is a release; it holds no labels"):
+                load_dataset(where, cast(Any, layout))
+    (kimeye / "labels.csv").write_text("file,sick\nnormal_control/1.png,0\n")
+    assert load_dataset(kimeye / "labels.csv").label_names == ("sick",)
+
+
+@pytest.mark.parametrize("sign", ["manifest.csv", "dataset.json"])
+def test_folder_of_datasets_is_no_folder_of_classes(
+    sign: str, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for number, name in enumerate(("one", "two")):
+        picture(tmp_path / name / "0.png", number)
+    assert load_dataset(tmp_path).label_names == ("one", "two")
+    (tmp_path / "two" / sign).write_text("{}")
+    with pytest.raises(LayoutError, match="holds several datasets"):
+        load_dataset(tmp_path)
+    assert load_dataset(tmp_path, "folder").label_names == ("one", "two")
+    (tmp_path / "list.csv").write_text("file,sick\none/0.png,1\n")
+    assert load_dataset(tmp_path).name == "table"
+
+
+def test_urls(kimeye: Path) -> None:
+    for url in ("s3://me:secret@bucket/x", "simplecache::s3://secret/x", "https://secret/x"):
+        for where in (url, Path(url)):
+            with pytest.raises(LayoutError, match="disk, not from a URL") as told:
+                load_dataset(where)
+            assert "secret" not in str(told.value)
+    for where in (f"file://{kimeye}", Path(f"file://{kimeye}"), f"FILE://{kimeye}"):
+        assert load_dataset(where).root == kimeye
+
+
+def test_folder_that_is_called_like_a_url(
+    tmp_path: Path, picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "s3:" / "scans" / "sick" / "0.png")
+    assert load_dataset("s3:/scans").label_names == ("sick",)

@@ -173,7 +173,7 @@ def test_gzipped(table: Path) -> None:
     [
         (b"", "no header"),
         (b"file,sick\n", "holds no image"),
-        (b"file,sick\ngone.png,1\n", "1 problems, most often UnreadableFileError"),
+        (b"file,sick\ngone.png,1\n", ": 1 × UnreadableFileError"),
         (b"file,sick,sick\n0.png,1,0\n", "two columns 'sick'"),
         (b"\xff\xfef\x00i\x00l\x00e\x00", "not a readable table"),
         (b"file,note\n0.png,\xe4\n", "not a readable table"),
@@ -227,3 +227,16 @@ def test_any_words_for_labels_are_understood_or_refused_by_name(words: str) -> N
         assert len(dataset.with_labels(words).label_names) == words.count(",") + 1
     except LabelError:
         return
+
+
+def test_table_without_a_usable_image_says_where_paths_begin(table: Path) -> None:
+    table.write_text("file,sick\nno/0.png,1\nno/1.png,0\n")
+    with pytest.raises(LayoutError) as told:
+        read_table(table)
+    assert str(told.value) == (
+        "'list.csv' holds no image that can be used: 2 × UnreadableFileError: there is no such "
+        f"file; paths are relative to the folder {table.parent.name!r}"
+    )
+    table.write_text("file,sick\nno/0.png,1\n,0\nno/1.png,0\n")
+    with pytest.raises(LayoutError, match="3 problems, most often UnreadableFileError"):
+        read_table(table)

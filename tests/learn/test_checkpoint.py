@@ -27,6 +27,7 @@ from tests.learn.making import SPEC, make_dataset
 
 TRAIN, VALIDATION = np.arange(40), np.arange(40, 60)
 OPTIONS = TrainingOptions(spec=CodecSpec(2, 2), epochs=7, batch=8, learning_rate=0.01)
+SAME = {"labels": ["sick"]}
 
 
 class KilledError(Exception):
@@ -75,9 +76,9 @@ def test_resumed_training_has_the_same_result(
     whole, expected = run(None)
     path = tmp_path / "state.safetensors"
     with pytest.raises(KilledError):
-        run(Keeping(path, "same", seconds=0), until=until)
-    assert len(Fitted.from_dict(load_checkpoint(path, "same").progress).history) == until
-    module, fitted = run(Keeping(path, "same", resume=True))
+        run(Keeping(path, SAME, seconds=0), until=until)
+    assert len(Fitted.from_dict(load_checkpoint(path, SAME).progress).history) == until
+    module, fitted = run(Keeping(path, SAME, resume=True))
     assert losses(fitted) == losses(expected)
     assert fitted.best_epoch == expected.best_epoch
     for name, value in whole.state_dict().items():
@@ -92,8 +93,8 @@ def test_the_best_epoch_before_the_stop_is_kept(
     assert expected.best_epoch < 4 < len(expected.history)
     path = tmp_path / "state.safetensors"
     with pytest.raises(KilledError):
-        run(Keeping(path, "same", seconds=0), until=4, inverted=True)
-    module, fitted = run(Keeping(path, "same", resume=True), inverted=True)
+        run(Keeping(path, SAME, seconds=0), until=4, inverted=True)
+    module, fitted = run(Keeping(path, SAME, resume=True), inverted=True)
     assert fitted.best_epoch == expected.best_epoch
     for name, value in whole.state_dict().items():
         assert torch.equal(module.state_dict()[name], value), name
@@ -101,7 +102,7 @@ def test_the_best_epoch_before_the_stop_is_kept(
 
 def test_checkpoint_holds_no_pickle(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
-    run(Keeping(path, "same", seconds=0))
+    run(Keeping(path, SAME, seconds=0))
     with safe_open(path, framework="np") as file:
         names = set(file.keys())
     assert {"module.0.weight", "best.0.weight", "optimizer.0.exp_avg"} <= names
@@ -109,15 +110,15 @@ def test_checkpoint_holds_no_pickle(tmp_path: Path) -> None:
 
 def test_other_data_or_options_do_not_go_on(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
-    run(Keeping(path, "one", seconds=0))
-    with pytest.raises(ModelError, match="other images, labels or options"):
-        run(Keeping(path, "another", resume=True))
+    run(Keeping(path, SAME, seconds=0))
+    with pytest.raises(ModelError, match="labels was sick and is odd"):
+        run(Keeping(path, {"labels": ["odd"]}, resume=True))
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "foreign"])
 def test_damaged_checkpoint(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "state.safetensors"
-    run(Keeping(path, "same", seconds=0))
+    run(Keeping(path, SAME, seconds=0))
     data = path.read_bytes()
     broken = {
         "cut": data[:-40],
@@ -127,21 +128,21 @@ def test_damaged_checkpoint(tmp_path: Path, damage: str) -> None:
     }
     path.write_bytes(broken[damage])
     with pytest.raises(ModelFileError, match="damaged"):
-        run(Keeping(path, "same", resume=True))
+        run(Keeping(path, SAME, resume=True))
 
 
 def test_checkpoint_of_another_version(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
-    run(Keeping(path, "same", seconds=0))
-    path.write_bytes(path.read_bytes().replace(b'\\"version\\": 1', b'\\"version\\": 9'))
+    run(Keeping(path, SAME, seconds=0))
+    path.write_bytes(path.read_bytes().replace(b'\\"version\\": 2', b'\\"version\\": 9'))
     with pytest.raises(ModelFileError, match="another deepfixcx"):
-        run(Keeping(path, "same", resume=True))
+        run(Keeping(path, SAME, resume=True))
 
 
 def test_checkpoints_are_rare_and_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("deepfixcx.learn.keeping.time.monotonic", lambda: now[0])
-    clock = Clock(Keeping(Path("any"), "same", seconds=10))
+    clock = Clock(Keeping(Path("any"), SAME, seconds=10))
     assert not clock.is_time()
     now[0] = 10
     assert clock.is_time()

@@ -132,10 +132,41 @@ def test_labels_may_be_called_otherwise(dataset: Dataset, classifier: Classifier
 
 
 def test_groups(dataset: Dataset, classifier: Classifier) -> None:
-    found = evaluate_model(classifier, dataset, within="sex", samples=10)
+    bedside = dataset.select([record.view == "AP" for record in dataset.records])
+    found = evaluate_model(classifier, bedside, "all", samples=10)
+    assert found.notes[-1] == "all images have view AP: there is nothing to compare within"
     assert found.within is None
     assert found.labels[0].auc_within is None
     assert found.labels[0].auc_of_group == {}
+
+
+def test_groups_that_were_asked_for_exist(dataset: Dataset, classifier: Classifier) -> None:
+    """A typing error is no evaluation without groups."""
+    first, *others = dataset.records
+    one = replace(dataset, records=(replace(first, attributes={"sex": "F"}), *others))
+    with pytest.raises(ModelError, match=r"no image has 'sexx'; the dataset has view, .*sex"):
+        evaluate_model(classifier, one, "all", within="sexx")
+    found = evaluate_model(classifier, one, "all", within="sex", samples=10)
+    assert set(found.labels[0].auc_of_group) == {"F", "unknown"}
+    without = replace(
+        dataset, records=tuple(replace(record, view=None) for record in dataset.records)
+    )
+    notes = evaluate_model(classifier, without, "all", samples=10).notes
+    assert not any("view" in note for note in notes)
+    places = classifier.rules.places(one, "test")
+    elsewhere: Part = "test" if 0 not in places else "validation"
+    notes = evaluate_model(classifier, one, elsewhere, within="sex", samples=10).notes
+    assert "no image of this part has 'sex'" in notes
+
+
+def test_all_right_is_not_certain(dataset: Dataset, classifier: Classifier) -> None:
+    """Sixty images of thirty patients are decided rightly: the interval is that of thirty."""
+    scores = np.stack([dataset.labels[:, 0]] * 2, axis=1).astype(np.float32)
+    fixed = replace(classifier, scorer=Fixed(scores), thresholds=(0.5, 0.5))
+    sick = evaluate_model(fixed, dataset, "all", samples=20).labels[0]
+    for rate in (sick.sensitivity, sick.specificity):
+        assert (rate.value, rate.high) == (1, 1)
+        assert rate.low == pytest.approx(30 / (30 + 1.96**2), abs=1e-4)
 
 
 def test_unreadable_images(tmp_path: Path) -> None:

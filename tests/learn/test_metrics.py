@@ -24,6 +24,7 @@ from deepfixcx.learn.metrics import (
     roc_auc,
     youden_threshold,
 )
+from deepfixcx.learn.rates import rate_interval
 
 Pairs = list[tuple[int, float]]
 PAIRS = st.lists(
@@ -227,3 +228,39 @@ def test_any_metric_has_an_interval() -> None:
     assert interval.low < interval.value < interval.high
     nothing = patient_bootstrap(lambda *_: math.nan, labels, scores, owners, samples=10)
     assert math.isnan(nothing.low)
+
+
+# -- rates ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [0, 1])
+def test_rates_of_all_or_none_are_those_of_wilson(answer: int) -> None:
+    """Against the roots of the score equation (p - x)^2 = z^2 x (1 - x) / n."""
+    count, quantile = 11, 1.959964
+    roots = np.roots(
+        [
+            1 + quantile**2 / count,
+            -2 * answer - quantile**2 / count,
+            answer**2,
+        ]
+    )
+    found = rate_interval(np.full(11, answer), np.arange(11))
+    assert found.value == answer
+    assert (found.low, found.high) == pytest.approx(sorted(roots), abs=1e-6)
+
+
+def test_rates_count_patients_and_not_images() -> None:
+    one_each = rate_interval(np.ones(8), np.arange(8))
+    assert rate_interval(np.ones(24), np.arange(24) // 3) == one_each
+    unequal = rate_interval(np.ones(24), np.r_[np.arange(7), np.full(17, 7)])
+    assert unequal.low < one_each.low  # most images are of one patient
+    unknown = np.r_[np.ones(8), np.full(5, np.nan)]
+    assert rate_interval(unknown, np.arange(13)) == one_each
+    assert np.isnan(rate_interval(np.full(3, np.nan), np.arange(3)).value)
+
+
+def test_other_rates_are_those_of_the_bootstrap() -> None:
+    right = np.random.default_rng(0).integers(0, 2, 30).astype(float)
+    patients = np.arange(30) // 2
+    expected = patient_bootstrap(lambda truth, _: truth.mean(), right, right, patients, seed=3)
+    assert rate_interval(right, patients, seed=3) == expected

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -396,8 +398,33 @@ def test_heatmaps_show_every_setting_and_frame_one(finished: tuple[Sweep, Path])
         assert frame.get_xy() == (0.5, 0.5)
     assert figure.axes[0].texts[3].get_text() == "9 %"
     assert not heatmap_figure(finished[0].rows).axes[0].patches
+    assert figure.get_supxlabel().startswith("framed: recommended; dark: better")
+    assert not heatmap_figure(finished[0].rows).get_supxlabel().startswith("framed")
     with pytest.raises(ModelError, match="no setting to draw"):
         heatmap_figure(finished[0].rows[:1])
+
+
+def shades(axes: Axes) -> list[float]:
+    """Return how bright the cells are, row by row."""
+    (image,) = axes.images
+    return [float(cell[:3].mean()) for cell in image.to_rgba(np.asarray(image.get_array()))[0]]
+
+
+def test_dark_is_better_and_letters_can_be_read() -> None:
+    rows = [
+        Row(1, patches, {"share": share, "ssim": 0.5, "auc": auc, "ratio_disk": 1 / share})
+        for patches, share, auc in ((2, 0.01, 0.7), (4, 0.04, 0.9), (8, 0.16, 0.8))
+    ]
+    share, disk, same, auc = heatmap_figure(rows).axes
+    for axes, order in ((share, [0, 1, 2]), (disk, [0, 1, 2]), (auc, [1, 2, 0])):
+        assert np.argsort(shades(axes)).tolist() == order
+    middle = shades(same)
+    assert len(set(middle)) == 1
+    assert min(shades(auc)) < middle[0] < max(shades(auc))
+    for axes in (share, disk, same, auc):
+        for text, shade in zip(axes.texts, shades(axes), strict=True):
+            letters = np.mean(to_rgb(text.get_color()))
+            assert abs(letters - shade) > 0.35
 
 
 def test_codes_are_drawn_beside_their_baselines(finished: tuple[Sweep, Path]) -> None:

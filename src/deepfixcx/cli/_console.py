@@ -25,11 +25,14 @@ __all__ = [
     "panel",
     "program",
     "ratio",
+    "reason_rows",
     "write_json",
 ]
 
 console = Console(highlight=False)
 error_console = Console(stderr=True, highlight=False)
+
+MOST_REASONS = 3
 
 
 def panel(title: str, rows: Sequence[tuple[str, str]], *, good: bool = True) -> None:
@@ -41,6 +44,22 @@ def panel(title: str, rows: Sequence[tuple[str, str]], *, good: bool = True) -> 
         table.add_row(name, escape(text))
     border = "green" if good else "yellow"
     console.print(Panel(table, title=title, border_style=border, expand=False))
+
+
+def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
+    """Return rows of a panel that say why files failed, the most frequent reasons first.
+
+    Examples
+    --------
+    >>> reason_rows([("empty", 3), ("cut off", 2), ("no image", 1), ("too small", 1)])[2:]
+    [('', '1 × no image'), ('', 'and 1 for another reason')]
+    """
+    rows = [("", f"{count} × {reason}") for reason, count in reasons[:MOST_REASONS]]
+    others = [count for _, count in reasons[MOST_REASONS:]]
+    if others:
+        why = "another reason" if len(others) == 1 else f"{len(others)} other reasons"
+        rows.append(("", f"and {sum(others)} for {why}"))
+    return rows
 
 
 def fail(message: str) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,7 +21,25 @@ if TYPE_CHECKING:
     from deepfixcx.datasets.loading import Layout
     from deepfixcx.learn.progress import Epoch, Fitted
 
-__all__ = ["LearningBar", "find_dataset", "see_own_modules"]
+__all__ = ["LearningBar", "TerminatedError", "find_dataset", "see_own_modules", "stops_cleanly"]
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM came: a scheduler such as Slurm ends the program."""
+
+
+@contextmanager
+def stops_cleanly() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, so that what is done is kept."""
+
+    def stop(*_: object) -> None:
+        raise TerminatedError
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def find_dataset(

@@ -1,7 +1,7 @@
 """The program ``deepfixcx``: its subcommands, and how errors leave it.
 
 Exit codes: 0 all done; 1 stopped while running; 2 bad arguments or unusable input; 3 some inputs
-failed, or some files of a release are wrong, and are listed; 130 interrupted.
+failed, or some files of a release are wrong, and are listed; 130 interrupted; 143 asked to end.
 """
 
 from __future__ import annotations

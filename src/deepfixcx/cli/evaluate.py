@@ -35,8 +35,9 @@ def command(
         str | None, typer.Option(help="The model's labels, if this dataset calls them otherwise.")
     ] = None,
     within: Annotated[
-        str, typer.Option(help="Also compare within each value of this attribute: view, sex, …")
-    ] = "view",
+        str | None,
+        typer.Option(help="Also compare within each value of an attribute: sex, …; view if known."),
+    ] = None,
     layout: Annotated[
         str | None, typer.Option(help="Of the dataset; recognised if not given.")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.cli._console import default_workers, panel, write_json
+from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._learning import LearningBar, see_own_modules
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOME_FAILED = 3
-MOST_REASONS = 3
 
 
 def command(
@@ -55,9 +55,11 @@ def command(
 
     Example: [bold]deepfixcx predict model xrays -o scores.csv[/bold]
     """
+    from deepfixcx.datasets.files import local_path
     from deepfixcx.learn.model_folder import load_model
     from deepfixcx.learn.prediction import write_scores
 
+    folder, where = local_path(folder, "a model"), local_path(where, "what predict scores")
     _check_out(out, overwrite=overwrite)
     see_own_modules(network)
     classifier = load_model(folder, network=network, device=device)
@@ -108,6 +110,10 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
     from deepfixcx.learn.prediction import predict_code, predict_files, with_failures
     from deepfixcx.release import load_codes
 
+    if not os.path.exists(where):
+        raise ModelError(
+            f"there is no file or folder {str(where)!r}, so there is no image to score"
+        )
     if where.is_dir() and (where / "manifest.csv").is_file() and (where / "codes").is_dir():
         code, names = load_codes(where, classifier.channels)
         predictions = predict_code(classifier, code, names)
@@ -127,7 +133,7 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
         names = [path.relative_to(where).as_posix() for path in paths]
     else:
         paths, names = [where], [where.name]
-    if not paths or not where.exists():
+    if not paths:
         raise ModelError(f"{str(where)!r} holds no image to score")
     with LearningBar() as bar:
         return predict_files(classifier, paths, names, workers=workers, report=bar.read)
@@ -138,10 +144,13 @@ def _close(predictions: Predictions, out: Path) -> None:
     rows = [("scored", f"{images - failed} of {images} images")]
     rows.append(("failed", f"{failed}, listed in {out.name}" if failed else "none"))
     reasons = Counter(f"{error}: {reason}" for error, reason in predictions.failures.values())
-    rows += [("", f"{count} × {reason}") for reason, count in reasons.most_common(MOST_REASONS)]
+    rows += reason_rows(reasons.most_common())
     for name, yes in zip(
         predictions.label_names, predictions.yes().sum(axis=0).tolist(), strict=True
     ):
         rows.append((name, f"{yes} yes, {images - failed - yes} no"))
     rows.append(("table", f"{out}  names the files; share it as you would share them"))
+    if failed == images:
+        next_step = "nothing could be scored; mend the cause, then run again with --overwrite"
+        rows.append(("next", next_step))
     panel("predict", rows, good=not failed)

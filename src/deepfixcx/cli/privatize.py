@@ -19,6 +19,7 @@ from deepfixcx.cli._console import (
     panel,
     program,
     ratio,
+    reason_rows,
     write_json,
 )
 from deepfixcx.cli._settings import spec_of
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOME_FAILED = 3
-MOST_REASONS = 3
 
 
 def command(
@@ -162,7 +162,7 @@ def _close(summary: Summary, figures: dict[str, object]) -> None:
     rows = [("done", f"{totals['files_done']} of {totals['files']} files")]
     if failed:
         rows.append(("failed", f"{failed}, listed in {summary.folder}/failures.csv"))
-        rows += [("", f"{count} × {reason}") for reason, count in summary.reasons[:MOST_REASONS]]
+        rows += reason_rows(summary.reasons)
     else:
         rows.append(("failed", "none"))
     if summary.skipped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,6 +69,7 @@ def command(
 
     Example: [bold]deepfixcx show xray.png -o show.png --level 3 --patches 8[/bold]
     """
+    from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import SpecError
     from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
 
@@ -84,7 +86,8 @@ def command(
         boundary,
         cells,
     )
-    _check_out(where, out, overwrite=overwrite)
+    where = local_path(where, "an image")
+    _check_places(where, out, overwrite=overwrite)
     frames = read_image(where, max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels)
     figures = (
         _draw_sheet(frames, out, spec) if grid else _draw_show(frames, out, spec, size or "compact")
@@ -92,16 +95,18 @@ def command(
     write_json(json, figures)
 
 
-def _check_out(where: Path, out: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, a place where no figure can or should be written.
+def _check_places(where: Path, out: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a folder, or a place where no figure can or should be written.
 
     Raises
     ------
-    ReleaseError
+    ImageFileError, ReleaseError
         The message says what to change.
     """
-    from deepfixcx.errors import ReleaseError
+    from deepfixcx.errors import ImageFileError, ReleaseError
 
+    if os.path.isdir(where):
+        raise ImageFileError("show takes one image; for a folder use inspect or privatize")
     if out.suffix.lower() != ".png":
         raise ReleaseError(f"the figure is a PNG; call it {str(out.with_suffix('.png'))!r}")
     if not out.parent.is_dir():

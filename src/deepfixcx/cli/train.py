@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from deepfixcx.choices import Boundary, Grid, On, Parting
 from deepfixcx.cli._console import console, default_workers, panel, program, write_json
-from deepfixcx.cli._learning import LearningBar, find_dataset, see_own_modules
+from deepfixcx.cli._learning import (
+    LearningBar,
+    TerminatedError,
+    find_dataset,
+    see_own_modules,
+    stops_cleanly,
+)
 from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOME_FAILED = 3
+SOME_FAILED, INTERRUPTED, TERMINATED = 3, 130, 143
 
 
 def command(
@@ -158,7 +165,7 @@ def command(
     see_own_modules(model)
     dataset = find_dataset(where, labels, layout, uncertain, blank)
     try:
-        with LearningBar(options.epochs) as bar:
+        with stops_cleanly(), LearningBar(options.epochs) as bar:
             trained = train_model(
                 dataset,
                 out,
@@ -172,9 +179,10 @@ def command(
                 reading=bar.read,
                 report=bar.trained,
             )
-    except KeyboardInterrupt:
-        console.print(f"Stopped. Go on with:\n  {_again()}", soft_wrap=True)
-        raise
+    except KeyboardInterrupt as stop:
+        console.print(escape(_stopped(out)), soft_wrap=True)
+        code = TERMINATED if isinstance(stop, TerminatedError) else INTERRUPTED
+        raise typer.Exit(code) from None
     write_json(json, _figures(trained, out))
     read_as = [("--layout", layout), ("--uncertain", uncertain), ("--blank", blank)]
     following = _next_step(trained, where, out, read_as)
@@ -260,7 +268,14 @@ def _next_step(
     return f"{program()} {shlex.join(['predict', str(out)])} IMAGES -o scores.csv"
 
 
-def _again() -> str:
-    """Return the command line that resumes this one."""
-    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    return f"{program()} {shlex.join([*arguments, '--resume'])}"
+def _stopped(out: Path) -> str:
+    """Say what is kept of a training that was stopped, and with which command it goes on."""
+    from deepfixcx.learn.checkpoint_header import read_header
+    from deepfixcx.learn.model_folder import CHECKPOINT_FILE
+
+    again = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    if (out / CHECKPOINT_FILE).is_file():
+        epochs = read_header(out / CHECKPOINT_FILE).epochs
+        command = shlex.join([*again, "--resume"])
+        return f"Stopped after epoch {epochs}, which is kept; go on with:\n  {program()} {command}"
+    return f"Stopped before anything was kept; start again with:\n  {program()} {shlex.join(again)}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deepfixcx.datasets.dataset import Dataset
-from deepfixcx.datasets.files import check_file, list_images
+from deepfixcx.datasets.files import check_file, list_images, local_path
 from deepfixcx.datasets.labels import Blank, Labels, State, Uncertain, check_policies, settle
 from deepfixcx.datasets.records import ImageRecord, Problem
 from deepfixcx.errors import DeepfixcxError, ImageFileError, LayoutError, RowError
@@ -39,6 +39,8 @@ class Collector:
         What an uncertain and a missing label count as.
     check : callable
         Says what is wrong with a file, if anything.
+    table : str
+        Name of the table that lists the images, where a user chose it.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Collector:
         uncertain: Uncertain = "ignore",
         blank: Blank = "ignore",
         check: Callable[[Path], ImageFileError | None] = check_file,
+        table: str = "",
     ) -> None:
         check_policies(uncertain, blank)
         self._name = name
@@ -61,6 +64,7 @@ class Collector:
         self._label_names = tuple(label_names)
         self._policies = uncertain, blank
         self._check = check
+        self._table = table
         self._records: list[ImageRecord] = []
         self._problems: list[Problem] = []
         self._seen: set[Path] = set()
@@ -147,12 +151,21 @@ class Collector:
         return dataset if labels is None else dataset.with_labels(labels)
 
     def _nothing(self) -> str:
+        if self._table:
+            what, advice = (
+                repr(self._table),
+                f"; paths are relative to the folder {self._root.name!r}",
+            )
+        else:
+            what, advice = f"{self._root.name!r}, read as {self._name},", ""
+        text = f"{what} holds no image that can be used"
         reasons = Counter(f"{problem.error}: {problem.reason}" for problem in self._problems)
-        often = f", most often {reasons.most_common(1)[0][0]}" if reasons else ""
-        return (
-            f"{self._root.name!r}, read as {self._name}, holds no image that can be used: "
-            f"{len(self._problems)} problems{often}"
-        )
+        if not reasons:
+            return text
+        often, count = reasons.most_common(1)[0]
+        if len(reasons) > 1:
+            return f"{text}: {len(self._problems)} problems, most often {often}{advice}"
+        return f"{text}: {count} × {often}{advice}"
 
 
 def split_word(word: str) -> str:
@@ -172,5 +185,11 @@ def sex_letter(word: str) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return an absolute path without ``..`` in it; links stay as they are."""
-    return Path(os.path.abspath(path))
+    """Return an absolute path without ``..`` in it; links stay as they are.
+
+    Raises
+    ------
+    LayoutError
+        It is the URL of a store.
+    """
+    return Path(os.path.abspath(local_path(path, "a dataset")))

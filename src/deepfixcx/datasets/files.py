@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from deepfixcx.errors import DecodeError, EmptyFileError, ImageFileError, UnreadableFileError
+from deepfixcx.errors import (
+    DecodeError,
+    EmptyFileError,
+    ImageFileError,
+    LayoutError,
+    UnreadableFileError,
+)
 
-__all__ = ["check_file", "check_jpeg_end", "list_images"]
+__all__ = ["check_file", "check_jpeg_end", "list_images", "local_path"]
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
     | {".dcm", ".dicom", ".ima", ".dc3"}
 )
 
+_URL = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*:/", re.IGNORECASE)
+"""Begin of a URL; ``Path`` makes one slash of two."""
+
 _CHUNK = 1 << 16
 _END = b"\xff\xd9"
+
+
+def local_path(where: str | os.PathLike[str], what: str) -> Path:
+    """Return a path of this machine's disk: ``file://`` is stripped, and no other URL is one.
+
+    `what` is what the message says cannot be read from there.
+
+    Raises
+    ------
+    LayoutError
+        The path is a URL. The message does not repeat it, for it may hold a password.
+
+    Examples
+    --------
+    >>> local_path("file:///data/xrays", "a dataset"), local_path("xrays", "a dataset")
+    (PosixPath('/data/xrays'), PosixPath('xrays'))
+    """
+    text = os.fspath(where)
+    url = _URL.match(text)
+    if url is None or os.path.lexists(text):
+        return Path(text)
+    if url[1].lower() in ("file", "local"):
+        return Path("/", text[url.end() :].lstrip("/"))
+    raise LayoutError(
+        f"{what} is read from this machine's disk, not from a URL; copy it here first"
+    )
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, ImageFileError]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,6 +38,9 @@ _KNOWN: dict[str, tuple[Finder, Reader, str]] = {
     "kimeye": (find_kimeye, read_kimeye, "its folders of stages"),
     "mobileodt": (find_mobileodt, read_mobileodt, "its folders of types"),
 }
+
+_OF_A_DATASET = ("manifest.csv", "dataset.json")
+"""A folder that holds one of these is a dataset of its own rather than a class."""
 
 _WITH_STATES = ("chexpert", "mimic-cxr-jpg", "table")
 """Layouts whose labels may be uncertain or missing."""
@@ -75,8 +79,9 @@ def load_dataset(
     Raises
     ------
     LayoutError
-        Nothing there, no layout that is known, or not the one that was asked for; or a policy for
-        uncertain labels where there are none.
+        Nothing there, no layout that is known, or not the one that was asked for; a URL, a release
+        (it holds no labels), or a folder of several datasets; or a policy for uncertain labels
+        where there are none.
     LabelError
         A label that is not there.
 
@@ -99,6 +104,7 @@ def load_dataset(
         raise LayoutError(f"there is no file or folder {path.name!r} that you may read")
     if name is not None and name not in LAYOUTS:
         raise LayoutError(f"the layout is one of {', '.join(LAYOUTS)}; got {name!r}")
+    _refuse_release(path)
     layout, found, sign = (name, path, "") if name else _recognise(path)
     if layout == "table" and found.is_dir():
         found = _the_table(found)
@@ -120,6 +126,21 @@ def _reader(layout: str) -> Reader:
     return read_folder if layout == "folder" else _KNOWN[layout][1]
 
 
+def _refuse_release(path: Path) -> None:
+    """Refuse a release, whose manifest has a column of files but no labels."""
+    folder = path.parent if path.name == "manifest.csv" else path
+    try:
+        about = json.loads((folder / "dataset.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return
+    if isinstance(about, dict) and about.get("format") == "deepfixcx.release":
+        raise LayoutError(
+            f"{folder.name!r} is a release; it holds no labels. Read it with load_codes and join "
+            f"labels as docs/getting-started.md shows, or name a table that lists its images and "
+            f"their labels"
+        )
+
+
 def _recognise(path: Path) -> tuple[str, Path, str]:
     """Return the layout, where to read it, and what it was recognised by."""
     if path.is_file():
@@ -131,7 +152,13 @@ def _recognise(path: Path) -> tuple[str, Path, str]:
     if _tables(path):
         table = _the_table(path)
         return "table", table, repr(table.name)
-    if any(entry.is_dir() for entry in path.iterdir()):
+    folders = [entry for entry in path.iterdir() if entry.is_dir()]
+    if any((entry / sign).is_file() for entry in folders for sign in _OF_A_DATASET):
+        raise LayoutError(
+            f"{path.name!r} holds several datasets, or one further down; name one of them (or ask "
+            f"for the layout 'folder' if its folders are classes)"
+        )
+    if folders:
         return "folder", path, "its folders"
     raise LayoutError(
         f"{path.name!r} has no layout that is known ({', '.join(LAYOUTS)}); list its images in a "

@@ -119,7 +119,7 @@ def read_table(
     roles = _roles(source, columns or Columns())
     names = _label_columns(source.columns, rows, set(roles.values()), labels)
     root = path.parent if images is None else absolute(images)
-    collector = Collector("table", root, names, uncertain, blank)
+    collector = Collector("table", root, names, uncertain, blank, table=path.name)
     others = [name for name in source.columns if name not in {*roles.values(), *names}]
     for row in rows:
         _add(collector, path.name, root, row, roles, names, others)

@@ -2,7 +2,7 @@
 
 The file is safetensors: ``module.*`` and ``best.*`` are the weights of now and of the best epoch,
 ``optimizer.PLACE.NAME`` what the optimizer knows of each parameter. Its metadata entry
-``deepfixcx`` is JSON: ``format`` ("deepfixcx.training"), ``version``, ``identity``, ``progress``.
+``deepfixcx`` is JSON: ``format`` ("deepfixcx.training"), ``version``, ``settings``, ``progress``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from deepfixcx._optional import require
 from deepfixcx.errors import ModelError, ModelFileError
 from deepfixcx.learn._files import write_whole
+from deepfixcx.learn.checkpoint_header import (
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    check_settings,
+    read_header,
+)
 
 require("torch", extra="learn")
 
@@ -26,13 +32,10 @@ from torch import Tensor, nn, optim  # noqa: E402
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
-FORMAT_NAME = "deepfixcx.training"
-FORMAT_VERSION = 1
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Checkpoint:
-    """What a file of `save_checkpoint` holds.
+    """Where a training stands: what a file of `save_checkpoint` holds.
 
     Attributes
     ----------
@@ -41,13 +44,34 @@ class Checkpoint:
     optimizer : dict of int to dict of str to Tensor
         What the optimizer knows of each parameter.
     progress : dict
-        Plain JSON values that `save_checkpoint` was given.
+        How training went so far, as plain JSON values.
     """
 
     module: dict[str, Tensor]
     best: dict[str, Tensor]
     optimizer: dict[int, dict[str, Tensor]]
     progress: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        best: Mapping[str, Tensor],
+        optimizer: optim.Optimizer,
+        progress: Mapping[str, Any],
+    ) -> Checkpoint:
+        """Copy where a training stands, so that it may go on and be stopped anywhere.
+
+        Raises
+        ------
+        ModelError
+            The module keeps something else than tensors.
+        """
+        known = {
+            place: {name: value.detach().cpu().clone() for name, value in each.items()}
+            for place, each in optimizer.state_dict()["state"].items()
+        }
+        return cls(state_of(module), dict(best), known, dict(progress))
 
     def restore(self, module: nn.Module, optimizer: optim.Optimizer) -> None:
         """Put weights and what the optimizer knows back where they were."""
@@ -56,88 +80,63 @@ class Checkpoint:
         optimizer.load_state_dict({**state, "state": self.optimizer})
 
 
-def save_checkpoint(
-    path: Path,
-    identity: str,
-    module: nn.Module,
-    best: Mapping[str, Tensor],
-    optimizer: optim.Optimizer,
-    progress: Mapping[str, Any],
-) -> None:
+def save_checkpoint(path: Path, settings: Mapping[str, Any], standing: Checkpoint) -> None:
     """Write where training stands; what was there before stays until the new file is whole.
 
     Parameters
     ----------
     path : Path
         File to write or replace.
-    identity : str
-        Of the data and options, so that other ones do not go on with it.
-    module : nn.Module
-        Its weights of now.
-    best : mapping of str to Tensor
-        Its weights of the best epoch.
-    optimizer : torch.optim.Optimizer
-        Of the module's parameters.
-    progress : mapping
-        Plain JSON values.
+    settings : mapping
+        What decides the result, so that a training with others does not go on with it.
+    standing : Checkpoint
+        Where training stands.
 
     Raises
     ------
     TrainingStoppedError
         The file cannot be written.
-    ModelError
-        The module keeps something else than tensors.
     """
-    tensors = {f"module.{name}": value for name, value in state_of(module).items()}
-    tensors |= {f"best.{name}": value for name, value in best.items()}
-    for place, known in optimizer.state_dict()["state"].items():
+    tensors = {f"module.{name}": value for name, value in standing.module.items()}
+    tensors |= {f"best.{name}": value for name, value in standing.best.items()}
+    for place, known in standing.optimizer.items():
         tensors |= {f"optimizer.{place}.{name}": value for name, value in known.items()}
     about = {
         "format": FORMAT_NAME,
         "version": FORMAT_VERSION,
-        "identity": identity,
-        "progress": dict(progress),
+        "settings": dict(settings),
+        "progress": standing.progress,
     }
     metadata = {"deepfixcx": json.dumps(about, sort_keys=True)}
-    write_whole(path, safetensors.torch.save(_stored(tensors), metadata))
+    stored = {name: value.contiguous() for name, value in tensors.items()}
+    write_whole(path, safetensors.torch.save(stored, metadata))
 
 
-def load_checkpoint(path: Path, identity: str) -> Checkpoint:
+def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 
     Raises
     ------
     ModelFileError
-        The file is damaged, or of a newer format.
+        The file is damaged, or of another format.
     ModelError
         It is of other data or options.
     """
-    damaged = ModelFileError(f"{path.name!r} is damaged; start again with --overwrite")
+    header = read_header(path)
+    check_settings(header.settings, settings)
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["deepfixcx"])
         tensors = safetensors.torch.load(path.read_bytes())
-        version, found, progress = about["version"], about["identity"], about["progress"]
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
-        raise damaged from None
-    if about.get("format") != FORMAT_NAME or not isinstance(progress, dict):
-        raise damaged
-    if version != FORMAT_VERSION:
-        raise ModelFileError(
-            f"{path.name!r} was written by another deepfixcx; start again with --overwrite"
-        )
-    if found != identity:
-        raise ModelError(
-            "the training that was stopped had other images, labels or options; --resume goes on "
-            "with the same ones, --overwrite starts again"
-        )
+    except (OSError, SafetensorError):
+        raise ModelFileError(f"{path.name!r} is damaged; start again with --overwrite") from None
     optimizer: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition(".")
         if kind == "optimizer":
             place, _, what = rest.partition(".")
             optimizer.setdefault(int(place), {})[what] = value
-    return Checkpoint(_below("module", tensors), _below("best", tensors), optimizer, progress)
+    return Checkpoint(
+        _below("module", tensors), _below("best", tensors), optimizer, header.progress
+    )
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:
@@ -153,10 +152,6 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     if odd:
         raise ModelError(f"the network keeps {odd[0]!r}, which is no tensor and cannot be stored")
     return {name: value.detach().cpu().clone() for name, value in state.items()}
-
-
-def _stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def _below(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.choices import Part
-from deepfixcx.datasets import Dataset, ImageRecord
+from deepfixcx.datasets import Dataset
 from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
+from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.mapping import Failure, Report
 from deepfixcx.learn.metrics import (
     Confusion,
@@ -27,6 +27,7 @@ from deepfixcx.learn.metrics import (
     reliability_curve,
 )
 from deepfixcx.learn.parts import fingerprint
+from deepfixcx.learn.rates import rate_interval
 
 __all__ = ["Evaluation", "LabelEvaluation", "evaluate_model"]
 
@@ -59,7 +60,7 @@ class LabelEvaluation:
     confusion : Confusion
         Answers at the threshold.
     sensitivity, specificity : Interval
-        At the threshold.
+        At the threshold; as `rate_interval`.
     """
 
     name: str
@@ -140,7 +141,7 @@ def evaluate_model(
     dataset: Dataset,
     part: Part = "test",
     *,
-    within: str = "view",
+    within: str | None = None,
     samples: int = 1000,
     seed: int = 0,
     workers: int = 1,
@@ -158,8 +159,9 @@ def evaluate_model(
     part : {"test", "validation", "train", "all"}
         Which images. The first three are parts of the dataset that the model was trained on, and
         only of that one. ``"all"`` is for other datasets.
-    within : str
-        Attribute, or ``"view"``: also compare within each of its values.
+    within : str, optional
+        Attribute, or ``"view"``: also compare within each of its values. If left away it is the
+        view, where that is known.
     samples, seed : int
         Of the bootstrap, as in `patient_bootstrap`.
     workers : int
@@ -182,7 +184,7 @@ def evaluate_model(
         A part of a dataset that is not, or no longer, the one that the model was trained on; or a
         part without images.
     ModelError
-        Not one image can be read.
+        No image has the attribute that was asked for, or not one can be read.
     """
     if len(dataset.label_names) != len(classifier.label_names):
         raise LabelError(
@@ -196,6 +198,8 @@ def evaluate_model(
             f"patients and labels), so it has no {part} part; evaluate all of another dataset "
             f"with --part all"
         )
+    if within is not None:
+        group_names(dataset, within)  # before hours of reading
     places = classifier.rules.places(dataset, part)
     places = places[dataset.known[places].any(axis=1)]
     if not len(places):
@@ -207,7 +211,8 @@ def evaluate_model(
         raise ModelError(f"no image can be read; the first: {first.error}: {first.reason}")
     chosen = chosen.select(loaded.places)
     scores = classifier.scores(loaded.array)
-    groups = _groups(chosen.records, within)
+    attribute = within or "view"
+    groups, alike = _groups(chosen, attribute, asked=within is not None)
     columns = zip(
         dataset.label_names, chosen.labels.T, scores.T, classifier.thresholds, strict=True
     )
@@ -220,9 +225,9 @@ def evaluate_model(
         len(chosen),
         chosen.patient_count if chosen.has_patients else None,
         labels,
-        None if groups is None else within,
+        None if groups is None else attribute,
         loaded.failures,
-        _notes(classifier, chosen, part, same, dataset),
+        (*_notes(classifier, chosen, part, same, dataset), *alike),
     )
 
 
@@ -238,6 +243,11 @@ def _evaluate(
 ) -> LabelEvaluation:
     def interval(metric: Any) -> Interval:
         return patient_bootstrap(metric, labels, scores, patients, samples, seed)
+
+    def rate(answer: int) -> Interval:
+        """Return how many of the images with this label are decided rightly."""
+        right = np.where(labels == answer, (scores >= threshold) == answer, np.nan)
+        return rate_interval(right, patients, samples, seed)
 
     areas = {}
     within = None
@@ -260,18 +270,23 @@ def _evaluate(
         reliability_curve(labels, scores),
         threshold,
         confusion_at(labels, scores, threshold),
-        interval(lambda truth, values: confusion_at(truth, values, threshold).sensitivity),
-        interval(lambda truth, values: confusion_at(truth, values, threshold).specificity),
+        rate(1),
+        rate(0),
     )
 
 
-def _groups(records: Sequence[ImageRecord], within: str) -> NDArray[np.str_] | None:
-    """Return the group of each image; None where all images are of one."""
-    names = [
-        (record.view if within == "view" else record.attributes.get(within)) or "unknown"
-        for record in records
-    ]
-    return np.array(names) if len(set(names)) > 1 else None
+def _groups(
+    chosen: Dataset, attribute: str, *, asked: bool
+) -> tuple[NDArray[np.str_] | None, tuple[str, ...]]:
+    """Return the group of each image, or None and a note where all images are of one."""
+    try:
+        names = group_names(chosen, attribute)
+    except ModelError:  # other parts of the dataset may have it
+        return None, (f"no image of this part has {attribute!r}",) if asked else ()
+    groups = np.where(names == "", "unknown", names)
+    if len(set(groups)) > 1:
+        return groups, ()
+    return None, (f"all images have {attribute} {groups[0]}: there is nothing to compare within",)
 
 
 def _notes(

@@ -24,7 +24,12 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from deepfixcx.learn.checkpoint import load_checkpoint, save_checkpoint, state_of  # noqa: E402
+from deepfixcx.learn.checkpoint import (  # noqa: E402
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    state_of,
+)
 from deepfixcx.learn.mlp import CodeMLP  # noqa: E402
 
 __all__ = ["fit", "logits_of", "masked_loss", "yes_weights"]
@@ -64,7 +69,8 @@ def fit(
     options : TrainingOptions
         Of a kind of model that has epochs.
     keeping : Keeping, optional
-        Write checkpoints there.
+        Write checkpoints there: now and then, and of the last whole epoch where training is
+        interrupted.
     report : callable, optional
         Told each epoch, and how training went up to then.
 
@@ -91,32 +97,42 @@ def fit(
     weights = yes_weights(labels[train]).to(device) if options.balance else None
     fitted, best = Fitted(), state_of(module)
     if keeping is not None and keeping.resume and keeping.path.is_file():
-        checkpoint = load_checkpoint(keeping.path, keeping.identity)
+        checkpoint = load_checkpoint(keeping.path, keeping.settings)
         checkpoint.restore(module, optimizer)
         fitted, best = Fitted.from_dict(checkpoint.progress), checkpoint.best
     clock = Clock(keeping)
     forked = [device.index or 0] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked):
-        while not _is_over(fitted, options):
-            start = time.perf_counter()
-            number = len(fitted.history) + 1
-            torch.manual_seed(_seed_of_epoch(options.seed, number))
-            loss = _one_epoch(module, optimizer, inputs, labels, train, options, weights)
-            held = logits_of(module, inputs, validation)
-            epoch = Epoch(
-                number,
-                loss,
-                float(masked_loss(held, labels[validation], None)) if len(held) else math.nan,
-                _mean_auc(labels[validation].numpy(), held.numpy()),
-                time.perf_counter() - start,
-            )
-            if fitted.note(epoch):
-                best = state_of(module)
-            if keeping is not None and clock.is_time():
-                standing = (keeping.path, keeping.identity, module, best, optimizer)
-                clock.measure(partial(save_checkpoint, *standing, fitted.to_dict()))
-            if report is not None:
-                report(epoch, fitted)
+    standing: Checkpoint | None = None
+    try:
+        with torch.random.fork_rng(devices=forked):
+            while not _is_over(fitted, options):
+                start = time.perf_counter()
+                number = len(fitted.history) + 1
+                torch.manual_seed(_seed_of_epoch(options.seed, number))
+                loss = _one_epoch(module, optimizer, inputs, labels, train, options, weights)
+                held = logits_of(module, inputs, validation)
+                epoch = Epoch(
+                    number,
+                    loss,
+                    float(masked_loss(held, labels[validation], None)) if len(held) else math.nan,
+                    _mean_auc(labels[validation].numpy(), held.numpy()),
+                    time.perf_counter() - start,
+                )
+                if fitted.note(epoch):
+                    best = state_of(module)
+                if keeping is not None:
+                    # a copy: a step that is interrupted has changed some weights and not others
+                    standing = Checkpoint.of(module, best, optimizer, fitted.to_dict())
+                    if clock.is_time():
+                        clock.measure(
+                            partial(save_checkpoint, keeping.path, keeping.settings, standing)
+                        )
+                if report is not None:
+                    report(epoch, fitted)
+    except KeyboardInterrupt:
+        if keeping is not None and standing is not None:
+            save_checkpoint(keeping.path, keeping.settings, standing)
+        raise
     module.load_state_dict(best)
     module.eval()
     return fitted

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Clock", "Keeping"]
 
@@ -24,8 +25,8 @@ class Keeping:
     ----------
     path : Path
         The file.
-    identity : str
-        Of the data and options.
+    settings : mapping
+        What decides the result: data and options, as plain JSON values.
     resume : bool
         Whether to go on with the file, if it is there.
     seconds : float
@@ -33,7 +34,7 @@ class Keeping:
     """
 
     path: Path
-    identity: str
+    settings: Mapping[str, Any]
     resume: bool = False
     seconds: float = SECONDS_BETWEEN
 

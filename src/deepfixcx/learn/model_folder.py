@@ -29,7 +29,7 @@ from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
 from deepfixcx.learn.scorers import restore_scorer
 
-__all__ = ["CHECKPOINT_FILE", "MODEL_FILE", "claimed", "load_model", "save_model"]
+__all__ = ["CHECKPOINT_FILE", "MODEL_FILE", "claimed", "load_model", "read_settings", "save_model"]
 
 FORMAT_NAME = "deepfixcx.model"
 FORMAT_VERSION = 1
@@ -177,6 +177,21 @@ def load_model(
     _check_network(options.model, network)
     scorer = restore_scorer(options, channels, len(names), arrays, device)
     return Classifier(options, names, channels, thresholds, rules, dataset, facts, scorer)
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return what decided the result of the training of a model.
+
+    Raises
+    ------
+    ModelFileError
+        As `load_model`.
+    """
+    about, _ = _read(folder)
+    try:
+        return {name: about[name] for name in ("options", "parts", "labels", "dataset")}
+    except KeyError:
+        raise ModelFileError(f"{folder.name!r} holds a damaged model; copy it again") from None
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], bytes]:

@@ -21,6 +21,7 @@ from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset, folds_by_patient
 from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
 from deepfixcx.learn._files import write_whole
+from deepfixcx.learn.grouping import confounder_note
 from deepfixcx.learn.mapping import Crew, Failure, Report
 from deepfixcx.learn.parts import fingerprint
 from deepfixcx.learn.scorers import choose_device
@@ -147,7 +148,7 @@ def run_sweep(
         survey.failures,
         len(survey.dataset),
         survey.dataset.patient_count,
-        folds[0].notes,
+        (*folds[0].notes, *(confounder_note(survey.dataset) if options.within is None else ())),
     )
     write_whole(place / "sweep.csv", rows_as_csv(rows).encode())
     write_whole(place / "failures.csv", _failures_as_csv(survey.failures).encode())

@@ -15,6 +15,7 @@ from deepfixcx.codec import Codec
 from deepfixcx.datasets import Dataset, Split
 from deepfixcx.errors import ModelError
 from deepfixcx.learn.baselines import blur, enlarge, median
+from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.loading import Channels, load_pixels
 from deepfixcx.learn.mapping import Crew, Done, Failure, Image, map_images
 from deepfixcx.learn.metrics import auc_interval
@@ -77,7 +78,7 @@ class Judge:
         """Make the judge of a dataset."""
         groups = fold_numbers(folds).astype(np.str_)
         if options.within is not None:
-            kinds = _kinds(dataset, options.within)
+            kinds = group_names(dataset, options.within)
             groups = np.char.add(np.char.add(groups, " "), kinds)
         return cls(
             options,
@@ -257,14 +258,3 @@ def _changed(failures: Sequence[Failure]) -> ModelError:
         f"an image that was read before cannot be read any more ({failures[0].error}); leave the "
         f"dataset as it is while a sweep runs, and start it anew"
     )
-
-
-def _kinds(dataset: Dataset, attribute: str) -> NDArray[np.str_]:
-    """Return the view or another attribute of each image."""
-    kinds = [
-        (record.view or "") if attribute == "view" else record.attributes.get(attribute, "")
-        for record in dataset.records
-    ]
-    if not any(kinds):
-        raise ModelError(f"no image has {attribute!r}; leave it away, or name another attribute")
-    return np.array(kinds, dtype=np.str_)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections import Counter
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset, Split
 from deepfixcx.errors import LabelError, ModelError
+from deepfixcx.learn.checkpoint_header import check_settings, read_header
 from deepfixcx.learn.classifier import Classifier, load_inputs
 from deepfixcx.learn.keeping import Keeping
 from deepfixcx.learn.loading import Loaded
@@ -29,11 +28,13 @@ from deepfixcx.learn.model_folder import (
     MODEL_FILE,
     claimed,
     load_model,
+    read_settings,
     save_model,
 )
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.parts import PartRules, fingerprint
+from deepfixcx.learn.parts import PartRules
 from deepfixcx.learn.scorers import LogisticScorer, ModuleScorer, build_module, choose_device
+from deepfixcx.learn.settings import differences, settings_of
 
 if TYPE_CHECKING:
     from deepfixcx.learn.progress import Epoch, Fitted
@@ -128,7 +129,8 @@ def train_model(
     Raises
     ------
     ModelError
-        The folder is in use, options do not fit the images, or no image can be read.
+        The folder is in use or holds a training of other settings, options do not fit the images,
+        or no image can be read.
     LabelError
         A label of which the training part does not have both yes and no.
     SplitError
@@ -148,11 +150,13 @@ def train_model(
         from deepfixcx.learn.networks import find_factory
 
         find_factory(options.model)  # before hours of reading
-    identity = _identity(options, rules, dataset)
+    settings = settings_of(options, rules, dataset)
     with claimed(place, resume=resume, overwrite=overwrite):
         if resume and (place / MODEL_FILE).is_file():
-            return _trained_before(place, identity, options, device)
-        keeping = Keeping(place / CHECKPOINT_FILE, identity, resume)
+            return _trained_before(place, settings, options, device)
+        keeping = Keeping(place / CHECKPOINT_FILE, settings, resume)
+        if resume and keeping.path.is_file():  # before hours of reading
+            check_settings(read_header(keeping.path).settings, settings)
         start = time.perf_counter()
         split = rules.divide(dataset)
         prepared = _prepare(dataset, split, options, workers, cache, reading)
@@ -166,12 +170,11 @@ def train_model(
             int(prepared.inputs.shape[1]),
             tuple(map(_threshold, held.T, scores.T)),
             rules,
-            fingerprint(dataset),
+            settings["dataset"],
             {
                 **_counts(dataset, split, prepared),
                 **_figures(dataset.label_names, prepared, scores),
                 **progress,
-                "identity": identity,
                 "seconds_reading": round(read - start, 3),
                 "seconds_training": round(time.perf_counter() - read, 3),
             },
@@ -183,20 +186,18 @@ def train_model(
     return Trained(classifier, prepared.failures, notes, time.perf_counter() - start)
 
 
-def _identity(options: TrainingOptions, rules: PartRules, dataset: Dataset) -> str:
-    """Hash what decides the result of a training."""
-    parts = [options.to_dict(), rules.to_dict(), list(dataset.label_names), fingerprint(dataset)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _trained_before(folder: Path, identity: str, options: TrainingOptions, device: str) -> Trained:
-    network = options.model if ":" in options.model else None
-    classifier = load_model(folder, network=network, device=device)
-    if classifier.facts.get("identity") != identity:
+def _trained_before(
+    folder: Path, settings: dict[str, Any], options: TrainingOptions, device: str
+) -> Trained:
+    # a network of one's own runs only if it is named, so nothing is loaded before this
+    before = read_settings(folder)
+    if differing := differences(before, settings):
         raise ModelError(
-            f"{folder.name!r} holds a model of other images, labels or options; --overwrite "
+            f"{folder.name!r} holds a model of another training: {differing}; --overwrite "
             f"replaces it"
         )
+    network = options.model if ":" in options.model else None
+    classifier = load_model(folder, network=network, device=device)
     return Trained(classifier, (), ("it had been trained before; nothing was done",), 0.0)
 
 

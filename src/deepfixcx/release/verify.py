@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,8 +80,8 @@ def verify_release(
     Raises
     ------
     ReleaseError
-        The folder is no finished release, its papers cannot be read, or a store cannot be
-        reached.
+        There is no such folder, or it is no finished release, its papers cannot be read, or
+        a store cannot be reached.
 
     Examples
     --------
@@ -89,7 +90,10 @@ def verify_release(
     """
     if workers < 1:
         raise ReleaseError(f"workers must be at least 1, got {workers}")
-    place = place_of(locate(folder))
+    location = locate(folder)
+    if isinstance(location, Path):
+        _check_folder(location)
+    place = place_of(location)
     about = _about(place)
     found = Verification(seal=_hash(place, "dataset.json")[0])
     wanted, counted = _manifest(place)
@@ -116,6 +120,13 @@ def verify_release(
         if said.get(name) != count
     }
     return found
+
+
+def _check_folder(folder: Path) -> None:
+    if not os.path.exists(folder):
+        raise ReleaseError(f"there is no file or folder {str(folder)!r}; check the path")
+    if not os.path.isdir(folder):
+        raise ReleaseError(f"{str(folder)!r} is a file; a release is a folder")
 
 
 def _about(place: Place) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -21,7 +23,9 @@ __all__ = ["comparison_figure", "heatmap_figure"]
 
 CELL = 0.62  # inches, height of a cell
 PANEL = 3.6  # inches, width of a panel
-DARK = 0.55  # of the colour map; what is darker gets white letters
+LEGEND = 0.35  # inches, height of what is said below
+DARK = 0.45  # brightness of a cell; what is darker gets white letters
+BRIGHTNESS = (0.2126, 0.7152, 0.0722)  # of red, green and blue
 ASIDE = 1.13
 """Points of equally many numbers are drawn this factor apart."""
 
@@ -30,18 +34,29 @@ COLOURS = {"codes": "#1b6f8a", "blur": "#d1603d", "median": "#7a5195", "original
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One heatmap: its figure, title, words of a cell, and whether colours go by powers."""
+    """One heatmap: its figure, title, words of a cell; whether colours go by powers, or down."""
 
     name: str
     title: str
     words: Callable[[float], str]
     powers: bool = False
+    less_is_better: bool = False
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f} ×" if value >= 1000 else f"{value:.3g} ×"
 
 
 PANELS = (
-    _Panel("share", "kept of the numbers", lambda value: f"{100 * value:.3g} %", powers=True),
-    _Panel("ratio_memory", "times smaller in memory", lambda value: f"{value:.3g} ×", powers=True),
-    _Panel("ratio_disk", "times smaller on disk", lambda value: f"{value:.3g} ×", powers=True),
+    _Panel(
+        "share",
+        "kept of the numbers",
+        lambda value: f"{100 * value:.3g} %",
+        powers=True,
+        less_is_better=True,
+    ),
+    _Panel("ratio_memory", "times smaller in memory", _times, powers=True),
+    _Panel("ratio_disk", "times smaller on disk", _times, powers=True),
     _Panel("ssim", "SSIM of the reconstruction", lambda value: f"{value:.2f}"),
     _Panel("psnr", "PSNR of the reconstruction", lambda value: f"{value:.1f} dB"),
     _Panel("auc", "AUC, codes", lambda value: f"{value:.3f}"),
@@ -50,7 +65,7 @@ PANELS = (
 
 
 def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = None) -> Figure:
-    """Draw a heatmap for each figure of a sweep: level down, patches across.
+    """Draw a heatmap for each figure of a sweep: level down, patches across, dark where better.
 
     Parameters
     ----------
@@ -91,7 +106,14 @@ def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = No
     across = min(3, len(panels))
     down = -(-len(panels) // across)
     height = 0.95 + CELL * len(levels)
-    figure = Figure(figsize=(PANEL * across, height * down), facecolor="white", layout="tight")
+    figure = Figure(
+        figsize=(PANEL * across, height * down + LEGEND), facecolor="white", layout="tight"
+    )
+    framed = recommended is not None and recommended[0] in levels and recommended[1] in patches
+    meaning = "dark: better (smaller, nearer to the original, higher AUC)"
+    if framed:
+        meaning = f"framed: recommended{chr(10) if across == 1 else '; '}{meaning}"
+    figure.supxlabel(meaning, fontsize=10 if across > 1 else 8, color=INK, family=FONT)
     for place, panel in enumerate(panels):
         values = np.full((len(levels), len(patches)), np.nan)
         for row in settings:
@@ -103,7 +125,7 @@ def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = No
         axes.set_xticks(range(len(patches)), [f"P={count}" for count in patches])
         axes.set_yticks(range(len(levels)), [f"J={level}" for level in levels])
         axes.tick_params(length=0, labelsize=10, labelcolor=INK, labelfontfamily=FONT)
-        if recommended is not None and recommended[0] in levels and recommended[1] in patches:
+        if recommended is not None and framed:
             left, top = patches.index(recommended[1]) - 0.5, levels.index(recommended[0]) - 0.5
             axes.add_patch(
                 Rectangle(
@@ -192,16 +214,17 @@ def _title(panel: _Panel, rows: Sequence[Row]) -> str:
 
 def _draw_panel(axes: Axes, panel: _Panel, values: NDArray[np.float64], title: str) -> None:
     shown = np.log(values) if panel.powers else values
-    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    shown = -shown if panel.less_is_better else shown
+    norm, colours = _norm(panel, values, shown), colormaps["Blues"]
     axes.set_facecolor("#e9e9e9")
-    axes.imshow(shown, cmap="Blues", vmin=low - 0.1 * (high - low or 1), vmax=high, aspect="auto")
+    axes.imshow(shown, cmap=colours, norm=norm, aspect="auto")
     axes.set_title(title, fontsize=11, color=INK, family=FONT, loc="left", fontweight="bold")
     for (row, column), value in np.ndenumerate(values):
         if math.isfinite(value):
-            depth = (float(shown[row, column]) - low) / (high - low or 1)
+            brightness = float(np.dot(colours(norm(shown[row, column]))[:3], BRIGHTNESS))
             axes.text(
                 column, row, panel.words(float(value)), ha="center", va="center", fontsize=10,
-                family=FONT, color="white" if depth > DARK else INK,
+                family=FONT, color="white" if brightness < DARK else INK,
             )  # fmt: skip
         else:
             axes.text(
@@ -210,6 +233,17 @@ def _draw_panel(axes: Axes, panel: _Panel, values: NDArray[np.float64], title: s
             )  # fmt: skip
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _norm(panel: _Panel, values: NDArray[np.float64], shown: NDArray[np.float64]) -> Normalize:
+    """Return how numbers become colours; numbers that all read the same get the one in the middle.
+
+    The lightest cell still differs from the paper.
+    """
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    if len({panel.words(float(value)) for value in values.flat if math.isfinite(value)}) == 1:
+        return Normalize(low - 1, low + 1)
+    return Normalize(low - 0.1 * (high - low), high)
 
 
 def _draw_point(axes: Axes, kind: str, place: float, interval: Interval) -> None:

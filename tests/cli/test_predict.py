@@ -1,0 +1,64 @@
+"""What `predict` says of paths, failures and scores that nobody got."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from tests.learn.making import make_dataset
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def model(tmp_path: Path, run: Run) -> Path:
+    make_dataset(tmp_path / "xrays", 40)
+    words = ("--labels", "sick", "--model", "logistic", "-J", 2, "-P", 4, "--workers", 1)
+    done = run("train", tmp_path / "xrays", *words, "-o", tmp_path / "model")
+    assert done.exit_code == 0, done.output
+    return tmp_path / "model"
+
+
+def test_paths(run: Run, model: Path, tmp_path: Path) -> None:
+    xrays, out = tmp_path / "xrays", tmp_path / "scores.csv"
+    for words, reason in (
+        ((model, tmp_path / "nosuch"), "there is no file or folder"),
+        ((model, "s3://bucket/scans"), "what predict scores is read from this machine's disk"),
+        (("s3://bucket/model", xrays), "a model is read from this machine's disk"),
+    ):
+        done = run("predict", *words, "-o", out, "--workers", 1)
+        assert done.exit_code == 2
+        assert reason in done.output
+    assert not out.exists()
+    urls = (f"file://{model}", f"file://{xrays / '0.png'}")
+    figures = ("--json", tmp_path / "figures.json")
+    done = run("predict", *urls, "-o", out, "--workers", 1, *figures)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "figures.json").read_text())["images_scored"] == 1
+
+
+def test_reasons_of_failures(run: Run, model: Path, tmp_path: Path) -> None:
+    new, good = tmp_path / "new", (tmp_path / "xrays" / "0.png").read_bytes()
+    new.mkdir()
+    (new / "a.png").touch()
+    (new / "b.png").write_text("no picture")
+    (new / "c.png").write_bytes(good[:60])
+    (new / "d.png").mkdir()
+    (new / "d.png" / "e.png").symlink_to(new / "gone.png")
+    words = ("predict", model, new, "-o", tmp_path / "scores.csv", "--workers", 1)
+    done = run(*words)
+    assert done.exit_code == 3
+    assert "failed 4, listed" in " ".join(done.output.split())
+    assert done.output.count("1 × ") == 3
+    assert "and 1 for another reason" in done.output
+    assert "nothing could be scored; mend the cause, then run again with --overwrite" in done.output
+    (new / "a.png").write_bytes(good)
+    assert run(*words).exit_code == 2
+    done = run(*words, "--overwrite")
+    assert "1 of 4 images" in done.output
+    assert "another reason" not in done.output
+    assert "nothing could be scored" not in done.output
