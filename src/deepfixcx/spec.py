@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from deepfixcx.choices import Boundary, Grid, Pooling
 from deepfixcx.errors import ImageTooSmallError, SpecError
 
-__all__ = ["BOUNDARIES", "GRIDS", "MAX_LEVEL", "POOLINGS", "Cells", "CodecSpec"]
+__all__ = ["BOUNDARIES", "GRIDS", "MAX_LEVEL", "POOLINGS", "Cells", "CodecSpec", "balanced_cells"]
 
 BOUNDARIES: tuple[str, ...] = get_args(Boundary)
 GRIDS: tuple[str, ...] = get_args(Grid)
@@ -197,7 +197,7 @@ class CodecSpec:
                 f"asked for; it needs more than {(self.grid_shape[0] - 1) * self.block}x"
                 f"{(self.grid_shape[1] - 1) * self.block} pixels, or a smaller level or patches"
             )
-        rows, columns = map(_balanced_cells, bands, self.grid_shape)
+        rows, columns = map(balanced_cells, bands, self.grid_shape)
         return rows, columns
 
     def strips(self, height: int, width: int, values: int) -> NDArray[np.int64]:
@@ -252,7 +252,16 @@ class CodecSpec:
 
 
 @lru_cache(maxsize=256)
-def _balanced_cells(length: int, patches: int) -> Cells:
+def balanced_cells(length: int, patches: int) -> Cells:
+    """Divide an axis as the grid ``balanced`` does: cell i begins at ``floor(i * length / P)``.
+
+    A partition, in which no cell is empty if P <= length.
+
+    Examples
+    --------
+    >>> balanced_cells(5, 2).stops.tolist()
+    [2, 5]
+    """
     edges = np.arange(patches + 1, dtype=np.int64) * length // patches
     return Cells(edges[:-1], edges[1:], edges[1:] - edges[:-1])
 

@@ -22,7 +22,7 @@ READ, SOON, DATA = 0, 2, 1
 """Arguments of LLVM's prefetch: for reading, into the second-level cache, data."""
 
 
-def _build_prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001 - numba's form
+def _build_prefetch(_typing_context: Any, array: Any, _index: Any) -> Any:
     """Fetch the cache line of one element of a contiguous array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -112,7 +112,7 @@ def merger(levels: int, lane_levels: int) -> Any:
 def adder(lanes: int) -> Any:
     """Make ``f(array, source, target)`` that adds `lanes` float32 numbers to those at target."""
 
-    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:  # noqa: ARG001
+    def emit(builder: Any, _dtype: Any, addresses: list[Any]) -> None:
         numbers = [_load(builder, address, lanes) for address in addresses]
         _store(builder, builder.fadd(*numbers), addresses[1])
 
@@ -122,7 +122,7 @@ def adder(lanes: int) -> Any:
 def copier(lanes: int) -> Any:
     """Make ``f(array, source, target)`` that copies `lanes` float32 numbers."""
 
-    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:  # noqa: ARG001
+    def emit(builder: Any, _dtype: Any, addresses: list[Any]) -> None:
         _store(builder, _load(builder, addresses[0], lanes), addresses[1])
 
     return _instruction(emit, 2)
@@ -175,7 +175,7 @@ def transposer() -> Any:
     and three steps of its own.
     """
 
-    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:  # noqa: ARG001
+    def emit(builder: Any, _dtype: Any, addresses: list[Any]) -> None:
         source, weights, target = addresses[0], addresses[4], addresses[5]
         sources = _spread(builder, source, addresses[1:4])
         vectors = _turn(builder, [_load(builder, place, TURNED) for place in sources])
@@ -193,7 +193,7 @@ def _instruction(emit: Emit, addresses: int) -> Any:
         emit(builder, signature.args[0].dtype, list(arguments[1:]))
         return context.get_dummy_value()
 
-    def build(typing_context: Any, array: Any, *others: Any) -> Any:  # noqa: ARG001 - numba's form
+    def build(_typing_context: Any, array: Any, *_: Any) -> Any:
         return types.void(array, *[types.intp] * addresses), generate
 
     names = ["typing_context", "array", *(f"address_{i}" for i in range(addresses))]

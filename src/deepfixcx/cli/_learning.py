@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
 
 from deepfixcx.cli._console import error_console
 
@@ -21,7 +23,25 @@ if TYPE_CHECKING:
     from deepfixcx.datasets.loading import Layout
     from deepfixcx.learn.progress import Epoch, Fitted
 
-__all__ = ["LearningBar", "TerminatedError", "find_dataset", "see_own_modules", "stops_cleanly"]
+__all__ = [
+    "BlankOption",
+    "DeviceOption",
+    "LayoutOption",
+    "LearningBar",
+    "TerminatedError",
+    "UncertainOption",
+    "find_dataset",
+    "see_own_modules",
+    "stops_cleanly",
+]
+
+
+LayoutOption = Annotated[str | None, typer.Option(help="Of the dataset; recognised if not given.")]
+UncertainOption = Annotated[
+    str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
+]
+BlankOption = Annotated[str | None, typer.Option(help="Labels not mentioned: ignore or negative.")]
+DeviceOption = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")]
 
 
 class TerminatedError(KeyboardInterrupt):

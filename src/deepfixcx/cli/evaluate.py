@@ -9,7 +9,15 @@ import typer
 
 from deepfixcx.choices import Part
 from deepfixcx.cli._console import console, default_workers, panel, write_json
-from deepfixcx.cli._learning import LearningBar, find_dataset, see_own_modules
+from deepfixcx.cli._learning import (
+    BlankOption,
+    DeviceOption,
+    LayoutOption,
+    LearningBar,
+    UncertainOption,
+    find_dataset,
+    see_own_modules,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,24 +46,16 @@ def command(
         str | None,
         typer.Option(help="Also compare within each value of an attribute: sex, …; view if known."),
     ] = None,
-    layout: Annotated[
-        str | None, typer.Option(help="Of the dataset; recognised if not given.")
-    ] = None,
-    uncertain: Annotated[
-        str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
-    ] = None,
-    blank: Annotated[
-        str | None, typer.Option(help="Labels not mentioned: ignore or negative.")
-    ] = None,
+    layout: LayoutOption = None,
+    uncertain: UncertainOption = None,
+    blank: BlankOption = None,
     samples: Annotated[int, typer.Option(help="Draws of patients for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of these draws.")] = 0,
     network: Annotated[
         str | None,
         typer.Option(help="package.module:Class of a model with your own network, to run it."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
-    ] = "auto",
+    device: DeviceOption = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Processes that read images; default: the cores.")
     ] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
-from deepfixcx.cli._learning import LearningBar, see_own_modules
+from deepfixcx.cli._learning import DeviceOption, LearningBar, see_own_modules
 
 if TYPE_CHECKING:
     from deepfixcx.learn.classifier import Classifier
@@ -35,9 +35,7 @@ def command(
         str | None,
         typer.Option(help="package.module:Class of a model with your own network, to run it."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
-    ] = "auto",
+    device: DeviceOption = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Processes that read images; default: the cores.")
     ] = None,

@@ -19,7 +19,14 @@ from deepfixcx.cli._console import (
     program,
     write_json,
 )
-from deepfixcx.cli._learning import find_dataset, see_own_modules
+from deepfixcx.cli._learning import (
+    BlankOption,
+    DeviceOption,
+    LayoutOption,
+    UncertainOption,
+    find_dataset,
+    see_own_modules,
+)
 
 if TYPE_CHECKING:
     from deepfixcx.learn.sweep import Sweep
@@ -69,18 +76,10 @@ def command(
         int | None, typer.Option(help="Most passes over the images, of mlp and network.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, classifiers and intervals.")] = 0,
-    layout: Annotated[
-        str | None, typer.Option(help="Of the dataset; recognised if not given.")
-    ] = None,
-    uncertain: Annotated[
-        str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
-    ] = None,
-    blank: Annotated[
-        str | None, typer.Option(help="Labels not mentioned: ignore or negative.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
-    ] = "auto",
+    layout: LayoutOption = None,
+    uncertain: UncertainOption = None,
+    blank: BlankOption = None,
+    device: DeviceOption = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Processes that read and encode; default: the cores.")
     ] = None,

@@ -13,8 +13,12 @@ from rich.markup import escape
 from deepfixcx.choices import Boundary, Grid, On, Parting
 from deepfixcx.cli._console import console, default_workers, panel, program, write_json
 from deepfixcx.cli._learning import (
+    BlankOption,
+    DeviceOption,
+    LayoutOption,
     LearningBar,
     TerminatedError,
+    UncertainOption,
     find_dataset,
     see_own_modules,
     stops_cleanly,
@@ -77,15 +81,9 @@ def command(
         int | None,
         typer.Option(help="Pixels a side of the images that a network sees."),
     ] = None,
-    layout: Annotated[
-        str | None, typer.Option(help="Of the dataset; recognised if not given.")
-    ] = None,
-    uncertain: Annotated[
-        str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
-    ] = None,
-    blank: Annotated[
-        str | None, typer.Option(help="Labels not mentioned: ignore or negative.")
-    ] = None,
+    layout: LayoutOption = None,
+    uncertain: UncertainOption = None,
+    blank: BlankOption = None,
     split: Annotated[
         Parting, typer.Option(help="By patient at random, or as the dataset comes.")
     ] = "patient",
@@ -112,9 +110,7 @@ def command(
         float | None, typer.Option("--l1", help="Penalty on the attention of mlp.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, first weights, order.")] = 0,
-    device: Annotated[
-        str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")
-    ] = "auto",
+    device: DeviceOption = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Processes that read images; default: the cores.")
     ] = None,

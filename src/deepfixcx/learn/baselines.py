@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.errors import PixelsShapeError
 from deepfixcx.learn.resizing import resize
+from deepfixcx.spec import balanced_cells
 
 __all__ = ["BASELINES", "blur", "downsample", "enlarge", "median", "pixelate", "side_kept"]
 
@@ -233,7 +234,8 @@ BASELINES: Mapping[str, Callable[[Pixels, int], Pixels]] = MappingProxyType(
 
 
 def _edges(length: int, side: int) -> NDArray[np.int64]:
-    return np.arange(side + 1, dtype=np.int64) * length // side
+    cells = balanced_cells(length, side)
+    return np.append(cells.starts, cells.stops[-1])
 
 
 def _equal_cells(edges: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

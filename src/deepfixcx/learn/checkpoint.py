@@ -27,8 +27,8 @@ from deepfixcx.learn.checkpoint_header import (
 
 require("torch", extra="learn")
 
-import safetensors.torch  # noqa: E402
-from torch import Tensor, nn, optim  # noqa: E402
+import safetensors.torch
+from torch import Tensor, nn, optim
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 

@@ -20,17 +20,17 @@ from deepfixcx.learn.progress import Epoch, Fitted
 
 require("torch", extra="learn")
 
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from deepfixcx.learn.checkpoint import (  # noqa: E402
+from deepfixcx.learn.checkpoint import (
     Checkpoint,
     load_checkpoint,
     save_checkpoint,
     state_of,
 )
-from deepfixcx.learn.mlp import CodeMLP  # noqa: E402
+from deepfixcx.learn.mlp import CodeMLP
 
 __all__ = ["fit", "logits_of", "masked_loss", "yes_weights"]
 

@@ -11,9 +11,9 @@ from deepfixcx.errors import ModelError
 
 require("torch", extra="learn")
 
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 __all__ = ["CodeMLP"]
 

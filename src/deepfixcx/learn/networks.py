@@ -13,10 +13,10 @@ from deepfixcx.spec import CodecSpec
 
 require("torch", extra="learn")
 
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import torch
+from torch import Tensor, nn
 
-from deepfixcx.torch import Decode, Encode  # noqa: E402
+from deepfixcx.torch import Decode, Encode
 
 __all__ = ["ImageNetwork", "build_network", "find_factory", "try_network"]
 

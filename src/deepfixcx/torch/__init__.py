@@ -12,6 +12,6 @@ from deepfixcx._optional import require
 
 require("torch", extra="torch")
 
-from deepfixcx.torch.modules import Adaptive, Decode, Encode, Privatize  # noqa: E402
+from deepfixcx.torch.modules import Adaptive, Decode, Encode, Privatize
 
 __all__ = ["Adaptive", "Decode", "Encode", "Privatize"]

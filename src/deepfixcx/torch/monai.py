@@ -15,13 +15,13 @@ from deepfixcx.spec import CodecSpec
 
 require("monai", extra="learn")
 
-from monai.config.type_definitions import KeysCollection, NdarrayOrTensor  # noqa: E402
-from monai.data.meta_obj import get_track_meta  # noqa: E402
-from monai.data.meta_tensor import MetaTensor  # noqa: E402
-from monai.data.utils import to_affine_nd  # noqa: E402
-from monai.transforms.transform import MapTransform, Transform  # noqa: E402
-from monai.transforms.utils import scale_affine  # noqa: E402
-from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor  # noqa: E402
+from monai.config.type_definitions import KeysCollection, NdarrayOrTensor
+from monai.data.meta_obj import get_track_meta
+from monai.data.meta_tensor import MetaTensor
+from monai.data.utils import to_affine_nd
+from monai.transforms.transform import MapTransform, Transform
+from monai.transforms.utils import scale_affine
+from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
 __all__ = ["Privatize", "Privatized"]
 
