@@ -17,13 +17,13 @@ from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import Dataset, Split, folds_by_patient, load_dataset
 from deepfixcx.learn.baselines import BASELINES
 from deepfixcx.learn.loading import load_pixels
-from deepfixcx.learn.metrics import Interval, auc_interval, roc_auc
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.sweep_models import (
     score_by_logistic,
     score_by_mlp,
     score_by_network,
 )
+from deepfixcx.measures import Interval, auc_interval, roc_auc
 
 __all__ = ["TASKS", "Line", "Task", "lines_of", "main", "utility_table"]
 

@@ -19,7 +19,7 @@ from deepfixcx.pixels import as_batch, check_finite, pixel_scale
 from deepfixcx.spec import CodecSpec
 from deepfixcx.wavelets import FilterBank, filter_bank
 
-__all__ = ["band_number", "band_path", "decompose", "recompose"]
+__all__ = ["band_number", "band_path", "band_position", "decompose", "recompose"]
 
 SUBBANDS = "avhd"
 """Letters of the four subbands, in order: (rows, columns) low-low, low-high, high-low, high-high.
@@ -181,3 +181,44 @@ def band_path(number: int, level: int) -> str:
     if not 0 <= number < 4**level:
         raise SpecError(f"level {level} has the bands 0 to {4**level - 1}, got {number}")
     return "".join(SUBBANDS[number >> 2 * (level - 1 - split) & 3] for split in range(level))
+
+
+def band_position(path: str) -> tuple[int, int]:
+    """Return where a band lies among all bands of its level, ordered by frequency.
+
+    A highpass filter followed by taking every second sample turns the frequency axis around, so the
+    order of paths is not that of frequencies: it is its Gray code. For Haar, the position counts
+    the changes of sign of the band's pattern (its sequency).
+
+    Parameters
+    ----------
+    path : str
+        J letters of a, v, h, d, the first split first.
+
+    Returns
+    -------
+    row, column : int
+        From 0 to 2**J - 1. The row grows with the frequency down the image, so with the fineness
+        of horizontal edges; the column with that across it, so of vertical edges.
+
+    Raises
+    ------
+    SpecError
+        The path has other letters.
+
+    References
+    ----------
+    Wickerhauser, Adapted Wavelet Analysis from Theory to Software, 1994, section 7.1.
+
+    Examples
+    --------
+    >>> band_position("aa"), band_position("av"), band_position("vv"), band_position("va")
+    ((0, 0), (0, 1), (0, 2), (0, 3))
+    """
+    number = band_number(path, len(path))
+    row = column = row_flip = column_flip = 0
+    for place in reversed(range(len(path))):
+        row_flip ^= number >> (2 * place + 1) & 1
+        column_flip ^= number >> 2 * place & 1
+        row, column = 2 * row + row_flip, 2 * column + column_flip
+    return row, column

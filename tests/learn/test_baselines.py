@@ -20,7 +20,7 @@ from deepfixcx.learn.baselines import (
     pixelate,
     side_kept,
 )
-from deepfixcx.learn.quality import psnr, ssim
+from deepfixcx.measures.quality import psnr, ssim
 
 Array = NDArray[np.float32]
 

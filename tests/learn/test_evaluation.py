@@ -16,9 +16,9 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.evaluation import evaluate_model
-from deepfixcx.learn.metrics import confusion_at, roc_auc
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.training import train_model
+from deepfixcx.measures import confusion_at, roc_auc
 from tests.learn.making import SPEC, make_dataset
 
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from deepfixcx.errors import LabelError, ModelError, ModelFileError
 from deepfixcx.learn.logistic import LogisticCodes, square_root
-from deepfixcx.learn.metrics import roc_auc
+from deepfixcx.measures import roc_auc
 
 Array = NDArray[np.float32]
 

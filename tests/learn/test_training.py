@@ -137,7 +137,7 @@ def test_attention(models: dict[str, Trained]) -> None:
 
 def test_threshold_is_of_the_validation_part(dataset: Dataset, models: dict[str, Trained]) -> None:
     """And neither of the training nor of the test part."""
-    from deepfixcx.learn.metrics import youden_threshold
+    from deepfixcx.measures import youden_threshold
 
     classifier = models["logistic"].classifier
     chosen = dataset.select(classifier.rules.places(dataset, "validation"))

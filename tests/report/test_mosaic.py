@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfixcx import Codec, CodecSpec, DeepfixcxError
-from deepfixcx.packets import band_number, recompose
-from deepfixcx.report import band_position, mosaic
+from deepfixcx.packets import band_number, band_position, recompose
+from deepfixcx.report import mosaic
 
 
 def paths(level: int) -> list[str]:

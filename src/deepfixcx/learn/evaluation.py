@@ -15,7 +15,8 @@ from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.mapping import Failure, Report
-from deepfixcx.learn.metrics import (
+from deepfixcx.learn.parts import fingerprint
+from deepfixcx.measures import (
     Confusion,
     Interval,
     Reliability,
@@ -26,8 +27,7 @@ from deepfixcx.learn.metrics import (
     patient_bootstrap,
     reliability_curve,
 )
-from deepfixcx.learn.parts import fingerprint
-from deepfixcx.learn.rates import rate_interval
+from deepfixcx.measures.rates import rate_interval
 
 __all__ = ["Evaluation", "LabelEvaluation", "evaluate_model"]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.errors import ModelError
 from deepfixcx.learn.keeping import Clock, Keeping
-from deepfixcx.learn.metrics import roc_auc
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.progress import Epoch, Fitted
+from deepfixcx.measures import roc_auc
 
 require("torch", extra="learn")
 

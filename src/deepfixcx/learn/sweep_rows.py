@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepfixcx.errors import ModelFileError
-from deepfixcx.learn.metrics import Interval
+from deepfixcx.measures import Interval
 
 __all__ = ["Recommendation", "Row", "interval_of", "put_interval", "recommend", "rows_as_csv"]
 

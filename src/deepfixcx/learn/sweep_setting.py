@@ -18,8 +18,6 @@ from deepfixcx.learn.baselines import blur, enlarge, median
 from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.loading import Channels, load_pixels
 from deepfixcx.learn.mapping import Crew, Done, Failure, Image, map_images
-from deepfixcx.learn.metrics import auc_interval
-from deepfixcx.learn.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.learn.resizing import unit_pixels
 from deepfixcx.learn.sweep_models import (
     fold_numbers,
@@ -30,6 +28,8 @@ from deepfixcx.learn.sweep_models import (
 from deepfixcx.learn.sweep_options import SweepOptions
 from deepfixcx.learn.sweep_rows import Row, put_interval
 from deepfixcx.learn.sweep_survey import Survey, common_pixels
+from deepfixcx.measures import auc_interval
+from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Judge", "Say", "measure_original", "measure_setting"]

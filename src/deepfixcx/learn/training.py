@@ -22,7 +22,6 @@ from deepfixcx.learn.keeping import Keeping
 from deepfixcx.learn.loading import Loaded
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.mapping import Failure, Report
-from deepfixcx.learn.metrics import roc_auc, youden_threshold
 from deepfixcx.learn.model_folder import (
     CHECKPOINT_FILE,
     MODEL_FILE,
@@ -35,6 +34,7 @@ from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
 from deepfixcx.learn.scorers import LogisticScorer, ModuleScorer, build_module, choose_device
 from deepfixcx.learn.settings import differences, settings_of
+from deepfixcx.measures import roc_auc, youden_threshold
 
 if TYPE_CHECKING:
     from deepfixcx.learn.progress import Epoch, Fitted

@@ -11,12 +11,11 @@ from deepfixcx.report.contact import contact_sheet
 from deepfixcx.report.drawing import write_figure
 from deepfixcx.report.figures import show_figure
 from deepfixcx.report.gallery import gallery
-from deepfixcx.report.mosaic import band_position, mosaic
+from deepfixcx.report.mosaic import mosaic
 from deepfixcx.report.words import Kept
 
 __all__ = [
     "Kept",
-    "band_position",
     "contact_sheet",
     "gallery",
     "mosaic",

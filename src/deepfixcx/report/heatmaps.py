@@ -15,8 +15,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepfixcx.errors import ModelError
-from deepfixcx.learn.metrics import Interval
 from deepfixcx.learn.sweep_rows import Row, interval_of
+from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import FONT, INK, MUTED
 
 __all__ = ["comparison_figure", "heatmap_figure"]

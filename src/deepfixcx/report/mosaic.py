@@ -8,51 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.code import Code
-from deepfixcx.packets import band_number, band_path
+from deepfixcx.packets import band_path, band_position
 from deepfixcx.pooling import amplitudes
 
-__all__ = ["band_position", "mosaic"]
-
-
-def band_position(path: str) -> tuple[int, int]:
-    """Return where a band lies among all bands of its level, ordered by frequency.
-
-    A highpass filter followed by taking every second sample turns the frequency axis around, so the
-    order of paths is not that of frequencies: it is its Gray code. For Haar, the position counts
-    the changes of sign of the band's pattern (its sequency).
-
-    Parameters
-    ----------
-    path : str
-        J letters of a, v, h, d, the first split first.
-
-    Returns
-    -------
-    row, column : int
-        From 0 to 2**J - 1. The row grows with the frequency down the image, so with the fineness
-        of horizontal edges; the column with that across it, so of vertical edges.
-
-    Raises
-    ------
-    SpecError
-        The path has other letters.
-
-    References
-    ----------
-    Wickerhauser, Adapted Wavelet Analysis from Theory to Software, 1994, section 7.1.
-
-    Examples
-    --------
-    >>> band_position("aa"), band_position("av"), band_position("vv"), band_position("va")
-    ((0, 0), (0, 1), (0, 2), (0, 3))
-    """
-    number = band_number(path, len(path))
-    row = column = row_flip = column_flip = 0
-    for split in reversed(range(len(path))):
-        row_flip ^= number >> (2 * split + 1) & 1
-        column_flip ^= number >> 2 * split & 1
-        row, column = 2 * row + row_flip, 2 * column + column_flip
-    return row, column
+__all__ = ["mosaic"]
 
 
 def mosaic(code: Code, image: int = 0) -> NDArray[np.float32]:

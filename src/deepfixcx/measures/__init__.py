@@ -5,14 +5,14 @@ Everywhere: labels are 1, 0, or NaN where unknown, and what is unknown does not 
 
 from __future__ import annotations
 
-from deepfixcx.learn.bootstrap import Interval, auc_interval, patient_bootstrap
-from deepfixcx.learn.calibration import (
+from deepfixcx.measures.bootstrap import Interval, auc_interval, patient_bootstrap
+from deepfixcx.measures.calibration import (
     Reliability,
     expected_calibration_error,
     reliability_curve,
 )
-from deepfixcx.learn.decisions import Confusion, confusion_at, youden_threshold
-from deepfixcx.learn.ranking import average_precision, roc_auc
+from deepfixcx.measures.decisions import Confusion, confusion_at, youden_threshold
+from deepfixcx.measures.ranking import average_precision, roc_auc
 
 __all__ = [
     "Confusion",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.errors import LabelError
-from deepfixcx.learn._pairs import Floats, known_pairs
+from deepfixcx.measures._pairs import Floats, known_pairs
 
 __all__ = ["Reliability", "expected_calibration_error", "reliability_curve"]
 

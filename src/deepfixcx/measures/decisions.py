@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deepfixcx.learn._pairs import known_pairs
+from deepfixcx.measures._pairs import known_pairs
 
 __all__ = ["Confusion", "confusion_at", "youden_threshold"]
 

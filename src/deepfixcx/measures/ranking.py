@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.learn._pairs import Floats, known_pairs, member_numbers
+from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
 
 __all__ = ["areas_of_draws", "average_precision", "roc_auc"]
 

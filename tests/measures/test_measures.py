@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from deepfixcx.errors import LabelError
 from deepfixcx.learn import bootstrap
-from deepfixcx.learn.metrics import (
+from deepfixcx.measures import (
     Interval,
     auc_interval,
     average_precision,
@@ -24,7 +24,7 @@ from deepfixcx.learn.metrics import (
     roc_auc,
     youden_threshold,
 )
-from deepfixcx.learn.rates import rate_interval
+from deepfixcx.measures.rates import rate_interval
 
 Pairs = list[tuple[int, float]]
 PAIRS = st.lists(

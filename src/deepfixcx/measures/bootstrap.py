@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.errors import LabelError
-from deepfixcx.learn._pairs import Floats, known_pairs, member_numbers
-from deepfixcx.learn.ranking import areas_of_draws, roc_auc
+from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
+from deepfixcx.measures.ranking import areas_of_draws, roc_auc
 
 __all__ = ["Interval", "auc_interval", "patient_bootstrap"]
 
@@ -82,7 +82,7 @@ def patient_bootstrap(
 
     Examples
     --------
-    >>> from deepfixcx.learn.metrics import average_precision
+    >>> from deepfixcx.measures import average_precision
     >>> labels, scores = [0, 0, 1, 1, 0, 1], [0.1, 0.4, 0.35, 0.8, 0.2, 0.9]
     >>> interval = patient_bootstrap(average_precision, labels, scores, list("aabbcc"))
     >>> interval.low <= interval.value <= interval.high

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deepfixcx.learn._pairs import Floats, known_pairs, member_numbers
-from deepfixcx.learn.bootstrap import Interval, patient_bootstrap
+from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
+from deepfixcx.measures.bootstrap import Interval, patient_bootstrap
 
 __all__ = ["rate_interval"]
 
