@@ -30,6 +30,10 @@ DeepfixcxError
 ├── ModelError                 a model cannot be built, trained or used as asked (ValueError)
 │   ├── ModelFileError         a folder holds no model, or a damaged or newer one
 │   └── TrainingStoppedError   training that had begun cannot go on (a full disk)
+├── ExplanationError           a code or a model cannot be explained as asked    (ValueError)
+├── AuditError                 an attack cannot be made with these arrays        (ValueError)
+├── MechanismError             a mechanism cannot be applied as asked            (ValueError)
+├── DeidentifyError            a header, a key or a rule file cannot be used     (ValueError)
 └── MissingExtraError          an optional dependency is not installed            (ImportError)
 
 Messages say what was wrong, with which shape, file or spec, and what to do. They never contain
@@ -39,13 +43,16 @@ pixel values, header values or anything else that was read from inside a medical
 from __future__ import annotations
 
 __all__ = [
+    "AuditError",
     "BrokenFileError",
     "CodeError",
     "CodeFileError",
     "DatasetError",
     "DecodeError",
+    "DeidentifyError",
     "DeepfixcxError",
     "EmptyFileError",
+    "ExplanationError",
     "FolderLoopError",
     "ForeignFileError",
     "FormatVersionError",
@@ -53,6 +60,7 @@ __all__ = [
     "ImageTooSmallError",
     "LabelError",
     "LayoutError",
+    "MechanismError",
     "MissingExtraError",
     "ModelError",
     "ModelFileError",
@@ -191,6 +199,22 @@ class ModelFileError(ModelError):
 
 class TrainingStoppedError(ModelError):
     """Training that had begun cannot go on, because of a full disk, say; it can be resumed."""
+
+
+class ExplanationError(DeepfixcxError, ValueError):
+    """A code or a model cannot be explained as asked: shapes, a baseline or a target do not fit."""
+
+
+class AuditError(DeepfixcxError, ValueError):
+    """An attack cannot be made with these arrays, such as too few patients with two images."""
+
+
+class MechanismError(DeepfixcxError, ValueError):
+    """A mechanism cannot be applied as asked, so its guarantee would not hold."""
+
+
+class DeidentifyError(DeepfixcxError, ValueError):
+    """A header cannot be de-identified, or a key or a rule file cannot be used."""
 
 
 class MissingExtraError(DeepfixcxError, ImportError):
