@@ -25,7 +25,17 @@ from deepfixcx.learn.sweep_models import (
 )
 from deepfixcx.measures import Interval, auc_interval, roc_auc
 
-__all__ = ["TASKS", "Line", "Task", "lines_of", "main", "utility_table"]
+__all__ = [
+    "TASKS",
+    "Line",
+    "Task",
+    "counts_of",
+    "line_of",
+    "lines_of",
+    "main",
+    "tiny_task",
+    "utility_table",
+]
 
 Array = NDArray[np.float32]
 
@@ -186,7 +196,7 @@ def lines_of(task: Task, options: argparse.Namespace) -> Iterator[Line]:
     pixels = int(np.prod(task.pixels.shape[1:]))
     side = min(SMALL_SIDE, task.pixels.shape[-1])
     small = BASELINES["downsample"](task.pixels, task.pixels.shape[1] * side**2)
-    yield _line(
+    yield line_of(
         task, f"original at {side}×{side}", "logistic", small[0].size, [_logistic(task, small)]
     )
     if options.cnn is not None:
@@ -194,30 +204,30 @@ def lines_of(task: Task, options: argparse.Namespace) -> Iterator[Line]:
             options.cnn, "original", side=task.pixels.shape[-1], epochs=options.epochs
         )
         scores = [_network(task, task.pixels, network, seed, options.device) for seed in seeds]
-        yield _line(task, "original", options.cnn, pixels, scores)
+        yield line_of(task, "original", options.cnn, pixels, scores)
     for spec in task.specs:
         numbers = spec.numbers(task.pixels.shape[1])
         codes = Codec(spec).encode(task.pixels).array
         setting = f"J={spec.level}, P={spec.grid_shape[0]}"
         for name, keep in BASELINES.items():
             kept = keep(task.pixels, numbers)
-            yield _line(
+            yield line_of(
                 task, f"{name} as {setting}", "logistic", kept[0].size, [_logistic(task, kept)]
             )
         rooted = [_logistic(task, codes, rooted=True)]
-        yield _line(task, f"codes {setting}", "logistic", numbers, rooted)
+        yield line_of(task, f"codes {setting}", "logistic", numbers, rooted)
         mlp = TrainingOptions("mlp", spec=spec, epochs=options.epochs)
         scores = [
             score_by_mlp(codes, task.labels, task.folds, replace(mlp, seed=seed), options.device)
             for seed in seeds
         ]
-        yield _line(task, f"codes {setting}", "mlp", numbers, scores)
+        yield line_of(task, f"codes {setting}", "mlp", numbers, scores)
         if options.cnn is not None:
             network = TrainingOptions(
                 options.cnn, "images", spec, task.pixels.shape[-1], epochs=options.epochs
             )
             scores = [_network(task, codes, network, seed, options.device) for seed in seeds]
-            yield _line(task, f"images of {setting}", options.cnn, numbers, scores)
+            yield line_of(task, f"images of {setting}", options.cnn, numbers, scores)
 
 
 def _logistic(task: Task, inputs: Array, *, rooted: bool = False) -> Array:
@@ -228,7 +238,7 @@ def _network(task: Task, inputs: Array, options: TrainingOptions, seed: int, dev
     return score_by_network(inputs, task.labels, task.folds, replace(options, seed=seed), device)
 
 
-def _line(task: Task, seen: str, model: str, numbers: int, scores: Sequence[Array]) -> Line:
+def line_of(task: Task, seen: str, model: str, numbers: int, scores: Sequence[Array]) -> Line:
     """Judge the scores of one or more seeds on the images that are in a test part."""
     tested = np.sort(np.concatenate([fold.test for fold in task.folds]))
     fold = np.zeros(len(task.labels), np.int64)
@@ -307,7 +317,7 @@ def main(words: Sequence[str] | None = None) -> None:
         own = list(lines_of(task, options))
         lines += own
         size = "×".join(map(str, task.pixels.shape[1:]))
-        parts += [f"**{task.name}** ({_counts(task)}; {size})", utility_table(own).markdown()]
+        parts += [f"**{task.name}** ({counts_of(task)}; {size})", utility_table(own).markdown()]
         print("\n\n".join(parts[-2:]), end="\n\n", flush=True)
     parts.append(_conditions(options, names))
     print(parts[-1])
@@ -319,7 +329,8 @@ def main(words: Sequence[str] | None = None) -> None:
         )
 
 
-def _counts(task: Task) -> str:
+def counts_of(task: Task) -> str:
+    """Say how many images of how many patients are tested."""
     tested = np.concatenate([fold.test for fold in task.folds])
     yes, no = int((task.labels[tested] == 1).sum()), int((task.labels[tested] == 0).sum())
     return f"{yes} yes and {no} no of {len(set(task.patients[tested]))} patients tested"

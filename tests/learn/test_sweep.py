@@ -341,9 +341,9 @@ def test_only_the_same_sweep_is_resumed(
     out = tmp_path / "out"
     shutil.copytree(finished[1], out)
     before = bytes_of(out)
-    with pytest.raises(ModelError, match="other images, labels or options"):
+    with pytest.raises(ModelError, match=r"differs in seed \(0, now 1\); give"):
         run_sweep(dataset, out, SweepOptions((1, 2, 5), (2, 3), folds=3, seed=1), resume=True)
-    with pytest.raises(ModelError, match="other images, labels or options"):
+    with pytest.raises(ModelError, match="differs in images; give"):
         run_sweep(dataset.select(range(38)), out, OPTIONS, resume=True)
     (out / "rows" / "J1_P2.json").write_text('{"level": 1}')
     with pytest.raises(ModelFileError, match="damaged"):

@@ -150,4 +150,5 @@ def _close(found: Evaluation) -> None:
         first = found.failures[0]
         rows.append(("", f"the first: {first.error}, {first.reason}"))
     rows += [("note", note) for note in found.notes]
+    rows.append(("next", "score new images with deepfixcx predict; ask why with explain --model"))
     panel("evaluate", rows, good=not found.failures)

@@ -150,5 +150,7 @@ def _close(predictions: Predictions, out: Path) -> None:
     rows.append(("table", f"{out}  names the files; share it as you would share them"))
     if failed == images:
         next_step = "nothing could be scored; mend the cause, then run again with --overwrite"
-        rows.append(("next", next_step))
+    else:
+        next_step = "ask why: deepfixcx explain --model"
+    rows.append(("next", next_step))
     panel("predict", rows, good=not failed)

@@ -1,39 +1,26 @@
 """The sweep: every level and number of patches on one's own data, and which to take.
 
-In the folder of a sweep lie ``sweep.json`` (what is swept), ``rows/`` (a file for each setting that
-is done) and, once all are, ``sweep.csv`` and ``failures.csv``. No file holds a name of a file or
-of a patient.
+`SweepFolder` says what lies in its folder.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepfixcx import __version__
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset, folds_by_patient
-from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
-from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.grouping import confounder_note
 from deepfixcx.learn.mapping import Crew, Failure, Report
-from deepfixcx.learn.parts import fingerprint
 from deepfixcx.learn.scorers import choose_device
+from deepfixcx.learn.sweep_folder import SweepFolder
 from deepfixcx.learn.sweep_options import SweepOptions
-from deepfixcx.learn.sweep_rows import Recommendation, Row, recommend, rows_as_csv
+from deepfixcx.learn.sweep_rows import Recommendation, Row, recommend
 from deepfixcx.learn.sweep_setting import Judge, measure_original, measure_setting
 from deepfixcx.learn.sweep_survey import Skipped, Survey, survey_dataset
 
 __all__ = ["Sweep", "run_sweep"]
-
-PAPERS = ("sweep.csv", "failures.csv")
-ABOUT, ROWS = "sweep.json", "rows"
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many rows are done, and of how many."""
@@ -131,15 +118,14 @@ def run_sweep(
     Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
     doi:10.1002/widm.1495, heatmaps over levels and patches.
     """
-    options, place = options or SweepOptions(), Path(folder)
-    identity = _identity(dataset, options)
+    options = options or SweepOptions()
     _check_tools(options, device)
-    _claim(place, identity, resume=resume, overwrite=overwrite)
+    place = SweepFolder.claim(Path(folder), dataset, options, resume=resume, overwrite=overwrite)
     with Crew(workers) as crew:
         survey = survey_dataset(dataset, options.specs(), crew, reading)
         folds = folds_by_patient(survey.dataset, options.folds, options.seed)
         judge = Judge.of(survey.dataset, folds, options, device)
-        _begin(place, identity, survey.content)
+        place.begin(survey.content)
         rows = _measure_all(place, survey, judge, crew, progress)
     sweep = Sweep(
         tuple(rows),
@@ -150,22 +136,20 @@ def run_sweep(
         survey.dataset.patient_count,
         (*folds[0].notes, *(confounder_note(survey.dataset) if options.within is None else ())),
     )
-    write_whole(place / "sweep.csv", rows_as_csv(rows).encode())
-    write_whole(place / "failures.csv", _failures_as_csv(survey.failures).encode())
+    place.finish(rows, survey.failures)
     return sweep
 
 
 def _measure_all(
-    place: Path, survey: Survey, judge: Judge, crew: Crew, progress: Progress | None
+    place: SweepFolder, survey: Survey, judge: Judge, crew: Crew, progress: Progress | None
 ) -> list[Row]:
     """Return all rows; those that are on the disk already are not measured again."""
     rows: list[Row] = []
     specs = (None, *survey.specs)
     for spec in specs:
         empty = Row() if spec is None else Row(spec.level, spec.grid_shape[0])
-        path = place / ROWS / f"{empty.name}.json"
-        if path.is_file():
-            rows.append(Row.from_json(path.read_text("utf-8")))
+        if (done_before := place.row(empty.name)) is not None:
+            rows.append(done_before)
             continue
 
         def say(step: str, done: int = len(rows)) -> None:
@@ -176,8 +160,7 @@ def _measure_all(
             row = measure_original(survey, judge, crew, say)
         else:
             row = measure_setting(spec, survey, judge, crew, say)
-        write_whole(path, row.to_json().encode())
-        rows.append(Row.from_json(row.to_json()))  # as a resumed sweep will read it
+        rows.append(place.keep(row))
     return rows
 
 
@@ -190,80 +173,3 @@ def _check_tools(options: SweepOptions, device: str) -> None:
         from deepfixcx.learn.networks import find_factory
 
         find_factory(options.cnn)
-
-
-# -- the folder -------------------------------------------------------------------------------
-
-
-def _identity(dataset: Dataset, options: SweepOptions) -> str:
-    """Hash what decides the result of a sweep."""
-    parts = [options.to_dict(), list(dataset.label_names), fingerprint(dataset), __version__]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _claim(place: Path, identity: str, *, resume: bool, overwrite: bool) -> None:
-    """See that the folder may be used, before anything is read."""
-    if not place.exists():
-        return
-    if not place.is_dir():
-        raise ModelError(f"{place.name!r} is a file; name a folder for the sweep")
-    if not any(place.iterdir()):
-        return
-    if not (place / ABOUT).is_file():
-        raise ModelError(f"the folder {place.name!r} holds other things; name a new one")
-    if overwrite:
-        shutil.rmtree(place / ROWS, ignore_errors=True)
-        for name in (*PAPERS, ABOUT):
-            (place / name).unlink(missing_ok=True)
-        return
-    if not resume:
-        raise ModelError(
-            f"the folder {place.name!r} holds an earlier sweep; --resume goes on with it, "
-            f"--overwrite replaces it"
-        )
-    if _about(place)["identity"] != identity:
-        raise ModelError(
-            f"the folder {place.name!r} holds a sweep of other images, labels or options; "
-            f"--overwrite replaces it"
-        )
-
-
-def _begin(place: Path, identity: str, content: str) -> None:
-    """Write what is swept, or see that the images are still those of the rows that are there."""
-    if (place / ABOUT).is_file():
-        if _about(place)["content"] != content:
-            raise ModelError(
-                "the images are not those with which the sweep began; --overwrite starts it anew"
-            )
-        for name in PAPERS:
-            (place / name).unlink(missing_ok=True)
-        return
-    try:
-        (place / ROWS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingStoppedError(
-            f"the folder {place.name!r} cannot be made: {error.strerror}; choose another place"
-        ) from None
-    about = {"format": "deepfixcx.sweep", "version": 1, "identity": identity, "content": content}
-    write_whole(place / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
-
-
-def _about(place: Path) -> dict[str, str]:
-    damaged = ModelFileError(
-        f"the folder {place.name!r} holds a damaged sweep; --overwrite starts it anew"
-    )
-    try:
-        about = json.loads((place / ABOUT).read_text("utf-8"))
-        if {about["format"], about["version"]} != {"deepfixcx.sweep", 1}:
-            raise damaged
-        return {name: str(about[name]) for name in ("identity", "content")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise damaged from None
-
-
-def _failures_as_csv(failures: tuple[Failure, ...]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "error", "reason"])
-    writer.writerows([each.place + 1, each.error, each.reason] for each in failures)
-    return text.getvalue()
