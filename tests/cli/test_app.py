@@ -13,11 +13,9 @@ from typer.testing import Result
 from deepfixcx import __version__
 from deepfixcx.cli.app import _with_exit_codes
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
+from tests.conftest import COMMANDS
 
 Run = Callable[..., Result]
-
-COMMANDS = ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
-COMMANDS += ["train", "evaluate", "predict", "sweep"]
 
 
 def test_version_and_help(run: Run) -> None:

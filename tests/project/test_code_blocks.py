@@ -21,16 +21,12 @@ from pydicom import examples
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
-from tests.conftest import ROOT
+from tests.conftest import COMMANDS, ROOT
 
 PAGES = [
     path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()
 ]
 PROGRAM = [sys.executable, "-c", "from deepfixcx.cli import main; main()"]
-
-
-COMMANDS = ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
-COMMANDS += ["train", "evaluate", "predict", "sweep"]
 
 
 def commands_in(block: str) -> list[list[str]]:

@@ -51,6 +51,7 @@ def test_every_option_is_described(name: str) -> None:
         ("verify", ["verify OUT"]),
         ("inspect", ["inspect IN --workers 1"]),
         ("show", ["show IN/0.png -o one.png", "show IN/0.png -o many.png --grid"]),
+        ("explain", ["explain IN/0.png -o out"]),
     ],
 )
 def test_every_figure_is_described(

@@ -1,27 +1,13 @@
-"""What a code keeps of an image, in words and numbers."""
+"""What a code keeps of an image, in a line for a figure: the statements of `explain`, shortened."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deepfixcx.explain.statements import Kind, Statement, none_removed, single, statements
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Kept", "obscured", "preserved", "removed"]
-
-REMOVED = {
-    "l1": "the sign of every edge: which of its sides is brighter",
-    "l2": "the sign of every edge: which of its sides is brighter",
-    "sum": "edges of opposite sign in one cell: they cancel",
-    "max": "all but the largest coefficient of each cell",
-    "min": "all but the smallest coefficient of each cell",
-    "median": "all but the middle coefficient of each cell",
-    "sum_pos": "all negative coefficients: the edges of one sign",
-    "sum_neg": "all positive coefficients: the edges of one sign",
-}
-"""What each pooling takes away, besides places within a cell."""
-
-SIGNED_AWAY = ("l1", "l2", "sum_pos", "sum_neg")
-"""Poolings that take something away even from a cell of a single coefficient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +57,17 @@ class Kept:
 
 
 def removed(spec: CodecSpec, height: int, width: int) -> str:
-    """Say what is gone from an image of this size.
+    """Say what is gone from an image of this size, the most telling first.
 
     Examples
     --------
     >>> removed(CodecSpec(level=3, patches=4, pooling="max"), 512, 512)
     'all but the largest coefficient of each cell'
     """
-    single = _cell_pixels(spec, height, width) == (spec.block, spec.block)
-    if single and not set(spec.poolings) <= set(SIGNED_AWAY):
-        return "nothing: each cell holds a single coefficient"
-    if len(spec.poolings) > 1:
-        return f"all that {' and '.join(spec.poolings)} of a cell do not tell"
-    return REMOVED[spec.poolings[0]]
+    if small := _smaller_than_a_block(spec, height, width):
+        return small
+    found = _of_kind("removed", spec, height, width)
+    return found[0].words if found else none_removed(spec, height, width)
 
 
 def obscured(spec: CodecSpec, height: int, width: int) -> str:
@@ -94,27 +78,33 @@ def obscured(spec: CodecSpec, height: int, width: int) -> str:
     >>> obscured(CodecSpec(level=3, patches=4), 512, 512)
     'where things are: each number stands for a cell of 128 × 128 pixels'
     """
-    cell = _cell_pixels(spec, height, width)
-    if cell == (spec.block, spec.block):
+    if single(spec, height, width):
         return "little: each cell holds a single coefficient; take fewer patches"
-    return f"where things are: each number stands for a cell of {cell[0]} × {cell[1]} pixels"
+    if small := _smaller_than_a_block(spec, height, width):
+        return small
+    return _of_kind("obscured", spec, height, width)[0].words
 
 
 def preserved(spec: CodecSpec) -> str:
-    """Say what is still there.
+    """Say what is still there of an image whose cells hold several coefficients.
 
     Examples
     --------
     >>> preserved(CodecSpec(level=3, patches=1))
-    'the brightness, and the strength of its edges: 8 × 8 sizes and directions'
+    'the mean brightness, and the strength of edges in 8 × 8 sizes and directions'
     """
-    rows, columns = spec.grid_shape
-    whose = "" if spec.grid_shape == (1, 1) else f" of each of {rows} × {columns} cells"
-    sizes = f"{spec.block} × {spec.block} sizes and directions"
-    return f"the brightness{whose}, and the strength of its edges: {sizes}"
+    height, width = spec.compact_shape()
+    found = _of_kind("preserved", spec, 2 * height, 2 * width)
+    topics = ["amount"] if len(spec.poolings) > 1 else ["brightness", "amount", "energy"]
+    return ", and ".join([each.words for each in found if each.topic in topics][:2])
 
 
-def _cell_pixels(spec: CodecSpec, height: int, width: int) -> tuple[int, int]:
-    """Return height and width of the largest cell in pixels."""
-    rows, columns = spec.cells(height, width)
-    return int(rows.lengths.max()) * spec.block, int(columns.lengths.max()) * spec.block
+def _of_kind(kind: Kind, spec: CodecSpec, height: int, width: int) -> list[Statement]:
+    return [each for each in statements(spec, height, width) if each.kind == kind]
+
+
+def _smaller_than_a_block(spec: CodecSpec, height: int, width: int) -> str:
+    """Return why nothing is said of an image of which no block of pixels is whole."""
+    if min(height, width) >= spec.block:
+        return ""
+    return f"not said: the image is smaller than a block of {spec.block} × {spec.block} pixels"

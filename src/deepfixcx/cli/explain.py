@@ -1,0 +1,233 @@
+"""``deepfixcx explain``: what a code keeps of an image; with a model, why it decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.choices import Boundary, Grid
+from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
+
+if TYPE_CHECKING:
+    from deepfixcx.spec import CodecSpec
+
+__all__ = ["command"]
+
+
+def command(
+    where: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="An image or a file of codes; with --model also a folder of images or a release.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for figures and tables.")],
+    level: Annotated[
+        int | None,
+        typer.Option(
+            "--level", "-J", help=f"J: depth of the packet; {SUGGESTED_LEVEL} if not given."
+        ),
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(
+            "--patches", "-P", help=f"P: cells per axis; {SUGGESTED_PATCHES} if not given."
+        ),
+    ] = None,
+    wavelet: Annotated[
+        str | None, typer.Option(help="A discrete wavelet of PyWavelets; haar if not given.")
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg; or l1,max."),
+    ] = None,
+    boundary: Annotated[
+        Boundary | None, typer.Option(help="What lies beyond the edge; zero if not given.")
+    ] = None,
+    grid: Annotated[
+        Grid | None, typer.Option(help="No empty cells; or padded, as in the paper.")
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(help="A .json file with all settings: of a spec, a release or a model."),
+    ] = None,
+    index: Annotated[
+        int | None,
+        typer.Option(help="Which image of a file of codes, or frame of an image; 0 the first."),
+    ] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(
+            help="Millimetres from pixel to pixel, as 0.14 or rows x columns; of DICOM, its own."
+        ),
+    ] = None,
+    show_original: Annotated[
+        bool,
+        typer.Option("--show-original", help="Draw the image, too, and what is missing of it."),
+    ] = False,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Refuse a file that declares more pixels.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder that train made: explain its answers instead.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Of a model: which label; the first if not given.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a model: integrated-gradients (default), deeplift, gradient-shap, occlusion, "
+            "occlusion-by-cell or occlusion-by-band."
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Of a model: what answers are compared with: mean, details or zeros."),
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Of a model: how many images have figures of their own.")
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="package.module:Class of a model with your own network, to run it."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Of a model: auto (a GPU if there is one), cpu, cuda, …")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Of a model: processes that read images.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier explanation in the folder.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Say what a code keeps of an image: each band by scale and direction.
+
+    Writes a figure, a table of the bands, and all of it as JSON. The original is
+    only drawn with --show-original.
+
+    With --model, say why a model that was trained on codes gave its answers.
+
+    Example: [bold]deepfixcx explain xray.dcm -o explained --level 3 --patches 8[/bold]
+    """
+    from deepfixcx.datasets.files import local_path
+
+    where = local_path(where, "what explain takes")
+    settings: dict[str, object] = {
+        "--level": level,
+        "--patches": patches,
+        "--wavelet": wavelet,
+        "--pooling": pooling,
+        "--boundary": boundary,
+        "--grid": grid,
+    }
+    if model is not None:
+        mine = {"--spec": spec, "--index": index, "--spacing": spacing, "--max-pixels": max_pixels}
+        mine |= {"--show-original": show_original or None}
+        _refuse(settings | mine, "these do not go with --model, which knows its own settings")
+        from deepfixcx.cli.explain_model import explain_with_model
+
+        explain_with_model(
+            local_path(model, "a model"), where, out, label=label,
+            method=method or "integrated-gradients", baseline=baseline or "mean", images=images,
+            network=network, device=device or "auto", workers=workers, overwrite=overwrite,
+            json=json,
+        )  # fmt: skip
+        return
+    of_models: dict[str, object] = {"--label": label, "--method": method, "--baseline": baseline}
+    of_models |= {"--images": images, "--network": network, "--device": device}
+    _refuse(of_models | {"--workers": workers}, "these explain a model; give --model, too")
+    from deepfixcx.cli._explain_source import Asked
+    from deepfixcx.cli.explain_code import explain_one
+
+    whole: CodecSpec | None = None
+    if where.suffix.lower() == ".safetensors":
+        taken = {"--spec": spec, "--max-pixels": max_pixels}
+        taken |= {"--show-original": show_original or None}
+        _refuse(settings | taken, "these are for images; a file of codes knows its settings")
+    elif spec is not None:
+        _refuse(settings, "a spec has all settings; leave these out, or leave out --spec")
+        whole = _read_spec(local_path(spec, "a spec"))
+    else:
+        whole = spec_of(
+            SUGGESTED_LEVEL if level is None else level,
+            patches or str(SUGGESTED_PATCHES),
+            wavelet or "haar",
+            pooling or "l1",
+            boundary or "zero",
+            grid or "balanced",
+        )
+    pair = None if spacing is None else _parse_spacing(spacing)
+    asked = Asked(whole, index or 0, pair, show_original, max_pixels, overwrite)
+    explain_one(where, out, asked, json=json)
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    """Refuse options that would be ignored.
+
+    Raises
+    ------
+    ExplanationError
+        One of them was given.
+    """
+    from deepfixcx.errors import ExplanationError
+
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ExplanationError(f"{', '.join(given)}: {why}")
+
+
+def _read_spec(path: Path) -> CodecSpec:
+    """Read a spec from its own file, or from one of a release, a model or an explanation.
+
+    Raises
+    ------
+    SpecError
+        There is no spec in the file.
+    """
+    import json as json_module
+
+    from deepfixcx.errors import SpecError
+    from deepfixcx.spec import CodecSpec
+
+    try:
+        found = json_module.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SpecError(f"--spec {str(path)!r} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SpecError(f"--spec {str(path)!r} is not JSON") from None
+    for inside in ("options", "spec"):
+        found = found.get(inside, found) if isinstance(found, dict) else found
+    if not isinstance(found, dict):
+        raise SpecError(f"--spec {str(path)!r} holds no settings of a codec")
+    return CodecSpec.from_dict(found)
+
+
+def _parse_spacing(text: str) -> tuple[float, float]:
+    """Read ``0.14`` or ``0.14x0.2``; whether they are above 0 is asked later.
+
+    Raises
+    ------
+    ExplanationError
+        The text is neither.
+    """
+    from deepfixcx.errors import ExplanationError
+
+    numbers = text.lower().split("x")
+    try:
+        pair = [float(number) for number in numbers]
+    except ValueError:
+        pair = []
+    if not 1 <= len(pair) <= 2:
+        raise ExplanationError(
+            f"--spacing is millimetres such as 0.14, or rows x columns as 0.14x0.2; got {text!r}"
+        )
+    return pair[0], pair[-1]

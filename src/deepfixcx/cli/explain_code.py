@@ -1,0 +1,237 @@
+"""One image or code explained: a figure, a table of bands, JSON, and a panel."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json as json_module
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfixcx.cli._console import panel, ratio, write_json
+from deepfixcx.cli._explain_source import Asked, Source, read_source
+
+if TYPE_CHECKING:
+    from deepfixcx.explain.bands import BandSummary
+    from deepfixcx.explain.energy import Energy
+
+__all__ = ["explain_one"]
+
+FIGURE, TABLE, WHOLE = "explanation.png", "bands.csv", "explanation.json"
+
+
+def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> None:
+    """Write what the code of one image keeps, and close with a panel.
+
+    Parameters
+    ----------
+    where : Path
+        An image, or a file of codes.
+    out : Path
+        Folder to write into; it is made.
+    asked : Asked
+        Options.
+    json : Path, optional
+        Closing figures for machines.
+
+    Raises
+    ------
+    ImageFileError, CodeFileError, CodeError, PixelsError, SpecError, ExplanationError
+        The file cannot be used, or does not fit the settings.
+    ReleaseError
+        The folder cannot or should not be written.
+    """
+    from deepfixcx.errors import ImageFileError
+    from deepfixcx.explain.bands import explain_bands
+    from deepfixcx.explain.energy import band_energy, code_energy
+    from deepfixcx.report.drawing import write_figure
+    from deepfixcx.report.explained_image import explained_figure
+    from deepfixcx.report.words import Kept
+
+    if where.is_dir():
+        raise ImageFileError("explain takes one image or file of codes; a folder needs --model")
+    _check_out(out, overwrite=asked.overwrite)
+    source = read_source(where, asked)
+    code = source.code
+    height, width = map(int, code.sizes[0])
+    summary = explain_bands(code.spec, height, width, source.spacing)
+    pixels = source.pixels
+    energy = code_energy(code) if pixels is None else band_energy(pixels, code.spec)
+    kept = Kept.of_image(code.spec, code.channels, height, width)
+    figure = explained_figure(
+        code, summary, energy, original=pixels if asked.show_original else None
+    )
+    bands = _band_rows(summary, energy)
+    _make(out)
+    write_figure(out / FIGURE, figure)
+    _write(out / TABLE, _as_csv(bands))
+    about = {
+        "channels": code.channels,
+        "index": asked.index,
+        "energy": _energy_values(energy, summary),
+        "bands": bands,
+    }
+    _write(out / WHOLE, json_module.dumps(summary.to_dict() | about, indent=2) + "\n")
+    write_json(
+        json,
+        {
+            "command": "explain",
+            "kind": "code",
+            "folder": str(out),
+            "files": [FIGURE, TABLE, WHOLE],
+            "images": source.images,
+            "index": asked.index,
+            "channels": code.channels,
+            "height": height,
+            "width": width,
+            "spec": code.spec.to_dict(),
+            "numbers_kept": kept.numbers,
+            "numbers_source": kept.of,
+            "percent_kept": round(100 * kept.numbers / kept.of, 6),
+            "ratio_numbers": ratio(kept.of, kept.numbers),
+            "spacing_mm": None if source.spacing is None else list(source.spacing),
+            "spacing_at_detector": source.at_detector,
+            "original_shown": asked.show_original,
+        },
+    )
+    _close(source, summary, energy, str(kept), out, asked)
+
+
+def _check_out(out: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a folder that cannot or should not be written.
+
+    Raises
+    ------
+    ReleaseError
+        The message says what to change.
+    """
+    from deepfixcx.errors import ReleaseError
+
+    if out.exists() and not out.is_dir():
+        raise ReleaseError(f"{str(out)!r} is a file; -o names a folder")
+    if not out.exists() and not out.parent.is_dir():
+        raise ReleaseError(f"there is no folder {str(out.parent)!r} to make {out.name!r} in")
+    there = [name for name in (FIGURE, TABLE, WHOLE) if (out / name).exists()]
+    if there and not overwrite:
+        raise ReleaseError(
+            f"{str(out)!r} holds an explanation; replace it with --overwrite, or choose another -o"
+        )
+
+
+def _make(out: Path) -> None:
+    from deepfixcx.errors import ReleaseError
+
+    try:
+        out.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ReleaseError(f"{str(out)!r} cannot be made: {error.strerror}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    ReleaseError
+        It cannot be written. Nothing is left behind.
+    """
+    from deepfixcx.errors import ReleaseError
+
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(text, "utf-8", newline="")
+        unfinished.replace(path)
+    except OSError as error:
+        raise ReleaseError(
+            f"{str(path)!r} cannot be written: {error.strerror}; choose another place"
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _band_rows(summary: BandSummary, energy: Energy) -> list[dict[str, object]]:
+    """Return a row for each band: its name, its energy, and the topics of what is said of it."""
+    from deepfixcx.explain.statements import KINDS
+
+    rows: list[dict[str, object]] = []
+    for name, row in zip(summary.bands, summary.table(), strict=True):
+        said = summary.of(name.path)
+        topics: dict[str, object] = {
+            kind: ";".join(each.topic for each in said if each.kind == kind) for kind in KINDS
+        }
+        shares: dict[str, object] = {
+            "share": float(energy.shares[name.number]),
+            "share_of_details": float(energy.details[name.number]),
+        }
+        rows.append({"name": name.words, **row, **shares, **topics})
+    return rows
+
+
+def _as_csv(rows: list[dict[str, object]]) -> str:
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()
+
+
+def _energy_values(energy: Energy, summary: BandSummary) -> dict[str, object]:
+    from deepfixcx.explain.naming import ORIENTATIONS
+
+    table = energy.by_scale_and_orientation()
+    shares = [
+        {
+            "orientation": orientation,
+            "finest_pixels": low,
+            "coarsest_pixels": high,
+            "share_of_details": float(table[row, column]),
+        }
+        for row, orientation in enumerate(ORIENTATIONS)
+        for column, (low, high) in enumerate(energy.octaves())
+    ]
+    return {
+        "exact": energy.exact,
+        "brightness": energy.brightness,
+        "by_scale_and_orientation": shares,
+        "strongest": [name.in_words(summary.spacing) for name in energy.strongest(3)],
+    }
+
+
+def _close(
+    source: Source, summary: BandSummary, energy: Energy, kept: str, out: Path, asked: Asked
+) -> None:
+    shown = (
+        "it shows the original: not for sharing"
+        if asked.show_original
+        else "without the original; share it as you would share the code"
+    )
+    which = f", number {asked.index} of {source.images}" if source.images > 1 else ""
+    rows = [
+        ("figure", f"{out / FIGURE}  {shown}"),
+        ("tables", f"{out / TABLE}, {out / WHOLE}"),
+        ("image", f"{summary.height} × {summary.width} pixels{source.spacing_words}{which}"),
+        ("kept", f"{kept}, with {summary.spec}"),
+        *summary.lines(),
+        *_energy_rows(energy),
+    ]
+    panel("explain", rows)
+
+
+def _energy_rows(energy: Energy) -> list[tuple[str, str]]:
+    """Return a small table of shares: orientations down, scales across."""
+    from deepfixcx.explain.naming import ORIENTATIONS, extent
+
+    heads = [f"{extent(low, high)} px" for low, high in energy.octaves()]
+    table = energy.by_scale_and_orientation()
+    rows = [("energy", "  ".join(f"{head:>9}" for head in heads))]
+    for orientation, shares in zip(ORIENTATIONS, table, strict=True):
+        cells = [f"{100 * share:.1f} %" for share in shares]
+        rows.append((f"  {orientation}", "  ".join(f"{cell:>9}" for cell in cells)))
+    told = "" if energy.exact else ", as far as the code tells"
+    rows.append(
+        ("", f"of all but local brightness, which has {100 * energy.brightness:.1f} %{told}")
+    )
+    strongest = "; ".join(name.words for name in energy.strongest(3))
+    rows.append(("strongest", strongest or "no edges at all"))
+    return rows

@@ -1,0 +1,204 @@
+"""``deepfixcx explain --model``: why a model decided, image by image and on the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
+from deepfixcx.cli._explained_files import (
+    IMAGES,
+    SUMMARY_FIGURE,
+    TABLE,
+    check_out,
+    write_explanations,
+)
+from deepfixcx.cli._learning import see_own_modules
+
+if TYPE_CHECKING:
+    from deepfixcx.cli._explained_codes import Explained
+    from deepfixcx.explain.attribution import Attribution
+    from deepfixcx.explain.bias import Bias
+    from deepfixcx.learn.classifier import Classifier
+
+__all__ = ["explain_with_model"]
+
+SOME_FAILED = 3
+FIGURES = 12
+"""Images that have a figure of their own, if the user does not say."""
+
+FEWEST = 10
+"""A model is summed up on so many images or more."""
+
+SHOWN_FINDINGS = 3
+
+
+def explain_with_model(
+    model: Path,
+    where: Path,
+    out: Path,
+    *,
+    label: str | None,
+    method: str,
+    baseline: str,
+    images: int | None,
+    network: str | None,
+    device: str,
+    workers: int | None,
+    overwrite: bool,
+    json: Path | None,
+) -> None:
+    """Explain the answers of a trained model, and write figures and tables.
+
+    Into `out` go ``images/0001.png`` and ``.json`` and so on, ``images.csv``, which alone says
+    which file each is of, and, of ten images or more, ``model.png`` and ``model.json``.
+
+    Parameters
+    ----------
+    model : Path
+        Folder that ``train`` made.
+    where : Path
+        A release, a file of codes, a dataset, a folder of images or an image.
+    out : Path
+        Folder to write into.
+    label : str or None
+        Which label; the first if None.
+    method, baseline : str
+        As in `explain_codes`.
+    images : int or None
+        How many images have figures of their own.
+    network : str or None
+        Name of the user's own network.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, …
+    workers : int or None
+        Processes that read images.
+    overwrite : bool
+        Replace an earlier explanation.
+    json : Path or None
+        Where the closing figures go.
+
+    Raises
+    ------
+    ExplanationError
+        Options that do not fit each other or the model.
+    ModelError
+        There is no such model, or nothing to explain.
+    typer.Exit
+        With code 3, where some images could not be read.
+    """
+    from deepfixcx.cli._explained_codes import read_codes
+    from deepfixcx.errors import ExplanationError, ModelError
+    from deepfixcx.explain.baselines import BASELINES
+    from deepfixcx.explain.methods import METHODS
+    from deepfixcx.learn.model_folder import load_model
+
+    figures = FIGURES if images is None else images
+    if method not in METHODS:
+        raise ExplanationError(f"--method is one of {', '.join(METHODS)}; got {method!r}")
+    if baseline not in BASELINES:
+        raise ExplanationError(f"--baseline is one of {', '.join(BASELINES)}; got {baseline!r}")
+    if figures < 0:
+        raise ExplanationError(f"--images is a number from 0, got {figures}")
+    check_out(out, overwrite=overwrite)
+    see_own_modules(network)
+    classifier = load_model(model, network=network, device=device)
+    if classifier.options.spec is None:
+        raise ExplanationError(
+            "this model was trained on original images, so no code explains it; train one on "
+            "codes (mlp, logistic) or with --on images"
+        )
+    target = classifier.label_names[0] if label is None else label
+    if target not in classifier.label_names:
+        there = ", ".join(classifier.label_names)
+        raise ExplanationError(f"the model has no label {target!r}; there are {there}")
+    found = read_codes(
+        classifier, where, default_workers() if workers is None else workers, figures
+    )
+    if not len(found.code):
+        error, reason = next(iter(found.failures.values()))
+        raise ModelError(f"no image can be read; the first: {error}: {reason}")
+    why, bias = _explain(classifier, found, target, method, baseline)
+    threshold = classifier.thresholds[classifier.label_names.index(target)]
+    written = write_explanations(
+        out, found, why, bias, figures=figures, threshold=threshold, overwrite=overwrite
+    )
+    write_json(json, _figures(found, why, bias, baseline, written, out))
+    _close(found, why, bias, baseline, written, out)
+    if found.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _explain(
+    classifier: Classifier, found: Explained, target: str, method: str, baseline: str
+) -> tuple[Attribution, Bias | None]:
+    """Explain every image, and sum the model up where there are enough of them."""
+    from deepfixcx.explain.bias import bias as sum_up
+    from deepfixcx.explain.methods import explain_codes
+
+    if len(found.code) < FEWEST:
+        why = explain_codes(classifier, found.code, method=method, baseline=baseline, target=target)
+        return why, None
+    number = classifier.label_names.index(target)
+    summed = sum_up(
+        classifier,
+        found.code,
+        method=method,
+        baseline=baseline,
+        target=target,
+        patients=found.patients,
+        labels=None if found.labels is None else found.labels[:, number],
+        groups=found.groups,
+    )
+    return summed.attribution, summed
+
+
+# -- the end ----------------------------------------------------------------------------------
+
+
+def _figures(
+    found: Explained, why: Attribution, bias: Bias | None, baseline: str, written: int, out: Path
+) -> dict[str, Any]:
+    return {
+        "command": "explain",
+        "images": len(found.names),
+        "images_explained": len(why),
+        "images_failed": len(found.failures),
+        "figures": written,
+        "label": why.label,
+        "method": why.method,
+        "baseline": baseline,
+        "completeness_error": round(float(np.median(why.completeness_error)), 6),
+        "findings": None if bias is None else [each.to_dict() for each in bias.findings],
+        "folder": str(out),
+    }
+
+
+def _close(
+    found: Explained, why: Attribution, bias: Bias | None, baseline: str, written: int, out: Path
+) -> None:
+    failed = len(found.failures)
+    rows = [("explained", f"{len(why)} of {len(found.names)} images: {found.note}")]
+    if failed:
+        rows.append(("failed", f"{failed}, listed in {TABLE}"))
+        reasons = Counter(f"{error}: {reason}" for error, reason in found.failures.values())
+        rows += reason_rows(reasons.most_common())
+    against = {"mean": "the mean code", "details": "the code without details", "zeros": "black"}
+    rows.append(("label", f"{why.label}, by {why.method}, against {against[baseline]}"))
+    error = np.median(why.completeness_error)
+    if not why.method.startswith("occlusion"):
+        rows.append(("unexplained", f"{100 * error:.2g} % of a score's change (median)"))
+    if bias is None:
+        rows.append(("model", f"not summed up: that takes {FEWEST} images or more"))
+    else:
+        told = [each.words for each in bias.findings[:SHOWN_FINDINGS]]
+        told = told or ["no sign of one; that is no proof"]
+        rows += [("shortcuts" if not n else "", words) for n, words in enumerate(told)]
+        rows.append(("on the whole", str(out / SUMMARY_FIGURE)))
+    rows.append(("figures", f"{written} in {out / IMAGES}"))
+    rows.append(("table", f"{out / TABLE}  names the files; share it as you would share them"))
+    panel("explain", rows, good=not failed)

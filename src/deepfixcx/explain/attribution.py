@@ -1,0 +1,335 @@
+"""Attribution: how much each number of a code contributed to a model's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx._passes import decode_values
+from deepfixcx.code import Code
+from deepfixcx.errors import ExplanationError
+from deepfixcx.explain.groups import BandGroup, band_groups
+from deepfixcx.explain.naming import BandName, band_names
+from deepfixcx.explain.places import place_words, spread_over_pixels
+
+__all__ = ["Attribution", "Reason", "Tells"]
+
+Array = NDArray[np.float32]
+
+Tells = Literal["place and band", "place", "band"]
+"""What an attribution can be asked about."""
+
+SMALL_CHANGE = 1e-3
+"""Completeness errors are shares of the change of the output; smaller changes count as this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a model's answer.
+
+    Attributes
+    ----------
+    row, column : int or None
+        Of the cell, from 0; None where the attribution tells no places.
+    bands : BandGroup or None
+        Scale and orientation; None where the attribution tells no bands.
+    amount : float
+        Attribution, summed over the numbers concerned; positive towards the label.
+    share : float
+        Its size as a share of the sizes of all reasons of the image, 0 to 1.
+    words : str
+        All of it in words.
+    """
+
+    row: int | None
+    column: int | None
+    bands: BandGroup | None
+    amount: float
+    share: float
+    words: str
+
+    def __str__(self) -> str:
+        """Return the reason in words."""
+        return self.words
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """How much each number of some codes contributed to one output of a model.
+
+    Made by `integrated_gradients`, `deep_lift`, `gradient_shap` and `occlusion`. Positive numbers
+    push towards the label, negative ones away from it, both compared with the baseline.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (B, C, 4**J, P, P), or (B, C, 4**J, P, P, F)
+        Attribution of each number, in the unit of the output.
+    code : Code
+        What was explained, B images.
+    baseline : ndarray of float32, shape (B, ...) or (1, ...)
+        The codes that it is compared with.
+    outputs, baseline_outputs : ndarray of float32, shape (B,)
+        The model's output for the codes and for the baselines.
+    method : str
+        How it was made.
+    target : int
+        Which output of the model.
+    label : str
+        What the output stands for.
+    unit : str
+        Of outputs and values: ``"log odds"``, or ``"output"`` where the model is unknown.
+    tells : {"place and band", "place", "band"}
+        What can be asked: occlusion by cell knows nothing of bands, and the other way round.
+
+    Raises
+    ------
+    ExplanationError
+        The shapes do not fit together.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
+    doi:10.1002/widm.1495, section on explanations.
+
+    Examples
+    --------
+    >>> from deepfixcx import Codec
+    >>> from deepfixcx.explain.occlusion import occlusion
+    >>> code = Codec(level=1, patches=2).encode(np.eye(8, dtype=np.float32))
+    >>> def corner(codes):  # a model that looks at one number
+    ...     return 2 * codes[:, 0, 0, :1, 0]
+    >>> why = occlusion(corner, code, np.zeros_like(code.array), by="number")
+    >>> why.spatial()[0].tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
+    >>> print(why.top(1)[0])
+    upper left, cell row 1, column 1: local brightness pushes towards output 0
+    """
+
+    values: Array
+    code: Code
+    baseline: Array
+    outputs: Array
+    baseline_outputs: Array
+    method: str
+    target: int
+    label: str
+    unit: str
+    tells: Tells = "place and band"
+
+    def __post_init__(self) -> None:
+        """Check that all parts are of the same codes."""
+        shape = self.code.array.shape
+        fits = self.values.shape == shape and self.baseline.shape[1:] == shape[1:]
+        fits = fits and len(self.baseline) in (1, len(self.code))
+        if not fits or not (self.outputs.shape == self.baseline_outputs.shape == shape[:1]):
+            raise ExplanationError(
+                f"the attribution of codes {shape} has that shape, a baseline of one or as many "
+                f"codes and as many outputs; got values {self.values.shape}, baseline "
+                f"{self.baseline.shape}, outputs {self.outputs.shape}, "
+                f"{self.baseline_outputs.shape}"
+            )
+        if not np.isfinite(self.values).all():
+            raise ExplanationError(
+                "some attributions are not finite numbers; the model has no gradient there, so "
+                "explain it by occlusion"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of images, B."""
+        return len(self.values)
+
+    def __getitem__(self, images: int | slice | Sequence[int] | NDArray[Any]) -> Attribution:
+        """Return some of the images, always as a batch."""
+        index: Any = [int(images)] if isinstance(images, int | np.integer) else images
+        code = self.code[images]
+        return replace(
+            self,
+            values=self.values[index],
+            code=code,
+            baseline=self.baseline if len(self.baseline) == 1 else self.baseline[index],
+            outputs=self.outputs[index],
+            baseline_outputs=self.baseline_outputs[index],
+        )
+
+    @property
+    def level(self) -> int:
+        """J of the codes."""
+        return self.code.spec.level
+
+    @property
+    def band_names(self) -> tuple[BandName, ...]:
+        """What each band of `edges` answers to."""
+        return band_names(self.level)
+
+    @property
+    def completeness_error(self) -> NDArray[np.float64]:
+        """How far the values are from summing to what they should explain, (B,).
+
+        The values of an image should sum to the change of the output from the baseline to its
+        code. The error is the difference as a share of that change; changes smaller than 0.001
+        count as 0.001. Occlusion is not complete by construction.
+        """
+        change = self.outputs.astype(np.float64) - self.baseline_outputs
+        sums = self.values.reshape(len(self), -1).sum(axis=1, dtype=np.float64)
+        error: NDArray[np.float64] = np.abs(sums - change) / np.maximum(
+            np.abs(change), SMALL_CHANGE
+        )
+        return error
+
+    def spatial(self, *, absolute: bool = False) -> Array:
+        """Return where: the attribution of each cell, (B, P, P).
+
+        Parameters
+        ----------
+        absolute : bool
+            Sum the sizes of the values rather than the values, so that what pushes towards the
+            label and what pushes away from it do not cancel.
+
+        Raises
+        ------
+        ExplanationError
+            The attribution tells no places.
+        """
+        if self.tells == "band":
+            raise ExplanationError(f"{self.method} tells no places; choose another method")
+        cells: Array = self._numbers(absolute).sum(axis=(1, 2))
+        return cells
+
+    def spatial_image(self, image: int = 0, *, absolute: bool = False) -> Array:
+        """Return where, as large as the reconstruction: each pixel has the number of its cell.
+
+        Parameters
+        ----------
+        image : int
+            Which image.
+        absolute : bool
+            As in `spatial`.
+
+        Returns
+        -------
+        ndarray of float32, shape (H, W)
+
+        Raises
+        ------
+        ExplanationError
+            The attribution tells no places.
+        """
+        one = self[image]
+        height, width = map(int, one.code.sizes[0])
+        cells = one.spatial(absolute=absolute)[0]
+        return spread_over_pixels(cells, self.code.spec, height, width)
+
+    def edges(self, *, absolute: bool = False) -> Array:
+        """Return which scale and orientation: the attribution of each band, (B, 4**J).
+
+        Bands are in the order of a code, and `band_names` says what each answers to.
+
+        Parameters
+        ----------
+        absolute : bool
+            As in `spatial`.
+
+        Raises
+        ------
+        ExplanationError
+            The attribution tells no bands.
+        """
+        if self.tells == "place":
+            raise ExplanationError(f"{self.method} tells no bands; choose another method")
+        bands: Array = self._numbers(absolute).sum(axis=(1, 3, 4))
+        return bands
+
+    def edge_map(self, *, absolute: bool = False) -> Array:
+        """Return `edges` laid out by frequency, (B, 2**J, 2**J), the approximation top left."""
+        edges = self.edges(absolute=absolute)
+        laid = np.empty((len(self), self.code.spec.block, self.code.spec.block), np.float32)
+        for name in self.band_names:
+            laid[:, name.row, name.column] = edges[:, name.number]
+        return laid
+
+    def edge_groups(self, *, absolute: bool = False) -> Array:
+        """Return `edges` by octave and orientation, (B, G), in the order of `band_groups`."""
+        edges = self.edges(absolute=absolute)
+        groups = band_groups(self.level)
+        return np.stack([edges[:, group.bands].sum(axis=1) for group in groups], axis=1)
+
+    def image(self, image: int = 0) -> Array:
+        """Return the attribution through the inverse transform, as an image.
+
+        Values are repeated over their cells and the wavelet packet is inverted, as for a
+        reconstruction. It is linear, so positive and negative parts show as bright and dark
+        structure of the scale and orientation concerned.
+
+        Parameters
+        ----------
+        image : int
+            Which image.
+
+        Returns
+        -------
+        ndarray of float32, shape (C, H, W)
+        """
+        height, width = map(int, self.code[image].sizes[0])
+        values = self._numbers(absolute=False)[image][np.newaxis]
+        pixels: Array = decode_values(values, self.code.spec, height, width)[0]
+        return pixels
+
+    def top(self, n: int = 5, image: int = 0) -> list[Reason]:
+        """Return the strongest reasons of one image, in words, strongest first.
+
+        Bands of one octave and orientation are taken together, and so are channels.
+
+        Parameters
+        ----------
+        n : int
+            How many at most; reasons of no weight are left out.
+        image : int
+            Which image.
+        """
+        amounts = self._amounts(image)
+        sizes = np.abs(amounts)
+        total = float(sizes.sum(dtype=np.float64))
+        strongest = np.argsort(-sizes, axis=None, kind="stable")[:n]
+        reasons = []
+        for place in zip(*np.unravel_index(strongest, amounts.shape), strict=True):
+            group, row, column = map(int, place)
+            if sizes[place] > 0:
+                amount = float(amounts[place])
+                reasons.append(self._reason(group, row, column, amount, abs(amount) / total))
+        return reasons
+
+    # -- helpers ------------------------------------------------------------------------------
+
+    def _numbers(self, absolute: bool) -> Array:
+        """Return one value for each channel, band and cell: poolings are taken together."""
+        values = np.abs(self.values) if absolute else self.values
+        taken: Array = values.sum(axis=-1) if values.ndim > 5 else values
+        return taken
+
+    def _amounts(self, image: int) -> Array:
+        """Return the attribution (G, P, P) of groups and cells; (G, 1, 1) or (1, P, P) for one."""
+        if self.tells == "place":
+            return self.spatial()[image : image + 1 or None]
+        if self.tells == "band":
+            sums: Array = self.edge_groups()[image].reshape(-1, 1, 1)
+            return sums
+        values = self._numbers(absolute=False)[image].sum(axis=0)
+        groups = band_groups(self.level)
+        return np.stack([values[list(group.bands)].sum(axis=0) for group in groups])
+
+    def _reason(self, group: int, row: int, column: int, amount: float, share: float) -> Reason:
+        where = place_words(row, column, self.code.spec.grid_shape)
+        bands = band_groups(self.level)[group] if self.tells != "place" else None
+        several = bands is not None and str(bands).partition(" of ")[0].endswith("edges")
+        what = ("push " if several else "pushes ") + (
+            f"towards {self.label}" if amount > 0 else f"away from {self.label}"
+        )
+        if self.tells == "band":
+            return Reason(None, None, bands, amount, share, f"{bands} {what}")
+        if bands is None:
+            return Reason(row, column, None, amount, share, f"{where}: {what}")
+        return Reason(row, column, bands, amount, share, f"{where}: {bands} {what}")

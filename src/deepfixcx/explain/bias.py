@@ -1,0 +1,216 @@
+"""What a model looks at on the whole: places, bands, attention, and shortcuts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.errors import ExplanationError
+from deepfixcx.explain._draws import draw_images, mean_intervals
+from deepfixcx.explain.attribution import Attribution
+from deepfixcx.explain.groups import band_groups
+from deepfixcx.explain.methods import explain_codes
+from deepfixcx.explain.models import as_explainable
+from deepfixcx.explain.shortcuts import Finding, find_shortcuts
+
+__all__ = ["Bias", "bias"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """Where and in which bands a model finds its reasons, over many images.
+
+    Attributes
+    ----------
+    attribution : Attribution
+        Of every image.
+    patients : int or None
+        How many; None where it is not known whose the images are.
+    places : ndarray of float64, shape (P, P, 3), or None
+        Mean size of the attribution of each cell, and the ends of its 95 % interval over patients,
+        in the unit of the attribution. None where the method tells no places.
+    bands : ndarray of float64, shape (G, 3), or None
+        The same for bands by octave and orientation, in the order of `band_groups`. None where the
+        method tells no bands.
+    attention : ndarray of float32, shape (C, 4**J, P, P), or None
+        How strongly the model uses each number, where it says so (`CodeMLP`).
+    findings : tuple of Finding
+        Shortcuts, strongest first.
+    """
+
+    attribution: Attribution
+    patients: int | None
+    places: Floats | None
+    bands: Floats | None
+    attention: NDArray[np.float32] | None
+    findings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; an interval is [value, low, high]."""
+        why = self.attribution
+        groups = band_groups(why.level)
+        error = why.completeness_error
+        return {
+            "label": why.label,
+            "method": why.method,
+            "unit": why.unit,
+            "spec": why.code.spec.to_dict(),
+            "images": len(why),
+            "patients": self.patients,
+            "completeness_error": {
+                "median": round(float(np.median(error)), 6),
+                "largest": round(float(error.max()), 6),
+            },
+            "places": None if self.places is None else _rounded(self.places),
+            "bands": None
+            if self.bands is None
+            else {
+                str(group): each for group, each in zip(groups, _rounded(self.bands), strict=True)
+            },
+            "attention_places": None
+            if self.attention is None
+            else _rounded(self.attention_places()),
+            "attention_bands": None
+            if self.attention is None
+            else {
+                str(group): each
+                for group, each in zip(groups, _rounded(self.attention_bands()), strict=True)
+            },
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def attention_places(self) -> Floats:
+        """Return the attention of each cell as a share of all, (P, P).
+
+        Raises
+        ------
+        ExplanationError
+            The model has no attention.
+        """
+        shares: Floats = self._attention().sum(axis=(0, 1))
+        return shares
+
+    def attention_bands(self) -> Floats:
+        """Return the attention of bands by octave and orientation as a share of all, (G,).
+
+        Raises
+        ------
+        ExplanationError
+            The model has no attention.
+        """
+        bands = self._attention().sum(axis=(0, 2, 3))
+        groups = band_groups(self.attribution.level)
+        return np.array([bands[list(group.bands)].sum() for group in groups])
+
+    def _attention(self) -> Floats:
+        """Return attention (C, 4**J, P, P) that sums to 1."""
+        if self.attention is None:
+            raise ExplanationError("this model has no attention; a CodeMLP has")
+        attention = self.attention.astype(np.float64)
+        attention = attention.sum(axis=-1) if attention.ndim > 4 else attention
+        shares: Floats = attention / max(attention.sum(), np.finfo(np.float64).tiny)
+        return shares
+
+
+def bias(
+    model: object,
+    code: Code,
+    *,
+    method: str = "integrated-gradients",
+    baseline: str | ArrayLike = "mean",
+    target: int | str = 0,
+    patients: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Bias:
+    """Say what a model looks at on the whole, and whether it takes a shortcut.
+
+    Parameters
+    ----------
+    model : object
+        See `as_explainable`.
+    code : Code
+        Images that the model was not trained on, B of them; two or more.
+    method, baseline, target
+        As in `explain_codes`.
+    patients : array_like, shape (B,), optional
+        Whose image it is, for the intervals; each its own if left away.
+    labels, groups
+        As in `find_shortcuts`.
+    samples, seed : int
+        Of the bootstrap over patients.
+
+    Returns
+    -------
+    Bias
+        Its findings are those of `find_shortcuts`.
+
+    Raises
+    ------
+    ExplanationError
+        Fewer than two images, or another number of patients, labels or groups than images; or as
+        `explain_codes`.
+
+    Notes
+    -----
+    A shortcut need not lie in a corner, and not everything in a corner is one. Look at the images.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, 2023, doi:10.1002/widm.1495, spatial and edge bias. DeGrave, Janizek
+    and Lee, AI for radiographic COVID-19 detection selects shortcuts over signal, Nature Machine
+    Intelligence, 2021. Zech et al., PLOS Medicine, 2018, on views and hospitals.
+
+    Examples
+    --------
+    >>> from deepfixcx import Codec
+    >>> images = np.random.default_rng(0).random((20, 1, 32, 32), np.float32)
+    >>> code = Codec(level=1, patches=4).encode(images)
+    >>> def marker(codes):  # a model that reads the upper left corner, and nothing else
+    ...     return codes[:, 0, :, :1, 0].sum(axis=1)
+    >>> found = bias(marker, code, method="occlusion")
+    >>> print(found.findings[0].words)
+    100 % [100, 100] of the variance of the scores comes from the upper left corner, 6.2 % of the
+    image
+    """
+    if len(code) < 2:
+        raise ExplanationError(f"a bias is that of many images, got {len(code)}")
+    explained = as_explainable(model)
+    draws = draw_images(patients, len(code), samples, seed)
+    why = explain_codes(explained, code, method=method, baseline=baseline, target=target)
+    places = bands = None
+    if why.tells != "band":
+        cells = why.spatial(absolute=True).reshape(len(code), -1)
+        places = mean_intervals(cells, draws).reshape(*code.spec.grid_shape, 3)
+    if why.tells != "place":
+        bands = mean_intervals(why.edge_groups(absolute=True), draws)
+    return Bias(
+        why,
+        None if patients is None else len(np.unique(np.asarray(patients))),
+        places,
+        bands,
+        _attention_of(explained.module),
+        find_shortcuts(
+            why, labels=labels, groups=groups, patients=patients, samples=samples, seed=seed
+        ),
+    )
+
+
+def _attention_of(module: Any) -> NDArray[np.float32] | None:
+    """Ask a module how strongly it uses each number; only `CodeMLP` and its like know."""
+    if not callable(getattr(module, "attention", None)):
+        return None
+    attention: NDArray[np.float32] = module.attention().detach().cpu().numpy()
+    return attention
+
+
+def _rounded(values: NDArray[Any]) -> Any:
+    return np.round(values, 6).tolist()

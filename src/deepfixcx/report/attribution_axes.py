@@ -1,0 +1,224 @@
+"""Attributions on axes: amounts in the cells of an image, and on a grid of scales and directions.
+
+Orange pushes towards the label and blue away from it; a plus or a minus says the same where there
+is no colour, or for eyes that do not tell these colours apart. Purple is an amount without a
+direction.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.explain.attribution import Attribution
+from deepfixcx.explain.groups import BandGroup, band_groups
+from deepfixcx.explain.naming import ORIENTATIONS, WORDS, extent
+from deepfixcx.explain.places import spread_over_pixels
+from deepfixcx.report.drawing import FONT, INK, Page, for_display
+
+__all__ = [
+    "AWAY",
+    "GRID",
+    "MOST_COLOUR",
+    "SCALES",
+    "TOWARDS",
+    "draw_amounts",
+    "draw_cells",
+    "draw_groups",
+    "draw_intervals",
+    "grid_height",
+    "pale",
+]
+
+GRID = 3.55  # inches, width of the grid of bands
+SCALES = 0.95  # room for the names of scales, left of it
+TOWARDS, AWAY, SIZE = "#e66101", "#2166ac", "#5e3c99"
+MOST_COLOUR = 0.75
+"""How much of the strongest colour covers what is below it."""
+LEAST_SIGN = 0.15
+"""Cells below this share of the strongest have no sign."""
+MOST_SIGNS = 12
+"""On grids with more cells a side, only the strongest cells have a sign."""
+
+
+# -- places -----------------------------------------------------------------------------------
+
+
+def draw_cells(axes: Axes, one: Attribution, size: tuple[int, ...]) -> None:
+    """Lay colours over an image, and signs into its cells."""
+    height, width = size
+    cells = one.spatial()[0]
+    most = float(np.abs(cells).max()) or 1.0
+    amounts = one.spatial_image() / most
+    _overlay(axes, amounts, (TOWARDS, AWAY))
+    rows, columns = _middles(one.code, height, width)
+    least = LEAST_SIGN
+    if max(cells.shape) > MOST_SIGNS:
+        least = max(least, float(np.sort(np.abs(cells), axis=None)[-MOST_SIGNS]) / most)
+    letters = float(np.clip(80 / max(cells.shape), 7, 22))
+    for (row, column), cell in np.ndenumerate(cells):
+        if abs(cell) >= least * most:
+            axes.text(
+                columns[column], rows[row], "+" if cell > 0 else "−", ha="center", va="center",
+                fontsize=letters, color=INK, weight="bold", family=FONT, clip_on=True,
+            )  # fmt: skip
+
+
+def draw_amounts(
+    page: Page,
+    amounts: NDArray[np.float64],
+    decoded: NDArray[np.float32],
+    code: Code,
+    place: tuple[float, float, float, float],
+    *,
+    percent: bool = False,
+) -> None:
+    """Write amounts (P, P, 1 or 3) into the cells of an image, darker where they are larger."""
+    axes = page.image(pale(decoded), *place)
+    rows, columns = _middles(code, *decoded.shape[1:])
+    values = amounts[..., 0]
+    spread = _spread(values / (float(values.max()) or 1.0), code, decoded.shape[1:])
+    _overlay(axes, spread, (SIZE, SIZE))
+    if max(values.shape) > MOST_SIGNS:
+        return
+    letters = float(np.clip(44 / max(values.shape), 6, 13))
+    for (row, column), value in np.ndenumerate(values):
+        words = f"{100 * value:.0f} %" if percent else f"{value:.2f}"
+        if amounts.shape[2] == 3 and max(values.shape) <= 5:
+            words += f"\n{amounts[row, column, 1]:.2f}–{amounts[row, column, 2]:.2f}"
+        axes.text(
+            columns[column], rows[row], words, ha="center", va="center", fontsize=letters,
+            color=INK, family=FONT, clip_on=True,
+        )  # fmt: skip
+
+
+def pale(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an image (C, H, W) for drawing on, so bright that colours over it look the same."""
+    return 0.65 + 0.35 * for_display(pixels)
+
+
+def _overlay(axes: Axes, amounts: NDArray[np.floating], colours: tuple[str, str]) -> None:
+    """Cover an image with one of two colours, as strong as the amounts (H, W) from -1 to 1."""
+    shown_height, shown_width = axes.get_images()[0].get_size()
+    layer = np.empty((*amounts.shape, 4), np.float32)
+    layer[..., :3] = np.where(amounts[..., None] > 0, *map(to_rgb, colours))
+    layer[..., 3] = MOST_COLOUR * np.abs(amounts)
+    axes.imshow(
+        layer,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(-0.5, shown_width - 0.5, shown_height - 0.5, -0.5),
+    )
+
+
+def _spread(values: NDArray[np.float64], code: Code, size: tuple[int, ...]) -> NDArray[np.floating]:
+    return spread_over_pixels(values.astype(np.float32), code.spec, *size)
+
+
+def _middles(code: Code, height: int, width: int) -> tuple[list[float], list[float]]:
+    """Return the middle of each row and column of cells, in pixels of what is drawn."""
+    step = max(1, min(height, width) // 1024)
+    block = code.spec.block
+    rows, columns = code.spec.cells(height, width)
+    middles = []
+    for cells, side in ((rows, height), (columns, width)):
+        ends = np.minimum(cells.stops * block, side)
+        middle = (np.minimum(cells.starts * block, side) + ends) / 2 / step - 0.5
+        middles.append([float(each) for each in middle])
+    return middles[0], middles[1]
+
+
+# -- bands ------------------------------------------------------------------------------------
+
+
+def grid_height(level: int) -> float:
+    """Return the height of the grid of bands in inches."""
+    return (level + 1) * 0.62 + 0.35
+
+
+def _grid_axes(page: Page, level: int, left: float, top: float) -> Axes:
+    """Make the grid of scales down and directions across, the brightness below it."""
+    axes = page.axes(left + SCALES, top + 0.32, GRID, grid_height(level) - 0.35)
+    axes.set_xlim(0, 3)
+    axes.set_ylim(level + 1, 0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for column, orientation in enumerate(ORIENTATIONS):
+        middle = left + SCALES + GRID * (column + 0.5) / 3
+        page.text(middle, top + 0.05, WORDS[orientation], 9.5, ha="center")
+    height = 0.62
+    for row, group in enumerate(_by_row(level)):
+        page.text(
+            left, top + 0.32 + height * (row + 0.4), f"{extent(group.low, group.high)} px", 11
+        )
+    page.text(left, top + 0.32 + height * (level + 0.4), "brightness", 11)
+    return axes
+
+
+def _by_row(level: int) -> list[BandGroup]:
+    """Return one group of each octave, the coarsest first."""
+    groups = band_groups(level)[1:]
+    return [next(each for each in groups if each.low == low) for low in _octaves(level)]
+
+
+def _octaves(level: int) -> list[float]:
+    return sorted({group.low for group in band_groups(level)[1:]}, reverse=True)
+
+
+def _field(group: BandGroup, level: int) -> tuple[float, int, float]:
+    """Return left, top and width of the field of a group in the grid."""
+    if group.orientation == "approximation":
+        return 0.0, level, 3.0
+    return float(ORIENTATIONS.index(group.orientation)), _octaves(level).index(group.low), 1.0
+
+
+def draw_groups(
+    page: Page,
+    amounts: NDArray[np.floating],
+    level: int,
+    left: float,
+    top: float,
+    *,
+    percent: bool = False,
+) -> None:
+    """Draw an amount for each group of bands, coloured and written."""
+    axes = _grid_axes(page, level, left, top)
+    most = float(np.abs(amounts).max()) or 1.0
+    for group, amount in zip(band_groups(level), amounts, strict=True):
+        words = f"{100 * amount:.0f} %" if percent else _signed(float(amount))
+        colour = SIZE if percent else TOWARDS if amount > 0 else AWAY
+        _draw_field(axes, group, level, abs(float(amount)) / most, colour, words)
+
+
+def draw_intervals(
+    page: Page, amounts: NDArray[np.float64], level: int, left: float, top: float
+) -> None:
+    """Draw an amount with its interval (G, 3) for each group of bands."""
+    axes = _grid_axes(page, level, left, top)
+    most = float(amounts[:, 0].max()) or 1.0
+    for group, (value, low, high) in zip(band_groups(level), amounts, strict=True):
+        words = f"{value:.2f}\n{low:.2f}–{high:.2f}"
+        _draw_field(axes, group, level, float(value) / most, SIZE, words)
+
+
+def _draw_field(
+    axes: Axes, group: BandGroup, level: int, strength: float, colour: str, words: str
+) -> None:
+    x, y, width = _field(group, level)
+    frame = Rectangle((x, y), width, 1, fill=False, edgecolor="#c8c8c8", clip_on=False)
+    inside = Rectangle(
+        (x, y), width, 1, facecolor=colour, alpha=MOST_COLOUR * strength, linewidth=0
+    )
+    axes.add_patch(inside)
+    axes.add_patch(frame)
+    axes.text(
+        x + width / 2, y + 0.5, words, ha="center", va="center", fontsize=11, color=INK, family=FONT
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")

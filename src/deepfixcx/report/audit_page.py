@@ -1,0 +1,268 @@
+"""What came of an audit, as one page: the verdict in words, and the figures behind it."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from deepfixcx.audit.result import AttackResult
+from deepfixcx.audit.suite import Audit
+from deepfixcx.audit.verdict import OPINION, Answer, answers
+from deepfixcx.report.drawing import FONT, INK, MUTED, RULE, Page
+
+__all__ = ["audit_figure", "audit_markdown"]
+
+WIDTH, MARGIN = 11.0, 0.4
+HEAD, ANSWER, LEGEND = 0.95, 0.82, 0.45
+PANEL_LEFT, ROW, PANEL_HEAD, PANEL_FOOT = 2.05, 0.24, 0.5, 0.55
+WORDS_A_LINE = 118
+VALUE, FLOOR, RAW = "#0b4f8a", "#c05a00", "#5a5a5a"
+
+SHOWN = ("SSIM", "MS-SSIM", "PSNR", "right signs", "AUC", "EER", "precision@1", "mAP@R", "KS")
+COLUMNS = (
+    *("attack", "attacker", "figure", "value", "chance", "floor", "gain", "control"),
+    *("residual risk", "counts"),
+)
+EXPLAINED = (
+    "Floor: what is reached without the codes. Gain: what lies above it. Control: the same attack "
+    "on targets of which the release holds nothing. Residual risk: (attack − control) / (1 − "
+    "control). Intervals are of 95 %, over patients."
+)
+NO_LEGAL_ADVICE = (
+    "This page says what the attackers tried here could do. Others will do better. It is no legal "
+    "advice, and no proof that anything is anonymous."
+)
+
+
+def audit_figure(audit: Audit, title: str = "Audit of a release") -> Figure:
+    """Draw the verdict and its figures on one page.
+
+    Parameters
+    ----------
+    audit : Audit
+        What came of the attacks.
+    title : str
+        What stands at the top. It names nobody.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        11 inches wide; write it with `write_figure`.
+
+    Examples
+    --------
+    >>> page = audit_figure(Audit((), (), 0, 0, False, 0))
+    >>> page.texts[0].get_text()
+    'Audit of a release'
+    """
+    said = answers(audit)
+    panels = _panels(audit.results)
+    pairs = [panels[start : start + 2] for start in range(0, len(panels), 2)]
+    heights = [
+        PANEL_HEAD + PANEL_FOOT + ROW * max(len(rows) for _, rows, _ in pair) for pair in pairs
+    ]
+    height = HEAD + ANSWER * len(said) + LEGEND + sum(heights) + 0.5
+    page = Page(WIDTH, height)
+    page.text(MARGIN, 0.25, title, 17, weight="bold")
+    page.text(MARGIN, 0.6, _about(audit), 11, color=MUTED)
+    top = HEAD
+    for answer in said:
+        _write_answer(page, top, answer)
+        top += ANSWER
+    if panels:
+        _write_legend(page, top)
+    top += LEGEND
+    wide = (WIDTH - 2 * MARGIN) / 2
+    for pair, high in zip(pairs, heights, strict=True):
+        for column, panel in enumerate(pair):
+            _draw_panel(page, MARGIN + column * wide, top, wide, panel)
+        top += high
+    page.text(MARGIN, height - 0.35, NO_LEGAL_ADVICE, 9.5, color=MUTED)
+    return page.figure
+
+
+def audit_markdown(audit: Audit, title: str = "Audit of a release") -> str:
+    """Write the verdict as Markdown: answers, figures, what was not tested.
+
+    Examples
+    --------
+    >>> print(audit_markdown(Audit((), (), 0, 0, False, 0)).splitlines()[0])
+    # Audit of a release
+    """
+    lines = [f"# {title}", "", f"{_about(audit)}.", ""]
+    for answer in answers(audit):
+        lines += [f"**{answer.question} {_capital(answer.word)}.** {answer.sentence}", ""]
+    lines += [
+        f"The first three are the questions of the {OPINION}.",
+        "",
+        "## Figures",
+        "",
+        EXPLAINED,
+        "",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
+    ]
+    lines += [_row(each) for each in audit.results if _is_shown(each)]
+    lines += ["", "## Not tested", "", *(f"- {each}" for each in audit.untested), ""]
+    references = sorted({each.reference for each in audit.results if each.reference})
+    lines += ["## References", "", *(f"- {each}" for each in references)]
+    lines += ["- residual risk: Giomi et al. 2023, doi:10.56553/popets-2023-0055", ""]
+    lines += [NO_LEGAL_ADVICE, ""]
+    return "\n".join(lines)
+
+
+# -- words ------------------------------------------------------------------------------------
+
+
+def _about(audit: Audit) -> str:
+    effort = "all attackers" if audit.full else "quick attackers"
+    return f"{audit.images} images of {audit.patients} patients; {effort}; seed {audit.seed}"
+
+
+def _capital(word: str) -> str:
+    return word[:1].upper() + word[1:]
+
+
+def _is_shown(result: AttackResult) -> bool:
+    single_band = result.figure == "right signs" and result.mode != "all details"
+    return result.figure in SHOWN and not single_band
+
+
+def _row(result: AttackResult) -> str:
+    cells = [
+        f"{result.attack}, {result.mode}",
+        result.attacker,
+        result.figure,
+        str(result.value),
+        _number(result.chance),
+        _number(result.floor),
+        str(result.gain),
+        _number(result.control),
+        _number(result.residual_risk),
+        "yes" if result.valid else f"no: {result.reason}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else ""
+
+
+# -- drawing ----------------------------------------------------------------------------------
+
+Panel = tuple[str, list[tuple[str, AttackResult]], str]
+"""What is drawn, its rows with their names, and what the axis says."""
+
+
+def _panels(results: Sequence[AttackResult]) -> list[Panel]:
+    linkage = [each for each in results if each.attack == "linkage"]
+    panels: list[Panel] = [
+        ("Linked: AUC", _named(linkage, "AUC"), "0.5 is guessing, 1 always right"),
+        ("Singled out: first hit is right", _named(linkage, "precision@1"), "share of searches"),
+        (
+            "Inferred: AUC",
+            [(each.mode, each) for each in results if each.attack == "inference"],
+            "0.5 is guessing, 1 always right",
+        ),
+        (
+            "Inverted: SSIM",
+            [
+                (each.attacker, each)
+                for each in results
+                if (each.attack, each.figure) == ("reconstruction", "SSIM")
+            ],
+            "1 is the original",
+        ),
+    ]
+    return [panel for panel in panels if panel[1]]
+
+
+def _named(results: Sequence[AttackResult], figure: str) -> list[tuple[str, AttackResult]]:
+    short = {
+        "released-released": "two records",
+        "released-raw": "image, record",
+        "inverted-raw": "image, inverted",
+    }
+    return [
+        (f"{each.attacker}: {short[each.mode]}" + ("" if each.valid else " (weak)"), each)
+        for each in results
+        if each.figure == figure
+    ]
+
+
+def _write_answer(page: Page, top: float, answer: Answer) -> None:
+    page.text(MARGIN, top, answer.question, 12, weight="bold")
+    page.text(WIDTH - MARGIN, top, _capital(answer.word), 12, weight="bold", ha="right")
+    words = "\n".join(textwrap.wrap(answer.sentence, WORDS_A_LINE)[:3])
+    page.text(MARGIN, top + 0.24, words, 10, linespacing=1.25)
+
+
+def _write_legend(page: Page, top: float) -> None:
+    marks = (
+        ("o", VALUE, VALUE, "attack, 95 % interval"),
+        ("|", FLOOR, FLOOR, "floor: without the codes (labels, mean image)"),
+        ("D", "none", RAW, "same attacker on raw images"),
+    )
+    left = MARGIN
+    for mark, face, edge, words in marks:
+        line = Line2D(
+            [(left + 0.08) / page.width],
+            [1 - (top + 0.08) / page.height],
+            marker=mark, markerfacecolor=face, markeredgecolor=edge, color=edge,
+            markersize=11 if mark == "|" else 7, markeredgewidth=2.5 if mark == "|" else 1.2,
+            linestyle="none", transform=page.figure.transFigure,
+        )  # fmt: skip
+        page.figure.add_artist(line)
+        page.text(left + 0.25, top, words, 10)
+        left += 0.7 + 0.075 * len(words)
+
+
+def _draw_panel(page: Page, left: float, top: float, wide: float, panel: Panel) -> None:
+    title, rows, axis = panel
+    page.text(left, top, title, 12, weight="bold")
+    axes = page.axes(
+        left + PANEL_LEFT, top + PANEL_HEAD - 0.15, wide - PANEL_LEFT - 0.3, ROW * len(rows)
+    )
+    for line, (_, result) in enumerate(rows):
+        _draw_row(axes, line, result)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows], family=FONT, fontsize=9.5)
+    axes.set_xlim(*_limits([result for _, result in rows]))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.tick_params(axis="both", length=0, labelsize=9.5, labelcolor=INK)
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(axis, fontsize=9.5, family=FONT, color=MUTED)
+
+
+def _draw_row(axes: Axes, line: int, result: AttackResult) -> None:
+    face = VALUE if result.valid else "white"
+    axes.plot([result.value.low, result.value.high], [line, line], color=VALUE, linewidth=2)
+    axes.plot(
+        result.value.value, line, marker="o", markersize=7, markerfacecolor=face,
+        markeredgecolor=VALUE, zorder=4,
+    )  # fmt: skip
+    axes.plot(result.floor, line, marker="|", markersize=13, markeredgewidth=2.5, color=FLOOR)
+    if math.isfinite(result.raw):
+        axes.plot(
+            result.raw, line, marker="D", markersize=7, markerfacecolor="none", zorder=3,
+            markeredgecolor=RAW, markeredgewidth=1.2,
+        )  # fmt: skip
+
+
+def _limits(results: Sequence[AttackResult]) -> tuple[float, float]:
+    numbers = [
+        number
+        for each in results
+        for number in (each.value.low, each.value.high, each.floor, each.raw, each.chance)
+        if math.isfinite(number)
+    ]
+    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
+    room = 0.06 * max(high - low, 0.05)
+    return low - room, high + room

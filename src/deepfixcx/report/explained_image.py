@@ -1,0 +1,250 @@
+"""One code explained: its reconstruction, its bands, where the energy lies, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.codec import Codec
+from deepfixcx.errors import ExplanationError
+from deepfixcx.explain.bands import BandSummary
+from deepfixcx.explain.energy import Energy
+from deepfixcx.explain.naming import ORIENTATIONS, extent
+from deepfixcx.pixels import pixel_scale
+from deepfixcx.report.drawing import FONT, INK, MUTED, Page, as_image, for_display
+from deepfixcx.report.mosaic import mosaic
+from deepfixcx.report.mosaic_axes import draw_bar, draw_mosaic
+from deepfixcx.report.words import Kept
+
+__all__ = ["explained_figure"]
+
+PANEL = 3.55  # inches, the longer side of an image
+MARGIN, GAP, HEAD = 0.3, 0.35, 0.85
+AXIS, BAR = 0.62, 1.05  # room left of and below a mosaic, and right of it
+NAMES, GRID_ROW = 1.05, 0.62  # of the grid of energy: its names, and the height of a row
+LEAST_SHAPE, MOST_SHAPE = 0.85, 1.6  # width to height; the words above need their room
+LINE, ENERGY_LINE = 0.29, 0.25
+SCALES = 0.62  # room for the scales below the grid
+INDENT, LETTER = 1.1, 0.1  # where sentences begin, and how wide a letter may be
+BRIGHTNESS, DARK = (0.2126, 0.7152, 0.0722), 0.45
+"""How bright a colour is, and below which brightness letters on it are white."""
+
+
+def explained_figure(
+    code: Code,
+    summary: BandSummary,
+    energy: Energy,
+    *,
+    image: int = 0,
+    original: NDArray[Any] | None = None,
+) -> Figure:
+    """Draw what the code of one image says about it.
+
+    Parameters
+    ----------
+    code : Code
+        Codes of one or more images.
+    summary : BandSummary
+        What `explain_bands` says about images of this spec and size.
+    energy : Energy
+        What `band_energy` or `code_energy` says about this image.
+    image : int
+        Which image of the code.
+    original : ndarray, shape (H, W) or (C, H, W), optional
+        The image itself. With it, the image and its difference to the reconstruction are drawn,
+        too: such a figure shows the original and is not for sharing. Without it, the figure shows
+        nothing but what the code holds.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        About 13 inches wide; write it with `write_figure`. It names no file.
+
+    Raises
+    ------
+    ExplanationError
+        The summary, the energy or the original is of another spec or size than the code.
+    PixelsShapeError
+        The original is not one image.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
+    doi:10.1002/widm.1495.
+
+    Examples
+    --------
+    >>> from deepfixcx.explain.bands import explain_bands
+    >>> from deepfixcx.explain.energy import code_energy
+    >>> pixels = np.random.default_rng(0).random((64, 64), np.float32)
+    >>> code = Codec(level=2, patches=4).encode(pixels)
+    >>> figure = explained_figure(code, explain_bands(code.spec, 64, 64), code_energy(code))
+    >>> figure.texts[0].get_text()
+    'what is left'
+    """
+    one = code[image]
+    pixels = None if original is None else as_image(original)
+    _check(one, summary, energy, pixels)
+    decoded = np.asarray(Codec(one.spec).decode(one, "original"), np.float32)[0]
+    wide, high = _panel_size(summary.height, summary.width)
+    words = list(_words(summary, one.channels))
+    grid = max(2.6, (1.35 if summary.spacing else 0.85) * energy.level)
+    second = AXIS + wide + BAR + GAP + NAMES + grid  # width of mosaic and grid of energy
+    first = (3 * wide + 2 * GAP) if pixels is not None else wide
+    beside = pixels is None
+    width = first + GAP + second if beside else max(first, second)
+    width = max(width, INDENT + LETTER * max(len(text) for _, text in words))
+    below = 0.0 if beside else HEAD + high
+    lines = _energy_lines(energy, summary)
+    beneath = GRID_ROW * len(ORIENTATIONS) + SCALES + ENERGY_LINE * len(lines)
+    foot = below + HEAD + max(high + AXIS, beneath) + 0.25
+    page = Page(2 * MARGIN + width, foot + LINE * len(words) + 0.25)
+    _draw_images(page, decoded, pixels, wide, high)
+    left = MARGIN + (first + GAP if beside else 0.0)
+    _draw_bands(page, mosaic(one), summary, left, below, wide, high)
+    beyond = left + AXIS + wide + BAR + GAP
+    _draw_energy(page, energy, summary, beyond, below, grid)
+    for line, text in enumerate(lines):
+        top = below + HEAD + GRID_ROW * len(ORIENTATIONS) + SCALES + ENERGY_LINE * line
+        page.text(beyond, top, text, 11)
+    for line, (name, text) in enumerate(words):
+        page.text(MARGIN, foot + LINE * line, name, 12, weight="bold")
+        page.text(MARGIN + INDENT, foot + LINE * line, text, 12)
+    return page.figure
+
+
+def _check(one: Code, summary: BandSummary, energy: Energy, original: NDArray[Any] | None) -> None:
+    height, width = map(int, one.sizes[0])
+    if (summary.spec, summary.height, summary.width) != (one.spec, height, width):
+        raise ExplanationError(
+            f"the code is {one.spec} of {height}x{width} pixels, the summary is {summary.spec} of "
+            f"{summary.height}x{summary.width}; make it with explain_bands for this code"
+        )
+    if energy.level != one.spec.level:
+        raise ExplanationError(
+            f"the code has level {one.spec.level}, and the energy level {energy.level}"
+        )
+    if original is not None and original.shape != (one.channels, height, width):
+        raise ExplanationError(
+            f"the code is of an image of shape {(one.channels, height, width)}, and the original "
+            f"has {original.shape}"
+        )
+
+
+def _panel_size(height: int, width: int) -> tuple[float, float]:
+    """Return width and height of a panel in inches; extreme shapes are drawn less extreme."""
+    shape = float(np.clip(width / height, LEAST_SHAPE, MOST_SHAPE))
+    return (PANEL, PANEL / shape) if shape >= 1 else (PANEL * shape, PANEL)
+
+
+def _heading(page: Page, left: float, top: float, title: str, words: str) -> None:
+    page.text(left, top + 0.18, title, 16, weight="bold")
+    page.text(left, top + 0.52, words, 11, color=MUTED)
+
+
+def _draw_images(
+    page: Page,
+    decoded: NDArray[np.float32],
+    original: NDArray[Any] | None,
+    wide: float,
+    high: float,
+) -> None:
+    left, step = MARGIN, wide + GAP
+    if original is not None:
+        _heading(page, left, 0, "original", "not for sharing")
+        page.image(for_display(original), left, HEAD, wide, high)
+        left += step
+    _heading(page, left, 0, "what is left", "reconstruction, cells filled in")
+    page.image(for_display(decoded), left, HEAD, wide, high)
+    if original is not None:
+        left += step
+        scaled = original.astype(np.float32) * pixel_scale(original)
+        difference = (scaled - np.clip(decoded, 0, 1)).mean(axis=0)
+        most = float(np.abs(difference).max()) or 1.0
+        words = f"gray: none; white: was {most:.2f} brighter"
+        _heading(page, left, 0, "what is missing", words)
+        page.image(for_display(0.5 + difference[np.newaxis] / (2 * most)), left, HEAD, wide, high)
+
+
+def _draw_bands(
+    page: Page,
+    values: NDArray[np.float32],
+    summary: BandSummary,
+    left: float,
+    top: float,
+    wide: float,
+    high: float,
+) -> None:
+    block, (rows, columns) = summary.spec.block, summary.spec.grid_shape
+    words = f"{block} × {block} bands of {rows} × {columns} cells, brightness framed"
+    _heading(page, left + AXIS, top, "the code", words)
+    axes = page.axes(left + AXIS, top + HEAD, wide, high)
+    drawn = draw_mosaic(axes, values, summary.spec)
+    draw_bar(page, drawn, left + AXIS + wide + 0.12, top + HEAD, high)
+    beside = left + AXIS + wide + BAR - 0.1
+    page.text(beside, top + HEAD, "size (largest: 1)", 11, rotation=270, ha="right")
+    page.text(left + AXIS, top + HEAD + high + 0.3, "vertical edges: period in pixels →", 11)
+    page.text(
+        left - 0.02, top + HEAD, "horizontal edges: period in pixels →", 11, rotation=270, ha="left"
+    )
+
+
+def _draw_energy(
+    page: Page, energy: Energy, summary: BandSummary, left: float, top: float, width: float
+) -> None:
+    table = energy.by_scale_and_orientation()
+    _heading(page, left, top, "energy of edges", "shares by scale and direction")
+    height = GRID_ROW * len(ORIENTATIONS)
+    axes = page.axes(left + NAMES, top + HEAD, width, height)
+    colours = colormaps["Blues"]
+    most = max(float(table.max()), 1e-9)
+    axes.imshow(table / most, cmap=colours, vmin=0, vmax=1, aspect="auto")
+    for (row, column), share in np.ndenumerate(table):
+        brightness = float(np.dot(colours(share / most)[:3], BRIGHTNESS))
+        axes.text(
+            column, row, _percent(share), ha="center", va="center", fontsize=12, family=FONT,
+            color="white" if brightness < DARK else INK,
+        )  # fmt: skip
+    axes.set_yticks(range(len(ORIENTATIONS)), ORIENTATIONS)
+    axes.set_xticks(range(energy.level), [_scale(*pair, summary) for pair in energy.octaves()])
+    axes.tick_params(labelsize=11, labelcolor=INK, labelfontfamily=FONT, length=0)
+
+
+def _energy_lines(energy: Energy, summary: BandSummary) -> list[str]:
+    strongest = energy.strongest(3)
+    return [
+        "px: a bright and a dark stripe together",
+        *([] if energy.exact else ["as far as the code tells: cells taken as even"]),
+        f"local brightness: {_percent(energy.brightness)} of all energy",
+        *(["strongest bands:"] if strongest else ["no edges at all"]),
+        *(f"   {name.in_words(summary.spacing)}" for name in strongest),
+    ]
+
+
+def _scale(low: float, high: float, summary: BandSummary) -> str:
+    """Name a column of the grid; in millimetres, too, where they are the same both ways."""
+    words = f"{extent(low, high)} px"
+    if summary.spacing is None or summary.spacing[0] != summary.spacing[1]:
+        return words
+    along = summary.spacing[0]
+    return f"{words}\n{extent(low * along, high * along)} mm"
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    return f"{percent:.1f} %" if percent < 10 or 90 < percent < 100 else f"{percent:.0f} %"
+
+
+def _words(summary: BandSummary, channels: int) -> Iterator[tuple[str, str]]:
+    """Yield the lines below the pictures: a name where it changes, and what is said."""
+    kept = Kept.of_image(summary.spec, channels, summary.height, summary.width)
+    yield "kept", f"{kept}, with {summary.spec}"
+    yield from summary.lines()

@@ -1,0 +1,234 @@
+"""Why a model decided: figures of one answer, and of a model on the whole.
+
+Both are drawn on what is left of an image, never on the image.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.codec import Codec
+from deepfixcx.explain.attribution import Attribution, Reason
+from deepfixcx.explain.bias import Bias
+from deepfixcx.explain.models import LOG_ODDS
+from deepfixcx.report.attribution_axes import (
+    AWAY,
+    GRID,
+    MOST_COLOUR,
+    SCALES,
+    TOWARDS,
+    draw_amounts,
+    draw_cells,
+    draw_groups,
+    draw_intervals,
+    grid_height,
+    pale,
+)
+from deepfixcx.report.drawing import MUTED, Page, for_display
+
+__all__ = ["attribution_figure", "bias_figure"]
+
+PANEL = 3.55  # inches, the longer side of an image
+MARGIN, GAP, TITLE, HEAD = 0.3, 0.35, 0.62, 0.85
+LINE = 0.29
+LEAST_SHAPE, MOST_SHAPE = 0.85, 1.6  # width to height; the words above need their room
+LETTERS = 13.5  # letters of a line of text in an inch
+STRONG = 0.995
+"""Share of the pixels of an attribution's image that are drawn without being cut off."""
+
+
+def attribution_figure(attribution: Attribution, image: int = 0, *, title: str = "") -> Figure:
+    """Draw why a model gave one answer: where, by which edges, and as an image.
+
+    Parameters
+    ----------
+    attribution : Attribution
+        Of one or more images.
+    image : int
+        Which of them.
+    title : str
+        What the image is called.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Write it with `write_figure`. It shows the reconstruction, never the original.
+
+    Examples
+    --------
+    >>> from deepfixcx.explain.occlusion import occlusion
+    >>> code = Codec(level=2, patches=4).encode(np.eye(32, dtype=np.float32))
+    >>> why = occlusion(lambda codes: codes[:, 0, 3, :, 0], code, 0 * code.array)
+    >>> attribution_figure(why, title="image 1").texts[0].get_text()
+    'image 1: output 0, 0.50 (baseline 0.00)'
+    """
+    one = attribution[image]
+    decoded = _reconstruction(one.code)
+    wide, high = _panel_size(decoded)
+    places, bands = one.tells != "band", one.tells != "place"
+    panels = [wide] + places * [wide] + bands * [SCALES + GRID] + (places and bands) * [wide]
+    reasons = one.top(6)
+    lines = [f"{number}. {reason}" for number, reason in enumerate(map(_with_amount, reasons), 1)]
+    width = sum(panels) + GAP * (len(panels) - 1)
+    lines = _wrapped(lines, width)
+    top = TITLE + HEAD
+    below = max(high, bands * grid_height(one.level))
+    page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 3.3))
+    page.text(MARGIN, 0.2, _title(one, title), 18, weight="bold")
+    left = MARGIN
+    _heading(page, left, "what is left", "reconstruction of the code")
+    page.image(for_display(decoded), left, top, wide, high)
+    left += wide + GAP
+    if places:
+        _heading(page, left, "where", "sum over all bands of a cell")
+        axes = page.image(pale(decoded), left, top, wide, high)
+        draw_cells(axes, one, decoded.shape[1:])
+        left += wide + GAP
+    if bands:
+        _heading(
+            page, left + SCALES, "by which edges", "sum over all cells, by scale and direction"
+        )
+        draw_groups(page, one.edge_groups()[0], one.level, left, top)
+        left += SCALES + GRID + GAP
+    if places and bands:
+        _heading(page, left, "as an image", "bright: towards; dark: away")
+        values = one.image().mean(axis=0)
+        most = float(np.quantile(np.abs(values), STRONG)) or 1.0
+        shown = for_display((0.5 + values / (2 * most))[np.newaxis].astype(np.float32))
+        page.image(shown, left, top, wide, high)
+    foot = top + below + 0.4
+    _legend(page, foot, one.label)
+    page.text(MARGIN, foot + 1.3 * LINE, "strongest reasons", 12, weight="bold")
+    for line, text in enumerate(lines):
+        page.text(MARGIN, foot + LINE * (line + 2.3), text, 12)
+    return page.figure
+
+
+def bias_figure(bias: Bias) -> Figure:
+    """Draw what a model looks at on the whole: places, bands, attention, and shortcuts.
+
+    Parameters
+    ----------
+    bias : Bias
+        Of many images.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Write it with `write_figure`. What is drawn below the places is the reconstruction of the
+        mean code, no image of a patient.
+
+    Examples
+    --------
+    >>> from deepfixcx.explain.bias import bias
+    >>> code = Codec(level=2, patches=4).encode(np.random.default_rng(0).random((9, 1, 32, 32)))
+    >>> found = bias(lambda codes: codes[:, 0, 3, :, 0].sum(axis=1), code, method="occlusion")
+    >>> bias_figure(found).texts[0].get_text()
+    'what the model looks at: output 0, 9 images'
+    """
+    why = bias.attribution
+    decoded = _mean_reconstruction(why.code)
+    wide, high = _panel_size(decoded)
+    level = why.level
+    room = SCALES + GRID
+    panels = (bias.places is not None) * [wide] + (bias.bands is not None) * [room]
+    panels += [wide, room] if bias.attention is not None else []
+    width = max(sum(panels) + GAP * (len(panels) - 1), 9.0)
+    lines = [f"{number}. {finding.words}" for number, finding in enumerate(bias.findings, 1)]
+    lines = _wrapped(lines or ["none found; that is no proof that there is none"], width)
+    top = TITLE + HEAD
+    below = max(high, grid_height(level))
+    page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 2))
+    words = f"what the model looks at: {why.label}, {len(why)} images"
+    patients = "" if bias.patients is None else f" of {bias.patients} patients"
+    page.text(MARGIN, 0.2, words + patients, 18, weight="bold")
+    left = MARGIN
+    if bias.places is not None:
+        _heading(page, left, "places", f"mean size of the attribution, {why.unit}")
+        draw_amounts(page, bias.places, decoded, why.code, (left, top, wide, high))
+        left += wide + GAP
+    if bias.bands is not None:
+        _heading(page, left + SCALES, "edges", "mean size, and its 95 % interval")
+        draw_intervals(page, bias.bands, level, left, top)
+        left += room + GAP
+    if bias.attention is not None:
+        _heading(page, left, "attention: places", "share of the model's weights")
+        shares = bias.attention_places()[:, :, np.newaxis]
+        draw_amounts(page, shares, decoded, why.code, (left, top, wide, high), percent=True)
+        left += wide + GAP
+        _heading(page, left + SCALES, "attention: edges", "share of the model's weights")
+        draw_groups(page, bias.attention_bands(), level, left, top, percent=True)
+    foot = top + below + 0.4
+    page.text(MARGIN, foot, "signs of shortcuts, strongest first", 12, weight="bold")
+    for line, text in enumerate(lines):
+        page.text(MARGIN, foot + LINE * (line + 1), text, 12)
+    return page.figure
+
+
+# -- parts of both ----------------------------------------------------------------------------
+
+
+def _reconstruction(code: Code) -> NDArray[np.float32]:
+    """Return the reconstruction (C, H, W) of the code of one image."""
+    image: NDArray[np.float32] = np.asarray(Codec(code.spec).decode(code), np.float32)[0]
+    return image
+
+
+def _mean_reconstruction(code: Code) -> NDArray[np.float32]:
+    """Return the reconstruction of the mean of many codes, in the size of the first."""
+    mean = code.array.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return _reconstruction(Code(mean, code.spec, code.sizes[:1]))
+
+
+def _panel_size(pixels: NDArray[np.float32]) -> tuple[float, float]:
+    """Return width and height of a panel in inches; extreme shapes are drawn less extreme."""
+    shape = float(np.clip(pixels.shape[2] / pixels.shape[1], LEAST_SHAPE, MOST_SHAPE))
+    return (PANEL, PANEL / shape) if shape >= 1 else (PANEL * shape, PANEL)
+
+
+def _heading(page: Page, left: float, title: str, words: str) -> None:
+    page.text(left, TITLE + 0.18, title, 16, weight="bold")
+    page.text(left, TITLE + 0.52, words, 11, color=MUTED)
+
+
+def _title(one: Attribution, title: str) -> str:
+    """Say what the output is, and what it is of the baseline."""
+    outputs = np.array([one.outputs[0], one.baseline_outputs[0]], np.float64)
+    name = ""
+    if one.unit == LOG_ODDS:
+        outputs, name = (1 + np.tanh(outputs / 2)) / 2, "score "
+    words = f"{one.label}, {name}{outputs[0]:.2f} (baseline {outputs[1]:.2f})"
+    return f"{title}: {words}" if title else words
+
+
+def _legend(page: Page, top: float, label: str) -> None:
+    """Say what colours and signs mean."""
+    left = MARGIN
+    for colour, words in ((TOWARDS, f"+  towards {label}"), (AWAY, f"−  away from {label}")):
+        bottom = page.height - top - 0.17
+        patch = Rectangle(
+            (left / page.width, bottom / page.height), 0.28 / page.width, 0.17 / page.height,
+            facecolor=colour, alpha=MOST_COLOUR, transform=page.figure.transFigure,
+        )  # fmt: skip
+        page.figure.add_artist(patch)
+        page.text(left + 0.38, top, words, 12)
+        left += 0.9 + len(words) / LETTERS * 1.3
+
+
+def _with_amount(reason: Reason) -> str:
+    return f"{reason} ({reason.amount:+.2f}, {100 * reason.share:.0f} % of all)"
+
+
+def _wrapped(texts: Sequence[str], width: float) -> list[str]:
+    """Break lines that are longer than the page."""
+    letters = int(width * LETTERS)
+    return [
+        line for text in texts for line in textwrap.wrap(text, letters, subsequent_indent="    ")
+    ]

@@ -1,0 +1,116 @@
+"""Small pieces of HTML, escaped once, and the frame of a file that needs no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from html import escape
+from importlib.resources import files
+
+__all__ = ["code", "document", "figure", "items", "paragraph", "section", "table"]
+
+
+def paragraph(text: str, classes: str = "") -> str:
+    """Return a paragraph of plain text.
+
+    Examples
+    --------
+    >>> paragraph("a < b")
+    '<p>a &lt; b</p>'
+    """
+    return f"<p{_class(classes)}>{escape(text)}</p>"
+
+
+def items(texts: Iterable[str]) -> str:
+    """Return a list of plain texts.
+
+    Examples
+    --------
+    >>> items(["one", "two"])
+    '<ul><li>one</li><li>two</li></ul>'
+    """
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
+
+
+def code(text: str) -> str:
+    """Return lines of code.
+
+    Examples
+    --------
+    >>> code("a > b")
+    '<pre>a &gt; b</pre>'
+    """
+    return f"<pre>{escape(text)}</pre>"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
+    """Return a table of plain texts; the first column heads its rows.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Names of the columns; none for a table of facts.
+    rows : iterable of sequence of str
+        Its cells.
+    caption : str
+        What it shows, for those who see it and those who hear it.
+
+    Examples
+    --------
+    >>> table(["what", "count"], [["images", "2"]])[:61]
+    '<div class="wide" tabindex="0"><table><thead><tr><th scope="c'
+    """
+    lines = ['<div class="wide" tabindex="0"><table>']
+    if caption:
+        lines.append(f"<caption>{escape(caption)}</caption>")
+    if head:
+        cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+        lines.append(f"<thead><tr>{cells}</tr></thead>")
+    lines.append("<tbody>")
+    for first, *others in rows:
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
+        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+    return "".join([*lines, "</tbody></table></div>"])
+
+
+def figure(content: str, caption: str, classes: str = "") -> str:
+    """Return a figure of markup that is safe already, with a caption of plain text."""
+    return (
+        f"<figure{_class(classes)}>{content}<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def section(name: str, title: str, *parts: str) -> str:
+    """Return a section with a heading, of parts that are markup already."""
+    inside = "".join(parts)
+    return f'<section id="{escape(name)}"><h2>{escape(title)}</h2>{inside}</section>'
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole file: style within, nothing loaded, nothing run.
+
+    Parameters
+    ----------
+    title : str
+        Of the window; says nothing of a patient or a folder.
+    body : str
+        Markup that is safe already.
+    """
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="referrer" content="no-referrer">'
+        f"<title>{escape(title)}</title><style>{_style()}</style></head>"
+        f"<body>{body}</body></html>\n"
+    )
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    return (files("deepfixcx.report") / "report.css").read_text("utf-8")
+
+
+def _class(classes: str) -> str:
+    return f' class="{escape(classes)}"' if classes else ""

@@ -1,0 +1,248 @@
+"""What a release folder says of itself, read for people: papers, images, what is left in each."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.codec import Codec
+from deepfixcx.errors import DeepfixcxError, ReleaseError
+from deepfixcx.images import read_image
+from deepfixcx.pixels import pixel_scale
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["ReleaseFacts", "Shared", "detail_left", "readable", "spread_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One image of a release.
+
+    Attributes
+    ----------
+    source_id : str
+        What the release calls its source.
+    frame : int
+        Number of the frame, from 0.
+    image_file, code_file : str
+        Where it lies; empty where it does not.
+    code_row : int
+        Row of the file of codes.
+    channels, height, width : int
+        Of the source.
+    """
+
+    source_id: str
+    frame: int
+    image_file: str
+    code_file: str
+    code_row: int
+    channels: int
+    height: int
+    width: int
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, str]) -> Shared:
+        """Read a row of the manifest.
+
+        Raises
+        ------
+        KeyError, ValueError
+            It is none.
+        """
+        return cls(
+            row["source_id"],
+            int(row["frame"]),
+            row["image_file"],
+            row["code_file"],
+            int(row["code_row"]),
+            int(row["channels"]),
+            int(row["height"]),
+            int(row["width"]),
+        )
+
+    @property
+    def name(self) -> str:
+        """Its id, with the frame where that is not the first."""
+        return self.source_id + (f", frame {self.frame + 1}" if self.frame else "")
+
+
+@dataclass(frozen=True, eq=False)
+class ReleaseFacts:
+    """A finished release.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    about : dict
+        What ``dataset.json`` says.
+    images : tuple of Shared
+        In the order of the manifest.
+    failures : tuple of (str, str, str)
+        Id, name of the error and reason of each file that failed.
+    seal : str
+        SHA-256 of ``dataset.json``.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+    images: tuple[Shared, ...]
+    failures: tuple[tuple[str, str, str], ...]
+    seal: str
+
+    @classmethod
+    def read(cls, folder: Path) -> ReleaseFacts:
+        """Read the papers of a release.
+
+        Raises
+        ------
+        ReleaseError
+            It is none, or not finished, or its papers are damaged.
+        """
+        try:
+            content = (folder / "dataset.json").read_bytes()
+            about = json.loads(content)
+            with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
+            failed = tuple(
+                (row["source_id"], row["error"], row["reason"])
+                for row in rows
+                if row["status"] == "failed"
+            )
+            facts = cls(folder, about, done, failed, hashlib.sha256(content).hexdigest())
+            _ = facts.spec, facts.totals["images"], about["software"]["deepfixcx"], about["papers"]
+        except OSError:
+            raise ReleaseError(
+                f"{str(folder)!r} has no dataset.json and manifest.csv that can be read: it is no "
+                f"release, or one that was not finished"
+            ) from None
+        except (ValueError, KeyError, TypeError, csv.Error):
+            raise ReleaseError(
+                f"the papers of {str(folder)!r} are damaged; verify says what is wrong with it"
+            ) from None
+        return facts
+
+    @property
+    def spec(self) -> CodecSpec:
+        """The codec."""
+        return CodecSpec.from_dict(self.about["options"]["spec"])
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """What was counted."""
+        totals: Mapping[str, int] = self.about["totals"]
+        return totals
+
+    @property
+    def mechanisms(self) -> list[str]:
+        """What was done beside the codec, in words."""
+        return [
+            each if isinstance(each, str) else json.dumps(each, sort_keys=True, ensure_ascii=False)
+            for each in self.about.get("mechanisms", [])
+        ]
+
+    def usual_size(self) -> tuple[int, int, int]:
+        """Return channels, height and width that most sources have."""
+        sizes = Counter((each.channels, each.height, each.width) for each in self.images)
+        return sizes.most_common(1)[0][0] if sizes else (1, *self.spec.compact_shape())
+
+    def reasons(self) -> list[tuple[str, str, int]]:
+        """Return names of errors, reasons, and how many files failed for each; most first."""
+        counts = Counter((error, reason) for _, error, reason in self.failures)
+        return [(error, reason, count) for (error, reason), count in counts.most_common()]
+
+    def pixels(self, image: Shared) -> NDArray[np.float32]:
+        """Return what a recipient sees of an image, (C, H, W) in [0, 1].
+
+        Raises
+        ------
+        DeepfixcxError
+            The file is missing or damaged.
+        """
+        if image.image_file:
+            found = read_image(self._inside(image.image_file)).pixels[0]
+            return np.asarray(found * np.float32(pixel_scale(found)), np.float32)
+        if not image.code_file:
+            raise ReleaseError("the release holds neither image nor code of it")
+        code = self.code(image)
+        return np.asarray(Codec(code.spec).decode(code, "compact"), np.float32)[0].clip(0, 1)
+
+    def code(self, image: Shared) -> Code:
+        """Return the code of an image.
+
+        Raises
+        ------
+        ReleaseError
+            There is none.
+        CodeFileError
+            Its file is damaged.
+        """
+        if not image.code_file:
+            raise ReleaseError("the release holds no codes")
+        try:
+            return Code.load(self._inside(image.code_file))[image.code_row]
+        except (OSError, IndexError):
+            raise ReleaseError("a file of codes is missing or too short") from None
+
+    def _inside(self, name: str) -> Path:
+        """Return the path of a file of the release; a name that leads out of it is refused."""
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ReleaseError("the manifest names a file outside the release")
+        return self.folder / path
+
+
+def detail_left(pixels: NDArray[np.float32]) -> float:
+    """Return how much fine structure a recipient sees: differences between neighbouring pixels.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (C, H, W)
+        In [0, 1].
+
+    Returns
+    -------
+    float
+        Root mean square of the differences down and across; 0 for an even image.
+
+    Examples
+    --------
+    >>> detail_left(np.zeros((1, 4, 4), np.float32)), detail_left(np.eye(2, dtype="f")[None])
+    (0.0, 1.0)
+    """
+    squares = [float((np.diff(pixels, axis=axis) ** 2).sum()) for axis in (1, 2)]
+    count = sum(pixels.size // pixels.shape[axis] * (pixels.shape[axis] - 1) for axis in (1, 2))
+    return float((sum(squares) / count) ** 0.5) if count else 0.0
+
+
+def spread_out(images: Sequence[Shared], most: int) -> list[Shared]:
+    """Return at most so many images, evenly from first to last.
+
+    Examples
+    --------
+    >>> spread_out(range(10), 3)
+    [0, 3, 6]
+    """
+    if len(images) <= most:
+        return list(images)
+    return [images[number * len(images) // most] for number in range(most)]
+
+
+def readable(facts: ReleaseFacts, image: Shared) -> NDArray[np.float32] | None:
+    """Return what a recipient sees of an image; None where it cannot be read."""
+    try:
+        return facts.pixels(image)
+    except DeepfixcxError:
+        return None

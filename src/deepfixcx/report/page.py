@@ -1,0 +1,149 @@
+"""A release as one HTML file that a data steward can attach to a request to an ethics board."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deepfixcx import __version__
+from deepfixcx.errors import ReleaseError
+from deepfixcx.report.html import document, paragraph
+from deepfixcx.report.html_originals import Originals
+from deepfixcx.report.html_release import ReleaseFacts
+from deepfixcx.report.html_results import Evidence
+from deepfixcx.report.sections_proof import headers, reproduce, untested, verdict
+from deepfixcx.report.sections_release import (
+    contents,
+    examples,
+    failures,
+    transform,
+    worst_images,
+    worst_of,
+)
+from deepfixcx.report.sections_results import Measured, frontier, privacy, utility
+
+__all__ = ["LARGEST", "ReportInputs", "release_page", "write_page"]
+
+LARGEST = 10_000_000
+"""Bytes of the largest report that is written: it has to pass through mail."""
+
+TITLE = "Report on a release of privatized images"
+
+SECTIONS = {
+    "contents": "What is in the release",
+    "transform": "What is done to an image",
+    "examples": "Examples",
+    "privacy": "How well it withstood attacks",
+    "utility": "What it is still good for",
+    "frontier": "Other settings",
+    "worst": "The images of which the most is left",
+    "failures": "What failed",
+    "headers": "Headers and file names",
+    "untested": "What was not tested",
+    "reproduce": "How to make it again, and check it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInputs:
+    """Everything a report is made of.
+
+    Attributes
+    ----------
+    facts : ReleaseFacts
+        The release.
+    measured : Measured
+        Results of other commands.
+    evidence : Evidence, optional
+        Of a scan.
+    originals : Originals, optional
+        To rank images by how alike they are to their originals.
+    include_originals : bool
+        Whether originals may be shown.
+    """
+
+    facts: ReleaseFacts
+    measured: Measured = field(default_factory=Measured)
+    evidence: Evidence | None = None
+    originals: Originals | None = None
+    include_originals: bool = False
+
+
+def release_page(inputs: ReportInputs) -> str:
+    """Make the report; the same inputs give the same text.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        What it is made of.
+
+    Returns
+    -------
+    str
+        A whole HTML file that loads nothing and runs nothing.
+
+    Raises
+    ------
+    ReleaseError
+        Originals are to be shown and there are none.
+    """
+    if inputs.include_originals and inputs.originals is None:
+        raise ReleaseError("originals are to be shown, but none are given; name their folder")
+    facts, measured, evidence = inputs.facts, inputs.measured, inputs.evidence
+    shown = inputs.originals if inputs.include_originals else None
+    worst = worst_of(facts, inputs.originals)
+    contents_list = "".join(
+        f'<li><a href="#{name}">{title}</a></li>' for name, title in SECTIONS.items()
+    )
+    body = "".join(
+        (
+            f"<header><h1>{TITLE}</h1>",
+            paragraph(f"Seal {facts.seal[:16]}…, made with deepfixcx {_maker(facts)}", "lead"),
+            "</header><main>",
+            verdict(facts, measured),
+            f'<nav aria-label="Contents"><ol>{contents_list}</ol></nav>',
+            contents(facts),
+            transform(facts),
+            examples(facts, shown),
+            privacy(measured),
+            utility(measured),
+            frontier(measured, facts.spec, plain=not facts.mechanisms),
+            worst_images(facts, worst, shown),
+            failures(facts),
+            headers(facts, evidence),
+            untested(facts, measured, evidence),
+            reproduce(facts),
+            f"</main><footer>{paragraph(f'Written by deepfixcx {__version__}.')}</footer>",
+        )
+    )
+    return document(TITLE, body)
+
+
+def write_page(path: Path, content: bytes) -> None:
+    """Write a report, whole or not at all.
+
+    Raises
+    ------
+    ReleaseError
+        It cannot be written, or is too large to be sent around.
+    """
+    if len(content) > LARGEST:
+        raise ReleaseError(
+            f"the report would have {len(content) / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f} MB"
+        )
+    unfinished = path.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise ReleaseError(
+            f"the report {str(path)!r} cannot be written: {error.strerror}; choose another place"
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _maker(facts: ReleaseFacts) -> str:
+    return str(facts.about["software"]["deepfixcx"])

@@ -1,0 +1,193 @@
+"""Sections for whoever has to be sure: the verdict, headers, what was not tested, how to repeat it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from deepfixcx.report.html import code, items, paragraph, section, table
+from deepfixcx.report.html_release import ReleaseFacts
+from deepfixcx.report.html_results import Evidence
+from deepfixcx.report.sections_results import Measured
+from deepfixcx.report.words import Kept
+
+__all__ = ["headers", "reproduce", "untested", "verdict", "verdict_sentences"]
+
+WORTH_A_WORD = 0.05
+"""Linkage that much above what labels give away is called a finding."""
+
+
+def verdict_sentences(facts: ReleaseFacts, measured: Measured) -> tuple[str, str, str]:
+    """Say in three sentences what was done, what it is good for, and what it gives away."""
+    totals = facts.totals
+    kept = Kept.of_image(facts.spec, *facts.usual_size())
+    failed = totals["files_failed"]
+    beside = f", {failed:,} failed" if failed else ""
+    mixed = f" and {len(facts.mechanisms)} mechanisms" if facts.mechanisms else ""
+    first = (
+        f"{totals['images']:,} images of {totals['files']:,} files were privatized with "
+        f"{facts.spec}{mixed}, which keeps {kept.percent} of the numbers of a usual image{beside}."
+    )
+    return first, _utility_sentence(measured), _privacy_sentence(measured)
+
+
+def _utility_sentence(measured: Measured) -> str:
+    if measured.evaluation:
+        best = max(measured.evaluation, key=lambda each: each.auc.value)
+        what = best.label if len(measured.evaluation) == 1 else f"{best.label}, the best of them,"
+        return f"A classifier tells {what} with an AUC of {best.auc} (0.5 is guessing)."
+    if measured.sweep:
+        return "Classifiers were tried at several settings; see what it is still good for."
+    return "How useful it is was not measured."
+
+
+def _privacy_sentence(measured: Measured) -> str:
+    if measured.audit is None:
+        return "No attack was made on it, so it must be treated as if it identified patients."
+    strongest = measured.audit.strongest_linkage()
+    if strongest is None:
+        return "No attack that counts was made, so it must be treated as if it identified patients."
+    base = strongest.floor if strongest.floor == strongest.floor else strongest.chance
+    words = (
+        f"The strongest attacker tells images of one patient from those of two with an AUC of "
+        f"{strongest.value}, where {base:.3f} needs no image"
+    )
+    if strongest.value.value > base + WORTH_A_WORD:
+        return f"{words}: it is not anonymous, and must be shared as patient data."
+    return f"{words}: no more than {WORTH_A_WORD} above it, against the attackers that were tried."
+
+
+def verdict(facts: ReleaseFacts, measured: Measured) -> str:
+    """Return the three sentences, framed."""
+    sentences = verdict_sentences(facts, measured)
+    known = measured.audit is not None and measured.audit.strongest_linkage() is not None
+    bad = "not anonymous" in sentences[2]
+    look = "bad" if bad else "good" if known else "unknown"
+    inside = "".join(map(paragraph, sentences))
+    return f'<div class="verdict {look}" role="note" aria-label="Verdict">{inside}</div>'
+
+
+def headers(facts: ReleaseFacts, evidence: Evidence | None) -> str:
+    """Say what became of headers, and what a search for their contents found."""
+    options = facts.about["options"]
+    if options.get("output") == "dicom":
+        retained = ", ".join(options.get("retain") or []) or "nothing"
+        words = (
+            f"Outputs are derived DICOM files. Headers were de-identified by the Basic Profile of "
+            f"DICOM PS3.15, Annex E; retained beside it: {retained}."
+        )
+    else:
+        words = (
+            "Outputs are plain images and arrays of numbers. No value of any header of the sources "
+            "goes into them; windows and lookup tables of DICOM only decide how pixels look."
+        )
+    names = options.get("names", "neutral")
+    words_of_names = (
+        "Files are called by numbers in a shuffled order."
+        if names == "neutral"
+        else "Files are called as their sources: look whether a name tells something of a patient."
+    )
+    mask = options.get("mask")
+    parts = [paragraph(words), paragraph(words_of_names)]
+    if mask:
+        parts.append(paragraph(f"Before anything else, regions were painted black: {mask}."))
+    return section("headers", "Headers and file names", *parts, _evidence(evidence))
+
+
+def _evidence(evidence: Evidence | None) -> str:
+    if evidence is None:
+        return paragraph(
+            "The files were not searched for what stands in the headers of the sources. Run: "
+            "deepfixcx scan RELEASE --against ORIGINALS"
+        )
+    found = (
+        f"{evidence.findings:,} places in {evidence.holding:,} files hold one: do not share it"
+        if evidence.findings
+        else "none of them was found"
+    )
+    words = (
+        f"Every byte of {evidence.files:,} files was searched for {evidence.strings:,} strings from "
+        f"the headers of {evidence.sources:,} sources and from their names: {found}."
+    )
+    if evidence.unsearched:
+        words += f" {evidence.unsearched:,} files could not be searched."
+    return paragraph(words)
+
+
+def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
+    """List what nobody looked at, so that nobody takes silence for safety."""
+    missing = []
+    if measured.audit is None:
+        missing.append("Attacks of any kind: linkage, reconstruction, inference, membership.")
+    else:
+        missing += measured.audit.untested
+        tried = {each.attack for each in measured.audit.attacks}
+        for attack in ("linkage", "reconstruction", "inference", "membership"):
+            if attack not in tried and not any(attack in each.lower() for each in missing):
+                missing.append(f"{attack.capitalize()} was not attacked.")
+    if not (measured.evaluation or measured.sweep):
+        missing.append("Whether the images still serve any task.")
+    if not measured.frontier:
+        missing.append("Whether another setting gives more privacy for the same utility.")
+    if evidence is None:
+        missing.append("Whether a byte of a header, or of a file name, is left in a file.")
+    missing += [
+        "Attackers who know more than those that were tried: other images of the same patients "
+        "from another source, the means of a state, or methods not yet known.",
+        "Text that is burned into images, unless a mask or a reader of text is named above; many "
+        "patches keep letters legible.",
+    ]
+    parts = [items(missing)]
+    if limits := facts.about.get("limits"):
+        parts.append(paragraph(f"What the release says of itself: {limits}"))
+    return section("untested", "What was not tested", *parts)
+
+
+def reproduce(facts: ReleaseFacts) -> str:
+    """Give everything that is needed to make it again, and to check it."""
+    options = facts.about["options"]
+    software = [[name, str(version)] for name, version in sorted(facts.about["software"].items())]
+    papers = [[name, str(value)] for name, value in sorted(facts.about["papers"].items())]
+    papers.append(["dataset.json (the seal)", facts.seal])
+    plain = {name: value for name, value in options.items() if name != "spec"}
+    return section(
+        "reproduce",
+        "How to make it again, and check it",
+        code(f"{_command(facts)}\ndeepfixcx verify RELEASE"),
+        paragraph(
+            "The same inputs, options and versions give the same bytes. Compare the seal with that "
+            "of whoever made the release.",
+            "small",
+        ),
+        "<h3>Spec</h3>",
+        code(facts.spec.to_json()),
+        "<h3>Options</h3>",
+        code(json.dumps(plain, sort_keys=True, indent=2)),
+        "<h3>Versions</h3>",
+        table([], software),
+        "<h3>SHA-256</h3>",
+        table([], papers),
+    )
+
+
+def _command(facts: ReleaseFacts) -> str:
+    spec, options = facts.spec, facts.about["options"]
+    rows, columns = spec.grid_shape
+    patches = f"{rows}" if rows == columns else f"{rows}x{columns}"
+    words = ["deepfixcx", "privatize", "ORIGINALS", "RELEASE"]
+    words += ["--level", str(spec.level), "--patches", patches]
+    given = {
+        "wavelet": (spec.wavelet, "haar"),
+        "pooling": (",".join(spec.poolings), "l1"),
+        "boundary": (spec.boundary, "zero"),
+        "grid": (spec.grid, "balanced"),
+        "output": (options.get("output"), "both"),
+        "size": (options.get("size"), "compact"),
+        "dtype": (options.get("dtype"), "float32"),
+        "names": (options.get("names"), "neutral"),
+        "retain": (",".join(options.get("retain") or []), ""),
+    }
+    for name, (value, default) in given.items():
+        if value not in (default, None):
+            words += [f"--{name}", shlex.quote(str(value))]
+    return " ".join(words)

@@ -1,0 +1,229 @@
+"""Sections about the release itself: what it holds, what was done to each image, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from numpy.typing import NDArray
+
+from deepfixcx.errors import ExplanationError, ImageTooSmallError
+from deepfixcx.explain.statements import statements
+from deepfixcx.report.html import figure, items, paragraph, section, table
+from deepfixcx.report.html_images import data_url, for_screen
+from deepfixcx.report.html_originals import Originals
+from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable, spread_out
+from deepfixcx.report.words import Kept
+
+__all__ = ["Worst", "contents", "examples", "failures", "transform", "worst_images", "worst_of"]
+
+EXAMPLES, WORST = 12, 10
+MOST_LOOKED_AT = 1000
+"""So many images are opened to find the worst; of a larger release, evenly chosen ones."""
+SIDE = 256
+"""Pixels a side at which pictures are shown."""
+MOST_REASONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """Images of which the most is left.
+
+    Attributes
+    ----------
+    images : tuple of (Shared, float)
+        With their SSIM to the original, or where that is not known the detail left.
+    alike : bool
+        Which of the two it is.
+    looked_at : int
+        How many images were opened.
+    """
+
+    images: tuple[tuple[Shared, float], ...]
+    alike: bool
+    looked_at: int
+
+
+def contents(facts: ReleaseFacts) -> str:
+    """Say what is in the release, before and after."""
+    totals = facts.totals
+    kept, values = totals["kept_values"], totals["source_values"]
+    files = totals["image_file_bytes"] + totals["code_file_bytes"]
+    files += totals.get("dicom_file_bytes", 0)
+    rows = [
+        ["Files", f"{totals['files']:,}", f"{totals['files_done']:,} done, "
+                  f"{totals['files_failed']:,} failed"],
+        ["Images", f"{totals['images']:,}", f"{len(facts.images):,} in the manifest"],
+        ["Numbers", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)})"],
+        ["In memory", _bytes(totals["source_bytes"]), _bytes(totals["kept_bytes"])],
+        ["On disk", _bytes(totals["source_file_bytes"]), _bytes(files)],
+    ]  # fmt: skip
+    holds = {"images": "privatized images", "codes": "codes", "both": "privatized images and codes"}
+    output = str(facts.about["options"].get("output", "both"))
+    return section(
+        "contents",
+        "What is in the release",
+        paragraph(
+            f"It holds {holds.get(output, output)}. An image became {facts.spec.bands} bands, each "
+            f"for one size and direction of edges, and every band {_grid(facts)} numbers."
+        ),
+        table(["", "before", "after"], rows),
+    )
+
+
+def transform(facts: ReleaseFacts) -> str:
+    """Say what the transform removes, obscures and preserves of an image of the usual size."""
+    channels, height, width = facts.usual_size()
+    spec = facts.spec
+    kept = Kept.of_image(spec, channels, height, width)
+    parts = [
+        paragraph(
+            f"Of an image of {height:,} × {width:,} pixels, the most frequent size, {kept} are "
+            f"kept. The transform is fixed: it has learned nothing from any image."
+        )
+    ]
+    try:
+        found = statements(spec, height, width)
+    except (ExplanationError, ImageTooSmallError) as error:
+        return section("transform", "What is done to an image", *parts, paragraph(f"{error}."))
+    lines = []
+    for kind in ("removed", "obscured", "preserved"):
+        of_kind = [each.words for each in found if each.kind == kind]
+        words = items(map(_sentence, of_kind)) if of_kind else "<ul><li>Nothing.</li></ul>"
+        lines.append(f"<dt>{kind.capitalize()}</dt><dd>{words}</dd>")
+    parts.append(f'<dl class="statements">{"".join(lines)}</dl>')
+    if facts.mechanisms:
+        parts += [paragraph("Besides, these mechanisms were applied:"), items(facts.mechanisms)]
+    return section("transform", "What is done to an image", *parts)
+
+
+def examples(facts: ReleaseFacts, originals: Originals | None) -> str:
+    """Show some images; beside their originals only where those are given."""
+    shown = []
+    for image in spread_out(facts.images, EXAMPLES):
+        after = readable(facts, image)
+        if after is None:
+            continue
+        before = None if originals is None else originals.pixels(image)
+        pictures = _side_by_side(image, after, before)
+        shown.append(figure(pictures, _caption(image, before is not None)))
+    if not shown:
+        return section("examples", "Examples", paragraph("No image of the release can be shown."))
+    if originals is not None:
+        words = "Before and after. This file holds originals: share it as you would share them."
+    else:
+        words = "What a recipient sees, evenly chosen. Originals are not in this file."
+    classes = "pictures pairs" if originals is not None else "pictures"
+    return section(
+        "examples", "Examples", paragraph(words), f'<div class="{classes}">{"".join(shown)}</div>'
+    )
+
+
+def worst_of(facts: ReleaseFacts, originals: Originals | None) -> Worst:
+    """Find the images of which the most is left: most like their originals, where those are known.
+
+    Without originals, those with the most detail.
+    """
+    looked = spread_out(facts.images, MOST_LOOKED_AT)
+    if originals is not None:
+        alike = [(image, originals.likeness(facts, image)) for image in looked]
+        ranked = [(image, value) for image, value in alike if value is not None]
+        if ranked:
+            return Worst(_first(ranked), True, len(ranked))
+    detail = [(image, readable(facts, image)) for image in looked]
+    found = [(image, detail_left(pixels)) for image, pixels in detail if pixels is not None]
+    return Worst(_first(found), False, len(found))
+
+
+def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None) -> str:
+    """Show the images of which the most is left."""
+    shown = []
+    for image, value in worst.images:
+        after = readable(facts, image)
+        if after is None:
+            continue
+        before = None if originals is None else originals.pixels(image)
+        pictures = _side_by_side(image, after, before)
+        measure = f"SSIM {value:.2f}" if worst.alike else f"detail {value:.3f}"
+        shown.append(figure(pictures, f"{image.name}: {measure}"))
+    if worst.alike:
+        words = (
+            "Most like their originals, by structural similarity (SSIM; 1 is the same image). Look "
+            "at these before you share any."
+        )
+    else:
+        words = (
+            "With the most detail left: root mean square of differences between neighbouring "
+            "pixels, from 0 to 1. Originals were not compared. Look at these before you share any."
+        )
+    if worst.looked_at < len(facts.images):
+        words += f" Of {len(facts.images):,} images, {worst.looked_at:,} were looked at."
+    classes = "pictures pairs" if originals is not None else "pictures"
+    return section(
+        "worst",
+        f"The {len(shown)} images of which the most is left",
+        paragraph(words),
+        f'<div class="{classes}">{"".join(shown)}</div>',
+    )
+
+
+def failures(facts: ReleaseFacts) -> str:
+    """Say what failed, and why; nothing of those files is in the release."""
+    reasons = facts.reasons()
+    if not reasons:
+        return section("failures", "What failed", paragraph("Nothing: every file was privatized."))
+    rows = [[error, reason, f"{count:,}"] for error, reason, count in reasons[:MOST_REASONS]]
+    more = len(reasons) - MOST_REASONS
+    rest = paragraph(f"And {more} other reasons; failures.csv lists all.") if more > 0 else ""
+    return section(
+        "failures",
+        "What failed",
+        paragraph(f"{len(facts.failures):,} files are not in the release."),
+        table(["error", "reason", "files"], rows),
+        rest,
+    )
+
+
+def _first(ranked: Sequence[tuple[Shared, float]]) -> tuple[tuple[Shared, float], ...]:
+    return tuple(sorted(ranked, key=lambda each: -each[1])[:WORST])
+
+
+def _picture(pixels: NDArray[Any], words: str, *, smooth: bool = False) -> str:
+    look = ' class="smooth"' if smooth else ""
+    return f'<img{look} src="{data_url(for_screen(pixels, SIDE))}" alt="{escape(words)}">'
+
+
+def _side_by_side(image: Shared, after: NDArray[Any], before: NDArray[Any] | None) -> str:
+    pictures = _picture(after, f"{image.name}, privatized")
+    if before is None:
+        return pictures
+    original = _picture(before, f"{image.name}, original", smooth=True)
+    return f'<div class="pair">{original}{pictures}</div>'
+
+
+def _caption(image: Shared, both: bool) -> str:
+    words = f"{image.name}, source {image.height:,} × {image.width:,}"
+    return f"{words}: before and after" if both else words
+
+
+def _grid(facts: ReleaseFacts) -> str:
+    rows, columns = facts.spec.grid_shape
+    return f"{rows} × {columns}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _percent(part: float, whole: float) -> str:
+    share = 100 * part / whole if whole else 0
+    return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"
+
+
+def _bytes(count: float) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} bytes"

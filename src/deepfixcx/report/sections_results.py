@@ -1,0 +1,296 @@
+"""Sections about what was measured: privacy, utility, and the frontier between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from deepfixcx.frontier.rows import FrontierRow, interval_of, recommend
+from deepfixcx.learn.sweep_rows import Row
+from deepfixcx.learn.sweep_rows import interval_of as sweep_interval
+from deepfixcx.learn.sweep_rows import recommend as recommend_of_sweep
+from deepfixcx.measures import Interval
+from deepfixcx.report.html import figure, items, paragraph, section, table
+from deepfixcx.report.html_plots import Bar, Point, intervals_svg, points_svg
+from deepfixcx.report.html_results import Attack, Audit, Evaluated
+from deepfixcx.spec import CodecSpec
+
+__all__ = [
+    "Measured",
+    "attack_bars",
+    "frontier",
+    "frontier_points",
+    "privacy",
+    "sweep_table",
+    "utility",
+]
+
+AREAS = ("AUC", "precision@1", "mAP@R", "EER", "SSIM", "MS-SSIM")
+"""Figures between 0 and 1 that fit on one axis, each on its own."""
+
+MEANING = {
+    ("linkage", "AUC"): (
+        "Given two images, one of the same patient and one of another, how often the attacker "
+        "picks the right one. 0.5 is guessing, 1 is always."
+    ),
+    ("linkage", "precision@1"): (
+        "How often the image that the attacker finds most alike is of the same patient."
+    ),
+    ("linkage", "EER"): (
+        "How often the attacker is wrong, where both mistakes are equally frequent. 0.5 is "
+        "guessing; a small number means that the attack succeeds."
+    ),
+    ("linkage", "mAP@R"): "How well all images of a patient are found among the first.",
+    ("reconstruction", "SSIM"): (
+        "How alike the attacker's picture is to the original: 1 is the same. The diamond is what "
+        "the mean image of other patients reaches."
+    ),
+    ("inference", "AUC"): "How well an attribute of the patient is guessed. 0.5 is guessing.",
+    ("membership", "AUC"): (
+        "How well the attacker tells images that a released model learned from. 0.5 is guessing."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Results of other commands; what was not made is None or empty."""
+
+    audit: Audit | None = None
+    evaluation: tuple[Evaluated, ...] = ()
+    sweep: tuple[Row, ...] = ()
+    frontier: tuple[FrontierRow, ...] = ()
+
+
+def privacy(measured: Measured) -> str:
+    """Show every attack that was made, against what it has to be held against."""
+    audit = measured.audit
+    if audit is None:
+        return section(
+            "privacy",
+            "How well it withstood attacks",
+            paragraph(
+                "No attack was made on this release, so nothing is known of what an attacker "
+                "learns from it. Run: deepfixcx audit RELEASE --against ORIGINALS --patients CSV"
+            ),
+        )
+    parts = [items(audit.verdict)] if audit.verdict else []
+    groups = dict.fromkeys((each.attack, each.figure) for each in audit.attacks)
+    for attack, name in groups:
+        chosen = [each for each in audit.attacks if (each.attack, each.figure) == (attack, name)]
+        parts.append(f"<h3>{escape(attack.capitalize())}, {escape(name)}</h3>")
+        if meaning := MEANING.get((attack, name)):
+            parts.append(paragraph(meaning, "small"))
+        if name in AREAS:
+            parts.append(figure(_attack_figure(chosen, name), _attack_caption(chosen)))
+        else:
+            parts.append(_attack_table(chosen))
+    doubtful = sorted({each.reason for each in audit.attacks if not each.valid and each.reason})
+    if doubtful:
+        parts.append(paragraph("Figures that do not count are open circles. The reasons:"))
+        parts.append(items(doubtful))
+    return section("privacy", "How well it withstood attacks", *parts)
+
+
+def attack_bars(attacks: Sequence[Attack]) -> list[Bar]:
+    """Return the lines of a figure of attacks."""
+    return [
+        Bar(each.attacker, each.value, each.floor, each.mode.replace("-", " to "), each.valid)
+        for each in attacks
+    ]
+
+
+def _attack_figure(attacks: Sequence[Attack], name: str) -> str:
+    chances = {each.chance for each in attacks if math.isfinite(each.chance)}
+    chance = chances.pop() if len(chances) == 1 else math.nan
+    return intervals_svg(attack_bars(attacks), low=0, high=1, title=name, chance=chance)
+
+
+def _attack_caption(attacks: Sequence[Attack]) -> str:
+    patients = max((each.patients for each in attacks), default=0)
+    words = "Bars are 95 % intervals"
+    words += f" over {patients:,} patients." if patients else "."
+    raw = [each for each in attacks if math.isfinite(each.raw)]
+    if raw:
+        best = max(raw, key=lambda each: each.raw)
+        words += f" On raw images {best.attacker} reaches {best.raw:.3f}."
+    return words
+
+
+def _attack_table(attacks: Sequence[Attack]) -> str:
+    rows = [
+        [each.attacker, each.mode, str(each.value), _number(each.floor), _number(each.chance)]
+        for each in attacks
+    ]
+    return table(["attacker", "how", "value [95 %]", "without the images", "guessing"], rows)
+
+
+def utility(measured: Measured) -> str:
+    """Show what the release is still good for."""
+    parts = []
+    if measured.evaluation:
+        rows = [[each.label, str(each.auc), _auc_words(each.auc)] for each in measured.evaluation]
+        parts.append(table(["label", "AUC [95 %]", "in words"], rows))
+    if measured.sweep:
+        parts.append(_sweep(measured.sweep))
+    if not parts:
+        parts.append(
+            paragraph(
+                "No classifier was tried, so nothing is known of how useful it is. Run: deepfixcx "
+                "sweep, or deepfixcx evaluate"
+            )
+        )
+    else:
+        parts.insert(
+            0,
+            paragraph(
+                "AUC: given one image with and one without the finding, how often the classifier "
+                "gives the first the higher score. 0.5 is guessing, 1 is always.",
+                "small",
+            ),
+        )
+    return section("utility", "What it is still good for", *parts)
+
+
+def _sweep(rows: Sequence[Row]) -> str:
+    chosen = recommend_of_sweep(rows)
+    return paragraph(chosen.sentence) + sweep_table(rows, (chosen.level, chosen.patches))
+
+
+def sweep_table(rows: Sequence[Row], chosen: tuple[int | None, int | None]) -> str:
+    """Return the AUC of every setting as a table, deeper where better; the chosen one is framed."""
+    settings = {(row.level, row.patches): row for row in rows if row.level is not None}
+    levels = sorted({level for level, _ in settings if level is not None})
+    patches = sorted({count for _, count in settings if count is not None})
+    values = [sweep_interval(row, "auc").value for row in settings.values()]
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = (min(finite), max(finite)) if finite else (0.5, 1.0)
+    lines = []
+    for level in levels:
+        cells = [_cell(settings.get((level, count)), low, high, chosen) for count in patches]
+        lines.append(f'<tr><th scope="row">J={level}</th>{"".join(cells)}</tr>')
+    head = "".join(f'<th scope="col">P={count}</th>' for count in patches)
+    original = [sweep_interval(row, "auc") for row in rows if row.level is None]
+    caption = "AUC by level (down) and patches (across); the darker, the better"
+    if original and math.isfinite(original[0].value):
+        caption += f". Originals reach {original[0]}"
+    return (
+        f'<div class="wide" tabindex="0"><table><caption>{escape(caption)}</caption><thead><tr>'
+        f'<th scope="col">level</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    )
+
+
+def _cell(
+    row: Row | None, low: float, high: float, chosen: tuple[int | None, int | None]
+) -> str:
+    if row is None or not math.isfinite(sweep_interval(row, "auc").value):
+        return '<td class="cell none">does not fit</td>'
+    value = sweep_interval(row, "auc")
+    share = (value.value - low) / (high - low) if high > low else 0.5
+    classes = "cell" + (" deep" if share > 0.6 else "")
+    picked = (row.level, row.patches) == chosen
+    classes += " chosen" if picked else ""
+    lightness = 92 - 62 * share
+    extra = ", recommended" if picked else ""
+    return (
+        f'<td class="{classes}" style="background:hsl(209 55% {lightness:.0f}%)" '
+        f'data-pick="J{row.level}_P{row.patches}" title="{escape(str(value))}{extra}">'
+        f"{value.value:.3f}</td>"
+    )
+
+
+def frontier(measured: Measured, spec: CodecSpec, *, plain: bool) -> str:
+    """Show utility against linkage of every setting that was tried, and which this release has.
+
+    Parameters
+    ----------
+    measured : Measured
+        With the rows of a frontier, or without.
+    spec : CodecSpec
+        Of the release.
+    plain : bool
+        Whether the release has no mechanism beside the codec, so that its place is known.
+    """
+    rows = measured.frontier
+    if not rows:
+        return section(
+            "frontier",
+            "Other settings",
+            paragraph(
+                "No other setting was tried. deepfixcx frontier shows how much privacy each costs "
+                "how much utility."
+            ),
+        )
+    drawn = points_svg(
+        frontier_points(rows, here=spec if plain else None),
+        x_title="linkage AUC of the strongest attacker (left is safer)",
+        y_title="AUC of classifiers (up is more useful)",
+        lines=(),
+    )
+    return section(
+        "frontier",
+        "Other settings",
+        paragraph(recommend(rows).sentence),
+        figure(drawn, "Each point is a setting; lines are 95 % intervals."),
+        _frontier_table(rows),
+    )
+
+
+def frontier_points(
+    rows: Sequence[FrontierRow], *, here: CodecSpec | None = None, pick: bool = False
+) -> list[Point]:
+    """Return the points of a frontier: utility against linkage.
+
+    Parameters
+    ----------
+    rows : sequence of FrontierRow
+        What was tried.
+    here : CodecSpec, optional
+        Of a release of plain codes, whose point is marked.
+    pick : bool
+        Whether points can be chosen, by the name of their row.
+    """
+    chosen = recommend(rows).row
+    points = []
+    for row in rows:
+        x, y = interval_of(row, "linkage"), interval_of(row, "auc")
+        if math.isfinite(x.value) and math.isfinite(y.value):
+            label = f"J={row.level}, P={row.patches}"
+            name = row.name if pick else ""
+            marks = ["recommended"] if row is chosen else []
+            if here is not None and row.mechanism == "plain" and _same(row, here):
+                marks.append("this release")
+            points.append(Point(x, y, label, row.mechanism, ", ".join(marks), name))
+    return points
+
+
+def _same(row: FrontierRow, spec: CodecSpec) -> bool:
+    return (row.level, (row.patches, row.patches)) == (spec.level, spec.grid_shape)
+
+
+def _frontier_table(rows: Sequence[FrontierRow]) -> str:
+    lines = [
+        [
+            row.mechanism,
+            f"J={row.level}, P={row.patches}",
+            f"{row.numbers:,}",
+            str(interval_of(row, "auc")),
+            str(interval_of(row, "linkage")),
+        ]
+        for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
+    ]
+    return table(["mechanism", "setting", "numbers", "AUC [95 %]", "linkage AUC [95 %]"], lines)
+
+
+def _auc_words(auc: Interval) -> str:
+    if not math.isfinite(auc.value):
+        return "not known"
+    if not auc.low > 0.5:
+        return "cannot be told from guessing"
+    return f"right in {100 * auc.value:.0f} of 100 such pairs"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "–"
