@@ -1,0 +1,137 @@
+"""``deepfixcx scan``: whether something of the sources' headers is in what is to be shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.cli._console import error_console, megabytes, panel, reason_rows, write_json
+
+if TYPE_CHECKING:
+    from deepfixcx.deidentify.scan import ScanReport
+
+__all__ = ["command"]
+
+SOMETHING_REMAINS = 3
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that is to be shared.")],
+    against: Annotated[
+        Path, typer.Option("--against", metavar="IN", help="Folder, or file, that it was made of.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the evidence; default: OUT.evidence."),
+    ] = None,
+    ignore: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file of what may remain, one a line: strings, or elements as (0018,1000)."
+        ),
+    ] = None,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="Also read what is burned into images, with tesseract.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Search every byte of a folder for the names, numbers, dates and texts of its sources.
+
+    Writes which files hold any, where, and from which element of a header, but not what. Exit
+    code 3 if anything remains, or could not be searched.
+
+    Example: [bold]deepfixcx scan shared --against scans[/bold]
+    """
+    from deepfixcx.datasets.files import local_path
+    from deepfixcx.deidentify.scan import scan, write_evidence
+    from deepfixcx.deidentify.scan.evidence import figures
+
+    folder, against = local_path(folder, "what is scanned"), local_path(against, "the source")
+    place = folder.with_name(f"{folder.resolve().name}.evidence") if out is None else out
+    allowed = _allowed(ignore)
+    with error_console.status("reading headers") as status:
+        found = scan(
+            folder,
+            against,
+            ignore=allowed,
+            read_words=_burned_in if ocr else None,
+            report=lambda what, done, files: status.update(f"{what} {done} of {files}"),
+        )
+    write_evidence(found, place, scanned=folder)
+    write_json(json, {"command": "scan", **figures(found)})
+    _close(found, place)
+    if not found.clean:
+        raise typer.Exit(SOMETHING_REMAINS)
+
+
+def _allowed(path: Path | None) -> list[str]:
+    """Read the strings that may remain.
+
+    Raises
+    ------
+    DeidentifyError
+        The file cannot be read.
+    """
+    from deepfixcx.errors import DeidentifyError
+
+    if path is None:
+        return []
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise DeidentifyError(f"--ignore {path.name!r} is not a readable text in UTF-8") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _burned_in(path: Path) -> list[str] | None:
+    """Read the words in all frames of an image, or return None where it is no image."""
+    from deepfixcx.deidentify.scan import read_words
+    from deepfixcx.errors import ImageFileError, PixelsError
+    from deepfixcx.images import read_image
+
+    try:
+        pixels = read_image(path).pixels
+    except (ImageFileError, PixelsError):
+        return None
+    scale = float(2 ** (8 * pixels.dtype.itemsize) - 1) if pixels.dtype.kind == "u" else 1.0
+    return [word for frame in pixels for word in read_words(frame.mean(axis=0) / scale)]
+
+
+def _close(found: ScanReport, place: Path) -> None:
+    from deepfixcx.deidentify.scan.evidence import figures
+
+    said = figures(found)
+    holding = said["files_found"]
+    rows = [
+        ("searched", f"{said['files']} files, {megabytes(sum(f.size for f in found.files))}"),
+        ("for", f"{found.strings} strings of {found.sources_read} headers and of file names"),
+        ("remains", f"{said['findings']} in {holding} files" if holding else "nothing was found"),
+    ]
+    for name in ("kind", "where"):
+        if counts := found.counts(name):
+            text = ", ".join(f"{count} {what}" for what, count in counts.items())
+            rows.append((f"by {name}", text))
+    reasons = [file.problem for file in found.files if file.problem]
+    rows += [("not searched", f"{len(reasons)} files")] if reasons else []
+    rows += reason_rows([(each, reasons.count(each)) for each in dict.fromkeys(reasons)])
+    failed = found.sources_failed
+    rows += [("not read", f"{len(failed)} sources; theirs was not searched for")] if failed else []
+    rows += reason_rows([(each, failed.count(each)) for each in dict.fromkeys(failed)])
+    if found.words_before is not None:
+        text = f"{found.words_before} words before, {found.words_after} after; a check, no proof"
+        rows.append(("burned in", text))
+    rows.append(("evidence", f"{place / 'evidence.csv'}  names files and elements, no string"))
+    rows.append(("next", _next_step(found)))
+    panel("scan", rows, good=found.clean)
+
+
+def _next_step(found: ScanReport) -> str:
+    if found.clean:
+        return "nothing was found, which is no proof; look at some images, too"
+    if any(file.findings for file in found.files):
+        return "do not share it; evidence.csv says which elements of the sources to look at"
+    return "mend what could not be read or searched, then scan again"

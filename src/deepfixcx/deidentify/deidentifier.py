@@ -1,0 +1,154 @@
+"""A header in, the same header without the patient out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
+
+from deepfixcx.deidentify.actions import Actions
+from deepfixcx.deidentify.checking import check
+from deepfixcx.deidentify.key import Key
+from deepfixcx.deidentify.leftovers import erase
+from deepfixcx.deidentify.patient import identifying_words, patient_of
+from deepfixcx.deidentify.profile import Profile
+from deepfixcx.deidentify.silence import silence
+from deepfixcx.deidentify.stamping import Method, stamp
+from deepfixcx.deidentify.walking import Walk
+from deepfixcx.errors import DeidentifyError
+
+__all__ = ["Deidentifier"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deidentifier:
+    """Takes the patient out of DICOM headers, always in the same way.
+
+    Parameters
+    ----------
+    profile : Profile
+        What may stay.
+    key : Key
+        What pseudonyms, UIDs and the shift of dates are derived from.
+
+    Examples
+    --------
+    >>> from pydicom import examples
+    >>> hidden, actions = Deidentifier(Profile(), Key(bytes(32))).apply(examples.ct)
+    >>> hidden.PatientID == actions.pseudonym != examples.ct.PatientID
+    True
+    >>> hidden.StudyDate, "PatientBirthDate" in hidden, hidden.Modality
+    ('', True, 'CT')
+    """
+
+    profile: Profile
+    key: Key
+
+    def apply(self, dataset: Dataset, *, keep_pixels: bool = False) -> tuple[Dataset, Actions]:
+        """De-identify one header.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            As pydicom reads it; it is not changed.
+        keep_pixels : bool
+            Take the pixel data over. What stands behind the last pixel of uncompressed data is
+            cut off. Nothing else is done to them: writing that is burned in stays, and so do
+            comments inside compressed frames. Without it the header has no pixels, for whoever
+            puts others there.
+
+        Returns
+        -------
+        header : Dataset
+            With file meta information of its own, ready for ``save_as``.
+        actions : Actions
+            What was done to which element.
+
+        Raises
+        ------
+        DeidentifyError
+            The header is a directory, is damaged beyond what can be read, or something stayed that
+            the profile takes away.
+        """
+        with silence():
+            reason: DeidentifyError
+            try:
+                return self._apply(dataset, keep_pixels=keep_pixels)
+            except DeidentifyError:
+                raise
+            except RecursionError:
+                reason = DeidentifyError("the header is nested too deeply to be a sound one")
+            except Exception:
+                reason = DeidentifyError(
+                    "the header is damaged and cannot be de-identified; copy it again from its "
+                    "source"
+                )
+        # Raised out here, so that what quotes the header is not even the context of this error.
+        raise reason
+
+    def _apply(self, dataset: Dataset, *, keep_pixels: bool) -> tuple[Dataset, Actions]:
+        meta = getattr(dataset, "file_meta", None) or Dataset()
+        kind = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
+        if kind == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
+            raise DeidentifyError(
+                "this is a DICOM directory, a list of other files; leave it out and make a new one"
+            )
+        patient = patient_of(dataset)
+        pseudonym = self.key.pseudonym(patient)
+        days = self.key.days(patient)
+        walk = Walk(self.profile, self.key, pseudonym, days, keep_pixels=keep_pixels)
+        new = walk.header(dataset)
+        if not len(new):
+            raise DeidentifyError(
+                "the header holds nothing that DICOM knows, so there is nothing to share; copy "
+                "the file again from its source"
+            )
+        handled = walk.handled + erase(new, identifying_words(dataset), pseudonym)
+        new.PatientName = new.PatientID = pseudonym
+        check(dataset, new, self.profile)
+        methods = self._methods(walk.private_kept)
+        stamp(new, methods)
+        new.file_meta = _file_meta(dataset, new, keep_pixels=keep_pixels)
+        instance = str(new.get("SOPInstanceUID") or "")
+        return new, Actions(pseudonym, instance, tuple(handled), methods)
+
+    def _methods(self, private_kept: int) -> tuple[Method, ...]:
+        profile = self.profile
+        done = {
+            Method.BASIC: True,
+            Method.CLEAN_GRAPHICS: profile.clean_graphics,
+            Method.CLEAN_DESCRIPTORS: profile.clean_descriptors,
+            Method.MODIFIED_DATES: profile.retain_dates,
+            Method.PATIENT: profile.retain_patient,
+            Method.DEVICE: profile.retain_device,
+            Method.SAFE_PRIVATE: private_kept > 0,
+        }
+        return tuple(method for method, was_done in done.items() if was_done)
+
+
+def _file_meta(old: Dataset, new: Dataset, *, keep_pixels: bool) -> FileMetaDataset:
+    """Make file meta information of nothing but what readers need: no names of programs or hosts.
+
+    Without pixels nothing is compressed, so that the header is written plainly.
+    """
+    meta = FileMetaDataset()
+    syntax = getattr(old, "file_meta", Dataset()).get("TransferSyntaxUID")
+    if syntax is None or not keep_pixels:
+        implicit, little = old.original_encoding
+        syntax = ExplicitVRLittleEndian
+        if keep_pixels and little is False:
+            syntax = ExplicitVRBigEndian
+        elif keep_pixels and implicit:
+            syntax = ImplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
+    if "SOPClassUID" in new:
+        meta.MediaStorageSOPClassUID = new.SOPClassUID
+    if "SOPInstanceUID" in new:
+        meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
+    return meta

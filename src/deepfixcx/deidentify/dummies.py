@@ -1,0 +1,79 @@
+"""Values that stand where a value must stand, and say nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom import config
+from pydicom.dataelem import DataElement, empty_value_for_VR
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from deepfixcx.deidentify.key import Key
+
+__all__ = ["DUMMIES", "dummy", "emptied", "replaced_uids"]
+
+DUMMIES: dict[str, Any] = {
+    "AE": "REMOVED",
+    "AS": "000Y",
+    "CS": "REMOVED",
+    "DA": "19000101",
+    "DS": "0",
+    "DT": "19000101000000",
+    "IS": "0",
+    "LO": "REMOVED",
+    "LT": "REMOVED",
+    "PN": "REMOVED",
+    "SH": "REMOVED",
+    "ST": "REMOVED",
+    "TM": "000000",
+    "UC": "REMOVED",
+    "UR": "removed:",
+    "UT": "REMOVED",
+    "AT": 0,
+    "FD": 0.0,
+    "FL": 0.0,
+    "SL": 0,
+    "SS": 0,
+    "SV": 0,
+    "UL": 0,
+    "US": 0,
+    "UV": 0,
+}
+"""By value representation; all others hold bytes."""
+
+WELL_KNOWN = "1.2.840.10008."
+"""UIDs of the standard itself say what something is, not which one."""
+
+
+def dummy(element: DataElement, key: Key) -> DataElement:
+    """Return the element with a value that says nothing.
+
+    Sequences keep their first item, with dummies. Its UIDs stay: they have to be new ones already.
+    """
+    if element.VR == "UI":
+        return replaced_uids(element, key)
+    if element.VR != "SQ":
+        return made(element, DUMMIES.get(element.VR, b"\0\0"))
+    item = Dataset()
+    for inner in [inner for first in element.value[:1] for inner in first]:
+        item.add(inner if inner.VR == "UI" else dummy(inner, key))
+    return made(element, Sequence([item]))
+
+
+def emptied(element: DataElement) -> DataElement:
+    """Return the element without a value."""
+    return made(element, Sequence() if element.VR == "SQ" else empty_value_for_VR(element.VR))
+
+
+def replaced_uids(element: DataElement, key: Key) -> DataElement:
+    """Return the element with other UIDs for those that name one thing."""
+    values = element.value if element.VM > 1 else [element.value]
+    uids = [str(value).strip(" \0") for value in values if value]
+    new = [uid if uid.startswith(WELL_KNOWN) else key.uid(uid) for uid in uids]
+    return made(element, new[0] if len(new) == 1 else new or None)
+
+
+def made(element: DataElement, value: Any) -> DataElement:
+    """Return an element of the same tag and kind with another value."""
+    return DataElement(element.tag, element.VR, value, validation_mode=config.IGNORE)

@@ -1,0 +1,101 @@
+"""Which pseudonym is whose: a table for the steward alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from deepfixcx.deidentify.actions import Actions
+from deepfixcx.deidentify.key import refuse_inside
+from deepfixcx.deidentify.patient import patient_of
+from deepfixcx.deidentify.silence import silence
+from deepfixcx.errors import DeidentifyError
+
+__all__ = ["MappingTable"]
+
+COLUMNS = ("issuer_or_birth_date", "patient", "pseudonym")
+
+
+class MappingTable:
+    """A table of patients and their pseudonyms, kept apart from what is shared.
+
+    Nothing needs it: the key alone gives the same pseudonyms again. It is for the way back, when a
+    finding has to reach the patient.
+
+    Parameters
+    ----------
+    path : path-like
+        The table, a ``.csv`` file. If it exists, its rows stay.
+    apart_from : path-like
+        Folder that is going to be shared; a table in it is refused.
+
+    Raises
+    ------
+    DeidentifyError
+        The file lies in `apart_from`, or is no such table.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pydicom import examples
+    >>> from deepfixcx.deidentify import Deidentifier, Key, Profile
+    >>> _, actions = Deidentifier(Profile(), Key(bytes(32))).apply(examples.ct)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> table = MappingTable(folder / "patients.csv", apart_from=folder / "shared")
+    >>> table.add(examples.ct, actions)
+    >>> table.save()
+    >>> len((folder / "patients.csv").read_text().splitlines())
+    2
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, apart_from: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        refuse_inside(self.path, Path(apart_from), "the table of patients")
+        self._rows: dict[tuple[str, ...], None] = {}
+        if self.path.exists():
+            self._rows = dict.fromkeys(self._read())
+
+    def add(self, source: Dataset, actions: Actions) -> None:
+        """Note who the pseudonym of a header stands for."""
+        with silence():
+            _, *known = patient_of(source)
+        self._rows[(*[""] * (2 - len(known)), *known, actions.pseudonym)] = None
+
+    def save(self) -> None:
+        """Write the table, readable by its owner alone.
+
+        Raises
+        ------
+        DeidentifyError
+            It cannot be written.
+        """
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([COLUMNS, *sorted(self._rows)])
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text.getvalue())
+            temporary.replace(self.path)
+        except OSError as error:
+            raise DeidentifyError(
+                f"the table of patients cannot be written: {error.strerror}"
+            ) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _read(self) -> list[tuple[str, ...]]:
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [tuple(row) for row in csv.reader(file)]
+        except (OSError, UnicodeDecodeError, csv.Error):
+            rows = []
+        if not rows or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+            raise DeidentifyError(
+                f"{self.path.name!r} is no table of patients of deepfixcx; choose another file"
+            )
+        return rows[1:]

@@ -1,0 +1,174 @@
+"""The strings of a source: its header read anew, and its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import dcmread
+from pydicom.datadict import dictionary_has_tag
+from pydicom.dataset import Dataset
+
+from deepfixcx.deidentify.silence import silence
+
+__all__ = ["header_strings", "is_dicom"]
+
+KINDS: Final = {
+    "PN": "name",
+    "LO": "id",
+    "SH": "id",
+    "AE": "id",
+    "DA": "date",
+    "DT": "date",
+    "LT": "text",
+    "ST": "text",
+    "UC": "text",
+    "UR": "text",
+    "UT": "text",
+    "UI": "uid",
+}
+"""What strings of a value representation are. Others hold numbers, times or terms."""
+
+NOTES: Final = frozenset({"OB", "UN"})
+"""Bytes that may be a text of their own."""
+
+PIXELS: Final = 0x7FE00010
+
+NAMES_NOBODY: Final = frozenset(
+    {
+        0x00020012, 0x00020013,  # the program that wrote the file
+        0x00080070, 0x00081090,  # manufacturer and model
+        0x00080100, 0x00080102, 0x00080103, 0x00080104,  # codes of schemes
+        0x00180024, 0x00181020, 0x00181160, 0x00181170, 0x00181210,  # technique and versions
+        0x00181250, 0x00181251, 0x00181261, 0x00189005,
+        0x00201040, 0x00209421, 0x00281054, 0x00281055, 0x00283003,  # landmarks; units; windows
+    }
+)  # fmt: skip
+"""Elements that say how an image was made and mean the same for every patient."""
+
+NUMBERS: Final = frozenset(
+    ["AT", "FD", "FL", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "US", "UV"]
+)
+"""Numbers in binary, which are no text."""
+
+_PRINTABLE = re.compile(rb"[\x20-\x7e]{8,}")
+_DEEPEST: Final = 64
+_MOST_BYTES: Final = 1 << 16
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file is DICOM by its bytes or its name."""
+    with path.open("rb") as file:
+        head = file.read(132)
+    return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom", ".dic", ".ima")
+
+
+def header_strings(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield every string of a DICOM header that may name somebody.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM file.
+
+    Yields
+    ------
+    text, kind, tag : str
+        The string; its kind; the element it stands in, ``(0010,0010)``. File meta information,
+        private and nested elements are looked into, and bytes that are text.
+
+    Raises
+    ------
+    OSError, EOFError, ValueError
+        Or whatever else pydicom raises on a file that it cannot read at all.
+    """
+    with silence():
+        header = _read(path)
+        meta = getattr(header, "file_meta", None) or Dataset()
+        found = [*_strings(meta, 0), *_strings(header, 0)]
+        preamble = getattr(header, "preamble", None) or b""
+        found += [(text, "text", "preamble") for text in _texts_in(preamble)]
+    if not any(dictionary_has_tag(tag) for tag in (*header.keys(), *meta.keys())):
+        raise ValueError
+    yield from found
+
+
+def _read(path: Path) -> Dataset:
+    """Read what stands before and behind the pixels, or at least before them."""
+    try:
+        return dcmread(path, force=True)
+    except Exception:  # cut off within the pixels, say
+        return dcmread(path, force=True, stop_before_pixels=True)
+
+
+def _behind_pixels(header: Dataset, value: Any) -> bytes:
+    """Return what follows the last pixel of uncompressed data, where somebody may leave a note."""
+    try:
+        bits = header.Rows * header.Columns * header.SamplesPerPixel * header.BitsAllocated
+        expected = int(bits * int(header.get("NumberOfFrames") or 1)) // 8
+        if header.file_meta.TransferSyntaxUID.is_compressed:
+            return b""
+    except Exception:  # the header does not say how many pixels there are
+        return b""
+    return bytes(value[expected:]) if "422" not in header.PhotometricInterpretation else b""
+
+
+def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
+    if depth > _DEEPEST:
+        return
+    for tag in sorted(header.keys()):
+        if getattr(header.get_item(tag), "VR", "") in NUMBERS and tag != PIXELS:
+            continue
+        where = f"({tag.group:04X},{tag.element:04X})"
+        try:
+            element = header[tag]
+            vr, value = element.VR, element.value
+            if tag == PIXELS:
+                vr, value = "UN", _behind_pixels(header, value)
+            if vr == "SQ":
+                for item in value or []:
+                    yield from _strings(item, depth + 1)
+                continue
+            texts = list(_texts(value))
+        except Exception:  # damaged: the bytes themselves are what there is to search for
+            raw = getattr(header.get_item(tag), "value", None)
+            vr, texts = "UN", _texts_in(raw) if isinstance(raw, bytes) else []
+        if tag in NAMES_NOBODY or tag.is_private_creator:
+            continue
+        note = vr in NOTES and tag.group != 0x0028  # there they are tables of colours
+        kind = "text" if note else KINDS.get(vr, "")
+        if vr == "CS":  # a term of the standard, unless it is not written like one
+            texts = [text for text in texts if not re.fullmatch(r"[A-Z0-9 _]{0,16}", text)]
+            kind = "text"
+        if kind:
+            yield from ((text, kind, where) for text in texts)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if value is None:
+        return
+    if isinstance(value, bytes):
+        yield from _texts_in(value[:_MOST_BYTES])
+    elif isinstance(value, str) or not hasattr(value, "__iter__") or hasattr(value, "family_name"):
+        # Each line of a long text is searched for by itself.
+        yield from (line for line in str(value).replace("\0", "\n").splitlines() if line.strip())
+    else:
+        for each in value:
+            yield from _texts(each)
+
+
+def _texts_in(value: bytes) -> list[str]:
+    """Return what is text in bytes: all of them, in some encoding, or the longer runs."""
+    value = value.strip(b"\0 ")
+    for encoding in ("utf-8", "utf-16-le" if b"\0" in value else "ascii"):
+        try:
+            text = value.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if text and all(letter.isprintable() or letter in "\r\n\t" for letter in text):
+            return text.splitlines()
+    runs = [run.decode("ascii") for run in _PRINTABLE.findall(value)]
+    wide = _PRINTABLE.findall(value[::2]) + _PRINTABLE.findall(value[1::2])
+    return runs + [run.decode("ascii") for run in wide if b"\0" in value]

@@ -1,0 +1,210 @@
+"""What is searched for: every string of the sources that may name somebody."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from pydicom._uid_dict import UID_dictionary
+
+__all__ = ["SHORTEST", "Needle", "Needles", "Spelling", "spellings"]
+
+SHORTEST: Final = 4
+"""Strings of fewer characters are not searched for: they are everywhere."""
+
+NO_NAMES: Final = frozenset(
+    ["anon", "anonymous", "anonymized", "name", "none", "patient", "removed", "unknown", "unnamed"]
+)
+"""What stands where a name was."""
+
+GENERIC: Final = NO_NAMES.union(
+    ("abdomen", "archive", "axial", "brain", "broken", "chest", "codes", "copy", "coronal"),
+    ("damaged", "data", "dataset", "deepfixcx", "default", "demo", "dicom", "download", "each"),
+    ("example", "examples", "export", "failures", "false", "file", "files", "folder", "frame"),
+    ("from", "front", "frontal", "generated", "have", "head", "here", "hospital", "image"),
+    ("images", "import", "into", "knee", "lateral", "lossy", "lung", "malformed", "manifest"),
+    ("mask", "medical", "more", "most", "only", "original", "output", "over", "patients"),
+    (
+        "pelvis",
+        "phantom",
+        "private",
+        "public",
+        "radiograph",
+        "release",
+        "report",
+        "room",
+        "sagittal",
+    ),
+    ("sample", "scan", "scanner", "scans", "scout", "series", "shard", "shared", "shoulder"),
+    ("side", "slice", "some", "spine", "study", "such", "test", "tests", "than"),
+    ("that", "then", "there", "this", "thorax", "train", "true", "truncated", "validation"),
+    ("ward", "were", "with", "xray", "xrays", "your"),
+)
+"""Words that name nobody, alone; folders of images are called so, and so are columns of tables."""
+
+_BETWEEN_NAMES = re.compile(r"[\s^=,;]+")
+_BETWEEN_PARTS = re.compile(r"[^\w]+|_+")
+_DATE = re.compile(r"(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})")
+_NUMBERS = re.compile(r"\w*\d[\w\-./]{4,}")
+_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?")
+
+
+class Spelling(NamedTuple):
+    """One way to write a string.
+
+    Attributes
+    ----------
+    text : str
+        As it is searched for.
+    kind : str
+        ``name``, ``id``, ``date``, ``text``, ``uid`` or ``file name``.
+    """
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A string to search for, and where sources have it.
+
+    Attributes
+    ----------
+    text, kind : str
+        The string; its kind.
+    tags : frozenset of str
+        Elements of the headers, such as ``(0010,0010)``, or ``file name``.
+    """
+
+    text: str
+    kind: str
+    tags: frozenset[str]
+
+
+@dataclass(slots=True)
+class Needles:
+    """All strings of all sources, each once."""
+
+    _found: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
+
+    def add(self, text: str, kind: str, tag: str) -> None:
+        """Add a string of a header, in all its spellings."""
+        for spelling in spellings(text, kind):
+            self._found.setdefault(spelling.text, (spelling.kind, set()))[1].add(tag)
+
+    def without(self, allowed: Iterable[str]) -> Needles:
+        """Return all but these, whatever their case, and all but what only these elements hold."""
+        low = {text.casefold() for text in allowed}
+        kept = {
+            text: found
+            for text, found in self._found.items()
+            if text.casefold() not in low and not {tag.casefold() for tag in found[1]} <= low
+        }
+        return Needles(kept)
+
+    def __iter__(self) -> Iterator[Needle]:
+        """Yield them, sorted, so that a report does not depend on the order of files."""
+        for text, (kind, tags) in sorted(self._found.items()):
+            yield Needle(text, kind, frozenset(tags))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._found)
+
+
+@functools.lru_cache(1 << 16)
+def spellings(text: str, kind: str) -> frozenset[Spelling]:
+    """Return the ways in which a string may be written elsewhere.
+
+    Parameters
+    ----------
+    text : str
+        Value of an element, or a file name.
+    kind : str
+        ``name``, ``id``, ``date``, ``text``, ``uid`` or ``file name``.
+
+    Returns
+    -------
+    frozenset of Spelling
+        Empty where the string is too short or too general to name anybody.
+
+    Examples
+    --------
+    >>> sorted(each.text for each in spellings("Muster^Eva", "name"))[-5:]
+    ['Muster-Eva', 'Muster.Eva', 'MusterEva', 'Muster^Eva', 'Muster_Eva']
+    >>> sorted(each.text for each in spellings("20040119", "date"))[:3]
+    ['01-19-2004', '01.19.2004', '01/19/2004']
+    """
+    text = " ".join(text.replace("\0", " ").split())
+    made = {
+        "name": _names,
+        "date": _dates,
+        "uid": _uids,
+        "file name": _file_names,
+    }.get(kind, _texts)(text)
+    general = NO_NAMES if kind == "name" else GENERIC | dicom_words()
+    return frozenset(
+        Spelling(each, kind)
+        for each in made
+        if _is_long(each) and each.casefold() not in general and len(set(each)) > 1
+    )
+
+
+@functools.cache
+def dicom_words() -> frozenset[str]:
+    """Return the words by which the standard calls its own attributes and formats."""
+    entries = [entry[2] for entry in (*DicomDictionary.values(), *RepeatersDictionary.values())]
+    entries += [entry[0] for entry in UID_dictionary.values()]
+    words = re.findall(r"[a-z]+", " ".join(entries).casefold())
+    return frozenset(word for word in words if len(word) >= SHORTEST)
+
+
+def _is_long(text: str) -> bool:
+    # Two characters of Chinese are a name, as six bytes.
+    return len(text) >= SHORTEST or len(text.encode("utf-8", "replace")) >= 6
+
+
+def _names(text: str) -> set[str]:
+    found = {text}
+    for group in text.split("="):  # alphabetic, ideographic, phonetic
+        parts = [part for part in _BETWEEN_NAMES.split(group) if part]
+        found |= set(parts) | {group}
+        if len(parts) > 1:
+            first, second = parts[:2]
+            for one, other in ((first, second), (second, first)):
+                found |= {f"{one}{sign}{other}" for sign in (" ", "^", "_", "-", ".", "", ", ")}
+    return found
+
+
+def _dates(text: str) -> set[str]:
+    found = _DATE.match(text)
+    if found is None:
+        return {text}
+    year, month, day = found.groups()
+    if (month, day) == ("01", "01") or year < "1880":  # what programs write for no date
+        return set()
+    orders = ((year, month, day), (day, month, year), (month, day, year))
+    return {sign.join(order) for order in orders for sign in "-./"} | {year + month + day}
+
+
+def _uids(text: str) -> set[str]:
+    # Those of the standard say what something is, not which one.
+    return set() if text.startswith("1.2.840.10008.") or text.count(".") < 3 else {text}
+
+
+def _file_names(text: str) -> set[str]:
+    parts = [part for part in _BETWEEN_PARTS.split(text) if part]
+    # Numbers of few digits count files.
+    named = {part for part in parts if not part.isdigit() or len(part) > 5}
+    named = {part for part in named if part.casefold() not in GENERIC}
+    return named | ({text} if len(parts) > 1 and named else set())
+
+
+def _texts(text: str) -> set[str]:
+    numbers = set(_NUMBERS.findall(text))
+    found = {text} | {number.strip("-./") for number in numbers}
+    return {each for each in found if not _DECIMAL.fullmatch(each)}

@@ -1,0 +1,273 @@
+"""The scan itself: strings of the sources, each searched in every file of a folder."""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from deepfixcx.deidentify.scan.contents import Part, TooLargeError, parts_of
+from deepfixcx.deidentify.scan.files import check_apart, list_files
+from deepfixcx.deidentify.scan.forms import Form, forms
+from deepfixcx.deidentify.scan.headers import header_strings, is_dicom
+from deepfixcx.deidentify.scan.needles import Needle, Needles
+from deepfixcx.deidentify.scan.search import Searcher
+
+__all__ = ["Finding", "ScanReport", "ScannedFile", "scan"]
+
+ReadWords = Callable[[Path], list[str] | None]
+"""Reads what is written in an image; None where a file is no image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One string of the sources in one file of the folder; it does not say which string.
+
+    Attributes
+    ----------
+    where : str
+        ``file name``, ``file``, ``image data``, ``packed text``, ``unpacked``, ``burned in``, …
+    offset : int
+        Place of its first byte there, -1 for what is burned in.
+    kind : str
+        ``name``, ``id``, ``date``, ``text``, ``uid`` or ``file name``.
+    tags : tuple of str
+        Elements of the source headers that hold it.
+    encoding : str
+        How it is written.
+    length : int
+        Characters of it.
+    digest : str
+        The same for the same string in one scan, and nothing that it could be guessed from without
+        the sources.
+    """
+
+    where: str
+    offset: int
+    kind: str
+    tags: tuple[str, ...]
+    encoding: str
+    length: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """What was found in one file.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the folder, or its number where the name itself was found to name somebody.
+    size : int
+        Bytes of it.
+    findings : tuple of Finding
+        Each string once for each `where`, at its first place.
+    problem : str
+        Why it could not be searched whole, or empty.
+    words : int or None
+        Words that were read in the image; None where none were to be read.
+    """
+
+    name: str
+    size: int
+    findings: tuple[Finding, ...] = ()
+    problem: str = ""
+    words: int | None = None
+
+
+@dataclass(slots=True)
+class ScanReport:
+    """What a scan found.
+
+    Attributes
+    ----------
+    files : list of ScannedFile
+        Every file of the folder.
+    sources, sources_read : int
+        Files of the sources; those whose headers were read.
+    sources_failed : list of str
+        Reasons why headers could not be read. Their strings were not searched for.
+    strings : int
+        Different strings that were searched for.
+    words_before : int or None
+        Words that were read in the images of the sources; None where none were to be read.
+    """
+
+    files: list[ScannedFile] = field(default_factory=list)
+    sources: int = 0
+    sources_read: int = 0
+    sources_failed: list[str] = field(default_factory=list)
+    strings: int = 0
+    words_before: int | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found, and everything could be searched."""
+        whole = not any(file.findings or file.problem for file in self.files)
+        return whole and not self.sources_failed
+
+    @property
+    def words_after(self) -> int | None:
+        """Words that were read in the images of the folder."""
+        read = [file.words for file in self.files if file.words is not None]
+        return sum(read) if self.words_before is not None else None
+
+    def counts(self, of: str) -> dict[str, int]:
+        """Return how many findings there are by ``kind``, ``where`` or ``encoding``."""
+        return dict(sorted(Counter(getattr(f, of) for g in self.files for f in g.findings).items()))
+
+
+def scan(
+    folder: Path,
+    against: Path,
+    *,
+    ignore: Collection[str] = (),
+    read_words: ReadWords | None = None,
+    report: Callable[[str, int, int], None] | None = None,
+) -> ScanReport:
+    """Search every byte of a folder for the strings of the sources it was made from.
+
+    Parameters
+    ----------
+    folder : Path
+        What is going to be shared.
+    against : Path
+        The sources: a folder, or a file. If `folder` lies in it, that is no source.
+    ignore : collection of str
+        Strings that may be found, whatever their case, and elements of the sources that may, such
+        as ``(0018,1000)``.
+    read_words : callable
+        Reads what is burned into an image, before and after: a check, and no proof.
+    report : callable
+        Called with what is done, the files done and the files in all.
+
+    Returns
+    -------
+    ScanReport
+        Files that cannot be read are in it; they raise nothing.
+
+    Raises
+    ------
+    DeidentifyError
+        There is nothing at one of the paths, or the sources lie in `folder`.
+
+    Examples
+    --------
+    >>> import tempfile, shutil
+    >>> from pydicom import examples
+    >>> root = Path(tempfile.mkdtemp())
+    >>> (root / "in").mkdir(), (root / "out").mkdir()
+    (None, None)
+    >>> _ = shutil.copy(examples.get_path("ct"), root / "in" / "a.dcm")
+    >>> _ = (root / "out" / "notes.txt").write_text("slices of CompressedSamples, 2004-01-19")
+    >>> scan(root / "out", root / "in").counts("kind")
+    {'date': 1, 'name': 1}
+    """
+    check_apart(folder, against)
+    tell = report or _say_nothing
+    found = ScanReport(words_before=None if read_words is None else 0)
+    needles = _gather(against, folder, found, read_words, tell).without(ignore)
+    found.strings = len(needles)
+    known = list(needles)
+    secret = sha256("\0".join(needle.text for needle in known).encode("utf-8", "replace")).digest()
+    searcher = Searcher(form for needle in known for form in forms(needle))
+    spoken = {needle.text.casefold(): needle for needle in known}
+    paths = list_files(folder)
+    for number, path in enumerate(paths, start=1):
+        name = path.relative_to(folder).as_posix() if path != folder else path.name
+        scanned = _search(path, name, searcher, secret)
+        if read_words is not None:
+            scanned = _with_words(scanned, read_words(path), spoken, secret)
+        if any(each.where == "file name" for each in scanned.findings):
+            scanned = _renamed(scanned, f"file {number}")
+        found.files.append(scanned)
+        tell("searching file", number, len(paths))
+    return found
+
+
+def _say_nothing(_what: str, _done: int, _files: int) -> None:
+    pass
+
+
+def _gather(
+    against: Path,
+    folder: Path,
+    found: ScanReport,
+    read_words: ReadWords | None,
+    tell: Callable[[str, int, int], None],
+) -> Needles:
+    needles = Needles()
+    paths = list_files(against, without=folder)
+    found.sources = len(paths)
+    for number, path in enumerate(paths, start=1):
+        inside = path.relative_to(against) if path != against else Path(path.name)
+        for part in (*inside.parts[:-1], inside.name[: -len(inside.suffix) or None]):
+            needles.add(part, "file name", "file name")
+        try:
+            if is_dicom(path):
+                for text, kind, tag in header_strings(path):
+                    needles.add(text, kind, tag)
+                found.sources_read += 1
+        except OSError as error:
+            found.sources_failed.append(f"it cannot be read: {error.strerror or 'not readable'}")
+        except Exception:  # whatever pydicom raises on damaged bytes
+            found.sources_failed.append("its header is damaged")
+        if read_words is not None and found.words_before is not None:
+            found.words_before += len(read_words(path) or [])
+        tell("reading header", number, len(paths))
+    return needles
+
+
+def _search(path: Path, name: str, searcher: Searcher, secret: bytes) -> ScannedFile:
+    findings: dict[tuple[str, str], Finding] = {}
+    problem, size = "", 0
+
+    def look(part: Part) -> None:
+        for offset, form in searcher.find(part.data, part.bulk):
+            key = (form.needle.text, part.where)
+            if key not in findings:
+                findings[key] = _finding(form, part.where, offset, secret)
+
+    look(Part("file name", name.encode("utf-8", "surrogateescape"), []))
+    try:
+        size = path.stat().st_size
+        for part in parts_of(path):
+            look(part)
+    except OSError as error:
+        problem = f"it cannot be read: {error.strerror or 'not readable'}"
+    except TooLargeError:
+        problem = "more than 1 GiB is packed in it, which was not searched"
+    return ScannedFile(name, size, tuple(findings.values()), problem)
+
+
+def _finding(form: Form, where: str, offset: int, secret: bytes) -> Finding:
+    return _found(form.needle, where, offset, form.encoding, secret)
+
+
+def _found(needle: Needle, where: str, offset: int, encoding: str, secret: bytes) -> Finding:
+    text = needle.text.encode("utf-8", "surrogatepass")
+    digest = hmac.digest(secret, text, sha256).hex()[:16]
+    tags = tuple(sorted(needle.tags))
+    return Finding(where, offset, needle.kind, tags, encoding, len(needle.text), digest)
+
+
+def _with_words(
+    scanned: ScannedFile, words: list[str] | None, spoken: dict[str, Needle], secret: bytes
+) -> ScannedFile:
+    if words is None:
+        return scanned
+    low = {word.strip(".,;:()").casefold() for word in words}
+    read = tuple(
+        _found(spoken[word], "burned in", -1, "pixels", secret)
+        for word in sorted(low & set(spoken))
+    )
+    findings = (*scanned.findings, *read)
+    return ScannedFile(scanned.name, scanned.size, findings, scanned.problem, len(words))
+
+
+def _renamed(scanned: ScannedFile, name: str) -> ScannedFile:
+    return ScannedFile(name, scanned.size, scanned.findings, scanned.problem, scanned.words)

@@ -1,0 +1,264 @@
+"""One header walked element by element; sequences are walked like the header itself."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import get_expected_length
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
+
+from deepfixcx.deidentify.actions import Action, Handled
+from deepfixcx.deidentify.dates import shifted
+from deepfixcx.deidentify.descriptors import cleaned
+from deepfixcx.deidentify.dummies import WELL_KNOWN, dummy, emptied, made, replaced_uids
+from deepfixcx.deidentify.key import Key
+from deepfixcx.deidentify.patient import text_values
+from deepfixcx.deidentify.private import PrivateElement, creator_of
+from deepfixcx.deidentify.profile import Profile
+
+__all__ = ["PIXEL_TAGS", "Walk"]
+
+PIXEL_TAGS: Final = frozenset(
+    {0x7FE00001, 0x7FE00002, 0x7FE00003, 0x7FE00008, 0x7FE00009, 0x7FE00010}
+)
+GRAPHIC_ANNOTATIONS: Final = 0x00700001
+DRAWN: Final = frozenset({0x00081140, 0x00081155, 0x00081150, 0x00081160, 0x00700002, 0x00700009})
+"""Of a graphic annotation: which images, which layer, and the lines; not the texts."""
+
+PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+FREE_TEXT: Final = frozenset({"LT", "PN", "ST", "UC", "UR", "UT", "AE"})
+"""Kinds of values that are removed where the table does not name their element."""
+
+SHORT_TEXT: Final = frozenset({"LO", "SH"})
+TIMES: Final = frozenset({"DA", "DT", "TM"})
+STANDARD_SCHEMES: Final = frozenset(
+    {"DCM", "SCT", "SRT", "SNM3", "99SDM", "LN", "UCUM", "RADLEX", "FMA", "NCIt", "UMLS", "UNS"}
+    | {"I10", "I10P", "I9", "I9C", "ICDO3", "MA", "NEU", "RXNORM"}
+)
+CODE_SCHEME: Final = 0x00080102
+CODE_TAGS: Final = frozenset({0x00080100, CODE_SCHEME, 0x00080103, 0x00080104})
+TECHNICAL: Final = frozenset(
+    {
+        0x00080070, 0x00081090, 0x00181020,  # manufacturer, model, versions of its software
+        0x00180024, 0x00181160, 0x00181170, 0x00181210,  # sequence, filter, output, kernel
+        0x00181250, 0x00181251, 0x00189005, 0x00209421,  # coils, pulse sequence, dimensions
+        0x00201040, 0x00281054, 0x00281055, 0x00283003,  # landmark; units; windows and tables
+    }
+)  # fmt: skip
+"""Short texts that say how an image was made. All others may hold whatever was typed."""
+DEEPEST: Final = 64
+
+
+class Walk:
+    """What happens to the elements of one file.
+
+    Parameters
+    ----------
+    profile : Profile
+        The options.
+    key : Key
+        Where new UIDs come from.
+    pseudonym : str
+        Stands for the patient's name and ID.
+    days : int
+        By how much dates move.
+    keep_pixels : bool
+        Whether pixel data stay.
+    """
+
+    def __init__(
+        self, profile: Profile, key: Key, pseudonym: str, days: int, *, keep_pixels: bool
+    ) -> None:
+        self.profile, self.key = profile, key
+        self.pseudonym, self.days = pseudonym, days
+        self.keep_pixels = keep_pixels
+        self.handled: list[Handled] = []
+        self.private_kept = 0
+
+    def header(self, old: Dataset, path: str = "") -> Dataset:
+        """Return the new header."""
+        if path.count("[") > DEEPEST:
+            raise RecursionError
+        new = Dataset()
+        for tag in sorted(old.keys()):
+            where = f"{path}{Tag(tag)}".replace(" ", "")
+            try:
+                element = old[tag]
+                if element.VR != "SQ":
+                    text_values(element)
+            except Exception:  # pydicom raises whatever damaged bytes lead to
+                self._note(where, Action.REMOVE, "unreadable")
+                continue
+            kept = self._element(old, element, where)
+            if kept is not None:
+                new.add(kept)
+        self._keep_creators(old, new)
+        return new
+
+    def _element(self, old: Dataset, element: DataElement, where: str) -> DataElement | None:
+        tag = element.tag
+        if tag.group in (0x0000, 0x0002) or tag.element == 0:
+            self._note(where, Action.REMOVE, "file")
+            return None
+        if tag.is_private:
+            return self._private(old, element, where)
+        if tag in PIXEL_TAGS:
+            return _without_padding(old, element) if self.keep_pixels else None
+        action = self.profile.action(tag)
+        if action is None:
+            return self._unlisted(old, element, where)
+        reason = "table" if action is self.profile.basic(tag) else "option"
+        return self._listed(element, where, action, reason)
+
+    def _listed(
+        self, element: DataElement, where: str, action: Action, reason: str
+    ) -> DataElement | None:
+        """Do what the table says."""
+        if action is Action.CLEAN:
+            done = self._cleaned(element, where)
+            if done is not None:
+                self._note(where, Action.CLEAN, reason)
+                return done
+            # Nothing of it is known to be harmless: what the Basic Profile does.
+            basic = self.profile.basic(element.tag)
+            return self._listed(element, where, basic or Action.REMOVE, "table")
+        self._note(where, action, reason)
+        if action is Action.REMOVE:
+            return None
+        if action is Action.KEEP:
+            return self._copied(element, where)
+        if action is Action.DUMMY and element.VR == "SQ":
+            element = self._copied(element, where)
+        if element.tag in (PATIENT_NAME, PATIENT_ID):
+            return made(element, self.pseudonym)
+        if action is Action.EMPTY:
+            return emptied(element)
+        if action is Action.UID:
+            inside = element.VR == "SQ"
+            return self._copied(element, where) if inside else replaced_uids(element, self.key)
+        return dummy(element, self.key)
+
+    def _unlisted(self, old: Dataset, element: DataElement, where: str) -> DataElement | None:
+        """Do what is safe with an element that the table does not name."""
+        tag, vr = element.tag, element.VR
+        if tag.group >> 8 in (0x50, 0x60):  # an overlay or curve, whose data were removed
+            self._note(where, Action.REMOVE, "kind")
+            return None
+        try:
+            dictionary_VR(tag)
+        except KeyError:
+            self._note(where, Action.REMOVE, "kind")
+            return None
+        if vr == "SQ":
+            return self._copied(element, where)
+        if vr in TIMES and self.profile.retain_dates:
+            self._note(where, Action.CLEAN, "kind")
+            return self._moved(element)
+        if vr in FREE_TEXT or vr in TIMES or vr == "UN":
+            self._note(where, Action.REMOVE, "kind")
+            return None
+        if vr == "UI":
+            if all(text.startswith(WELL_KNOWN) for text in text_values(element) if text):
+                return copy.copy(element)
+            self._note(where, Action.UID, "kind")
+            return replaced_uids(element, self.key)
+        if vr in SHORT_TEXT and not _is_technical(old, tag):
+            text = self._harmless(element)
+            self._note(where, Action.CLEAN, "kind")
+            empty = any(text_values(element)) and not any(text)
+            return dummy(element, self.key) if empty else made(element, text)
+        return copy.copy(element)
+
+    def _private(self, old: Dataset, element: DataElement, where: str) -> DataElement | None:
+        tag = element.tag
+        if tag.is_private_creator:
+            return None  # comes back where something of its block stays
+        named = PrivateElement(creator_of(old, tag), tag.group, tag.element & 0xFF)
+        if named not in self.profile.private:
+            self._note(where, Action.REMOVE, "private")
+            return None
+        self.private_kept += 1
+        self._note(where, Action.KEEP, "private")
+        return self._copied(element, where)
+
+    def _cleaned(self, element: DataElement, where: str) -> DataElement | None:
+        """Clean an element, or return None where nothing of it is known to be harmless."""
+        if element.tag == GRAPHIC_ANNOTATIONS:
+            return self._drawn(element, where)
+        if element.VR == "SQ":
+            return self._copied(element, where)
+        if element.VR in TIMES:
+            moved = self._moved(element)
+            return moved if any(text_values(moved)) else None
+        if element.VR == "AE":
+            titles = [self.key.title(text) for text in text_values(element) if text]
+            return made(element, titles) if titles else None
+        if element.VR in SHORT_TEXT | FREE_TEXT and element.VR not in ("PN", "UR"):
+            text = self._harmless(element)
+            return made(element, text) if any(text) else None
+        return None
+
+    def _drawn(self, element: DataElement, where: str) -> DataElement | None:
+        copied = self._copied(element, where)
+        for item in copied.value:
+            for tag in _tags(item):
+                if tag not in DRAWN:
+                    del item[tag]
+        drawn = [item for item in copied.value if 0x00700009 in item]
+        return made(element, Sequence(drawn)) if drawn else None
+
+    def _copied(self, element: DataElement, where: str) -> DataElement:
+        if element.VR != "SQ":
+            return copy.copy(element)
+        items = [
+            self.header(item, f"{where}[{number}]")
+            for number, item in enumerate(element.value or [])
+        ]
+        return made(element, Sequence(items))
+
+    def _moved(self, element: DataElement) -> DataElement:
+        values = [shifted(text, element.VR, self.days) for text in text_values(element)]
+        return made(element, values if len(values) > 1 else "".join(values))
+
+    def _harmless(self, element: DataElement) -> Any:
+        values = [cleaned(text, self.profile.words) for text in text_values(element)]
+        return values if len(values) > 1 else "".join(values)
+
+    def _keep_creators(self, old: Dataset, new: Dataset) -> None:
+        for tag in _tags(new):
+            creator = BaseTag((tag.group << 16) | tag.element >> 8)
+            if tag.is_private and creator in old and creator not in new:
+                new.add(copy.copy(old[creator]))
+
+    def _note(self, where: str, action: Action, reason: str) -> None:
+        self.handled.append(Handled(where, action, reason))
+
+
+def _tags(dataset: Dataset) -> list[BaseTag]:
+    return list(dataset.keys())  # iterating over a dataset yields its elements
+
+
+def _is_technical(item: Dataset, tag: BaseTag) -> bool:
+    """Return whether a short text is a technical one, or belongs to a code that everybody uses."""
+    if tag not in CODE_TAGS:
+        return tag in TECHNICAL
+    scheme = item.get(CODE_SCHEME)
+    return scheme is not None and str(scheme.value or "").strip() in STANDARD_SCHEMES
+
+
+def _without_padding(header: Dataset, element: DataElement) -> DataElement:
+    """Cut what stands behind the last pixel; it may be a note of anyone's."""
+    copied = copy.copy(element)
+    if element.is_undefined_length or not isinstance(element.value, bytes):
+        return copied
+    try:
+        length = int(get_expected_length(header))
+    except Exception:  # the header does not say how many pixels there are
+        return copied
+    copied.value = element.value[:length] + b"\0" * (length % 2)
+    return copied
