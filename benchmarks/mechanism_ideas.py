@@ -27,10 +27,13 @@ from benchmarks.table import Table, put_section
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import MechanismError
+from deepfixcx.frontier.division import patient_folds
 from deepfixcx.frontier.figures import ATTACKERS, figures_of, mean_figures
 from deepfixcx.frontier.trial import Trial
 from deepfixcx.learn.baselines import blur, pixelate
 from deepfixcx.learn.loading import load_pixels
+from deepfixcx.learn.logistic import LogisticCodes
+from deepfixcx.measures import roc_auc
 from deepfixcx.mechanisms import (
     BandSelection,
     Chain,
@@ -53,6 +56,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LABELS = "pneumonia,effusion,infiltration,atelectasis"
 SIDE, SMALL = 320, 64
 COMPONENTS = 60
+FOLDS = 5
 
 Array = NDArray[np.float32]
 
@@ -366,12 +370,12 @@ def tiny(spec: CodecSpec) -> Data:
     for column in range(2):
         texture = generator.normal(0, 0.2, (160, 1, 32, 16)) * labels[:, column, None, None, None]
         pixels[..., 16 * column : 16 * (column + 1)] += texture
-    pixels = pixels.clip(0, 1).astype(np.float32)
+    shown: Array = np.asarray(pixels.clip(0, 1), np.float32)
     return Data(
-        {"codes": Codec(spec).encode(pixels).array, "pixelate": pixelate(pixels, 64)},
+        {"codes": Codec(spec).encode(shown).array, "pixelate": pixelate(shown, 64)},
         labels,
         patients.astype(np.str_),
-        pixels,
+        shown,
     )
 
 
@@ -388,6 +392,33 @@ def try_idea(
         )
         for seed in range(seeds)
     ]
+
+
+def utility_with_public(array: Array, data: Data, seeds: int) -> tuple[float, float]:
+    """Return the utility of plain codes of the public patients alone, and of all patients.
+
+    A mechanism that is fitted on public patients has learned from them; so may its rivals.
+    """
+    alone, together = [], []
+    for seed in range(seeds):
+        trial = Trial(array, data.labels, data.patients, seed=seed)
+        public, private = trial.public, trial.private
+        model = LogisticCodes.fit(public.array, public.labels)
+        alone.append(_mean_area(private, model.decision(private.array)))
+        fold = patient_folds(private.patients, FOLDS, seed)
+        scores = np.zeros(private.labels.shape, np.float32)
+        for number in range(FOLDS):
+            rest, tested = fold != number, fold == number
+            codes = np.concatenate([public.array, private.array[rest]])
+            labels = np.concatenate([public.labels, private.labels[rest]])
+            scores[tested] = LogisticCodes.fit(codes, labels).decision(private.array[tested])
+        together.append(_mean_area(private, scores, fold.astype(np.str_)))
+    return float(np.mean(alone)), float(np.mean(together))
+
+
+def _mean_area(records: Records, scores: Array, groups: NDArray[np.str_] | None = None) -> float:
+    pairs = zip(records.labels.T, scores.T, strict=True)
+    return float(np.mean([roc_auc(*pair, groups) for pair in pairs]))
 
 
 def meets_goal(figures: Mapping[str, float], loss: float) -> bool:
@@ -505,6 +536,11 @@ def main(words: Sequence[str] | None = None) -> None:
     command += f" {spec.grid_shape[0]} --seeds {options.seeds} --attackers"
     command += f" {' '.join(options.attackers)}"
     parts = [f"**Codes with {spec}, {options.seeds} divisions of the patients**", table.markdown()]
+    alone, together = utility_with_public(data.inputs["codes"], data, options.seeds)
+    parts.append(
+        f"Utility of plain codes of the public patients alone: {alone:.3f}; of these and the "
+        f"released ones: {together:.3f}."
+    )
     parts.append(f"Made by `{command}`.")
     print("\n\n".join(parts))
     if options.markdown is not None:

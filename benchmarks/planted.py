@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Planted", "plant_discs", "plant_edges", "plant_marker"]
+__all__ = ["Direction", "Planted", "plant_discs", "plant_edges", "plant_marker"]
 
 Array = NDArray[np.float32]
 Direction = Literal["vertical", "horizontal"]
@@ -121,11 +121,15 @@ def _disc(radius: int) -> NDArray[np.float64]:
 def _plant(
     pixels: Array, copies: int, generator: np.random.Generator, thing: NDArray[np.float64]
 ) -> Planted:
-    """Add `thing` to every other copy, in one of the zones."""
+    """Add `thing` to every other copy, in one of the zones.
+
+    All copies are brought to a range that leaves room for it: what is clipped has other edges.
+    """
     count, _, height, width = pixels.shape
     sources = np.repeat(np.arange(count), copies)
     labels = np.tile(np.arange(copies) % 2 == 0, count).astype(np.float32)[:, None]
-    made = pixels[sources].copy()
+    below, above = max(0.0, -float(thing.min())), max(0.0, float(thing.max()))
+    made = (below + (1 - below - above) * pixels[sources]).astype(np.float32)
     radius = thing.shape[0] // 2
     sides = np.array([height, width])
     places = np.full((len(made), 2), np.nan, np.float32)
@@ -135,6 +139,6 @@ def _plant(
         window = made[
             number, 0, row - radius : row + radius + 1, column - radius : column + radius + 1
         ]
-        window[:] = np.clip(window + thing, 0, 1)
+        window += thing.astype(np.float32)
         places[number] = row, column
     return Planted(made, labels, sources, places, float(radius))

@@ -177,3 +177,14 @@ def test_codes_of_another_spec_are_refused() -> None:
         mlp(torch.ones(3, 1, 64, 2, 2))
     with pytest.raises(ModelError, match="two codes or more"):
         mlp.fit_normalization(torch.ones(1, *SHAPE))
+
+
+def test_the_middle_is_where_normalized_numbers_are_zero() -> None:
+    codes = torch.rand(50, 1, 4, 2, 2) * torch.tensor([100.0, 1, 0.1, 0])[:, None, None]
+    model = CodeMLP((1, 4, 2, 2), labels=1)
+    model.fit_normalization(codes)
+    middle = model.middle()
+    assert middle.shape == (1, 4, 2, 2)
+    normal = (model._logarithms(middle[None]) - model.mean) / model.deviation
+    assert torch.allclose(normal, torch.zeros_like(normal), atol=1e-4)
+    assert bool((codes.amin(0) <= middle).all() and (middle <= codes.amax(0)).all())

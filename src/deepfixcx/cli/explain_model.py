@@ -188,7 +188,8 @@ def _close(
         reasons = Counter(f"{error}: {reason}" for error, reason in found.failures.values())
         rows += reason_rows(reasons.most_common())
     against = {"mean": "the mean code", "details": "the code without details", "zeros": "black"}
-    rows.append(("label", f"{why.label}, by {why.method}, against {against[baseline]}"))
+    compared = "images drawn from these" if why.method == "gradient SHAP" else against[baseline]
+    rows.append(("label", f"{why.label}, by {why.method}, against {compared}"))
     error = np.median(why.completeness_error)
     if not why.method.startswith("occlusion"):
         rows.append(("unexplained", f"{100 * error:.2g} % of a score's change (median)"))

@@ -1,4 +1,4 @@
-"""Deletion and insertion: does the output follow what an attribution calls important?"""
+"""Deletion and insertion: whether outputs follow what an attribution calls important."""
 
 from __future__ import annotations
 

@@ -78,7 +78,8 @@ def explain_codes(
     >>> code = Codec(level=1, patches=2).encode(np.random.default_rng(0).random((5, 1, 8, 8)))
     >>> def brightness(codes):
     ...     return codes[:, 0, 0].mean(axis=(1, 2))
-    >>> explain_codes(brightness, code, method="occlusion").edges(absolute=True).argmax(axis=1).tolist()
+    >>> why = explain_codes(brightness, code, method="occlusion")
+    >>> why.edges(absolute=True).argmax(axis=1).tolist()
     [0, 0, 0, 0, 0]
     """
     if method not in METHODS:

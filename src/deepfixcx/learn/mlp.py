@@ -143,6 +143,13 @@ class CodeMLP(nn.Module):
         """Return what the attention adds to the loss: `l1` times its sum."""
         return self.l1 * self.attention().sum()
 
+    def middle(self) -> Tensor:
+        """Return the code in the middle of the training set, (C, 4**J, P, P).
+
+        Its normalized numbers are 0: a baseline for explanations where no images are at hand.
+        """
+        return self.mean.sign() * torch.expm1(self.mean.abs()) * KNEE * self.size
+
     def _logarithms(self, codes: Tensor) -> Tensor:
         return codes.sign() * torch.log1p(codes.abs() / (KNEE * self.size))
 

@@ -1,0 +1,185 @@
+"""The codes that ``explain --model`` explains, wherever they are, and what is known of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.cli._learning import LearningBar
+
+if TYPE_CHECKING:
+    from deepfixcx.code import Code
+    from deepfixcx.datasets import Dataset, ImageRecord
+    from deepfixcx.learn.classifier import Classifier
+
+__all__ = ["Explained", "read_codes"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Explained:
+    """Codes and what is known of their images.
+
+    Attributes
+    ----------
+    code : Code
+        Of the images that could be used, B.
+    names : tuple of str
+        Of all images.
+    places : ndarray of int64, shape (B,)
+        Which image each code is of.
+    failures : dict of int to (str, str)
+        Place of an image that could not be used, to the name of the error and its message.
+    note : str
+        What was taken, in words.
+    patients, groups : ndarray of str, shape (B,), or None
+        Whose image it is, and its view; None where it is not known.
+    labels : ndarray of float32, shape (B, L), or None
+        Known labels, NaN where one is not.
+    """
+
+    code: Code
+    names: tuple[str, ...]
+    places: NDArray[np.int64]
+    failures: dict[int, tuple[str, str]]
+    note: str
+    patients: NDArray[np.str_] | None = None
+    groups: NDArray[np.str_] | None = None
+    labels: NDArray[np.float32] | None = None
+
+
+def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) -> Explained:
+    """Read the codes that a model is to be explained on.
+
+    Of a dataset with the labels of the model, views and patients are known, too. Of the one that
+    the model was trained on, the test part is taken.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The model.
+    where : Path
+        A release, a file of codes, a dataset, a folder of images or an image.
+    workers : int
+        Processes that read images.
+    figures : int
+        Of so many images the size is looked up, so that figures have their shape; others are taken
+        for squares.
+
+    Raises
+    ------
+    ModelError
+        There is nothing to explain, or codes do not fit the model.
+    CodeFileError
+        A file of codes is damaged.
+    """
+    from deepfixcx.code import Code
+    from deepfixcx.errors import ModelError
+    from deepfixcx.release import load_codes
+
+    if not os.path.exists(where):
+        raise ModelError(f"there is no file or folder {str(where)!r}, so nothing to explain")
+    if where.is_dir() and (where / "manifest.csv").is_file() and (where / "codes").is_dir():
+        code, ids = load_codes(where, classifier.channels)
+        return _of_code(classifier, code, ids, "a release")
+    if where.suffix.lower() == ".safetensors" and where.is_file():
+        code = Code.load(where)
+        names = [f"{where.name}:{row}" for row in range(len(code))]
+        return _of_code(classifier, code, names, "a file of codes")
+    dataset, note = _dataset(classifier, where)
+    if dataset is not None:
+        names = [_below(record.path, dataset.root) for record in dataset.records]
+        found = _of_records(classifier, dataset.records, names, note, workers, figures)
+        known = dataset.select(found.places)
+        views = np.array([record.view or "" for record in known.records], np.str_)
+        return replace(
+            found,
+            patients=known.patients if known.has_patients else None,
+            groups=views if len(np.unique(views[views != ""])) > 1 else None,
+            labels=known.labels,
+        )
+    records, names = _files(where)
+    return _of_records(classifier, records, names, note, workers, figures)
+
+
+def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str]:
+    """Read a dataset that has the labels of the model, if it is one; and say what is taken."""
+    from deepfixcx.datasets import load_dataset
+    from deepfixcx.errors import DatasetError
+    from deepfixcx.learn.parts import fingerprint
+
+    if where.is_file() and not where.name.lower().endswith((".csv", ".csv.gz")):
+        return None, "an image"
+    try:
+        dataset = load_dataset(where, labels=list(classifier.label_names))
+    except DatasetError:
+        return None, "a folder of images, whose labels and patients are not known"
+    if not len(dataset):
+        return None, "a folder of images, whose labels and patients are not known"
+    if fingerprint(dataset) == classifier.dataset:
+        places = classifier.rules.places(dataset, "test")
+        return dataset.select(places), "the test part of the dataset that the model was trained on"
+    return dataset, "a dataset with labels"
+
+
+def _files(where: Path) -> tuple[list[ImageRecord], list[str]]:
+    """List the images in a folder, or the one that is given."""
+    from deepfixcx.datasets import ImageRecord
+    from deepfixcx.datasets.files import list_images
+    from deepfixcx.errors import ModelError
+
+    if not where.is_dir():
+        return [ImageRecord(where)], [where.name]
+    found, closed = list_images(where)
+    paths = sorted([*found, *(path for path, _ in closed)])
+    if not paths:
+        raise ModelError(f"{str(where)!r} holds no image to explain")
+    return [ImageRecord(path) for path in paths], [_below(path, where) for path in paths]
+
+
+def _of_code(classifier: Classifier, code: Code, names: Sequence[str], note: str) -> Explained:
+    from deepfixcx.errors import ModelError
+
+    if code.spec != classifier.options.spec or code.channels != classifier.channels:
+        raise ModelError(
+            f"this model takes codes of {classifier.options.spec} with {classifier.channels} "
+            f"channels, these are of {code.spec} with {code.channels}"
+        )
+    return Explained(code, tuple(names), np.arange(len(code)), {}, note)
+
+
+def _of_records(
+    classifier: Classifier,
+    records: Sequence[ImageRecord],
+    names: Sequence[str],
+    note: str,
+    workers: int,
+    figures: int,
+) -> Explained:
+    from deepfixcx.code import Code
+    from deepfixcx.errors import ImageFileError, ModelError
+    from deepfixcx.images import read_image
+
+    spec = classifier.options.spec
+    if spec is None:
+        raise ModelError("this model sees original images, and has no codes to explain")
+    with LearningBar() as bar:
+        loaded = classifier.load(records, workers=workers, report=bar.read)
+    sizes = np.tile(np.array(spec.compact_shape(), np.int64), (len(loaded.array), 1))
+    for row, place in enumerate(loaded.places[:figures]):
+        try:
+            sizes[row] = read_image(records[place].path).pixels.shape[-2:]
+        except ImageFileError:  # it was read a moment ago; a square will do
+            continue
+    failures = {each.place: (each.error, each.reason) for each in loaded.failures}
+    code = Code(loaded.array, spec, sizes)
+    return Explained(code, tuple(names), loaded.places, failures, note)
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name

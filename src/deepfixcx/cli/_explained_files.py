@@ -1,0 +1,174 @@
+"""The files that ``explain --model`` writes: figures and JSON, and one table that names files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from deepfixcx.cli._explained_codes import Explained
+    from deepfixcx.explain.attribution import Attribution
+    from deepfixcx.explain.bias import Bias
+
+__all__ = ["IMAGES", "SUMMARY_FIGURE", "TABLE", "check_out", "write_explanations"]
+
+SUMMARY, SUMMARY_FIGURE, TABLE, IMAGES = "model.json", "model.png", "images.csv", "images"
+
+REASONS = 10
+
+
+def check_out(out: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a folder that cannot or should not be written.
+
+    Raises
+    ------
+    ExplanationError
+        The message says what to change.
+    """
+    from deepfixcx.errors import ExplanationError
+
+    if out.exists() and not out.is_dir():
+        raise ExplanationError(f"{str(out)!r} is a file; -o names a folder")
+    if not out.exists() and not out.parent.is_dir():
+        raise ExplanationError(f"there is no folder {str(out.parent)!r} to make {out.name!r} in")
+    if (out / TABLE).exists() and not overwrite:
+        raise ExplanationError(
+            f"{str(out)!r} holds an explanation; replace it with --overwrite, or choose another -o"
+        )
+
+
+def write_explanations(
+    out: Path,
+    found: Explained,
+    why: Attribution,
+    bias: Bias | None,
+    *,
+    figures: int,
+    threshold: float,
+    overwrite: bool,
+) -> int:
+    """Write everything; return how many images have figures. The table of images comes last.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to write into; it is made.
+    found : Explained
+        What was explained.
+    why : Attribution
+        Of every image.
+    bias : Bias or None
+        Of the model; None where there are too few images.
+    figures : int
+        How many images have figures of their own, at most.
+    threshold : float
+        Score from which on the answer is yes.
+    overwrite : bool
+        Remove an earlier explanation.
+
+    Raises
+    ------
+    ExplanationError, ReleaseError, TrainingStoppedError
+        A file cannot be written.
+    """
+    from deepfixcx.errors import ExplanationError
+    from deepfixcx.learn._files import write_whole
+    from deepfixcx.report.drawing import write_figure
+    from deepfixcx.report.explained_model import attribution_figure, bias_figure
+
+    folder = out / IMAGES
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            _clear(out)
+    except OSError as error:
+        raise ExplanationError(f"{str(out)!r} cannot be written: {error.strerror}") from None
+    count = min(figures, len(why))
+    for row in range(count):
+        name = f"{row + 1:04d}"
+        drawn = attribution_figure(why, row, title=f"image {row + 1}")
+        write_figure(folder / f"{name}.png", drawn)
+        write_whole(folder / f"{name}.json", _as_json(_image_values(why, row, threshold)))
+    if bias is not None:
+        write_figure(out / SUMMARY_FIGURE, bias_figure(bias))
+        write_whole(out / SUMMARY, _as_json(bias.to_dict()))
+    write_whole(out / TABLE, _table(found, why, count).encode())
+    return count
+
+
+def _clear(out: Path) -> None:
+    """Remove an earlier explanation, and nothing else."""
+    for name in (TABLE, SUMMARY, SUMMARY_FIGURE):
+        (out / name).unlink(missing_ok=True)
+    for path in (out / IMAGES).iterdir():
+        if path.stem.isdigit() and path.suffix in (".png", ".json"):
+            path.unlink()
+
+
+def _score(why: Attribution, row: int) -> float:
+    """Return the probability of yes, or the output of a model of which no more is known."""
+    from deepfixcx.explain.models import LOG_ODDS
+
+    output = float(why.outputs[row])
+    return float((1 + np.tanh(output / 2)) / 2) if why.unit == LOG_ODDS else output
+
+
+def _image_values(why: Attribution, row: int, threshold: float) -> dict[str, Any]:
+    """Return what is known of one image, as JSON values that name no file."""
+    from deepfixcx.explain.groups import band_groups
+
+    one = why[row]
+    score = _score(why, row)
+    values: dict[str, Any] = {
+        "image": row + 1,
+        "label": one.label,
+        "score": round(score, 6),
+        "yes": bool(score >= threshold),
+        "method": one.method,
+        "unit": one.unit,
+        "output": round(float(one.outputs[0]), 6),
+        "baseline_output": round(float(one.baseline_outputs[0]), 6),
+        "completeness_error": round(float(one.completeness_error[0]), 6),
+        "spec": one.code.spec.to_dict(),
+        "reasons": [
+            {"words": each.words, "amount": round(each.amount, 6), "share": round(each.share, 6)}
+            for each in one.top(REASONS)
+        ],
+    }
+    if one.tells != "band":
+        values["cells"] = np.round(one.spatial()[0].astype(np.float64), 6).tolist()
+    if one.tells != "place":
+        amounts = one.edge_groups()[0].astype(np.float64)
+        values["edges"] = {
+            str(group): round(float(amount), 6)
+            for group, amount in zip(band_groups(one.level), amounts, strict=True)
+        }
+    return values
+
+
+def _as_json(values: dict[str, Any]) -> bytes:
+    text = json_module.dumps(values, indent=2, sort_keys=True, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def _table(found: Explained, why: Attribution, figures: int) -> str:
+    """Return a table of all images: file, its figure, score, strongest reason, or error."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", "figure", why.label, "strongest_reason", "error", "reason"])
+    row_of = {int(place): row for row, place in enumerate(found.places)}
+    for place, name in enumerate(found.names):
+        row = row_of.get(place)
+        if row is None:
+            table.writerow([name, "", "", "", *found.failures[place]])
+            continue
+        figure = f"{IMAGES}/{row + 1:04d}.png" if row < figures else ""
+        reasons = why.top(1, row)
+        words = str(reasons[0]) if reasons else ""
+        table.writerow([name, figure, f"{_score(why, row):.6f}", words, "", ""])
+    return text.getvalue()

@@ -1,0 +1,218 @@
+"""``deepfixcx explain --model``: what it writes, of what, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from deepfixcx import Code
+from tests.learn.making import make_dataset
+
+Run = Callable[..., Result]
+
+TRAINING = ("--labels", "sick", "-J", 2, "-P", 4, "--workers", 1)
+
+
+@pytest.fixture
+def xrays(tmp_path: Path) -> Path:
+    make_dataset(tmp_path / "xrays", 80)
+    return tmp_path / "xrays"
+
+
+@pytest.fixture
+def model(tmp_path: Path, xrays: Path, run: Run) -> Path:
+    done = run("train", xrays, *TRAINING, "--model", "logistic", "-o", tmp_path / "model")
+    assert done.exit_code == 0, done.output
+    return tmp_path / "model"
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    with (out / "images.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def explain(run: Run, where: Path, model: Path, *words: object) -> Result:
+    return run("explain", where, "--model", model, "--workers", 1, *words)
+
+
+def test_the_test_part_of_its_own_dataset(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "why"
+    done = explain(run, xrays, model, "-o", out, "--images", 2, "--json", tmp_path / "f.json")
+    assert done.exit_code == 0, done.output
+    assert "the test part of the dataset that the model was trained on" in done.output
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert figures["images"] == figures["images_explained"] == 16
+    assert figures["figures"] == 2
+    assert figures["completeness_error"] < 0.01
+    assert sorted(path.name for path in (out / "images").iterdir()) == [
+        "0001.json", "0001.png", "0002.json", "0002.png",
+    ]  # fmt: skip
+    with Image.open(out / "model.png") as drawn:
+        assert drawn.width > 500
+    summary = json.loads((out / "model.json").read_text())
+    assert summary["images"] == 16
+    assert summary["patients"] == 8
+    rows = rows_of(out)
+    assert len(rows) == 16
+    assert [row["figure"] for row in rows[:3]] == ["images/0001.png", "images/0002.png", ""]
+    one = json.loads((out / "images" / "0001.json").read_text())
+    assert one["score"] == pytest.approx(float(rows[0]["sick"]), abs=1e-5)
+    assert one["reasons"][0]["words"] == rows[0]["strongest_reason"]
+    assert "sick" in rows[0]["strongest_reason"]
+
+
+def test_the_corner_that_the_model_learned_is_named(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
+    """Sick images have fine texture in the upper left corner, which is a shortcut here."""
+    out = tmp_path / "why"
+    assert explain(run, xrays, model, "-o", out, "--images", 0).exit_code == 0
+    first = json.loads((out / "model.json").read_text())["findings"][0]
+    assert first["kind"] == "corner"
+    assert "upper left corner" in first["words"]
+
+
+def test_scores_are_those_of_predict(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(4):
+        (images / f"{number}.png").write_bytes((xrays / f"{number}.png").read_bytes())
+    assert run("predict", model, images, "-o", tmp_path / "s.csv", "--workers", 1).exit_code == 0
+    done = explain(run, images, model, "-o", tmp_path / "why")
+    assert done.exit_code == 0
+    assert "not summed up" in done.output
+    assert not (tmp_path / "why" / "model.json").exists()
+    with (tmp_path / "s.csv").open(newline="") as file:
+        scores = [float(row["sick"]) for row in csv.DictReader(file)]
+    assert [float(row["sick"]) for row in rows_of(tmp_path / "why")] == pytest.approx(scores)
+
+
+def test_no_file_is_named_but_in_the_table(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(12):
+        data = (xrays / f"{number}.png").read_bytes()
+        (images / f"miller-{number}.png").write_bytes(data)
+    (images / "miller-x.png").write_text("no image")
+    done = explain(run, images, model, "-o", tmp_path / "why")
+    assert done.exit_code == 3
+    assert "1 × NotAnImageError" in done.output
+    assert "miller" not in done.output
+    written = [path for path in (tmp_path / "why").rglob("*") if path.is_file()]
+    assert len(written) == 2 * 12 + 3
+    for path in written:
+        assert "miller" not in path.name
+        assert (b"miller" in path.read_bytes()) == (path.name == "images.csv")
+    failed = [row for row in rows_of(tmp_path / "why") if row["error"]]
+    assert [row["file"] for row in failed] == ["miller-x.png"]
+
+
+def test_releases_and_files_of_codes(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
+    words = ("--output", "codes", "-J", 2, "-P", 4, "--workers", 1)
+    done = run("privatize", xrays, tmp_path / "shared", *words)
+    assert done.exit_code == 0, done.output
+    done = explain(run, tmp_path / "shared", model, "-o", tmp_path / "why", "--images", 1)
+    assert done.exit_code == 0, done.output
+    assert "80 of 80 images: a release" in done.output
+    code = Code.load(next((tmp_path / "shared" / "codes").glob("*.safetensors")))
+    code[:3].save(tmp_path / "three.safetensors")
+    out = tmp_path / "three"
+    done = explain(run, tmp_path / "three.safetensors", model, "-o", out, "--method", "deeplift")
+    assert done.exit_code == 0, done.output
+    assert [row["file"] for row in rows_of(out)] == [f"three.safetensors:{n}" for n in range(3)]
+    assert json.loads((out / "images" / "0003.json").read_text())["method"] == "DeepLift"
+
+
+def test_one_image_with_every_method(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
+    for method, baseline in (
+        ("integrated-gradients", "mean"),
+        ("deeplift", "details"),
+        ("occlusion-by-cell", "zeros"),
+        ("occlusion-by-band", "mean"),
+    ):
+        out = tmp_path / method
+        options = ("--method", method, "--baseline", baseline, "-o", out)
+        done = explain(run, xrays / "3.png", model, *options)
+        assert done.exit_code == 0, done.output
+        one = json.loads((out / "images" / "0001.json").read_text())
+        assert ("cells" in one) == (method != "occlusion-by-band")
+        assert ("edges" in one) == (method != "occlusion-by-cell")
+        assert one["baseline_output"] != one["output"]
+
+
+@pytest.mark.parametrize("kind", ["mlp", "own"])
+def test_modules_on_codes_and_on_images(run: Run, xrays: Path, tmp_path: Path, kind: str) -> None:
+    network = "tests.learn.own:Small"
+    more = ("--model", "mlp") if kind == "mlp" else ("--model", network, "--on", "images")
+    done = run("train", xrays, *TRAINING, *more, "--epochs", 2, "-o", tmp_path / "model")
+    assert done.exit_code == 0, done.output
+    own = () if kind == "mlp" else ("--network", network)
+    out = tmp_path / "why"
+    words = ("--device", "cpu", "--images", 1, "-o", out)
+    done = explain(run, xrays, tmp_path / "model", *words, *own)
+    assert done.exit_code == 0, done.output
+    summary = json.loads((out / "model.json").read_text())
+    assert (summary["attention_bands"] is not None) == (kind == "mlp")
+
+
+def test_originals_are_refused(run: Run, xrays: Path, tmp_path: Path) -> None:
+    network = "tests.learn.own:Small"
+    words = ("--labels", "sick", "--model", network, "--on", "original", "--side", 32)
+    done = run("train", xrays, *words, "--epochs", 1, "--workers", 1, "-o", tmp_path / "model")
+    assert done.exit_code == 0, done.output
+    done = explain(run, xrays, tmp_path / "model", "--network", network, "-o", tmp_path / "why")
+    assert done.exit_code == 2
+    assert "trained on original images" in done.output
+    assert not (tmp_path / "why").exists()
+
+
+def test_overwriting(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
+    out = tmp_path / "why"
+    assert explain(run, xrays, model, "-o", out, "--images", 3).exit_code == 0
+    (out / "notes.txt").write_text("mine")
+    done = explain(run, xrays, model, "-o", out, "--images", 1)
+    assert done.exit_code == 2
+    assert "--overwrite" in done.output
+    assert explain(run, xrays / "0.png", model, "-o", out, "--overwrite").exit_code == 0
+    assert sorted(path.name for path in (out / "images").iterdir()) == ["0001.json", "0001.png"]
+    assert not (out / "model.json").exists()
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_refusals(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
+    out = tmp_path / "why"
+    other = tmp_path / "other.safetensors"
+    release = run("privatize", xrays, tmp_path / "shared", "-J", 1, "-P", 2, "--workers", 1)
+    assert release.exit_code == 0
+    Code.load(next((tmp_path / "shared" / "codes").glob("*.safetensors")))[:2].save(other)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.png").write_text("no image")
+    for where, words, reason in (
+        (xrays, ("--method", "lime"), "--method is one of"),
+        (xrays, ("--baseline", "noise"), "--baseline is one of"),
+        (xrays, ("--label", "odd"), "no label 'odd'; there are sick"),
+        (xrays, ("--images", -1), "--images is a number from 0"),
+        (xrays, ("--method", "gradient-shap", "--baseline", "zeros"), "leave the baseline away"),
+        (tmp_path / "nosuch", (), "nothing to explain"),
+        (tmp_path / "empty", (), "holds no image"),
+        (tmp_path / "bad.png", (), "no image can be read"),
+        (other, (), "takes codes of J=2 P=4"),
+    ):
+        done = explain(run, where, model, *words, "-o", out)
+        assert done.exit_code == 2, done.output
+        assert reason in " ".join(done.output.split())
+        assert not out.exists()
+    done = explain(run, xrays, model, "-o", tmp_path / "no" / "folder")
+    assert "no folder" in done.output
+    done = explain(run, xrays, model, "-o", tmp_path / "bad.png")
+    assert "is a file" in done.output
