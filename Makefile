@@ -23,6 +23,7 @@ demo: $(VENV)/.base
 	@$(BIN)/deepfixcx demo
 
 test: $(VENV)/.dev
+	@.ci/programs
 	@$(BIN)/python -m pytest --cov
 
 install: $(VENV)/.dev

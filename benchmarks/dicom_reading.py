@@ -85,16 +85,14 @@ def watch(folder: Path, count: int, seed: int) -> Outcome:
     outcome, first = Outcome(), 0
     while first < count:
         words = [str(folder), "--count", str(count), "--seed", str(seed), "--first", str(first)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.dicom_reading", *words, "--read"],
-            stdout=subprocess.PIPE,
-            bufsize=0,  # so that select sees every line
-            stderr=subprocess.DEVNULL,
-        )
-        assert process.stdout is not None
-        first = _follow(process.stdout, first, count, outcome)
-        process.kill()
-        process.wait()
+        command = [sys.executable, "-m", "benchmarks.dicom_reading", *words, "--read"]
+        # Without a buffer, so that select sees every line.
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        ) as process:
+            assert process.stdout is not None
+            first = _follow(process.stdout, first, count, outcome)
+            process.kill()
     outcome.files = count
     return outcome
 

@@ -19,6 +19,7 @@ __all__ = [
     "Part",
     "Parting",
     "Pooling",
+    "Retained",
     "Size",
     "Storage",
 ]
@@ -38,8 +39,11 @@ Size = Literal["compact", "original"]
 Storage = Literal["float32", "float16", "uint8"]
 """How the numbers of a code are stored on disk."""
 
-Output = Literal["images", "codes", "both"]
-"""What a release holds: privatized images, codes, or both."""
+Output = Literal["images", "codes", "both", "dicom"]
+"""What a release holds: privatized images, codes, or both; or images as DICOM."""
+
+Retained = Literal["dates", "patient", "device", "descriptors"]
+"""What may stay of DICOM headers: shifted dates, sex and age, the device, harmless words."""
 
 Names = Literal["neutral", "keep"]
 """What files and folders of a release are called: numbers, or as their sources."""

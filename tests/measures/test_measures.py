@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from deepfixcx.errors import LabelError
-from deepfixcx.learn import bootstrap
 from deepfixcx.measures import (
     Interval,
     auc_interval,
     average_precision,
+    bootstrap,
     confusion_at,
     expected_calibration_error,
     patient_bootstrap,

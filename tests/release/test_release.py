@@ -22,6 +22,7 @@ from deepfixcx.release import (
     survey,
 )
 from deepfixcx.release import parts as parts_module
+from deepfixcx.release import results as results_module
 from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.places import LocalPlace
@@ -236,7 +237,7 @@ def test_full_disk_stops_with_advice_and_loses_nothing(
         raise OSError(28, "No space left on device")
 
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
-    monkeypatch.setattr(shard_module, "write_png", no_room)
+    monkeypatch.setattr(results_module, "write_png", no_room)
     job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))
     with pytest.raises(ReleaseStoppedError, match=r"No space left.*--resume"):
         job.work(ignore, ignore, frozenset())

@@ -6,11 +6,11 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from deepfixcx.choices import Boundary, Engine, Grid, Names, Output, Size, Storage
+from deepfixcx.choices import Boundary, Engine, Grid, Names, Output, Retained, Size, Storage
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -25,6 +25,7 @@ from deepfixcx.cli._console import (
 from deepfixcx.cli._settings import spec_of
 
 if TYPE_CHECKING:
+    from deepfixcx.images.masking import Mask
     from deepfixcx.release import Progress, Summary
 
 __all__ = ["command"]
@@ -56,7 +57,9 @@ def command(
     grid: Annotated[
         Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
     ] = "balanced",
-    output: Annotated[Output, typer.Option(help="What to write.")] = "both",
+    output: Annotated[
+        Output, typer.Option(help="What to write; dicom: images with de-identified headers.")
+    ] = "both",
     size: Annotated[
         Size, typer.Option(help="Of images: P·2^J pixels a side, or as the source.")
     ] = "compact",
@@ -64,6 +67,24 @@ def command(
     names: Annotated[
         Names, typer.Option(help="Number files and folders, or call them as their sources.")
     ] = "neutral",
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            help="Paint writing black first: a file of rules per device, or ocr to look for it."
+        ),
+    ] = None,
+    retain: Annotated[
+        str,
+        typer.Option(
+            help="Of DICOM headers: dates (shifted), patient (sex, age), device, descriptors."
+        ),
+    ] = "",
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the key of pseudonyms, made on first use; default: in the private folder."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Order in which images are numbered.")] = 0,
     max_pixels: Annotated[
         int | None, typer.Option(help="Refuse files that declare more pixels.")
@@ -94,7 +115,7 @@ def command(
 ) -> None:
     """Turn a folder of medical images into a folder that can be shared.
 
-    Reads PNG, JPEG, TIFF, BMP and DICOM. Beside OUT, the folder OUT.private keeps
+    Reads PNG, JPEG, TIFF, BMP, DICOM and NIfTI. Beside OUT, the folder OUT.private keeps
     the names of the sources and the ledger for --resume: it is not for sharing.
 
     IN and OUT may be URLs that fsspec knows, such as s3://bucket/folder; an OUT at
@@ -105,6 +126,7 @@ def command(
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import ReleaseOptions, privatize_dataset
 
+    words = [word.strip() for word in retain.split(",") if word.strip()]
     options = ReleaseOptions(
         spec=spec_of(level, patches, wavelet, pooling, boundary, grid),
         output=output,
@@ -113,6 +135,8 @@ def command(
         names=names,
         seed=seed,
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
+        retain=tuple(cast("list[Retained]", words)),
+        mask=None if mask is None else _mask(mask),
     )
     try:
         with _ProgressBar() as report:
@@ -121,6 +145,7 @@ def command(
                 folder,
                 options,
                 private=private,
+                key=key,
                 workers=default_workers() if workers is None else workers,
                 engine=engine,
                 scheduler=scheduler,
@@ -134,18 +159,32 @@ def command(
         raise
     figures = _figures(summary)
     write_json(json, figures)
-    _close(summary, figures)
+    _close(summary, figures, masked=mask is not None)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
 
 
+def _mask(text: str) -> Mask:
+    """Return the mask that is asked for, and see now that it can be used."""
+    from deepfixcx.images.masking import load_mask
+
+    if text != "ocr":
+        return load_mask(text)
+    from deepfixcx.images.text_mask import TextMask
+
+    TextMask.check()
+    return TextMask()
+
+
 def _figures(summary: Summary) -> dict[str, object]:
     totals, progress = summary.totals, summary.progress
-    disk = totals["image_file_bytes"] + totals["code_file_bytes"]
+    disk = sum(totals[f"{kind}_file_bytes"] for kind in ("image", "dicom", "code"))
     return {
         **totals,
         "command": "privatize",
         "files_skipped": summary.skipped,
+        "legible_images": summary.legible_images,
+        "legible_from": summary.legible_from,
         "images_this_run": progress.images,
         "seconds": round(summary.seconds, 3),
         "images_per_second": round(progress.images / summary.seconds, 1),
@@ -157,7 +196,7 @@ def _figures(summary: Summary) -> dict[str, object]:
     }
 
 
-def _close(summary: Summary, figures: dict[str, object]) -> None:
+def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
     rows = [("done", f"{totals['files_done']} of {totals['files']} files")]
     if failed:
@@ -176,6 +215,8 @@ def _close(summary: Summary, figures: dict[str, object]) -> None:
             ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
+    if summary.legible_images:
+        rows.append(("writing", _writing(summary, masked)))
     rows += [
         ("release", f"{summary.folder}"),
         ("private", f"{summary.private}  which source is which; do not share"),
@@ -188,9 +229,20 @@ def _written(totals: dict[str, int]) -> str:
     parts = []
     if totals["image_file_bytes"]:
         parts.append(f"{totals['images']} images")
+    if totals["dicom_files"]:
+        parts.append(f"{totals['images']} images in {totals['dicom_files']} DICOM files")
     if totals["code_files"]:
         parts.append(f"{totals['images']} codes in {totals['code_files']} files")
     return " and ".join(parts)
+
+
+def _writing(summary: Summary, masked: bool) -> str:
+    what = "that the mask missed" if masked else "that is burned in"
+    advice = "look at some" if masked else "paint it over with --mask"
+    return (
+        f"{what} may stay legible in {summary.legible_images} of {summary.totals['images']}, from "
+        f"letters of {summary.legible_from} pixels on; take fewer patches, or {advice}"
+    )
 
 
 def _speed(summary: Summary, figures: dict[str, object]) -> str:
@@ -214,6 +266,8 @@ def _next_step(summary: Summary) -> str:
         return "nothing could be used; mend the cause, then run again with --overwrite"
     if summary.totals["files_failed"]:
         return f"see which files they were: {summary.private / 'sources.csv'}"
+    if summary.totals["dicom_files"]:
+        return f"search it for what its sources say of patients: {program()} scan OUT --against IN"
     return f"look at one image and what is kept of it: {program()} show IMAGE -o show.png"
 
 

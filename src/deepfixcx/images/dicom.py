@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
+from os import SEEK_END
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -11,6 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -28,7 +31,7 @@ from deepfixcx.images.dicom_native import (
 )
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage
 
-__all__ = ["open_dicom"]
+__all__ = ["DicomHeader", "open_dicom", "read_dicom_header"]
 
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _HEAD_BYTES: Final = 1 << 16
@@ -106,6 +109,53 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     if not seen:
         raise _without_pixels(header)
     return OpenedImage(_facts(header, transfer_syntax(header)), lambda: _decoded(stream))
+
+
+@dataclass(frozen=True, slots=True)
+class DicomHeader:
+    """A whole header, for those who write one.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        All elements before the pixels, file meta information too.
+    syntax : UID
+        The transfer syntax; empty where the file does not say.
+    stored : int
+        Bytes from the pixels to the end of the file.
+    """
+
+    dataset: Dataset
+    syntax: UID
+    stored: int
+
+
+def read_dicom_header(stream: BinaryIO) -> DicomHeader:
+    """Read the header of a DICOM file, without its pixels.
+
+    Parameters
+    ----------
+    stream : binary file
+        Wherever it is positioned.
+
+    Returns
+    -------
+    DicomHeader
+        What pydicom makes of it, however little that is.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> with open(get_testdata_file("CT_small.dcm"), "rb") as stream:
+    ...     read_dicom_header(stream).stored
+    32918
+    """
+    stream.seek(0)
+    dataset = dcmread(stream, stop_before_pixels=True, force=True)
+    at = stream.tell()
+    meta = getattr(dataset, "file_meta", Dataset())
+    syntax = UID(str(meta.get("TransferSyntaxUID", "")))
+    return DicomHeader(dataset, syntax, stream.seek(0, SEEK_END) - at)
 
 
 def _native(stream: BinaryIO, header: PlainHeader) -> ImageFrames:

@@ -37,7 +37,7 @@ class ImageFrames:
     bits : int
         8 or 16: the depth at which an output file keeps the precision of this one.
     format : str
-        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"`` or ``"DICOM"``.
+        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"``, ``"DICOM"`` or ``"NIfTI"``.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class ImageFacts:
     Parameters
     ----------
     format : str
-        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"``, ``"DICOM"``, or empty.
+        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"``, ``"DICOM"``, ``"NIfTI"``, or empty.
     width, height : int
         Size of a frame in pixels, before an EXIF orientation is applied.
     channels : int
@@ -71,7 +71,7 @@ class ImageFacts:
         DICOM's photometric interpretation; otherwise ``"grayscale"``, ``"rgb"``, ``"palette"``,
         ``"cmyk"``, ``"ycbcr"`` or ``"lab"``.
     frames : int
-        Frames of a DICOM file, pages of a TIFF file; otherwise 1.
+        Frames of a DICOM file, pages of a TIFF file, slices of a NIfTI file; otherwise 1.
     transfer_syntax : str
         Name of DICOM's transfer syntax.
     problem : str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from deepfixcx.errors import NonFiniteError, PixelsError, PixelsShapeError
+from deepfixcx.images.whole import write_whole
 
 __all__ = ["write_png"]
 
@@ -60,14 +60,4 @@ def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> 
     dtype = np.uint8 if bits == 8 else np.uint16
     samples = np.rint(np.clip(array, 0, 1) * np.iinfo(dtype).max).astype(dtype)
     last = samples[0] if len(samples) == 1 else np.ascontiguousarray(np.moveaxis(samples, 0, -1))
-    _write_whole(Path(path), bytes(imagecodecs.png_encode(last, level=6)))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    unfinished = path.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    write_whole(Path(path), bytes(imagecodecs.png_encode(last, level=6)))

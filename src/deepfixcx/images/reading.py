@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from deepfixcx.errors import (
     DecodeError,
@@ -33,7 +33,10 @@ from deepfixcx.images.frames import (
 )
 from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
 
-__all__ = ["inspect_image", "open_image", "read_image"]
+__all__ = ["inspect_image", "open_image", "read_header", "read_image"]
+
+if TYPE_CHECKING:
+    from deepfixcx.images.dicom import DicomHeader
 
 Result = TypeVar("Result")
 
@@ -43,7 +46,7 @@ _DEVICE_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOU
 def read_image(
     path: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> ImageFrames:
-    """Read the pixels of a PNG, JPEG, TIFF, BMP or DICOM file, whatever its name.
+    """Read the pixels of a PNG, JPEG, TIFF, BMP, DICOM or NIfTI file, whatever its name.
 
     Parameters
     ----------
@@ -59,7 +62,8 @@ def read_image(
         becomes RGB, or gray if it only has grays. Integers beyond 16 bits and floats beyond
         [0, 1] are scaled from the file's smallest to its largest value. 16-bit RGB keeps its
         precision in PNG; in TIFF pillow reduces it to 8 bits. DICOM pixels went through the
-        modality LUT, the (first) VOI LUT or window, and the inversion of MONOCHROME1.
+        modality LUT, the (first) VOI LUT or window, and the inversion of MONOCHROME1. The slices
+        of a NIfTI volume are frames, turned as a radiologist looks at them; see `open_nifti`.
 
     Raises
     ------
@@ -79,6 +83,8 @@ def read_image(
         NaN or infinity among the pixels.
     DecodeError
         Truncated or damaged, or packed in a way no decoder here reads.
+    MissingExtraError
+        The file is NIfTI, and nibabel is not installed.
 
     Examples
     --------
@@ -133,6 +139,44 @@ def inspect_image(
     return facts
 
 
+def read_header(stream: BinaryIO) -> DicomHeader | None:
+    """Read the header of a DICOM file without its pixels.
+
+    Parameters
+    ----------
+    stream : binary file
+        Can be sought in, and stays open.
+
+    Returns
+    -------
+    DicomHeader or None
+        None for a file of another format.
+
+    Raises
+    ------
+    DecodeError
+        The header is damaged.
+    UnreadableFileError
+        The device that holds the file fails.
+
+    Examples
+    --------
+    >>> import io
+    >>> read_header(io.BytesIO(b"BM is no header")) is None
+    True
+    """
+
+    def read() -> DicomHeader | None:
+        stream.seek(0)
+        if sniff(stream.read(SNIFFED_BYTES)) != "DICOM":
+            return None
+        from deepfixcx.images.dicom import read_dicom_header
+
+        return read_dicom_header(stream)
+
+    return _guarded(read)
+
+
 def open_image(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file that has bytes.
 
@@ -170,11 +214,17 @@ def _opened(stream: BinaryIO, max_pixels: int) -> OpenedImage:
         from deepfixcx.images.dicom import open_dicom
 
         return open_dicom(stream, max_pixels)
+    if format_name == "NIfTI":
+        from deepfixcx.images.nifti import open_nifti
+
+        return open_nifti(stream)
     if format_name:
         from deepfixcx.images.pictures import open_picture
 
         return open_picture(stream, format_name, max_pixels)
-    raise NotAnImageError("the content is not PNG, JPEG, TIFF, BMP or DICOM, whatever its name")
+    raise NotAnImageError(
+        "the content is not PNG, JPEG, TIFF, BMP, DICOM or NIfTI, whatever its name"
+    )
 
 
 def _checked(stream: BinaryIO, max_pixels: int) -> OpenedImage:

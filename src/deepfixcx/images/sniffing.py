@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Final
 
 __all__ = ["SNIFFED_BYTES", "sniff"]
 
-SNIFFED_BYTES: Final = 132
+SNIFFED_BYTES: Final = 1024
 """How many bytes from the start `sniff` needs."""
 
 _SIGNATURES: Final = {
@@ -15,6 +16,7 @@ _SIGNATURES: Final = {
     "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
 }
 _BMP_HEADER_SIZES: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_GZIP: Final = b"\x1f\x8b\x08"
 _FIRST_VALUES: Final = frozenset({b"UL", b"CS", b"DA", b"TM", b"UI", b"SH", b"LO", b"PN", b"OB"})
 
 
@@ -29,7 +31,8 @@ def sniff(head: bytes) -> str:
     Returns
     -------
     str
-        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"``, ``"DICOM"``, or empty.
+        ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"``, ``"DICOM"``, ``"NIfTI"`` (plain or in gzip),
+        or empty.
 
     Examples
     --------
@@ -44,7 +47,26 @@ def sniff(head: bytes) -> str:
             return name
     if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
+    if _is_nifti(_inflated(head) if head.startswith(_GZIP) else head):
+        return "NIfTI"
     return "DICOM" if _is_bare_dataset(head) else ""
+
+
+def _is_nifti(head: bytes) -> bool:
+    """Tell whether this is the header of a NIfTI file in one piece, in either byte order."""
+    if head[4:12] == b"n+2\x00\r\n\x1a\n":
+        return True
+    sized = head[:4] in (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
+    return sized and head[344:348] in (b"n+1\x00", b"")  # less of a header may come out of gzip
+
+
+def _inflated(head: bytes) -> bytes:
+    """Return what the first bytes of a file in gzip hold, as far as it can be told."""
+    try:
+        # Without the checksum at the end of a short file: whether it is right is asked later.
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head[:-8], SNIFFED_BYTES)
+    except zlib.error:
+        return b""
 
 
 def _is_bare_dataset(head: bytes) -> bool:

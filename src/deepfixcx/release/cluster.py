@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from deepfixcx._optional import require
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
-from deepfixcx.release.workers import Event, Job, StartEvent, run_jobs
+from deepfixcx.release.workers import Event, Job, StartEvent, Waiting, run_jobs
 
 __all__ = ["run_on_cluster"]
 
@@ -63,7 +63,7 @@ def run_on_cluster(
         dask is not installed.
     """
     distributed = require("distributed", extra="dask")
-    waiting = deque(jobs)
+    waiting = Waiting(jobs)
     with ExitStack() as stack:
         for logger in map(logging.getLogger, LOGGERS):
             stack.callback(logger.setLevel, logger.level)
@@ -94,15 +94,15 @@ def _connect(distributed: Any, stack: ExitStack, workers: int, scheduler: str | 
 
 
 def _work_off(
-    distributed: Any, client: Any, waiting: deque[Job], deaths: dict[str, int]
+    distributed: Any, client: Any, waiting: Waiting, deaths: dict[str, int]
 ) -> Iterator[Event]:
     completed = distributed.as_completed(loop=client.loop)
     given: dict[str, Job] = {}
     losses: Counter[int] = Counter()
-    while waiting or given:
+    while waiting.count(1) or given:
         threads = sum(client.nthreads().values())  # workers come and go
-        while waiting and len(given) < TASKS_A_THREAD * max(1, threads):
-            job = waiting.popleft()
+        while waiting.count(1) and len(given) < TASKS_A_THREAD * max(1, threads):
+            job = waiting.take()
             future = client.submit(_work, job, deaths, pure=False)
             given[future.key] = job
             completed.add(future)
@@ -115,7 +115,7 @@ def _work_off(
             losses[job.number] += 1
             if losses[job.number] == LOSSES_ALLOWED:
                 raise
-            waiting.appendleft(job)
+            waiting.again([job])
             continue
         if isinstance(told, str):
             raise ReleaseStoppedError(told)

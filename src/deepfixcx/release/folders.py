@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 OWN_FILES = ("manifest.csv", "failures.csv", "dataset.json")
-OWN_FOLDERS = ("images", "codes")
-RESULTS = (("images", "*.png"), ("codes", "shard-*.safetensors"))
+OWN_FOLDERS = ("images", "dicom", "codes")
+RESULTS = (("images", "*.png"), ("dicom", "*.dcm"), ("codes", "shard-*.safetensors"))
 """Folders of a release, and how its own files in them are called."""
 
 LOCK = "lock"

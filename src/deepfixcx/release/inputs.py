@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deepfixcx.errors import FolderLoopError, ReleaseError
 from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+from deepfixcx.release.listing import Listing
 from deepfixcx.release.remote_inputs import find_in_store, sources_at
 from deepfixcx.release.sources import (
     Source,
@@ -57,9 +58,10 @@ def find_sources(where: str | Path) -> Sources:
     if not sources.found:
         raise ReleaseError(
             f"{str(location)!r} holds no image: {len(sources.skipped)} other files were looked at; "
-            f"PNG, JPEG, TIFF, BMP and DICOM are read"
+            f"PNG, JPEG, TIFF, BMP, DICOM and NIfTI are read"
         )
-    return Sources(tuple(sorted(sources.found, key=lambda source: source.name)), sources.skipped)
+    listing = Listing(sources.found)
+    return Sources(listing.select(listing.by_name()), sources.skipped)
 
 
 def _find(where: Path) -> Sources:
@@ -73,14 +75,17 @@ def _find(where: Path) -> Sources:
 
 
 def _in_folder(root: Path) -> Sources:
-    found: list[Source] = []
     skipped: list[str] = []
-    for each in _walk(root, "", (_identity(root),)):
-        if isinstance(each, Source):
-            found.append(each)
-        else:
-            skipped.append(each)
-    return Sources(tuple(found), tuple(sorted(skipped)))
+
+    def inputs() -> Iterator[Source]:
+        for each in _walk(root, "", (_identity(root),)):
+            if isinstance(each, Source):
+                yield each
+            else:
+                skipped.append(each)
+
+    found = Listing(inputs())
+    return Sources(found, tuple(sorted(skipped)))
 
 
 def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Source | str]:

@@ -24,7 +24,7 @@ __all__ = ["LEDGER", "Ledger"]
 LEDGER = "ledger.sqlite"
 """Name of the file in the private folder."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 COLUMNS = Record.columns()
 SCHEMA = f"""
 CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -34,6 +34,7 @@ CREATE TABLE shards (number INTEGER PRIMARY KEY, files INTEGER NOT NULL,
 CREATE TABLE records (shard INTEGER NOT NULL, place INTEGER NOT NULL,
     {", ".join(COLUMNS)}, PRIMARY KEY (shard, place)) WITHOUT ROWID;
 CREATE INDEX images ON records (image_file) WHERE image_file != '';
+CREATE INDEX dicoms ON records (dicom_file) WHERE dicom_file != '';
 CREATE INDEX codes ON records (code_file) WHERE code_file != '';
 CREATE TABLE sources (shard INTEGER NOT NULL, place INTEGER NOT NULL, source_id TEXT NOT NULL,
     stamp TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (shard, place)) WITHOUT ROWID;
@@ -160,9 +161,11 @@ class Ledger:
 
     def names(self, file: str) -> bool:
         """Return whether a record names this file of the release."""
-        query = "SELECT 1 FROM records WHERE image_file = ?1 AND image_file != '' UNION ALL "
-        query += "SELECT 1 FROM records WHERE code_file = ?1 AND code_file != '' LIMIT 1"
-        return self._database.execute(query, (file,)).fetchone() is not None
+        query = " UNION ALL ".join(
+            f"SELECT 1 FROM records WHERE {column} = ?1 AND {column} != ''"
+            for column in ("image_file", "dicom_file", "code_file")
+        )
+        return self._database.execute(f"{query} LIMIT 1", (file,)).fetchone() is not None
 
     def sources(self, shard: int) -> list[SourceSeen]:
         """Return which bytes the inputs of a complete shard held."""

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TextIO
@@ -40,6 +41,8 @@ TOTALS = (
     "kept_values",
     "kept_bytes",
     "image_file_bytes",
+    "dicom_files",
+    "dicom_file_bytes",
     "code_files",
     "code_file_bytes",
 )
@@ -131,7 +134,7 @@ def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
         ("", name, "skipped", "", "not an image by name or content") for name in plan.skipped
     )
     _write_rows(
-        path, ["source_id", "source", "status", "error", "reason"], (*done, *skipped), mode=0o600
+        path, ["source_id", "source", "status", "error", "reason"], chain(done, skipped), mode=0o600
     )
 
 
@@ -141,10 +144,11 @@ def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) ->
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return found
 
-    sizes = {item.source_id: item.source.size for item in plan.items}
+    items = iter(plan.items)  # records stand in the same order, frames of one input together
     totals = dict.fromkeys(TOTALS, 0) | {"files": len(plan.items)}
-    code_files = set()
+    code_files, dicom_files = set(), set()
     for record in ledger.records():
+        first = next(items).source.size if record.frame == 0 else 0
         if record.status == "failed":
             totals["files_failed"] += 1
             continue
@@ -152,15 +156,19 @@ def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) ->
         values = record.channels * record.height * record.width
         totals["files_done"] += record.frame == 0
         totals["images"] += 1
-        totals["source_file_bytes"] += sizes[record.source_id] if record.frame == 0 else 0
+        totals["source_file_bytes"] += first
         totals["source_values"] += values
         totals["source_bytes"] += values * record.bits // 8
         totals["kept_values"] += kept
         totals["kept_bytes"] += kept * kept_depth(record, plan.options) // 8
         if record.image_file:
             totals["image_file_bytes"] += size(record.image_file)
+        if record.dicom_file:
+            dicom_files.add(record.dicom_file)
         if record.code_file:
             code_files.add(record.code_file)
+    totals["dicom_files"] = len(dicom_files)
+    totals["dicom_file_bytes"] = sum(map(size, dicom_files))
     totals["code_files"] = len(code_files)
     totals["code_file_bytes"] = sum(map(size, code_files))
     return totals

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, overload
 
 import numpy as np
 
-from deepfixcx.choices import Names, Output, Size, Storage
+from deepfixcx.choices import Names, Output, Retained, Size, Storage
 from deepfixcx.errors import SpecError
 from deepfixcx.images import DEFAULT_MAX_PIXELS
+from deepfixcx.images.masking import Mask
+from deepfixcx.release.listing import Listing
+from deepfixcx.release.naming import KeptNames, Naming, NeutralNames
 from deepfixcx.release.sources import Source, Sources
 from deepfixcx.release.store import RemoteFile
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["Plan", "Planned", "ReleaseOptions", "make_plan"]
+__all__ = ["Plan", "Planned", "PlannedItems", "ReleaseOptions", "make_plan"]
 
 PLAN_VERSION = 1
 LEAST_SHARD, LARGEST_SHARD, SHARDS_WANTED = 16, 1024, 64
@@ -38,7 +39,7 @@ class ReleaseOptions:
     ----------
     spec : CodecSpec
         The codec.
-    output : {"images", "codes", "both"}
+    output : {"images", "codes", "both", "dicom"}
         What to write.
     size : {"compact", "original"}
         Size of the privatized images.
@@ -50,11 +51,16 @@ class ReleaseOptions:
         Chooses, together with names and sizes of the inputs, the order in which they are numbered.
     max_pixels : int
         Images that declare more pixels are refused.
+    retain : tuple of {"dates", "patient", "device", "descriptors"}
+        What may stay of the headers with ``output="dicom"``: dates, shifted by the same weeks for
+        all images of a patient; sex, age and the like; the device; harmless words of descriptions.
+    mask : Mask, optional
+        What is painted black on every frame before it is encoded.
 
     Raises
     ------
     SpecError
-        An option is not one of those allowed.
+        An option is not one of those allowed, or has no use with this output.
     """
 
     spec: CodecSpec
@@ -64,6 +70,8 @@ class ReleaseOptions:
     names: Names = "neutral"
     seed: int = 0
     max_pixels: int = DEFAULT_MAX_PIXELS
+    retain: tuple[Retained, ...] = ()
+    mask: Mask | None = None
 
     def __post_init__(self) -> None:
         """Refuse an option that is not allowed."""
@@ -77,12 +85,25 @@ class ReleaseOptions:
                 raise SpecError(
                     f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}"
                 )
+        if unknown := set(self.retain) - set(get_args(Retained)):
+            raise SpecError(
+                f"retain is any of {', '.join(get_args(Retained))}, got {sorted(unknown)}"
+            )
+        if self.retain and self.output != "dicom":
+            raise SpecError(
+                "retain is for output 'dicom': nothing of a header is in images and codes anyway"
+            )
         if self.seed < 0 or self.max_pixels < 1:
             raise SpecError("seed must not be negative, and max_pixels must be positive")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain JSON values."""
-        return asdict(self) | {"spec": self.spec.to_dict()}
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return plain | {
+            "spec": self.spec.to_dict(),
+            "retain": sorted(set(self.retain)),
+            "mask": self.mask.name if self.mask is not None else None,
+        }
 
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
@@ -104,14 +125,61 @@ class Planned:
     image_stem: str
 
 
-@dataclass(frozen=True)  # without slots, which make pickling slow
+class PlannedItems(Sequence[Planned]):
+    """Every input with its place, made when it is asked for: names and paths take much memory."""
+
+    def __init__(self, sources: Listing, naming: Naming) -> None:
+        self._sources, self._naming = sources, naming
+
+    def __len__(self) -> int:
+        """Return the number of inputs."""
+        return len(self._sources)
+
+    @overload
+    def __getitem__(self, place: int) -> Planned: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Planned, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Planned | tuple[Planned, ...]:
+        """Make one, or a few."""
+        if isinstance(place, slice):
+            return tuple(map(self._planned, range(*place.indices(len(self)))))
+        return self._planned(range(len(self))[place])
+
+    def __iter__(self) -> Iterator[Planned]:
+        """Make one after the other."""
+        return map(self._planned, range(len(self)))
+
+    def _planned(self, place: int) -> Planned:
+        source = self._sources[place]
+        source_id = self._naming.source_id(place, source.name)
+        return Planned(source, source_id, self._naming.image_stem(place, source.name))
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """Every input in release order, cut into shards."""
+    """Every input in release order, cut into shards.
+
+    Attributes
+    ----------
+    options : ReleaseOptions
+        What to do with them.
+    items : sequence of Planned
+        The inputs with their places; made when they are asked for.
+    skipped : tuple of str
+        Names of files that are no images.
+    shard_size : int
+        Inputs of a shard; the last may have fewer.
+    inputs : str
+        Hash of the names and sizes of all inputs.
+    """
 
     options: ReleaseOptions
-    items: tuple[Planned, ...]
+    items: PlannedItems
     skipped: tuple[str, ...]
     shard_size: int
+    inputs: str
 
     @property
     def shards(self) -> int:
@@ -122,6 +190,10 @@ class Plan:
         """Return the inputs of one shard."""
         return self.items[number * self.shard_size : (number + 1) * self.shard_size]
 
+    def files_of(self, number: int) -> int:
+        """Return how many inputs one shard has."""
+        return min(self.shard_size, len(self.items) - number * self.shard_size)
+
     def path_of(self, source_id: str) -> Path | RemoteFile:
         """Return where an input lies."""
         return next(item.source.path for item in self.items if item.source_id == source_id)
@@ -131,7 +203,7 @@ class Plan:
         options = self.options.to_dict()
         return {
             "plan version": str(PLAN_VERSION),
-            "inputs": _listing_hash(item.source for item in self.items).hex(),
+            "inputs": self.inputs,
             **{name: json.dumps(value, sort_keys=True) for name, value in options.items()},
         }
 
@@ -155,66 +227,23 @@ def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
     Plan
         The same for the same inputs and options.
     """
-    secret = int.from_bytes(_listing_hash(sources.found), "big")
-    generator = np.random.default_rng([options.seed, secret])
-    order = generator.permutation(len(sources.found))
-    shuffled = [sources.found[place] for place in order]
+    found = sources.found if isinstance(sources.found, Listing) else Listing(sources.found)
+    inputs = _listing_hash(found)
+    generator = np.random.default_rng([options.seed, int.from_bytes(inputs, "big")])
+    shuffled = found.select(generator.permutation(len(found)))
+    naming: Naming
     if options.names == "keep":
-        stems = _kept_stems(source.name for source in shuffled)
-        ids = [source.name for source in shuffled]
+        naming = KeptNames(source.name for source in shuffled)
     else:
-        folders = _neutral_folders((_inside(source.name) for source in sources.found), generator)
-        digits = max(6, len(str(len(shuffled))))
-        ids = [f"{number:0{digits}d}" for number in range(1, len(shuffled) + 1)]
-        stems = [
-            folders[_folder(_inside(source.name))] + number
-            for source, number in zip(shuffled, ids, strict=True)
-        ]
-    items = tuple(map(Planned, shuffled, ids, stems))
-    size = min(max(-(-len(items) // SHARDS_WANTED), LEAST_SHARD), LARGEST_SHARD)
-    return Plan(options, items, sources.skipped, size)
+        naming = NeutralNames((source.name for source in found), generator)
+    size = min(max(-(-len(found) // SHARDS_WANTED), LEAST_SHARD), LARGEST_SHARD)
+    return Plan(options, PlannedItems(shuffled, naming), sources.skipped, size, inputs.hex())
 
 
-def _listing_hash(sources: Iterable[Source]) -> bytes:
+def _listing_hash(sources: Listing) -> bytes:
     """Return one hash of the names and sizes of all inputs."""
     listing = hashlib.sha256()
-    for source in sorted(sources, key=lambda source: source.name):
+    for place in sources.by_name():
+        source = sources[place]
         listing.update(f"{source.name}\0{source.size}\0".encode())
     return listing.digest()
-
-
-def _inside(name: str) -> str:
-    """Return a path of a table without whatever would lead out of the release folder."""
-    return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
-
-
-def _folder(name: str) -> str:
-    return name.rpartition("/")[0]
-
-
-def _neutral_folders(names: Iterable[str], generator: np.random.Generator) -> dict[str, str]:
-    """Map each folder to a numbered one at the same depth: the tree keeps its form."""
-    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
-    neutral = {"": ""}
-    numbers = generator.permutation(len(folders)) + 1
-    for folder, number in zip(sorted(folders), numbers, strict=True):
-        neutral[folder] = f"{neutral[_folder(folder)]}folder-{number:04d}/"
-    return neutral
-
-
-def _kept_stems(names: Iterable[str]) -> list[str]:
-    """Drop the suffix where that is unambiguous: a.png -> a, but a.png and a.jpg stay whole."""
-    names = list(names)
-    wanted = [str(PurePosixPath(_inside(name)).with_suffix("")) for name in names]
-    twice = {stem for stem, count in Counter(wanted).items() if count > 1}
-    taken = set(wanted) - twice
-    stems = []
-    for name, stem in zip(names, wanted, strict=True):
-        # frames of one file are called STEM.frame0001, so no other file may look like that
-        ambiguous = stem in twice or re.search(r"\.frame\d+$", stem)
-        chosen = f"{_inside(name)}.image" if ambiguous else stem
-        while ambiguous and chosen in taken:
-            chosen += "_"
-        taken.add(chosen)
-        stems.append(chosen)
-    return stems

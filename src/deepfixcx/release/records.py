@@ -23,8 +23,9 @@ class Record:
         Number of the frame in its file, from 0.
     status : str
         ``"done"`` or ``"failed"``.
-    image_file, code_file : str
-        Where the result is, relative to the release folder; empty where there is none.
+    image_file, dicom_file, code_file : str
+        Where the result is, relative to the release folder; empty where there is none. All frames
+        of an input are in one DICOM file.
     code_row : int
         Row of the file of codes, -1 where there is none.
     channels, height, width : int
@@ -35,8 +36,10 @@ class Record:
         Dtype of the stored image and of the stored code.
     spec : str
         The codec, in short.
-    image_sha256, code_sha256 : str
+    image_sha256, dicom_sha256, code_sha256 : str
         Hash of the whole file.
+    masked : int
+        Regions that were painted black, on every frame alike.
     error, reason : str
         Name of the error and what to do, for a failed file.
     """
@@ -45,6 +48,7 @@ class Record:
     frame: int = 0
     status: str = "done"
     image_file: str = ""
+    dicom_file: str = ""
     code_file: str = ""
     code_row: int = -1
     channels: int = 0
@@ -55,7 +59,9 @@ class Record:
     code_dtype: str = ""
     spec: str = ""
     image_sha256: str = ""
+    dicom_sha256: str = ""
     code_sha256: str = ""
+    masked: int = 0
     error: str = ""
     reason: str = ""
 
@@ -66,7 +72,7 @@ class Record:
 
     def files(self) -> list[str]:
         """Names of the files that hold its results."""
-        return [name for name in (self.image_file, self.code_file) if name]
+        return [name for name in (self.image_file, self.dicom_file, self.code_file) if name]
 
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
@@ -120,7 +126,7 @@ class ShardResult:
 
 def kept_values(record: Record, options: ReleaseOptions) -> int:
     """Return how many numbers are kept of one frame: those of its code, or of its image."""
-    if options.output != "images":
+    if options.output in ("codes", "both"):
         return options.spec.numbers(record.channels)
     height, width = record.height, record.width
     if options.size == "compact":
@@ -130,4 +136,5 @@ def kept_values(record: Record, options: ReleaseOptions) -> int:
 
 def kept_depth(record: Record, options: ReleaseOptions) -> int:
     """Return the bits of each number that is kept."""
-    return record.bits if options.output == "images" else 8 * np.dtype(options.dtype).itemsize
+    has_codes = options.output in ("codes", "both")
+    return 8 * np.dtype(options.dtype).itemsize if has_codes else record.bits

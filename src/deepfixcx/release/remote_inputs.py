@@ -12,6 +12,7 @@ from typing import Any
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+from deepfixcx.release.listing import Listing
 from deepfixcx.release.sources import (
     Source,
     Sources,
@@ -88,7 +89,7 @@ def _in_folder(url: str, system: Any, root: str) -> Sources:
         for name, file in files.items()
         if name not in skipped
     )
-    return Sources(tuple(found), tuple(sorted(map(printable, skipped))))
+    return Sources(Listing(found), tuple(sorted(map(printable, skipped))))
 
 
 def _is_seen(name: str) -> bool:

@@ -14,17 +14,19 @@ from deepfixcx.release.plan import Plan
 __all__ = ["check_identity", "deaths_before", "standing_shards"]
 
 
-def check_identity(ledger: Ledger, plan: Plan) -> None:
+def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
     """Begin a new ledger, or see that an old one is of the same inputs and options.
+
+    `key` tells which key pseudonyms are made with, without telling the key.
 
     Raises
     ------
     ReleaseError
         They differ; the message says in what.
     """
-    before, now = ledger.identity(), plan.identity()
+    before, now = ledger.identity(), plan.identity() | {"key": key}
     if not before:
-        ledger.begin(now, [len(plan.shard(number)) for number in range(plan.shards)])
+        ledger.begin(now, list(map(plan.files_of, range(plan.shards))))
         return
     if differing := [name for name, value in now.items() if before.get(name) != value]:
         raise ReleaseError(

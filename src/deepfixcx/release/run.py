@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from deepfixcx.choices import Engine
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.images.legibility import legible_height, stays_legible
 from deepfixcx.release.content import stamp_of
+from deepfixcx.release.dicom_output import DicomOutput, dicom_output
 from deepfixcx.release.engines import Run, choose_run
 from deepfixcx.release.folders import (
     alone,
@@ -35,7 +38,10 @@ from deepfixcx.release.store import RemoteFile
 from deepfixcx.release.urls import Location, locate
 from deepfixcx.release.workers import DeathEvent, Event, FileEvent, StartEvent
 
-__all__ = ["Progress", "Summary", "privatize_dataset"]
+__all__ = ["KEY", "Progress", "Summary", "privatize_dataset"]
+
+KEY = "deidentify.key"
+"""Name of the key's file in the private folder."""
 
 
 @dataclass(slots=True)
@@ -89,6 +95,11 @@ class Summary:
         Files of the input folder that are no images.
     reasons : tuple of (str, int)
         Why files failed, and how many, the most frequent first.
+    legible_images : int
+        Images in which writing of a usual size would stay legible; see `images.legibility`.
+    legible_from : int
+        Height in pixels of the letters of which that begins, in the image where it is least; 0 for
+        no such image.
     """
 
     folder: Location
@@ -98,6 +109,8 @@ class Summary:
     seconds: float
     skipped: int
     reasons: tuple[tuple[str, int], ...]
+    legible_images: int = 0
+    legible_from: int = 0
 
 
 @dataclass(slots=True)
@@ -118,6 +131,7 @@ class _Books:
             self.ledger.attempt(event.number)
         elif not isinstance(event, DeathEvent):
             self.ledger.complete(event.number, event.results)
+            self.seen.difference_update(each.source_id for each in event.results.sources)
         elif event.count:
             stamp = stamp_of(self.paths(event.source_id))
             self.ledger.died(event.source_id, stamp, event.count)
@@ -131,6 +145,7 @@ def privatize_dataset(
     options: ReleaseOptions,
     *,
     private: str | Path | None = None,
+    key: str | Path | None = None,
     workers: int = 1,
     engine: Engine = "local",
     scheduler: str | None = None,
@@ -153,6 +168,10 @@ def privatize_dataset(
     private : str or Path, optional
         Folder of this machine for the names of the sources and the ledger; by default the one
         beside the release. A release at a URL needs one.
+    key : str or Path, optional
+        File of the key that pseudonyms are made with, for ``output="dicom"``; made where there is
+        none. By default it lies in the private folder. Give several releases one key, and the same
+        patient has one pseudonym in all of them.
     workers : int
         Processes; the result does not depend on it. What lies in ``memory://`` is worked in this
         process.
@@ -181,6 +200,8 @@ def privatize_dataset(
         There is no input, the folder is in use, or it cannot be written.
     ReleaseStoppedError
         A release that had begun cannot go on; it can be resumed.
+    DeidentifyError
+        The key cannot be used, or a program that the mask needs is not there.
     MissingExtraError
         A URL or an engine needs a package that is not installed.
 
@@ -193,6 +214,8 @@ def privatize_dataset(
     began = time.perf_counter()
     source, release = locate(where), locate(folder)
     kept_here = private_of(release, private)
+    if key is not None and options.output != "dicom":
+        raise ReleaseError("a key is for output 'dicom'; nothing else has pseudonyms")
     run = choose_run(source, release, workers=workers, engine=engine, scheduler=scheduler)
     keep_apart(source, release, kept_here)
     place = place_of(release)
@@ -203,10 +226,14 @@ def privatize_dataset(
         alone(place, kept_here),
         Ledger(make_room(place, kept_here, overwrite, resume)) as ledger,
     ):
-        check_identity(ledger, plan)
+        dicom = None
+        if options.output == "dicom":
+            dicom = dicom_output(options, Path(key or kept_here / KEY), release)
+        check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         ledger.note(again=again, folder=os.getcwd())
-        progress = _work(plan, place, ledger, run, report)
+        progress = _work(plan, place, ledger, run, report, dicom)
         totals = _finish(plan, place, kept_here, ledger)
+        legible_images, legible_from = _legible(ledger, options)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
     return Summary(
         folder=release,
@@ -216,6 +243,8 @@ def privatize_dataset(
         seconds=time.perf_counter() - began,
         skipped=len(sources.skipped),
         reasons=tuple(reasons.most_common()),
+        legible_images=legible_images,
+        legible_from=legible_from,
     )
 
 
@@ -225,15 +254,14 @@ def _work(
     ledger: Ledger,
     run: Run,
     report: Callable[[Progress], None] | None,
+    dicom: DicomOutput | None,
 ) -> Progress:
     standing = standing_shards(plan, place, ledger)
     todo = [number for number in range(plan.shards) if number not in standing]
     if todo:
         withdraw_papers(place)  # they speak of results that are about to be replaced
-    jobs = (ShardJob(number, plan.shard(number), plan.options, place) for number in todo)
-    progress = Progress(
-        files=len(plan.items), files_before=sum(len(plan.shard(number)) for number in standing)
-    )
+    jobs = (ShardJob(number, plan.shard(number), plan.options, place, dicom) for number in todo)
+    progress = Progress(files=len(plan.items), files_before=sum(map(plan.files_of, standing)))
     books = _Books(ledger, plan.path_of, progress)
     try:
         for event in run(jobs, deaths_before(plan, ledger)):
@@ -243,6 +271,14 @@ def _work(
     finally:
         place.remove_unfinished()
     return progress
+
+
+def _legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
+    """Count the images in which writing may stay legible, and say from which height on."""
+    sizes = Counter((row.height, row.width) for row in ledger.records() if not row.error)
+    legible = [size for size in sizes if stays_legible(options.spec, *size)]
+    heights = [math.ceil(legible_height(options.spec, *size)) for size in legible]
+    return sum(sizes[size] for size in legible), min(heights, default=0)
 
 
 def _finish(plan: Plan, place: Place, private: Path, ledger: Ledger) -> dict[str, int]:

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import BinaryIO
 
-from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import (
     CodeError,
     DeepfixcxError,
+    DeidentifyError,
     ReleaseStoppedError,
     UnreadableFileError,
     WorkerDiedError,
 )
-from deepfixcx.images import ImageFrames, read_image, write_png
+from deepfixcx.images import read_image
+from deepfixcx.images.masking import Region, paint
+from deepfixcx.images.reading import read_header
 from deepfixcx.release.content import open_hashed, stamp_of
-from deepfixcx.release.parts import CodeParts, sha256_of
+from deepfixcx.release.dicom_output import DicomOutput
+from deepfixcx.release.parts import CodeParts
 from deepfixcx.release.places import Outbox, Place
 from deepfixcx.release.plan import Planned, ReleaseOptions
 from deepfixcx.release.records import (
@@ -30,6 +34,7 @@ from deepfixcx.release.records import (
     kept_depth,
     kept_values,
 )
+from deepfixcx.release.results import Loaded, write_results
 
 __all__ = ["ShardJob"]
 
@@ -48,12 +53,15 @@ class ShardJob:
         What to do with them.
     place : Place
         Where the release is made.
+    dicom : DicomOutput, optional
+        What writes DICOM files, where they are asked for.
     """
 
     number: int
     items: tuple[Planned, ...] = field(repr=False)  # names of files, which must not be printed
     options: ReleaseOptions
     place: Place
+    dicom: DicomOutput | None = None
 
     def work(
         self,
@@ -107,15 +115,13 @@ class ShardJob:
             started(item.source_id)
             loaded, seen = _load(self, item, codec, quarantine)
             sources.append(seen)
-            if isinstance(loaded, Record):
-                records.append(loaded)
+            rows = loaded if isinstance(loaded, list) else _write(self, outbox, codec, item, loaded)
+            records += rows
+            if isinstance(loaded, list) or rows[0].error:
                 figures = FileDone(failed=True, bytes_in=item.source.size)
             else:
-                frames, codes = loaded
-                rows = _write_images(self, outbox, codec, item, frames, codes)
-                if self.options.output != "images":
-                    parts.add(codes, rows)
-                records += rows
+                if self.options.output in ("codes", "both"):
+                    parts.add(loaded.codes, rows)
                 kept = sum(kept_values(row, self.options) for row in rows)
                 depth = kept_depth(rows[0], self.options)
                 figures = FileDone(False, len(rows), item.source.size, kept * depth // 8)
@@ -128,8 +134,8 @@ class ShardJob:
 
 def _load(
     job: ShardJob, item: Planned, codec: Codec, quarantine: frozenset[str]
-) -> tuple[tuple[ImageFrames, Code] | Record, SourceSeen]:
-    """Read, hash and encode one file, or say in a record why that cannot be done."""
+) -> tuple[Loaded | list[Record], SourceSeen]:
+    """Read, hash, mask and encode one file, or say in its record why that cannot be done."""
     seen = SourceSeen(item.source_id, stamp_of(item.source.path), "")
     try:
         if item.source.problem is not None:
@@ -142,8 +148,7 @@ def _load(
         stream, content = open_hashed(item.source.path)
         seen = replace(seen, content=content)
         with stream:
-            frames = read_image(stream, max_pixels=job.options.max_pixels)
-        return (frames, codec.encode(frames.pixels)), seen
+            return _encoded(job, codec, stream, content), seen
     except ReleaseStoppedError:
         raise
     except UnreadableFileError as error:
@@ -155,45 +160,30 @@ def _load(
         # The text of a foreign exception may quote the file, so only its name is kept.
         name = type(error).__name__
         reason = "an unexpected error while reading or encoding; please report it"
-    return Record(item.source_id, status="failed", error=name, reason=reason), seen
+    return _failed(item, name, reason), seen
 
 
-def _write_images(
-    job: ShardJob,
-    outbox: Outbox,
-    codec: Codec,
-    item: Planned,
-    frames: ImageFrames,
-    codes: Code,
+def _encoded(job: ShardJob, codec: Codec, stream: BinaryIO, content: str) -> Loaded:
+    options = job.options
+    frames = read_image(stream, max_pixels=options.max_pixels)
+    wanted = job.dicom is not None or options.mask is not None
+    header = read_header(stream) if wanted else None
+    regions: tuple[Region, ...] = ()
+    if options.mask is not None:
+        regions = options.mask.regions(frames.pixels, {} if header is None else header.dataset)
+        frames = replace(frames, pixels=paint(frames.pixels, regions))
+    return Loaded(frames, codec.encode(frames.pixels), header, content, len(regions))
+
+
+def _write(
+    job: ShardJob, outbox: Outbox, codec: Codec, item: Planned, loaded: Loaded
 ) -> list[Record]:
-    channels, height, width = frames.pixels.shape[1:]
-    spec = str(codec.spec)
-    rows = [
-        Record(
-            item.source_id,
-            frame,
-            channels=channels,
-            height=height,
-            width=width,
-            bits=frames.bits,
-            spec=spec,
-        )
-        for frame in range(len(codes))
-    ]
-    if job.options.output == "codes":
-        return rows
-    for frame in range(len(codes)):
-        suffix = f".frame{frame:04d}" if len(codes) > 1 else ""
-        name = f"images/{item.image_stem}{suffix}.png"
-        target = outbox.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        image = codec.decode(codes[frame], job.options.size)[0]
-        write_png(target, image, bits=frames.bits)
-        rows[frame] = replace(
-            rows[frame],
-            image_file=name,
-            image_dtype=f"uint{frames.bits}",
-            image_sha256=sha256_of(target),
-        )
-        outbox.add([name])
-    return rows
+    """Write what the options ask for, or say in its record why the header does not allow it."""
+    try:
+        return write_results(job.options, job.dicom, outbox, codec, item, loaded)
+    except DeidentifyError as error:
+        return _failed(item, type(error).__name__, str(error))
+
+
+def _failed(item: Planned, name: str, reason: str) -> list[Record]:
+    return [Record(item.source_id, status="failed", error=name, reason=reason)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -25,7 +25,7 @@ PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
-    | {".dcm", ".dicom", ".ima", ".dc3"}
+    | {".dcm", ".dicom", ".ima", ".dc3", ".nii"}
 )
 """A file with such a name is an input whatever it holds: if it is no image, that is a failure."""
 
@@ -56,7 +56,7 @@ class Source:
 class Sources:
     """Every input, sorted by name, and the names of the files that are no images."""
 
-    found: tuple[Source, ...]
+    found: Sequence[Source]
     skipped: tuple[str, ...] = ()
 
 
@@ -65,10 +65,12 @@ def counts_by_name(name: str) -> bool:
 
     Examples
     --------
-    >>> [counts_by_name(name) for name in ("a.PNG", "IM0001", "1.2.840.1", "notes.txt")]
-    [True, True, True, False]
+    >>> [counts_by_name(name) for name in ("a.PNG", "IM0001", "1.2.840.1", "b.nii.gz", "notes.txt")]
+    [True, True, True, True, False]
     """
     suffix = PurePosixPath(name).suffix.lower()
+    if name.lower().endswith(".nii.gz"):
+        return True
     return not suffix or suffix in IMAGE_SUFFIXES or suffix.removeprefix(".").isdigit()
 
 

@@ -118,7 +118,7 @@ def survey(
     run = choose_run(locate(where), workers=workers)
     sources = find_sources(where)
     jobs = [
-        _SurveyJob(number, sources.found[first : first + JOB_FILES], max_pixels)
+        _SurveyJob(number, tuple(sources.found[first : first + JOB_FILES]), max_pixels)
         for number, first in enumerate(range(0, len(sources.found), JOB_FILES))
     ]
     found: dict[int, list[ImageFacts]] = {}

@@ -111,13 +111,13 @@ def verify_release(
             report(done, len(wanted))
     found.files_sound = found.files - len(found.missing) - len(found.changed)
     found.unlisted = sorted(set(place.names()) - wanted.keys() - PAPERS)
-    for kind, room in (("image", "images/"), ("code", "codes/")):
+    for kind, room in (("image", "images/"), ("dicom", "dicom/"), ("code", "codes/")):
         counted[f"{kind}_file_bytes"] = sum(s for n, s in sizes.items() if n.startswith(room))
     said = about["totals"]
     found.counts = {
         name: (said.get(name, 0), count)
         for name, count in counted.items()
-        if said.get(name) != count
+        if said.get(name, 0) != count  # older releases have no DICOM files, and say nothing of it
     }
     return found
 
@@ -146,7 +146,7 @@ def _about(place: Place) -> dict[str, Any]:
 
 def _manifest(place: Place) -> tuple[dict[str, str], dict[str, int]]:
     """Return the hash of each file that the manifest names, and what can be counted in it."""
-    names = ("files", "files_done", "files_failed", "images", "code_files")
+    names = ("files", "files_done", "files_failed", "images", "dicom_files", "code_files")
     counted = dict.fromkeys(names, 0)
     wanted: dict[str, str] = {}
     try:
@@ -160,9 +160,11 @@ def _manifest(place: Place) -> tuple[dict[str, str], dict[str, int]]:
                 counted["files_failed"] += failed
                 counted["files_done"] += not failed and row["frame"] == "0"
                 counted["images"] += not failed
-                counted["code_files"] += row["code_file"] not in wanted and row["code_file"] != ""
-                for kind in ("image", "code"):
-                    if row[f"{kind}_file"]:
+                for kind in ("dicom", "code"):
+                    name = row.get(f"{kind}_file")
+                    counted[f"{kind}_files"] += bool(name) and name not in wanted
+                for kind in ("image", "dicom", "code"):
+                    if row.get(f"{kind}_file"):
                         wanted[row[f"{kind}_file"]] = row[f"{kind}_sha256"]
     except (OSError, ValueError, KeyError, csv.Error):
         raise ReleaseError("manifest.csv is missing or cannot be read; it is damaged") from None

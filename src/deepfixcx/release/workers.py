@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import wait
 
 from deepfixcx.errors import ReleaseStoppedError
@@ -23,7 +24,16 @@ from deepfixcx.release.processes import (
     receive,
 )
 
-__all__ = ["DeathEvent", "Event", "FileEvent", "Job", "JobEvent", "StartEvent", "run_jobs"]
+__all__ = [
+    "DeathEvent",
+    "Event",
+    "FileEvent",
+    "Job",
+    "JobEvent",
+    "StartEvent",
+    "Waiting",
+    "run_jobs",
+]
 
 DEATHS_ALLOWED = 2
 """A file that has killed so many workers is quarantined."""
@@ -52,6 +62,27 @@ class DeathEvent:
 
 
 Event = StartEvent | FileEvent | DeathEvent | JobEvent
+
+
+class Waiting:
+    """Jobs that wait; each is made when it is needed, for the files of all would fill memory."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._to_make = iter(jobs)
+        self._made: deque[Job] = deque()
+
+    def count(self, most: int) -> int:
+        """Return how many jobs wait, but not more than `most`."""
+        self._made.extend(islice(self._to_make, max(0, most - len(self._made))))
+        return min(most, len(self._made))
+
+    def take(self) -> Job:
+        """Take the first job, where `count` says that there is one."""
+        return self._made.popleft()
+
+    def again(self, jobs: Sequence[Job]) -> None:
+        """Put jobs back before all others, in their order."""
+        self._made.extendleft(reversed(jobs))
 
 
 @dataclass(slots=True)
@@ -111,9 +142,9 @@ def run_jobs(
     ReleaseStoppedError
         A worker could not write its results, or workers cannot be started.
     """
-    waiting = deque(jobs)
+    waiting = Waiting(jobs)
     blamed = _Deaths(dict(deaths or {}))
-    crew = [hire() for _ in range(min(workers, len(waiting)))]
+    crew = [hire() for _ in range(waiting.count(workers))]
     try:
         yield from _supply(crew, waiting, blamed)
         while busy := [worker for worker in crew if worker.jobs]:
@@ -123,7 +154,7 @@ def run_jobs(
                     events = receive(worker)
                 except (EOFError, ConnectionError):
                     yield from _some(blamed.record(worker.mark.read()))
-                    waiting.extendleft(reversed(worker.jobs))
+                    waiting.again(worker.jobs)
                     dismiss(worker)
                     crew[crew.index(worker)] = hire()
                     events = []
@@ -151,15 +182,15 @@ def _begun(worker: Worker, events: Sequence[Event]) -> Iterator[StartEvent]:
         yield StartEvent(worker.jobs[0].number)
 
 
-def _supply(crew: list[Worker], waiting: deque[Job], blamed: _Deaths) -> list[StartEvent]:
+def _supply(crew: list[Worker], waiting: Waiting, blamed: _Deaths) -> list[StartEvent]:
     """Give workers jobs, those first that have none; tell of the jobs that begin at once."""
     begun = []
     for worker in crew:
-        if waiting and not worker.jobs:
-            assign(worker, waiting.popleft(), blamed.quarantine(), blamed.suspects())
+        if not worker.jobs and waiting.count(1):
+            assign(worker, waiting.take(), blamed.quarantine(), blamed.suspects())
             begun.append(StartEvent(worker.jobs[0].number))
     for worker in crew:
         # The last jobs are for whoever is free first.
-        if len(waiting) > len(crew) and len(worker.jobs) < JOBS_IN_HAND:
-            assign(worker, waiting.popleft(), blamed.quarantine(), blamed.suspects())
+        if len(worker.jobs) < JOBS_IN_HAND and waiting.count(len(crew) + 1) > len(crew):
+            assign(worker, waiting.take(), blamed.quarantine(), blamed.suspects())
     return begun

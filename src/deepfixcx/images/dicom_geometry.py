@@ -1,0 +1,157 @@
+"""Where the pixels of a privatized image lie on those of its source, and in the patient.
+
+A compact image has fewer and larger pixels. Its first pixel is centred elsewhere, so not only the
+spacing changes but also the position of the image in the patient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.valuerep import format_number_as_ds
+
+from deepfixcx.choices import Size
+from deepfixcx.images.dicom_elements import PLACES_IN_PIXELS
+from deepfixcx.spec import Cells, CodecSpec
+
+__all__ = ["Lattice", "adjust_geometry", "lattice_of"]
+
+_SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+
+_FINEST: Final = 10_000
+"""An aspect ratio is written with whole numbers up to this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Pixel i of the new image is centred at ``offset + step * i``, counted in source pixels.
+
+    Attributes
+    ----------
+    offset : tuple of float
+        Of the first row and the first column; the centre of the source's first pixel is 0.
+    step : tuple of float
+        From row to row and from column to column.
+    """
+
+    offset: tuple[float, float] = (0.0, 0.0)
+    step: tuple[float, float] = (1.0, 1.0)
+
+
+def lattice_of(spec: CodecSpec, size: Size, height: int, width: int) -> Lattice:
+    """Return where the pixels of a reconstruction lie on its source.
+
+    Parameters
+    ----------
+    spec : CodecSpec
+        The codec.
+    size : {"compact", "original"}
+        Size of the reconstruction.
+    height, width : int
+        Of the source.
+
+    Returns
+    -------
+    Lattice
+        On average: where P does not divide the rows of a band, cells differ by one of them.
+
+    Examples
+    --------
+    >>> lattice_of(CodecSpec(level=2, patches=4), "compact", 64, 64)
+    Lattice(offset=(1.5, 1.5), step=(4.0, 4.0))
+    """
+    if size == "original":
+        return Lattice()
+    bands = spec.band_shape(height, width)
+    axes = [
+        _axis(cells, length, spec.block)
+        for cells, length in zip(spec.cells(height, width), bands, strict=True)
+    ]
+    (top, down), (left, right) = axes
+    return Lattice((top, left), (down, right))
+
+
+def _axis(cells: Cells, length: int, block: int) -> tuple[float, float]:
+    members = int(cells.lengths.sum())  # more than the band has where the grid pads it
+    step = members / len(cells.lengths)
+    before = (members - length) // 2 * block
+    return (step - 1) / 2 - before, step
+
+
+def adjust_geometry(item: Dataset, lattice: Lattice) -> None:
+    """Move position, spacing and aspect ratio of a data set to a new lattice of pixels, in place.
+
+    Parameters
+    ----------
+    item : Dataset
+        What has the elements themselves: a header, or an item of a functional group with the
+        others beside it. Spacings that are
+        no positive numbers are removed, and so are places counted in pixels, if these move.
+    lattice : Lattice
+        Where the new pixels lie on the old ones.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.2.1.1 (position and orientation), C.7.6.3.1.7 (aspect ratio).
+
+    Examples
+    --------
+    >>> image = Dataset()
+    >>> image.PixelSpacing = [0.5, 0.5]
+    >>> image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 9], [1, 0, 0, 0, 1, 0]
+    >>> adjust_geometry(image, Lattice(offset=(1.5, 1.5), step=(4, 4)))
+    >>> image.PixelSpacing, image.ImagePositionPatient
+    ([2.0, 2.0], [0.75, 0.75, 9.0])
+    """
+    for keyword in PLACES_IN_PIXELS if lattice != Lattice() else ():
+        item.pop(keyword, None)
+    for keyword in _SPACINGS:
+        spacing = numbers(item, keyword, 2)
+        if spacing is None or min(spacing) <= 0:
+            item.pop(keyword, None)
+            continue
+        if keyword == "PixelSpacing":
+            _move(item, lattice, spacing)
+        _write(item, keyword, [one * step for one, step in zip(spacing, lattice.step, strict=True)])
+    item.pop("PixelAspectRatio", None) if any(name in item for name in _SPACINGS) else (
+        _set_aspect_ratio(item, lattice)
+    )
+
+
+def numbers(item: Dataset, keyword: str, count: int) -> list[float] | None:
+    """Return so many finite numbers of an element, or None where it holds something else."""
+    try:
+        values = [float(value) for value in item.get(keyword) or ()]
+    except (TypeError, ValueError):
+        return None
+    return values if len(values) == count and np.isfinite(values).all() else None
+
+
+def _move(item: Dataset, lattice: Lattice, spacing: list[float]) -> None:
+    """Shift the position of the image from the old first pixel to the new one."""
+    position = numbers(item, "ImagePositionPatient", 3)
+    cosines = numbers(item, "ImageOrientationPatient", 6)
+    if position is None or cosines is None:
+        return
+    along_row, along_column = np.array(cosines[:3]), np.array(cosines[3:])
+    down, right = (o * s for o, s in zip(lattice.offset, spacing, strict=True))
+    _write(item, "ImagePositionPatient", position + along_row * right + along_column * down)
+
+
+def _set_aspect_ratio(item: Dataset, lattice: Lattice) -> None:
+    before = numbers(item, "PixelAspectRatio", 2) or [1.0, 1.0]
+    item.pop("PixelAspectRatio", None)
+    down, right = (one * step for one, step in zip(before, lattice.step, strict=True))
+    if min(down, right) <= 0:
+        return
+    ratio = Fraction(down / right).limit_denominator(_FINEST)
+    if ratio != 1 and ratio > 0:
+        item.PixelAspectRatio = [ratio.numerator, ratio.denominator]
+
+
+def _write(item: Dataset, keyword: str, values: Any) -> None:
+    setattr(item, keyword, [format_number_as_ds(float(value)) for value in values])

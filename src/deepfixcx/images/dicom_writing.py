@@ -1,0 +1,285 @@
+"""A privatized image becomes a valid DICOM file, derived from that of its source.
+
+The header comes from the source, de-identified by whoever calls. What it says about the stored
+values is replaced, because the pixels are gray values for display now: black is 0, white the
+largest number, and no look-up table stands between them and the screen.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+
+from deepfixcx.errors import NonFiniteError, PixelsShapeError
+from deepfixcx.images.dicom_classes import MULTI_FRAME, SIXTEEN_BITS, class_of
+from deepfixcx.images.dicom_elements import (
+    ABOUT_STORED_VALUES,
+    EMPTY_IF_UNKNOWN,
+    KEPT_IN_CAPTURE,
+    REMOVED_GROUPS,
+    UNPAIRED,
+)
+from deepfixcx.images.dicom_geometry import Lattice, adjust_geometry
+from deepfixcx.images.dicom_groups import plane_groups
+from deepfixcx.images.dicom_history import Derivation, add_derivation
+from deepfixcx.images.dicom_validity import make_valid
+from deepfixcx.images.whole import write_whole
+
+__all__ = ["derived_dataset", "write_dicom"]
+
+IMPLEMENTATION_UID: Final = UID("2.25.84636468981563785507127730568070158264")
+"""Names this writer in every file, as the standard asks for."""
+
+_DEIDENTIFICATION: Final = 0x0012
+
+_OF_OTHER_OBJECTS: Final = frozenset({"SEG", "RTDOSE", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Pixels as they are stored."""
+
+    frames: NDArray[Any]
+    bits: int
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.frames.ndim == 3 else 3
+
+
+def derived_dataset(
+    header: Dataset,
+    images: Sequence[NDArray[Any]],
+    *,
+    bits: int,
+    derivation: Derivation,
+    lattice: Lattice,
+) -> Dataset:
+    """Build the data set of an image that was made from another one.
+
+    CR, DX, CT and MR images of one gray frame stay what they are; anything else becomes Secondary
+    Capture, with all frames in one object. Position and spacing move to the new pixels. Overlays,
+    curves and previews are left out, since they show the source.
+
+    Parameters
+    ----------
+    header : Dataset
+        The de-identified header of the source; stays as it is. Only ``StudyInstanceUID`` is needed.
+    images : sequence of ndarray
+        Floats ``(C, H, W)``, one for each frame, of one shape; C = 1 or 3. They are clipped to
+        [0, 1] and rounded.
+    bits : int
+        8 or 16 per sample; CT and MR always have 16, colour of several frames 8.
+    derivation : Derivation
+        What was done, and the new identifiers.
+    lattice : Lattice
+        Where the new pixels lie on those of the source.
+
+    Returns
+    -------
+    Dataset
+        Complete, with file meta information; uncompressed, little endian.
+
+    Raises
+    ------
+    PixelsShapeError
+        Not ``(C, H, W)`` with C = 1 or 3, or frames of several shapes, or none.
+    NonFiniteError
+        NaN or infinity among the pixels.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.1 (derived images), C.7.6.3 (pixels), C.8.6 (Secondary Capture).
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.StudyInstanceUID = "1.2.3"
+    >>> made = Derivation("halved", instance_uid="1.2.4", series_uid="1.2.5", ratio=4)
+    >>> image = derived_dataset(
+    ...     header, [np.ones((1, 2, 2))], bits=8, derivation=made, lattice=Lattice(step=(2, 2))
+    ... )
+    >>> image.SOPClassUID.name, image.pixel_array.tolist()
+    ('Secondary Capture Image Storage', [[255, 255], [255, 255]])
+    """
+    channels = _channels_of(images)
+    uid = class_of(header, channels=channels, frames=len(images), bits=bits)
+    only_bytes = uid in MULTI_FRAME and channels == 3
+    samples = _samples(images, 16 if uid in SIXTEEN_BITS else 8 if only_bytes else bits)
+    captured = uid == SecondaryCaptureImageStorage or uid in MULTI_FRAME
+    made = _copied(header, KEPT_IN_CAPTURE if captured else None)
+    made.SOPClassUID, made.SOPInstanceUID = uid, derivation.instance_uid
+    made.SeriesInstanceUID = derivation.series_uid
+    if captured:
+        _as_capture(made, header)
+    if uid in MULTI_FRAME:
+        _as_frames(made, header, len(images), lattice)
+    adjust_geometry(made, lattice)
+    if "PerFrameFunctionalGroupsSequence" in made:
+        made.pop("PixelAspectRatio", None)  # each frame has its spacing
+        made.InstanceNumber = made.get("InstanceNumber") or 1
+    _set_pixels(made, samples)
+    _set_display(made, header, samples)
+    add_derivation(made, derivation)
+    for keyword in EMPTY_IF_UNKNOWN:
+        if keyword not in made:
+            setattr(made, keyword, None if keyword.endswith("Number") else "")
+    if made.get("BodyPartExamined") not in UNPAIRED and not made.get("ImageLaterality"):
+        made.Laterality = made.get("Laterality") or ""
+    if (captured or "ImageOrientationPatient" not in made) and "PatientOrientation" not in made:
+        made.PatientOrientation = ""
+    make_valid(made)
+    _set_meta(made)
+    return made
+
+
+def write_dicom(path: Path, dataset: Dataset) -> None:
+    """Write a complete data set, whole or not at all; the same data set gives the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write; its folder exists.
+    dataset : Dataset
+        From `derived_dataset`.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written, or is full. Nothing is left behind.
+
+    Examples
+    --------
+    >>> write_dicom(Path("image.dcm"), dataset)  # doctest: +SKIP
+    """
+    content = io.BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    write_whole(path, content.getvalue())
+
+
+def _channels_of(images: Sequence[NDArray[Any]]) -> int:
+    """Check the frames; return how many channels they have."""
+    shapes = {np.shape(image) for image in images}
+    shape = next(iter(shapes), ())
+    if len(shapes) != 1 or len(shape) != 3 or shape[0] not in (1, 3) or 0 in shape:
+        raise PixelsShapeError(
+            f"a DICOM image needs frames (C, H, W) of one shape with C = 1 or 3, "
+            f"not {sorted(shapes)}"
+        )
+    return int(shape[0])
+
+
+def _samples(images: Sequence[NDArray[Any]], bits: int) -> _Samples:
+    dtype = np.dtype(f"<u{bits // 8}")
+    stack = np.stack([np.asarray(image, np.float64) for image in images])
+    if not np.isfinite(stack).all():
+        raise NonFiniteError("NaN or infinity among the pixels: DICOM cannot hold them")
+    whole = np.rint(np.clip(stack, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+    return _Samples(whole[:, 0] if whole.shape[1] == 1 else np.moveaxis(whole, 1, -1), bits)
+
+
+def _copied(header: Dataset, kept: frozenset[str] | None) -> Dataset:
+    """Copy a header without what belongs to the pixels of the source, its previews and drawings.
+
+    Only the elements named in `kept` are copied, or all.
+    """
+    made = Dataset()
+    for element in header:
+        tag, keyword = element.tag, element.keyword
+        if keyword in ABOUT_STORED_VALUES or tag.group in REMOVED_GROUPS:
+            continue
+        if kept is None or keyword in kept or tag.group == _DEIDENTIFICATION:
+            made[tag] = deepcopy(element)
+    _remove_previews(made)
+    return made
+
+
+def _remove_previews(item: Dataset) -> None:
+    """Remove small pictures of the source, at any depth."""
+    item.pop("IconImageSequence", None)
+    for element in item:
+        if element.VR == "SQ":
+            for each in element.value:
+                _remove_previews(each)
+
+
+def _as_capture(made: Dataset, header: Dataset) -> None:
+    """Fill in what Secondary Capture requires."""
+    if header.get("SOPClassUID") != SecondaryCaptureImageStorage or not made.get("ConversionType"):
+        made.ConversionType = "WSD"  # made by a workstation
+    if str(made.get("Modality") or "") in _OF_OTHER_OBJECTS:
+        made.Modality = "OT"
+
+
+def _as_frames(made: Dataset, header: Dataset, frames: int, lattice: Lattice) -> None:
+    """Fill in what Secondary Capture of several frames requires."""
+    made.NumberOfFrames = frames
+    if made.get("FrameTime"):
+        made.FrameIncrementPointer = Tag("FrameTime")
+    else:
+        made.FrameIncrementPointer = Tag("PageNumberVector")
+        made.PageNumberVector = list(range(1, frames + 1))
+    made.BurnedInAnnotation = made.get("BurnedInAnnotation") or "YES"  # nobody said that it is free
+    if header.get("ContentDate") and header.get("ContentTime"):
+        made.update(plane_groups(header, frames, lattice))
+
+
+def _set_pixels(made: Dataset, samples: _Samples) -> None:
+    made.SamplesPerPixel = samples.channels
+    made.PhotometricInterpretation = "MONOCHROME2" if samples.channels == 1 else "RGB"
+    if samples.channels == 3:
+        made.PlanarConfiguration = 0
+    made.Rows, made.Columns = samples.frames.shape[1:3]
+    made.BitsAllocated = made.BitsStored = samples.bits
+    made.HighBit, made.PixelRepresentation = samples.bits - 1, 0
+    content = samples.frames.tobytes()
+    made.PixelData = content + bytes(len(content) % 2)
+    made["PixelData"].VR = "OB" if samples.bits == 8 else "OW"
+
+
+def _set_display(made: Dataset, header: Dataset, samples: _Samples) -> None:
+    """Say that the values are gray values already, in the words of each class."""
+    if samples.channels == 3:
+        return
+    uid = made.SOPClassUID
+    # A window over all values: without one a viewer would look for the darkest and brightest.
+    made.WindowCenter, made.WindowWidth = 1 << samples.bits - 1, 1 << samples.bits
+    if uid in MULTI_FRAME or uid in (CTImageStorage, DigitalXRayImageStorageForPresentation):
+        made.RescaleIntercept, made.RescaleSlope, made.RescaleType = 0, 1, "US"
+    if uid in MULTI_FRAME or uid == DigitalXRayImageStorageForPresentation:
+        made.PresentationLUTShape = "IDENTITY"
+    if uid == DigitalXRayImageStorageForPresentation:
+        made.PresentationIntentType = "FOR PRESENTATION"
+        made.PixelIntensityRelationshipSign = _sign(header)
+        made.BurnedInAnnotation = made.get("BurnedInAnnotation") or "YES"
+
+
+def _sign(header: Dataset) -> int:
+    """Say whether bright is much radiation (1) or little (-1), after MONOCHROME1 was inverted."""
+    before = -1 if str(header.get("PixelIntensityRelationshipSign", "")) == "-1" else 1
+    return -before if header.get("PhotometricInterpretation") == "MONOCHROME1" else before
+
+
+def _set_meta(made: Dataset) -> None:
+    made.file_meta = FileMetaDataset()
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.ImplementationClassUID = IMPLEMENTATION_UID
+    made.file_meta.ImplementationVersionName = "DEEPFIXCX"

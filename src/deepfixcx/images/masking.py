@@ -1,0 +1,268 @@
+"""Regions of an image painted black before anything is made of it: writing that is burned in.
+
+Devices write in places of their own. A rule file lists these places for each model and size of
+image; what a device draws elsewhere is not found by rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from deepfixcx.errors import DeidentifyError
+
+if TYPE_CHECKING:
+    from deepfixcx.images.dicom_native import Header
+
+__all__ = ["DeviceMask", "Mask", "Region", "Rule", "load_mask", "paint"]
+
+_TEXTS: Final = ("manufacturer", "model")
+_NUMBERS: Final = ("rows", "columns")
+_TOP_KEYS: Final = frozenset({"rules", "otherwise"})
+_LARGEST_FILE: Final = 1 << 22
+
+
+class Region(NamedTuple):
+    """A rectangle of pixels: its first row and column, its height and width."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Mask(Protocol):
+    """What says which regions of an image are painted."""
+
+    @property
+    def name(self) -> str:
+        """What the papers of a release call it: two of one name paint the same."""
+
+    def regions(self, pixels: NDArray[Any], header: Header) -> tuple[Region, ...]:
+        """Return what is to be painted on every frame of the pixels ``(F, C, H, W)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where one kind of device writes.
+
+    Attributes
+    ----------
+    regions : tuple of Region
+        What is painted; none for a device that writes nothing.
+    manufacturer, model : str
+        As the header calls them, in any case; empty for any.
+    rows, columns : int
+        Size of the image; 0 for any.
+    """
+
+    regions: tuple[Region, ...]
+    manufacturer: str = ""
+    model: str = ""
+    rows: int = 0
+    columns: int = 0
+
+    def fits(self, header: Header, height: int, width: int) -> bool:
+        """Return whether the rule is for this image."""
+        return (
+            _same(self.manufacturer, header, "Manufacturer")
+            and _same(self.model, header, "ManufacturerModelName")
+            and self.rows in (0, height)
+            and self.columns in (0, width)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMask:
+    """The rules of a file.
+
+    Parameters
+    ----------
+    rules : tuple of Rule
+        The first one that fits an image counts.
+    keep_others : bool
+        What becomes of an image that no rule fits: it is left as it is, or refused.
+    """
+
+    rules: tuple[Rule, ...]
+    keep_others: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the papers of a release call it: two of one name paint the same."""
+        return f"rules {hashlib.sha256(repr(self).encode()).hexdigest()[:16]}"
+
+    def regions(self, pixels: NDArray[Any], header: Header) -> tuple[Region, ...]:
+        """Return what is to be painted on every frame of an image.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            Frames ``(F, C, H, W)``.
+        header : Header
+            What answers for the manufacturer and the model, as a data set does.
+
+        Returns
+        -------
+        tuple of Region
+            Perhaps none.
+
+        Raises
+        ------
+        DeidentifyError
+            No rule fits, and such images are refused.
+        """
+        height, width = pixels.shape[2:]
+        for rule in self.rules:
+            if rule.fits(header, height, width):
+                return rule.regions
+        if self.keep_others:
+            return ()
+        raise DeidentifyError(
+            f"no rule of the mask is for this device and {height} x {width} pixels; add one, with "
+            f'no regions if it writes nothing, or say otherwise = "keep" in the rule file'
+        )
+
+
+def load_mask(path: str | os.PathLike[str]) -> DeviceMask:
+    """Read a rule file.
+
+    Parameters
+    ----------
+    path : path-like
+        TOML, or JSON if it is called so. ``rules`` is a list of tables with ``regions`` (a list of
+        ``[top, left, height, width]``) and any of ``manufacturer``, ``model``, ``rows`` and
+        ``columns``. ``otherwise`` is ``"refuse"`` (the default) or ``"keep"``.
+
+    Returns
+    -------
+    DeviceMask
+        The rules, in their order.
+
+    Raises
+    ------
+    DeidentifyError
+        The file cannot be read, or a rule has an unknown key or an impossible region; the message
+        says which.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "rules.json"
+    >>> _ = path.write_text('{"rules": [{"manufacturer": "ACME", "regions": [[0, 0, 40, 640]]}]}')
+    >>> load_mask(path).rules[0].regions
+    (Region(top=0, left=0, height=40, width=640),)
+    """
+    path = Path(path)
+    content = _parsed(path)
+    unknown = sorted(set(content) - _TOP_KEYS) if isinstance(content, dict) else ["no table"]
+    rules = content.get("rules") if isinstance(content, dict) else None
+    if unknown or not isinstance(rules, list) or not rules:
+        raise DeidentifyError(
+            f"{path.name!r} is no mask: it needs a list of rules, and otherwise at most; "
+            f"got {', '.join(map(repr, unknown)) or 'no rules'}"
+        )
+    otherwise = content.get("otherwise", "refuse")
+    if otherwise not in ("refuse", "keep"):
+        raise DeidentifyError(f'otherwise is "refuse" or "keep" in {path.name!r}')
+    return DeviceMask(
+        tuple(_rule(rule, number) for number, rule in enumerate(rules, start=1)),
+        keep_others=otherwise == "keep",
+    )
+
+
+def paint(pixels: NDArray[Any], regions: Sequence[Region]) -> NDArray[Any]:
+    """Make regions black on every frame.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Frames ``(F, C, H, W)``, for display: 0 is black.
+    regions : sequence of Region
+        What of a region lies outside is ignored.
+
+    Returns
+    -------
+    ndarray
+        A copy of the same shape and dtype; the frames themselves if there are no regions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> paint(np.ones((1, 1, 2, 3), np.uint8), [Region(0, 1, 9, 1)]).tolist()
+    [[[[1, 0, 1], [1, 0, 1]]]]
+    """
+    if not regions:
+        return pixels
+    painted = pixels.copy()
+    for top, left, height, width in regions:
+        painted[:, :, top : top + height, left : left + width] = 0
+    return painted
+
+
+def _same(wanted: str, header: Header, keyword: str) -> bool:
+    if not wanted:
+        return True
+    try:
+        found = str(header.get(keyword) or "")
+    except Exception:  # pydicom raises whatever damaged bytes lead to
+        return False
+    return wanted.strip().casefold() == found.strip().casefold()
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_FILE).decode("utf-8-sig")
+        return json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise DeidentifyError(f"the mask {path.name!r} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # both parsers say where
+        raise DeidentifyError(f"{path.name!r} cannot be read as a mask: {error}") from None
+
+
+def _rule(rule: Any, number: int) -> Rule:
+    if not isinstance(rule, dict) or "regions" not in rule:
+        raise DeidentifyError(
+            f"rule {number} of the mask has no regions; [] says that it paints none"
+        )
+    keys = (*_TEXTS, *_NUMBERS)
+    if unknown := sorted(set(rule) - {*keys, "regions"}):
+        raise DeidentifyError(
+            f"rule {number} of the mask has {unknown}; it may have regions, {', '.join(keys)}"
+        )
+    for key in keys:
+        value = rule.get(key)
+        text = key in _TEXTS and isinstance(value, str)
+        count = key in _NUMBERS and type(value) is int and value > 0
+        if key in rule and not text and not count:
+            word = "a text" if key in _TEXTS else "a number of pixels"
+            raise DeidentifyError(f"{key} of rule {number} of the mask is {word}, got {value!r}")
+    regions = rule["regions"]
+    if not isinstance(regions, list):
+        raise DeidentifyError(f"regions of rule {number} of the mask is a list, got {regions!r}")
+    known = {key: rule[key] for key in keys if key in rule}
+    return Rule(tuple(_region(region, number) for region in regions), **known)
+
+
+def _region(region: Any, number: int) -> Region:
+    sound = (
+        isinstance(region, list)
+        and len(region) == 4
+        and all(type(edge) is int and edge >= 0 for edge in region)
+        and all(edge > 0 for edge in region[2:])
+    )
+    if not sound:
+        raise DeidentifyError(
+            f"a region of rule {number} of the mask is [top, left, height, width] in whole pixels "
+            f"with a height and a width, got {region!r}"
+        )
+    return Region(*region)

@@ -1,0 +1,208 @@
+"""A privatized image as DICOM: the de-identified header of its source, and new identifiers.
+
+One file for each input, with all its frames. What was no DICOM file becomes a Secondary Capture
+image of a patient of its own, because nothing says whose it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from deepfixcx import __version__
+from deepfixcx.errors import DeidentifyError
+from deepfixcx.images import ImageFrames
+from deepfixcx.release.plan import ReleaseOptions
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from deepfixcx.deidentify import Deidentifier
+    from deepfixcx.images.dicom import DicomHeader
+    from deepfixcx.images.dicom_history import Derivation
+
+__all__ = ["DicomOutput", "DicomSource", "dicom_output"]
+
+
+@dataclass(frozen=True)  # without slots, which make pickling slow
+class DicomSource:
+    """What one input gives to the DICOM file that is made of it.
+
+    Attributes
+    ----------
+    header : DicomHeader or None
+        None for an input of another format.
+    content : str
+        SHA-256 of the input.
+    frames : ImageFrames
+        Its pixels.
+    masked : int
+        Regions that were painted black.
+    """
+
+    header: DicomHeader | None = field(repr=False)
+    content: str
+    frames: ImageFrames = field(repr=False)
+    masked: int
+
+
+@dataclass(frozen=True)  # without slots, which make pickling slow
+class DicomOutput:
+    """Writes DICOM files; it travels to the workers with the key in it.
+
+    Attributes
+    ----------
+    deidentifier : Deidentifier
+        Takes the patient out of headers.
+    options : ReleaseOptions
+        Of the release.
+    """
+
+    deidentifier: Deidentifier = field(repr=False)
+    options: ReleaseOptions
+
+    def write(self, path: Path, source: DicomSource, images: Sequence[NDArray[Any]]) -> None:
+        """Write one DICOM file.
+
+        Parameters
+        ----------
+        path : Path
+            The file to write; its folder exists.
+        source : DicomSource
+            The input.
+        images : sequence of ndarray
+            Privatized frames ``(C, H, W)``, floats.
+
+        Raises
+        ------
+        DeidentifyError
+            The header cannot be de-identified, or cannot be written again.
+        OSError
+            The folder cannot be written, or is full.
+        """
+        from deepfixcx.images.dicom_writing import write_dicom
+
+        write_dicom(path, self.dataset(source, images))
+
+    def dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
+        """Return what `write` writes.
+
+        Raises
+        ------
+        DeidentifyError
+            The header cannot be de-identified, or cannot be written again.
+        """
+        from deepfixcx.images.quiet import QUIET
+
+        reason: DeidentifyError
+        with QUIET:
+            try:
+                return self._dataset(source, images)
+            except DeidentifyError:
+                raise
+            except Exception:
+                reason = DeidentifyError(
+                    "the header is damaged so that no valid DICOM file can be made with it; copy "
+                    "the file again from its source, or choose another --output"
+                )
+        # Raised out here, so that what quotes the header is not even the context of this error.
+        raise reason
+
+    def _dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
+        from deepfixcx.images.dicom_geometry import lattice_of
+        from deepfixcx.images.dicom_writing import derived_dataset
+
+        height, width = source.frames.pixels.shape[2:]
+        return derived_dataset(
+            self._header(source),
+            images,
+            bits=source.frames.bits,
+            derivation=self._derivation(source),
+            lattice=lattice_of(self.options.spec, self.options.size, height, width),
+        )
+
+    def _header(self, source: DicomSource) -> Dataset:
+        from pydicom.dataset import Dataset
+
+        key = self.deidentifier.key
+        if source.header is not None:
+            header, _ = self.deidentifier.apply(source.header.dataset)
+        else:
+            header = Dataset()
+            header.PatientID = header.PatientName = key.pseudonym(("file", source.content))
+        if not header.get("StudyInstanceUID"):
+            header.StudyInstanceUID = key.uid(_one("study", source.content))
+        return header
+
+    def _derivation(self, source: DicomSource) -> Derivation:
+        from deepfixcx.images.dicom_history import Derivation, lossy_before
+
+        options, key = self.options, self.deidentifier.key
+        setting = json.dumps(
+            {name: options.to_dict()[name] for name in ("spec", "size", "mask")}, sort_keys=True
+        )
+        series, before = source.content, tuple[tuple[str, str], ...]()
+        channels, height, width = source.frames.pixels.shape[1:]
+        if source.header is not None:
+            header = source.header.dataset
+            series = str(header.get("SeriesInstanceUID") or source.content)
+            pixels = source.frames.pixels.size * source.frames.bits // 8
+            ratio = pixels / max(1, source.header.stored)
+            before = lossy_before(header, source.header.syntax, ratio)
+        kept = channels * prod(options.spec.compact_shape())
+        painted = f"; {source.masked} regions painted black before" if source.masked else ""
+        return Derivation(
+            description=f"deepfixcx {__version__}: {options.size} reconstruction of a code of "
+            f"wavelet packets pooled in cells, {options.spec}{painted}",
+            instance_uid=key.uid(_one("image", source.content, setting)),
+            series_uid=key.uid(_one("series", series, setting)),
+            ratio=channels * height * width / kept,
+            resampled=options.size == "compact",
+            before=before,
+        )
+
+
+def dicom_output(options: ReleaseOptions, key: Path, release: Path | str) -> DicomOutput:
+    """Prepare the writing of DICOM files; the key file is made on first use.
+
+    Parameters
+    ----------
+    options : ReleaseOptions
+        Of the release.
+    key : Path
+        File of the key.
+    release : Path or str
+        The release, in which the key must not lie.
+
+    Returns
+    -------
+    DicomOutput
+        For the workers.
+
+    Raises
+    ------
+    DeidentifyError
+        The key cannot be used.
+    """
+    from deepfixcx.deidentify import Deidentifier, Profile, load_key
+
+    retained = options.retain
+    profile = Profile(
+        retain_dates="dates" in retained,
+        retain_patient="patient" in retained,
+        retain_device="device" in retained,
+        clean_descriptors="descriptors" in retained,
+    )
+    apart_from = release if isinstance(release, Path) else ""
+    return DicomOutput(Deidentifier(profile, load_key(key, apart_from=apart_from)), options)
+
+
+def _one(*parts: str) -> str:
+    """Join parts into one text that no other parts give."""
+    return json.dumps(["deepfixcx", *parts])

@@ -1,0 +1,130 @@
+"""What is written of one input: privatized images, or one DICOM file with all its frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfixcx.code import Code
+from deepfixcx.codec import Codec
+from deepfixcx.images import ImageFrames, write_png
+from deepfixcx.release.dicom_output import DicomOutput, DicomSource
+from deepfixcx.release.parts import sha256_of
+from deepfixcx.release.places import Outbox
+from deepfixcx.release.plan import Planned, ReleaseOptions
+from deepfixcx.release.records import Record
+
+if TYPE_CHECKING:
+    from deepfixcx.images.dicom import DicomHeader
+
+__all__ = ["Loaded", "write_results"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One input: read, masked and encoded."""
+
+    frames: ImageFrames
+    codes: Code
+    header: DicomHeader | None
+    content: str
+    masked: int
+
+
+def write_results(
+    options: ReleaseOptions,
+    dicom: DicomOutput | None,
+    outbox: Outbox,
+    codec: Codec,
+    item: Planned,
+    loaded: Loaded,
+) -> list[Record]:
+    """Write what the options ask for of one input, except codes, which many inputs share a file of.
+
+    Returns
+    -------
+    list of Record
+        One for each frame.
+
+    Raises
+    ------
+    DeidentifyError
+        No DICOM file can be made of its header.
+    OSError
+        The release cannot be written.
+    """
+    rows = _rows(codec, item, loaded)
+    if options.output in ("images", "both"):
+        return _write_images(options, outbox, codec, item, loaded, rows)
+    if dicom is not None:
+        return _write_dicom(options, dicom, outbox, codec, item, loaded, rows)
+    return rows
+
+
+def _rows(codec: Codec, item: Planned, loaded: Loaded) -> list[Record]:
+    channels, height, width = loaded.frames.pixels.shape[1:]
+    spec = str(codec.spec)
+    return [
+        Record(
+            item.source_id,
+            frame,
+            channels=channels,
+            height=height,
+            width=width,
+            bits=loaded.frames.bits,
+            spec=spec,
+            masked=loaded.masked,
+        )
+        for frame in range(len(loaded.codes))
+    ]
+
+
+def _write_images(
+    options: ReleaseOptions,
+    outbox: Outbox,
+    codec: Codec,
+    item: Planned,
+    loaded: Loaded,
+    rows: list[Record],
+) -> list[Record]:
+    codes, bits = loaded.codes, loaded.frames.bits
+    for frame in range(len(codes)):
+        suffix = f".frame{frame:04d}" if len(codes) > 1 else ""
+        name = f"images/{item.image_stem}{suffix}.png"
+        target = _room(outbox, name)
+        image = codec.decode(codes[frame], options.size)[0]
+        write_png(target, image, bits=bits)
+        rows[frame] = replace(
+            rows[frame],
+            image_file=name,
+            image_dtype=f"uint{bits}",
+            image_sha256=sha256_of(target),
+        )
+        outbox.add([name])
+    return rows
+
+
+def _write_dicom(
+    options: ReleaseOptions,
+    dicom: DicomOutput,
+    outbox: Outbox,
+    codec: Codec,
+    item: Planned,
+    loaded: Loaded,
+    rows: list[Record],
+) -> list[Record]:
+    name = f"dicom/{item.image_stem}.dcm"
+    target = _room(outbox, name)
+    source = DicomSource(loaded.header, loaded.content, loaded.frames, loaded.masked)
+    dicom.write(target, source, list(codec.decode(loaded.codes, options.size)))
+    content = sha256_of(target)
+    outbox.add([name])
+    return [replace(row, dicom_file=name, dicom_sha256=content) for row in rows]
+
+
+def _room(outbox: Outbox, name: str) -> Path:
+    """Return where a result goes, in a folder that is there."""
+    target = outbox.folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
