@@ -49,6 +49,7 @@ from deepfixcx.mechanisms import (
 )
 from deepfixcx.mechanisms.directions import identity_directions, task_directions
 from deepfixcx.mechanisms.records import label_patterns
+from deepfixcx.mechanisms.simple import DataIndependent
 from deepfixcx.mechanisms.whitening import Whitening
 from deepfixcx.spec import CodecSpec
 
@@ -134,8 +135,9 @@ class IteratedRemoval(Moved):
             found = np.column_stack([found, more])
         return np.linalg.qr(found[:, needed.shape[1] :])[0]
 
-    def move(self, scores: Any, records: Records, generator: np.random.Generator) -> Any:  # noqa: ARG002
+    def move(self, scores: Any, records: Records, generator: np.random.Generator) -> Any:
         """Remove them."""
+        del records, generator
         return scores - scores @ self.identity @ self.identity.T
 
     def represent(self, array: Array) -> Array:
@@ -150,8 +152,9 @@ class ShapedNoise(Moved):
 
     __slots__ = ()
 
-    def move(self, scores: Any, records: Records, generator: np.random.Generator) -> Any:  # noqa: ARG002
+    def move(self, scores: Any, records: Records, generator: np.random.Generator) -> Any:
         """Add it."""
+        del records
         noise = generator.standard_normal((len(scores), self.identity.shape[1]))
         return scores + self.strength * noise @ self.identity.T
 
@@ -161,8 +164,9 @@ class Rotation(Moved):
 
     __slots__ = ()
 
-    def move(self, scores: Any, records: Records, generator: np.random.Generator) -> Any:  # noqa: ARG002
+    def move(self, scores: Any, records: Records, generator: np.random.Generator) -> Any:
         """Give that part of each record a random direction and keep its length."""
+        del records
         own = scores @ self.identity
         turned = generator.standard_normal(own.shape)
         lengths = np.linalg.norm(own, axis=1) / np.linalg.norm(turned, axis=1)
@@ -191,15 +195,11 @@ class Donors(Moved):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class VectorDonors:
+class VectorDonors(DataIndependent):
     """As `Donors`, for the few numbers of a projection."""
 
     name: str = "donors"
     guarantee: str = "none that is proved"
-
-    def fit(self, public: Records, generator: np.random.Generator) -> VectorDonors:  # noqa: ARG002
-        """Learn nothing."""
-        return self
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
         """Shuffle each number among records of equal labels."""
@@ -222,12 +222,14 @@ class PublicTwins:
     guarantee: str = "numbers of a record are those of a public image"
     public: Records | None = None
 
-    def fit(self, public: Records, generator: np.random.Generator) -> PublicTwins:  # noqa: ARG002
+    def fit(self, public: Records, generator: np.random.Generator) -> PublicTwins:
         """Remember the public records."""
+        del generator
         return PublicTwins(self.name, self.guarantee, public)
 
-    def apply(self, records: Records, generator: np.random.Generator) -> Records:  # noqa: ARG002
+    def apply(self, records: Records, generator: np.random.Generator) -> Records:
         """Replace every record."""
+        del generator
         if self.public is None:
             raise MechanismError("fit it first")
         whitening = Whitening.fit(self.public.array, COMPONENTS)
@@ -302,7 +304,7 @@ IDEAS: dict[str, tuple[str, Mechanism]] = {
         Chain((TaskProjection(decoded=True), LabelResampling(components=4, copies=4))),
     ),
     "codes-20": ("resampling of 20 components, 4 copies", LabelResampling(0, 20, 4)),
-    "codes-40": ("resampling of 40 components, 4 copies", LabelResampling(0, 40, 4)),
+    "codes-60": ("resampling of 60 components, 4 copies", LabelResampling(0, 60, 4)),
 }
 """Every idea by the name that --ideas takes: what it is, and the mechanism."""
 

@@ -1,0 +1,84 @@
+"""Records as vectors: square roots of codes, standard scores, principal components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CODE_AXES", "Components", "Standard", "flatten", "rooted"]
+
+Array = NDArray[np.float32]
+
+CODE_AXES = (5, 6)
+"""Arrays of so many axes are codes (B, C, 4**J, P, P) or (B, C, 4**J, P, P, F)."""
+
+
+def rooted(values: NDArray[Any]) -> Array:
+    """Take square roots of codes, keeping the signs; other arrays stay as they are.
+
+    The numbers of a code span orders of magnitude, and its largest would drown all others.
+
+    Examples
+    --------
+    >>> rooted(np.full((1, 1, 1, 1, 1), -4.0)).item(), rooted(np.full((1, 2), 4.0)).tolist()
+    (-2.0, [[4.0, 4.0]])
+    """
+    numbers = np.asarray(values, np.float32)
+    if numbers.ndim not in CODE_AXES:
+        return numbers
+    return np.copysign(np.sqrt(np.abs(numbers)), numbers)
+
+
+def flatten(values: NDArray[Any]) -> Array:
+    """Return one vector for each record, shape (R, n)."""
+    numbers = rooted(values)
+    return numbers.reshape(len(numbers), int(np.prod(numbers.shape[1:])))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Standard:
+    """Standard scores: each number less its mean, by its deviation."""
+
+    mean: Array
+    deviation: Array
+
+    @classmethod
+    def fit(cls, vectors: Array) -> Standard:
+        """Learn means and deviations; a number that never changes becomes zero."""
+        deviation = vectors.std(axis=0)
+        least = 1e-6 * max(float(np.abs(vectors).max(initial=0)), 1e-30)
+        return cls(vectors.mean(axis=0), np.where(deviation > least, deviation, np.inf))
+
+    def __call__(self, vectors: Array) -> Array:
+        """Return the scores, same shape."""
+        return np.asarray((vectors - self.mean) / self.deviation, np.float32)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Components:
+    """Principal components, not scaled: columns of `directions`."""
+
+    directions: Array
+
+    @classmethod
+    def fit(cls, vectors: Array, most: int) -> Components:
+        """Learn at most so many components of centred vectors, the strongest first."""
+        count = max(1, min(most, len(vectors) - 1, vectors.shape[1]))
+        numbers = vectors.astype(np.float64)
+        if len(vectors) >= vectors.shape[1]:
+            directions = np.linalg.eigh(numbers.T @ numbers)[1][:, : -count - 1 : -1]
+        else:  # the same from the smaller of the two matrices
+            strengths, axes = np.linalg.eigh(numbers @ numbers.T)
+            strengths, axes = strengths[: -count - 1 : -1], axes[:, : -count - 1 : -1]
+            kept = strengths > 1e-9 * max(float(strengths[0]), 1e-30)
+            kept[0] = True
+            lengths = np.sqrt(np.maximum(strengths[kept], 1e-30))
+            directions = numbers.T @ (axes[:, kept] / lengths)
+        return cls(np.asarray(directions, np.float32))
+
+    def __call__(self, vectors: Array) -> Array:
+        """Return components, shape (R, K)."""
+        return np.asarray(vectors @ self.directions, np.float32)

@@ -1,0 +1,81 @@
+"""Divide patients into folds, so that an attacker never trains on the patients it is tested on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfixcx.errors import AuditError
+
+__all__ = ["patient_folds", "patient_numbers", "set_aside"]
+
+ASIDE = 0.2
+
+
+def patient_numbers(patients: ArrayLike) -> NDArray[np.int64]:
+    """Give the patients numbers from 0, whatever they are called."""
+    names = np.asarray(patients)
+    if names.ndim != 1 or not len(names):
+        raise AuditError(f"give the patient of each image, one list; got shape {names.shape}")
+    numbers: NDArray[np.int64] = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return numbers
+
+
+def patient_folds(
+    owners: NDArray[np.int64], folds: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Give each patient a fold, so that folds have about as many images and as many pairs.
+
+    Patients are shuffled, sorted by how many images they have, and dealt out in turn.
+
+    Parameters
+    ----------
+    owners : ndarray of int64, shape (N,)
+        Number of the patient of each image, from 0.
+    folds : int
+        How many, 2 or more.
+    generator : numpy Generator
+        For the order.
+
+    Returns
+    -------
+    ndarray of int64, shape (patients,)
+
+    Raises
+    ------
+    AuditError
+        Fewer than two folds, or fewer patients than folds.
+
+    Examples
+    --------
+    >>> patient_folds(np.array([0, 0, 1, 1, 2, 3]), 2, np.random.default_rng(0)).tolist()
+    [0, 1, 0, 1]
+    """
+    images = np.bincount(owners)
+    if not 2 <= folds <= len(images):
+        raise AuditError(
+            f"{len(images)} patients cannot be divided into {folds} folds; take 2 or more folds "
+            f"and at least as many patients"
+        )
+    order = generator.permutation(len(images))
+    order = order[np.argsort(-images[order], kind="stable")]
+    numbers = np.empty(len(images), np.int64)
+    numbers[order] = np.arange(len(images)) % folds
+    return numbers
+
+
+def set_aside(
+    owners: NDArray[np.int64], generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return places to learn from, and those of a fifth of the patients, to choose by.
+
+    Raises
+    ------
+    AuditError
+        There is only one patient.
+    """
+    patients = generator.permutation(np.unique(owners))
+    if len(patients) < 2:
+        raise AuditError("an attacker learns from two patients or more, and there is one")
+    held = np.isin(owners, patients[: max(1, round(ASIDE * len(patients)))])
+    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -1,0 +1,207 @@
+"""Two networks of one kind and one head: trained on pairs until it stops helping other patients."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx._optional import require
+from deepfixcx.audit.features import Array
+from deepfixcx.audit.linkage.pairs import Pairs
+from deepfixcx.errors import AuditError
+
+require("torch", extra="audit")
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["EMBEDDING", "Protocol", "Siamese", "seeded", "set_aside", "train"]
+
+EMBEDDING = 128
+ASIDE = 0.25
+"""Share of the patients by whom training is stopped."""
+
+VALIDATION_PAIRS = 2000
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How a siamese network is trained.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Of Adam.
+    batch : int
+        Pairs in a step, half of them of one patient on average.
+    pairs : int
+        Most pairs of one patient in an epoch; there are as many pairs of strangers, drawn anew in
+        each.
+    epochs, patience : int
+        Most epochs; those without a lower loss on the patients set aside, after which it ends.
+    """
+
+    learning_rate: float
+    batch: int
+    pairs: int
+    epochs: int
+    patience: int
+
+
+class Siamese(nn.Module):
+    """Embeds two records with one network and judges the difference of the embeddings."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.head = nn.Linear(EMBEDDING, 1)
+
+    def embed(self, records: Tensor) -> Tensor:
+        """Return embeddings (B, 128) in [0, 1]."""
+        embedding: Tensor = torch.sigmoid(self.network(records))
+        return embedding
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return log odds that pairs are of one patient, (B,)."""
+        return self.judge(self.embed(one), self.embed(other))
+
+    def judge(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return log odds of pairs of embeddings (..., 128)."""
+        odds: Tensor = self.head((one - other).abs())[..., 0]
+        return odds
+
+    @torch.no_grad()
+    def compare(self, probes: Tensor, gallery: Tensor) -> Array:
+        """Return log odds of every probe and record, (p, g)."""
+        self.eval()
+        one, other = (
+            torch.cat([self.embed(part) for part in torch.split(side, ROWS_AT_ONCE)])
+            for side in (probes, gallery)
+        )
+        rows = [self.judge(part[:, None], other[None]) for part in torch.split(one, ROWS_AT_ONCE)]
+        return np.asarray(torch.cat(rows).numpy(), np.float32)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Make what torch draws depend on a seed alone, and leave its own state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def set_aside(training: Pairs, generator: np.random.Generator) -> tuple[Pairs, Pairs]:
+    """Return what a network learns from, and the patients by whom it stops.
+
+    Raises
+    ------
+    AuditError
+        Fewer than four patients have two records, so that none can be set aside.
+    """
+    learning, aside = training.split(ASIDE, generator)
+    if not learning.some_match() or not aside.some_match():
+        raise AuditError(
+            "a siamese network needs four or more patients with two records to train on; take "
+            "more images, or the attackers distance and whitening"
+        )
+    return learning, aside
+
+
+def train(
+    siamese: Siamese,
+    learning: Pairs,
+    aside: Pairs,
+    probes: Tensor,
+    gallery: Tensor,
+    protocol: Protocol,
+    generator: np.random.Generator,
+) -> None:
+    """Train a siamese network, and leave its best weights in it.
+
+    Parameters
+    ----------
+    siamese : Siamese
+        With its first weights.
+    learning, aside : Pairs
+        Which pairs to learn from, and by which to stop.
+    probes, gallery : Tensor
+        What the network sees of the probes and records of these pairs.
+    protocol : Protocol
+        How.
+    generator : numpy Generator
+        For the pairs.
+    """
+    held = _balanced(aside, VALIDATION_PAIRS // 2, generator)
+    optimizer = torch.optim.Adam(siamese.parameters(), lr=protocol.learning_rate)
+    best = copy.deepcopy(siamese.state_dict())
+    best_loss, since = _loss(siamese, probes, gallery, held), 0
+    for _ in range(protocol.epochs):
+        rows, columns, same = _balanced(learning, protocol.pairs, generator)
+        siamese.train()
+        for start in range(0, len(rows), protocol.batch):
+            part = slice(start, start + protocol.batch)
+            optimizer.zero_grad()
+            odds = siamese(probes[rows[part]], gallery[columns[part]])
+            loss = F.binary_cross_entropy_with_logits(odds, same[part])
+            torch.autograd.backward(loss)
+            optimizer.step()
+        now = _loss(siamese, probes, gallery, held)
+        since += 1
+        if now < best_loss:
+            best, best_loss, since = copy.deepcopy(siamese.state_dict()), now, 0
+        if since >= protocol.patience:
+            break
+    siamese.load_state_dict(best)
+
+
+Drawn = tuple[Tensor, Tensor, Tensor]
+"""Places of probes, places of records, and 1 where they are of one patient."""
+
+
+def _balanced(pairs: Pairs, most: int, generator: np.random.Generator) -> Drawn:
+    """Draw as many pairs of one patient as of strangers, in random order.
+
+    Each probe is drawn about equally often, so that a patient with many images does not decide.
+    """
+    rows, columns = np.nonzero(pairs.match)
+    chances = 1 / pairs.match.sum(axis=1)[rows]
+    count = min(most, len(rows))
+    chosen = generator.choice(len(rows), count, replace=False, p=chances / chances.sum())
+    others = _strangers(pairs, count, generator)
+    same = np.concatenate([np.ones(count), np.zeros(len(others[0]))])
+    order = generator.permutation(len(same))
+    return (
+        torch.from_numpy(pairs.probe_places[np.concatenate([rows[chosen], others[0]])[order]]),
+        torch.from_numpy(pairs.gallery_places[np.concatenate([columns[chosen], others[1]])[order]]),
+        torch.from_numpy(same[order].astype(np.float32)),
+    )
+
+
+def _strangers(
+    pairs: Pairs, count: int, generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows, columns = np.nonzero(pairs.usable & ~pairs.match)
+    chosen = generator.integers(0, len(rows), count)
+    return rows[chosen], columns[chosen]
+
+
+@torch.no_grad()
+def _loss(siamese: Siamese, probes: Tensor, gallery: Tensor, drawn: Drawn) -> float:
+    siamese.eval()
+    rows, columns, same = drawn
+    (one, of_rows), (other, of_columns) = (
+        torch.unique(places, return_inverse=True) for places in (rows, columns)
+    )
+    left, right = (
+        torch.cat([siamese.embed(part) for part in torch.split(side, ROWS_AT_ONCE)])
+        for side in (probes[one], gallery[other])
+    )
+    odds = siamese.judge(left[of_rows], right[of_columns])
+    return float(F.binary_cross_entropy_with_logits(odds, same))

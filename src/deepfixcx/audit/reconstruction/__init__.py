@@ -1,0 +1,9 @@
+"""Images made of codes by attackers who have seen other patients, and how near they come."""
+
+from __future__ import annotations
+
+from deepfixcx.audit.reconstruction.attack import Inversion, attack_reconstruction
+from deepfixcx.audit.reconstruction.attackers import INVERTERS
+from deepfixcx.audit.reconstruction.signs import attack_signs
+
+__all__ = ["INVERTERS", "Inversion", "attack_reconstruction", "attack_signs"]

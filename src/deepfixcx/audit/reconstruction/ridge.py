@@ -1,0 +1,86 @@
+"""Ridge regression from the logarithms of codes to pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.audit.features import Array
+from deepfixcx.audit.folds import set_aside
+from deepfixcx.audit.reconstruction.likeness import likeness
+from deepfixcx.audit.reconstruction.released import Invert, LogScores, Released
+
+__all__ = ["fit_ridge", "fit_ridge_by_ssim"]
+
+PENALTIES = np.logspace(-3, 2, 11)
+"""As shares of the mean strength of an image."""
+
+MOST_ASIDE = 60
+"""Images by which the penalty is chosen."""
+
+Judge = Callable[[Array, Array], float]
+
+
+def fit_ridge(released: Released, images: Array, owners: NDArray[np.int64], seed: int) -> Invert:
+    """Learn pixels as sums of logarithms of codes, with the penalty of the least squared error.
+
+    References
+    ----------
+    Hoerl and Kennard, Ridge regression, Technometrics, 1970, doi:10.1080/00401706.1970.10488634.
+    """
+    return _fit(released, images, owners, seed, _minus_error)
+
+
+def fit_ridge_by_ssim(
+    released: Released, images: Array, owners: NDArray[np.int64], seed: int
+) -> Invert:
+    """Learn the same with the penalty of the highest SSIM, which is larger.
+
+    References
+    ----------
+    As `fit_ridge`.
+    """
+    return _fit(released, images, owners, seed, _mean_ssim)
+
+
+def _minus_error(truth: Array, made: Array) -> float:
+    return -float(((truth - made) ** 2).mean())
+
+
+def _mean_ssim(truth: Array, made: Array) -> float:
+    return float(likeness("SSIM", truth, made).mean())
+
+
+def _fit(
+    released: Released, images: Array, owners: NDArray[np.int64], seed: int, judge: Judge
+) -> Invert:
+    scores = LogScores.fit(released)
+    known = scores(released)
+    generator = np.random.default_rng(seed)
+    learning, aside = set_aside(owners, generator)
+    held = generator.permutation(aside)[:MOST_ASIDE]
+    trial = _Ridge(known[learning], images[learning])
+    made = [trial.predict(known[held], penalty) for penalty in PENALTIES]
+    best = PENALTIES[int(np.argmax([judge(images[held], each) for each in made]))]
+    ridge = _Ridge(known, images)
+    return lambda unknown: ridge.predict(scores(unknown), float(best))
+
+
+class _Ridge:
+    """A regression of which the penalty can still be chosen."""
+
+    def __init__(self, known: Array, images: Array) -> None:
+        self._known, self._mean = known.astype(np.float64), images.mean(axis=0)
+        wanted = (images - self._mean).reshape(len(images), -1).astype(np.float64)
+        self._strengths, self._axes = np.linalg.eigh(self._known @ self._known.T)
+        self._turned = self._axes.T @ wanted
+        self._unit = max(float(self._strengths.mean()), 1e-12)
+
+    def predict(self, scores: Array, penalty: float) -> Array:
+        """Return images (N, C, H, W) of scores (N, n)."""
+        shrunk = np.maximum(self._strengths, 0) + penalty * self._unit
+        alike = scores.astype(np.float64) @ self._known.T @ self._axes / shrunk
+        pixels = (alike @ self._turned).reshape(-1, *self._mean.shape) + self._mean
+        return np.asarray(pixels.clip(0, 1), np.float32)

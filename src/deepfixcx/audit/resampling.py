@@ -1,0 +1,73 @@
+"""Intervals over patients of figures that are means over patients."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfixcx.measures import Interval
+
+__all__ = ["Floats", "draw_patients", "interval_of", "mean_interval", "patient_means"]
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.025, 0.975)
+
+
+def patient_means(values: ArrayLike, owners: NDArray[np.int64], patients: int) -> Floats:
+    """Return the mean of each patient's values, NaN where there is none.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        NaN does not count.
+    owners : ndarray of int64, shape (N,)
+        Number of the patient of each value, from 0.
+    patients : int
+        How many there are.
+
+    Examples
+    --------
+    >>> patient_means([1.0, 3.0, 5.0], np.array([0, 0, 2]), 3).tolist()
+    [2.0, nan, 5.0]
+    """
+    numbers = np.asarray(values, np.float64)
+    known = np.isfinite(numbers)
+    sums = np.bincount(owners[known], numbers[known], minlength=patients)
+    counts = np.bincount(owners[known], minlength=patients)
+    means = np.full(patients, np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
+
+
+def draw_patients(patients: int, samples: int, seed: int) -> NDArray[np.int64]:
+    """Draw patients with replacement: how often each is in each draw, shape (samples, patients)."""
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, max(patients, 1), (samples, patients))
+    drawn += patients * np.arange(samples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=samples * patients)
+    return counts.reshape(samples, patients)
+
+
+def mean_interval(means: Floats, samples: int, seed: int) -> Interval:
+    """Return the mean over patients with its 95 % interval; patients without a value are left out.
+
+    Examples
+    --------
+    >>> print(mean_interval(np.array([0.0, 1.0, 1.0, np.nan, 0.0]), samples=1000, seed=0))
+    0.500 [0.000, 1.000]
+    """
+    known = means[np.isfinite(means)]
+    if not len(known):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    draws = draw_patients(len(known), samples, seed) @ known / len(known)
+    return interval_of(float(known.mean()), draws)
+
+
+def interval_of(value: float, draws: Floats) -> Interval:
+    """Return a value with the 2.5 % and 97.5 % quantiles of its draws."""
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.quantile(draws, QUANTILES)
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,152 @@
+"""What every attack returns: a figure, its interval, and all it has to be held against."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deepfixcx.measures import Interval
+
+__all__ = ["LEAST_RAW_AUC", "LOWER_IS_STRONGER", "AttackResult", "figure_of", "validity"]
+
+LEAST_RAW_AUC = 0.75
+"""An attacker that does not link raw images at least so well has shown nothing about codes."""
+
+LOWER_IS_STRONGER = ("EER",)
+"""Figures of which a small one means that the attack succeeds."""
+
+NOT_TRIED_ON_RAW = "the same attacker was not tried on raw images"
+
+
+@dataclass(frozen=True, slots=True)
+class AttackResult:
+    """One figure of one attack.
+
+    A figure alone says nothing. It is held against four others: `chance`, what guessing reaches;
+    `floor`, what an attacker reaches who never sees the codes; `control`, what the same attack
+    reaches on targets about which the release holds nothing; and `raw`, what it reaches where
+    nothing was taken away.
+
+    Attributes
+    ----------
+    attack : str
+        ``"linkage"``, ``"reconstruction"``, ``"inference"`` or ``"membership"``; or
+        ``"reference"``, what the same attacker does to raw images.
+    mode : str
+        What was attacked in which way, such as ``"released-raw"``, or the attribute inferred.
+    attacker : str
+        Who attacked, such as ``"whitening"``.
+    figure : str
+        What is measured, such as ``"AUC"``, ``"precision@1"``, ``"SSIM"`` or ``"PSNR"`` (decibels).
+    value : Interval
+        The figure with its 95 % interval, for which patients are drawn with replacement.
+    chance : float
+        What guessing reaches; NaN where that means nothing.
+    floor : float
+        What is reached without the codes: by labels alone, or by the mean image of others.
+    gain : Interval
+        `value` less `floor`, paired patient by patient; for figures in `LOWER_IS_STRONGER` with
+        the sign turned, so that more is always worse for privacy.
+    control : float
+        The same attack on targets of which the release holds nothing; NaN where there is none.
+    raw : float
+        The same attack on raw images; NaN where it was not made.
+    n : int
+        Patients that were attacked.
+    seed : int
+        Of everything random in it.
+    reference : str
+        Where the attack comes from.
+    valid : bool
+        Whether the attacker is strong enough for the figure to mean anything.
+    reason : str
+        Why not; empty if valid.
+
+    References
+    ----------
+    Giomi et al., A unified framework for quantifying privacy risk in synthetic data, Proceedings on
+    Privacy Enhancing Technologies, 2023, doi:10.56553/popets-2023-0055, of control and residual
+    risk.
+
+    Examples
+    --------
+    >>> result = AttackResult(
+    ...     "linkage", "released-raw", "whitening", "AUC", Interval(0.81, 0.77, 0.85), 0.5, 0.62,
+    ...     Interval(0.19, 0.15, 0.23), control=0.6, raw=0.83, n=99, seed=0, reference="",
+    ... )
+    >>> round(result.residual_risk, 3), result.valid
+    (0.525, True)
+    """
+
+    attack: str
+    mode: str
+    attacker: str
+    figure: str
+    value: Interval
+    chance: float
+    floor: float
+    gain: Interval
+    control: float
+    raw: float
+    n: int
+    seed: int
+    reference: str
+    valid: bool = True
+    reason: str = ""
+
+    @property
+    def residual_risk(self) -> float:
+        """Success beyond the control, as a share of what is left: (attack - c) / (1 - c).
+
+        Clipped to [0, 1]. NaN where there is no control, or the figure is none of shares.
+        """
+        attack, control = self.value.value, self.control
+        if self.figure in LOWER_IS_STRONGER:
+            attack, control = 1 - attack, 1 - control
+        if self.figure == "PSNR" or not math.isfinite(attack - control) or control >= 1:
+            return math.nan
+        return min(max((attack - control) / (1 - control), 0.0), 1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; None stands for NaN."""
+        values = asdict(self) | {"residual_risk": self.residual_risk}
+        for name in ("value", "gain"):
+            interval = values[name]
+            values[name] = [_plain(interval[part]) for part in ("value", "low", "high")]
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def figure_of(results: tuple[AttackResult, ...], figure: str) -> AttackResult:
+    """Return the one result of this figure.
+
+    Raises
+    ------
+    KeyError
+        There is none, or more than one.
+    """
+    found = [result for result in results if result.figure == figure]
+    if len(found) != 1:
+        raise KeyError(f"{len(found)} results of {figure!r}, wanted one")
+    return found[0]
+
+
+def validity(raw: float, least: float = LEAST_RAW_AUC) -> tuple[bool, str]:
+    """Return whether an attacker that reaches an AUC of `raw` on raw images counts, and why not.
+
+    Examples
+    --------
+    >>> validity(0.8), validity(0.7)
+    ((True, ''), (False, 'on raw images the same attacker reaches 0.700, less than 0.75'))
+    """
+    if not math.isfinite(raw):
+        return False, NOT_TRIED_ON_RAW
+    if raw < least:
+        return False, f"on raw images the same attacker reaches {raw:.3f}, less than {least}"
+    return True, ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

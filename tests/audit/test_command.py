@@ -1,0 +1,161 @@
+"""``deepfixcx audit``: from folders to a verdict."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from deepfixcx.cli.app import app
+from deepfixcx.images import write_png
+from tests.audit.making import make_images
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run() -> Run:
+    def call(*words: object) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+
+    return call
+
+
+@pytest.fixture
+def released(tmp_path: Path, run: Run) -> Path:
+    """A folder with scans/, their table and shared/, a release of them."""
+    images, owners = make_images(patients=30, side=48)
+    (tmp_path / "scans" / "in").mkdir(parents=True)
+    rows = ["file,patient_id,sick,sex,age,view,scanner"]
+    for number, (image, owner) in enumerate(zip(images, owners, strict=True)):
+        write_png(tmp_path / "scans" / "in" / f"{number}.png", image, bits=8)
+        words = ("MF"[owner % 2], 30 + owner, "AP" if owner % 3 else "PA", f"S{owner % 2}")
+        rows.append(f"in/{number}.png,patient-{owner},{owner % 2},{','.join(map(str, words))}")
+    (tmp_path / "scans" / "table.csv").write_text("\n".join(rows))
+    done = run("privatize", tmp_path / "scans" / "in", tmp_path / "shared", "-J", 2, "-P", 4,
+               "--output", "codes", "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return tmp_path
+
+
+def words(folder: Path) -> list[object]:
+    return ["audit", folder / "shared", "--against", folder / "scans" / "in",
+            "--patients", folder / "scans" / "table.csv", "--workers", 1]  # fmt: skip
+
+
+def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
+    done = run(*words(released), "--json", released / "figures.json")
+    assert done.exit_code == 0, done.output
+    assert "Can a person be singled out?" in done.output
+    out = released / "shared.audit"
+    assert sorted(path.name for path in out.iterdir()) == ["audit.json", "verdict.md",
+                                                           "verdict.png"]  # fmt: skip
+    assert (out / "verdict.png").read_bytes()[1:4] == b"PNG"
+    told = json.loads((out / "audit.json").read_text())
+    figures = json.loads((released / "figures.json").read_text())
+    assert told["format"] == "deepfixcx.audit"
+    assert (figures["images"], figures["patients"]) == (60, 30)
+    assert figures["answers"] == told["answers"]
+    assert len(told["verdict"]) == 4
+    guessed = {each["mode"] for each in told["results"] if each["attack"] == "inference"}
+    assert guessed == {"sex", "view", "scanner", "age above the median"}
+    linked = [each for each in told["results"]
+              if (each["attack"], each["figure"]) == ("linkage", "AUC")]  # fmt: skip
+    assert max(each["value"][0] for each in linked) > 0.7
+    assert {each["floor"] != 0.5 for each in linked} == {True}  # the label "sick" is known
+    everything = (out / "audit.json").read_text() + (out / "verdict.md").read_text() + done.output
+    assert "patient-" not in everything
+    assert ".png" not in everything.replace("verdict.png", "")
+
+
+def test_records_join_their_own_images(run: Run, released: Path) -> None:
+    """Neutral names are shuffled; were they joined wrongly, nothing would come back."""
+    done = run(*words(released))
+    assert done.exit_code == 0, done.output
+    told = json.loads((released / "shared.audit" / "audit.json").read_text())
+    ridge = next(each for each in told["results"]
+                 if (each["attacker"], each["figure"]) == ("ridge", "PSNR"))  # fmt: skip
+    assert ridge["value"][1] > ridge["control"] + 1
+    assert ridge["gain"][1] > 1
+
+
+def test_an_audit_is_not_replaced_unasked(run: Run, released: Path) -> None:
+    (released / "shared.audit").mkdir()
+    (released / "shared.audit" / "audit.json").write_text("{}")
+    done = run(*words(released))
+    assert done.exit_code == 2
+    assert "--overwrite" in done.output
+    for out, reason in (("shared/audit", "lies in the release"), ("scans/table.csv", "is a file")):
+        done = run(*words(released), "-o", released / out)
+        assert done.exit_code == 2
+        assert reason in done.output
+
+
+def test_what_cannot_be_joined_is_refused(run: Run, released: Path) -> None:
+    base = words(released)
+    elsewhere = released / "elsewhere"
+    elsewhere.mkdir()
+    for call, reason in (
+        ([*base, "--private", elsewhere], "name the private folder"),
+        ([*base[:3], elsewhere, *base[4:]], "--against is what was given to privatize"),
+        (["audit", elsewhere, *base[2:]], "no finished release"),
+        ([*base[:5], released / "gone.csv", *base[6:]], "gone.csv"),
+        (["audit", "s3://bucket/x", *base[2:]], "this machine's disk"),
+        ([*base, "--labels", "nosuch"], "nosuch"),
+    ):
+        done = run(*call)
+        assert done.exit_code == 2, (reason, done.output)
+        assert reason in done.output
+    assert not (released / "shared.audit").exists()
+
+
+def test_patients_have_to_be_known(run: Run, released: Path) -> None:
+    table = released / "scans" / "table.csv"
+    table.write_text("file\n" + "\n".join(f"in/{n}.png" for n in range(60)))
+    done = run(*words(released))
+    assert done.exit_code == 2
+    assert "does not say of every image whose it is" in done.output
+
+
+def test_mixed_releases_are_refused(run: Run, released: Path) -> None:
+    about = json.loads((released / "shared" / "dataset.json").read_text())
+    about["mechanisms"] = [{"mechanism": "mixing", "k": 3}]
+    (released / "shared" / "dataset.json").write_text(json.dumps(about))
+    done = run(*words(released))
+    assert done.exit_code == 2
+    assert "mixes images" in done.output
+    about["mechanisms"] = [{"mechanism": "quantization"}]
+    (released / "shared" / "dataset.json").write_text(json.dumps(about))
+    done = run(*words(released))
+    assert done.exit_code == 0, done.output
+    assert "made with quantization" in done.output
+
+
+def test_some_released_some_broken(run: Run, released: Path) -> None:
+    """A part is released, so that unreleased images are looked up; broken originals are counted."""
+    table, part = released / "scans" / "table.csv", released / "scans" / "part.csv"
+    rows = list(csv.reader(table.read_text().splitlines()))
+    part.write_text("\n".join(",".join(row) for row in [rows[0], *rows[1:41]]))
+    done = run("privatize", part, released / "half", "-J", 2, "-P", 4, "--output", "codes",
+               "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (released / "scans" / "in" / "59.png").write_bytes(b"no image")
+    rows.append(["in/gone.png", "patient-1", "0", "F", "40", "AP", "S1"])
+    table.write_text("\n".join(",".join(row) for row in rows))
+    call = ["audit", released / "half", "--against", part, "--patients", table]
+    done = run(*call, "--workers", 1, "--json", released / "figures.json")
+    assert done.exit_code == 3, done.output
+    figures = json.loads((released / "figures.json").read_text())
+    assert figures["images"] == 59
+    assert figures["images_failed"] == 2
+    told = json.loads((released / "half.audit" / "audit.json").read_text())
+    raw = next(each for each in told["results"]
+               if (each["attack"], each["mode"], each["figure"])
+               == ("linkage", "released-raw", "AUC"))  # fmt: skip
+    assert raw["n"] == 20
+    assert np.isfinite(raw["value"]).all()

@@ -1,0 +1,110 @@
+"""Membership of a model: found where it was learned by heart, at chance where not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from deepfixcx.audit.membership import attack_membership, confidence, shadow_scores
+from deepfixcx.errors import AuditError
+
+Floats = NDArray[np.float64]
+
+
+def memorizing(leak: float, seed: int = 0, images: int = 400) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return confidences (9, N) of nine models, more by `leak` in what they learned from."""
+    generator = np.random.default_rng(seed)
+    seen = np.zeros((9, images), np.bool_)
+    for pair in range(0, 8, 2):
+        seen[pair] = generator.random(images) < 0.5
+        seen[pair + 1] = ~seen[pair]
+    seen[8] = generator.random(images) < 0.5
+    difficulty = generator.normal(0, 3, images)
+    return difficulty + leak * seen + generator.normal(0, 1, seen.shape), seen
+
+
+def test_what_was_learned_by_heart_is_found() -> None:
+    sure, seen = memorizing(leak=4)
+    found, area = attack_membership(sure[8], seen[8], sure[:8], seen[:8], np.arange(400))
+    assert found.value.low > 0.5
+    assert area.value.low > 0.95
+    assert (found.figure, found.chance, found.n) == ("TPR at 1 % FPR", 0.01, 400)
+    # confidence alone does not tell, because images differ in difficulty far more
+    assert roc_auc_score(seen[8], sure[8]) < 0.85
+
+
+def test_what_was_not_learned_by_heart_is_at_chance_as_often_as_stated() -> None:
+    covered, rates = 0, []
+    for seed in range(30):
+        sure, seen = memorizing(leak=0, seed=seed, images=300)
+        found, area = attack_membership(
+            sure[8], seen[8], sure[:8], seen[:8], np.arange(300), seed=seed, samples=200
+        )
+        covered += area.value.low <= 0.5 <= area.value.high
+        rates.append(found.value.value)
+    assert covered >= 25
+    assert np.mean(rates) < 0.02
+
+
+def test_the_rate_is_that_of_a_slow_count() -> None:
+    sure, seen = memorizing(leak=2)
+    results = attack_membership(sure[8], seen[8], sure[:8], seen[:8], np.arange(400), samples=10)
+    inside, shadows = seen[8], seen[:8]
+
+    def density(which: NDArray[np.bool_]) -> Floats:
+        means = np.array([sure[:8, n][which[:, n]].mean() for n in range(400)])
+        left = np.concatenate([sure[:8, n][which[:, n]] - means[n] for n in range(400)])
+        variance = (left**2).sum() / (which.sum() - 400)
+        return np.asarray(-((sure[8] - means) ** 2) / (2 * variance) - np.log(variance) / 2)
+
+    ratio = density(shadows) - density(~shadows)
+    outside = np.sort(ratio[~inside])[::-1]
+    accepted = int(0.01 * len(outside))
+    threshold = outside[accepted]
+    assert (ratio[~inside] > threshold).mean() <= 0.01
+    assert results[0].value.value == pytest.approx((ratio[inside] > threshold).mean())
+    assert results[1].value.value == pytest.approx(roc_auc_score(inside, ratio))
+
+
+def test_shadows_learn_from_halves_of_the_patients() -> None:
+    patients = np.repeat(np.arange(20), 2)
+    asked: list[NDArray[np.int64]] = []
+
+    def fit(places: NDArray[np.int64]) -> Floats:
+        asked.append(places)
+        return np.isin(np.arange(40), places).astype(float)
+
+    scores, members = shadow_scores(fit, patients, shadows=6, seed=1)
+    assert (scores == members).all()
+    assert (members[::2] == ~members[1::2]).all()
+    assert (members[:, ::2] == members[:, 1::2]).all()  # both images of a patient, or none
+    assert [len(each) for each in asked] == [20] * 6
+    assert (shadow_scores(fit, patients, shadows=6, seed=1)[1] == members).all()
+    assert (shadow_scores(fit, patients, shadows=6, seed=2)[1] != members).any()
+
+
+def test_confidence_is_in_the_right_answer() -> None:
+    sure = confidence([0.5, 0.8, 0.8, 1.0, 0.0], [1, 1, 0, 1, 1])
+    assert sure[:3].round(3).tolist() == [0, 1.386, -1.386]
+    assert np.isfinite(sure).all()
+    assert sure[3] == pytest.approx(-sure[4])
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    sure, seen = memorizing(leak=0)
+    own, inside, others, saw = sure[8], seen[8], sure[:8], seen[:8]
+    patients = np.arange(400)
+    for arguments, reason in (
+        ((own[:5], inside, others, saw), "for each image"),
+        ((own, inside, others, saw[:3]), "for each image"),
+        ((own, inside, others[:, :5], saw[:, :5]), "shadows are"),
+        ((own, np.ones(400), others, saw), "only one of them"),
+        ((own, inside, others[:3], saw[:3]), "train more"),
+    ):
+        with pytest.raises(AuditError, match=reason):
+            attack_membership(arguments[0], arguments[1], arguments[2], arguments[3], patients)
+    for shadows in (2, 5):
+        with pytest.raises(AuditError, match="even number"):
+            shadow_scores(lambda _: own, patients, shadows=shadows)

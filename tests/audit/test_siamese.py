@@ -1,0 +1,97 @@
+"""Siamese networks: they learn what is there to be learned, the same for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from deepfixcx import Codec
+from deepfixcx.audit.linkage import Records, attack_linkage, siamese_cnn, siamese_mlp
+from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
+from deepfixcx.audit.linkage.siamese import Siamese, seeded
+from deepfixcx.errors import AuditError
+from tests.audit.making import make_images, make_population
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train for seconds."""
+    mlp = replace(siamese_mlp.PROTOCOL, epochs=6, pairs=400)
+    cnn = replace(siamese_cnn.PROTOCOL, epochs=10, pairs=200, learning_rate=1e-3)
+    monkeypatch.setattr(siamese_mlp, "PROTOCOL", mlp)
+    monkeypatch.setattr(siamese_cnn, "PROTOCOL", cnn)
+
+
+def area(seen: np.ndarray, owners: np.ndarray, attacker: str | Fit, seed: int = 0) -> float:
+    results = attack_linkage(Records(seen), owners, attacker=attacker, seed=seed, samples=20)
+    return results[0].value.value
+
+
+def test_the_small_network_links() -> None:
+    vectors, owners = make_population(patients=60, noise=0.5)
+    assert area(vectors, owners, "siamese-mlp") > 0.9
+
+
+def test_the_convolutional_network_learns_from_images() -> None:
+    images, owners = make_images(patients=48)
+    untrained = replace(siamese_cnn.PROTOCOL, epochs=0)
+    learned = area(images, owners, "siamese-cnn")
+    siamese_cnn.PROTOCOL = untrained
+    try:
+        assert learned > area(images, owners, "siamese-cnn") + 0.02
+    finally:
+        siamese_cnn.PROTOCOL = replace(untrained, epochs=10)
+    assert learned > 0.8
+
+
+@pytest.mark.parametrize("attacker", ["siamese-mlp", "siamese-cnn"])
+def test_the_same_seed_gives_the_same_network(attacker: str) -> None:
+    images, owners = make_images(patients=24, side=16)
+    before = torch.random.get_rng_state()
+    once, again, other = (area(images, owners, attacker, seed) for seed in (1, 1, 2))
+    assert once == again
+    assert once != other
+    assert (torch.random.get_rng_state() == before).all()
+
+
+@pytest.mark.parametrize("poolings", ["l1", ("l1", "max")])
+def test_codes_and_vectors_become_images(poolings: str | tuple[str, ...]) -> None:
+    images, owners = make_images(patients=24)
+    code = Codec(level=2, patches=3, pooling=poolings).encode(images)
+    for seen in (code.array, images.reshape(len(images), -1)[:, ::32]):
+        assert 0 <= area(seen, owners, "siamese-cnn") <= 1
+
+
+def test_too_few_patients_are_refused() -> None:
+    vectors, owners = make_population(patients=4)
+    with pytest.raises(AuditError, match="four or more patients"):
+        area(vectors, owners, "siamese-mlp")
+
+
+def test_training_keeps_the_best_weights_of_the_patients_set_aside() -> None:
+    """With a learning rate that destroys, the network stays as it began: whitening's angles."""
+    vectors, owners = make_population(patients=40, noise=0.5)
+    wild = replace(siamese_mlp.PROTOCOL, learning_rate=100.0, epochs=3)
+    still = replace(siamese_mlp.PROTOCOL, epochs=0)
+
+    def with_protocol(protocol: object) -> Fit:
+        def fit(training: Pairs, seed: int) -> Similarity:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(siamese_mlp, "PROTOCOL", protocol)
+                return siamese_mlp.fit_siamese_mlp(training, seed)
+
+        return fit
+
+    assert area(vectors, owners, with_protocol(wild)) == area(vectors, owners, with_protocol(still))
+
+
+def test_judging_is_symmetric() -> None:
+    with seeded(0):
+        siamese = Siamese(torch.nn.Linear(5, 128))
+    one, other = torch.rand(4, 5), torch.rand(3, 5)
+    there, back = siamese.compare(one, other), siamese.compare(other, one)
+    assert there.shape == (4, 3)
+    np.testing.assert_allclose(there, back.T, atol=1e-5)
