@@ -24,7 +24,7 @@ demo: $(VENV)/.base
 
 test: $(VENV)/.dev
 	@.ci/programs
-	@$(BIN)/python -m pytest --cov
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n 2 --dist worksteal
 
 install: $(VENV)/.dev
 

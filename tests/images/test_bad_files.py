@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     UID,
@@ -235,3 +235,14 @@ def test_colours_nobody_displays(write_dicom: WriteDicom) -> None:
     rgb = np.zeros((1, 2, 2, 3), np.uint8)
     refused(write_dicom(rgb, PhotometricInterpretation="HSV"), DecodeError)
     refused(write_dicom(rgb, PhotometricInterpretation="CANARY"), DecodeError)
+
+
+def test_truncated_pictures_are_refused_whatever_others_told_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    path = tmp_path / "image"
+    Image.effect_noise((64, 64), 50).save(path, "PNG")
+    path.write_bytes(path.read_bytes()[:-200])
+    refused(path, DecodeError)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES

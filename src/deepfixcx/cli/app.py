@@ -1,7 +1,8 @@
 """The program ``deepfixcx``: its subcommands, and how errors leave it.
 
 Exit codes: 0 all done; 1 stopped while running; 2 bad arguments or unusable input; 3 some inputs
-failed, or some files of a release are wrong, and are listed; 130 interrupted; 143 asked to end.
+failed, some files of a release are wrong, or a scan found something: it is listed; 130 interrupted;
+143 asked to end.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import typer
 
 from deepfixcx import __version__
 from deepfixcx.cli import (
+    audit,
     bench,
     demo,
     evaluate,
+    explain,
     inspect,
     predict,
     privatize,
+    report,
+    scan,
     show,
     status,
+    studio,
     sweep,
     train,
     verify,
@@ -65,12 +71,17 @@ for name, module in (
     ("privatize", privatize),
     ("status", status),
     ("verify", verify),
+    ("scan", scan),
     ("inspect", inspect),
     ("show", show),
     ("train", train),
     ("evaluate", evaluate),
     ("predict", predict),
     ("sweep", sweep),
+    ("explain", explain),
+    ("report", report),
+    ("studio", studio),
+    ("audit", audit),
     ("demo", demo),
     ("bench", bench),
 ):

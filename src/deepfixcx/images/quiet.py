@@ -7,7 +7,7 @@ import threading
 import warnings
 from types import TracebackType
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 __all__ = ["QUIET"]
 
@@ -18,8 +18,9 @@ class _Quiet:
     """Mute warnings and loggers of the readers, as often nested or in parallel as needed.
 
     The switches are global to the process, so the first to enter saves them and the last to
-    leave restores them. Pillow's own pixel limit, a third such switch, is lifted meanwhile:
-    `check_size` applies ours, from the header, before anything is decoded.
+    leave restores them. So are two of pillow: its own pixel limit is lifted meanwhile, for
+    `check_size` applies ours, from the header, before anything is decoded; and truncated images
+    are refused, even where another package of the process (WeasyPrint) asked pillow to fill them.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class _Quiet:
         self._levels: dict[str, int] = {}
         self._warnings = warnings.catch_warnings()
         self._pixel_limit: int | None = None
+        self._fills_truncated = False
 
     def __enter__(self) -> None:
         with self._lock:
@@ -41,6 +43,8 @@ class _Quiet:
                 self._levels[name] = logging.getLogger(name).level
                 logging.getLogger(name).setLevel(logging.CRITICAL + 1)
             self._pixel_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._fills_truncated = ImageFile.LOAD_TRUNCATED_IMAGES
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
 
     def __exit__(
         self,
@@ -56,6 +60,7 @@ class _Quiet:
             for name, level in self._levels.items():
                 logging.getLogger(name).setLevel(level)
             Image.MAX_IMAGE_PIXELS = self._pixel_limit
+            ImageFile.LOAD_TRUNCATED_IMAGES = self._fills_truncated
 
 
 QUIET = _Quiet()

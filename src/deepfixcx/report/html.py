@@ -75,9 +75,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
 
 def figure(content: str, caption: str, classes: str = "") -> str:
     """Return a figure of markup that is safe already, with a caption of plain text."""
-    return (
-        f"<figure{_class(classes)}>{content}<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    return f"<figure{_class(classes)}>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def section(name: str, title: str, *parts: str) -> str:

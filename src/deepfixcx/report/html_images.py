@@ -9,8 +9,6 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.pixels import pixel_scale
-
 __all__ = ["coloured", "data_url", "for_screen", "png_bytes"]
 
 STOPS = np.array(
@@ -47,7 +45,7 @@ def for_screen(image: NDArray[Any], most: int = 1536) -> NDArray[np.uint8]:
     if step == 1 and image.dtype == np.uint8:
         shown = image
     else:
-        scaled = np.multiply(_averaged(image, step), 255 * pixel_scale(image), dtype=np.float32)
+        scaled = np.multiply(_averaged(image, step), _white(image), dtype=np.float32)
         shown = np.clip(scaled, 0, 255)
     if len(shown) == 3:
         shown = np.moveaxis(shown, 0, -1)
@@ -56,6 +54,11 @@ def for_screen(image: NDArray[Any], most: int = 1536) -> NDArray[np.uint8]:
     if shown.dtype != np.uint8:
         shown = np.rint(shown).astype(np.uint8)
     return np.ascontiguousarray(shown)
+
+
+def _white(image: NDArray[Any]) -> float:
+    """Return what makes the brightest pixel 255."""
+    return 255 / np.iinfo(image.dtype).max if image.dtype.kind == "u" else 255
 
 
 def _averaged(image: NDArray[Any], step: int) -> NDArray[Any]:
@@ -112,4 +115,5 @@ def coloured(values: NDArray[Any], decades: float = 4) -> NDArray[np.uint8]:
     lower = np.minimum(place.astype(np.intp), len(STOPS) - 2)
     rest = (place - lower)[..., None]
     mixed = STOPS[lower] * (1 - rest) + STOPS[lower + 1] * rest
-    return np.rint(mixed).astype(np.uint8)
+    colours: NDArray[np.uint8] = np.rint(mixed).astype(np.uint8)
+    return colours

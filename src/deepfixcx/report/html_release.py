@@ -177,7 +177,9 @@ class ReleaseFacts:
         if not image.code_file:
             raise ReleaseError("the release holds neither image nor code of it")
         code = self.code(image)
-        return np.asarray(Codec(code.spec).decode(code, "compact"), np.float32)[0].clip(0, 1)
+        decoded = np.asarray(Codec(code.spec).decode(code, "compact"), np.float32)
+        shown: NDArray[np.float32] = decoded[0].clip(0, 1)
+        return shown
 
     def code(self, image: Shared) -> Code:
         """Return the code of an image.

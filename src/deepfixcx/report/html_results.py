@@ -75,15 +75,18 @@ class Attack:
         """
         value, low, high = (_number(end) for end in values["value"])
         return cls(
-            str(values["attack"]),
-            str(values["mode"]),
-            str(values["attacker"]),
-            str(values["figure"]),
-            Interval(value, low, high),
-            *(_number(values.get(name)) for name in ("chance", "floor", "raw", "residual_risk")),
-            int(values.get("n") or 0),
-            bool(values.get("valid", True)),
-            str(values.get("reason") or ""),
+            attack=str(values["attack"]),
+            mode=str(values["mode"]),
+            attacker=str(values["attacker"]),
+            figure=str(values["figure"]),
+            value=Interval(value, low, high),
+            chance=_number(values.get("chance")),
+            floor=_number(values.get("floor")),
+            raw=_number(values.get("raw")),
+            risk=_number(values.get("residual_risk")),
+            patients=int(values.get("n") or 0),
+            valid=bool(values.get("valid", True)),
+            reason=str(values.get("reason") or ""),
         )
 
 

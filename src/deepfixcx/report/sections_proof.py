@@ -1,4 +1,4 @@
-"""Sections for whoever has to be sure: the verdict, headers, what was not tested, how to repeat it."""
+"""Sections for whoever has to be sure: verdict, headers, what was not tested, how to repeat it."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def _evidence(evidence: Evidence | None) -> str:
         else "none of them was found"
     )
     words = (
-        f"Every byte of {evidence.files:,} files was searched for {evidence.strings:,} strings from "
-        f"the headers of {evidence.sources:,} sources and from their names: {found}."
+        f"Every byte of {evidence.files:,} files was searched for {evidence.strings:,} strings "
+        f"from the headers of {evidence.sources:,} sources and from their names: {found}."
     )
     if evidence.unsearched:
         words += f" {evidence.unsearched:,} files could not be searched."

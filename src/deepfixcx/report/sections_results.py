@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from deepfixcx.audit.result import LOWER_IS_STRONGER
 from deepfixcx.frontier.rows import FrontierRow, interval_of, recommend
 from deepfixcx.learn.sweep_rows import Row
 from deepfixcx.learn.sweep_rows import interval_of as sweep_interval
 from deepfixcx.learn.sweep_rows import recommend as recommend_of_sweep
 from deepfixcx.measures import Interval
 from deepfixcx.report.html import figure, items, paragraph, section, table
-from deepfixcx.report.html_plots import Bar, Point, intervals_svg, points_svg
+from deepfixcx.report.html_plots import Bar, intervals_svg
+from deepfixcx.report.html_points import Point, points_svg
 from deepfixcx.report.html_results import Attack, Audit, Evaluated
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "Measured",
     "attack_bars",
+    "attack_figure",
+    "attack_groups",
     "frontier",
     "frontier_points",
     "privacy",
@@ -27,8 +31,10 @@ __all__ = [
     "utility",
 ]
 
-AREAS = ("AUC", "precision@1", "mAP@R", "EER", "SSIM", "MS-SSIM")
-"""Figures between 0 and 1 that fit on one axis, each on its own."""
+SHARES = ("AUC", "precision@1", "mAP@R", "EER", "KS", "SSIM", "MS-SSIM", "right signs")
+"""Figures between 0 and 1."""
+
+UNITS = {"PSNR": "PSNR, dB"}
 
 MEANING = {
     ("linkage", "AUC"): (
@@ -43,6 +49,12 @@ MEANING = {
         "guessing; a small number means that the attack succeeds."
     ),
     ("linkage", "mAP@R"): "How well all images of a patient are found among the first.",
+    ("linkage", "KS"): (
+        "How far apart distances within and between patients lie: 0 is not at all, 1 is completely."
+    ),
+    ("reconstruction", "right signs"): (
+        "How often the sign of an edge, which the code does not keep, is guessed. 0.5 is guessing."
+    ),
     ("reconstruction", "SSIM"): (
         "How alike the attacker's picture is to the original: 1 is the same. The diamond is what "
         "the mean image of other patients reaches."
@@ -52,6 +64,10 @@ MEANING = {
         "How well the attacker tells images that a released model learned from. 0.5 is guessing."
     ),
 }
+
+
+MOST_LINES = 8
+"""Of attacks that are made on each band, say, the strongest are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +93,43 @@ def privacy(measured: Measured) -> str:
             ),
         )
     parts = [items(audit.verdict)] if audit.verdict else []
-    groups = dict.fromkeys((each.attack, each.figure) for each in audit.attacks)
-    for attack, name in groups:
-        chosen = [each for each in audit.attacks if (each.attack, each.figure) == (attack, name)]
-        parts.append(f"<h3>{escape(attack.capitalize())}, {escape(name)}</h3>")
-        if meaning := MEANING.get((attack, name)):
-            parts.append(paragraph(meaning, "small"))
-        if name in AREAS:
-            parts.append(figure(_attack_figure(chosen, name), _attack_caption(chosen)))
-        else:
-            parts.append(_attack_table(chosen))
+    blocks = [_attack_block(*group) for group in attack_groups(audit.attacks)]
+    parts.append(f'<div class="plots">{"".join(blocks)}</div>')
     doubtful = sorted({each.reason for each in audit.attacks if not each.valid and each.reason})
     if doubtful:
         parts.append(paragraph("Figures that do not count are open circles. The reasons:"))
         parts.append(items(doubtful))
     return section("privacy", "How well it withstood attacks", *parts)
+
+
+def _attack_block(attack: str, name: str, chosen: Sequence[Attack], others: int) -> str:
+    parts = [f"<h3>{escape(attack.capitalize())}, {escape(name)}</h3>"]
+    if meaning := MEANING.get((attack, name)):
+        parts.append(paragraph(meaning, "small"))
+    parts.append(figure(attack_figure(chosen, name), _attack_caption(chosen)))
+    if others:
+        parts.append(paragraph(f"And {others} weaker ones, in audit.json.", "small"))
+    return f'<div class="plot-block">{"".join(parts)}</div>'
+
+
+def attack_groups(attacks: Sequence[Attack]) -> list[tuple[str, str, list[Attack], int]]:
+    """Put attacks together that one figure shows.
+
+    Returns
+    -------
+    list of (str, str, list of Attack, int)
+        Attack, figure, the strongest of them, and how many others there are; raw images, which
+        attacks are held against, come last.
+    """
+    names = dict.fromkeys((each.attack, each.figure) for each in attacks)
+    groups = []
+    for attack, name in sorted(names, key=lambda each: each[0] == "reference"):
+        found = [each for each in attacks if (each.attack, each.figure) == (attack, name)]
+        sign = 1 if name in LOWER_IS_STRONGER else -1
+        ranked = sorted(found, key=lambda each: sign * each.value.value)[:MOST_LINES]
+        shown = [each for each in found if each in ranked]
+        groups.append((attack, name, shown, len(found) - len(shown)))
+    return groups
 
 
 def attack_bars(attacks: Sequence[Attack]) -> list[Bar]:
@@ -102,10 +140,16 @@ def attack_bars(attacks: Sequence[Attack]) -> list[Bar]:
     ]
 
 
-def _attack_figure(attacks: Sequence[Attack], name: str) -> str:
+def attack_figure(attacks: Sequence[Attack], name: str) -> str:
+    """Draw attacks of one kind; shares on an axis from 0 to 1, others up to the largest."""
     chances = {each.chance for each in attacks if math.isfinite(each.chance)}
     chance = chances.pop() if len(chances) == 1 else math.nan
-    return intervals_svg(attack_bars(attacks), low=0, high=1, title=name, chance=chance)
+    ends = [end for each in attacks for end in (each.value.high, each.value.value, each.floor)]
+    largest = max((end for end in ends if math.isfinite(end)), default=1.0)
+    high = 1.0 if name in SHARES else 1.1 * largest
+    return intervals_svg(
+        attack_bars(attacks), low=0, high=high, title=UNITS.get(name, name), chance=chance
+    )
 
 
 def _attack_caption(attacks: Sequence[Attack]) -> str:
@@ -117,14 +161,6 @@ def _attack_caption(attacks: Sequence[Attack]) -> str:
         best = max(raw, key=lambda each: each.raw)
         words += f" On raw images {best.attacker} reaches {best.raw:.3f}."
     return words
-
-
-def _attack_table(attacks: Sequence[Attack]) -> str:
-    rows = [
-        [each.attacker, each.mode, str(each.value), _number(each.floor), _number(each.chance)]
-        for each in attacks
-    ]
-    return table(["attacker", "how", "value [95 %]", "without the images", "guessing"], rows)
 
 
 def utility(measured: Measured) -> str:
@@ -159,8 +195,20 @@ def _sweep(rows: Sequence[Row]) -> str:
     return paragraph(chosen.sentence) + sweep_table(rows, (chosen.level, chosen.patches))
 
 
-def sweep_table(rows: Sequence[Row], chosen: tuple[int | None, int | None]) -> str:
-    """Return the AUC of every setting as a table, deeper where better; the chosen one is framed."""
+def sweep_table(
+    rows: Sequence[Row], chosen: tuple[int | None, int | None], *, pick: bool = False
+) -> str:
+    """Return the AUC of every setting as a table, deeper where better; the chosen one is framed.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of a sweep.
+    chosen : pair of int
+        J and P of the recommended setting.
+    pick : bool
+        Whether cells can be chosen.
+    """
     settings = {(row.level, row.patches): row for row in rows if row.level is not None}
     levels = sorted({level for level, _ in settings if level is not None})
     patches = sorted({count for _, count in settings if count is not None})
@@ -169,7 +217,9 @@ def sweep_table(rows: Sequence[Row], chosen: tuple[int | None, int | None]) -> s
     low, high = (min(finite), max(finite)) if finite else (0.5, 1.0)
     lines = []
     for level in levels:
-        cells = [_cell(settings.get((level, count)), low, high, chosen) for count in patches]
+        cells = [
+            _cell(settings.get((level, count)), (low, high), chosen, pick) for count in patches
+        ]
         lines.append(f'<tr><th scope="row">J={level}</th>{"".join(cells)}</tr>')
     head = "".join(f'<th scope="col">P={count}</th>' for count in patches)
     original = [sweep_interval(row, "auc") for row in rows if row.level is None]
@@ -178,26 +228,32 @@ def sweep_table(rows: Sequence[Row], chosen: tuple[int | None, int | None]) -> s
         caption += f". Originals reach {original[0]}"
     return (
         f'<div class="wide" tabindex="0"><table><caption>{escape(caption)}</caption><thead><tr>'
-        f'<th scope="col">level</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        f'<th scope="col">level</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+        "</div>"
     )
 
 
 def _cell(
-    row: Row | None, low: float, high: float, chosen: tuple[int | None, int | None]
+    row: Row | None,
+    ends: tuple[float, float],
+    chosen: tuple[int | None, int | None],
+    pick: bool,
 ) -> str:
     if row is None or not math.isfinite(sweep_interval(row, "auc").value):
         return '<td class="cell none">does not fit</td>'
     value = sweep_interval(row, "auc")
+    low, high = ends
     share = (value.value - low) / (high - low) if high > low else 0.5
     classes = "cell" + (" deep" if share > 0.6 else "")
     picked = (row.level, row.patches) == chosen
     classes += " chosen" if picked else ""
-    lightness = 92 - 62 * share
+    # letters stand out from both halves of the scale, which is why there is a step between them
+    lightness = 38 - 30 * (share - 0.6) if share > 0.6 else 94 - 50 * share
     extra = ", recommended" if picked else ""
+    can = f' data-pick="J{row.level}_P{row.patches}" tabindex="0"' if pick else ""
     return (
-        f'<td class="{classes}" style="background:hsl(209 55% {lightness:.0f}%)" '
-        f'data-pick="J{row.level}_P{row.patches}" title="{escape(str(value))}{extra}">'
-        f"{value.value:.3f}</td>"
+        f'<td class="{classes}" style="background:hsl(209 55% {lightness:.0f}%)"{can} '
+        f'title="{escape(str(value))}{extra}">{value.value:.3f}</td>'
     )
 
 
@@ -290,7 +346,3 @@ def _auc_words(auc: Interval) -> str:
     if not auc.low > 0.5:
         return "cannot be told from guessing"
     return f"right in {100 * auc.value:.0f} of 100 such pairs"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "–"

@@ -1,0 +1,190 @@
+"""``deepfixcx report``: a release as one file for people who have to decide about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from deepfixcx.cli._console import error_console, megabytes, panel, program, write_json
+
+if TYPE_CHECKING:
+    from deepfixcx.report.page import ReportInputs
+
+__all__ = ["command"]
+
+PageFormat = Literal["html", "pdf"]
+
+
+def command(
+    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="Folder of the release.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .html or .pdf.")],
+    page_format: Annotated[
+        PageFormat | None,
+        typer.Option("--format", help="html or pdf; by default as the file is called."),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an audit; by default RELEASE.audit, where it is there."),
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="JSON of deepfixcx evaluate --json.")
+    ] = None,
+    sweep: Annotated[Path | None, typer.Option(help="Folder of a sweep.")] = None,
+    frontier: Annotated[Path | None, typer.Option(help="Folder of a frontier.")] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a scan; by default RELEASE.evidence, where it is there."),
+    ] = None,
+    originals: Annotated[
+        Path | None,
+        typer.Option(help="The input of the release: ranks images by likeness; shows none."),
+    ] = None,
+    include_originals: Annotated[
+        bool,
+        typer.Option("--include-originals", help="Show originals beside some privatized images."),
+    ] = False,
+    private: Annotated[
+        Path | None,
+        typer.Option(help="Private folder of the release, for --originals; default: beside it."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Write a report on a release: what it is, what it is good for, what it gives away.
+
+    One file, below 10 MB, that loads nothing from elsewhere and prints well. It shows what is in
+    the release; originals only if you ask for it.
+
+    Example: [bold]deepfixcx report shared -o report.html[/bold]
+    """
+    from deepfixcx.report.page import release_page, write_page
+    from deepfixcx.report.sections_proof import verdict_sentences
+
+    kind = _check_out(out, page_format, overwrite=overwrite)
+    with error_console.status("reading the release") as status:
+        inputs = _gather(
+            release, audit, evaluation, sweep, frontier, evidence, originals, private,
+            include_originals,
+        )  # fmt: skip
+        status.update("looking at images")
+        text = release_page(inputs)
+        if kind == "pdf":
+            from deepfixcx.report.page_pdf import pdf_of
+
+            status.update("laying out pages")
+            content = pdf_of(text)
+        else:
+            content = text.encode()
+        write_page(out, content)
+    sentences = verdict_sentences(inputs.facts, inputs.measured)
+    figures = {
+        "command": "report",
+        "report": str(out),
+        "format": kind,
+        "bytes": len(content),
+        "seal": inputs.facts.seal,
+        "images": len(inputs.facts.images),
+        "failed": len(inputs.facts.failures),
+        "verdict": list(sentences),
+        "audit": inputs.measured.audit is not None,
+        "utility": bool(inputs.measured.evaluation or inputs.measured.sweep),
+        "evidence": inputs.evidence is not None,
+        "originals_shown": include_originals,
+    }
+    write_json(json, figures)
+    rows = [("report", f"{out}  {megabytes(len(content))}")]
+    rows += [("verdict" if not number else "", text) for number, text in enumerate(sentences)]
+    if include_originals:
+        rows.append(("originals", "are in it: share it as you would share them"))
+    rows.append(("next", _next_step(inputs)))
+    panel("report", rows, good=inputs.measured.audit is not None)
+
+
+def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageFormat:
+    """Refuse, before any work, a place where no report can or should be written.
+
+    Raises
+    ------
+    ReleaseError
+        The message says what to change.
+    """
+    from deepfixcx.errors import ReleaseError
+
+    named: PageFormat = "pdf" if out.suffix.lower() == ".pdf" else "html"
+    kind = asked or named
+    if out.suffix.lower() != f".{kind}":
+        raise ReleaseError(f"the report is {kind}; call it {str(out.with_suffix('.' + kind))!r}")
+    if not out.parent.is_dir():
+        raise ReleaseError(f"there is no folder {str(out.parent)!r} for the report; make it first")
+    if out.exists() and (not overwrite or out.is_dir()):
+        raise ReleaseError(
+            f"{str(out)!r} exists; replace it with --overwrite, or choose another -o"
+        )
+    return kind
+
+
+def _gather(
+    release: Path,
+    audit: Path | None,
+    evaluation: Path | None,
+    sweep: Path | None,
+    frontier: Path | None,
+    evidence: Path | None,
+    originals: Path | None,
+    private: Path | None,
+    include_originals: bool,
+) -> ReportInputs:
+    """Read everything a report is made of.
+
+    Raises
+    ------
+    ReleaseError
+        Something is missing or damaged.
+    """
+    from deepfixcx.datasets.files import local_path
+    from deepfixcx.release import private_folder
+    from deepfixcx.report.html_originals import Originals
+    from deepfixcx.report.html_release import ReleaseFacts
+    from deepfixcx.report.html_results import (
+        read_audit,
+        read_evaluation,
+        read_evidence,
+        read_frontier,
+        read_sweep,
+    )
+    from deepfixcx.report.page import ReportInputs
+    from deepfixcx.report.sections_results import Measured
+
+    release = local_path(release, "a release")
+    audit = _beside(release, "audit", "audit.json") if audit is None else audit
+    evidence = _beside(release, "evidence", "summary.json") if evidence is None else evidence
+    measured = Measured(
+        None if audit is None else read_audit(audit / "audit.json" if audit.is_dir() else audit),
+        () if evaluation is None else read_evaluation(evaluation),
+        () if sweep is None else read_sweep(sweep),
+        () if frontier is None else read_frontier(frontier),
+    )
+    facts = ReleaseFacts.read(release)
+    found = None
+    if originals is not None:
+        found = Originals.find(originals, private_folder(release) if private is None else private)
+    scanned = None if evidence is None else read_evidence(evidence)
+    return ReportInputs(facts, measured, scanned, found, include_originals)
+
+
+def _beside(release: Path, what: str, file: str) -> Path | None:
+    """Return the folder beside a release that another command makes by default, if it is there."""
+    folder = release.with_name(f"{release.resolve().name}.{what}")
+    return folder if (folder / file).is_file() else None
+
+
+def _next_step(inputs: ReportInputs) -> str:
+    if inputs.measured.audit is None:
+        return f"attack it yourself: {program()} audit RELEASE --against ORIGINALS --patients CSV"
+    return "read what was not tested before you share anything"

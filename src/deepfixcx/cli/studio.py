@@ -1,0 +1,66 @@
+"""``deepfixcx studio``: a local web page to look at settings, models, releases and audits."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepfixcx.cli._console import console
+
+__all__ = ["command"]
+
+
+def command(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Where images, releases, models, audits and sweeps lie; none is needed.",
+        ),
+    ] = None,
+    originals: Annotated[
+        Path | None,
+        typer.Option(help="What releases in the folder were made of, to show it beside them."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; another than this lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+    ] = True,
+) -> None:
+    """Open a web page on this machine: explore settings, look at releases and audits.
+
+    Whoever has the link that is printed may look; nobody else. Images stay in memory, and the page
+    asks for nothing from elsewhere. Ctrl-C ends it.
+
+    Example: [bold]deepfixcx studio[/bold]
+    """
+    from deepfixcx.errors import ReleaseError
+    from deepfixcx.studio.library import Library
+    from deepfixcx.studio.server import Studio, bound
+
+    for given in (folder, originals):
+        if given is not None and not given.is_dir():
+            raise ReleaseError(f"there is no folder {str(given)!r}; leave it out, or name another")
+    try:
+        listening = bound(host, port)
+    except (OSError, OverflowError):
+        raise typer.BadParameter(
+            f"cannot listen at {host}, port {port}: it is in use, or not of this machine; leave "
+            f"out --port for a free one"
+        ) from None
+    library = Library(None if folder is None else folder.resolve(), originals)
+    studio = Studio.make(listening, library)
+    console.print("[bold]studio[/bold]  open this link; it is the key to the page:")
+    console.print(f"\n    {studio.url}\n", soft_wrap=True, markup=False)
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        console.print("Others can reach this machine, and the link is not encrypted on its way.")
+    console.print("Ctrl-C ends it.")
+    if browser:
+        webbrowser.open(studio.url)
+    studio.serve()

@@ -1,0 +1,359 @@
+"""Explore: one image, its settings, and at once what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deepfixcx._optional import require
+
+require("nicegui", extra="studio")
+
+import numpy as np
+import pywt
+from nicegui import ui
+from numpy.typing import NDArray
+
+from deepfixcx.errors import DeepfixcxError
+from deepfixcx.studio.elements import (
+    Dial,
+    Drop,
+    Mosaic,
+    Viewer,
+    block,
+    button,
+    choice,
+    heading,
+    put,
+    segments,
+    words,
+)
+from deepfixcx.studio.examples import example, example_names
+from deepfixcx.studio.exploring import Look, Picture
+from deepfixcx.studio.settings import LEVELS, PATCHES, USUAL_WAVELETS, Settings, fitting, limits
+from deepfixcx.studio.uploads import MOST_BYTES, picture_from
+from deepfixcx.studio.workspace import Workspace
+
+__all__ = ["ExplorePage"]
+
+POOLINGS = (
+    ("l1", "l1, mean size"),
+    ("l2", "l2, mean square"),
+    ("sum", "sum, mean with sign"),
+    ("max", "max, the largest"),
+    ("min", "min, the smallest"),
+    ("median", "median, the middle"),
+    ("sum_pos", "sum_pos, positive part"),
+    ("sum_neg", "sum_neg, negative part"),
+)
+GRIDS = (
+    ("balanced", "Balanced", "A partition in which no cell is empty"),
+    ("padded", "Padded", "The paper's grid: zeros around each band make all cells equal"),
+)
+SIZES = (
+    ("compact", "As released", "P · 2ᴶ pixels a side: each number once"),
+    ("original", "Filled in", "The size of the original: each number repeated over its cell"),
+)
+BOUNDARIES = (
+    ("zero", "Zeros", "Beyond the edge of the image lie zeros"),
+    ("periodic", "Periodic", "Beyond the edge of the image it begins again"),
+)
+HAAR_REASON = "The Haar wavelet never looks beyond the edge."
+
+
+class ExplorePage:
+    """The page of one tab.
+
+    Parameters
+    ----------
+    tab : Workspace
+        What the tab holds; settings and image survive a visit to another page.
+    pictures : mapping of str to Path
+        Images of the folder that the studio was opened on, by the names they are shown under.
+    """
+
+    def __init__(self, tab: Workspace, pictures: dict[str, Path]) -> None:
+        self.tab = tab
+        self.pictures = pictures
+        self.look: Look | None = None
+        self._wanted = self._done = 0
+        self._busy = False
+        self._drawn: Picture | None = None
+
+    async def build(self) -> None:
+        """Make the elements, then show the image."""
+        with block("div", "page explore", id_="main", tabindex="-1"):
+            with block("section", "explore-image", aria_label="Image"):
+                self._build_source()
+                self.viewer = Viewer()
+                put(self.viewer, left="original", right="privatized", width=1, height=1)
+                self.frame_dial = Dial().classes("frames")
+                put(self.frame_dial, label="Frame", name="frame", unit="", hint="", reason="")
+                put(self.frame_dial, steps=[1, 2], value=1, limit=1)
+                self.frame_dial.on("set", lambda event: self._set_frame(int(event.args)))
+                self.failure = words("", "p", "message bad", role="alert")
+                self._build_words()
+                self._build_copies()
+            with block("section", "explore-side", aria_label="Settings and what they keep"):
+                self._build_controls()
+                self._build_figures()
+                self._build_mosaic()
+        if self.tab.picture is None:
+            first = example_names()[0]
+            self.tab.take(await asyncio.to_thread(example, first), first)
+        await self.refresh()
+
+    def _build_source(self) -> None:
+        with block("div", "source"):
+            heading("Explore", 1)
+            drop = Drop()
+            put(drop, url=f"/upload/{self.tab.key}", most=MOST_BYTES)
+            drop.on("took", lambda: self.refresh())
+            with block("div", "chips", role="group", aria_label="Examples"):
+                self.chips = {
+                    name: button(name, partial(self._take_example, name), "chip")
+                    for name in example_names()
+                }
+            if self.pictures:
+                options = [("", "From the folder …"), *((name, name) for name in self.pictures)]
+                choice("Image of the folder", {"": options}, "", self._take_file, name="file")
+        self.about = words("", "p", "about")
+
+    def _build_words(self) -> None:
+        self.statements: dict[str, Any] = {}
+        with block("dl", "statements"):
+            for name in ("removed", "obscured", "preserved"):
+                with block("div", f"statement {name}"):
+                    words(name.capitalize(), "dt")
+                    self.statements[name] = words("", "dd")
+
+    def _build_controls(self) -> None:
+        settings = self.tab.settings
+        with block("div", "card controls"):
+            heading("Settings")
+            self.level = Dial()
+            put(self.level, label="Level J", name="level", steps=list(LEVELS), value=settings.level)
+            put(self.level, limit=LEVELS[-1], unit="levels", hint="", reason="")
+            self.level.on("set", lambda event: self._set("level", int(event.args)))
+            self.patches = Dial()
+            put(self.patches, label="Patches P", name="patches", steps=list(PATCHES), exact=True)
+            put(self.patches, value=settings.patches, limit=PATCHES[-1], unit="cells per axis")
+            put(self.patches, hint="", reason="")
+            self.patches.on("set", lambda event: self._set("patches", int(event.args)))
+            segments("Privatized image", SIZES, settings.size, self._setter("size"), name="size")
+            with block("details", "more"):
+                words("Wavelet, pooling, grid", "summary")
+                wavelets = {"Often used": [(name, name) for name in USUAL_WAVELETS]}
+                wavelets["All"] = [
+                    (name, name)
+                    for name in pywt.wavelist(kind="discrete")
+                    if name not in USUAL_WAVELETS
+                ]
+                choice(
+                    "Wavelet", wavelets, settings.wavelet, self._setter("wavelet"), name="wavelet"
+                )
+                choice(
+                    "Pooling", {"": POOLINGS}, settings.pooling, self._setter("pooling"),
+                    name="pooling",
+                )  # fmt: skip
+                segments("Grid", GRIDS, settings.grid, self._setter("grid"), name="grid")
+                self.boundary = segments(
+                    "Beyond the edge", BOUNDARIES, settings.boundary, self._setter("boundary"),
+                    name="boundary",
+                )  # fmt: skip
+                self.boundary_reason = words("", "p", "limit")
+
+    def _build_figures(self) -> None:
+        self.figures: dict[str, Any] = {}
+        with block("div", "card kept"):
+            heading("What is kept")
+            self.share = words("", "p", "big")
+            with block("dl", "figures"):
+                for name, text in (
+                    ("kept", "Kept"),
+                    ("memory", "In memory"),
+                    ("disk", "On disk"),
+                    ("likeness", "Likeness"),
+                ):
+                    with block("div"):
+                        words(text, "dt")
+                        self.figures[name] = words("", "dd")
+
+    def _build_mosaic(self) -> None:
+        with block("div", "card"):
+            heading("Every number of the code")
+            self.mosaic = Mosaic()
+            put(self.mosaic, words="Point at a number to see its place.", side=1, rows=1, columns=1)
+            self.mosaic.on("point", self._point, throttle=0.03)
+
+    def _build_copies(self) -> None:
+        with block("div", "card copies"):
+            heading("Take it along")
+            self.command = self._build_copy("Command line")
+            self.python = self._build_copy("Python")
+
+    def _build_copy(self, label: str) -> Any:
+        with block("div", "copy"):
+            with block("div", "copy-head"):
+                words(label, "h3")
+                copy = words("Copy", "button", "quiet", type_="button", aria_label=f"Copy {label}")
+            text = words("", "pre", tabindex="0", aria_label=label)
+        copy.on(
+            "click",
+            js_handler=f"""async (event) => {{
+                const button = event.currentTarget;
+                await navigator.clipboard.writeText(getHtmlElement({text.id}).textContent);
+                button.textContent = 'Copied';
+                setTimeout(() => (button.textContent = 'Copy'), 1500);
+            }}""",
+        )
+        return text
+
+    # -- what happens ---------------------------------------------------------------------------
+
+    def _setter(self, name: str) -> Any:
+        return lambda value: self._set(name, value)
+
+    async def _set(self, name: str, value: object) -> None:
+        self.tab.settings = self.tab.settings.with_one(name, value)
+        await self.refresh()
+
+    async def _set_frame(self, number: int) -> None:
+        self.tab.frame = number - 1
+        self._drawn = None
+        await self.refresh()
+
+    async def _take_example(self, name: str, _: object) -> None:
+        self.tab.take(await asyncio.to_thread(example, name), name)
+        await self.refresh()
+
+    async def _take_file(self, name: str) -> None:
+        path = self.pictures.get(name)
+        if path is None:
+            return
+        try:
+            content = await asyncio.to_thread(path.read_bytes)
+            self.tab.take(await picture_from(content))
+        except (DeepfixcxError, OSError) as error:
+            reason = str(error) if isinstance(error, DeepfixcxError) else "it cannot be opened"
+            self.failure.set_text(f"This image cannot be shown: {reason}")
+            return
+        await self.refresh()
+
+    async def _point(self, event: Any) -> None:
+        place, look = event.args, self.look
+        if not place or look is None:
+            put(self.viewer, box=[])
+            put(self.mosaic, words="Point at a number to see its place.")
+            return
+        try:
+            names = ("band_row", "band_column", "row", "column")
+            cell = look.cell(*(int(place[name]) for name in names))
+        except (IndexError, KeyError, TypeError, ValueError):
+            return
+        put(self.viewer, box=list(cell.box))
+        put(self.mosaic, words=cell.words)
+
+    async def refresh(self) -> None:
+        """Show what the tab is set to now; of many changes in a row, only the last."""
+        self._wanted += 1
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._done != self._wanted:
+                self._done = self._wanted
+                await self._show()
+        finally:
+            self._busy = False
+
+    async def _show(self) -> None:
+        picture = self.tab.picture
+        if picture is None:
+            return
+        _, height, width = picture.shape
+        self.tab.settings = fitting(self.tab.settings, height, width)
+        settings = self.tab.settings
+        try:
+            look = await asyncio.to_thread(_looked, picture, settings, self.tab.frame)
+        except DeepfixcxError as error:
+            self.failure.set_text(f"This does not fit: {error}.")
+            return
+        self.failure.set_text("")
+        self.look = look
+        self._show_images(look)
+        self._show_controls(settings, height, width)
+        self._show_words(look)
+        if self._done == self._wanted:
+            self._show_figures(await asyncio.to_thread(look.figures))
+
+    def _show_images(self, look: Look) -> None:
+        _, height, width = look.picture.shape
+        if self._drawn is not look.picture:
+            self._drawn = look.picture
+            put(self.viewer, original=self.tab.show("original", look.original_png))
+            put(self.viewer, width=width, height=height)
+            self.about.set_text(look.picture.words)
+            for name, chip in self.chips.items():
+                put(chip, aria_pressed=str(name == self.tab.example).lower())
+            count = len(look.picture.frames)
+            put(self.frame_dial, steps=list(range(1, max(count, 2) + 1)), limit=count)
+            put(self.frame_dial, value=self.tab.frame + 1, hint=f"of {count}")
+            self.frame_dial.set_visibility(count > 1)
+        spec = look.codec.spec
+        rows, columns = spec.cells(height, width)
+        put(
+            self.viewer,
+            privatized=self.tab.show("privatized", look.privatized_png),
+            crisp=look.settings.size == "compact",
+            box=[],
+            right_size=f"{look.privatized.shape[1]:,} × {look.privatized.shape[2]:,} pixels",
+            left_size=f"{height:,} × {width:,} pixels",
+            rows=_shares(rows.starts, spec.block, height),
+            columns=_shares(columns.starts, spec.block, width),
+        )
+        grid_rows, grid_columns = spec.grid_shape
+        put(self.mosaic, src=self.tab.show("mosaic", look.mosaic_png), side=spec.block)
+        put(self.mosaic, rows=grid_rows, columns=grid_columns)
+
+    def _show_controls(self, settings: Settings, height: int, width: int) -> None:
+        reach = limits(settings, height, width)
+        bands, side = 4**settings.level, 2**settings.level
+        put(self.level, value=settings.level, limit=reach["level"].most)
+        put(self.level, hint=f"{bands:,} bands: {side} × {side} sizes and directions of edges.")
+        put(self.level, reason=reach["level"].reason)
+        put(self.patches, value=settings.patches, limit=reach["patches"].most)
+        put(self.patches, hint=f"{settings.patches} × {settings.patches} numbers in each band.")
+        put(self.patches, reason=reach["patches"].reason)
+        haar = settings.wavelet in ("haar", "db1")
+        for value, radio in self.boundary.items():
+            put(radio, disabled=haar or None, checked=settings.boundary == value or None)
+        self.boundary_reason.set_text(HAAR_REASON if haar else "")
+        self.command.set_text(settings.command_line())
+        self.python.set_text(settings.python())
+        ui.run_javascript(f"history.replaceState(history.state, '', '/?{settings.query()}')")
+
+    def _show_words(self, look: Look) -> None:
+        for name, text in look.words().items():
+            self.statements[name].set_text(_sentence(text))
+        self.share.set_text(f"{look.kept().percent} of the numbers, {look.kept().ratio}")
+
+    def _show_figures(self, figures: Any) -> None:
+        for name, element in self.figures.items():
+            element.set_text(getattr(figures, name))
+
+
+def _looked(picture: Picture, settings: Settings, frame: int) -> Look:
+    look = Look(picture, settings, frame)
+    look.decode()
+    return look
+
+
+def _shares(starts: NDArray[np.int64], block_side: int, side: int) -> list[float]:
+    return [min(max(int(start) * block_side / side, 0.0), 1.0) for start in starts[1:]]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."

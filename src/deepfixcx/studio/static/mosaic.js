@@ -1,0 +1,67 @@
+// The code as a picture; the place under the pointer, or moved to by arrow keys, is told to the server.
+// Props: src, side (bands per axis), rows, columns (cells per band), words (of the place). Emits "point".
+export default {
+  props: { src: String, side: Number, rows: Number, columns: Number, words: String },
+  emits: ["point"],
+  data() {
+    return { at: null };
+  },
+  computed: {
+    down() { return this.side * this.rows; },
+    across() { return this.side * this.columns; },
+    cellStyle() {
+      const [row, column] = this.at;
+      return { top: (100 * row) / this.down + "%", left: (100 * column) / this.across + "%",
+               height: 100 / this.down + "%", width: 100 / this.across + "%" };
+    },
+    bandStyle() {
+      const [row, column] = [Math.floor(this.at[0] / this.rows), Math.floor(this.at[1] / this.columns)];
+      const share = 100 / this.side + "%";
+      return { top: (100 * row) / this.side + "%", left: (100 * column) / this.side + "%", height: share, width: share };
+    },
+  },
+  watch: {
+    src() { this.at = null; },
+  },
+  methods: {
+    move(event) {
+      const area = this.$refs.map.getBoundingClientRect();
+      this.go(Math.floor(((event.clientY - area.top) / area.height) * this.down),
+              Math.floor(((event.clientX - area.left) / area.width) * this.across));
+    },
+    key(event) {
+      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      if (event.key === "Escape") { this.at = null; this.$emit("point", null); return; }
+      if (!step) return;
+      const far = event.shiftKey ? [this.rows, this.columns] : [1, 1];
+      const [row, column] = this.at || [0, 0];
+      this.go(row + step[0] * far[0], column + step[1] * far[1]);
+      event.preventDefault();
+    },
+    go(row, column) {
+      row = Math.min(Math.max(row, 0), this.down - 1);
+      column = Math.min(Math.max(column, 0), this.across - 1);
+      if (this.at && this.at[0] === row && this.at[1] === column) return;
+      this.at = [row, column];
+      this.$emit("point", { band_row: Math.floor(row / this.rows), band_column: Math.floor(column / this.columns),
+                            row: row % this.rows, column: column % this.columns });
+    },
+    leave() {
+      this.at = null;
+      this.$emit("point", null);
+    },
+  },
+  template: `
+    <div class="mosaic">
+      <p class="axis">finer vertical edges →</p>
+      <div class="map" ref="map" tabindex="0" role="application" aria-label="Map of the code. Arrow keys move from number to number, with Shift from band to band."
+        aria-describedby="mosaic-words" @pointermove="move" @pointerleave="leave" @pointerdown="move" @keydown="key">
+        <img v-if="src" :src="src" alt="Every number of the code, bright where large, bands from coarse at the top left to fine" draggable="false">
+        <div v-if="side > 1 && side <= 16" class="tiles" :style="{ '--side': side }"></div>
+        <div v-if="at" class="band" :style="bandStyle"></div>
+        <div v-if="at" class="cell" :style="cellStyle"></div>
+      </div>
+      <p class="axis side">finer horizontal edges →</p>
+      <p id="mosaic-words" class="mosaic-words" role="status">{{ words }}</p>
+    </div>`,
+};

@@ -1,0 +1,366 @@
+"""The report: everything in one file, from what is known, and silent about nothing that is not."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from deepfixcx.codec import Codec
+from deepfixcx.errors import ReleaseError
+from deepfixcx.images import phantom, write_png
+from deepfixcx.measures import Interval
+from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset
+from deepfixcx.report.html import paragraph, table
+from deepfixcx.report.html_images import coloured, data_url, for_screen
+from deepfixcx.report.html_originals import Originals
+from deepfixcx.report.html_plots import Bar, intervals_svg
+from deepfixcx.report.html_points import Point, points_svg
+from deepfixcx.report.html_release import ReleaseFacts, detail_left
+from deepfixcx.report.html_results import (
+    read_audit,
+    read_evaluation,
+    read_evidence,
+    read_frontier,
+    read_sweep,
+)
+from deepfixcx.report.page import LARGEST, ReportInputs, release_page, write_page
+from deepfixcx.report.sections_proof import verdict_sentences
+from deepfixcx.report.sections_release import worst_of
+from deepfixcx.report.sections_results import Measured
+from deepfixcx.spec import CodecSpec
+from tests.studio.results import attack, write_results
+
+EVIDENCE = {
+    "files": 20, "files_found": 0, "files_failed": 0, "findings": 0, "strings": 99,
+    "sources_read": 8,
+}  # fmt: skip
+
+
+class Outline(HTMLParser):
+    """What a page loads, links to, and whether its tags close."""
+
+    VOID = frozenset({"meta", "img", "br", "path", "circle", "rect"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "data", "action"):
+                self.addresses.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+            assert not name.startswith("on")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    scans = folder / "scans"
+    scans.mkdir()
+    for number in range(6):
+        pixels = phantom(np.random.default_rng(number), 64)
+        write_png(scans / f"{number}.png", pixels[np.newaxis], bits=8)
+    colour = np.random.default_rng(9).integers(0, 256, (48, 40, 3), np.uint8)
+    Image.fromarray(colour).save(scans / "colour.png")
+    (scans / "DOE_JANE.png").write_bytes(b"no image")
+    privatize_dataset(scans, folder / "shared", ReleaseOptions(CodecSpec(2, 5)))
+    write_results(folder)
+    (folder / "shared.evidence").mkdir()
+    (folder / "shared.evidence" / "summary.json").write_text(json.dumps(EVIDENCE), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def facts(shelf: Path) -> ReleaseFacts:
+    return ReleaseFacts.read(shelf / "shared")
+
+
+@pytest.fixture(scope="module")
+def measured(shelf: Path) -> Measured:
+    return Measured(
+        read_audit(shelf / "shared.audit" / "audit.json"),
+        read_evaluation(shelf / "evaluation.json"),
+        read_sweep(shelf / "sweep"),
+        read_frontier(shelf / "frontier"),
+    )
+
+
+@pytest.fixture(scope="module")
+def originals(shelf: Path) -> Originals:
+    return Originals.find(shelf / "scans", private_folder(shelf / "shared"))
+
+
+def test_the_file_needs_no_other(
+    facts: ReleaseFacts, measured: Measured, originals: Originals
+) -> None:
+    text = release_page(ReportInputs(facts, measured, None, originals, include_originals=True))
+    page = Outline(text)
+    assert not page.open
+    assert not page.tags & {"script", "link", "iframe", "object", "base", "form"}
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.addresses)
+    assert {f"#{name}" for name in page.ids} >= {x for x in page.addresses if x.startswith("#")}
+    assert len(page.ids) == len(set(page.ids))
+    assert "url(" not in text.replace("url(#stripes)", "")
+    assert len(text.encode()) < LARGEST
+
+
+def test_the_same_inputs_give_the_same_bytes(facts: ReleaseFacts, measured: Measured) -> None:
+    inputs = ReportInputs(facts, measured)
+    assert release_page(inputs) == release_page(inputs)
+
+
+def test_everything_that_was_measured_is_in_it(
+    shelf: Path, facts: ReleaseFacts, measured: Measured
+) -> None:
+    evidence = read_evidence(shelf / "shared.evidence")
+    text = release_page(ReportInputs(facts, measured, evidence))
+    for words in (
+        "7 images of 8 files were privatized with J=2 P=5 haar l1",
+        "1 failed",
+        "0.870 [0.830, 0.900]",
+        "0.810 [0.770, 0.850], where 0.620 needs no image: it is not anonymous",
+        "Membership in a released model was not tested.",
+        "recommended",
+        "Every byte of 20 files was searched for 99 strings",
+        "none of them was found",
+        "NotAnImageError",
+        "deepfixcx privatize ORIGINALS RELEASE --level 2 --patches 5",
+        facts.seal,
+    ):
+        assert words in text
+    assert "does not count" in text  # the attacker that is too weak
+
+
+def test_nothing_that_was_not_measured_is_passed_over(facts: ReleaseFacts) -> None:
+    text = release_page(ReportInputs(facts))
+    for words in (
+        "No attack was made on it, so it must be treated as if it identified patients.",
+        "How useful it is was not measured.",
+        "Attacks of any kind",
+        "Whether the images still serve any task.",
+        "Whether a byte of a header",
+        "deepfixcx scan RELEASE --against ORIGINALS",
+    ):
+        assert words in text
+
+
+def test_originals_are_looked_for_in_their_folder_alone(
+    facts: ReleaseFacts, originals: Originals
+) -> None:
+    image = next(each for each in facts.images if each.channels == 1)
+    assert originals.pixels(image) is not None
+    name = f"../scans/{originals.names[image.source_id]}"
+    assert replace(originals, names={image.source_id: name}).pixels(image) is None
+    assert replace(originals, names={}).pixels(image) is None
+    other = next(each for each in facts.images if each.channels == 3)
+    swapped = {image.source_id: originals.names[other.source_id]}
+    assert replace(originals, names=swapped).pixels(image) is None
+
+
+def test_originals_and_names_stay_out_unless_asked_for(
+    facts: ReleaseFacts, originals: Originals
+) -> None:
+    image = facts.images[0]
+    original = originals.pixels(image)
+    assert original is not None
+    url = data_url(for_screen(original, 256))
+    without = release_page(ReportInputs(facts, originals=originals))
+    assert url not in without
+    assert "DOE" not in without
+    assert "scans" not in without
+    shown = release_page(ReportInputs(facts, originals=originals, include_originals=True))
+    assert url in shown
+    assert "share it as you would share them" in shown
+    with pytest.raises(ReleaseError, match="none are given"):
+        release_page(ReportInputs(facts, include_originals=True))
+
+
+def test_the_worst_are_most_like_their_originals(facts: ReleaseFacts, originals: Originals) -> None:
+    worst = worst_of(facts, originals)
+    assert worst.alike
+    values = [value for _, value in worst.images]
+    assert values == sorted(values, reverse=True)
+    best, value = worst.images[0]
+    original = originals.pixels(best)
+    assert original is not None
+    assert value == originals.likeness(facts, best)
+    detail = worst_of(facts, None)
+    assert not detail.alike
+    assert detail.images[0][1] == max(detail_left(facts.pixels(each)) for each in facts.images)
+
+
+def test_codes_alone_can_be_shown(shelf: Path, tmp_path: Path) -> None:
+    spec = CodecSpec(2, 5)
+    privatize_dataset(shelf / "scans", tmp_path / "codes", ReleaseOptions(spec, output="codes"))
+    facts = ReleaseFacts.read(tmp_path / "codes")
+    found = Originals.find(shelf / "scans", private_folder(tmp_path / "codes"))
+    for image in facts.images:
+        original = found.pixels(image)
+        assert original is not None
+        expected = Codec(spec).privatize(original, "compact").clip(0, 1)
+        assert np.allclose(facts.pixels(image), expected, atol=1e-6)
+
+
+def test_a_verdict_near_the_floor_says_what_it_rests_on(
+    facts: ReleaseFacts, tmp_path: Path
+) -> None:
+    near = attack("linkage", "released-raw", "whitening", "AUC", 0.63, 0.62)
+    (tmp_path / "audit.json").write_text(json.dumps({"results": [near]}), "utf-8")
+    quiet = Measured(read_audit(tmp_path / "audit.json"))
+    sentence = verdict_sentences(facts, quiet)[2]
+    assert "not anonymous" not in sentence
+    assert "against the attackers that were tried" in sentence
+    weak = attack(
+        "linkage", "released-raw", "whitening", "AUC", 0.63, 0.62, valid=False, reason="weak"
+    )
+    (tmp_path / "audit.json").write_text(json.dumps({"results": [weak]}), "utf-8")
+    doubtful = Measured(read_audit(tmp_path / "audit.json"))
+    assert "must be treated as if it identified" in verdict_sentences(facts, doubtful)[2]
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])
+def test_damaged_papers_are_named(shelf: Path, tmp_path: Path, name: str) -> None:
+    for paper in ("dataset.json", "manifest.csv"):
+        (tmp_path / paper).write_bytes((shelf / "shared" / paper).read_bytes())
+    ReleaseFacts.read(tmp_path)
+    (tmp_path / name).write_bytes(b"{}" if name == "dataset.json" else b"status\ndone\n")
+    with pytest.raises(ReleaseError, match="damaged"):
+        ReleaseFacts.read(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ReleaseError, match="no release"):
+        ReleaseFacts.read(tmp_path)
+
+
+def test_a_manifest_cannot_lead_out_of_the_release(facts: ReleaseFacts, shelf: Path) -> None:
+    for name in ("../scans/0.png", str(shelf / "scans" / "0.png")):
+        with pytest.raises(ReleaseError, match="outside"):
+            facts.pixels(replace(facts.images[0], image_file=name))
+
+
+@pytest.mark.parametrize(
+    ("read", "content"),
+    [
+        (read_audit, "{}"),
+        (read_audit, '{"results": [{"attack": "linkage"}]}'),
+        (read_audit, "no json"),
+        (read_audit, "[]"),
+        (read_evaluation, '{"labels": [1]}'),
+    ],
+)
+def test_damaged_results_are_named(tmp_path: Path, read: object, content: str) -> None:
+    (tmp_path / "x.json").write_text(content, "utf-8")
+    with pytest.raises(ReleaseError, match=r"x\.json"):
+        read(tmp_path / "x.json")  # type: ignore[operator]
+
+
+def test_missing_results_are_named(tmp_path: Path) -> None:
+    for read in (read_sweep, read_frontier, read_evidence):
+        with pytest.raises(ReleaseError):
+            read(tmp_path)
+
+
+def test_what_stands_in_a_file_cannot_become_markup(facts: ReleaseFacts, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>\"'>"
+    result = attack("linkage", evil, evil, "AUC", 0.8, 0.6, valid=False, reason=evil)
+    audit = {"results": [result], "verdict": [evil], "not_tested": [evil]}
+    (tmp_path / "audit.json").write_text(json.dumps(audit), "utf-8")
+    text = release_page(ReportInputs(facts, Measured(read_audit(tmp_path / "audit.json"))))
+    assert "<script" not in text
+    assert not Outline(text).open
+
+
+@given(st.text("<>&\"'/ =abp"))
+def test_text_stays_text(text: str) -> None:
+    for made in (paragraph(text), table([text], [[text, text]], caption=text)):
+        outline = Outline(made)
+        assert not outline.open
+        assert outline.tags <= {"p", "div", "table", "thead", "tbody", "tr", "th", "td", "caption"}
+
+
+def circles(svg: str) -> list[tuple[float, float]]:
+    return [
+        (float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
+    ]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_intervals_lie_where_their_values_say(values: list[float]) -> None:
+    bars = [Bar(f"b{n}", Interval(value, value, value)) for n, value in enumerate(values)]
+    places = [x for x, _ in circles(intervals_svg(bars, low=0, high=1, title="t"))]
+    ends = [x for x, _ in circles(intervals_svg(
+        [Bar("low", Interval(0, 0, 0)), Bar("high", Interval(1, 1, 1))], low=0, high=1, title="t"
+    ))]  # fmt: skip
+    expected = ends[0] + np.array(values) * (ends[1] - ends[0])
+    assert np.allclose(places, expected, atol=0.06)
+
+
+@given(st.lists(st.tuples(st.floats(0.4, 1), st.floats(0.4, 1)), min_size=1, max_size=6))
+def test_points_lie_where_their_values_say(values: list[tuple[float, float]]) -> None:
+    nan = float("nan")
+    points = [Point(Interval(x, nan, nan), Interval(y, nan, nan), "p") for x, y in values]
+    places = np.array(circles(points_svg(points, x_title="x", y_title="y")))
+    order = np.array(values)
+    for axis, sign in ((0, 1), (1, -1)):
+        moved = sign * np.subtract.outer(places[:, axis], places[:, axis])
+        asked = np.subtract.outer(order[:, axis], order[:, axis])
+        assert (moved[asked > 1e-3 * np.ptp(order[:, axis]) + 1e-9] >= -0.11).all()
+
+
+def test_pictures_are_what_was_asked_for() -> None:
+    colour = np.random.default_rng(0).integers(0, 65536, (3, 7, 5), np.uint16)
+    shown = for_screen(colour)
+    assert np.abs(shown - np.moveaxis(colour, 0, -1) / 257).max() <= 0.51
+    wide = np.arange(3000, dtype=np.float32)[None, None] / 3000
+    assert for_screen(np.repeat(wide, 4, axis=1), most=1000).shape == (2, 1000)
+    url = data_url(for_screen(np.eye(4)[None]))
+    back = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
+    assert np.array_equal(back, 255 * np.eye(4, dtype=np.uint8))
+    assert (coloured(np.zeros((2, 2))) == (68, 1, 84)).all()
+
+
+def test_reports_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_page(tmp_path / "a.html", b"content")
+    assert (tmp_path / "a.html").read_bytes() == b"content"
+    with pytest.raises(ReleaseError, match="10"):
+        write_page(tmp_path / "b.html", bytes(LARGEST + 1))
+    with pytest.raises(ReleaseError, match="cannot be written"):
+        write_page(tmp_path / "none" / "b.html", b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_pdf_has_pages_and_asks_for_nothing(facts: ReleaseFacts, measured: Measured) -> None:
+    pytest.importorskip("weasyprint", reason="needs the extra pdf", exc_type=ImportError)
+    from deepfixcx.report.page_pdf import pdf_of
+
+    text = release_page(ReportInputs(facts, measured))
+    content = pdf_of(text)
+    assert content.startswith(b"%PDF-")
+    assert pdf_of(text) == content
+    from weasyprint.urls import FatalURLFetchingError
+
+    with pytest.raises(FatalURLFetchingError):
+        pdf_of('<img src="http://127.0.0.1:9/x.png">')

@@ -1,0 +1,98 @@
+"""What Explain says is what the model and `explain` say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.studio.conftest import serving
+
+pytest.importorskip("torch", reason="needs the extra learn")
+pytest.importorskip("nicegui", reason="needs the extra studio")
+
+from deepfixcx.codec import Codec
+from deepfixcx.datasets import load_dataset
+from deepfixcx.errors import ModelFileError, PixelsError
+from deepfixcx.explain.methods import explain_codes
+from deepfixcx.learn.model_folder import load_model
+from deepfixcx.studio.explaining import explain_picture, over_gray
+from deepfixcx.studio.exploring import Picture
+from tests.learn.making import make_dataset
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from deepfixcx.learn.options import TrainingOptions
+    from deepfixcx.learn.training import train_model
+    from deepfixcx.spec import CodecSpec
+
+    folder = tmp_path_factory.mktemp("trained")
+    make_dataset(folder / "xrays", 40)
+    dataset = load_dataset(folder / "xrays", labels="sick")
+    options = TrainingOptions(model="logistic", spec=CodecSpec(2, 4))
+    train_model(dataset, folder / "model", options)
+    return folder
+
+
+def noise(channels: int = 1, side: int = 64) -> Picture:
+    generator = np.random.default_rng(1)
+    return Picture(generator.integers(0, 256, (1, channels, side, side), np.uint8), 0, "noise")
+
+
+def test_answer_and_reasons_are_those_of_the_model(trained: Path) -> None:
+    found = explain_picture(trained / "model", noise(), 0)
+    model = load_model(trained / "model")
+    code = Codec(2, 4).encode(noise().frames[0])
+    (answer,) = found.answers
+    assert answer.label == "sick"
+    assert answer.score == pytest.approx(float(model.scores_of_code(code)[0, 0]))
+    assert (answer.words == "yes") == (answer.score >= answer.threshold)
+    why = explain_codes(model, code, target="sick")
+    assert found.reasons == tuple(reason.words for reason in why.top(5))
+    assert [amount for _, amount in found.groups] == pytest.approx(why.edge_groups()[0].tolist())
+    assert found.error < 0.05
+    assert found.place_png().startswith(b"\x89PNG")
+
+
+def test_colour_is_shown_to_a_gray_model_as_gray(trained: Path) -> None:
+    colour = noise(3)
+    gray = Picture(np.rint(colour.frames.mean(axis=1, keepdims=True)).astype(np.uint8), 0, "gray")
+    first, second = (explain_picture(trained / "model", each, 0) for each in (colour, gray))
+    assert first.answers == second.answers
+
+
+def test_what_cannot_be_explained_is_named(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError):
+        explain_picture(tmp_path, noise(), 0)
+    with pytest.raises(PixelsError):
+        explain_picture(trained / "model", noise(side=8), 0)
+
+
+def test_orange_is_for_and_blue_against() -> None:
+    attribution = np.array([[1.0, -1.0, 0.0]], np.float32)
+    red, _, blue = np.moveaxis(over_gray(np.full((1, 1, 3), 0.5), attribution).astype(int), -1, 0)
+    assert red[0, 0] > blue[0, 0]
+    assert red[0, 1] < blue[0, 1]
+    assert red[0, 2] == blue[0, 2] == 128
+
+
+@pytest.mark.slow
+def test_the_page_asks_the_model(browser: Any, trained: Path, tmp_path: Path) -> None:
+    with serving(str(trained), cwd=tmp_path) as studio:
+        tab = browser.new_context().new_page()
+        tab.set_default_timeout(90_000)
+        tab.goto(studio.url)
+        tab.locator("img.privatized[data-shown]").wait_for()
+        tab.get_by_role("link", name="Explain").click()
+        tab.get_by_role("row", name="sick").wait_for()
+        assert tab.get_by_role("row", name="sick").inner_text().split()[1] in ("yes", "no")
+        assert tab.locator("section[aria-label='Reasons in words'] li").count() == 5
+        tab.locator("section[aria-label='Reasons by band'] g rect").first.wait_for()
+        tab.locator("img.privatized[data-shown]").wait_for()
+        file = {"name": "a.png", "mimeType": "image/png", "buffer": b"no image"}
+        tab.locator("input[type=file]").set_input_files(file)
+        tab.get_by_text("This file cannot be shown").wait_for()
+        tab.context.close()
