@@ -170,7 +170,10 @@ def noise_table(trials: int, steps: int) -> Table:
         words=2,
     )
     for spec, what, epsilon, delta in CONFIGURATIONS:
-        differ = f"{what['pixels']} pixels" if "pixels" in what else f"a square of {what['side']}²"
+        if "side" in what:
+            differ = f"a square of {what['side']} × {what['side']}"
+        else:
+            differ = "1 pixel" if what["pixels"] == 1 else f"{what['pixels']} pixels"
         shown = play(spec, what, epsilon, delta, trials)
         shares = climb(spec, what, steps, 0)
         table.add(
@@ -241,6 +244,7 @@ def _frontier(options: argparse.Namespace) -> list[str]:
     command = f"python -m benchmarks.frontier --only frontier --seeds {options.seeds}"
     command += f" --levels {' '.join(map(str, options.levels))}"
     command += f" --patches {' '.join(map(str, options.patches))}"
+    command += f" --mechanisms {' '.join(options.mechanisms)}"
     return [
         frontier_table(frontier.rows).markdown(),
         frontier.recommendation.sentence,

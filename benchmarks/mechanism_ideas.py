@@ -308,7 +308,12 @@ IDEAS: dict[str, tuple[str, Mechanism]] = {
 }
 """Every idea by the name that --ideas takes: what it is, and the mechanism."""
 
-SOURCES = ("pixelate", "blur", "dp-pix", "noise")
+SOURCES = {
+    "pixelate": "pixelated images of as many numbers",
+    "blur": "blurred images of as many numbers",
+    "dp-pix": "DP-Pix, ε = 1 for 16 pixels",
+    "noise": "codes with noise, ε = 1 for 16 pixels",
+}
 """What is compared with codes: the same numbers kept in another way, or codes with noise."""
 
 
@@ -462,14 +467,14 @@ def table_of(rows: Mapping[str, list[dict[str, float]]]) -> Table:
             for mode in ("released", "raw")
         )
         table.add(
-            IDEAS[name][0] if name in IDEAS else name,
+            IDEAS[name][0] if name in IDEAS else SOURCES[name],
             f"{mean['auc']:.3f}",
             "" if name == "plain" else f"{loss:+.3f} ± {spread:.3f}",
             _number(mean["linkage_released"]),
             _number(mean["linkage_raw"]),
-            f"{mean['floor_raw']:.3f}",
+            _number(mean["floor_raw"]),
             _number(mean["labelled_linkage"]),
-            f"{ratio:.1f} ×",
+            f"{ratio:.1f} ×" if math.isfinite(ratio) else "–",
             f"{mean['ssim_gain']:+.3f}",
             f"{mean['psnr_gain']:+.2f} dB",
             "yes" if name != "plain" and meets_goal(mean, loss) else "no",

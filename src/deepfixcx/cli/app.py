@@ -20,6 +20,7 @@ from deepfixcx.cli import (
     demo,
     evaluate,
     explain,
+    frontier,
     inspect,
     predict,
     privatize,
@@ -82,6 +83,7 @@ for name, module in (
     ("report", report),
     ("studio", studio),
     ("audit", audit),
+    ("frontier", frontier),
     ("demo", demo),
     ("bench", bench),
 ):

@@ -1,0 +1,215 @@
+"""``deepfixcx frontier``: which mechanism, on one's own data."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx.cli._console import (
+    console,
+    default_workers,
+    error_console,
+    panel,
+    program,
+    write_json,
+)
+from deepfixcx.cli._learning import BlankOption, LayoutOption, UncertainOption, find_dataset
+from deepfixcx.cli.sweep import parse_numbers
+
+if TYPE_CHECKING:
+    from deepfixcx.frontier.run import Frontier
+
+__all__ = ["command"]
+
+SOME_FAILED = 3
+MOST_SKIPPED = 3
+
+
+def command(
+    where: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
+    ],
+    labels: Annotated[
+        str, typer.Option(help="What has to stay useful: pneumonia,effusion or COLUMN=VALUE.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the frontier, to be made.")],
+    levels: Annotated[
+        str, typer.Option("--levels", "-J", help="J, the depths to try: 2-3, or 2,4.")
+    ] = "3",
+    patches: Annotated[
+        str, typer.Option("--patches", "-P", help="P, the cells per axis to try: 2,4,8, or 1-4.")
+    ] = "4",
+    mechanisms: Annotated[
+        str | None, typer.Option(help="Names, such as plain,mixing-3,resampling,pixelate.")
+    ] = None,
+    attackers: Annotated[
+        str, typer.Option(help="Of linkage: distance, whitening, siamese-mlp, siamese-cnn.")
+    ] = "distance,whitening",
+    max_linkage: Annotated[
+        float | None,
+        typer.Option(help="The wish: largest AUC of linkage; near that of labels if not given."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Divisions of the patients to average over.")] = 3,
+    public: Annotated[
+        float, typer.Option(help="Share of the patients that mechanisms are fitted on.")
+    ] = 0.4,
+    epsilon: Annotated[float, typer.Option(help="Of DP-Pix.")] = 1.0,
+    pixels: Annotated[int, typer.Option(help="Of DP-Pix: how many may differ.")] = 16,
+    layout: LayoutOption = None,
+    uncertain: UncertainOption = None,
+    blank: BlankOption = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read and encode; default: the cores.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier frontier in the folder.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
+    ] = None,
+) -> None:
+    """Try mechanisms on a dataset, attack each anew, and say which to take.
+
+    For each: how well a classifier still does on new patients, how well the strongest attacker
+    links records of one patient, and how much better than the mean image it reconstructs them.
+
+    Example: [bold]deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6[/bold]
+    """
+    from deepfixcx.frontier.catalogue import DEFAULT
+    from deepfixcx.frontier.options import FrontierOptions
+    from deepfixcx.frontier.run import run_frontier
+
+    options = FrontierOptions(
+        levels=parse_numbers("--levels", levels),
+        patches=parse_numbers("--patches", patches),
+        mechanisms=DEFAULT if mechanisms is None else _names(mechanisms),
+        attackers=_names(attackers),
+        seeds=seeds,
+        public=public,
+        max_linkage=max_linkage,
+        epsilon=epsilon,
+        pixels=pixels,
+    )
+    dataset = find_dataset(where, labels, layout, uncertain, blank)
+    try:
+        with _Bar() as bar:
+            frontier = run_frontier(
+                dataset,
+                out,
+                options,
+                workers=default_workers() if workers is None else workers,
+                resume=resume,
+                overwrite=overwrite,
+                reading=bar.read,
+                progress=bar.step,
+            )
+    except KeyboardInterrupt:
+        console.print(f"Stopped. Every setting that was done is kept; go on with:\n  {_again()}")
+        raise
+    figures = _draw(frontier, out, max_linkage)
+    write_json(json, _figures(frontier, out, figures))
+    _close(frontier, out, figures)
+    if frontier.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _draw(frontier: Frontier, out: Path, max_linkage: float | None) -> list[str]:
+    """Write the figure, unless nothing could be tried."""
+    from deepfixcx.report import write_figure
+    from deepfixcx.report.frontier_plot import frontier_figure
+
+    if not frontier.rows:
+        return []
+    figure = frontier_figure(frontier.rows, frontier.recommendation.row, max_linkage)
+    write_figure(out / "frontier.png", figure)
+    return ["frontier.png"]
+
+
+def _figures(frontier: Frontier, out: Path, figures: list[str]) -> dict[str, object]:
+    chosen = frontier.recommendation.row
+    return {
+        "command": "frontier",
+        "images": frontier.images,
+        "images_failed": len(frontier.failures),
+        "patients": frontier.patients,
+        "rows": [
+            {
+                "level": row.level,
+                "patches": row.patches,
+                "mechanism": row.mechanism,
+                "numbers": row.numbers,
+            }
+            | {name: value if math.isfinite(value) else None for name, value in row.figures.items()}
+            for row in frontier.rows
+        ],
+        "skipped": [{"setting": name, "reason": reason} for name, reason in frontier.skipped],
+        "recommended": None if chosen is None else chosen.name,
+        "reason": frontier.recommendation.sentence,
+        "figures": figures,
+        "folder": str(out),
+    }
+
+
+def _close(frontier: Frontier, out: Path, figures: list[str]) -> None:
+    rows = [
+        ("images", f"{frontier.images} of {frontier.patients} patients"),
+        ("settings", f"{len(frontier.rows)} tried, {len(frontier.skipped)} could not be"),
+    ]
+    rows += [("", f"{name}: {reason}") for name, reason in frontier.skipped[:MOST_SKIPPED]]
+    if frontier.failures:
+        rows.append(("failed", f"{len(frontier.failures)} images, listed in {out}/failures.csv"))
+    rows.append(("table", f"{out}/frontier.csv"))
+    if figures:
+        rows.append(("figure", ", ".join(f"{out}/{name}" for name in figures)))
+    rows.append(("take", frontier.recommendation.sentence))
+    rows.append(("note", "attackers that were not tried may link more"))
+    panel("frontier", rows, good=not frontier.failures)
+
+
+def _again() -> str:
+    """Return the command line that resumes this one."""
+    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return f"{program()} {shlex.join([*arguments, '--resume'])}"
+
+
+class _Bar:
+    """A bar on the terminal: images read, then settings."""
+
+    def __enter__(self) -> _Bar:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("frontier"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[step]}"),
+            TimeRemainingColumn(),
+            console=error_console,
+            disable=not error_console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("frontier", total=None, step="reading")
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def read(self, done: int, total: int) -> None:
+        """Show how many images are read."""
+        self._bar.update(self._task, total=total, completed=done)
+
+    def step(self, step: str, done: int, total: int) -> None:
+        """Show what is being done."""
+        self._bar.update(self._task, total=total, completed=done, step=step)

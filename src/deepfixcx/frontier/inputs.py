@@ -1,0 +1,199 @@
+"""One pass over a dataset: codes of every spec, baselines of as many numbers, small images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.codec import Codec
+from deepfixcx.datasets import Dataset
+from deepfixcx.errors import LabelError, MechanismError
+from deepfixcx.learn.baselines import blur, pixelate
+from deepfixcx.learn.mapping import Done, Failure, Image, map_images
+from deepfixcx.learn.resizing import resize, unit_pixels
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["SMALL_SIDE", "Inputs", "dp_pix", "read_inputs"]
+
+Array = NDArray[np.float32]
+
+SMALL_SIDE = 64
+"""Pixels a side of the images that attackers try to reconstruct."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Inputs:
+    """What a frontier works on.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The images that could be used, N of them.
+    codes : dict of CodecSpec to ndarray of float32, shape (N, 1, 4**J, P, P)
+        Of every spec.
+    pixelated, blurred : dict of CodecSpec to ndarray of float32, shape (N, 1, s, s)
+        As many numbers as the code of that spec, or slightly fewer.
+    small : ndarray of float32, shape (N, 1, 64, 64)
+        The originals, small.
+    sizes : ndarray of int64, shape (N, 2)
+        Their heights and widths.
+    failures : tuple of Failure
+        Images that could not be used; places are those of the dataset that was given.
+    content : str
+        A hash of what the files hold.
+    """
+
+    dataset: Dataset
+    codes: dict[CodecSpec, Array]
+    pixelated: dict[CodecSpec, Array]
+    blurred: dict[CodecSpec, Array]
+    small: Array
+    sizes: NDArray[np.int64]
+    failures: tuple[Failure, ...]
+    content: str
+
+
+def read_inputs(
+    dataset: Dataset,
+    specs: tuple[CodecSpec, ...],
+    *,
+    workers: int = 1,
+    report: Callable[[int, int], None] | None = None,
+) -> Inputs:
+    """Read every image that has a label once; colour is made gray.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With patients, and the labels that are to be served.
+    specs : tuple of CodecSpec
+        Every image has to fit all of them.
+    workers : int
+        Processes that read.
+    report : callable, optional
+        Told how many images are read, and of how many.
+
+    Raises
+    ------
+    MechanismError
+        It is not said whose the images are, or no image can be used.
+    LabelError
+        There is no label, or one without both yes and no.
+    """
+    if not dataset.label_names:
+        raise LabelError("the dataset has no labels to serve; name some with --labels")
+    if not dataset.has_patients:
+        raise MechanismError(
+            "the dataset does not say whose each image is, and linkage is of images of one "
+            "patient; add a column with patients"
+        )
+    labelled = np.flatnonzero(dataset.known.any(axis=1))
+    records = [dataset.records[place] for place in labelled]
+    done: dict[int, _Kept] = {}
+    failures = []
+    for outcome in map_images(records, _Prepare(specs), workers=workers, report=report):
+        place = int(labelled[outcome.place])
+        if isinstance(outcome, Done):
+            done[place] = outcome.result
+        else:
+            failures.append(Failure(place, outcome.error, outcome.reason))
+    if not done:
+        why = f": {failures[0].reason}" if failures else ": none has a label"
+        raise MechanismError(f"no image can be used{why}")
+    used = dataset.select(sorted(done))
+    for name, (yes, no, _) in used.counts().items():
+        if not yes or not no:
+            raise LabelError(
+                f"the label {name!r} has {yes} yes and {no} no among the images that can be used; "
+                f"leave it away, or gather more"
+            )
+    kept = [done[place] for place in sorted(done)]
+    return Inputs(
+        used,
+        {spec: np.stack([each.codes[n] for each in kept]) for n, spec in enumerate(specs)},
+        {spec: np.stack([each.pixelated[n] for each in kept]) for n, spec in enumerate(specs)},
+        {spec: np.stack([each.blurred[n] for each in kept]) for n, spec in enumerate(specs)},
+        np.stack([each.small for each in kept]),
+        np.array([each.size for each in kept], np.int64),
+        tuple(failures),
+        hashlib.sha256("".join(sorted(each.digest for each in kept)).encode()).hexdigest(),
+    )
+
+
+def dp_pix(
+    pixelated: Array, sizes: NDArray[np.int64], epsilon: float, pixels: int, seed: int
+) -> Array:
+    """Add the Laplace noise of DP-Pix to pixelated images.
+
+    Only to compare with: noise of a seed, in floating point, promises nothing.
+
+    Parameters
+    ----------
+    pixelated : ndarray of float32, shape (N, C, s, s)
+        Means of cells, in [0, 1].
+    sizes : ndarray of int64, shape (N, 2)
+        Heights and widths of the images.
+    epsilon : float
+        Its promise.
+    pixels : int
+        m, how many may differ.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, s, s)
+        Clipped to [0, 1].
+
+    References
+    ----------
+    Fan, Image pixelization with differential privacy, DBSec, 2018,
+    doi:10.1007/978-3-319-95729-6_10.
+
+    Examples
+    --------
+    >>> cells = np.full((1, 1, 2, 2), 0.5, np.float32)
+    >>> noisy = dp_pix(cells, np.array([[64, 64]]), epsilon=1.0, pixels=16, seed=0)
+    >>> bool(np.abs(noisy - 0.5).max() < 0.2)
+    True
+    """
+    side = pixelated.shape[-1]
+    smallest = (sizes // side).prod(axis=1)  # pixels of the smallest cell
+    scales = pixels / np.maximum(smallest, 1) / epsilon
+    noise = np.random.default_rng(seed).laplace(0, 1, pixelated.shape)
+    noisy = pixelated + noise * scales.reshape(-1, 1, 1, 1)
+    return np.asarray(noisy.clip(0, 1), np.float32)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Kept:
+    codes: list[Array]
+    pixelated: list[Array]
+    blurred: list[Array]
+    small: Array
+    size: tuple[int, int]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepare:
+    """An image becomes all that is tried on it; it travels to another process."""
+
+    specs: tuple[CodecSpec, ...]
+
+    def __call__(self, image: Image) -> _Kept:
+        pixels = unit_pixels(image.pixels, gray=True)
+        _, height, width = pixels.shape
+        numbers = [spec.numbers(1) for spec in self.specs]
+        return _Kept(
+            [Codec(spec).encode(pixels).array[0] for spec in self.specs],
+            [pixelate(pixels[None], count)[0] for count in numbers],
+            [blur(pixels[None], count)[0] for count in numbers],
+            resize(pixels, SMALL_SIDE, SMALL_SIDE),
+            (height, width),
+            image.digest,
+        )

@@ -1,0 +1,216 @@
+"""The rows of a frontier, how they are stored, and which setting serves a wish."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepfixcx.errors import MechanismError
+from deepfixcx.measures import Interval
+
+__all__ = ["FrontierRow", "Recommendation", "interval_of", "recommend", "rows_as_csv"]
+
+ABOVE_FLOOR = 0.05
+"""Without a wish, linkage may be so much above what labels alone give away, ..."""
+
+TIMES_CHANCE = 2
+"""... and the most similar record may be the right patient's so much more often than by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierRow:
+    """What was found for one mechanism on one spec.
+
+    Attributes
+    ----------
+    level, patches : int
+        J and P; of a baseline those of the code that it keeps as many numbers as.
+    mechanism : str
+        Its name in the catalogue.
+    numbers : int
+        Of a record.
+    figures : mapping of str to float
+        As of `figures_of`; NaN where there is none.
+    """
+
+    level: int
+    patches: int
+    mechanism: str
+    numbers: int
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of its file, such as ``"J3_P4_mixing-3"``."""
+        return f"J{self.level}_P{self.patches}_{self.mechanism}"
+
+    def to_json(self) -> str:
+        """Return the row as JSON; NaN becomes null."""
+        figures = {name: _finite(value) for name, value in self.figures.items()}
+        return json.dumps(
+            {
+                "level": self.level,
+                "patches": self.patches,
+                "mechanism": self.mechanism,
+                "numbers": self.numbers,
+                "figures": figures,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> FrontierRow:
+        """Make the row again that `to_json` wrote.
+
+        Raises
+        ------
+        MechanismError
+            The text is no such row.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            figures = {
+                name: math.nan if value is None else float(value)
+                for name, value in values.pop("figures").items()
+            }
+            return cls(**values, figures=figures)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise MechanismError("a row of the frontier is damaged; start it anew") from None
+
+
+def interval_of(row: FrontierRow, name: str) -> Interval:
+    """Return a figure with its interval; NaN where the row has none."""
+    value, low, high = (row.figures.get(f"{name}{end}", math.nan) for end in ("", "_low", "_high"))
+    return Interval(value, low, high)
+
+
+def rows_as_csv(rows: Sequence[FrontierRow]) -> str:
+    """Return a table with a line for each row.
+
+    Examples
+    --------
+    >>> print(rows_as_csv([FrontierRow(3, 4, "plain", 1024, {"auc": 0.9})]), end="")
+    level,patches,mechanism,numbers,auc
+    3,4,plain,1024,0.9
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.figures))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["level", "patches", "mechanism", "numbers", *names])
+    for row in rows:
+        cells = [row.figures.get(name, math.nan) for name in names]
+        writer.writerow(
+            [row.level, row.patches, row.mechanism, row.numbers]
+            + [f"{value:.6g}" if math.isfinite(value) else "" for value in cells]
+        )
+    return text.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Which setting to take, and why.
+
+    Attributes
+    ----------
+    row : FrontierRow or None
+        None where no setting fulfils the wish.
+    sentence : str
+        The reason.
+    """
+
+    row: FrontierRow | None
+    sentence: str
+
+
+def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> Recommendation:
+    """Choose the most useful setting that is hard enough to link.
+
+    Parameters
+    ----------
+    rows : sequence of FrontierRow
+        With ``auc``, ``linkage``, ``floor_raw`` and ``labelled_linkage``. Where linkage could not
+        be measured, a row is not chosen: that an attacker found nothing to train on is no safety.
+    max_linkage : float, optional
+        The wish: largest linkage AUC of the strongest attacker that does not know labels. By
+        default that and that of the attacker who knows them are at most 0.05 above the label floor,
+        and precision@1 is at most twice chance.
+
+    Returns
+    -------
+    Recommendation
+
+    Examples
+    --------
+    >>> plain = FrontierRow(3, 4, "plain", 1024, {"auc": 0.9, "linkage": 0.8, "floor_raw": 0.6})
+    >>> safer = FrontierRow(3, 4, "resampling", 1, {"auc": 0.88, "linkage": 0.55, "floor_raw": 0.6})
+    >>> recommend([plain, safer], 0.6).row.mechanism
+    'resampling'
+    """
+    judged = [
+        row
+        for row in rows
+        if all(math.isfinite(row.figures.get(name, math.nan)) for name in ("auc", "linkage"))
+    ]
+    if not judged:
+        return Recommendation(None, "No setting could be judged: linkage was not measured.")
+    fitting = [row for row in judged if _fulfils(row, max_linkage)]
+    wish = (
+        f"linkage of at most {max_linkage:.3g}"
+        if max_linkage is not None
+        else (
+            f"linkage of at most {ABOVE_FLOOR} above what labels alone give away, and the right "
+            f"patient first at most {TIMES_CHANCE} times as often as by chance,"
+        )
+    )
+    if not fitting:
+        least = min(judged, key=lambda row: row.figures["linkage"])
+        return Recommendation(
+            None,
+            f"No setting has {wish}; the lowest is {interval_of(least, 'linkage')} with "
+            f"{_setting(least)}, whose AUC is {interval_of(least, 'auc')}.",
+        )
+    chosen = max(fitting, key=lambda row: (row.figures["auc"], -row.numbers))
+    plain = max(
+        (row for row in judged if row.mechanism == "plain"),
+        key=lambda row: row.figures["auc"],
+        default=None,
+    )
+    sentence = (
+        f"Take {_setting(chosen)}: of the settings with {wish} it has the highest AUC, "
+        f"{interval_of(chosen, 'auc')}; its linkage is {interval_of(chosen, 'linkage')}"
+    )
+    if plain is not None and plain is not chosen:
+        sentence += (
+            f". Plain codes have {plain.figures['auc']:.3f} and {plain.figures['linkage']:.3f}"
+        )
+    floor = chosen.figures.get("floor_raw", math.nan)
+    if math.isfinite(floor):
+        sentence += f". Whoever knows the labels links at {floor:.3f} by them alone"
+    return Recommendation(chosen, f"{sentence}.")
+
+
+def _fulfils(row: FrontierRow, wish: float | None) -> bool:
+    """Return whether a row serves the wish; what was not measured does not count against it."""
+    figures = row.figures
+    if wish is not None:
+        return figures["linkage"] <= wish
+    allowed = figures.get("floor_raw", math.nan) + ABOVE_FLOOR
+    found_first = any(
+        figures.get(f"precision_{mode}", math.nan)
+        > TIMES_CHANCE * figures.get(f"chance_{mode}", math.nan)
+        for mode in ("released", "raw")
+    )
+    linked = figures["linkage"] > allowed or figures.get("labelled_linkage", math.nan) > allowed
+    return math.isfinite(allowed) and not linked and not found_first
+
+
+def _setting(row: FrontierRow) -> str:
+    return f"{row.mechanism} with J={row.level}, P={row.patches}"
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

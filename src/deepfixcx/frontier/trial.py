@@ -1,0 +1,205 @@
+"""One mechanism on trial: how useful what it releases is, and how well attackers do on it.
+
+Everything is divided by patient. The mechanism is fitted on public patients. Utility is that of a
+classifier which learned from a release of some of the other patients, on unprotected images of
+the rest, brought into the form of the release. Attackers get a release of all other patients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.audit.linkage import Records as Targets
+from deepfixcx.audit.linkage import attack_linkage
+from deepfixcx.audit.linkage.pairs import Fit
+from deepfixcx.audit.reconstruction import attack_reconstruction
+from deepfixcx.audit.result import AttackResult
+from deepfixcx.frontier.division import divide_patients, patient_folds
+from deepfixcx.frontier.labelled import LabelledAttacker, beside_labels
+from deepfixcx.learn.logistic import LogisticCodes
+from deepfixcx.measures import Interval, auc_interval, roc_auc
+from deepfixcx.mechanisms import Mechanism, Records
+from deepfixcx.mechanisms.protocol import FittedMechanism
+
+__all__ = ["WITH_LABELS", "Trial", "Utility"]
+
+Array = NDArray[np.float32]
+
+UTILITY_FOLDS = 5
+ATTACK_FOLDS = 3
+IMAGES_A_COMPONENT = 12
+"""Of the classifier, as in `LogisticCodes`; copies of an image do not count as images."""
+
+WITH_LABELS = "with labels"
+"""Name of the attacker that knows labels too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utility:
+    """How well the task is still done.
+
+    Attributes
+    ----------
+    auc : Interval
+        Mean over labels, with its interval over patients.
+    each : tuple of float
+        AUC of each label.
+    """
+
+    auc: Interval
+    each: tuple[float, ...]
+
+
+class Trial:
+    """A division of the patients on which mechanisms are tried.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (N, ...)
+        Codes, or small images.
+    labels : ndarray of float32, shape (N, L)
+        1, 0, or NaN where unknown.
+    patients : ndarray of str, shape (N,)
+        Whose each image is.
+    public : float
+        Share of the patients that mechanisms are fitted on.
+    seed : int
+        Of the division, the mechanism, folds and attackers.
+
+    Raises
+    ------
+    MechanismError
+        Too few patients.
+    """
+
+    def __init__(
+        self,
+        array: Array,
+        labels: Array,
+        patients: NDArray[np.str_],
+        *,
+        public: float = 0.4,
+        seed: int = 0,
+    ) -> None:
+        outside, inside = divide_patients(patients, public, seed)
+        self.public = Records.of(array[outside], labels[outside], patients[outside])
+        self.private = Records.of(array[inside], labels[inside], patients[inside])
+        self.places = inside
+        self._folds = patient_folds(patients[inside], UTILITY_FOLDS, seed)
+        self._seed = seed
+
+    def fit(self, mechanism: Mechanism) -> FittedMechanism:
+        """Fit a mechanism on the public patients."""
+        return mechanism.fit(self.public, np.random.default_rng([self._seed, 1]))
+
+    def release(self, fitted: FittedMechanism) -> Records:
+        """Make the release of all other patients."""
+        return fitted.apply(self.private, np.random.default_rng([self._seed, 2]))
+
+    def scores(self, fitted: FittedMechanism) -> Array:
+        """Return log odds (n, L) of classifiers that learned from releases of other patients."""
+        seen = fitted.represent(self.private.array)
+        scores = np.zeros(self.private.labels.shape, np.float32)
+        for fold in range(UTILITY_FOLDS):
+            tested = self._folds == fold
+            learned = np.flatnonzero(~tested)
+            owners = self.private.patients[learned]
+            part = Records.of(self.private.array[learned], self.private.labels[learned], owners)
+            made = fitted.apply(part, np.random.default_rng([self._seed, 3, fold]))
+            components = max(1, len(learned) // IMAGES_A_COMPONENT)
+            model = LogisticCodes.fit(
+                made.array, made.labels, rooted=made.array.ndim > 2, components=components
+            )
+            scores[tested] = model.decision(seen[tested])
+        return scores
+
+    def utility(self, fitted: FittedMechanism) -> Utility:
+        """Judge these scores; images of one fold are compared."""
+        scores, labels, patients = self.scores(fitted), self.private.labels, self.private.patients
+        folds = self._folds.astype(np.str_)
+        whole = auc_interval(labels, scores, patients, folds, samples=500, seed=self._seed)
+        each = [roc_auc(*pair, folds) for pair in zip(labels.T, scores.T, strict=True)]
+        return Utility(whole, tuple(each))
+
+    def linkage(
+        self,
+        fitted: FittedMechanism,
+        released: Records,
+        attacker: str | Fit = "whitening",
+        *,
+        raw: bool = False,
+        samples: int = 200,
+    ) -> tuple[AttackResult, ...]:
+        """Attack a release: link its records to each other, or to raw images.
+
+        Parameters
+        ----------
+        fitted : FittedMechanism
+            What made the release.
+        released : Records
+            Of `release`.
+        attacker : str or callable
+            As in `attack_linkage`; or ``"with labels"``, which adds to the distance of records how
+            well their labels agree.
+        raw : bool
+            Probes are raw images that were brought into the form of the release, rather than the
+            records themselves.
+        samples : int
+            Draws of the interval.
+        """
+        patients, labels = self.private.patients, self.private.labels
+        array, probes = released.array, fitted.represent(self.private.array)
+        chosen: str | Fit = attacker
+        if attacker == WITH_LABELS:
+            array, probes = beside_labels(array, released.labels), beside_labels(probes, labels)
+            chosen = LabelledAttacker(labels.shape[1])
+        return attack_linkage(
+            Targets(array, [each.tolist() for each in released.members]),
+            patients,
+            probes=Targets(probes) if raw else None,
+            attacker=chosen,
+            labels=labels,
+            folds=ATTACK_FOLDS,
+            seed=self._seed,
+            samples=samples,
+        )
+
+    def reconstruction(
+        self, released: Records, images: Array, *, attacker: str = "ridge", samples: int = 200
+    ) -> tuple[AttackResult, ...]:
+        """Attack a release: make images of its records.
+
+        Parameters
+        ----------
+        released : Records
+            Of `release`.
+        images : ndarray of float32, shape (N, C, H, W)
+            All images of the dataset, small.
+        attacker : str
+            As in `attack_reconstruction`.
+        samples : int
+            Draws of the interval.
+
+        Raises
+        ------
+        AuditError
+            The attack does not fit the records.
+        """
+        record_of = {
+            int(image): record
+            for record, members in reversed(list(enumerate(released.members)))
+            for image in members
+        }
+        whole = np.array(sorted(record_of), np.int64)  # without the images that are withheld
+        return attack_reconstruction(
+            released.array[[record_of[image] for image in whole.tolist()]],
+            images[self.places[whole]],
+            self.private.patients[whole],
+            attacker=attacker,
+            folds=ATTACK_FOLDS,
+            seed=self._seed,
+            samples=samples,
+        ).results

@@ -1,0 +1,174 @@
+r"""How far a code can move when pixels change: what noise has to hide.
+
+Codes in whole numbers (`integer_codes`): pixels 0 to q = 255, Haar without its factor 2**-J, sums
+of absolute values over cells. Let x and y be two images and d = y - x. A block of 2**J x 2**J
+pixels gives one coefficient in each of the 4**J bands, W d_b for the block's pixels d_b, where W
+has entries 1 and -1 and W Wᵀ = 4**J. A sum of absolute values moves by no more than the sum of
+the absolute moves of its members.
+
+*At most m pixels differ.* A pixel moves every band's coefficient of its block by at most q, so one
+cell of each band by at most q. All m together: L1 <= m 4**J q. As a vector over bands that is
+2**J q for one pixel, and by the triangle inequality L2 <= m 2**J q.
+
+*All pixels of an s x s square may differ.* Let n_b be its pixels in block b. Then
+|W d_b|_2 = 2**J |d_b|_2 <= 2**J q sqrt(n_b), and |W d_b|_1 <= 2**J |W d_b|_2. Summed over blocks,
+L1 <= 4**J q sum_b sqrt(n_b). For L2, blocks of one cell add by the triangle inequality, cells by
+Pythagoras: L2 <= 2**J q sqrt(sum_cells (sum_{b in cell} sqrt(n_b))**2). As n_b is rows times
+columns, both sums are products of one for rows and one for columns, and each is maximized over
+where the square lies.
+
+Several channels that change together are as many codes side by side: C times the L1, sqrt(C) times
+the L2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.errors import MechanismError
+from deepfixcx.spec import Cells, CodecSpec
+
+__all__ = ["LARGEST_PIXEL", "Sensitivity", "pixel_sensitivity", "region_sensitivity"]
+
+LARGEST_PIXEL = 255
+"""q: noise is added to codes of 8-bit pixels."""
+
+ROUNDING = 1 + 1e-12
+"""Roots are rounded; bounds are made so much larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Largest distance of the codes in whole numbers of two neighbouring images.
+
+    Attributes
+    ----------
+    l1 : int
+        Largest sum of absolute differences.
+    l2 : float
+        Largest Euclidean distance.
+    """
+
+    l1: int
+    l2: float
+
+
+def pixel_sensitivity(spec: CodecSpec, pixels: int, *, channels: int = 1) -> Sensitivity:
+    """Return how far a code moves when at most so many pixels differ.
+
+    Parameters
+    ----------
+    spec : CodecSpec
+        Haar, pooled by l1.
+    pixels : int
+        m, 1 or more; each may change in every channel.
+    channels : int
+        C.
+
+    Returns
+    -------
+    Sensitivity
+        In units of 1 / (255 * 2**J) of a sum of absolute coefficients.
+
+    Raises
+    ------
+    MechanismError
+        The spec is another, or a number is not positive.
+
+    Examples
+    --------
+    >>> pixel_sensitivity(CodecSpec(level=2, patches=4), pixels=3)
+    Sensitivity(l1=12240, l2=3060.0)
+    """
+    check_spec(spec)
+    if pixels < 1 or channels < 1:
+        raise MechanismError(f"1 pixel or more differs, got {pixels}; channels {channels}")
+    one = pixels * LARGEST_PIXEL
+    l2 = one * spec.block * np.sqrt(channels)
+    return Sensitivity(one * spec.bands * channels, float(l2 if channels == 1 else l2 * ROUNDING))
+
+
+def region_sensitivity(
+    spec: CodecSpec, side: int, height: int, width: int, *, channels: int = 1
+) -> Sensitivity:
+    """Return how far a code moves when all pixels of some square may differ.
+
+    Parameters
+    ----------
+    spec : CodecSpec
+        Haar, pooled by l1.
+    side : int
+        s, of the square, in pixels, 1 or more. Where the image is smaller, the whole image.
+    height, width : int
+        Of the images, in pixels.
+    channels : int
+        C.
+
+    Returns
+    -------
+    Sensitivity
+        In units of 1 / (255 * 2**J) of a sum of absolute coefficients.
+
+    Raises
+    ------
+    MechanismError
+        The spec is another, or a number is not positive.
+    ImageTooSmallError
+        The spec does not fit the image.
+
+    Examples
+    --------
+    >>> spec = CodecSpec(level=2, patches=4)
+    >>> region_sensitivity(spec, 1, 64, 64) == pixel_sensitivity(spec, 1)
+    True
+    >>> region_sensitivity(spec, 8, 64, 64).l1 < pixel_sensitivity(spec, 64).l1
+    True
+    """
+    check_spec(spec)
+    if side < 1 or channels < 1:
+        raise MechanismError(f"the square has 1 pixel a side or more, got {side}")
+    axes = [
+        _largest_sums(length, min(side, length), spec.block, cells)
+        for length, cells in zip((height, width), spec.cells(height, width), strict=True)
+    ]
+    (rows, rows_squared), (columns, columns_squared) = axes
+    l1 = LARGEST_PIXEL * spec.bands * channels * rows * columns
+    l2 = LARGEST_PIXEL * spec.block * np.sqrt(channels * rows_squared * columns_squared)
+    if side == 1 and channels == 1:
+        return Sensitivity(round(l1), float(l2))
+    return Sensitivity(int(np.ceil(l1 * ROUNDING)), float(l2 * ROUNDING))
+
+
+def check_spec(spec: CodecSpec) -> None:
+    """See that the bounds hold for a spec.
+
+    Raises
+    ------
+    MechanismError
+        They do not.
+    """
+    if spec.wavelet != "haar" or spec.pooling != "l1":
+        raise MechanismError(
+            f"the bounds are proved for the Haar wavelet and l1 pooling, got {spec}; choose these"
+        )
+
+
+def _largest_sums(length: int, side: int, block: int, cells: Cells) -> tuple[float, float]:
+    """Return, for one axis, the largest sums over blocks of sqrt(n), and over cells of its square.
+
+    Where a square begins repeats with blocks and cells, yet trying every place is cheap.
+    """
+    count = -(-length // block)
+    owner = cells.of_each_row(count)
+    best = best_squared = 0.0
+    for start in range(length - side + 1):
+        edges = np.arange(count + 1) * block
+        inside = np.clip(edges, start, start + side)
+        roots: NDArray[np.float64] = np.sqrt(np.diff(inside).astype(np.float64))
+        best = max(best, float(roots.sum()))
+        of_cells = np.bincount(owner, roots)
+        best_squared = max(best_squared, float((of_cells**2).sum()))
+    return best, best_squared
