@@ -351,8 +351,9 @@ def main(words: Sequence[str] | None = None) -> None:
         ("Shortcuts", lambda: [shortcuts(dataset, pixels, parts)]),
     )
     for title, make in makers:
-        texts += [f"**{title}**", *(table.markdown() for table in make())]
-        print("\n\n".join(texts[-3:]), end="\n\n", flush=True)
+        part = [f"**{title}**", *(table.markdown() for table in make())]
+        print("\n\n".join(part), end="\n\n", flush=True)
+        texts += part
     command = f"python -m benchmarks.explanations --copies {options.copies} --seed {options.seed}"
     texts.append(
         f"Made by `{command} --epochs {options.epochs}` on {len(pixels)} X-rays of "

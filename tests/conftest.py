@@ -11,11 +11,15 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parents[1]
 
 COMMANDS = ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
-COMMANDS += ["train", "evaluate", "predict", "sweep", "explain", "scan", "audit", "report", "frontier"]
+COMMANDS += ["train", "evaluate", "predict", "sweep", "explain"]
+COMMANDS += ["scan", "audit", "report", "frontier"]
 """Every subcommand; a new one is named here and gets what the tests ask of all."""
 
 # No window is ever opened, here or in a subprocess.
 os.environ["MPLBACKEND"] = "Agg"
+
+# Panels are as wide as a test asks, not as the terminal that pytest-xdist tells its workers.
+os.environ.pop("COLUMNS", None)
 
 # A first call compiles, so an example has no deadline. CI tries the same examples every time.
 settings.register_profile(
