@@ -13,6 +13,7 @@ __all__ = [
     "CodeModel",
     "Engine",
     "Grid",
+    "Independent",
     "Names",
     "On",
     "Output",
@@ -32,6 +33,9 @@ Grid = Literal["balanced", "padded"]
 
 Pooling = Literal["l1", "l2", "sum", "max", "min", "median", "sum_pos", "sum_neg"]
 """How the coefficients of a cell become one number."""
+
+Independent = Literal["bands", "quantization"]
+"""Mechanisms that need neither other images nor labels."""
 
 Size = Literal["compact", "original"]
 """Size of a reconstruction: P * 2**J pixels a side, or that of the source image."""

@@ -6,14 +6,17 @@ import fcntl
 import hashlib
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from deepfixcx import Code, Codec, CodecSpec
-from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import ReleaseError, ReleaseStoppedError, SpecError
+from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release import (
     ReleaseOptions,
     Summary,
@@ -301,3 +304,30 @@ def test_survey_finds_what_a_release_would_find(
     assert len(found.skipped) == 2
     with pytest.raises(ReleaseError):
         survey(bad_images, workers=0)
+
+
+def test_mechanisms_are_applied_in_order_and_written_down(images: Path, tmp_path: Path) -> None:
+    spec = CodecSpec(level=2, patches=3)
+    plain = ReleaseOptions(spec, output="both")
+    privatize_dataset(images, tmp_path / "plain", plain)
+    privatize_dataset(
+        images, tmp_path / "less", replace(plain, mechanisms=("bands", "quantization"))
+    )
+    code, ids = load_codes(tmp_path / "plain")
+    less, same_ids = load_codes(tmp_path / "less")
+    assert ids == same_ids
+    kept = INDEPENDENT["bands"].represent(code.array)
+    assert np.array_equal(less.array, INDEPENDENT["quantization"].represent(kept))
+    assert not less.band("dd").any()
+    assert code.band("dd").any()
+    about = json.loads((tmp_path / "less" / "dataset.json").read_text())
+    assert [each["mechanism"] for each in about["mechanisms"]] == ["bands", "quantization"]
+    assert all(each["guarantee"] for each in about["mechanisms"])
+    pair = [next((tmp_path / each).rglob("000001*.png")).read_bytes() for each in ("plain", "less")]
+    assert pair[0] != pair[1]
+
+
+@pytest.mark.parametrize("wrong", [("mixing-3",), ("bands", "bands")])
+def test_mechanisms_that_a_worker_cannot_do_are_refused(wrong: Any) -> None:
+    with pytest.raises(SpecError, match="mechanism"):
+        ReleaseOptions(CodecSpec(2, 3), mechanisms=wrong)

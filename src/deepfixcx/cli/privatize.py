@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from deepfixcx.choices import Boundary, Engine, Grid, Names, Output, Retained, Size, Storage
+from deepfixcx.choices import (
+    Boundary,
+    Engine,
+    Grid,
+    Independent,
+    Names,
+    Output,
+    Retained,
+    Size,
+    Storage,
+)
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -73,6 +83,9 @@ def command(
             help="Paint writing black first: a file of rules per device, or ocr to look for it."
         ),
     ] = None,
+    mechanism: Annotated[
+        str, typer.Option(help="Make codes tell less: bands, quantization; or both, in order.")
+    ] = "",
     retain: Annotated[
         str,
         typer.Option(
@@ -126,7 +139,6 @@ def command(
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import ReleaseOptions, privatize_dataset
 
-    words = [word.strip() for word in retain.split(",") if word.strip()]
     options = ReleaseOptions(
         spec=spec_of(level, patches, wavelet, pooling, boundary, grid),
         output=output,
@@ -135,7 +147,8 @@ def command(
         names=names,
         seed=seed,
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
-        retain=tuple(cast("list[Retained]", words)),
+        mechanisms=tuple(cast("list[Independent]", _words(mechanism))),
+        retain=tuple(cast("list[Retained]", _words(retain))),
         mask=None if mask is None else _mask(mask),
     )
     try:
@@ -174,6 +187,10 @@ def _mask(text: str) -> Mask:
 
     TextMask.check()
     return TextMask()
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _figures(summary: Summary) -> dict[str, object]:

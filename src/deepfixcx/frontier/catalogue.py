@@ -8,24 +8,23 @@ from types import MappingProxyType
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms import (
-    BandSelection,
     Chain,
     IdentitySuppression,
     KMixing,
     LabelResampling,
     Mechanism,
     Plain,
-    Quantization,
     TaskProjection,
 )
+from deepfixcx.mechanisms.independent import INDEPENDENT
 
 __all__ = ["BASELINES", "DEFAULT", "MECHANISMS", "mechanism_named"]
 
 MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
     {
         "plain": Plain,
-        "bands": lambda: BandSelection(highest=0.5),
-        "quantization": lambda: Quantization(4.0),
+        "bands": lambda: INDEPENDENT["bands"],
+        "quantization": lambda: INDEPENDENT["quantization"],
         "mixing-3": lambda: KMixing(3, "member"),
         "mixing-5": lambda: KMixing(5, "member"),
         "suppression": lambda: IdentitySuppression(20, 60),

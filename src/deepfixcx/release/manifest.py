@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from deepfixcx import __version__
+from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.parts import sha256_of
 from deepfixcx.release.places import Place
@@ -115,7 +116,7 @@ def _about(plan: Plan, totals: dict[str, int], papers: dict[str, str]) -> dict[s
             for name, value in plan.options.to_dict().items()
             if name != "seed"
         },
-        "mechanisms": [],
+        "mechanisms": [INDEPENDENT[name].to_manifest() for name in plan.options.mechanisms],
         "software": {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF},
         "totals": totals,
         "papers": papers,

@@ -15,7 +15,7 @@ from typing import Any, get_args, overload
 
 import numpy as np
 
-from deepfixcx.choices import Names, Output, Retained, Size, Storage
+from deepfixcx.choices import Independent, Names, Output, Retained, Size, Storage
 from deepfixcx.errors import SpecError
 from deepfixcx.images import DEFAULT_MAX_PIXELS
 from deepfixcx.images.masking import Mask
@@ -54,6 +54,9 @@ class ReleaseOptions:
     retain : tuple of {"dates", "patient", "device", "descriptors"}
         What may stay of the headers with ``output="dicom"``: dates, shifted by the same weeks for
         all images of a patient; sex, age and the like; the device; harmless words of descriptions.
+    mechanisms : tuple of {"bands", "quantization"}
+        What is done to every code, in this order, before it is stored or made into an image; see
+        `deepfixcx.mechanisms`.
     mask : Mask, optional
         What is painted black on every frame before it is encoded.
 
@@ -71,6 +74,7 @@ class ReleaseOptions:
     seed: int = 0
     max_pixels: int = DEFAULT_MAX_PIXELS
     retain: tuple[Retained, ...] = ()
+    mechanisms: tuple[Independent, ...] = ()
     mask: Mask | None = None
 
     def __post_init__(self) -> None:
@@ -89,6 +93,14 @@ class ReleaseOptions:
             raise SpecError(
                 f"retain is any of {', '.join(get_args(Retained))}, got {sorted(unknown)}"
             )
+        if others := sorted(set(self.mechanisms) - set(get_args(Independent))):
+            raise SpecError(
+                f"the mechanisms of a release are {', '.join(get_args(Independent))}, got "
+                f"{', '.join(others)}; other mechanisms need labels and more images: see "
+                f"deepfixcx.mechanisms"
+            )
+        if len(set(self.mechanisms)) < len(self.mechanisms):
+            raise SpecError(f"a mechanism is named twice: {', '.join(self.mechanisms)}")
         if self.retain and self.output != "dicom":
             raise SpecError(
                 "retain is for output 'dicom': nothing of a header is in images and codes anyway"
@@ -102,6 +114,7 @@ class ReleaseOptions:
         return plain | {
             "spec": self.spec.to_dict(),
             "retain": sorted(set(self.retain)),
+            "mechanisms": list(self.mechanisms),
             "mask": self.mask.name if self.mask is not None else None,
         }
 

@@ -21,6 +21,7 @@ from deepfixcx.errors import (
 from deepfixcx.images import read_image
 from deepfixcx.images.masking import Region, paint
 from deepfixcx.images.reading import read_header
+from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.content import open_hashed, stamp_of
 from deepfixcx.release.dicom_output import DicomOutput
 from deepfixcx.release.parts import CodeParts
@@ -172,7 +173,10 @@ def _encoded(job: ShardJob, codec: Codec, stream: BinaryIO, content: str) -> Loa
     if options.mask is not None:
         regions = options.mask.regions(frames.pixels, {} if header is None else header.dataset)
         frames = replace(frames, pixels=paint(frames.pixels, regions))
-    return Loaded(frames, codec.encode(frames.pixels), header, content, len(regions))
+    code = codec.encode(frames.pixels)
+    for name in options.mechanisms:
+        code = replace(code, array=INDEPENDENT[name].represent(code.array))
+    return Loaded(frames, code, header, content, len(regions))
 
 
 def _write(
