@@ -421,7 +421,8 @@ def test_command_says_what_was_found(sources: Path, out: Path, tmp_path: Path) -
     evidence = tmp_path / "there"
     done = run("scan", out, "--against", sources, "--ignore", allowed, "-o", evidence)
     assert done.exit_code == 0
-    assert (evidence / "summary.json").is_file()
+    assert json.loads((evidence / "summary.json").read_text("utf-8"))["ignored"] == 1
+    assert "1 strings, as --ignore says" in done.output
 
 
 def test_command_refuses_what_it_cannot_do(sources: Path, out: Path, tmp_path: Path) -> None:

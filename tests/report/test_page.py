@@ -28,6 +28,7 @@ from deepfixcx.report.html_plots import Bar, intervals_svg
 from deepfixcx.report.html_points import Point, points_svg
 from deepfixcx.report.html_release import ReleaseFacts, detail_left
 from deepfixcx.report.html_results import (
+    Evidence,
     read_audit,
     read_evaluation,
     read_evidence,
@@ -35,7 +36,7 @@ from deepfixcx.report.html_results import (
     read_sweep,
 )
 from deepfixcx.report.page import LARGEST, ReportInputs, release_page, write_page
-from deepfixcx.report.sections_proof import verdict_sentences
+from deepfixcx.report.sections_proof import headers, reproduce, verdict, verdict_sentences
 from deepfixcx.report.sections_release import worst_of
 from deepfixcx.report.sections_results import Measured
 from deepfixcx.spec import CodecSpec
@@ -139,7 +140,7 @@ def test_everything_that_was_measured_is_in_it(
     evidence = read_evidence(shelf / "shared.evidence")
     text = release_page(ReportInputs(facts, measured, evidence))
     for words in (
-        "7 images of 8 files were privatized with J=2 P=5 haar l1",
+        "7 images of 7 files were privatized with J=2 P=5 haar l1",
         "1 failed",
         "0.870 [0.830, 0.900]",
         "0.810 [0.770, 0.850], where 0.620 needs no image: it is not anonymous",
@@ -240,6 +241,23 @@ def test_a_verdict_near_the_floor_says_what_it_rests_on(
     (tmp_path / "audit.json").write_text(json.dumps({"results": [weak]}), "utf-8")
     doubtful = Measured(read_audit(tmp_path / "audit.json"))
     assert "must be treated as if it identified" in verdict_sentences(facts, doubtful)[2]
+
+
+def test_a_verdict_begins_with_what_a_scan_found(facts: ReleaseFacts) -> None:
+    found = Evidence(files=9, holding=2, unsearched=0, findings=3, strings=50, sources=4, ignored=5)
+    sentence = verdict_sentences(facts, Measured(), found)[2]
+    assert "in 2 of its files: it must not be shared" in sentence
+    assert 'class="verdict bad"' in verdict(facts, Measured(), found)
+    assert "5 strings were left out of the search on purpose" in headers(facts, found)
+    clean = replace(found, findings=0, holding=0)
+    assert "must not be shared" not in verdict_sentences(facts, Measured(), clean)[2]
+
+
+def test_dicom_is_made_again_with_the_same_key(facts: ReleaseFacts) -> None:
+    about = {**facts.about, "options": {**facts.about["options"], "output": "dicom"}}
+    assert "--key KEY" in reproduce(replace(facts, about=about))
+    assert "with the same key" in reproduce(replace(facts, about=about))
+    assert "KEY" not in reproduce(facts)
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])

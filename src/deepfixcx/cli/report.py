@@ -82,7 +82,7 @@ def command(
         else:
             content = text.encode()
         write_page(out, content)
-    sentences = verdict_sentences(inputs.facts, inputs.measured)
+    sentences = verdict_sentences(inputs.facts, inputs.measured, inputs.evidence)
     figures = {
         "command": "report",
         "report": str(out),
@@ -119,7 +119,10 @@ def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageF
     named: PageFormat = "pdf" if out.suffix.lower() == ".pdf" else "html"
     kind = asked or named
     if out.suffix.lower() != f".{kind}":
-        raise ReleaseError(f"the report is {kind}; call it {str(out.with_suffix('.' + kind))!r}")
+        other = "" if asked else ", or .pdf for a PDF"
+        raise ReleaseError(
+            f"the report is {kind}; call it {str(out.with_suffix('.' + kind))!r}{other}"
+        )
     if not out.parent.is_dir():
         raise ReleaseError(f"there is no folder {str(out.parent)!r} for the report; make it first")
     if out.exists() and (not overwrite or out.is_dir()):

@@ -111,6 +111,8 @@ def _close(found: ScanReport, place: Path) -> None:
         ("for", f"{found.strings} strings of {found.sources_read} headers and of file names"),
         ("remains", f"{said['findings']} in {holding} files" if holding else "nothing was found"),
     ]
+    if found.ignored:
+        rows.insert(2, ("left out", f"{found.ignored} strings, as --ignore says"))
     for name in ("kind", "where"):
         if counts := found.counts(name):
             text = ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -133,5 +135,8 @@ def _next_step(found: ScanReport) -> str:
     if found.clean:
         return "nothing was found, which is no proof; look at some images, too"
     if any(file.findings for file in found.files):
-        return "do not share it; evidence.csv says which elements of the sources to look at"
+        return (
+            "do not share it; evidence.csv says which elements of the sources to look at. What "
+            "tells nothing of a patient, such as the maker of a device, may stay: --ignore"
+        )
     return "mend what could not be read or searched, then scan again"

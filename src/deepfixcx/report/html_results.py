@@ -9,7 +9,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,8 @@ class Evidence:
         Places in which something was found.
     strings, sources : int
         What was searched for, and of how many sources.
+    ignored : int
+        Strings that were left out of the search on purpose.
     """
 
     files: int
@@ -154,6 +156,7 @@ class Evidence:
     findings: int
     strings: int
     sources: int
+    ignored: int = 0
 
 
 def read_audit(path: Path) -> Audit:
@@ -236,7 +239,8 @@ def read_evidence(folder: Path) -> Evidence:
     values = _json(folder / "summary.json")
     names = ("files", "files_found", "files_failed", "findings", "strings", "sources_read")
     try:
-        return Evidence(*(int(values[name]) for name in names))
+        found = Evidence(*(int(values[name]) for name in names))
+        return replace(found, ignored=int(values.get("ignored", 0)))
     except (KeyError, TypeError, ValueError):
         raise ReleaseError("summary.json is no summary of deepfixcx scan") from None
 

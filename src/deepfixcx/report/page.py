@@ -90,7 +90,9 @@ def release_page(inputs: ReportInputs) -> str:
         Originals are to be shown and there are none.
     """
     if inputs.include_originals and inputs.originals is None:
-        raise ReleaseError("originals are to be shown, but none are given; name their folder")
+        raise ReleaseError(
+            "originals are to be shown, but none are given; name their folder with --originals"
+        )
     facts, measured, evidence = inputs.facts, inputs.measured, inputs.evidence
     shown = inputs.originals if inputs.include_originals else None
     worst = worst_of(facts, inputs.originals)
@@ -102,7 +104,7 @@ def release_page(inputs: ReportInputs) -> str:
             f"<header><h1>{TITLE}</h1>",
             paragraph(f"Seal {facts.seal[:16]}…, made with deepfixcx {_maker(facts)}", "lead"),
             "</header><main>",
-            verdict(facts, measured),
+            verdict(facts, measured, evidence),
             f'<nav aria-label="Contents"><ol>{contents_list}</ol></nav>',
             contents(facts),
             transform(facts),

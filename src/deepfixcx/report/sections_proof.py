@@ -13,11 +13,15 @@ from deepfixcx.report.words import Kept
 
 __all__ = ["headers", "reproduce", "untested", "verdict", "verdict_sentences"]
 
+REMAINS = "Something is left"
+
 WORTH_A_WORD = 0.05
 """Linkage that much above what labels give away is called a finding."""
 
 
-def verdict_sentences(facts: ReleaseFacts, measured: Measured) -> tuple[str, str, str]:
+def verdict_sentences(
+    facts: ReleaseFacts, measured: Measured, evidence: Evidence | None = None
+) -> tuple[str, str, str]:
     """Say in three sentences what was done, what it is good for, and what it gives away."""
     totals = facts.totals
     kept = Kept.of_image(facts.spec, *facts.usual_size())
@@ -25,9 +29,15 @@ def verdict_sentences(facts: ReleaseFacts, measured: Measured) -> tuple[str, str
     beside = f", {failed:,} failed" if failed else ""
     mixed = f" and {len(facts.mechanisms)} mechanisms" if facts.mechanisms else ""
     first = (
-        f"{totals['images']:,} images of {totals['files']:,} files were privatized with "
+        f"{totals['images']:,} images of {totals['files_done']:,} files were privatized with "
         f"{facts.spec}{mixed}, which keeps {kept.percent} of the numbers of a usual image{beside}."
     )
+    if evidence is not None and evidence.findings:
+        third = (
+            f"{REMAINS} of the headers or names of the sources in {evidence.holding:,} of its "
+            f"files: it must not be shared as it is."
+        )
+        return first, _utility_sentence(measured), third
     return first, _utility_sentence(measured), _privacy_sentence(measured)
 
 
@@ -57,11 +67,11 @@ def _privacy_sentence(measured: Measured) -> str:
     return f"{words}: no more than {WORTH_A_WORD} above it, against the attackers that were tried."
 
 
-def verdict(facts: ReleaseFacts, measured: Measured) -> str:
+def verdict(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
     """Return the three sentences, framed."""
-    sentences = verdict_sentences(facts, measured)
+    sentences = verdict_sentences(facts, measured, evidence)
     known = measured.audit is not None and measured.audit.strongest_linkage() is not None
-    bad = "not anonymous" in sentences[2]
+    bad = "not anonymous" in sentences[2] or sentences[2].startswith(REMAINS)
     look = "bad" if bad else "good" if known else "unknown"
     inside = "".join(map(paragraph, sentences))
     return f'<div class="verdict {look}" role="note" aria-label="Verdict">{inside}</div>'
@@ -109,6 +119,8 @@ def _evidence(evidence: Evidence | None) -> str:
         f"Every byte of {evidence.files:,} files was searched for {evidence.strings:,} strings "
         f"from the headers of {evidence.sources:,} sources and from their names: {found}."
     )
+    if evidence.ignored:
+        words += f" {evidence.ignored:,} strings were left out of the search on purpose."
     if evidence.unsearched:
         words += f" {evidence.unsearched:,} files could not be searched."
     return paragraph(words)
@@ -155,8 +167,8 @@ def reproduce(facts: ReleaseFacts) -> str:
         "How to make it again, and check it",
         code(f"{_command(facts)}\ndeepfixcx verify RELEASE"),
         paragraph(
-            "The same inputs, options and versions give the same bytes. Compare the seal with that "
-            "of whoever made the release.",
+            f"The same inputs, options and versions{_and_key(facts)} give the same bytes. Compare "
+            f"the seal with that of whoever made the release.",
             "small",
         ),
         "<h3>Spec</h3>",
@@ -168,6 +180,11 @@ def reproduce(facts: ReleaseFacts) -> str:
         "<h3>SHA-256</h3>",
         table([], papers),
     )
+
+
+def _and_key(facts: ReleaseFacts) -> str:
+    """Name the key where pseudonyms are made with one."""
+    return ", with the same key," if facts.about["options"].get("output") == "dicom" else ""
 
 
 def _command(facts: ReleaseFacts) -> str:
@@ -186,6 +203,9 @@ def _command(facts: ReleaseFacts) -> str:
         "dtype": (options.get("dtype"), "float32"),
         "names": (options.get("names"), "neutral"),
         "retain": (",".join(options.get("retain") or []), ""),
+        "mechanism": (",".join(options.get("mechanisms") or []), ""),
+        "mask": (options.get("mask"), None),
+        "key": ("KEY" if options.get("output") == "dicom" else None, None),
     }
     for name, (value, default) in given.items():
         if value not in (default, None):

@@ -34,6 +34,7 @@ def figures(report: ScanReport) -> dict[str, object]:
         "sources_read": report.sources_read,
         "sources_failed": len(report.sources_failed),
         "strings": report.strings,
+        "ignored": report.ignored,
         "words_before": report.words_before,
         "words_after": report.words_after,
         "clean": report.clean,

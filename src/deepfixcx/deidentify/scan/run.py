@@ -93,6 +93,8 @@ class ScanReport:
         Reasons why headers could not be read. Their strings were not searched for.
     strings : int
         Different strings that were searched for.
+    ignored : int
+        Strings that were left out because the caller said so.
     words_before : int or None
         Words that were read in the images of the sources; None where none were to be read.
     """
@@ -102,6 +104,7 @@ class ScanReport:
     sources_read: int = 0
     sources_failed: list[str] = field(default_factory=list)
     strings: int = 0
+    ignored: int = 0
     words_before: int | None = None
 
     @property
@@ -170,8 +173,9 @@ def scan(
     check_apart(folder, against)
     tell = report or _say_nothing
     found = ScanReport(words_before=None if read_words is None else 0)
-    needles = _gather(against, folder, found, read_words, tell).without(ignore)
-    found.strings = len(needles)
+    gathered = _gather(against, folder, found, read_words, tell)
+    needles = gathered.without(ignore)
+    found.strings, found.ignored = len(needles), len(gathered) - len(needles)
     known = list(needles)
     secret = sha256("\0".join(needle.text for needle in known).encode("utf-8", "replace")).digest()
     searcher = Searcher(form for needle in known for form in forms(needle))
