@@ -96,6 +96,8 @@ def find_target(
         )
     if len(rows) < len(names):
         notes += (f"{len(names) - len(rows)} records have no patient in the table: left out",)
+    if dataset.label_names:
+        notes += (f"what labels alone reach is of: {', '.join(dataset.label_names)}",)
     target = Target(
         released=code[np.array(rows)],
         images=loaded.array[np.isin(loaded.places, usable)],

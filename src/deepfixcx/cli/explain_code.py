@@ -50,7 +50,10 @@ def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> N
     from deepfixcx.report.words import Kept
 
     if where.is_dir():
-        raise ImageFileError("explain takes one image or file of codes; a folder needs --model")
+        raise ImageFileError(
+            "explain takes one image, or one file of codes (a release has them in its folder "
+            "codes); a folder needs --model, whose answers are explained on all its images"
+        )
     _check_out(out, overwrite=asked.overwrite)
     source = read_source(where, asked)
     code = source.code

@@ -122,6 +122,8 @@ class Table:
         return self.path.open(encoding="utf-8-sig", newline="")
 
     def _unreadable(self) -> LayoutError:
+        if not self.path.exists():
+            return LayoutError(f"there is no table {self.path.name!r}; check the path")
         return LayoutError(
             f"{self.path.name!r} is not a readable table; it has to be a whole CSV file in UTF-8, "
             f"or such a file gzipped"
