@@ -187,7 +187,7 @@ def test_unusable_table(table: Path, content: bytes, message: str) -> None:
 
 
 def test_missing_table(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="no table 'nowhere.csv'; check the path"):
+    with pytest.raises(LayoutError, match=r"no table 'nowhere\.csv'; check the path"):
         read_table(tmp_path / "nowhere.csv")
 
 
