@@ -32,8 +32,8 @@ __all__ = ["lines_of", "main"]
 
 Array = NDArray[np.float32]
 
-SIDE = 128
-"""Pixels a side of the original that the network sees, so that two cores finish in an hour."""
+SIDE = 96
+"""Pixels a side of the original that the network sees, so that two cores finish in minutes."""
 
 
 def lines_of(task: Task, specs: Sequence[CodecSpec], options: argparse.Namespace) -> Iterator[Line]:
