@@ -26,6 +26,7 @@ __all__ = [
     "program",
     "ratio",
     "reason_rows",
+    "resuming_command",
     "write_json",
 ]
 
@@ -109,3 +110,9 @@ def default_workers() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def resuming_command() -> str:
+    """Return the command line that goes on with what this one began."""
+    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return f"{program()} {shlex.join([*arguments, '--resume'])}"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.cli._console import default_workers, error_console, panel, write_json
+from deepfixcx.cli._console import default_workers, panel, write_json
+from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
     from deepfixcx.audit.suite import Audit
@@ -69,7 +70,7 @@ def command(
     patients = local_path(patients, "a table of patients")
     out = release.with_name(f"{release.name}.audit") if out is None else out
     _check_out(out, release, overwrite=overwrite)
-    with _Bar() as bar:
+    with StepBar("audit") as bar:
         found = find_target(
             release,
             against,
@@ -79,7 +80,7 @@ def command(
             workers=default_workers() if workers is None else workers,
             report=bar.read,
         )
-        audit = audit_release(found.target, full=full, seed=seed, report=bar.attack)
+        audit = audit_release(found.target, full=full, seed=seed, report=bar.step)
     _write(out, audit, found)
     figures = _figures(out, audit, found, time.monotonic() - begin)
     write_json(json, figures)
@@ -168,36 +169,3 @@ def _close(out: Path, audit: Audit, found: Found) -> None:
         rows.append(("", f"and {len(audit.untested) - 1} more, in verdict.md"))
     rows.append(("files", ", ".join(f"{out}/{name}" for name in FILES)))
     panel("audit", rows, good=not found.failures)
-
-
-class _Bar:
-    """A bar on the terminal: images read, then attacks."""
-
-    def __enter__(self) -> _Bar:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            TextColumn("audit"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[step]}"),
-            TimeElapsedColumn(),
-            console=error_console,
-            disable=not error_console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("audit", total=None, step="reading")
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def read(self, done: int, total: int) -> None:
-        """Show how many images are read."""
-        self._bar.update(self._task, total=total, completed=done)
-
-    def attack(self, step: str, done: int, total: int) -> None:
-        """Show what is being attacked."""
-        self._bar.update(self._task, total=total, completed=done, step=step)

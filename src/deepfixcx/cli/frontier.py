@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +11,12 @@ import typer
 from deepfixcx.cli._console import (
     console,
     default_workers,
-    error_console,
     panel,
-    program,
+    resuming_command,
     write_json,
 )
 from deepfixcx.cli._learning import BlankOption, LayoutOption, UncertainOption, find_dataset
+from deepfixcx.cli._steps import StepBar
 from deepfixcx.cli.sweep import parse_numbers
 
 if TYPE_CHECKING:
@@ -98,7 +96,7 @@ def command(
     )
     dataset = find_dataset(where, labels, layout, uncertain, blank)
     try:
-        with _Bar() as bar:
+        with StepBar("frontier") as bar:
             frontier = run_frontier(
                 dataset,
                 out,
@@ -110,7 +108,9 @@ def command(
                 progress=bar.step,
             )
     except KeyboardInterrupt:
-        console.print(f"Stopped. Every setting that was done is kept; go on with:\n  {_again()}")
+        console.print(
+            f"Stopped. Every setting that was done is kept; go on with:\n  {resuming_command()}"
+        )
         raise
     figures = _draw(frontier, out, max_linkage)
     write_json(json, _figures(frontier, out, figures))
@@ -174,42 +174,3 @@ def _close(frontier: Frontier, out: Path, figures: list[str]) -> None:
     rows.append(("take", frontier.recommendation.sentence))
     rows.append(("note", "attackers that were not tried may link more"))
     panel("frontier", rows, good=not frontier.failures)
-
-
-def _again() -> str:
-    """Return the command line that resumes this one."""
-    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    return f"{program()} {shlex.join([*arguments, '--resume'])}"
-
-
-class _Bar:
-    """A bar on the terminal: images read, then settings."""
-
-    def __enter__(self) -> _Bar:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            TextColumn("frontier"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[step]}"),
-            TimeRemainingColumn(),
-            console=error_console,
-            disable=not error_console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("frontier", total=None, step="reading")
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def read(self, done: int, total: int) -> None:
-        """Show how many images are read."""
-        self._bar.update(self._task, total=total, completed=done)
-
-    def step(self, step: str, done: int, total: int) -> None:
-        """Show what is being done."""
-        self._bar.update(self._task, total=total, completed=done, step=step)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -30,6 +28,7 @@ from deepfixcx.cli._console import (
     program,
     ratio,
     reason_rows,
+    resuming_command,
     write_json,
 )
 from deepfixcx.cli._settings import spec_of
@@ -165,10 +164,10 @@ def command(
                 resume=resume,
                 overwrite=overwrite,
                 report=report,
-                again=_again(),
+                again=resuming_command(),
             )
     except KeyboardInterrupt:
-        console.print(f"Stopped. Everything written is whole; go on with:\n  {_again()}")
+        console.print(f"Stopped. Everything written is whole; go on with:\n  {resuming_command()}")
         raise
     figures = _figures(summary)
     write_json(json, figures)
@@ -286,12 +285,6 @@ def _next_step(summary: Summary) -> str:
     if summary.totals["dicom_files"]:
         return f"search it for what its sources say of patients: {program()} scan OUT --against IN"
     return f"look at one image and what is kept of it: {program()} show IMAGE -o show.png"
-
-
-def _again() -> str:
-    """Return the command line that resumes this one."""
-    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    return f"{program()} {shlex.join([*arguments, '--resume'])}"
 
 
 class _ProgressBar:

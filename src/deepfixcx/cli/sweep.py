@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +13,9 @@ from deepfixcx.choices import Boundary, CodeModel, Grid
 from deepfixcx.cli._console import (
     console,
     default_workers,
-    error_console,
     panel,
     program,
+    resuming_command,
     write_json,
 )
 from deepfixcx.cli._learning import (
@@ -27,6 +26,7 @@ from deepfixcx.cli._learning import (
     find_dataset,
     see_own_modules,
 )
+from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
     from deepfixcx.learn.sweep import Sweep
@@ -118,7 +118,7 @@ def command(
     see_own_modules(cnn)
     dataset = find_dataset(where, labels, layout, uncertain, blank)
     try:
-        with _Bar() as bar:
+        with StepBar("sweep") as bar:
             sweep = run_sweep(
                 dataset,
                 out,
@@ -131,7 +131,9 @@ def command(
                 progress=bar.step,
             )
     except KeyboardInterrupt:
-        console.print(f"Stopped. Every setting that was done is kept; go on with:\n  {_again()}")
+        console.print(
+            f"Stopped. Every setting that was done is kept; go on with:\n  {resuming_command()}"
+        )
         raise
     figures = _draw(sweep, out)
     write_json(json, _figures(sweep, out, figures))
@@ -232,42 +234,3 @@ def _close(
         words += ["-P", str(chosen.patches), "-o", "model"]
         rows.append(("next", f"{program()} {shlex.join(words)}"))
     panel("sweep", rows, good=not sweep.failures)
-
-
-def _again() -> str:
-    """Return the command line that resumes this one."""
-    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    return f"{program()} {shlex.join([*arguments, '--resume'])}"
-
-
-class _Bar:
-    """A bar on the terminal: images read, then settings."""
-
-    def __enter__(self) -> _Bar:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            TextColumn("sweep"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[step]}"),
-            TimeRemainingColumn(),
-            console=error_console,
-            disable=not error_console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("sweep", total=None, step="reading")
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def read(self, done: int, total: int) -> None:
-        """Show how many images of the first pass are read."""
-        self._bar.update(self._task, total=total, completed=done)
-
-    def step(self, step: str, done: int, total: int) -> None:
-        """Show what is being done."""
-        self._bar.update(self._task, total=total, completed=done, step=step)

@@ -84,7 +84,7 @@ class Deidentifier:
                 raise
             except RecursionError:
                 reason = DeidentifyError("the header is nested too deeply to be a sound one")
-            except Exception:
+            except Exception:  # pydicom raises whatever damaged bytes lead to
                 reason = DeidentifyError(
                     "the header is damaged and cannot be de-identified; copy it again from its "
                     "source"

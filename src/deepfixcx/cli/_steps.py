@@ -1,0 +1,43 @@
+"""A bar on the terminal for work of many steps: images read, then settings or attacks."""
+
+from __future__ import annotations
+
+from deepfixcx.cli._console import error_console
+
+__all__ = ["StepBar"]
+
+
+class StepBar:
+    """Shows how many images are read, and then which step is done, of how many."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+
+    def __enter__(self) -> StepBar:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        self._bar = Progress(
+            TextColumn(self._command),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[step]}"),
+            Remaining(),
+            console=error_console,
+            disable=not error_console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task(self._command, total=None, step="reading")
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def read(self, done: int, total: int) -> None:
+        """Show how many images are read."""
+        self._bar.update(self._task, total=total, completed=done)
+
+    def step(self, step: str, done: int, total: int) -> None:
+        """Show what is being done."""
+        self._bar.update(self._task, total=total, completed=done, step=step)
