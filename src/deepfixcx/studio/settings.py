@@ -178,8 +178,9 @@ def fitting(settings: Settings, height: int, width: int) -> Settings:
 
 
 def _most_patches(settings: Settings, height: int, width: int) -> Limit:
-    rows, columns = (-(-side // 2**settings.level) for side in (height, width))
-    affordable = math.isqrt(MOST_NUMBERS // 4**settings.level)
+    spec = CodecSpec(settings.level, 1)
+    rows, columns = spec.band_shape(height, width)
+    affordable = math.isqrt(MOST_NUMBERS // spec.bands)
     fitting = PATCHES[-1] if settings.grid == "padded" else min(rows, columns)
     most = min(affordable, fitting, PATCHES[-1])
     if most == PATCHES[-1]:
@@ -192,13 +193,14 @@ def _most_patches(settings: Settings, height: int, width: int) -> Limit:
 
 
 def _deepest(settings: Settings, height: int, width: int) -> Limit:
-    side, patches = min(height, width), settings.patches
+    patches = settings.patches
     deepest, reason = LEVELS[0], ""
     for level in LEVELS[1:]:
-        if settings.grid == "balanced" and -(-side // 2**level) < patches:
+        spec = CodecSpec(level, patches)
+        if settings.grid == "balanced" and min(spec.band_shape(height, width)) < patches:
             reason = f"a band would have fewer rows or columns than the {patches} patches"
             break
-        if patches**2 * 4**level > MOST_NUMBERS:
+        if spec.numbers(channels=1) > MOST_NUMBERS:
             reason = f"the code would have more than {MOST_NUMBERS / 1e6:.0f} million numbers"
             break
         deepest = level
