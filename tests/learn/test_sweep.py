@@ -23,10 +23,10 @@ from deepfixcx.errors import LabelError, ModelError, ModelFileError, SpecError, 
 from deepfixcx.learn import sweep as sweeping
 from deepfixcx.learn import sweep_setting
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.sweep import Sweep, run_sweep
-from deepfixcx.learn.sweep_models import score_by_logistic, score_by_mlp, score_by_network
-from deepfixcx.learn.sweep_options import SweepOptions
-from deepfixcx.learn.sweep_rows import Row, recommend, rows_as_csv
+from deepfixcx.learn.sweep.models import score_by_logistic, score_by_mlp, score_by_network
+from deepfixcx.learn.sweep.options import SweepOptions
+from deepfixcx.learn.sweep.rows import Row, recommend, rows_as_csv
+from deepfixcx.learn.sweep.run import Sweep, run_sweep
 from deepfixcx.measures.quality import psnr, ssim
 from deepfixcx.report.heatmaps import comparison_figure, heatmap_figure
 

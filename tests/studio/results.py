@@ -10,7 +10,7 @@ import numpy as np
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.rows import rows_as_csv as frontier_as_csv
-from deepfixcx.learn.sweep_rows import Row, rows_as_csv
+from deepfixcx.learn.sweep.rows import Row, rows_as_csv
 from deepfixcx.measures import Interval
 
 __all__ = ["attack", "write_results"]

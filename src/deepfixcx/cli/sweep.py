@@ -29,7 +29,7 @@ from deepfixcx.cli._learning import (
 from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
-    from deepfixcx.learn.sweep import Sweep
+    from deepfixcx.learn.sweep.run import Sweep
 
 __all__ = ["command", "parse_numbers"]
 
@@ -98,8 +98,8 @@ def command(
 
     Example: [bold]deepfixcx sweep xrays --labels pneumonia -o sweep[/bold]
     """
-    from deepfixcx.learn.sweep import run_sweep
-    from deepfixcx.learn.sweep_options import SweepOptions
+    from deepfixcx.learn.sweep.options import SweepOptions
+    from deepfixcx.learn.sweep.run import run_sweep
     from deepfixcx.spec import CodecSpec
 
     names = tuple(pooling.split(",")) if "," in pooling else pooling

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -88,47 +89,28 @@ def fit(
     """
     if len(train) < 2:
         raise ModelError(f"training needs two images or more, got {len(train)}")
-    device = _device_of(module)
-    optimizer = torch.optim.AdamW(
-        module.parameters(),
-        lr=options.number("learning_rate"),
-        weight_decay=options.number("weight_decay"),
-    )
-    weights = yes_weights(labels[train]).to(device) if options.balance else None
+    course = _Course.of(module, inputs, labels, train, validation, options)
     fitted, best = Fitted(), state_of(module)
     if keeping is not None and keeping.resume and keeping.path.is_file():
         checkpoint = load_checkpoint(keeping.path, keeping.settings)
-        checkpoint.restore(module, optimizer)
+        checkpoint.restore(module, course.optimizer)
         fitted, best = Fitted.from_dict(checkpoint.progress), checkpoint.best
     clock = Clock(keeping)
-    forked = [device.index or 0] if device.type == "cuda" else []
     standing: Checkpoint | None = None
     try:
-        with torch.random.fork_rng(devices=forked):
-            while not _is_over(fitted, options):
-                start = time.perf_counter()
-                number = len(fitted.history) + 1
-                torch.manual_seed(_seed_of_epoch(options.seed, number))
-                loss = _one_epoch(module, optimizer, inputs, labels, train, options, weights)
-                held = logits_of(module, inputs, validation)
-                epoch = Epoch(
-                    number,
-                    loss,
-                    float(masked_loss(held, labels[validation], None)) if len(held) else math.nan,
-                    _mean_auc(labels[validation].numpy(), held.numpy()),
-                    time.perf_counter() - start,
-                )
-                if fitted.note(epoch):
-                    best = state_of(module)
-                if keeping is not None:
-                    # a copy: a step that is interrupted has changed some weights and not others
-                    standing = Checkpoint.of(module, best, optimizer, fitted.to_dict())
-                    if clock.is_time():
-                        clock.measure(
-                            partial(save_checkpoint, keeping.path, keeping.settings, standing)
-                        )
-                if report is not None:
-                    report(epoch, fitted)
+        while not _is_over(fitted, options):
+            epoch = course.epoch(len(fitted.history) + 1)
+            if fitted.note(epoch):
+                best = state_of(module)
+            if keeping is not None:
+                # a copy: a step that is interrupted has changed some weights and not others
+                standing = Checkpoint.of(module, best, course.optimizer, fitted.to_dict())
+                if clock.is_time():
+                    clock.measure(
+                        partial(save_checkpoint, keeping.path, keeping.settings, standing)
+                    )
+            if report is not None:
+                report(epoch, fitted)
     except KeyboardInterrupt:
         if keeping is not None and standing is not None:
             save_checkpoint(keeping.path, keeping.settings, standing)
@@ -192,34 +174,76 @@ def logits_of(module: nn.Module, inputs: Tensor, places: NDArray[np.int64]) -> T
     return torch.cat(parts)
 
 
-def _one_epoch(
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    inputs: Tensor,
-    labels: Tensor,
-    train: NDArray[np.int64],
-    options: TrainingOptions,
-    weights: Tensor | None,
-) -> float:
-    module.train()
-    device = _device_of(module)
-    order = torch.from_numpy(train)[torch.randperm(len(train))]
-    # batches of nearly one size, and none of one image, which cannot be normalized
-    steps = min(-(-len(train) // int(options.number("batch"))), len(train) // 2)
-    total = torch.zeros((), device=device)
-    for some in order.tensor_split(steps):
-        truth = labels[some].to(device)
-        loss = masked_loss(module(inputs[some].to(device)), truth, weights)
-        total += loss.detach() * len(some)
-        if isinstance(module, CodeMLP):
-            loss = loss + module.penalty()
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimizer.step()
-    mean = float(total) / len(train)
-    if not math.isfinite(mean):
-        raise ModelError("the loss is no longer finite; train again with a smaller --learning-rate")
-    return mean
+@dataclass(frozen=True, eq=False, slots=True)
+class _Course:
+    """One module and all that it learns from, from epoch to epoch."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    inputs: Tensor
+    labels: Tensor
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    options: TrainingOptions
+    weights: Tensor | None
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        train: NDArray[np.int64],
+        validation: NDArray[np.int64],
+        options: TrainingOptions,
+    ) -> _Course:
+        optimizer = torch.optim.AdamW(
+            module.parameters(),
+            lr=options.number("learning_rate"),
+            weight_decay=options.number("weight_decay"),
+        )
+        weights = yes_weights(labels[train]).to(_device_of(module)) if options.balance else None
+        return cls(module, optimizer, inputs, labels, train, validation, options, weights)
+
+    def epoch(self, number: int) -> Epoch:
+        """Learn from every training image once, and look at the validation images."""
+        start = time.perf_counter()
+        device = _device_of(self.module)
+        with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
+            torch.manual_seed(_seed_of_epoch(self.options.seed, number))
+            loss = self._learn()
+        held = logits_of(self.module, self.inputs, self.validation)
+        truth = self.labels[self.validation]
+        return Epoch(
+            number,
+            loss,
+            float(masked_loss(held, truth, None)) if len(held) else math.nan,
+            _mean_auc(truth.numpy(), held.numpy()),
+            time.perf_counter() - start,
+        )
+
+    def _learn(self) -> float:
+        self.module.train()
+        device, count = _device_of(self.module), len(self.train)
+        order = torch.from_numpy(self.train)[torch.randperm(count)]
+        # batches of nearly one size, and none of one image, which cannot be normalized
+        steps = min(-(-count // int(self.options.number("batch"))), count // 2)
+        total = torch.zeros((), device=device)
+        for some in order.tensor_split(steps):
+            truth = self.labels[some].to(device)
+            loss = masked_loss(self.module(self.inputs[some].to(device)), truth, self.weights)
+            total += loss.detach() * len(some)
+            if isinstance(self.module, CodeMLP):
+                loss = loss + self.module.penalty()
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            self.optimizer.step()
+        mean = float(total) / count
+        if not math.isfinite(mean):
+            raise ModelError(
+                "the loss is no longer finite; train again with a smaller --learning-rate"
+            )
+        return mean
 
 
 def _is_over(fitted: Fitted, options: TrainingOptions) -> bool:

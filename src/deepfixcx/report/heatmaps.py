@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepfixcx.errors import ModelError
-from deepfixcx.learn.sweep_rows import Row, interval_of
+from deepfixcx.learn.sweep.rows import Row, interval_of
 from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import FONT, INK, MUTED
 

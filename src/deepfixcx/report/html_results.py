@@ -15,7 +15,7 @@ from typing import Any
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.learn.sweep_rows import Row
+from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.measures import Interval
 
 __all__ = [

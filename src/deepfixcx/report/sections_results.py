@@ -9,9 +9,9 @@ from html import escape
 
 from deepfixcx.audit.result import LOWER_IS_STRONGER
 from deepfixcx.frontier.rows import FrontierRow, interval_of, recommend
-from deepfixcx.learn.sweep_rows import Row
-from deepfixcx.learn.sweep_rows import interval_of as sweep_interval
-from deepfixcx.learn.sweep_rows import recommend as recommend_of_sweep
+from deepfixcx.learn.sweep.rows import Row
+from deepfixcx.learn.sweep.rows import interval_of as sweep_interval
+from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
 from deepfixcx.measures import Interval
 from deepfixcx.report.html import figure, items, paragraph, section, table
 from deepfixcx.report.html_plots import Bar, intervals_svg

@@ -12,7 +12,7 @@ require("nicegui", extra="studio")
 
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.frontier.rows import recommend as recommend_of_frontier
-from deepfixcx.learn.sweep_rows import recommend as recommend_of_sweep
+from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
 from deepfixcx.report.html_points import points_svg
 from deepfixcx.report.html_results import read_audit, read_frontier, read_sweep
 from deepfixcx.report.sections_results import (

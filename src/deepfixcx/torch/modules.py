@@ -133,12 +133,8 @@ class Decode(_Twin):
 
     Parameters
     ----------
-    level : int or CodecSpec
-        J, the depth of the wavelet packet; or a whole spec.
-    patches : int or pair of int
-        P, the cells per axis of each band.
-    wavelet, pooling, boundary, grid
-        As in `CodecSpec`.
+    level, patches, wavelet, pooling, boundary, grid
+        As in `Encode`.
     size : "compact" or pair of int
         Give each value once, images of P * 2**J pixels a side; or repeat values over their cells
         and give images of this height and width, those of the sources.
@@ -203,12 +199,8 @@ class Privatize(nn.Module):
 
     Parameters
     ----------
-    level : int or CodecSpec
-        J, the depth of the wavelet packet; or a whole spec.
-    patches : int or pair of int
-        P, the cells per axis of each band.
-    wavelet, pooling, boundary, grid
-        As in `CodecSpec`. Of several poolings, the first is used.
+    level, patches, wavelet, pooling, boundary, grid
+        As in `Encode`. Of several poolings, the first is used.
     size : {"compact", "original"}
         Give each value once, images of P * 2**J pixels a side; or repeat values over their cells
         and give images as large as they came.

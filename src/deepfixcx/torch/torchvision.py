@@ -41,12 +41,8 @@ class Privatize(nn.Module):
 
     Parameters
     ----------
-    level : int or CodecSpec
-        J, the depth of the wavelet packet; or a whole spec.
-    patches : int or pair of int
-        P, the cells per axis of each band.
-    wavelet, pooling, boundary, grid
-        As in `CodecSpec`.
+    level, patches, wavelet, pooling, boundary, grid
+        As in `deepfixcx.torch.Encode`; the first may be a whole spec.
     size : {"compact", "original"}
         Images of P * 2**J pixels a side, or as large as they came. Masks and boxes of a sample
         only fit the images of original size.

@@ -19,15 +19,15 @@ from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.loading import Channels, load_pixels
 from deepfixcx.learn.mapping import Crew, Done, Failure, Image, map_images
 from deepfixcx.learn.resizing import unit_pixels
-from deepfixcx.learn.sweep_models import (
+from deepfixcx.learn.sweep.models import (
     fold_numbers,
     score_by_logistic,
     score_by_mlp,
     score_by_network,
 )
-from deepfixcx.learn.sweep_options import SweepOptions
-from deepfixcx.learn.sweep_rows import Row, put_interval
-from deepfixcx.learn.sweep_survey import Survey, common_pixels
+from deepfixcx.learn.sweep.options import SweepOptions
+from deepfixcx.learn.sweep.rows import Row, put_interval
+from deepfixcx.learn.sweep.survey import Survey, common_pixels
 from deepfixcx.measures import auc_interval
 from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.spec import CodecSpec

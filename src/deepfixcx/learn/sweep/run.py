@@ -14,11 +14,11 @@ from deepfixcx.datasets import Dataset, folds_by_patient
 from deepfixcx.learn.grouping import confounder_note
 from deepfixcx.learn.mapping import Crew, Failure, Report
 from deepfixcx.learn.scorers import choose_device
-from deepfixcx.learn.sweep_folder import SweepFolder
-from deepfixcx.learn.sweep_options import SweepOptions
-from deepfixcx.learn.sweep_rows import Recommendation, Row, recommend
-from deepfixcx.learn.sweep_setting import Judge, measure_original, measure_setting
-from deepfixcx.learn.sweep_survey import Skipped, Survey, survey_dataset
+from deepfixcx.learn.sweep.folder import SweepFolder
+from deepfixcx.learn.sweep.options import SweepOptions
+from deepfixcx.learn.sweep.rows import Recommendation, Row, recommend
+from deepfixcx.learn.sweep.setting import Judge, measure_original, measure_setting
+from deepfixcx.learn.sweep.survey import Skipped, Survey, survey_dataset
 
 __all__ = ["Sweep", "run_sweep"]
 

@@ -21,8 +21,8 @@ from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
 from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.parts import fingerprint
-from deepfixcx.learn.sweep_options import SweepOptions
-from deepfixcx.learn.sweep_rows import Row, rows_as_csv
+from deepfixcx.learn.sweep.options import SweepOptions
+from deepfixcx.learn.sweep.rows import Row, rows_as_csv
 
 __all__ = ["SweepFolder"]
 
