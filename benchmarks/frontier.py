@@ -24,7 +24,7 @@ from benchmarks.table import Table, put_section
 from deepfixcx.datasets import load_dataset
 from deepfixcx.frontier.catalogue import DEFAULT
 from deepfixcx.frontier.options import FrontierOptions
-from deepfixcx.frontier.rows import FrontierRow, interval_of
+from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.run import run_frontier
 from deepfixcx.mechanisms import (
     PixelNoise,
@@ -78,8 +78,8 @@ def frontier_table(rows: Sequence[FrontierRow]) -> Table:
             row.mechanism,
             f"{row.level}, {row.patches}",
             f"{row.numbers:,}",
-            str(interval_of(row, "auc")),
-            str(interval_of(row, "linkage")),
+            str(row.interval("auc")),
+            str(row.interval("linkage")),
             f"{figures['labelled_linkage']:.3f}",
             f"{max((each for each in ratios if math.isfinite(each)), default=math.nan):.1f} ×",
             f"{figures['ssim_gain']:+.3f}",

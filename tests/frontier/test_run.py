@@ -71,7 +71,7 @@ def test_what_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path) -> Non
     with pytest.raises(MechanismError, match="--resume"):
         run_frontier(dataset, out, TWO)
     other = FrontierOptions(levels=(1,), patches=(2,), mechanisms=("plain",), seeds=1)
-    with pytest.raises(MechanismError, match="other images, labels or options"):
+    with pytest.raises(MechanismError, match=r"differs in levels \(\[2\], now \[1\]\)"):
         run_frontier(dataset, out, other, resume=True)
     (out / "rows" / "J2_P2_plain.json").write_text("{}")
     with pytest.raises(MechanismError, match="damaged"):

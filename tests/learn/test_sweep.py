@@ -349,7 +349,7 @@ def test_only_the_same_sweep_is_resumed(
     with pytest.raises(ModelFileError, match="damaged"):
         run_sweep(dataset, out, OPTIONS, resume=True)
     (out / "sweep.json").write_text("{}")
-    with pytest.raises(ModelFileError, match="damaged"):
+    with pytest.raises(ModelError, match="damaged"):
         run_sweep(dataset, out, OPTIONS, resume=True)
     run_sweep(dataset, out, OPTIONS, overwrite=True)
     assert bytes_of(out) == before

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,8 +10,14 @@ from typing import Any
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.measures import Interval
+from deepfixcx.measures.figures import (
+    figures_from_json,
+    figures_to_json,
+    interval_named,
+    table_of,
+)
 
-__all__ = ["FrontierRow", "Recommendation", "interval_of", "recommend", "rows_as_csv"]
+__all__ = ["FrontierRow", "Recommendation", "recommend", "rows_as_csv"]
 
 ABOVE_FLOOR = 0.05
 """Without a wish, linkage may be so much above what labels alone give away, ..."""
@@ -49,16 +53,19 @@ class FrontierRow:
         """Name of its file, such as ``"J3_P4_mixing-3"``."""
         return f"J{self.level}_P{self.patches}_{self.mechanism}"
 
+    def interval(self, name: str) -> Interval:
+        """Return a figure with its interval; NaN where there is none."""
+        return interval_named(self.figures, name)
+
     def to_json(self) -> str:
         """Return the row as JSON; NaN becomes null."""
-        figures = {name: _finite(value) for name, value in self.figures.items()}
         return json.dumps(
             {
                 "level": self.level,
                 "patches": self.patches,
                 "mechanism": self.mechanism,
                 "numbers": self.numbers,
-                "figures": figures,
+                "figures": figures_to_json(self.figures),
             }
         )
 
@@ -73,19 +80,9 @@ class FrontierRow:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            figures = {
-                name: math.nan if value is None else float(value)
-                for name, value in values.pop("figures").items()
-            }
-            return cls(**values, figures=figures)
+            return cls(**{**values, "figures": figures_from_json(values["figures"])})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise MechanismError("a row of the frontier is damaged; start it anew") from None
-
-
-def interval_of(row: FrontierRow, name: str) -> Interval:
-    """Return a figure with its interval; NaN where the row has none."""
-    value, low, high = (row.figures.get(f"{name}{end}", math.nan) for end in ("", "_low", "_high"))
-    return Interval(value, low, high)
 
 
 def rows_as_csv(rows: Sequence[FrontierRow]) -> str:
@@ -98,16 +95,8 @@ def rows_as_csv(rows: Sequence[FrontierRow]) -> str:
     3,4,plain,1024,0.9
     """
     names = list(dict.fromkeys(name for row in rows for name in row.figures))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["level", "patches", "mechanism", "numbers", *names])
-    for row in rows:
-        cells = [row.figures.get(name, math.nan) for name in names]
-        writer.writerow(
-            [row.level, row.patches, row.mechanism, row.numbers]
-            + [f"{value:.6g}" if math.isfinite(value) else "" for value in cells]
-        )
-    return text.getvalue()
+    lines = [([row.level, row.patches, row.mechanism, row.numbers], row.figures) for row in rows]
+    return table_of(["level", "patches", "mechanism", "numbers"], lines, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +159,8 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         least = min(judged, key=lambda row: row.figures["linkage"])
         return Recommendation(
             None,
-            f"No setting has {wish}; the lowest is {interval_of(least, 'linkage')} with "
-            f"{_setting(least)}, whose AUC is {interval_of(least, 'auc')}.",
+            f"No setting has {wish}; the lowest is {least.interval('linkage')} with "
+            f"{_setting(least)}, whose AUC is {least.interval('auc')}.",
         )
     chosen = max(fitting, key=lambda row: (row.figures["auc"], -row.numbers))
     plain = max(
@@ -181,7 +170,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     )
     sentence = (
         f"Take {_setting(chosen)}: of the settings with {wish} it has the highest AUC, "
-        f"{interval_of(chosen, 'auc')}; its linkage is {interval_of(chosen, 'linkage')}"
+        f"{chosen.interval('auc')}; its linkage is {chosen.interval('linkage')}"
     )
     if plain is not None and plain is not chosen:
         sentence += (
@@ -210,7 +199,3 @@ def _fulfils(row: FrontierRow, wish: float | None) -> bool:
 
 def _setting(row: FrontierRow) -> str:
     return f"{row.mechanism} with J={row.level}, P={row.patches}"
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None

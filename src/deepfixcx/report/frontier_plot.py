@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.frontier.catalogue import BASELINES
-from deepfixcx.frontier.rows import FrontierRow, interval_of
+from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import FONT, INK, MUTED
 
@@ -91,7 +91,7 @@ def frontier_figure(
 
 
 def _draw_row(axes: Axes, row: FrontierRow, name: str, names: Sequence[str], several: bool) -> None:
-    across, up = interval_of(row, name), interval_of(row, "auc")
+    across, up = row.interval(name), row.interval("auc")
     if not (math.isfinite(across.value) and math.isfinite(up.value)):
         return
     place = names.index(row.mechanism)

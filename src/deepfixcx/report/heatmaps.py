@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepfixcx.errors import ModelError
-from deepfixcx.learn.sweep.rows import Row, interval_of
+from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import FONT, INK, MUTED
 
@@ -171,17 +171,17 @@ def comparison_figure(rows: Sequence[Row], name: str = "auc") -> Figure:
         by_numbers.setdefault(row.figures["numbers"], []).append(row)
     for numbers, equal in by_numbers.items():
         # side by side, so that intervals do not overlap; the baselines of all are the same
-        _draw_point(axes, "blur", numbers / ASIDE**2, interval_of(equal[0], f"blur_{name}"))
-        _draw_point(axes, "median", numbers / ASIDE, interval_of(equal[0], f"median_{name}"))
+        _draw_point(axes, "blur", numbers / ASIDE**2, equal[0].interval(f"blur_{name}"))
+        _draw_point(axes, "median", numbers / ASIDE, equal[0].interval(f"median_{name}"))
         for rank, row in enumerate(equal):
-            place, interval = numbers * ASIDE**rank, interval_of(row, name)
+            place, interval = numbers * ASIDE**rank, row.interval(name)
             _draw_point(axes, "codes", place, interval)
             axes.annotate(
                 f"{row.level},{row.patches}", (place, _top(interval)),
                 xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8, color=INK,
                 family=FONT,
             )  # fmt: skip
-    original = [interval_of(row, name) for row in rows if row.level is None]
+    original = [row.interval(name) for row in rows if row.level is None]
     if original and math.isfinite(original[0].value):
         axes.axhline(original[0].value, color=COLOURS["original"], linestyle="--",
                      label="original at 64 × 64" if name == "auc" else "original")  # fmt: skip

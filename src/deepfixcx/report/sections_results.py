@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 from deepfixcx.audit.result import LOWER_IS_STRONGER
-from deepfixcx.frontier.rows import FrontierRow, interval_of, recommend
+from deepfixcx.frontier.rows import FrontierRow, recommend
 from deepfixcx.learn.sweep.rows import Row
-from deepfixcx.learn.sweep.rows import interval_of as sweep_interval
 from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
 from deepfixcx.measures import Interval
 from deepfixcx.report.html import figure, items, paragraph, section, table
@@ -212,7 +211,7 @@ def sweep_table(
     settings = {(row.level, row.patches): row for row in rows if row.level is not None}
     levels = sorted({level for level, _ in settings if level is not None})
     patches = sorted({count for _, count in settings if count is not None})
-    values = [sweep_interval(row, "auc").value for row in settings.values()]
+    values = [row.interval("auc").value for row in settings.values()]
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.5, 1.0)
     lines = []
@@ -222,7 +221,7 @@ def sweep_table(
         ]
         lines.append(f'<tr><th scope="row">J={level}</th>{"".join(cells)}</tr>')
     head = "".join(f'<th scope="col">P={count}</th>' for count in patches)
-    original = [sweep_interval(row, "auc") for row in rows if row.level is None]
+    original = [row.interval("auc") for row in rows if row.level is None]
     caption = "AUC by level (down) and patches (across); the darker, the better"
     if original and math.isfinite(original[0].value):
         caption += f". Originals reach {original[0]}"
@@ -239,9 +238,9 @@ def _cell(
     chosen: tuple[int | None, int | None],
     pick: bool,
 ) -> str:
-    if row is None or not math.isfinite(sweep_interval(row, "auc").value):
+    if row is None or not math.isfinite(row.interval("auc").value):
         return '<td class="cell none">does not fit</td>'
-    value = sweep_interval(row, "auc")
+    value = row.interval("auc")
     low, high = ends
     share = (value.value - low) / (high - low) if high > low else 0.5
     classes = "cell" + (" deep" if share > 0.6 else "")
@@ -311,7 +310,7 @@ def frontier_points(
     chosen = recommend(rows).row
     points = []
     for row in rows:
-        x, y = interval_of(row, "linkage"), interval_of(row, "auc")
+        x, y = row.interval("linkage"), row.interval("auc")
         if math.isfinite(x.value) and math.isfinite(y.value):
             label = f"J={row.level}, P={row.patches}"
             name = row.name if pick else ""
@@ -332,8 +331,8 @@ def _frontier_table(rows: Sequence[FrontierRow]) -> str:
             row.mechanism,
             f"J={row.level}, P={row.patches}",
             f"{row.numbers:,}",
-            str(interval_of(row, "auc")),
-            str(interval_of(row, "linkage")),
+            str(row.interval("auc")),
+            str(row.interval("linkage")),
         ]
         for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
     ]

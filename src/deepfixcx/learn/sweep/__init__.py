@@ -1,6 +1,6 @@
 """Every level and number of patches on one's own data, and which to take.
 
 `run` goes through the settings and `options` says which; `survey` reads the dataset once, `setting`
-measures one of them with the classifiers of `models`; `rows` are what is found, and recommend;
-`folder` keeps them. Importing this package loads none of them.
+measures one of them with the classifiers of `models`; `rows` are what is found, and recommend.
+Importing this package loads none of them.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,8 +10,14 @@ from typing import Any
 
 from deepfixcx.errors import ModelFileError
 from deepfixcx.measures import Interval
+from deepfixcx.measures.figures import (
+    figures_from_json,
+    figures_to_json,
+    interval_named,
+    table_of,
+)
 
-__all__ = ["Recommendation", "Row", "interval_of", "put_interval", "recommend", "rows_as_csv"]
+__all__ = ["Recommendation", "Row", "recommend", "rows_as_csv"]
 
 CHANCE = 0.5
 
@@ -41,9 +45,18 @@ class Row:
         """``"J3_P4"``, or ``"original"``."""
         return "original" if self.level is None else f"J{self.level}_P{self.patches}"
 
+    def interval(self, name: str) -> Interval:
+        """Return a figure with its interval; NaN where there is none."""
+        return interval_named(self.figures, name)
+
+    @property
+    def auc(self) -> Interval:
+        """The figure that decides."""
+        return self.interval("auc")
+
     def to_json(self) -> str:
         """Return the row as JSON; NaN becomes null."""
-        figures = {name: _finite(value) for name, value in self.figures.items()}
+        figures = figures_to_json(self.figures)
         return json.dumps({"level": self.level, "patches": self.patches, "figures": figures})
 
     @classmethod
@@ -57,25 +70,9 @@ class Row:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            figures = {
-                name: math.nan if value is None else float(value)
-                for name, value in values["figures"].items()
-            }
-            return cls(values["level"], values["patches"], figures)
+            return cls(values["level"], values["patches"], figures_from_json(values["figures"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ModelFileError("a row of the sweep is damaged; start it anew") from None
-
-
-def put_interval(figures: dict[str, float], name: str, interval: Interval) -> None:
-    """Add a figure with its interval: ``name``, ``name_low`` and ``name_high``."""
-    figures[name] = interval.value
-    figures[f"{name}_low"], figures[f"{name}_high"] = interval.low, interval.high
-
-
-def interval_of(row: Row, name: str) -> Interval:
-    """Return a figure with its interval; NaN where the row has none."""
-    value, low, high = (row.figures.get(f"{name}{end}", math.nan) for end in ("", "_low", "_high"))
-    return Interval(value, low, high)
 
 
 def rows_as_csv(rows: Sequence[Row]) -> str:
@@ -89,14 +86,11 @@ def rows_as_csv(rows: Sequence[Row]) -> str:
     code,3,4,0.9
     """
     names = list(dict.fromkeys(name for row in _sorted(rows, last=True) for name in row.figures))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["what", "level", "patches", *names])
-    for row in _sorted(rows):
-        what = "original" if row.level is None else "code"
-        cells = [_cell(row.figures.get(name, math.nan)) for name in names]
-        writer.writerow([what, row.level, row.patches, *cells])
-    return text.getvalue()
+    lines = [
+        (["original" if row.level is None else "code", row.level, row.patches], row.figures)
+        for row in _sorted(rows)
+    ]
+    return table_of(["what", "level", "patches"], lines, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,42 +135,39 @@ def recommend(rows: Sequence[Row]) -> Recommendation:
     >>> recommend([Row(2, 8, large), Row(3, 2, small)]).level
     3
     """
-    judged = [row for row in rows if row.level is not None and not math.isnan(_auc(row).value)]
+    judged = [row for row in rows if row.level is not None and not math.isnan(row.auc.value)]
     if not judged:
         return Recommendation(None, None, "No setting could be judged: there is no AUC.")
-    best = max(judged, key=lambda row: (_auc(row).value, -row.figures["numbers"]))
-    if not any(_auc(row).low > CHANCE for row in judged):
+    best = max(judged, key=lambda row: (row.auc.value, -row.figures["numbers"]))
+    if not any(row.auc.low > CHANCE for row in judged):
         return Recommendation(
             None,
             None,
             f"No setting can be told from chance: the best, {_setting(best)}, has an AUC of "
-            f"{_auc(best)}; gather more images, or ask whether the label can be seen at all.",
+            f"{best.auc}; gather more images, or ask whether the label can be seen at all.",
         )
-    reaching = [row for row in judged if _auc(row).high >= _auc(best).value]
+    reaching = [row for row in judged if row.auc.high >= best.auc.value]
     chosen = min(
-        reaching, key=lambda row: (row.figures["numbers"], -_auc(row).value, row.level or 0)
+        reaching,
+        key=lambda row: (row.figures["numbers"], -row.auc.value, row.level or 0),
     )
     return Recommendation(chosen.level, chosen.patches, _reason(chosen, best, rows))
 
 
 def _reason(chosen: Row, best: Row, rows: Sequence[Row]) -> str:
     kept = f"{chosen.figures['numbers']:,.0f} numbers, {100 * chosen.figures['share']:.3g} %"
-    start = f"Take {_setting(chosen)} ({kept} of the original's): its AUC is {_auc(chosen)}"
+    start = f"Take {_setting(chosen)} ({kept} of the original's): its AUC is {chosen.auc}"
     if chosen is best:
         start += ", the best, and no smaller code reaches it"
     else:
         start += (
-            f", it is the smallest code whose interval reaches the best, {_auc(best).value:.3f} at "
+            f", it is the smallest code whose interval reaches the best, {best.auc.value:.3f} at "
             f"{_setting(best)}"
         )
     for row in rows:
-        if row.level is None and not math.isnan(_auc(row).value):
-            return f"{start}, and the original at 64 × 64 pixels has {_auc(row)}."
+        if row.level is None and not math.isnan(row.auc.value):
+            return f"{start}, and the original at 64 × 64 pixels has {row.auc}."
     return f"{start}."
-
-
-def _auc(row: Row) -> Interval:
-    return interval_of(row, "auc")
 
 
 def _setting(row: Row) -> str:
@@ -189,11 +180,3 @@ def _sorted(rows: Sequence[Row], *, last: bool = False) -> list[Row]:
     return sorted(
         rows, key=lambda row: (none if row.level is None else row.level, row.patches or 0)
     )
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
-
-
-def _cell(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) else ""

@@ -1,7 +1,4 @@
-"""The sweep: every level and number of patches on one's own data, and which to take.
-
-`SweepFolder` says what lies in its folder.
-"""
+"""The sweep: every level and number of patches on one's own data, and which to take."""
 
 from __future__ import annotations
 
@@ -11,16 +8,19 @@ from pathlib import Path
 
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset, folds_by_patient
+from deepfixcx.errors import ModelError
 from deepfixcx.learn.grouping import confounder_note
 from deepfixcx.learn.mapping import Crew, Failure, Report
 from deepfixcx.learn.scorers import choose_device
-from deepfixcx.learn.sweep.folder import SweepFolder
 from deepfixcx.learn.sweep.options import SweepOptions
-from deepfixcx.learn.sweep.rows import Recommendation, Row, recommend
+from deepfixcx.learn.sweep.rows import Recommendation, Row, recommend, rows_as_csv
 from deepfixcx.learn.sweep.setting import Judge, measure_original, measure_setting
 from deepfixcx.learn.sweep.survey import Skipped, Survey, survey_dataset
+from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
 
 __all__ = ["Sweep", "run_sweep"]
+
+KIND = TrialKind("sweep", 2, Row.from_json, ModelError)
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many rows are done, and of how many."""
@@ -120,7 +120,9 @@ def run_sweep(
     """
     options = options or SweepOptions()
     _check_tools(options, device)
-    place = SweepFolder.claim(Path(folder), dataset, options, resume=resume, overwrite=overwrite)
+    place = TrialFolder.claim(
+        KIND, Path(folder), dataset, options.to_dict(), resume=resume, overwrite=overwrite
+    )
     with Crew(workers) as crew:
         survey = survey_dataset(dataset, options.specs(), crew, reading)
         folds = folds_by_patient(survey.dataset, options.folds, options.seed)
@@ -136,12 +138,12 @@ def run_sweep(
         survey.dataset.patient_count,
         (*folds[0].notes, *(confounder_note(survey.dataset) if options.within is None else ())),
     )
-    place.finish(rows, survey.failures)
+    place.finish(rows_as_csv(rows), survey.failures)
     return sweep
 
 
 def _measure_all(
-    place: SweepFolder, survey: Survey, judge: Judge, crew: Crew, progress: Progress | None
+    place: TrialFolder[Row], survey: Survey, judge: Judge, crew: Crew, progress: Progress | None
 ) -> list[Row]:
     """Return all rows; those that are on the disk already are not measured again."""
     rows: list[Row] = []

@@ -26,9 +26,10 @@ from deepfixcx.learn.sweep.models import (
     score_by_network,
 )
 from deepfixcx.learn.sweep.options import SweepOptions
-from deepfixcx.learn.sweep.rows import Row, put_interval
+from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.learn.sweep.survey import Survey, common_pixels
 from deepfixcx.measures import auc_interval
+from deepfixcx.measures.figures import put_interval
 from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.spec import CodecSpec
 

@@ -1,0 +1,250 @@
+"""The folder of a long trial of many settings, such as a sweep: what is done stays after a stop.
+
+In it lie ``KIND.json`` (what is tried), ``rows/`` (a file for each setting that is done) and, once
+all are, ``KIND.csv`` and ``failures.csv``. No file holds a name of a file or of a patient.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from deepfixcx import __version__
+from deepfixcx.datasets import Dataset
+from deepfixcx.errors import DeepfixcxError, TrainingStoppedError
+from deepfixcx.learn._files import write_whole
+from deepfixcx.learn.mapping import Failure
+from deepfixcx.learn.parts import fingerprint
+
+__all__ = ["TrialFolder", "TrialKind", "TrialRow"]
+
+ROWS, FAILURES = "rows", "failures.csv"
+
+
+class TrialRow(Protocol):
+    """What was found for one setting."""
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        ...
+
+    def to_json(self) -> str:
+        """Return the row as JSON."""
+        ...
+
+
+AnyRow = TypeVar("AnyRow", bound=TrialRow)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialKind(Generic[AnyRow]):
+    """What is tried: a sweep, say.
+
+    Attributes
+    ----------
+    name : str
+        In files and messages.
+    version : int
+        Of the files.
+    read_row : callable
+        Makes a row again of what its `to_json` returned.
+    error : type of DeepfixcxError
+        Raised where a folder cannot be used.
+    """
+
+    name: str
+    version: int
+    read_row: Callable[[str], AnyRow]
+    error: type[DeepfixcxError]
+
+    @property
+    def about(self) -> str:
+        """Name of the file that says what is tried."""
+        return f"{self.name}.json"
+
+    @property
+    def table(self) -> str:
+        """Name of the table at the end."""
+        return f"{self.name}.csv"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrialFolder(Generic[AnyRow]):
+    """A folder that one trial may use; made by `TrialFolder.claim`.
+
+    Attributes
+    ----------
+    kind : TrialKind
+        What is tried.
+    place : Path
+        The folder; it need not exist yet.
+    identity : dict
+        What decides the result, as plain JSON values by name: labels, images, options, version.
+    """
+
+    kind: TrialKind[AnyRow]
+    place: Path
+    identity: dict[str, Any]
+
+    @classmethod
+    def claim(
+        cls,
+        kind: TrialKind[AnyRow],
+        place: Path,
+        dataset: Dataset,
+        options: dict[str, Any],
+        *,
+        resume: bool,
+        overwrite: bool,
+    ) -> TrialFolder[AnyRow]:
+        """See that a folder may be used, before anything is read.
+
+        Parameters
+        ----------
+        kind : TrialKind
+            What is tried.
+        place : Path
+            The folder.
+        dataset : Dataset
+            On which images.
+        options : dict
+            With which options, as plain JSON values.
+        resume, overwrite : bool
+            Go on with a trial of the same; or replace an earlier one.
+
+        Raises
+        ------
+        DeepfixcxError
+            Of the kind's own type: the folder is in use, is damaged, or holds a trial of something
+            else, and then the message says what differs.
+        """
+        folder = cls(kind, place, _identity(dataset, options))
+        if not place.exists():
+            return folder
+        if not place.is_dir():
+            raise kind.error(f"{place.name!r} is a file; name a folder for the {kind.name}")
+        if not any(place.iterdir()):
+            return folder
+        if not (place / kind.about).is_file():
+            raise kind.error(f"the folder {place.name!r} holds other things; name a new one")
+        if overwrite:
+            shutil.rmtree(place / ROWS, ignore_errors=True)
+            folder._forget(kind.table, FAILURES, kind.about)
+        elif not resume:
+            raise kind.error(
+                f"the folder {place.name!r} holds an earlier {kind.name}; --resume goes on with "
+                f"it, --overwrite replaces it"
+            )
+        elif others := _differences(folder._about()["identity"], folder.identity):
+            raise kind.error(
+                f"the folder {place.name!r} holds a {kind.name} that differs in "
+                f"{', '.join(others)}; give what it was begun with, or replace it with --overwrite"
+            )
+        return folder
+
+    def begin(self, content: str) -> None:
+        """Write what is tried, or see that the images are still those of the rows that are there.
+
+        Parameters
+        ----------
+        content : str
+            A hash of what the files of the images hold.
+
+        Raises
+        ------
+        DeepfixcxError
+            Of the kind's own type: the images are others.
+        TrainingStoppedError
+            The folder cannot be made.
+        """
+        if (self.place / self.kind.about).is_file():
+            if self._about()["content"] != content:
+                raise self.kind.error(
+                    f"the images are not those with which the {self.kind.name} began; --overwrite "
+                    f"starts it anew"
+                )
+            self._forget(self.kind.table, FAILURES)
+            return
+        try:
+            (self.place / ROWS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingStoppedError(
+                f"the folder {self.place.name!r} cannot be made: {error.strerror}; choose another "
+                f"place"
+            ) from None
+        about = {**self._format, "identity": self.identity, "content": content}
+        write_whole(self.place / self.kind.about, (json.dumps(about, indent=2) + "\n").encode())
+
+    def row(self, name: str) -> AnyRow | None:
+        """Return a row that is done, or None."""
+        path = self.place / ROWS / f"{name}.json"
+        return self.kind.read_row(path.read_text("utf-8")) if path.is_file() else None
+
+    def keep(self, row: AnyRow) -> AnyRow:
+        """Write a row that is done; return it as a resumed trial will read it."""
+        text = row.to_json()
+        write_whole(self.place / ROWS / f"{row.name}.json", text.encode())
+        return self.kind.read_row(text)
+
+    def finish(self, table: str, failures: Sequence[Failure]) -> None:
+        """Write the table of all rows, and that of the images that were not used."""
+        write_whole(self.place / self.kind.table, table.encode())
+        write_whole(self.place / FAILURES, _failures_as_csv(failures).encode())
+
+    @property
+    def _format(self) -> dict[str, Any]:
+        return {"format": f"deepfixcx.{self.kind.name}", "version": self.kind.version}
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            (self.place / name).unlink(missing_ok=True)
+
+    def _about(self) -> dict[str, Any]:
+        damaged = self.kind.error(
+            f"the folder {self.place.name!r} holds a damaged {self.kind.name}, or one of another "
+            f"version of deepfixcx; --overwrite starts it anew"
+        )
+        try:
+            about = json.loads((self.place / self.kind.about).read_text("utf-8"))
+            known = {name: about[name] for name in self._format} == self._format
+            content, identity = str(about["content"]), dict(about["identity"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise damaged from None
+        if not known:
+            raise damaged
+        return {"identity": identity, "content": content}
+
+
+def _identity(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the result of a trial, as JSON gives it back."""
+    identity = {
+        **options,
+        "labels": list(dataset.label_names),
+        "images": fingerprint(dataset),
+        "version": __version__,
+    }
+    return dict(json.loads(json.dumps(identity)))
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Name what differs, such as ``folds (5, now 3)``; images are named without their hash."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return [
+        name if name == "images" else f"{name} ({before.get(name)}, now {now.get(name)})"
+        for name in names
+    ]
+
+
+def _failures_as_csv(failures: Sequence[Failure]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "error", "reason"])
+    writer.writerows([each.place + 1, each.error, each.reason] for each in failures)
+    return text.getvalue()
