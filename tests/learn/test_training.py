@@ -301,6 +301,18 @@ def test_network_of_a_model_without_one(dataset: Dataset, tmp_path: Path) -> Non
         load_model(tmp_path, network="tests.learn.own:Small")
 
 
+def test_a_cache_is_of_codes(dataset: Dataset, models: dict[str, Trained], tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    train_model(dataset, tmp_path / "mlp", OPTIONS["logistic"], device="cpu", cache=cache)
+    assert len(list((tmp_path / "cache").rglob("*"))) > 5
+    with pytest.raises(ModelError, match="leave it away"):
+        train_model(
+            dataset, tmp_path / "own", OPTIONS["own on originals"], device="cpu", cache=cache
+        )
+    with pytest.raises(ModelError, match="leave it away"):
+        models["own on originals"].classifier.load(dataset.records[:2], cache=cache)
+
+
 def test_unknown_device(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no device 'abacus'"):
         train_model(dataset, tmp_path / "model", OPTIONS["mlp"], device="abacus")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from deepfixcx.learn.mapping import Report
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
 
-__all__ = ["Classifier", "Scorer"]
+__all__ = ["Classifier", "Loader", "Scorer", "loader_of"]
 
 
 class Scorer(Protocol):
@@ -29,6 +30,21 @@ class Scorer(Protocol):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything that was learned, by name."""
+        ...
+
+
+class Loader(Protocol):
+    """What reads images in the form that a model takes."""
+
+    def __call__(
+        self,
+        records: Sequence[ImageRecord],
+        *,
+        workers: int,
+        cache: str | None,
+        report: Report | None,
+    ) -> Loaded:
+        """Read the images of records."""
         ...
 
 
@@ -97,9 +113,15 @@ class Classifier:
         -------
         Loaded
             Codes, or pixels for a model on original images; and what could not be read.
+
+        Raises
+        ------
+        ModelError
+            A cache for a model on original images, or one that cannot be made.
         """
         channels = cast("Literal[1, 3]", self.channels)
-        return load_inputs(self.options, records, channels, workers, cache, report)
+        loader = loader_of(self.options, channels)
+        return loader(records, workers=workers, cache=cache, report=report)
 
     def scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probability of yes.
@@ -161,18 +183,22 @@ class Classifier:
         return attention
 
 
-def load_inputs(
-    options: TrainingOptions,
-    records: Sequence[ImageRecord],
+def loader_of(options: TrainingOptions, channels: Literal[1, 3] | None) -> Loader:
+    """Return what reads images in the form that a model of these options takes."""
+    if options.spec is not None:
+        return partial(encode_records, spec=options.spec, channels=channels)
+    return partial(_load_originals, int(options.number("side")), channels)
+
+
+def _load_originals(
+    side: int,
     channels: Literal[1, 3] | None,
+    records: Sequence[ImageRecord],
+    *,
     workers: int,
     cache: str | None,
     report: Report | None,
 ) -> Loaded:
-    """Read images in the form that a model of these options takes."""
-    if options.spec is not None:
-        return encode_records(
-            records, options.spec, channels=channels, workers=workers, cache=cache, report=report
-        )
-    side = int(options.number("side"))
+    if cache is not None:
+        raise ModelError("a cache keeps codes, and this model sees original images; leave it away")
     return load_pixels(records, side, channels=channels, workers=workers, report=report)

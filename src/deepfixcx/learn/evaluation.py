@@ -216,10 +216,8 @@ def evaluate_model(
     columns = zip(
         dataset.label_names, chosen.labels.T, scores.T, classifier.thresholds, strict=True
     )
-    labels = tuple(
-        _evaluate(name, truth, values, threshold, chosen.patients, groups, samples, seed)
-        for name, truth, values, threshold in columns
-    )
+    judge = _Judge(chosen.patients, groups, samples, seed)
+    labels = tuple(judge.label(*column) for column in columns)
     return Evaluation(
         part,
         len(chosen),
@@ -231,48 +229,62 @@ def evaluate_model(
     )
 
 
-def _evaluate(
-    name: str,
-    labels: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    threshold: float,
-    patients: NDArray[np.str_],
-    groups: NDArray[np.str_] | None,
-    samples: int,
-    seed: int,
-) -> LabelEvaluation:
-    def interval(metric: Any) -> Interval:
-        return patient_bootstrap(metric, labels, scores, patients, samples, seed)
+@dataclass(frozen=True, eq=False, slots=True)
+class _Judge:
+    """Whose the images are, what they are compared within, and how intervals are drawn."""
 
-    def rate(answer: int) -> Interval:
-        """Return how many of the images with this label are decided rightly."""
-        right = np.where(labels == answer, (scores >= threshold) == answer, np.nan)
-        return rate_interval(right, patients, samples, seed)
+    patients: NDArray[np.str_]
+    groups: NDArray[np.str_] | None
+    samples: int
+    seed: int
 
-    areas = {}
-    within = None
-    if groups is not None:
-        within = auc_interval(labels, scores, patients, groups, samples, seed)
-        for group in np.unique(groups):
-            here = groups == group
-            areas[str(group)] = auc_interval(
-                labels[here], scores[here], patients[here], None, samples, seed
-            )
-    return LabelEvaluation(
-        name,
-        int((labels == 1).sum()),
-        int((labels == 0).sum()),
-        auc_interval(labels, scores, patients, None, samples, seed),
-        within,
-        areas,
-        interval(average_precision),
-        interval(expected_calibration_error),
-        reliability_curve(labels, scores),
-        threshold,
-        confusion_at(labels, scores, threshold),
-        rate(1),
-        rate(0),
-    )
+    def label(
+        self,
+        name: str,
+        labels: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        threshold: float,
+    ) -> LabelEvaluation:
+        within, areas = None, {}
+        if self.groups is not None:
+            within = self._area(labels, scores, self.patients, self.groups)
+            for group in np.unique(self.groups):
+                here = self.groups == group
+                areas[str(group)] = self._area(labels[here], scores[here], self.patients[here])
+        decided = scores >= threshold
+        return LabelEvaluation(
+            name,
+            int((labels == 1).sum()),
+            int((labels == 0).sum()),
+            self._area(labels, scores, self.patients),
+            within,
+            areas,
+            self._interval(average_precision, labels, scores),
+            self._interval(expected_calibration_error, labels, scores),
+            reliability_curve(labels, scores),
+            threshold,
+            confusion_at(labels, scores, threshold),
+            self._rate(np.where(labels == 1, decided, np.nan)),
+            self._rate(np.where(labels == 0, ~decided, np.nan)),
+        )
+
+    def _area(
+        self,
+        labels: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        patients: NDArray[np.str_],
+        groups: NDArray[np.str_] | None = None,
+    ) -> Interval:
+        return auc_interval(labels, scores, patients, groups, self.samples, self.seed)
+
+    def _interval(
+        self, metric: Any, labels: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> Interval:
+        return patient_bootstrap(metric, labels, scores, self.patients, self.samples, self.seed)
+
+    def _rate(self, right: NDArray[np.float64]) -> Interval:
+        """Return the share of the images with one label that are decided rightly."""
+        return rate_interval(right, self.patients, self.samples, self.seed)
 
 
 def _groups(

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._optional import require
-from deepfixcx.datasets import Dataset, Split
+from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError
 from deepfixcx.learn.checkpoint_header import check_settings, read_header
-from deepfixcx.learn.classifier import Classifier, load_inputs
+from deepfixcx.learn.classifier import Classifier, loader_of
 from deepfixcx.learn.keeping import Keeping
 from deepfixcx.learn.loading import Loaded
 from deepfixcx.learn.logistic import LogisticCodes
@@ -159,7 +160,8 @@ def train_model(
             check_settings(read_header(keeping.path).settings, settings)
         start = time.perf_counter()
         split = rules.divide(dataset)
-        prepared = _prepare(dataset, split, options, workers, cache, reading)
+        load = partial(loader_of(options, None), workers=workers, cache=cache, report=reading)
+        prepared = _prepare(dataset, split, load)
         read = time.perf_counter()
         scorer, progress = _fit(prepared, options, device, keeping, report)
         held, inputs = prepared.labels[prepared.validation], prepared.inputs[prepared.validation]
@@ -205,17 +207,12 @@ def _trained_before(
 
 
 def _prepare(
-    dataset: Dataset,
-    split: Split,
-    options: TrainingOptions,
-    workers: int,
-    cache: str | None,
-    reading: Report | None,
+    dataset: Dataset, split: Split, load: Callable[[Sequence[ImageRecord]], Loaded]
 ) -> _Prepared:
     """Read the images of the training and the validation part that have a known label."""
     wanted = split.development[dataset.known[split.development].any(axis=1)]
     records = [dataset.records[place] for place in wanted]
-    loaded = load_inputs(options, records, None, workers, cache, reading)
+    loaded = load(records)
     places = wanted[loaded.places]
     labels = np.asarray(dataset.labels[places])
     train = np.flatnonzero(np.isin(places, split.train))
