@@ -18,7 +18,6 @@ from deepfixcx.errors import ExplanationError
 from deepfixcx.explain._draws import (
     between_groups,
     draw_images,
-    interval_of,
     mean_intervals,
     share_of_variation,
 )
@@ -29,7 +28,7 @@ from deepfixcx.explain.shortcuts import find_shortcuts
 from deepfixcx.learn.loading import load_pixels
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.mlp import CodeMLP
-from deepfixcx.measures import patient_bootstrap, roc_auc
+from deepfixcx.measures import Interval, patient_bootstrap, roc_auc
 
 SPEC = CodecSpec(2, 4)
 Floats = NDArray[np.float32]
@@ -117,7 +116,7 @@ def test_intervals_agree_with_the_bootstrap_of_the_measures() -> None:
         lambda _, scores: float(scores.mean()), np.zeros(60), values, patients, samples=4000
     )
     assert ours == pytest.approx([theirs.value, theirs.low, theirs.high], abs=0.03)
-    assert math.isnan(interval_of(np.array([0.5, np.nan])).low)
+    assert math.isnan(Interval.of_draws(0.5, np.array([np.nan])).low)
 
 
 @pytest.mark.parametrize("labelled", [True, False])

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx._optional import require
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers, set_aside
-from deepfixcx.audit.resampling import Floats, draw_patients, interval_of
+from deepfixcx.audit.resampling import Floats, draw_patients
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.errors import AuditError
+from deepfixcx.measures import Interval
 from deepfixcx.measures.ranking import areas_of_draws, roc_auc
 
 __all__ = ["above_median", "attack_inference"]
@@ -129,10 +130,10 @@ def attack_inference(
         mode=name,
         attacker="logistic",
         figure="AUC",
-        value=interval_of(own, drawn),
+        value=Interval.of_draws(own, drawn),
         chance=0.5,
         floor=floor,
-        gain=interval_of(own - floor, drawn - floor_drawn),
+        gain=Interval.of_draws(own - floor, drawn - floor_drawn),
         control=floor,
         raw=float("nan") if raw is None else areas(raw)[0],
         n=int(whose.max()) + 1,

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.audit.folds import patient_numbers
-from deepfixcx.audit.resampling import Floats, draw_patients, interval_of
+from deepfixcx.audit.resampling import Floats, draw_patients
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.errors import AuditError
+from deepfixcx.measures import Interval
 
 __all__ = ["FALSE_POSITIVE_RATE", "attack_membership", "confidence", "shadow_scores"]
 
@@ -169,10 +170,10 @@ def attack_membership(
                 mode="released model",
                 attacker="likelihood ratio",
                 figure=figure,
-                value=interval_of(value, drawn),
+                value=Interval.of_draws(value, drawn),
                 chance=chance,
                 floor=chance,
-                gain=interval_of(value - chance, drawn - chance),
+                gain=Interval.of_draws(value - chance, drawn - chance),
                 control=chance,
                 raw=float("nan"),
                 n=int(owners.max()) + 1,

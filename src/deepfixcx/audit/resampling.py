@@ -7,11 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.measures import Interval
 
-__all__ = ["Floats", "draw_patients", "interval_of", "mean_interval", "patient_means"]
+__all__ = ["Floats", "draw_patients", "mean_interval", "patient_means"]
 
 Floats = NDArray[np.float64]
-
-QUANTILES = (0.025, 0.975)
 
 
 def patient_means(values: ArrayLike, owners: NDArray[np.int64], patients: int) -> Floats:
@@ -59,15 +57,6 @@ def mean_interval(means: Floats, samples: int, seed: int) -> Interval:
     """
     known = means[np.isfinite(means)]
     if not len(known):
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return Interval.unknown()
     draws = draw_patients(len(known), samples, seed) @ known / len(known)
-    return interval_of(float(known.mean()), draws)
-
-
-def interval_of(value: float, draws: Floats) -> Interval:
-    """Return a value with the 2.5 % and 97.5 % quantiles of its draws."""
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.quantile(draws, QUANTILES)
-    return Interval(value, float(low), float(high))
+    return Interval.of_draws(float(known.mean()), draws)

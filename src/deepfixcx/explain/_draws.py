@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.errors import ExplanationError
-from deepfixcx.measures import Interval
+from deepfixcx.measures.bootstrap import QUANTILES
 
-__all__ = ["between_groups", "draw_images", "interval_of", "mean_intervals", "share_of_variation"]
+__all__ = ["between_groups", "draw_images", "mean_intervals", "share_of_variation"]
 
 Floats = NDArray[np.float64]
-
-QUANTILES = (0.025, 0.975)
 
 
 def draw_images(patients: ArrayLike | None, images: int, samples: int, seed: int) -> Floats:
@@ -39,15 +37,6 @@ def draw_images(patients: ArrayLike | None, images: int, samples: int, seed: int
     drawn: Floats = np.ones((samples + 1, images))
     drawn[1:] = counts[:, numbers]
     return drawn
-
-
-def interval_of(figures: Floats) -> Interval:
-    """Return the figure of the first draw with the quantiles of the others, where there are any."""
-    known = figures[1:][np.isfinite(figures[1:])]
-    if not len(known):
-        return Interval(float(figures[0]), float("nan"), float("nan"))
-    low, high = np.quantile(known, QUANTILES)
-    return Interval(float(figures[0]), float(low), float(high))
 
 
 def mean_intervals(values: NDArray[np.float32], draws: Floats) -> Floats:

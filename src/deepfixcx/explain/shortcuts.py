@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.errors import ExplanationError
-from deepfixcx.explain._draws import between_groups, draw_images, interval_of, share_of_variation
+from deepfixcx.explain._draws import between_groups, draw_images, share_of_variation
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.groups import band_groups
 from deepfixcx.explain.places import place_words
@@ -139,8 +139,8 @@ def _regions(attribution: Attribution, labels: Floats | None, draws: Floats) -> 
         part = np.where(region.cells, cells, 0).sum(axis=(1, 2))
         shares = share_of_variation(part, whole, labels, draws)
         area = float(region.cells.mean())
-        strength = interval_of((shares - area) / (1 - area))
-        share = interval_of(shares)
+        strength = _first((shares - area) / (1 - area))
+        share = _first(shares)
         words = (
             f"{_percent(share)} of {what} comes from {region.words}, {_share(area)} of the "
             f"image{'' if region.kind in ('corner', 'border') else 's'}"
@@ -186,7 +186,7 @@ def _groups(
         if len(names) == 2 and area.value < 0.5:
             continue  # of two groups, the one that scores higher is named
         outputs = known.outputs.astype(np.float64)
-        strength = interval_of(between_groups(outputs, inside, truth[here], draws[:, here]))
+        strength = _first(between_groups(outputs, inside, truth[here], draws[:, here]))
         if area.low <= 0.5 <= area.high:  # shares of a variance are never negative
             strength = Interval(strength.value, 0.0, strength.high)
         others = f"{names[names != name][0]} images" if len(names) == 2 else "others"
@@ -254,3 +254,8 @@ def _share(area: float) -> str:
 def _triple(interval: Interval) -> list[float | None]:
     values = (interval.value, interval.low, interval.high)
     return [round(each, 6) if np.isfinite(each) else None for each in values]
+
+
+def _first(draws: Floats) -> Interval:
+    """Return the figure of the first draw, in which every image is once, with the others'."""
+    return Interval.of_draws(float(draws[0]), draws[1:])

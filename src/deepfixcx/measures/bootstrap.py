@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ __all__ = ["Interval", "auc_interval", "patient_bootstrap"]
 
 Metric = Callable[[Floats, Floats], float]
 
-CONFIDENCE = 0.95
+QUANTILES = (0.025, 0.975)
+"""Between them lie 95 % of the draws."""
+
 VALUES_AT_ONCE = 4_000_000
 """Draws are worked off in runs of at most so many numbers, 32 MB each."""
 
@@ -29,14 +32,34 @@ class Interval:
     --------
     >>> print(Interval(0.8912, 0.861, 0.9183))
     0.891 [0.861, 0.918]
+    >>> print(Interval.unknown())
+    not measured
     """
 
     value: float
     low: float
     high: float
 
+    @classmethod
+    def of_draws(cls, value: float, draws: Floats) -> Interval:
+        """Return a figure with the quantiles of its draws, of which NaN does not count."""
+        known = draws[np.isfinite(draws)]
+        if not len(known):
+            return cls(value, float("nan"), float("nan"))
+        low, high = np.quantile(known, QUANTILES)
+        return cls(value, float(low), float(high))
+
+    @classmethod
+    def unknown(cls) -> Interval:
+        """Return what stands for a figure that cannot be had."""
+        return cls(float("nan"), float("nan"), float("nan"))
+
     def __str__(self) -> str:
-        """Return value and interval with three digits."""
+        """Return value and interval with three digits; of what there is."""
+        if math.isnan(self.value):
+            return "not measured"
+        if math.isnan(self.low):
+            return f"{self.value:.3f}"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
@@ -97,7 +120,7 @@ def patient_bootstrap(
         for counts in _resamples(owners, samples, seed)
         for times in counts[:, kept]
     ]
-    return _interval(metric(truth, values), np.array(drawn))
+    return Interval.of_draws(metric(truth, values), np.array(drawn))
 
 
 def auc_interval(
@@ -159,8 +182,8 @@ def auc_interval(
             ]
             draws.append(np.concatenate(parts))
     if not points:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    return _interval(float(np.mean(points)), np.mean(draws, axis=0))
+        return Interval.unknown()
+    return Interval.of_draws(float(np.mean(points)), np.mean(draws, axis=0))
 
 
 def _resamples(owners: NDArray[np.int64], samples: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -174,11 +197,3 @@ def _resamples(owners: NDArray[np.int64], samples: int, seed: int) -> Iterator[N
         drawn += patients * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * patients)
         yield counts.reshape(rows, patients)[:, owners]
-
-
-def _interval(value: float, drawn: Floats) -> Interval:
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.quantile(drawn, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    return Interval(value, float(low), float(high))

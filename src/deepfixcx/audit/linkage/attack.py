@@ -16,7 +16,7 @@ from deepfixcx.audit.linkage.floor import label_similarity, labels_of, stand_ins
 from deepfixcx.audit.linkage.pairs import Fit
 from deepfixcx.audit.linkage.records import Records
 from deepfixcx.audit.linkage.trial import make_tests
-from deepfixcx.audit.resampling import Floats, draw_patients, interval_of, mean_interval
+from deepfixcx.audit.resampling import Floats, draw_patients, mean_interval
 from deepfixcx.audit.resampling import patient_means as means_of
 from deepfixcx.audit.result import AttackResult, validity
 from deepfixcx.errors import AuditError
@@ -202,10 +202,10 @@ class _Trio:
         drawn = figure(draws @ own)
         gains = sign * (drawn - figure(draws @ floor))
         return (
-            interval_of(points[0], drawn),
+            Interval.of_draws(points[0], drawn),
             chance,
             points[1],
-            interval_of(sign * (points[0] - points[1]), gains),
+            Interval.of_draws(sign * (points[0] - points[1]), gains),
             points[2],
         )
 
