@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepfixcx.release import engines, run
+from tests.release.phantoms import Maker
+
 
 def write_gray(path: Path, height: int, width: int, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,3 +158,16 @@ BAD = {
 def expected_failures() -> dict[str, str]:
     """Source name to error name, for `bad_images`."""
     return BAD
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    """Make releases by mechanisms of one pair of datasets."""
+    return Maker(tmp_path_factory.mktemp("datasets"))
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encode without worker processes, whose start takes longer than a few small images."""
+    here = engines.choose_run("memory://", workers=1)
+    monkeypatch.setattr(run, "choose_run", lambda *_, **__: here)

@@ -31,15 +31,26 @@ from deepfixcx.cli._console import (
     resuming_command,
     write_json,
 )
+from deepfixcx.cli._options import (
+    BOUNDARY,
+    GRID,
+    JSON,
+    MAX_PIXELS,
+    OVERWRITE,
+    POOLING,
+    RESUME,
+    WAVELET,
+    WORKERS,
+)
+from deepfixcx.cli._protecting import SOME_FAILED, Asked, Course, check_unused, end
 from deepfixcx.cli._settings import spec_of
 
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
     from deepfixcx.release import Progress, Summary
+    from deepfixcx.release.protected import Protection
 
 __all__ = ["command"]
-
-SOME_FAILED = 3
 
 
 def command(
@@ -56,19 +67,14 @@ def command(
     patches: Annotated[
         str, typer.Option("--patches", "-P", help="P: cells per axis of a band; 4, or 4x6.")
     ],
-    wavelet: Annotated[
-        str, typer.Option(help="A discrete wavelet of PyWavelets: haar, db2, coif1, …")
-    ] = "haar",
-    pooling: Annotated[
-        str, typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg; or l1,max.")
-    ] = "l1",
-    boundary: Annotated[Boundary, typer.Option(help="What lies beyond the edge.")] = "zero",
-    grid: Annotated[
-        Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
-    ] = "balanced",
+    wavelet: Annotated[str, WAVELET] = "haar",
+    pooling: Annotated[str, POOLING] = "l1",
+    boundary: Annotated[Boundary, BOUNDARY] = "zero",
+    grid: Annotated[Grid, GRID] = "balanced",
     output: Annotated[
-        Output, typer.Option(help="What to write; dicom: images with de-identified headers.")
-    ] = "both",
+        Output | None,
+        typer.Option(help="dicom: images with de-identified headers.", show_default="both"),
+    ] = None,
     size: Annotated[
         Size, typer.Option(help="Of images: P·2^J pixels a side, or as the source.")
     ] = "compact",
@@ -78,13 +84,17 @@ def command(
     ] = "neutral",
     mask: Annotated[
         str | None,
-        typer.Option(
-            help="Paint writing black first: a file of rules per device, or ocr to look for it."
-        ),
+        typer.Option(help="Paint writing black: a file of rules, or ocr."),
     ] = None,
     mechanism: Annotated[
-        str, typer.Option(help="Make codes tell less: bands, quantization; or both, in order.")
+        str, typer.Option(help="Make codes tell less: mixing-3, projection, resampling, …; a,b.")
     ] = "",
+    labels: Annotated[
+        str | None, typer.Option(help="What a mechanism keeps, released beside records: a,b.")
+    ] = None,
+    public: Annotated[
+        str | None, typer.Option(help="Dataset of other patients that a mechanism learns from.")
+    ] = None,
     retain: Annotated[
         str,
         typer.Option(
@@ -97,16 +107,12 @@ def command(
             help="File of the key of pseudonyms, made on first use; default: in the private folder."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Order in which images are numbered.")] = 0,
-    max_pixels: Annotated[
-        int | None, typer.Option(help="Refuse files that declare more pixels.")
+    seed: Annotated[
+        int | None, typer.Option(help="Order of images; with a mechanism, all that it draws.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; default: the cores. Never changes a byte.")
-    ] = None,
-    engine: Annotated[
-        Engine, typer.Option(help="Processes of this machine, or a dask cluster.")
-    ] = "local",
+    max_pixels: Annotated[int | None, MAX_PIXELS] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    engine: Annotated[Engine, typer.Option(help="This machine, or a dask cluster.")] = "local",
     scheduler: Annotated[
         str | None,
         typer.Option(help="Address of dask's scheduler; without it, a cluster on this machine."),
@@ -114,16 +120,14 @@ def command(
     private: Annotated[
         str | None,
         typer.Option(
-            "--private", help="Local folder for ledger and source names; default: OUT.private."
+            "--private",
+            help="Folder for ledger and source names.",
+            show_default="OUT.private",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped release.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier release in OUT.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    resume: Annotated[bool, RESUME] = False,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Turn a folder of medical images into a folder that can be shared.
 
@@ -131,33 +135,34 @@ def command(
     the names of the sources and the ledger for --resume: it is not for sharing.
 
     IN and OUT may be URLs that fsspec knows, such as s3://bucket/folder; an OUT at
-    a URL needs --private.
+    a URL needs --private. Mechanisms that need --labels take a dataset with patients as IN.
 
-    Example: [bold]deepfixcx privatize xrays shared --level 3 --patches 4 --output both[/bold]
+    Example: deepfixcx privatize xrays shared --level 3 --patches 4 --output both
     """
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import ReleaseOptions, privatize_dataset
+    from deepfixcx.release.protected import Protection
 
+    spec = spec_of(level, patches, wavelet, pooling, boundary, grid)
+    protection = Protection.of(mechanism, spec) if mechanism else None
+    alone = protection is None or protection.in_workers
     options = ReleaseOptions(
-        spec=spec_of(level, patches, wavelet, pooling, boundary, grid),
-        output=output,
+        spec=spec,
+        output=output or ("both" if alone else "codes"),
         size=size,
         dtype=dtype,
         names=names,
-        seed=seed,
+        seed=(seed or 0) if alone else 0,  # that of a mechanism must not show in an order
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
-        mechanisms=tuple(cast("list[Independent]", _words(mechanism))),
+        mechanisms=_in_workers(protection) if alone else (),
         retain=tuple(cast("list[Retained]", _words(retain))),
         mask=None if mask is None else _mask(mask),
+        noise=protection.noise if protection is not None and alone else None,
     )
     try:
         with _ProgressBar() as report:
-            summary = privatize_dataset(
-                where,
-                folder,
-                options,
+            course = Course(
                 private=private,
-                key=key,
                 workers=default_workers() if workers is None else workers,
                 engine=engine,
                 scheduler=scheduler,
@@ -166,14 +171,34 @@ def command(
                 report=report,
                 again=resuming_command(),
             )
+            if alone:
+                check_unused(labels, public)
+                summary = privatize_dataset(where, folder, options, key=key, **course)
+            else:
+                asked = Asked(where, folder, options, mechanism, labels, public, seed, key)
+                protected = asked.run(course)
     except KeyboardInterrupt:
         console.print(f"Stopped. Everything written is whole; go on with:\n  {resuming_command()}")
         raise
+    if alone:
+        _end(summary, json, masked=mask is not None)
+    else:
+        end(protected, json)
+
+
+def _end(summary: Summary, json: Path | None, *, masked: bool) -> None:
     figures = _figures(summary)
     write_json(json, figures)
-    _close(summary, figures, masked=mask is not None)
+    _close(summary, figures, masked=masked)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
+
+
+def _in_workers(protection: Protection | None) -> tuple[Independent, ...]:
+    """Return the mechanisms that workers apply to each code; noise is an option of its own."""
+    names = () if protection is None else protection.names
+    noisy = protection is not None and protection.noise is not None
+    return cast("tuple[Independent, ...]", names[1:] if noisy else names)
 
 
 def _mask(text: str) -> Mask:

@@ -4,40 +4,58 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.markup import escape
 
-from deepfixcx.choices import Boundary, Grid, On, Parting
+from deepfixcx.choices import Blank, Boundary, Grid, Layout, On, Parting, Uncertain
 from deepfixcx.cli._console import console, default_workers, panel, program, write_json
 from deepfixcx.cli._learning import (
-    BlankOption,
-    DeviceOption,
-    LayoutOption,
     LearningBar,
     TerminatedError,
-    UncertainOption,
     find_dataset,
     see_own_modules,
     stops_cleanly,
 )
+from deepfixcx.cli._options import (
+    BLANK,
+    BOUNDARY,
+    CACHE,
+    DATASET,
+    DEVICE,
+    GRID,
+    JSON,
+    LAYOUT,
+    LEVEL,
+    OVERWRITE,
+    PATCHES,
+    POOLING,
+    RESUME,
+    UNCERTAIN,
+    WAVELET,
+    WORKERS,
+)
+from deepfixcx.cli._released_training import find_released
 from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
+    from deepfixcx.learn.released import ReleasedInputs
     from deepfixcx.learn.training import Trained
     from deepfixcx.spec import CodecSpec
 
 __all__ = ["command"]
 
+Codec: TypeAlias = tuple[
+    int | None, str | None, str | None, str | None, Boundary | None, Grid | None
+]
 SOME_FAILED, INTERRUPTED, TERMINATED = 3, 130, 143
 
 
 def command(
-    where: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
-    ],
+    where: Annotated[Path, DATASET],
     labels: Annotated[
         str, typer.Option(help="What to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
     ],
@@ -52,38 +70,19 @@ def command(
         On | None,
         typer.Option(help="What it sees; codes for mlp and logistic, else privatized images."),
     ] = None,
-    level: Annotated[
-        int | None,
-        typer.Option(
-            "--level", "-J", help=f"J: depth of the packet; {SUGGESTED_LEVEL} if not given."
-        ),
-    ] = None,
-    patches: Annotated[
-        str | None,
-        typer.Option(
-            "--patches", "-P", help=f"P: cells per axis; {SUGGESTED_PATCHES} if not given."
-        ),
-    ] = None,
-    wavelet: Annotated[
-        str | None, typer.Option(help="A discrete wavelet of PyWavelets; haar if not given.")
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        typer.Option(help="l1 if not given; l2, sum, max, min, median, sum_pos, sum_neg; l1,max."),
-    ] = None,
-    boundary: Annotated[
-        Boundary | None, typer.Option(help="What lies beyond the edge; zero if not given.")
-    ] = None,
-    grid: Annotated[
-        Grid | None, typer.Option(help="balanced if not given; or padded, as in the paper.")
-    ] = None,
+    level: Annotated[int | None, LEVEL] = None,
+    patches: Annotated[str | None, PATCHES] = None,
+    wavelet: Annotated[str | None, WAVELET] = None,
+    pooling: Annotated[str | None, POOLING] = None,
+    boundary: Annotated[Boundary | None, BOUNDARY] = None,
+    grid: Annotated[Grid | None, GRID] = None,
     side: Annotated[
         int | None,
         typer.Option(help="Pixels a side of the images that a network sees."),
     ] = None,
-    layout: LayoutOption = None,
-    uncertain: UncertainOption = None,
-    blank: BlankOption = None,
+    layout: Annotated[Layout | None, LAYOUT] = None,
+    uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
+    blank: Annotated[Blank | None, BLANK] = None,
     split: Annotated[
         Parting, typer.Option(help="By patient at random, or as the dataset comes.")
     ] = "patient",
@@ -110,43 +109,31 @@ def command(
         float | None, typer.Option("--l1", help="Penalty on the attention of mlp.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, first weights, order.")] = 0,
-    device: DeviceOption = "auto",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read images; default: the cores.")
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder that keeps codes for the next training.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier model in the folder.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    device: Annotated[str, DEVICE] = "auto",
+    workers: Annotated[int | None, WORKERS] = None,
+    cache: Annotated[Path | None, CACHE] = None,
+    resume: Annotated[bool, RESUME] = False,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Train a classifier on codes, privatized images, or originals.
 
     Patients are divided into three parts: one to train on, one to stop training and choose
-    thresholds, and one that deepfixcx evaluate takes.
+    thresholds, and one that deepfixcx evaluate takes. The dataset may also be a release by a
+    mechanism, which has labels of its own; images to predict are then brought into its form.
 
-    Example: [bold]deepfixcx train xrays --labels pneumonia -o model[/bold]
+    Example: deepfixcx train xrays --labels pneumonia -o model
     """
-    from deepfixcx.errors import ModelError
     from deepfixcx.learn.options import TrainingOptions
     from deepfixcx.learn.parts import PartRules
     from deepfixcx.learn.training import train_model
 
+    released = find_released(where, labels, layout)
     codec = (level, patches, wavelet, pooling, boundary, grid)
-    if on == "original" and codec != (None,) * 6:
-        raise ModelError(
-            "original images are not encoded: leave --level, --patches, --wavelet, --pooling, "
-            "--boundary and --grid away"
-        )
     options = TrainingOptions(
         model=model,
         on=on,
-        spec=None if on == "original" else _spec(level, patches, wavelet, pooling, boundary, grid),
+        spec=_spec(on, codec, released),
         side=side,
         seed=seed,
         balance=balance,
@@ -157,9 +144,13 @@ def command(
         weight_decay=weight_decay,
         l1=l1,
     )
+    if released is not None and test is None:
+        test = 0.0  # a model is evaluated on images, and there are none in a release
     rules = PartRules(split, validation, test, by_content, seed)
     see_own_modules(model)
-    dataset = find_dataset(where, labels, layout, uncertain, blank)
+    dataset = (
+        released.dataset if released else find_dataset(where, labels, layout, uncertain, blank)
+    )
     try:
         with stops_cleanly(), LearningBar(options.epochs) as bar:
             trained = train_model(
@@ -174,6 +165,7 @@ def command(
                 overwrite=overwrite,
                 reading=bar.read,
                 report=bar.trained,
+                released=released,
             )
     except KeyboardInterrupt as stop:
         console.print(escape(_stopped(out)), soft_wrap=True)
@@ -187,14 +179,21 @@ def command(
         raise typer.Exit(SOME_FAILED)
 
 
-def _spec(
-    level: int | None,
-    patches: str | None,
-    wavelet: str | None,
-    pooling: str | None,
-    boundary: Boundary | None,
-    grid: Grid | None,
-) -> CodecSpec:
+def _spec(on: On | None, codec: Codec, released: ReleasedInputs | None) -> CodecSpec | None:
+    """Return the spec that is asked for, or that of the release where none is."""
+    from deepfixcx.errors import ModelError
+
+    given = any(setting is not None for setting in codec)
+    if on == "original" and given:
+        raise ModelError(
+            "original images are not encoded: leave --level, --patches, --wavelet, --pooling, "
+            "--boundary and --grid away"
+        )
+    if on == "original":
+        return None
+    if released is not None and not given:
+        return released.mechanism.spec
+    level, patches, wavelet, pooling, boundary, grid = codec
     return spec_of(
         SUGGESTED_LEVEL if level is None else level,
         str(SUGGESTED_PATCHES) if patches is None else patches,
@@ -254,7 +253,7 @@ def _close(trained: Trained, notes: tuple[str, ...], following: str, out: Path) 
 
 
 def _next_step(
-    trained: Trained, where: Path, out: Path, read_as: list[tuple[str, str | None]]
+    trained: Trained, where: Path, out: Path, read_as: Sequence[tuple[str, str | None]]
 ) -> str:
     model = trained.classifier.options.model
     told = [*read_as, ("--network", model if ":" in model else None)]

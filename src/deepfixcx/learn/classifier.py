@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol, cast
 
@@ -17,6 +17,7 @@ from deepfixcx.learn.loading import Loaded, encode_records, load_pixels
 from deepfixcx.learn.mapping import Report
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
+from deepfixcx.mechanisms.files import PublishedMechanism
 
 __all__ = ["Classifier", "Loader", "Scorer", "loader_of"]
 
@@ -71,6 +72,9 @@ class Classifier:
         What came of training, as plain JSON values: counts, the best epoch, versions.
     scorer : Scorer
         The fitted model.
+    mechanism : PublishedMechanism or None
+        What brings codes into the form of the records that it was trained on, where these are of a
+        release by a mechanism.
     """
 
     options: TrainingOptions
@@ -81,6 +85,7 @@ class Classifier:
     dataset: str
     facts: Mapping[str, Any]
     scorer: Scorer
+    mechanism: PublishedMechanism | None = None
 
     def __repr__(self) -> str:
         """Return model, spec and labels in one line."""
@@ -121,7 +126,10 @@ class Classifier:
         """
         channels = cast("Literal[1, 3]", self.channels)
         loader = loader_of(self.options, channels)
-        return loader(records, workers=workers, cache=cache, report=report)
+        loaded = loader(records, workers=workers, cache=cache, report=report)
+        if self.mechanism is None:
+            return loaded
+        return replace(loaded, array=self.mechanism.represent(loaded.array))
 
     def scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probability of yes.
@@ -162,7 +170,9 @@ class Classifier:
             raise ModelError(
                 f"this model takes codes of {self.channels} channels, these have {code.channels}"
             )
-        return self.scores(code.array)
+        if self.mechanism is None or not len(code):
+            return self.scores(code.array)
+        return self.scores(self.mechanism.represent(code.array))
 
     def attention(self) -> NDArray[np.float32]:
         """Return how strongly a `CodeMLP` uses each number of a code; see `CodeMLP.attention`.

@@ -2,8 +2,9 @@
 
 ``model.json`` is what a `Classifier` knows: ``format`` ("deepfixcx.model"), ``version``,
 ``options``, ``labels``, ``thresholds``, ``channels``, ``parts``, ``dataset`` (a hash), ``facts``,
-``versions`` of the packages, and ``weights``, the SHA-256 of the other file, which holds the
-arrays. It is written last, so a folder that has it is whole.
+``versions`` of the packages, ``weights``, the SHA-256 of the other file, which holds the arrays,
+and ``mechanism``, that of ``mechanism.safetensors`` where the model was trained on a release by a
+mechanism, or nothing. It is written last, so a folder that has it is whole.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
 from deepfixcx.learn.scorers import restore_scorer
+from deepfixcx.mechanisms.files import (
+    MECHANISM_FILE,
+    PublishedMechanism,
+    load_mechanism,
+    mechanism_bytes,
+)
 
 __all__ = ["CHECKPOINT_FILE", "MODEL_FILE", "claimed", "load_model", "read_settings", "save_model"]
 
@@ -37,7 +44,7 @@ MODEL_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
 CHECKPOINT_FILE = "training.safetensors"
 
-_OURS = (MODEL_FILE, WEIGHTS_FILE, CHECKPOINT_FILE)
+_OURS = (MODEL_FILE, WEIGHTS_FILE, CHECKPOINT_FILE, MECHANISM_FILE)
 """The paper goes first: a folder without it holds no model."""
 
 _PACKAGES = ("numpy", "torch", "monai", "scikit-learn", "safetensors")
@@ -101,6 +108,9 @@ def save_model(classifier: Classifier, folder: Path) -> None:
         {name: np.array(each, order="C") for name, each in classifier.scorer.arrays().items()}
     )
     write_whole(folder / WEIGHTS_FILE, weights)
+    mechanism = b"" if classifier.mechanism is None else mechanism_bytes(classifier.mechanism)
+    if mechanism:
+        write_whole(folder / MECHANISM_FILE, mechanism)
     about = {
         "format": FORMAT_NAME,
         "version": FORMAT_VERSION,
@@ -113,6 +123,7 @@ def save_model(classifier: Classifier, folder: Path) -> None:
         "facts": dict(classifier.facts),
         "versions": _versions(),
         "weights": hashlib.sha256(weights).hexdigest(),
+        "mechanism": hashlib.sha256(mechanism).hexdigest() if mechanism else None,
     }
     text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
     write_whole(folder / MODEL_FILE, text.encode())
@@ -176,7 +187,26 @@ def load_model(
         raise damaged
     _check_network(options.model, network)
     scorer = restore_scorer(options, channels, len(names), arrays, device)
-    return Classifier(options, names, channels, thresholds, rules, dataset, facts, scorer)
+    mechanism = _mechanism(place, about.get("mechanism"))
+    return Classifier(
+        options, names, channels, thresholds, rules, dataset, facts, scorer, mechanism
+    )
+
+
+def _mechanism(folder: Path, digest: str | None) -> PublishedMechanism | None:
+    """Read the mechanism of a model that was trained on a release by one."""
+    if digest is None:
+        return None
+    try:
+        same = hashlib.sha256((folder / MECHANISM_FILE).read_bytes()).hexdigest() == digest
+        if same:
+            return load_mechanism(folder)
+    except (OSError, DeepfixcxError):
+        pass
+    raise ModelFileError(
+        f"{folder.name!r} lacks its {MECHANISM_FILE}, or another one is there; copy the whole "
+        f"folder again"
+    )
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -207,7 +237,10 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
     except ValueError:
         about = None
     if not isinstance(about, dict) or about.get("format") != FORMAT_NAME:
-        raise ModelFileError(f"{MODEL_FILE} in {folder.name!r} is not one of deepfixcx")
+        raise ModelFileError(
+            f"{MODEL_FILE} in {folder.name!r} is not one of deepfixcx, or damaged; copy the folder "
+            f"again, or train anew"
+        )
     try:
         return about, (folder / WEIGHTS_FILE).read_bytes()
     except OSError:

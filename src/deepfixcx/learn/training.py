@@ -39,6 +39,7 @@ from deepfixcx.measures import roc_auc, youden_threshold
 
 if TYPE_CHECKING:
     from deepfixcx.learn.progress import Epoch, Fitted
+    from deepfixcx.learn.released import ReleasedInputs
 
 __all__ = ["Trained", "train_model"]
 
@@ -92,6 +93,7 @@ def train_model(
     overwrite: bool = False,
     reading: Report | None = None,
     report: Callable[[Epoch, Fitted], None] | None = None,
+    released: ReleasedInputs | None = None,
 ) -> Trained:
     """Train a model and write it into a folder.
 
@@ -121,6 +123,8 @@ def train_model(
         Told how many images are read, and of how many.
     report : callable, optional
         Told each epoch, and how training went up to then.
+    released : ReleasedInputs, optional
+        Train on these records instead of images; `dataset` is theirs.
 
     Returns
     -------
@@ -151,6 +155,10 @@ def train_model(
         from deepfixcx.learn.networks import find_factory
 
         find_factory(options.model)  # before hours of reading
+    if released is not None:
+        released.check(options, rules)
+    loader = loader_of(options, None) if released is None else released.load
+    mechanism = None if released is None else released.mechanism
     settings = settings_of(options, rules, dataset)
     with claimed(place, resume=resume, overwrite=overwrite):
         if resume and (place / MODEL_FILE).is_file():
@@ -160,7 +168,7 @@ def train_model(
             check_settings(read_header(keeping.path).settings, settings)
         start = time.perf_counter()
         split = rules.divide(dataset)
-        load = partial(loader_of(options, None), workers=workers, cache=cache, report=reading)
+        load = partial(loader, workers=workers, cache=cache, report=reading)
         prepared = _prepare(dataset, split, load)
         read = time.perf_counter()
         scorer, progress = _fit(prepared, options, device, keeping, report)
@@ -169,7 +177,7 @@ def train_model(
         classifier = Classifier(
             options,
             dataset.label_names,
-            int(prepared.inputs.shape[1]),
+            int(prepared.inputs.shape[1]) if mechanism is None else mechanism.channels,
             tuple(map(_threshold, held.T, scores.T)),
             rules,
             settings["dataset"],
@@ -181,6 +189,7 @@ def train_model(
                 "seconds_training": round(time.perf_counter() - read, 3),
             },
             scorer,
+            mechanism,
         )
         save_model(classifier, place)
         keeping.path.unlink(missing_ok=True)
@@ -248,7 +257,9 @@ def _fit(
     """Return the fitted model, and the course of its training as plain JSON values."""
     if options.kind == "logistic":
         codes, known = prepared.inputs[prepared.train], prepared.labels[prepared.train]
-        return LogisticScorer(LogisticCodes.fit(codes, known, seed=options.seed)), {}
+        rooted = codes.ndim > 2  # vectors of a mechanism have signs, and no few large numbers
+        model = LogisticCodes.fit(codes, known, rooted=rooted, seed=options.seed)
+        return LogisticScorer(model), {}
     import torch
 
     from deepfixcx.learn.fitting import fit

@@ -11,7 +11,9 @@ Which of them help against which attacker is measured in docs/privacy-research.m
 from __future__ import annotations
 
 from deepfixcx.mechanisms.bands import BandSelection
+from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.mechanisms.epsilon_bound import EpsilonBound, epsilon_lower_bound
+from deepfixcx.mechanisms.files import PublishedMechanism, load_mechanism
 from deepfixcx.mechanisms.mixing import KMixing
 from deepfixcx.mechanisms.pixel_noise import Budget, PixelNoise
 from deepfixcx.mechanisms.projection import TaskProjection
@@ -34,11 +36,14 @@ __all__ = [
     "Mechanism",
     "PixelNoise",
     "Plain",
+    "PublishedMechanism",
     "Quantization",
     "Records",
     "Sensitivity",
     "TaskProjection",
     "epsilon_lower_bound",
+    "load_mechanism",
+    "mechanism_named",
     "pixel_sensitivity",
     "region_sensitivity",
 ]

@@ -162,7 +162,7 @@ def _largest_sums(length: int, side: int, block: int, cells: Cells) -> tuple[flo
     Where a square begins repeats with blocks and cells, yet trying every place is cheap.
     """
     count = -(-length // block)
-    owner = cells.of_each_row(count)
+    owner = cells.of_each_row()
     best = best_squared = 0.0
     for start in range(length - side + 1):
         edges = np.arange(count + 1) * block

@@ -11,6 +11,13 @@ folder never does.
 from deepfixcx.release.folders import private_folder
 from deepfixcx.release.inputs import Source, find_sources
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
+from deepfixcx.release.protected import (
+    ProtectedSummary,
+    ReleasedRecords,
+    load_records,
+    privatize_protected,
+    read_members,
+)
 from deepfixcx.release.reading import load_codes
 from deepfixcx.release.run import Progress, Summary, privatize_dataset
 from deepfixcx.release.status import ReleaseStatus, read_status
@@ -20,16 +27,21 @@ from deepfixcx.release.verify import Verification, verify_release
 __all__ = [
     "Plan",
     "Progress",
+    "ProtectedSummary",
     "ReleaseOptions",
     "ReleaseStatus",
+    "ReleasedRecords",
     "Source",
     "Summary",
     "Verification",
     "find_sources",
     "load_codes",
+    "load_records",
     "make_plan",
     "private_folder",
     "privatize_dataset",
+    "privatize_protected",
+    "read_members",
     "read_status",
     "survey",
     "verify_release",

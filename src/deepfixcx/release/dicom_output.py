@@ -7,7 +7,8 @@ image of a patient of its own, because nothing says whose it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from deepfixcx import __version__
-from deepfixcx.errors import DeidentifyError
+from deepfixcx.errors import DeidentifyError, ImageFileError
 from deepfixcx.images import ImageFrames
+from deepfixcx.images.reading import read_header
+from deepfixcx.release.content import open_hashed
 from deepfixcx.release.plan import ReleaseOptions
+from deepfixcx.release.store import RemoteFile
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from deepfixcx.images.dicom import DicomHeader
     from deepfixcx.images.dicom_history import Derivation
 
-__all__ = ["DicomOutput", "DicomSource", "dicom_output"]
+__all__ = ["DicomOutput", "DicomSource", "dicom_output", "write_patients"]
 
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
@@ -141,6 +145,7 @@ class DicomOutput:
         return header
 
     def _derivation(self, source: DicomSource) -> Derivation:
+        from deepfixcx.images.dicom_geometry import unusable_spacings
         from deepfixcx.images.dicom_history import Derivation, lossy_before
 
         options, key = self.options, self.deidentifier.key
@@ -148,6 +153,7 @@ class DicomOutput:
             {name: options.to_dict()[name] for name in ("spec", "size", "mask")}, sort_keys=True
         )
         series, before = source.content, tuple[tuple[str, str], ...]()
+        notes = f"; {source.masked} regions painted black before" if source.masked else ""
         channels, height, width = source.frames.pixels.shape[1:]
         if source.header is not None:
             header = source.header.dataset
@@ -155,11 +161,12 @@ class DicomOutput:
             pixels = source.frames.pixels.size * source.frames.bits // 8
             ratio = pixels / max(1, source.header.stored)
             before = lossy_before(header, source.header.syntax, ratio)
+            if unusable := unusable_spacings(header):
+                notes += f"; left out, as not two positive numbers: {', '.join(unusable)}"
         kept = channels * prod(options.spec.compact_shape())
-        painted = f"; {source.masked} regions painted black before" if source.masked else ""
         return Derivation(
             description=f"deepfixcx {__version__}: {options.size} reconstruction of a code of "
-            f"wavelet packets pooled in cells, {options.spec}{painted}",
+            f"wavelet packets pooled in cells, {options.spec}{notes}",
             instance_uid=key.uid(_one("image", source.content, setting)),
             series_uid=key.uid(_one("series", series, setting)),
             ratio=channels * height * width / kept,
@@ -201,6 +208,47 @@ def dicom_output(options: ReleaseOptions, key: Path, release: Path | str) -> Dic
     )
     apart_from = release if isinstance(release, Path) else ""
     return DicomOutput(Deidentifier(profile, load_key(key, apart_from=apart_from)), options)
+
+
+def write_patients(
+    table: Path, inputs: Iterable[Path | RemoteFile], dicom: DicomOutput, release: Path | str
+) -> int:
+    """Write which pseudonym is whose, from the headers of the inputs; for the steward alone.
+
+    Parameters
+    ----------
+    table : Path
+        The table, a ``.csv`` file. If it exists, its rows stay.
+    inputs : iterable of Path or RemoteFile
+        The inputs of a release. Those that are no DICOM files, or cannot be read, are left out.
+    dicom : DicomOutput
+        What the release was made with.
+    release : Path or str
+        The release, in which the table must not lie.
+
+    Returns
+    -------
+    int
+        Patients in the table.
+
+    Raises
+    ------
+    DeidentifyError
+        The table lies in the release, is another file, or cannot be written.
+    """
+    from deepfixcx.deidentify import MappingTable
+
+    apart_from = release if isinstance(release, Path) else table / "release"
+    patients = MappingTable(table, apart_from=apart_from)
+    for where in inputs:
+        with suppress(ImageFileError):
+            stream, _ = open_hashed(where)
+            with stream:
+                header = read_header(stream)
+            if header is not None:
+                patients.add(header.dataset, dicom.deidentifier.pseudonym(header.dataset))
+    patients.save()
+    return len(patients)
 
 
 def _one(*parts: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import posixpath
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from deepfixcx.release.store import open_store
 from deepfixcx.release.urls import Location, locate
 
 __all__ = [
+    "PLAIN_FOLDERS",
+    "PROTECTED",
     "alone",
     "in_use",
     "keep_apart",
@@ -31,9 +34,18 @@ __all__ = [
 ]
 
 OWN_FILES = ("manifest.csv", "failures.csv", "dataset.json")
+PROTECTED_FILES = (*OWN_FILES, "labels.csv", "records.safetensors", "mechanism.safetensors")
 OWN_FOLDERS = ("images", "dicom", "codes")
 RESULTS = (("images", "*.png"), ("dicom", "*.dcm"), ("codes", "shard-*.safetensors"))
 """Folders of a release, and how its own files in them are called."""
+
+PROTECTED = "protected.json"
+"""In the private folder of a release by a mechanism; that of an ordinary one has a ledger."""
+
+PLAIN_FOLDERS = ("images", "images.private", "public", "public.private")
+"""In the private folder of a release by a mechanism: what it was applied to."""
+
+PROTECTED_TABLES = ("members.csv", "withheld.csv", "images.csv", "public.csv")
 
 LOCK = "lock"
 PATIENCE_S = 1.0
@@ -110,14 +122,25 @@ def _mixed(where: Location, release: Location) -> bool:
     return False
 
 
-def refuse(place: Place, private: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a place that holds something else than what the caller expects, touching nothing."""
+def refuse(
+    place: Place, private: Path, *, resume: bool, overwrite: bool, protected: bool = False
+) -> None:
+    """Refuse a place that holds something else than what the caller expects, touching nothing.
+
+    `protected` tells whether a release by a mechanism is to be made, or an ordinary one.
+    """
     if resume and overwrite:
         raise ReleaseError("either --resume or --overwrite, not both")
     state = place.state()
     if state == "file":
         raise ReleaseError(f"{str(place)!r} is a file; choose another folder for the release")
-    has_ledger = (private / LEDGER).is_file()
+    kinds = {False: (private / LEDGER).is_file(), True: (private / PROTECTED).is_file()}
+    has_ledger = any(kinds.values())
+    if resume and has_ledger and not kinds[protected]:
+        raise ReleaseError(
+            f"the release {str(place)!r} was begun with other mechanisms; --resume goes on only "
+            f"with the same inputs and options, --overwrite starts again"
+        )
     if state == "free":
         beside = isinstance(place, LocalPlace) and private == private_folder(place.folder)
         if has_ledger and not (beside or resume or overwrite):
@@ -182,19 +205,21 @@ def in_use(private: Path) -> bool:
 def make_room(place: Place, private: Path, overwrite: bool, resume: bool) -> Path:
     """Remove what must not stay of earlier runs, and return where the ledger goes."""
     if overwrite:  # other files that lie in the folder stay
-        withdraw_papers(place)
+        withdraw_papers(place, protected=(private / PROTECTED).is_file())
         for name in OWN_FOLDERS:
             place.clear(name)
     if not resume:  # last: a folder with results and no ledger would never be touched again
-        for name in (f"{LEDGER}-journal", LEDGER):
+        for name in PLAIN_FOLDERS:
+            shutil.rmtree(private / name, ignore_errors=True)
+        for name in (*PROTECTED_TABLES, f"{LEDGER}-journal", LEDGER, PROTECTED):
             (private / name).unlink(missing_ok=True)
     place.remove_unfinished()
     return private / LEDGER
 
 
-def withdraw_papers(place: Place) -> None:
+def withdraw_papers(place: Place, *, protected: bool = False) -> None:
     """Remove the papers of a release, so that it counts as unfinished."""
-    place.remove(OWN_FILES)
+    place.remove(PROTECTED_FILES if protected else OWN_FILES)
 
 
 def remove_strays(place: Place, known: Callable[[str], bool]) -> None:

@@ -24,10 +24,18 @@ from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.parts import sha256_of
 from deepfixcx.release.places import Place
-from deepfixcx.release.plan import Plan
+from deepfixcx.release.plan import Plan, ReleaseOptions
 from deepfixcx.release.records import Record, kept_depth, kept_values
 
-__all__ = ["MANIFEST_VERSION", "write_papers"]
+__all__ = [
+    "MANIFEST_VERSION",
+    "TOTALS",
+    "mechanism_entries",
+    "software",
+    "whole",
+    "write_papers",
+    "write_rows",
+]
 
 MANIFEST_VERSION = 1
 VERSIONS_OF = ("numpy", "numba", "PyWavelets", "pillow", "pydicom", "safetensors")
@@ -86,19 +94,19 @@ def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dic
     totals = _totals(place.sizes(), plan, ledger)
     with place.outbox() as outbox:
         tables = [outbox.folder / "manifest.csv"]
-        _write_rows(
+        write_rows(
             tables[0], Record.columns(), map(attrgetter(*Record.columns()), ledger.records())
         )
         if failed:
             tables.append(outbox.folder / "failures.csv")
             rows = ((record.source_id, record.error, record.reason) for record in failed)
-            _write_rows(tables[1], ["source_id", "error", "reason"], rows)
+            write_rows(tables[1], ["source_id", "error", "reason"], rows)
         else:
             place.remove(["failures.csv"])
-        about = _about(plan, totals, {path.name: sha256_of(path) for path in tables})
+        about = _about(plan, ledger, totals, {path.name: sha256_of(path) for path in tables})
         outbox.add(path.name for path in tables)
         outbox.send()
-        with _whole(outbox.folder / "dataset.json") as file:
+        with whole(outbox.folder / "dataset.json") as file:
             json.dump(about, file, indent=2, sort_keys=True)
             file.write("\n")
         outbox.add(["dataset.json"])
@@ -106,7 +114,9 @@ def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dic
     return totals
 
 
-def _about(plan: Plan, totals: dict[str, int], papers: dict[str, str]) -> dict[str, Any]:
+def _about(
+    plan: Plan, ledger: Ledger, totals: dict[str, int], papers: dict[str, str]
+) -> dict[str, Any]:
     return {
         "format": "deepfixcx.release",
         "version": MANIFEST_VERSION,
@@ -116,12 +126,27 @@ def _about(plan: Plan, totals: dict[str, int], papers: dict[str, str]) -> dict[s
             for name, value in plan.options.to_dict().items()
             if name != "seed"
         },
-        "mechanisms": [INDEPENDENT[name].to_manifest() for name in plan.options.mechanisms],
-        "software": {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF},
+        "mechanisms": mechanism_entries(plan.options, ledger),
+        "software": software(),
         "totals": totals,
         "papers": papers,
         "limits": LIMITS,
     }
+
+
+def software() -> dict[str, str]:
+    """Return versions of deepfixcx and of the packages that decide numbers and bytes."""
+    return {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF}
+
+
+def mechanism_entries(options: ReleaseOptions, ledger: Ledger) -> list[dict[str, Any]]:
+    """Return what workers did to codes; noise once for gray images and once for colour."""
+    noise = options.noise
+    channels = sorted({row.channels for row in ledger.records() if not row.error})
+    return [
+        *([] if noise is None else [noise.to_manifest(1, 1, count) for count in channels]),
+        *(INDEPENDENT[name].to_manifest() for name in options.mechanisms),
+    ]
 
 
 def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
@@ -134,7 +159,7 @@ def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
     skipped = (
         ("", name, "skipped", "", "not an image by name or content") for name in plan.skipped
     )
-    _write_rows(
+    write_rows(
         path, ["source_id", "source", "status", "error", "reason"], chain(done, skipped), mode=0o600
     )
 
@@ -175,17 +200,18 @@ def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) ->
     return totals
 
 
-def _write_rows(
+def write_rows(
     path: Path, header: list[str], rows: Iterable[tuple[object, ...]], mode: int | None = None
 ) -> None:
-    with _whole(path, mode) as file:
+    """Write a table that appears under its name only when it is complete."""
+    with whole(path, mode) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
 
 
 @contextmanager
-def _whole(path: Path, mode: int | None = None) -> Iterator[TextIO]:
+def whole(path: Path, mode: int | None = None) -> Iterator[TextIO]:
     """Open a text file that appears under its name only when it is complete."""
     handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
     try:

@@ -19,6 +19,7 @@ from deepfixcx.choices import Independent, Names, Output, Retained, Size, Storag
 from deepfixcx.errors import SpecError
 from deepfixcx.images import DEFAULT_MAX_PIXELS
 from deepfixcx.images.masking import Mask
+from deepfixcx.mechanisms.pixel_noise import PixelNoise
 from deepfixcx.release.listing import Listing
 from deepfixcx.release.naming import KeptNames, Naming, NeutralNames
 from deepfixcx.release.sources import Source, Sources
@@ -59,11 +60,20 @@ class ReleaseOptions:
         `deepfixcx.mechanisms`.
     mask : Mask, optional
         What is painted black on every frame before it is encoded.
+    noise : PixelNoise, optional
+        Encodes in place of the codec, of the same spec. It is drawn once for every image and never
+        again; only 8-bit pictures can be encoded so.
 
     Raises
     ------
     SpecError
         An option is not one of those allowed, or has no use with this output.
+
+    Examples
+    --------
+    >>> options = ReleaseOptions(CodecSpec(level=3, patches=4), output="codes", dtype="float16")
+    >>> options.names, options.seed
+    ('neutral', 0)
     """
 
     spec: CodecSpec
@@ -76,6 +86,7 @@ class ReleaseOptions:
     retain: tuple[Retained, ...] = ()
     mechanisms: tuple[Independent, ...] = ()
     mask: Mask | None = None
+    noise: PixelNoise | None = None
 
     def __post_init__(self) -> None:
         """Refuse an option that is not allowed."""
@@ -96,8 +107,8 @@ class ReleaseOptions:
         if others := sorted(set(self.mechanisms) - set(get_args(Independent))):
             raise SpecError(
                 f"the mechanisms of a release are {', '.join(get_args(Independent))}, got "
-                f"{', '.join(others)}; other mechanisms need labels and more images: see "
-                f"deepfixcx.mechanisms"
+                f"{', '.join(others)}; others need labels and more images: see "
+                f"deepfixcx.release.privatize_protected"
             )
         if len(set(self.mechanisms)) < len(self.mechanisms):
             raise SpecError(f"a mechanism is named twice: {', '.join(self.mechanisms)}")
@@ -107,6 +118,18 @@ class ReleaseOptions:
             )
         if self.seed < 0 or self.max_pixels < 1:
             raise SpecError("seed must not be negative, and max_pixels must be positive")
+        self._check_noise()
+
+    def _check_noise(self) -> None:
+        if self.noise is None:
+            return
+        if self.noise.spec != self.spec:
+            raise SpecError(f"the noise is for codes of {self.noise.spec}, got {self.spec}")
+        if self.output == "dicom" or self.mask is not None:
+            raise SpecError(
+                "noise is for pictures as they are: what a DICOM image shows, and what a mask "
+                "paints, can depend on all pixels; leave --mask and --output dicom away"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain JSON values."""
@@ -116,6 +139,7 @@ class ReleaseOptions:
             "retain": sorted(set(self.retain)),
             "mechanisms": list(self.mechanisms),
             "mask": self.mask.name if self.mask is not None else None,
+            "noise": None if self.noise is None else self.noise.name,
         }
 
 

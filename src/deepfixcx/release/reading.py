@@ -55,7 +55,10 @@ def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
     chosen = [row for row in rows if int(row["channels"]) == channels]
     if not chosen:
         there = sorted({int(row["channels"]) for row in rows})
-        hint = f"but of {there}" if there else "it was made without --output codes or both"
+        made = "its records are vectors: read them with load_records"
+        if not place.has("records.safetensors"):
+            made = "it was made without --output codes or both"
+        hint = f"but of {there}" if there else made
         raise ReleaseError(f"{str(folder)!r} has no codes of {channels} channels; {hint}")
     files = list(dict.fromkeys(row["code_file"] for row in chosen))
     codes = [_load(place, name) for name in files]

@@ -40,12 +40,23 @@ def standing_shards(plan: Plan, place: Place, ledger: Ledger) -> set[int]:
 
     A shard that lost a result, or one of whose inputs holds other bytes than when it was worked,
     is reopened.
+
+    Raises
+    ------
+    ReleaseError
+        One would be reopened whose results have noise, which is drawn once only.
     """
     standing = set()
     size_of = place.sizes()
     for number in sorted(ledger.complete_shards()):
         if _is_there(number, size_of, ledger) and _same_sources(number, plan, ledger):
             standing.add(number)
+        elif plan.options.noise is not None:
+            raise ReleaseError(
+                "images changed, or codes with noise are gone, since noise was drawn; drawing it "
+                "again for images that were shared costs epsilon again: put the files back, or "
+                "accept that with --overwrite"
+            )
         else:
             ledger.reopen(number)
     return standing

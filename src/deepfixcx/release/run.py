@@ -214,6 +214,8 @@ def privatize_dataset(
     began = time.perf_counter()
     source, release = locate(where), locate(folder)
     kept_here = private_of(release, private)
+    if options.noise is not None:
+        options.noise.budget(1, 1)  # the package is there, and grants the epsilon
     if key is not None and options.output != "dicom":
         raise ReleaseError("a key is for output 'dicom'; nothing else has pseudonyms")
     run = choose_run(source, release, workers=workers, engine=engine, scheduler=scheduler)

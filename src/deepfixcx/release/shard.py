@@ -9,19 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import (
     CodeError,
     DeepfixcxError,
     DeidentifyError,
+    MechanismError,
     ReleaseStoppedError,
     UnreadableFileError,
     WorkerDiedError,
 )
-from deepfixcx.images import read_image
+from deepfixcx.images import ImageFrames, read_image
 from deepfixcx.images.masking import Region, paint
 from deepfixcx.images.reading import read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
+from deepfixcx.mechanisms.pixel_noise import PixelNoise
 from deepfixcx.release.content import open_hashed, stamp_of
 from deepfixcx.release.dicom_output import DicomOutput
 from deepfixcx.release.parts import CodeParts
@@ -173,10 +176,20 @@ def _encoded(job: ShardJob, codec: Codec, stream: BinaryIO, content: str) -> Loa
     if options.mask is not None:
         regions = options.mask.regions(frames.pixels, {} if header is None else header.dataset)
         frames = replace(frames, pixels=paint(frames.pixels, regions))
-    code = codec.encode(frames.pixels)
+    code = codec.encode(frames.pixels) if options.noise is None else _noisy(options.noise, frames)
     for name in options.mechanisms:
         code = replace(code, array=INDEPENDENT[name].represent(code.array))
     return Loaded(frames, code, header, content, len(regions))
+
+
+def _noisy(noise: PixelNoise, frames: ImageFrames) -> Code:
+    """Encode with noise, unless pixels are made in a way that depends on other pixels."""
+    if frames.bits != 8 or frames.format in ("DICOM", "NIfTI"):
+        raise MechanismError(
+            f"noise hides pixels of 8-bit pictures, and this is {frames.format} of {frames.bits} "
+            f"bits, whose range may be spread by all its pixels; convert it in a fixed way first"
+        )
+    return noise.encode(frames.pixels)
 
 
 def _write(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.release.folders import in_use, private_of
+from deepfixcx.release.folders import PLAIN_FOLDERS, PROTECTED, in_use, private_of
 from deepfixcx.release.ledger import LEDGER
 from deepfixcx.release.places import place_of
-from deepfixcx.release.urls import locate
+from deepfixcx.release.urls import Location, locate
 from deepfixcx.release.workers import DEATHS_ALLOWED
 
 __all__ = ["ReleaseStatus", "read_status"]
@@ -50,8 +50,8 @@ class ReleaseStatus:
     attempts: int
     quarantined: int
     quarantined_ids: tuple[str, ...]
-    again: str
-    again_in: str
+    again: str = ""
+    again_in: str = ""
 
 
 def read_status(folder: str | Path, private: str | Path | None = None) -> ReleaseStatus:
@@ -80,14 +80,57 @@ def read_status(folder: str | Path, private: str | Path | None = None) -> Releas
     'finished'
     """
     release = locate(folder)
-    ledger = private_of(release, private) / LEDGER
+    kept_here = private_of(release, private)
+    if (kept_here / PROTECTED).is_file():
+        return _of_protected(release, kept_here)
+    ledger = kept_here / LEDGER
     if not ledger.is_file():
         raise ReleaseError(
             f"{str(folder)!r} is no release of deepfixcx, or its ledger is not in "
             f"{ledger.parent.name!r}; status is for whoever made the release (with --private, if "
             f"it was made so), verify is for everybody"
         )
-    running = in_use(ledger.parent)
+    running = in_use(kept_here)
+    status = _read(ledger, running=running)
+    complete = status.shards_done == status.shards
+    finished = complete and not running and place_of(release).has("dataset.json")
+    return replace(status, state="running" if running else "finished" if finished else "stopped")
+
+
+def _of_protected(release: Location, private: Path) -> ReleaseStatus:
+    """Say how far the plain codes are that a mechanism is applied to."""
+    running = in_use(private)
+    finished = not running and place_of(release).has("dataset.json")
+    found = ReleaseStatus(
+        "running" if running else "finished" if finished else "stopped", 0, 0, 0, 0, 0, 0, 0, ()
+    )
+    for name in PLAIN_FOLDERS:
+        ledger = private / name / LEDGER
+        if ledger.is_file():
+            found = _sum(found, _read(ledger, running=running))
+    if not found.again:  # it was stopped before the first ledger
+        notes = json.loads((private / PROTECTED).read_bytes())
+        found = replace(found, again=notes["again"], again_in=notes["folder"])
+    return found
+
+
+def _sum(one: ReleaseStatus, other: ReleaseStatus) -> ReleaseStatus:
+    return ReleaseStatus(
+        one.state,
+        one.files + other.files,
+        one.files_done + other.files_done,
+        one.files_failed + other.files_failed,
+        one.shards + other.shards,
+        one.shards_done + other.shards_done,
+        one.attempts + other.attempts,
+        one.quarantined + other.quarantined,
+        (*one.quarantined_ids, *other.quarantined_ids),
+        other.again,
+        other.again_in,
+    )
+
+
+def _read(ledger: Path, *, running: bool) -> ReleaseStatus:
     try:
         status = _ask(ledger, "mode=ro")
     except sqlite3.OperationalError:
@@ -96,10 +139,7 @@ def read_status(folder: str | Path, private: str | Path | None = None) -> Releas
         status = _ask_after_crash(ledger)
     except sqlite3.DatabaseError:
         raise _damaged() from None
-    complete = status["shards_done"] == status["shards"]
-    finished = complete and not running and place_of(release).has("dataset.json")
-    state = "running" if running else "finished" if finished else "stopped"
-    return ReleaseStatus(state=state, **status)  # type: ignore[arg-type]
+    return ReleaseStatus(state="", **status)  # type: ignore[arg-type]
 
 
 def _ask_after_crash(ledger: Path) -> dict[str, object]:

@@ -1,0 +1,168 @@
+"""``privatize`` with mechanisms that look at labels, at other images, or at many images at once."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import typer
+
+from deepfixcx.choices import Engine
+from deepfixcx.cli._console import panel, program, reason_rows, write_json
+from deepfixcx.cli._learning import find_dataset
+from deepfixcx.errors import MechanismError, ReleaseError
+
+if TYPE_CHECKING:
+    from deepfixcx.datasets import Dataset
+    from deepfixcx.release import Progress, ProtectedSummary, ReleaseOptions
+
+__all__ = ["SOME_FAILED", "Asked", "Course", "check_unused", "end"]
+
+
+SOME_FAILED = 3
+
+
+class Course(TypedDict):
+    """What both kinds of releases are told about how they are made; none of it changes a byte."""
+
+    private: str | None
+    workers: int
+    engine: Engine
+    scheduler: str | None
+    resume: bool
+    overwrite: bool
+    report: Callable[[Progress], None]
+    again: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The words of the command line that decide a release by a mechanism."""
+
+    where: str
+    folder: str
+    options: ReleaseOptions
+    mechanism: str
+    labels: str | None
+    public: str | None
+    seed: int | None
+    key: Path | None
+
+    def run(self, course: Course) -> ProtectedSummary:
+        """Read the datasets and make the release.
+
+        Raises
+        ------
+        MechanismError
+            There are no labels.
+        ReleaseError
+            There is a key.
+        DatasetError
+            A dataset cannot be read, or has no such labels.
+        """
+        from deepfixcx.release import privatize_protected
+
+        if self.key is not None:
+            raise ReleaseError("a key is for output 'dicom'; nothing else has pseudonyms")
+        if not self.labels:
+            raise MechanismError(
+                f"{self.mechanism} needs labels to keep: name some of IN with --labels"
+            )
+        return privatize_protected(
+            self._dataset(self.where),
+            self.folder,
+            self.options,
+            self.mechanism,
+            public=None if self.public is None else self._dataset(self.public),
+            seed=self.seed,
+            **course,
+        )
+
+    def _dataset(self, where: str) -> Dataset:
+        from deepfixcx.datasets.files import local_path
+
+        place = local_path(where, "a dataset with labels")
+        return find_dataset(place, self.labels or "", None, None, None)
+
+
+def check_unused(labels: str | None, public: str | None) -> None:
+    """Refuse options that an ordinary release has no use for.
+
+    Raises
+    ------
+    MechanismError
+        There are some.
+    """
+    if labels is not None or public is not None:
+        raise MechanismError(
+            "labels and public images are for mechanisms that look at them, such as mixing-3 or "
+            "projection; leave --labels and --public away, or name one with --mechanism"
+        )
+
+
+def end(summary: ProtectedSummary, json: Path | None) -> None:
+    """Write the closing figures, print the panel, and leave with the exit code."""
+    write_json(json, _figures(summary))
+    _close(summary)
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _figures(summary: ProtectedSummary) -> dict[str, object]:
+    """Return the closing figures for machines."""
+    return {
+        **summary.totals,
+        "command": "privatize",
+        "records": summary.totals["files"],
+        "shape": list(summary.shape),
+        "images_released": summary.images,
+        "images_public": summary.public_images,
+        "images_withheld": sum(count for _, count in summary.withheld),
+        "images_unread": summary.failed,
+        "guarantee": summary.guarantee,
+        "seconds": round(summary.seconds, 3),
+        "release": str(summary.folder),
+        "private": str(summary.private),
+    }
+
+
+def _close(summary: ProtectedSummary) -> None:
+    """Print the closing panel."""
+    rows = [
+        ("records", f"{summary.totals['files']} of {summary.images} images, {_kind(summary)}"),
+        ("guarantee", summary.guarantee),
+    ]
+    if summary.public_images:
+        rows.append(("learned", f"from {summary.public_images} public images"))
+    withheld = sum(count for _, count in summary.withheld)
+    rows.append(("withheld", f"{withheld} images" if withheld else "none"))
+    rows += reason_rows(summary.withheld)
+    if summary.failed:
+        rows.append(("failed", f"{summary.failed} images of IN or the public ones cannot be read"))
+    rows += [("note", note) for note in summary.notes]
+    rows += [
+        ("time", f"{summary.seconds:.1f} s"),
+        (
+            "release",
+            f"{summary.folder}  records with labels, and what brings images into this form",
+        ),
+        ("private", f"{summary.private}  plain codes, secret, who is who; do not share"),
+        ("next", _next_step(summary)),
+    ]
+    panel("privatize", rows, good=not summary.failed)
+
+
+def _next_step(summary: ProtectedSummary) -> str:
+    model = " --model logistic" if len(summary.shape) == 1 else ""
+    labels = shlex.quote(",".join(summary.labels))
+    return f"use it as a recipient does: {program()} train OUT --labels {labels}{model} -o model"
+
+
+def _kind(summary: ProtectedSummary) -> str:
+    if len(summary.shape) > 1:
+        return "as codes of " + " × ".join(map(str, summary.shape))
+    count = summary.shape[0]
+    return "one number each" if count == 1 else f"{count} numbers each"

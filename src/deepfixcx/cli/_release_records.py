@@ -1,0 +1,173 @@
+"""What a release holds, and which originals stand behind each record, for an audit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfixcx._words import counted
+from deepfixcx.errors import AuditError, ReleaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepfixcx.code import Code
+    from deepfixcx.spec import CodecSpec
+
+__all__ = ["ReleaseRecords", "read_release"]
+
+MIXING = "mixing"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ReleaseRecords:
+    """Records of a release, and what each was made of.
+
+    Attributes
+    ----------
+    records : Code or ndarray of float32, shape (R, ...)
+        As they were released.
+    members : list of R lists of Path
+        Originals of each record.
+    spec : CodecSpec
+        How images are encoded.
+    channels : int
+        1 where they are made gray before, 3 for colour.
+    represent : callable
+        Brings codes into the form of the release, as whoever receives it can.
+    labels : str or None
+        What is released beside the records, where the release says it.
+    notes : tuple of str
+        What a user should know.
+    """
+
+    records: Code | NDArray[np.float32]
+    members: list[list[Path]]
+    spec: CodecSpec
+    channels: int
+    represent: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    labels: str | None
+    notes: tuple[str, ...]
+
+
+def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecords:
+    """Read a release of codes of single images, or one by a mechanism that knows more.
+
+    Raises
+    ------
+    ReleaseError
+        No release with codes or records, or no table that says which sources each record is of.
+    AuditError
+        The release mixes images and does not say which.
+    """
+    if (release / "labels.csv").is_file():
+        return _protected(release, private)
+    return _ordinary(release, private, originals)
+
+
+def _protected(release: Path, private: Path) -> ReleaseRecords:
+    """Read a release by a mechanism that knows labels, or several images."""
+    from deepfixcx.mechanisms import load_mechanism
+    from deepfixcx.release.protected import load_records, read_members
+
+    records, published = load_records(release), load_mechanism(release)
+    members = read_members(private)
+    paths = [
+        [Path(member.source).resolve() for member in members.get(name, ()) if member.frame == 0]
+        for name in records.source_ids
+    ]
+    notes = (
+        f"made with {', '.join(_mechanisms(release))}: images that are looked up were brought into "
+        f"the form of the release by what is published with it",
+        f"behind a record stand up to {counted(max(map(len, paths)), 'image')}; a record that an "
+        f"image is in counts neither for nor against finding its patient",
+    )
+    return ReleaseRecords(
+        _as_large(records.code, private) if records.code is not None else records.array,
+        paths,
+        published.spec,
+        published.channels,
+        published.represent,
+        ",".join(records.label_names),
+        notes,
+    )
+
+
+def _as_large(code: Code, private: Path) -> Code:
+    """Return codes of images of the usual size: a release by a mechanism does not tell sizes."""
+    import numpy as np
+
+    from deepfixcx.code import Code
+    from deepfixcx.release import load_codes
+
+    sizes, counts = np.unique(
+        load_codes(private / "images", code.channels)[0].sizes, axis=0, return_counts=True
+    )
+    usual = sizes[int(np.argmax(counts))]
+    return Code(code.array, code.spec, np.tile(usual, (len(code), 1)))
+
+
+def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
+    """Read a release of codes of single images."""
+    import numpy as np
+
+    from deepfixcx.release import load_codes
+
+    used = _mechanisms(release)
+    if MIXING in used:
+        raise AuditError(
+            f"{release.name!r} mixes images and has no labels.csv, so it does not say which; make "
+            f"it anew with privatize --mechanism"
+        )
+    notes: tuple[str, ...] = ()
+    if used:
+        notes += (f"made with {', '.join(used)}; images that are looked up were encoded without",)
+    try:
+        code, ids = load_codes(release, 1)
+    except ReleaseError:
+        code, ids = load_codes(release, 3)
+    sources = _sources(private / "sources.csv", release)
+    first = {name: row for row, name in reversed(list(enumerate(ids)))}
+    if len(first) < len(ids):
+        more = counted(len(ids) - len(first), "further frame")
+        notes += (f"{more} of files with several: left out",)
+    rows = sorted(first.values())
+    base = originals if originals.is_dir() else originals.parent
+    return ReleaseRecords(
+        code[np.array(rows)],
+        [[(base / sources[ids[row]]).resolve()] for row in rows],
+        code.spec,
+        code.channels,
+        lambda array: array,
+        None,
+        notes,
+    )
+
+
+def _mechanisms(release: Path) -> list[str]:
+    """Return the names of what was done to codes, step by step."""
+    try:
+        about = json.loads((release / "dataset.json").read_bytes())
+        steps = [step for each in about["mechanisms"] for step in each.get("steps", [each])]
+        return [str(step["mechanism"]) for step in steps]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ReleaseError(
+            f"{release.name!r} has no dataset.json that can be read: it is no finished release"
+        ) from None
+
+
+def _sources(table: Path, release: Path) -> Mapping[str, str]:
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            return {row["source_id"]: row["source"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
+        raise ReleaseError(
+            f"{str(table)!r} does not tell which source each record of {release.name!r} is; name "
+            f"the private folder of the release with --private"
+        ) from None

@@ -1,0 +1,40 @@
+"""A release by a mechanism as what ``train`` learns from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfixcx.errors import ModelError
+
+if TYPE_CHECKING:
+    from deepfixcx.learn.released import ReleasedInputs
+
+__all__ = ["find_released"]
+
+
+def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInputs | None:
+    """Return the records of a release that has labels; None where it is something else.
+
+    Raises
+    ------
+    ModelError
+        A layout was named, which is for datasets.
+    LabelError
+        It has no such label.
+    ReleaseError, CodeFileError
+        It is damaged.
+    """
+    from deepfixcx.datasets.labels import parse_labels
+    from deepfixcx.learn.released import ReleasedInputs
+    from deepfixcx.mechanisms import load_mechanism
+    from deepfixcx.release import load_records
+    from deepfixcx.release.protected.records import LABELS
+
+    if not ((where / LABELS).is_file() and (where / "dataset.json").is_file()):
+        return None
+    if layout is not None:
+        raise ModelError(f"{where.name!r} is a release; leave --layout away")
+    records = load_records(where)
+    wanted = [rule.name for rule in parse_labels(labels)]
+    return ReleasedInputs.of(records.array, records.labels, load_mechanism(where), wanted)

@@ -1,0 +1,201 @@
+"""Mechanisms by the names that commands know, one after the other with commas or ``+`` between."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from deepfixcx.errors import MechanismError
+from deepfixcx.mechanisms.bands import BandSelection
+from deepfixcx.mechanisms.independent import INDEPENDENT
+from deepfixcx.mechanisms.mixing import KMixing
+from deepfixcx.mechanisms.pixel_noise import PixelNoise
+from deepfixcx.mechanisms.projection import TaskProjection
+from deepfixcx.mechanisms.protocol import Chain, Mechanism, Plain
+from deepfixcx.mechanisms.quantization import Quantization
+from deepfixcx.mechanisms.resampling import LabelResampling
+from deepfixcx.mechanisms.simple import DataIndependent
+from deepfixcx.mechanisms.suppression import IdentitySuppression
+from deepfixcx.spec import CodecSpec
+
+__all__ = [
+    "MECHANISMS",
+    "check_name",
+    "counts_patients",
+    "makes_vectors",
+    "mechanism_named",
+    "names_in",
+    "needs_labels",
+    "needs_public",
+    "noise_named",
+    "steps_of",
+]
+
+MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
+    {
+        "plain": Plain,
+        "bands": lambda: INDEPENDENT["bands"],
+        "quantization": lambda: INDEPENDENT["quantization"],
+        "mixing-3": lambda: KMixing(3, "member"),
+        "mixing-5": lambda: KMixing(5, "member"),
+        "suppression": lambda: IdentitySuppression(20, 60),
+        "projection": TaskProjection,
+        "projection-codes": lambda: TaskProjection(decoded=True),
+        "projection-mixing": lambda: Chain((TaskProjection(), KMixing(3, "member"))),
+        "resampling-20": lambda: Chain((TaskProjection(), LabelResampling(0.2))),
+        "resampling": lambda: Chain((TaskProjection(), LabelResampling(copies=4))),
+        "resampling-codes": lambda: LabelResampling(components=20, copies=4),
+    }
+)
+"""Each makes a mechanism that is not fitted yet. Beside them there are ``mixing`` (with k = 3),
+``mixing-K`` and ``resampling-P``, which keeps P % of what a record has beyond its labels."""
+
+NOISE = re.compile(r"noise-([0-9]+(?:\.[0-9]+)?)(?:-([0-9]+))?")
+NOISE_PIXELS = 16
+"""m where a name does not say it, as in the paper on DP-Pix."""
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names in a text with commas or ``+`` between, in order.
+
+    Examples
+    --------
+    >>> names_in("projection, mixing-5"), names_in("projection+mixing-5")
+    (('projection', 'mixing-5'), ('projection', 'mixing-5'))
+    """
+    return tuple(word.strip() for word in re.split(r"[,+]", text) if word.strip())
+
+
+def mechanism_named(text: str) -> Mechanism:
+    """Make the mechanism of a name, or a chain of several.
+
+    ``resampling`` and ``projection-mixing`` begin with a projection; named after one, they do not
+    project a second time.
+
+    Raises
+    ------
+    MechanismError
+        There is none of that name, or one is named twice.
+
+    Examples
+    --------
+    >>> mechanism_named("mixing-7").name
+    'mixing k=7 a member'
+    >>> mechanism_named("projection,resampling") == mechanism_named("resampling")
+    True
+    """
+    names = names_in(text)
+    if not names:
+        raise MechanismError(f"name a mechanism or more: {', '.join(MECHANISMS)}")
+    if len(set(names)) < len(names):
+        raise MechanismError(f"a mechanism is named twice: {', '.join(names)}")
+    steps: list[Mechanism] = []
+    for name in names:
+        for step in steps_of(_one(name)):
+            if not steps or steps[-1] != step:
+                steps.append(step)
+    return steps[0] if len(steps) == 1 else Chain(tuple(steps))
+
+
+def check_name(name: str, others: Sequence[str] = ()) -> None:
+    """See that there is a mechanism of this name, or that it is one of the others.
+
+    Raises
+    ------
+    MechanismError
+        It is unknown.
+    """
+    if name not in others:
+        for each in names_in(name) or (name,):
+            _one(each, others)
+
+
+def noise_named(name: str, spec: CodecSpec) -> PixelNoise | None:
+    """Return the noise of a name, ``noise-EPSILON`` or ``noise-EPSILON-PIXELS``; None for others.
+
+    Raises
+    ------
+    MechanismError
+        The noise does not fit the spec, or is out of range.
+
+    Examples
+    --------
+    >>> noise_named("noise-0.5-64", CodecSpec(level=2, patches=4)).name
+    'noise ε=0.5 m=64'
+    """
+    if not name.startswith("noise"):
+        return None
+    found = NOISE.fullmatch(name)
+    if found is None:
+        raise MechanismError(
+            f"noise is called noise-EPSILON-PIXELS, such as noise-2-16 for epsilon 2 and images "
+            f"that differ in at most 16 pixels; got {name!r}"
+        )
+    return PixelNoise(spec, float(found[1]), pixels=int(found[2] or NOISE_PIXELS))
+
+
+def steps_of(mechanism: Mechanism) -> tuple[Mechanism, ...]:
+    """Return the steps of a chain, or the mechanism itself."""
+    return tuple(mechanism.steps) if isinstance(mechanism, Chain) else (mechanism,)
+
+
+def needs_labels(mechanism: Mechanism) -> bool:
+    """Return whether a mechanism looks at labels.
+
+    Examples
+    --------
+    >>> needs_labels(mechanism_named("bands")), needs_labels(mechanism_named("mixing-3"))
+    (False, True)
+    """
+    alone = (Plain, BandSelection, Quantization)
+    return not all(isinstance(step, alone) for step in steps_of(mechanism))
+
+
+def needs_public(mechanism: Mechanism) -> bool:
+    """Return whether a mechanism learns from images of patients outside the release.
+
+    Examples
+    --------
+    >>> needs_public(mechanism_named("mixing-3")), needs_public(mechanism_named("projection"))
+    (False, True)
+    """
+    return not all(isinstance(step, DataIndependent) for step in steps_of(mechanism))
+
+
+def counts_patients(mechanism: Mechanism) -> bool:
+    """Return whether a guarantee is about how many patients there are behind a record.
+
+    Examples
+    --------
+    >>> counts_patients(mechanism_named("mixing-3")), counts_patients(mechanism_named("projection"))
+    (True, False)
+    """
+    return any(isinstance(step, KMixing | LabelResampling) for step in steps_of(mechanism))
+
+
+def makes_vectors(mechanism: Mechanism) -> bool:
+    """Return whether records are vectors rather than codes.
+
+    Examples
+    --------
+    >>> makes_vectors(mechanism_named("projection")), makes_vectors(mechanism_named("mixing"))
+    (True, False)
+    """
+    return any(
+        isinstance(step, TaskProjection) and not step.decoded for step in steps_of(mechanism)
+    )
+
+
+def _one(name: str, others: Sequence[str] = ()) -> Mechanism:
+    if name in MECHANISMS:
+        return MECHANISMS[name]()
+    if found := re.fullmatch(r"mixing(?:-([0-9]{1,6}))?", name):
+        return KMixing(int(found[1] or 3), "member")
+    if found := re.fullmatch(r"resampling-([0-9]{1,2})", name):
+        return Chain((TaskProjection(), LabelResampling(int(found[1]) / 100)))
+    known = [*MECHANISMS, *others]
+    near = difflib.get_close_matches(name, [*known, "mixing", "noise-2-16"], n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ";"
+    raise MechanismError(f"unknown mechanism {name!r}{hint} choose from: {', '.join(known)}")

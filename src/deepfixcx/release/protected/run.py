@@ -1,0 +1,325 @@
+"""Make a release by a mechanism from the first image to the papers, or go on with one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deepfixcx.choices import Engine
+from deepfixcx.datasets import Dataset
+from deepfixcx.errors import MechanismError, ReleaseError, ReleaseStoppedError
+from deepfixcx.mechanisms.files import PublishedMechanism
+from deepfixcx.mechanisms.records import Records
+from deepfixcx.release.folders import (
+    alone,
+    keep_apart,
+    make_room,
+    private_of,
+    refuse,
+    remove_strays,
+    withdraw_papers,
+)
+from deepfixcx.release.manifest import write_rows
+from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.plan import ReleaseOptions
+from deepfixcx.release.protected.gathering import IMAGES, PUBLIC, Gathered, PassOne, Withheld
+from deepfixcx.release.protected.members import write_members
+from deepfixcx.release.protected.protection import Protection
+from deepfixcx.release.protected.state import State, fingerprint, open_state
+from deepfixcx.release.protected.writing import Written, record_names, write_release
+from deepfixcx.release.run import Progress
+from deepfixcx.release.urls import Location, locate
+
+__all__ = ["ProtectedSummary", "privatize_protected"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedSummary:
+    """What a release by a mechanism came to.
+
+    Attributes
+    ----------
+    folder : Path or str
+        The release: an absolute path, or a URL.
+    private : Path
+        The folder that stays here.
+    totals : dict of str to int
+        As in ``dataset.json``.
+    labels : tuple of str
+        Released beside the records.
+    shape : tuple of int
+        Of one record.
+    images, public_images : int
+        Images behind the records, and those that the mechanism learned from.
+    withheld : tuple of (str, int)
+        Why images of the dataset are in no record, and how many, the most frequent first.
+    failed : int
+        Images of either dataset that could not be read.
+    guarantee : str
+        Of the mechanism.
+    notes : tuple of str
+        What could not be checked.
+    seconds : float
+        Wall time of this run.
+    """
+
+    folder: Location
+    private: Path
+    totals: dict[str, int]
+    labels: tuple[str, ...]
+    shape: tuple[int, ...]
+    images: int
+    public_images: int
+    withheld: tuple[tuple[str, int], ...]
+    failed: int
+    guarantee: str
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def privatize_protected(
+    dataset: Dataset,
+    folder: str | Path,
+    options: ReleaseOptions,
+    mechanism: str,
+    *,
+    public: Dataset | None = None,
+    seed: int | None = None,
+    private: str | Path | None = None,
+    workers: int = 1,
+    engine: Engine = "local",
+    scheduler: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Callable[[Progress], None] | None = None,
+    again: str = "",
+) -> ProtectedSummary:
+    """Release a dataset by a mechanism that needs labels, patients or other images.
+
+    Images are encoded into the private folder first. The mechanism learns from the public images,
+    and what it makes of the others is released, in an order that is drawn, with labels.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images to release, with the labels that go with the records. Images of which no label
+        is known are withheld.
+    folder : str or Path
+        The release to make; may be a URL.
+    options : ReleaseOptions
+        Spec, ``output="codes"``, dtype and how images are read; without mechanisms.
+    mechanism : str
+        Names of `deepfixcx.mechanisms.catalogue` with commas between.
+    public : Dataset, optional
+        Images of other patients with the same labels, for mechanisms that learn.
+    seed : int, optional
+        Repeats an experiment. Left away, all is drawn from a fresh secret that stays in the private
+        folder: who knows it can tell what was drawn.
+    private, workers, engine, scheduler, resume, overwrite, report, again
+        As for `privatize_dataset`.
+
+    Returns
+    -------
+    ProtectedSummary
+        Images that could not be read are counted, and listed in ``withheld.csv`` of the private
+        folder.
+
+    Raises
+    ------
+    MechanismError
+        Labels, patients or public images are missing, patients are in both datasets, or there are
+        too few for the guarantee.
+    ReleaseError
+        The folder is in use or cannot be written, or options do not fit.
+    ReleaseStoppedError
+        A release that had begun cannot go on; it can be resumed.
+    MissingExtraError
+        The noise needs a package that is not installed.
+
+    Examples
+    --------
+    >>> from deepfixcx.datasets import load_dataset
+    >>> from deepfixcx.spec import CodecSpec
+    >>> options = ReleaseOptions(CodecSpec(level=2, patches=4), output="codes")
+    >>> dataset = load_dataset("xrays", labels="pneumonia")  # doctest: +SKIP
+    >>> privatize_protected(dataset, "shared", options, "mixing-5")  # doctest: +SKIP
+    """
+    began = time.perf_counter()
+    protection = Protection.of(mechanism, options.spec)
+    _check_options(options, protection, seed)
+    protection.check(dataset, public)
+    release = locate(folder)
+    kept_here = private_of(release, private)
+    for folder_of_images in _folders_of(dataset, public):
+        keep_apart(folder_of_images, release, kept_here)
+    place = place_of(release)
+    refuse(place, kept_here, resume=resume, overwrite=overwrite, protected=True)
+    with alone(place, kept_here):
+        identity = _identity(dataset, public, options, protection, seed)
+        make_room(place, kept_here, overwrite, resume)
+        state = replace(open_state(kept_here, identity, seed, resume=resume), again=again)
+        state.save(kept_here)
+        plain = replace(options, dtype="float32", noise=protection.noise)
+        one = PassOne(kept_here, plain, workers, engine, scheduler, resume, report, again)
+        images = one.gather(dataset, IMAGES)
+        others = None if public is None else one.gather(public, PUBLIC, images.channels)
+        _check_contents(images, others)
+        written = _apply(images, others, dataset, options, protection, state)
+        withheld = [*images.withheld, *_withheld_by_mechanism(images, written.released)]
+        state.applied_to(images.digest + ("" if others is None else others.digest), kept_here)
+        totals = _write(place, kept_here, written, images, withheld)
+    unread = [each for each in withheld if each.error]
+    unread += [] if others is None else [each for each in others.withheld if each.error]
+    return ProtectedSummary(
+        release,
+        kept_here,
+        totals,
+        dataset.label_names,
+        written.released.array.shape[1:],
+        written.facts["images"],
+        written.facts["public_images"],
+        tuple(Counter(each.reason for each in withheld).most_common()),
+        len(unread),
+        written.published.fitted.guarantee,
+        protection.notes(dataset, public),
+        time.perf_counter() - began,
+    )
+
+
+def _folders_of(*datasets: Dataset | None) -> set[Path]:
+    """Return the folders in which images lie; that of a table may hold the release, too."""
+    return {
+        record.path.parent
+        for dataset in datasets
+        if dataset is not None
+        for record in dataset.records
+    }
+
+
+def _check_options(options: ReleaseOptions, protection: Protection, seed: int | None) -> None:
+    if options.output != "codes" or options.mechanisms or options.names != "neutral":
+        raise ReleaseError(
+            f"records of {','.join(protection.names)} are codes, or numbers made of them, under "
+            f"neutral names: leave --output and --names away"
+        )
+    if protection.vectors and options.dtype != "float32":
+        raise ReleaseError(
+            f"records of {','.join(protection.names)} are a few numbers, stored as float32: leave "
+            f"--dtype away"
+        )
+    if seed is not None and seed < 0:
+        raise ReleaseError(f"a seed is not negative, got {seed}")
+
+
+def _identity(
+    dataset: Dataset,
+    public: Dataset | None,
+    options: ReleaseOptions,
+    protection: Protection,
+    seed: int | None,
+) -> dict[str, str]:
+    plain = options.to_dict()
+    return {
+        "mechanism": ",".join(protection.names),
+        "labels": json.dumps(dataset.label_names),
+        "images": fingerprint(dataset),
+        "public images": fingerprint(public),
+        "seed": "" if seed is None else str(seed),
+        **{name: json.dumps(plain[name], sort_keys=True) for name in ("spec", "dtype", "mask")},
+        "max_pixels": str(options.max_pixels),
+    }
+
+
+def _check_contents(images: Gathered, others: Gathered | None) -> None:
+    """Refuse files that are in both datasets: their patients are, whatever the tables say."""
+    if others is None:
+        return
+    if both := images.contents & others.contents:
+        raise MechanismError(
+            f"{len(both)} files are among the images to release and, byte for byte, among the "
+            f"public ones: leave them out of one"
+        )
+
+
+def _apply(
+    images: Gathered,
+    others: Gathered | None,
+    dataset: Dataset,
+    options: ReleaseOptions,
+    protection: Protection,
+    state: State,
+) -> Written:
+    """Fit, make the records, and put them in an order that tells nothing."""
+    generator = state.generator()
+    # a mechanism that needs no public images learns nothing from those it is given here
+    seen = images.records if others is None else others.records
+    fitted = protection.followed.fit(seen, generator)
+    released = fitted.apply(images.records, generator)
+    released = released.select(generator.permutation(len(released)))
+    entry = fitted.to_manifest()
+    behind = {place for places in released.members for place in places.tolist()}
+    return Written(
+        released,
+        PublishedMechanism(fitted, options.spec, images.channels, dataset.label_names),
+        protection.vectors,
+        options.dtype,
+        _options(options, protection, dataset),
+        [*images.about["mechanisms"], *entry.get("steps", [entry])],
+        images.about["totals"],
+        {
+            "shape": list(released.array.shape[1:]),
+            "images": len(behind),
+            "public_images": 0 if others is None else len(others.records),
+            "drawn_from": "a seed, for experiments" if state.identity["seed"] else "a secret",
+        },
+    )
+
+
+def _options(options: ReleaseOptions, protection: Protection, dataset: Dataset) -> dict[str, Any]:
+    plain = {name: value for name, value in options.to_dict().items() if name != "seed"}
+    return plain | {
+        "mechanisms": list(protection.names),
+        "noise": None if protection.noise is None else protection.noise.name,
+        "labels": list(dataset.label_names),
+    }
+
+
+def _withheld_by_mechanism(images: Gathered, released: Records) -> list[Withheld]:
+    behind = {place for places in released.members for place in places.tolist()}
+    reason = "withheld by the mechanism: too few patients share its labels"
+    return [
+        Withheld(member.source, "", reason)
+        for place, member in enumerate(images.members)
+        if place not in behind
+    ]
+
+
+def _write(
+    place: Place, private: Path, written: Written, images: Gathered, withheld: list[Withheld]
+) -> dict[str, int]:
+    """Write the private tables first, then the release; all of its papers or none."""
+    withdraw_papers(place, protected=True)
+    names = record_names(len(written.released))
+    try:
+        write_members(private, names, written.released, images.members)
+        rows = ((each.source, each.error, each.reason) for each in withheld)
+        write_rows(private / "withheld.csv", ["source", "error", "reason"], rows, mode=0o600)
+        totals = write_release(place, written)
+        files = {
+            f"codes/shard-00000-{part:02d}.safetensors" for part in range(totals["code_files"])
+        }
+        remove_strays(place, files.__contains__)
+        return totals
+    except OSError as error:
+        with suppress(OSError, ReleaseError):
+            withdraw_papers(place, protected=True)
+        raise ReleaseStoppedError(
+            f"the release cannot be written: {error.strerror}; make room or change its "
+            f"permissions, then run the same command with --resume"
+        ) from None

@@ -1,0 +1,155 @@
+"""What a release by a mechanism was begun with, and the secret of what it draws.
+
+One JSON file in the private folder, for its owner's eyes only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from deepfixcx.datasets import Dataset
+from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.release.folders import PROTECTED
+from deepfixcx.release.manifest import whole
+
+__all__ = ["State", "fingerprint", "open_state"]
+
+FORMAT_NAME = "deepfixcx.protected"
+FORMAT_VERSION = 1
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What must be the same when a release goes on.
+
+    Attributes
+    ----------
+    identity : mapping of str to str
+        Mechanism, options, labels, images and seed; each as a text that may be compared.
+    secret : str
+        Hexadecimal; decides all that is drawn.
+    codes : str
+        Hash of the plain codes that the mechanism was applied to; empty before.
+    again, folder : str
+        The command that goes on, and where it was typed.
+    """
+
+    identity: Mapping[str, str]
+    secret: str = field(repr=False)
+    codes: str = ""
+    again: str = ""
+    folder: str = ""
+
+    def generator(self) -> np.random.Generator:
+        """Return what draws; the same for the same secret.
+
+        Philox, because nobody knows how to find the key of its ten rounds from what it draws.
+        """
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(int(self.secret, 16))))
+
+    def save(self, private: Path) -> None:
+        """Write it down.
+
+        Raises
+        ------
+        ReleaseStoppedError
+            The private folder cannot be written.
+        """
+        about = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(self)}
+        try:
+            with whole(private / PROTECTED, mode=0o600) as file:
+                json.dump(about, file, indent=2, sort_keys=True)
+                file.write("\n")
+        except OSError as error:
+            raise ReleaseStoppedError(
+                f"the private folder cannot be written: {error.strerror}; make room or change its "
+                f"permissions, then run the same command with --resume"
+            ) from None
+
+    def applied_to(self, codes: str, private: Path) -> None:
+        """See that the mechanism is applied to one set of codes only, and write down which.
+
+        The same draws for two sets would tell in what they differ.
+
+        Raises
+        ------
+        ReleaseError
+            It was applied to others before.
+        """
+        if self.codes not in ("", codes):
+            raise ReleaseError(
+                "images changed since this release was made; --overwrite makes it again, with "
+                "fresh draws"
+            )
+        replace(self, codes=codes).save(private)
+
+
+def open_state(
+    private: Path, identity: Mapping[str, str], seed: int | None, *, resume: bool
+) -> State:
+    """Begin, with a fresh secret, or go on with what an earlier run has left.
+
+    Raises
+    ------
+    ReleaseError
+        The earlier run was begun with something else, or its file is damaged.
+    """
+    again = os.getcwd()
+    if resume and (private / PROTECTED).is_file():
+        before = _read(private / PROTECTED)
+        differing = [name for name in identity if before.identity.get(name) != identity[name]]
+        if differing:
+            raise ReleaseError(
+                f"this release was begun with other {' and '.join(differing)}; --resume goes on "
+                f"only with the same inputs and options, --overwrite starts again"
+            )
+        return replace(before, folder=again)
+    secret = secrets.token_hex(SECRET_BYTES) if seed is None else f"{seed:x}"
+    return State(dict(identity), secret, folder=again)
+
+
+def fingerprint(dataset: Dataset | None) -> str:
+    """Return a hash of files, patients and labels, whatever their order."""
+    if dataset is None:
+        return ""
+    rows = sorted(
+        f"{record.path}\0{record.patient}\0{record.labels}\0{record.known}"
+        for record in dataset.records
+    )
+    text = "\n".join([*dataset.label_names, *rows])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def read_state(private: Path) -> State:
+    """Read the state of a release by a mechanism.
+
+    Raises
+    ------
+    ReleaseError
+        It is damaged.
+    """
+    return _read(private / PROTECTED)
+
+
+def _read(path: Path) -> State:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if (about.pop("format"), about.pop("version")) == (FORMAT_NAME, FORMAT_VERSION):
+            state = State(**about)
+            int(state.secret, 16)
+            return state
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ReleaseError(
+        f"{path.name} in {path.parent.name!r} is damaged or of another version of deepfixcx; "
+        f"start again with --overwrite"
+    )

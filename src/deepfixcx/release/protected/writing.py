@@ -1,0 +1,183 @@
+"""The release itself: records, labels, the fitted mechanism, and the papers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepfixcx.choices import Storage
+from deepfixcx.code import Code
+from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
+from deepfixcx.mechanisms.records import Records
+from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, software, whole, write_rows
+from deepfixcx.release.parts import CodeParts, sha256_of
+from deepfixcx.release.places import Outbox, Place
+from deepfixcx.release.protected.records import LABELS, VECTORS, label_rows, vector_bytes
+from deepfixcx.release.records import Record
+
+__all__ = ["Written", "record_names", "write_release"]
+
+LEAST_DIGITS = 6
+LIMITS = (
+    "The mechanism guarantees what stands beside it, and nothing else. Labels are released with "
+    "every record, and whoever knows a patient's labels can link by them. This release is not "
+    "anonymous by itself."
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Written:
+    """All that decides the bytes of a release.
+
+    Attributes
+    ----------
+    released : Records
+        In release order.
+    published : PublishedMechanism
+        What made them.
+    vectors : bool
+        Whether they are vectors rather than codes.
+    dtype : {"float32", "float16", "uint8"}
+        How codes are stored.
+    options : dict
+        For the papers.
+    mechanisms : list of dict
+        Entries for the papers, with guarantees.
+    totals : dict of str to int
+        Of the plain codes.
+    facts : dict
+        For the papers: how many images, which labels, from what it is drawn.
+    """
+
+    released: Records
+    published: PublishedMechanism
+    vectors: bool
+    dtype: Storage
+    options: dict[str, Any]
+    mechanisms: list[dict[str, Any]]
+    totals: dict[str, int]
+    facts: dict[str, Any]
+
+
+def record_names(count: int) -> list[str]:
+    """Return numbers from 1, with as many digits as the last one needs, six at least.
+
+    Examples
+    --------
+    >>> record_names(2)
+    ['000001', '000002']
+    """
+    digits = max(LEAST_DIGITS, len(str(count)))
+    return [f"{number:0{digits}d}" for number in range(1, count + 1)]
+
+
+def write_release(place: Place, written: Written) -> dict[str, int]:
+    """Write a release, its papers last, and return its totals.
+
+    Raises
+    ------
+    CodeError
+        A number does not fit into the dtype.
+    OSError
+        The release cannot be written.
+    """
+    with place.outbox() as outbox:
+        rows = _records(outbox, written)
+        papers = [_labels(outbox, written), _mechanism(outbox, written)]
+        if written.vectors:
+            path = outbox.folder / VECTORS
+            path.write_bytes(vector_bytes(written.released.array))
+            papers.append(path)
+        manifest = outbox.folder / "manifest.csv"
+        columns = Record.columns()
+        write_rows(manifest, columns, map(attrgetter(*columns), rows))
+        papers.append(manifest)
+        totals = _totals(outbox.folder, rows, written)
+        hashes = {path.name: sha256_of(path) for path in papers}
+        outbox.add(path.name for path in papers)
+        outbox.send()
+        with whole(outbox.folder / "dataset.json") as file:
+            json.dump(_about(written, totals, hashes), file, indent=2, sort_keys=True)
+            file.write("\n")
+        outbox.add(["dataset.json"])
+        outbox.send()
+    return totals
+
+
+def _records(outbox: Outbox, written: Written) -> list[Record]:
+    """Write codes, where records are codes, and return the rows of the manifest."""
+    released, spec = written.released, written.published.spec
+    height, width = spec.compact_shape()  # of no image: a size could tell one
+    rows = [
+        Record(
+            name,
+            channels=written.published.channels,
+            height=height,
+            width=width,
+            bits=8,
+            spec=str(spec),
+        )
+        for name in record_names(len(released))
+    ]
+    if written.vectors:
+        return rows
+    parts = CodeParts(0, outbox.folder, written.dtype)
+    sizes = np.array([[height, width]], np.int64)
+    for place, row in enumerate(rows):
+        parts.add(Code(released.array[place : place + 1], spec, sizes), [row])
+    rows = parts.finish(rows)
+    outbox.add(dict.fromkeys(row.code_file for row in rows))
+    return rows
+
+
+def _labels(outbox: Outbox, written: Written) -> Path:
+    path = outbox.folder / LABELS
+    names = record_names(len(written.released))
+    header = ["source_id", *written.published.label_names]
+    write_rows(path, header, label_rows(names, written.released.labels))
+    return path
+
+
+def _mechanism(outbox: Outbox, written: Written) -> Path:
+    path = outbox.folder / MECHANISM_FILE
+    path.write_bytes(mechanism_bytes(written.published))
+    return path
+
+
+def _totals(folder: Path, rows: list[Record], written: Written) -> dict[str, int]:
+    """Count records as files and images, and what was read of the images behind them."""
+    count = len(rows)
+    files = dict.fromkeys(row.code_file for row in rows if row.code_file)
+    depth = 4 if written.vectors else np.dtype(written.dtype).itemsize
+    totals = dict.fromkeys(TOTALS, 0)
+    # no bytes of files: with all other files at hand, their sum would tell the size of one
+    totals |= {name: written.totals[name] for name in ("source_values", "source_bytes")}
+    values = int(written.released.array.size)
+    return totals | {
+        "files": count,
+        "files_done": count,
+        "images": count,
+        "kept_values": values,
+        "kept_bytes": values * depth,
+        "code_files": len(files),
+        "code_file_bytes": sum((folder / name).stat().st_size for name in files),
+    }
+
+
+def _about(written: Written, totals: dict[str, int], papers: dict[str, str]) -> dict[str, Any]:
+    return {
+        "format": "deepfixcx.release",
+        "version": MANIFEST_VERSION,
+        "options": written.options,
+        "mechanisms": written.mechanisms,
+        "records": written.facts,
+        "software": software(),
+        "totals": totals,
+        "papers": papers,
+        "limits": LIMITS,
+    }
