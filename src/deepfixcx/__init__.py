@@ -2,7 +2,9 @@
 
 pixels -> wavelet-packet bands -> pooled code -> ( file | reconstruction | classifier | audit )
 
-The names below load on first use, so that ``import deepfixcx`` stays light.
+One image: `read_image`, `Codec`, `CodecSpec`, `Code`. A folder of them: `privatize_dataset` with
+`ReleaseOptions`, `verify_release`, `load_codes`. Their labels: `load_dataset`. All that goes wrong:
+`DeepfixcxError`. The names load on first use, so that ``import deepfixcx`` stays light.
 """
 
 from __future__ import annotations
@@ -13,10 +15,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepfixcx.code import Code
     from deepfixcx.codec import Codec
+    from deepfixcx.datasets import load_dataset
     from deepfixcx.errors import DeepfixcxError
+    from deepfixcx.images import read_image
+    from deepfixcx.release import ReleaseOptions, load_codes, privatize_dataset, verify_release
     from deepfixcx.spec import CodecSpec
 
-__all__ = ["Code", "Codec", "CodecSpec", "DeepfixcxError", "__version__"]
+__all__ = [
+    "Code",
+    "Codec",
+    "CodecSpec",
+    "DeepfixcxError",
+    "ReleaseOptions",
+    "__version__",
+    "load_codes",
+    "load_dataset",
+    "privatize_dataset",
+    "read_image",
+    "verify_release",
+]
 
 __version__ = "0.1.0"
 
@@ -25,6 +42,12 @@ _HOMES = {
     "Codec": "deepfixcx.codec",
     "CodecSpec": "deepfixcx.spec",
     "DeepfixcxError": "deepfixcx.errors",
+    "ReleaseOptions": "deepfixcx.release",
+    "load_codes": "deepfixcx.release",
+    "load_dataset": "deepfixcx.datasets",
+    "privatize_dataset": "deepfixcx.release",
+    "read_image": "deepfixcx.images",
+    "verify_release": "deepfixcx.release",
 }
 
 

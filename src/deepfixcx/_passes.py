@@ -120,8 +120,7 @@ def _decode_packet(
 ) -> NDArray[np.float32]:
     """Decode image by image; equal to recomposing the unpooled bands."""
     rows, columns = spec.cells(height, width)
-    band_rows, band_columns = spec.band_shape(height, width)
-    row_of, column_of = rows.of_each_row(band_rows), columns.of_each_row(band_columns)
+    row_of, column_of = rows.of_each_row(), columns.of_each_row()
     bank = filter_bank(spec.wavelet)
     flat = np.ascontiguousarray(values).reshape(-1, *values.shape[2:])
     images = np.empty((len(flat), height, width), np.float32)

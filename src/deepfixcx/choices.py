@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Literal
 
 __all__ = [
+    "Blank",
     "Boundary",
     "CodeModel",
     "Engine",
     "Grid",
     "Independent",
+    "Layout",
     "Names",
     "On",
     "Output",
@@ -23,6 +25,7 @@ __all__ = [
     "Retained",
     "Size",
     "Storage",
+    "Uncertain",
 ]
 
 Boundary = Literal["zero", "periodic"]
@@ -66,3 +69,12 @@ Part = Literal["train", "validation", "test", "all"]
 
 CodeModel = Literal["logistic", "mlp"]
 """What learns from codes in a sweep."""
+
+Layout = Literal["chexpert", "nih", "mimic-cxr-jpg", "kimeye", "mobileodt", "table", "folder"]
+"""What a dataset on disk can look like."""
+
+Uncertain = Literal["ignore", "positive", "negative"]
+"""What an uncertain label (-1) counts as: unknown, yes, or no."""
+
+Blank = Literal["ignore", "negative"]
+"""What a label that is not mentioned counts as: unknown, or no."""

@@ -86,8 +86,6 @@ class Code:
             and np.array_equal(self.array, other.array)
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __getitem__(self, images: int | slice | Sequence[int] | NDArray[Any]) -> Code:
         """Return some of the images, always as a batch: ``code[3]`` holds one image."""
         index: Any = images

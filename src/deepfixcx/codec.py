@@ -60,13 +60,8 @@ class Codec:
         grid: Grid = "balanced",
     ) -> None:
         if isinstance(level, CodecSpec):
-            if (patches, wavelet, pooling, boundary, grid) != (
-                None,
-                "haar",
-                "l1",
-                "zero",
-                "balanced",
-            ):
+            others = (wavelet, pooling, boundary, grid)
+            if patches is not None or others != ("haar", "l1", "zero", "balanced"):
                 raise SpecError("give a whole spec or single settings, not both")
             self.spec = level
             return

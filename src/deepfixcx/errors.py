@@ -82,7 +82,25 @@ __all__ = [
 
 
 class DeepfixcxError(Exception):
-    """Base of every error that deepfixcx raises on purpose."""
+    """Base of every error that deepfixcx raises on purpose: catch it to go on with the next image.
+
+    Only files that are missing or not to be opened may raise what Python raises for them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepfixcx import Codec, DeepfixcxError
+    >>> for size in (8, 64):
+    ...     try:
+    ...         print(Codec(level=3, patches=4).encode(np.ones((size, size))).array.shape)
+    ...     except DeepfixcxError as error:
+    ...         print(type(error).__name__)
+    ImageTooSmallError
+    (1, 1, 64, 4, 4)
+    """
+
+
+# -- settings, pixels and codes: the arguments of the codec ---------------------------------------
 
 
 class SpecError(DeepfixcxError, ValueError):
@@ -109,6 +127,9 @@ class CodeError(DeepfixcxError, ValueError):
     """An operation does not fit this code."""
 
 
+# -- files of codes -------------------------------------------------------------------------------
+
+
 class CodeFileError(DeepfixcxError):
     """A file of codes cannot be used."""
 
@@ -123,6 +144,9 @@ class BrokenFileError(CodeFileError):
 
 class FormatVersionError(CodeFileError):
     """The file was written by a newer format than this version reads."""
+
+
+# -- files of images: one of them never stops the others ------------------------------------------
 
 
 class ImageFileError(DeepfixcxError):
@@ -157,6 +181,9 @@ class DecodeError(ImageFileError):
     """The pixel data is truncated, damaged, or packed in a way no decoder here reads."""
 
 
+# -- datasets -------------------------------------------------------------------------------------
+
+
 class DatasetError(DeepfixcxError, ValueError):
     """A dataset on disk cannot be read, labelled or split as asked."""
 
@@ -177,6 +204,9 @@ class SplitError(DatasetError):
     """Too few patients for the parts, or parts that do not add up."""
 
 
+# -- releases -------------------------------------------------------------------------------------
+
+
 class ReleaseError(DeepfixcxError):
     """A release cannot begin, be resumed or be read."""
 
@@ -187,6 +217,9 @@ class ReleaseStoppedError(ReleaseError):
 
 class WorkerDiedError(ReleaseError):
     """A worker process died while it worked on this file."""
+
+
+# -- models, explanations, attacks, mechanisms, headers -------------------------------------------
 
 
 class ModelError(DeepfixcxError, ValueError):
@@ -215,6 +248,9 @@ class MechanismError(DeepfixcxError, ValueError):
 
 class DeidentifyError(DeepfixcxError, ValueError):
     """A header cannot be de-identified, or a key or a rule file cannot be used."""
+
+
+# -- the installation -----------------------------------------------------------------------------
 
 
 class MissingExtraError(DeepfixcxError, ImportError):

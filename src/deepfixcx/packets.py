@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deepfixcx._kernels.merging import merge
 from deepfixcx._kernels.separable import split
 from deepfixcx._kernels.threads import threaded
-from deepfixcx.errors import PixelsShapeError, SpecError
+from deepfixcx.errors import SpecError
 from deepfixcx.pixels import as_batch, check_finite, pixel_scale
 from deepfixcx.spec import CodecSpec
 from deepfixcx.wavelets import FilterBank, filter_bank
@@ -104,12 +104,7 @@ def recompose(
     >>> bool(np.allclose(recompose(decompose(pixels, spec), spec, 9, 7), pixels, atol=1e-6))
     True
     """
-    expected = (spec.bands, *spec.band_shape(height, width))
-    if bands.ndim != 5 or bands.shape[2:] != expected:
-        raise PixelsShapeError(
-            f"bands of a {height}x{width} image at level {spec.level} have shape "
-            f"(B, C, {', '.join(map(str, expected))}), got {bands.shape}"
-        )
+    spec.check_bands(bands.shape, height, width)
     bank = filter_bank(spec.wavelet)
     images, channels = bands.shape[:2]
     parts = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
@@ -148,6 +143,18 @@ def _merge_all(
 def band_number(path: str, level: int) -> int:
     """Return the number of the band with this path, such as ``"ad"`` at level 2.
 
+    Parameters
+    ----------
+    path : str
+        J letters of a, v, h, d, the first split first.
+    level : int
+        J, the depth of the wavelet packet.
+
+    Returns
+    -------
+    int
+        The path read in base 4 with a, v, h, d = 0, 1, 2, 3; from 0 to 4**J - 1.
+
     Raises
     ------
     SpecError
@@ -167,6 +174,18 @@ def band_number(path: str, level: int) -> int:
 
 def band_path(number: int, level: int) -> str:
     """Return the path of a band; the inverse of `band_number`.
+
+    Parameters
+    ----------
+    number : int
+        From 0 to 4**J - 1.
+    level : int
+        J, the depth of the wavelet packet.
+
+    Returns
+    -------
+    str
+        J letters of a, v, h, d, the first split first.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from deepfixcx._kernels.cells import KINDS, pool_bands
 from deepfixcx._kernels.threads import threaded
-from deepfixcx.errors import PixelsShapeError
+from deepfixcx.errors import CodeError
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["amplitudes", "pool", "unpool"]
@@ -50,12 +50,7 @@ def pool(
     [[2.0, 2.0], [2.0, 2.0]]
     """
     rows, columns = spec.cells(height, width)
-    expected = (spec.bands, *spec.band_shape(height, width))
-    if bands.ndim != 5 or bands.shape[2:] != expected:
-        raise PixelsShapeError(
-            f"bands of a {height}x{width} image at level {spec.level} have shape "
-            f"(B, C, {', '.join(map(str, expected))}), got {bands.shape}"
-        )
+    spec.check_bands(bands.shape, height, width)
     flat = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
     code = np.empty((len(spec.poolings), len(flat), *spec.grid_shape), np.float32)
     for feature, name in zip(code, spec.poolings, strict=True):
@@ -125,14 +120,28 @@ def unpool(
     Returns
     -------
     ndarray, shape (B, C, 4**J, h, w)
+        Of the dtype of `values`.
+
+    Raises
+    ------
+    CodeError
+        There is not one value for each band and cell of the spec.
+    ImageTooSmallError
+        The balanced grid would have empty cells.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, 2023, doi:10.1002/widm.1495, section on reconstruction.
 
     Examples
     --------
     >>> unpool(np.ones((1, 1, 4, 1, 1), np.float32), CodecSpec(1, 1), 5, 4).shape
     (1, 1, 4, 3, 2)
     """
+    if values.shape[-3:] != (spec.bands, *spec.grid_shape):
+        raise CodeError(
+            f"values to unpool by {spec} have shape "
+            f"(B, C, {', '.join(map(str, spec.code_shape(1)[1:4]))}), got {values.shape}"
+        )
     rows, columns = spec.cells(height, width)
-    band_rows, band_columns = spec.band_shape(height, width)
-    row_of = rows.of_each_row(band_rows)
-    column_of = columns.of_each_row(band_columns)
-    return values[..., row_of[:, None], column_of]
+    return values[..., rows.of_each_row()[:, None], columns.of_each_row()]

@@ -10,17 +10,18 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, SupportsIndex, cast, get_args
 
 import numpy as np
 import pywt
 from numpy.typing import NDArray
 
 from deepfixcx.choices import Boundary, Grid, Pooling
-from deepfixcx.errors import ImageTooSmallError, SpecError
+from deepfixcx.errors import ImageTooSmallError, PixelsShapeError, SpecError
 
 __all__ = ["BOUNDARIES", "GRIDS", "MAX_LEVEL", "POOLINGS", "Cells", "CodecSpec", "balanced_cells"]
 
@@ -34,14 +35,22 @@ MAX_LEVEL = 12
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Where the cells of one axis begin and end.
+    """Where the cells of one axis begin and end; they are laid on an axis of known length.
 
     Attributes
     ----------
     starts, stops : ndarray of int64, shape (P,)
-        Half-open range of band rows (or columns) that fall into each cell.
+        Half-open range of band rows (or columns) that fall into each cell; together all of them.
     lengths : ndarray of int64, shape (P,)
         Members of each cell along this axis, with the zeros that the padded grid adds.
+
+    Examples
+    --------
+    >>> rows, columns = CodecSpec(level=1, patches=2).cells(10, 8)  # bands of 5 x 4
+    >>> rows.stops.tolist(), columns.stops.tolist()
+    ([2, 5], [2, 4])
+    >>> rows.of_each_row().tolist()
+    [0, 0, 1, 1, 1]
     """
 
     starts: NDArray[np.int64]
@@ -53,9 +62,9 @@ class Cells:
         """The three arrays as a tuple, the form that kernels take."""
         return self.starts, self.stops, self.lengths
 
-    def of_each_row(self, length: int) -> NDArray[np.int64]:
-        """Return the cell that each of `length` rows falls into."""
-        return np.searchsorted(self.stops, np.arange(length), side="right")
+    def of_each_row(self) -> NDArray[np.int64]:
+        """Return the cell that each row (or column) of the band falls into, shape (h,)."""
+        return np.repeat(np.arange(len(self.starts)), self.stops - self.starts)
 
 
 @dataclass(frozen=True)
@@ -163,6 +172,21 @@ class CodecSpec:
         """Rows and columns of each band of an image, ceil(H / 2**J) and ceil(W / 2**J)."""
         return -(-height // self.block), -(-width // self.block)
 
+    def check_bands(self, shape: tuple[int, ...], height: int, width: int) -> None:
+        """Refuse an array that does not hold the bands of images of this size.
+
+        Raises
+        ------
+        PixelsShapeError
+            The shape is not (B, C, 4**J, h, w).
+        """
+        expected = (self.bands, *self.band_shape(height, width))
+        if len(shape) != 5 or shape[2:] != expected:
+            raise PixelsShapeError(
+                f"bands of a {height}x{width} image at level {self.level} have shape "
+                f"(B, C, {', '.join(map(str, expected))}), got {shape}"
+            )
+
     def split_shapes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Shapes on the way down, from the image itself to its bands: J + 1 pairs."""
         return [(-(-height // 2**depth), -(-width // 2**depth)) for depth in range(self.level + 1)]
@@ -221,7 +245,8 @@ class CodecSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        settings: dict[str, Any] = json.loads(self.to_json())
+        return settings
 
     def to_json(self) -> str:
         """Return the settings as one line of JSON with sorted keys."""
@@ -280,11 +305,14 @@ def _discrete_wavelets() -> tuple[str, ...]:
 
 
 def _whole_number(name: str, value: object, least: int, most: int | None = None) -> int:
-    fits = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not fits or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
+    try:
+        number = operator.index(cast(SupportsIndex, value))
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least or (most is not None and number > most):
         allowed = f"from {least} to {most}" if most is not None else f"of at least {least}"
         raise SpecError(f"{name} must be a whole number {allowed}, got {value!r}")
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    return number
 
 
 def _pair_of_patches(value: object) -> tuple[int, int]:

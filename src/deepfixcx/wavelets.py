@@ -25,6 +25,12 @@ class FilterBank:
         splitting correlates where PyWavelets convolves, so merging runs backwards too.
     offset : int
         How far before its output position a filter begins, (L - 1) // 2.
+
+    Examples
+    --------
+    >>> bank = filter_bank("db2")
+    >>> bank.analysis_low.shape, bank.offset
+    ((4,), 1)
     """
 
     analysis_low: NDArray[np.float32]

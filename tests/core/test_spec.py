@@ -206,7 +206,7 @@ def test_cells_counted_out(grid: Any) -> None:
                 spec.cells(2 * length, 2 * length)
             continue
         rows, columns = spec.cells(2 * length, 2 * length)
-        cell_of = rows.of_each_row(length)
+        cell_of = rows.of_each_row()
         if grid == "balanced":
             # The cell of row r is the i with floor(i * h / P) <= r < floor((i + 1) * h / P).
             want = [

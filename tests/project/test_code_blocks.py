@@ -2,7 +2,8 @@
 
 The blocks of a page run in order, in a folder of their own that holds the images the texts speak
 of. Python blocks share their names. Of the blocks of shell commands the lines that call deepfixcx
-run; they have to succeed.
+run; they have to succeed. They run in this process: a new one for each of a hundred commands would
+import torch a hundred times.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
-import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,14 @@ from PIL import Image
 from pydicom import examples
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from typer.testing import CliRunner
 
+from deepfixcx.cli.app import app
 from tests.conftest import COMMANDS, ROOT
 
 PAGES = [
     path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()
 ]
-PROGRAM = [sys.executable, "-c", "from deepfixcx.cli import main; main()"]
 
 
 def commands_in(block: str) -> list[list[str]]:
@@ -38,14 +39,9 @@ def commands_in(block: str) -> list[list[str]]:
 
 def run_commands(example: Example) -> None:
     for words in commands_in(example.parsed):
-        done = subprocess.run(
-            [*PROGRAM, *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == 0, f"deepfixcx {shlex.join(words)}\n{done.stdout}{done.stderr}"
+        done = CliRunner().invoke(app, words)
+        text = f"deepfixcx {shlex.join(words)}\n{done.output}"
+        assert done.exit_code == 0, text + "".join(traceback.format_exception(done.exception))
 
 
 SYBIL = Sybil(
@@ -92,7 +88,11 @@ def make_dataset(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "tutorial.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
 def test_blocks_run(
     page: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

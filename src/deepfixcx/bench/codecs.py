@@ -43,6 +43,12 @@ class Speed:
         Median of a call.
     bytes_moved : int
         Bytes of pixels and codes that one call reads and writes.
+
+    Examples
+    --------
+    >>> speed = Speed("encode", 3, 4, "haar", 320, 320, "uint8", 64, 0.016, 6_815_744)
+    >>> speed.images_per_second, round(speed.bytes_per_second / 1e6)
+    (4000.0, 426)
     """
 
     task: str

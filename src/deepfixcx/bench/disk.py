@@ -37,6 +37,12 @@ class DiskSpeed:
         The release, without and with start-up.
     loop, loop_with_start : float
         The loop that it is compared with.
+
+    Examples
+    --------
+    >>> speeds = DiskSpeed(1000, 2, 90, privatize_with_start=80, loop=100, loop_with_start=95)
+    >>> speeds.share
+    0.9
     """
 
     files: int
@@ -80,6 +86,11 @@ def privatize_times(folder: Path, options: ReleaseOptions, workers: int) -> Time
         The release cannot be made.
     ReleaseStoppedError
         Some files could not be privatized, so that the speed would mean nothing.
+
+    Examples
+    --------
+    >>> options = ReleaseOptions(CodecSpec(level=3, patches=4))  # doctest: +SKIP
+    >>> privatize_times(Path("scans"), options, workers=2).without_start  # doctest: +SKIP
     """
     reached: list[tuple[int, float]] = []
 
@@ -136,6 +147,11 @@ def measure_disk(
     ------
     ReleaseError
         A release cannot be made.
+
+    Examples
+    --------
+    >>> runs = {"codes": (options, "decode")}  # doctest: +SKIP
+    >>> measure_disk(folder, paths, runs, workers=2, rounds=3)["codes"].share  # doctest: +SKIP
     """
     for path in paths:
         path.read_bytes()  # both sides find the files in memory

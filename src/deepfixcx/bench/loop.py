@@ -34,7 +34,21 @@ release would write.
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of one run over `files` files: all of it, and of those after the first part."""
+    """Seconds of one run over `files` files: all of it, and of those after the first part.
+
+    Attributes
+    ----------
+    files, warm_files : int
+        Files of the run, and those of them that came after the first part.
+    seconds, warm_seconds : float
+        What they took.
+
+    Examples
+    --------
+    >>> times = Times(files=100, seconds=5.0, warm_files=90, warm_seconds=3.0)
+    >>> times.with_start, times.without_start
+    (20.0, 30.0)
+    """
 
     files: int
     seconds: float
@@ -76,6 +90,11 @@ def loop_times(
     ------
     ReleaseStoppedError
         A process did not come to its end.
+
+    Examples
+    --------
+    >>> paths = sorted(Path("scans").iterdir())  # doctest: +SKIP
+    >>> loop_times(paths, 2, "decode", options).without_start  # doctest: +SKIP
     """
     context = multiprocessing.get_context("spawn")
     parts = [paths[number::workers] for number in range(workers)]

@@ -35,6 +35,12 @@ class Machine:
         few tenths mean that the machine was shared.
     python, numpy, numba, deepfixcx : str
         Versions.
+
+    Examples
+    --------
+    >>> print(Machine("a processor", 2, 2, 4 << 30, 0.25, "3.11.7", "2.4.6", "0.68.1", "0.1.0"))
+    a processor, 2 cores, 2 threads; load average 0.25 at the start; deepfixcx 0.1.0, Python
+    3.11.7, NumPy 2.4.6, numba 0.68.1
     """
 
     processor: str

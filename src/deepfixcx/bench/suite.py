@@ -71,6 +71,10 @@ class Results:
         From disk.
     seconds : float
         How long it took.
+
+    Examples
+    --------
+    >>> [round(speed.images_per_second) for speed in measure(quick=True).memory]  # doctest: +SKIP
     """
 
     machine: Machine

@@ -79,6 +79,10 @@ def read_chexpert(
     References
     ----------
     Irvin et al., CheXpert, AAAI 2019, doi:10.1609/aaai.v33i01.3301590.
+
+    Examples
+    --------
+    >>> dataset = read_chexpert("CheXpert-v1.0-small", labels="edema")  # doctest: +SKIP
     """
     root = find_chexpert(absolute(where))
     if root is None:

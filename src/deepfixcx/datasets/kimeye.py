@@ -57,6 +57,16 @@ def read_kimeye(where: str | os.PathLike[str], labels: Labels | None = None) -> 
     Ahn et al., A deep learning model for the detection of both advanced and early glaucoma using
     fundus photography, PLOS ONE 2018, doi:10.1371/journal.pone.0207982; data
     doi:10.7910/DVN/1YRRAC.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for stage in ("normal_control", "early_glaucoma", "advanced_glaucoma"):
+    ...     (root / stage).mkdir()
+    ...     _ = (root / stage / "1.png").write_bytes(b"an image, which is not opened")
+    >>> read_kimeye(root, labels="class=early_glaucoma").counts()
+    {'class=early_glaucoma': (1, 2, 0)}
     """
     root = absolute(where)
     if find_kimeye(root) is None:

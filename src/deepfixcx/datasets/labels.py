@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from deepfixcx.choices import Blank, Uncertain
 from deepfixcx.errors import LabelError
 
 __all__ = [
@@ -27,12 +28,6 @@ __all__ = [
     "read_state",
     "settle",
 ]
-
-Uncertain = Literal["ignore", "positive", "negative"]
-"""What an uncertain label (-1) counts as: unknown, yes, or no."""
-
-Blank = Literal["ignore", "negative"]
-"""What a label that is not mentioned counts as: unknown, or no."""
 
 State = Literal["yes", "no", "uncertain", "blank"]
 """What one cell says."""

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from deepfixcx.choices import Layout
 from deepfixcx.datasets.chexpert import find_chexpert, read_chexpert
 from deepfixcx.datasets.collecting import absolute
 from deepfixcx.datasets.dataset import Dataset
@@ -22,9 +23,6 @@ from deepfixcx.datasets.table import is_table, read_table
 from deepfixcx.errors import LayoutError
 
 __all__ = ["LAYOUTS", "Layout", "load_dataset"]
-
-Layout = Literal["chexpert", "nih", "mimic-cxr-jpg", "kimeye", "mobileodt", "table", "folder"]
-"""What a dataset on disk can look like."""
 
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 

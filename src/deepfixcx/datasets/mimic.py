@@ -78,6 +78,10 @@ def read_mimic(
     References
     ----------
     Johnson et al., MIMIC-CXR-JPG, 2019, arXiv:1901.07042.
+
+    Examples
+    --------
+    >>> dataset = read_mimic("mimic-cxr-jpg-2.0.0", labels="edema")  # doctest: +SKIP
     """
     root = absolute(where)
     images = _path(root, "metadata") or _path(root, "split")

@@ -75,6 +75,10 @@ def read_mobileodt(where: str | os.PathLike[str], labels: Labels | None = None) 
     References
     ----------
     https://www.kaggle.com/c/intel-mobileodt-cervical-cancer-screening
+
+    Examples
+    --------
+    >>> dataset = read_mobileodt("intel-mobileodt")  # doctest: +SKIP
     """
     root = absolute(where)
     if find_mobileodt(root) is None:

@@ -75,6 +75,10 @@ def read_nih(where: str | os.PathLike[str], labels: Labels | None = None) -> Dat
     References
     ----------
     Wang et al., ChestX-ray8, CVPR 2017, doi:10.1109/CVPR.2017.369.
+
+    Examples
+    --------
+    >>> dataset = read_nih("ChestX-ray14", labels="effusion")  # doctest: +SKIP
     """
     root = absolute(where)
     if find_nih(root) is None:

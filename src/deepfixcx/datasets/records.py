@@ -32,6 +32,11 @@ class ImageRecord:
         of its own, such as ``"additional"``.
     attributes : mapping of str to str
         Whatever else is known, such as ``sex`` (``"F"``, ``"M"``) and ``age`` (years).
+
+    Examples
+    --------
+    >>> ImageRecord(Path("/scans/1.png"), patient="p7", view="PA", labels=(1.0,), known=(True,))
+    ImageRecord(view='PA', labels=(1.0,), known=(True,), split=None)
     """
 
     path: Path = field(repr=False)
@@ -61,6 +66,11 @@ class Problem:
         Its message, which names nobody.
     path : Path or None
         The file, for those who may see it; not in the text form.
+
+    Examples
+    --------
+    >>> print(Problem("manifest.csv", 8, "EmptyFileError", "the file has no bytes"))
+    manifest.csv, row 8: EmptyFileError: the file has no bytes
     """
 
     source: str

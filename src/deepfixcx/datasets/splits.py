@@ -26,6 +26,12 @@ class Split:
         No patient is in two of them.
     notes : tuple of str
         What a user should know: no patient ids, or images that were left out.
+
+    Examples
+    --------
+    >>> split = Split(np.arange(3), np.arange(3, 4), np.arange(4, 6))
+    >>> len(split.train), split.test.tolist()
+    (3, [4, 5])
     """
 
     train: NDArray[np.int64]
@@ -185,6 +191,19 @@ def official_split(
     ------
     SplitError
         The dataset comes without a training or without a test part, or `validation` is no share.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from deepfixcx.datasets.records import ImageRecord
+    >>> parts = ["train"] * 4 + ["test"] * 2
+    >>> records = [
+    ...     ImageRecord(Path(f"/{n}.png"), f"p{n}", labels=(n % 2,), known=(True,), split=part)
+    ...     for n, part in enumerate(parts)
+    ... ]
+    >>> split = official_split(Dataset("mine", ("sick",), tuple(records), Path("/")), 0.25)
+    >>> len(split.train), len(split.validation), split.test.tolist()
+    (3, 1, [4, 5])
     """
     if not 0 <= validation < 1:
         raise SplitError(f"the validation part is a share of 0 to 1 of train, got {validation}")

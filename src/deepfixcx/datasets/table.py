@@ -49,6 +49,11 @@ class Columns:
         Files, relative to the table's own folder, or absolute.
     patient, study, view, split : str or None
         As in `ImageRecord`.
+
+    Examples
+    --------
+    >>> Columns(path="image", patient="case").view is None
+    True
     """
 
     path: str | None = None

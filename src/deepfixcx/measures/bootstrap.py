@@ -28,6 +28,13 @@ VALUES_AT_ONCE = 4_000_000
 class Interval:
     """A figure and its 95 % interval; NaN where there is none.
 
+    Attributes
+    ----------
+    value : float
+        The figure itself.
+    low, high : float
+        Where the interval begins and ends.
+
     Examples
     --------
     >>> print(Interval(0.8912, 0.861, 0.9183))

@@ -25,6 +25,12 @@ class Reliability:
         Share of yes in the bin.
     counts : ndarray of int64, shape (K,)
         Images in the bin.
+
+    Examples
+    --------
+    >>> curve = reliability_curve([0, 1, 1, 1], [0.1, 0.9, 0.9, 0.2], bins=2)
+    >>> curve.observed.tolist(), curve.counts.tolist()
+    ([0.5, 1.0], [2, 2])
     """
 
     predicted: Floats

@@ -14,7 +14,19 @@ __all__ = ["Confusion", "confusion_at", "youden_threshold"]
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Decisions against labels, counted; the rates are NaN where there is nothing to divide by."""
+    """Decisions against labels, counted; the rates are NaN where there is nothing to divide by.
+
+    Attributes
+    ----------
+    true_positives, false_positives, true_negatives, false_negatives : int
+        Images that were rightly or wrongly called yes, and rightly or wrongly called no.
+
+    Examples
+    --------
+    >>> found = Confusion(8, 1, 9, 2)
+    >>> found.sensitivity, found.specificity, found.accuracy
+    (0.8, 0.9, 0.85)
+    """
 
     true_positives: int
     false_positives: int

@@ -97,11 +97,7 @@ def cell_numbers(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the cell of each row, and of each column, of a band."""
     rows, columns = spec.cells(height, width)
-    band_rows, band_columns = spec.band_shape(height, width)
-    return (
-        tuple(rows.of_each_row(band_rows).tolist()),
-        tuple(columns.of_each_row(band_columns).tolist()),
-    )
+    return tuple(rows.of_each_row().tolist()), tuple(columns.of_each_row().tolist())
 
 
 @constant
