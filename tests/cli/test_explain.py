@@ -230,7 +230,7 @@ def test_what_cannot_be_explained_is_named(
     for words, reason in (
         ([tmp_path / "none.png"], "no such file"),
         ([tmp_path / "none.safetensors"], "cannot be read"),
-        ([text], "not PNG"),
+        ([text], "IN, the file to explain: the content is not PNG"),
         ([broken], "error"),
         ([image.parent], "a folder needs --model"),
         (["s3://bucket/a.png"], "from this machine's disk"),

@@ -37,6 +37,13 @@ def rows_of(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def sick_of(xrays: Path, out: Path) -> list[str]:
+    """Return the label of each image that was explained."""
+    with (xrays / "manifest.csv").open(newline="") as file:
+        known = {row["file"]: row["sick"] for row in csv.DictReader(file)}
+    return [known[row["file"]] for row in rows_of(out)]
+
+
 def explain(run: Run, where: Path, model: Path, *words: object) -> Result:
     return run("explain", where, "--model", model, "--workers", 1, *words)
 
@@ -48,7 +55,13 @@ def test_the_test_part_of_its_own_dataset(
     done = explain(run, xrays, model, "-o", out, "--images", 2, "--json", tmp_path / "f.json")
     assert done.exit_code == 0, done.output
     assert "the test part of the dataset that the model was trained on" in done.output
+    said = " ".join(done.output.replace("│", " ").split())
+    positive = sum(json.loads(line) for line in sick_of(xrays, out))
+    assert f"; {positive} of 16 with a known label have sick" in said
+    assert "trained on 52 images, 26 of them positive (50 %); these were not among them" in said
     figures = json.loads((tmp_path / "f.json").read_text())
+    assert figures["images_train"] == 52
+    assert figures["images_in_other_colours"] == 0
     assert figures["images"] == figures["images_explained"] == 16
     assert figures["figures"] == 2
     assert figures["completeness_error"] < 0.01
@@ -205,7 +218,7 @@ def test_refusals(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
         (xrays, ("--method", "gradient-shap", "--baseline", "zeros"), "leave the baseline away"),
         (tmp_path / "nosuch", (), "nothing to explain"),
         (tmp_path / "empty", (), "holds no image"),
-        (tmp_path / "bad.png", (), "no image can be read"),
+        (tmp_path / "bad.png", (), "IN, the image to explain: NotAnImageError"),
         (other, (), "takes codes of J=2 P=4"),
     ):
         done = explain(run, where, model, *words, "-o", out)
@@ -216,3 +229,16 @@ def test_refusals(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
     assert "no folder" in done.output
     done = explain(run, xrays, model, "-o", tmp_path / "bad.png")
     assert "is a file" in done.output
+
+
+def test_a_colour_image_asked_of_a_model_of_gray_ones_is_told(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
+    with Image.open(xrays / "0.png") as gray:
+        Image.merge("RGB", (gray, gray, Image.new("L", gray.size))).save(tmp_path / "colour.png")
+    for name, told in ((xrays / "1.png", 0), (tmp_path / "colour.png", 1)):
+        words = ("-o", tmp_path / f"why{told}", "--json", tmp_path / "f.json")
+        done = explain(run, name, model, *words)
+        assert done.exit_code == 0, done.output
+        assert json.loads((tmp_path / "f.json").read_text())["images_in_other_colours"] == told
+        assert ("1 image is in colour, and the model is of gray images" in done.output) == told

@@ -40,7 +40,7 @@ def test_writes_a_figure_and_says_what_is_kept(run: Run, image: Path, tmp_path: 
 def test_settings_reach_the_codec_and_the_next_command(
     run: Run, image: Path, tmp_path: Path
 ) -> None:
-    words = ["--wavelet", "db2", "--pooling", "l2", "--boundary", "periodic", "--cells", "padded"]
+    words = ["--wavelet", "db2", "--pooling", "l2", "--boundary", "periodic", "--grid", "padded"]
     result = run("show", image, "-o", tmp_path / "out.png", *words, "--size", "original")
     assert result.exit_code == 0, result.output
     assert "J=3 P=4 db2 l2 periodic padded" in result.output
@@ -50,7 +50,7 @@ def test_settings_reach_the_codec_and_the_next_command(
 
 def test_contact_sheet(run: Run, image: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "out.png", tmp_path / "report.json"
-    result = run("show", image, "--out", out, "--grid", "--json", report)
+    result = run("show", image, "--out", out, "--sheet", "--json", report)
     assert result.exit_code == 0, result.output
     assert out.is_file()
     assert json.loads(report.read_text())["kind"] == "contact_sheet"
@@ -60,7 +60,7 @@ def test_contact_sheet(run: Run, image: Path, tmp_path: Path) -> None:
 def test_contact_sheet_takes_no_single_setting(
     run: Run, image: Path, tmp_path: Path, words: list[str]
 ) -> None:
-    result = run("show", image, "-o", tmp_path / "out.png", "--grid", *words)
+    result = run("show", image, "-o", tmp_path / "out.png", "--sheet", *words)
     assert result.exit_code == 2
     assert "leave out" in result.output
 

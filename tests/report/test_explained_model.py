@@ -17,6 +17,7 @@ from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.bias import bias
 from deepfixcx.explain.occlusion import occlusion
+from deepfixcx.report.colour_scales import decimals_for
 from deepfixcx.report.drawing import write_figure
 from deepfixcx.report.explained_model import attribution_figure, bias_figure
 
@@ -75,7 +76,7 @@ def test_words_say_what_was_decided_and_why() -> None:
     ):
         assert said in words
     score = replace(why, unit="log odds", outputs=np.zeros(3, np.float32), label="edema")
-    assert "edema, score 0.50 (baseline 0.50)" in words_of(attribution_figure(score))
+    assert "edema, score 0.500 (baseline 0.500)" in words_of(attribution_figure(score))
 
 
 @pytest.mark.parametrize(("by", "panels"), [("cell", 2), ("band", 2), ("number", 4)])
@@ -89,8 +90,8 @@ def test_amounts_stand_in_the_field_of_their_bands() -> None:
     fields = {text.get_position(): text.get_text() for text in axes.texts}
     assert len(fields) == 7
     amount = why.edge_groups()[0, 0]
-    assert fields[(1.5, 2.5)] == f"{amount:+.2f}".replace("-", "−")  # brightness, below the rest
-    assert fields[(0.5, 0.5)] == "+0.00"
+    assert fields[(1.5, 2.5)] == f"{amount:+.3f}".replace("-", "−")  # brightness, below the rest
+    assert fields[(0.5, 0.5)] == "+0.000"
 
 
 def test_the_reconstruction_is_shown_and_not_more() -> None:
@@ -137,7 +138,7 @@ def test_a_model_summed_up() -> None:
     for finding in found.findings:
         assert finding.words in " ".join(words.split())
     cells = [text.get_text().split("\n")[0] for text in figure.axes[0].texts]
-    assert cells[12] == f"{found.places[3, 0, 0]:.2f}"
+    assert float(cells[12]) == pytest.approx(found.places[3, 0, 0], abs=5e-5)
     assert len(figure.axes) == 2
 
 
@@ -173,3 +174,15 @@ def test_colour_images_are_drawn() -> None:
     why = occlusion(model, Code(code.array, code.spec, code.sizes), 0 * code.array)
     figure = attribution_figure(why)
     assert np.asarray(figure.axes[0].get_images()[0].get_array()).shape == (30, 30, 3)
+
+
+def test_a_scale_says_what_the_strongest_colour_stands_for() -> None:
+    why = explained(CodecSpec(2, 4))
+    words = words_of(attribution_figure(why))
+    for most in (np.abs(why[0].spatial()).max(), np.abs(why[0].edge_groups()).max()):
+        digits = decimals_for(float(most))
+        assert f"+{most:.{digits}f} output" in words
+        assert f"−{most:.{digits}f}" in words
+    found = summed(method="occlusion")
+    most = found.places[..., 0].max()
+    assert f"{most:.{decimals_for(float(most))}f} output" in words_of(bias_figure(found))

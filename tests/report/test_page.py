@@ -18,6 +18,7 @@ from PIL import Image
 
 from deepfixcx.codec import Codec
 from deepfixcx.errors import ReleaseError
+from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.images import phantom, write_png
 from deepfixcx.measures import Interval
 from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset
@@ -36,6 +37,7 @@ from deepfixcx.report.html_results import (
     read_sweep,
 )
 from deepfixcx.report.page import LARGEST, ReportInputs, release_page, write_page
+from deepfixcx.report.sections_frontier import frontier, row_of
 from deepfixcx.report.sections_proof import headers, reproduce, verdict, verdict_sentences
 from deepfixcx.report.sections_release import worst_of
 from deepfixcx.report.sections_results import Measured
@@ -140,8 +142,8 @@ def test_everything_that_was_measured_is_in_it(
     evidence = read_evidence(shelf / "shared.evidence")
     text = release_page(ReportInputs(facts, measured, evidence))
     for words in (
-        "7 images of 7 files were privatized with J=2 P=5 haar l1",
-        "1 failed",
+        "7 images of 7 files were privatized with J=2 P=5 haar l1; the code keeps",
+        "1 file failed",
         "0.870 [0.830, 0.900]",
         "0.810 [0.770, 0.850], where 0.620 needs no image: it is not anonymous",
         "Membership in a released model was not tested.",
@@ -246,7 +248,7 @@ def test_a_verdict_near_the_floor_says_what_it_rests_on(
 def test_a_verdict_begins_with_what_a_scan_found(facts: ReleaseFacts) -> None:
     found = Evidence(files=9, holding=2, unsearched=0, findings=3, strings=50, sources=4, ignored=5)
     sentence = verdict_sentences(facts, Measured(), found)[2]
-    assert "in 2 of its files: it must not be shared" in sentence
+    assert "in 2 of 9 files: it must not be shared" in sentence
     assert 'class="verdict bad"' in verdict(facts, Measured(), found)
     assert "5 strings were left out of the search on purpose" in headers(facts, found)
     clean = replace(found, findings=0, holding=0)
@@ -258,6 +260,117 @@ def test_dicom_is_made_again_with_the_same_key(facts: ReleaseFacts) -> None:
     assert "--key KEY" in reproduce(replace(facts, about=about))
     assert "with the same key" in reproduce(replace(facts, about=about))
     assert "KEY" not in reproduce(facts)
+
+
+def with_about(facts: ReleaseFacts, manifests: list[object], **options: object) -> ReleaseFacts:
+    """The same release, with other papers."""
+    options = {**facts.about["options"], **options}
+    about = {**facts.about, "options": options, "mechanisms": manifests}
+    return replace(facts, about=about)
+
+
+MIXING = {"mechanism": "mixing", "k": 3, "guarantee": "three <patients> stand behind a record"}
+ROUNDED = {"mechanism": "quantization", "ratio": 2.0, "guarantee": "no more than its steps"}
+
+
+def test_mechanisms_are_told_with_their_guarantees(facts: ReleaseFacts) -> None:
+    rounded = with_about(facts, [ROUNDED], mechanisms=["quantization"])
+    page = release_page(ReportInputs(rounded))
+    assert "haar l1 and then quantization; the code keeps" in page
+    assert "<td>no more than its steps</td>" in page
+    assert "quantization (ratio = 2)" in page
+    assert "7 images of 7 files" in page
+    chain = {"mechanism": "chain", "steps": [{"mechanism": "projection", "directions": 2}, MIXING]}
+    mixed = with_about(facts, [chain], mechanisms=["projection", "mixing-3"], labels=["sick"])
+    told = {"images": 6, "public_images": 40, "shape": [2], "drawn_from": "a secret"}
+    mixed = replace(mixed, about={**mixed.about, "records": told})
+    page = release_page(ReportInputs(mixed))
+    assert "7 records were made from 6 images with J=2 P=5 haar l1 and then projection and" in page
+    assert "three &lt;patients&gt; stand behind a record" in page
+    assert "none is stated" in page
+    assert "7 records, made from codes of 6 images, with their labels (sick)" in page
+    assert "A record has 2 numbers. It is not the code of one image" in page
+    assert "learned from 40 images of other patients" in page
+    assert "--mechanism projection,mixing-3 --labels sick --public PUBLIC" in page
+    assert "drawn with a secret in the private folder" in page
+    assert "every file was privatized" not in page
+    assert "The 7 records of which the most is left" in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "row"),
+    [
+        ([], "plain"),
+        (["mixing-3"], "mixing-3"),
+        (["mixing"], "mixing-3"),
+        (["projection", "resampling"], "resampling"),
+        ("projection,resampling", "resampling"),
+        (["noise-2-16"], "noise-2-16"),
+        (["suppression"], None),
+        (["no such"], None),
+    ],
+)
+def test_the_frontier_has_the_release_at_its_own_mechanism(
+    facts: ReleaseFacts, asked: object, row: str | None
+) -> None:
+    figures = {"auc": 0.8, "linkage": 0.7}
+    names = ("plain", "mixing-3", "resampling", "noise-2-16", "blur")
+    rows = [FrontierRow(2, patches, name, 9, figures) for patches in (4, 5) for name in names]
+    found = row_of(rows, with_about(facts, [], mechanisms=asked))
+    assert (None if found is None else (found.patches, found.mechanism)) == (
+        None if row is None else (5, row)
+    )
+    section = frontier(rows, with_about(facts, [], mechanisms=asked))
+    assert section.count("(this release)") == (row is not None)
+    assert ("not among those that were tried" in section) == (row is None)
+
+
+def test_another_grid_is_another_setting(facts: ReleaseFacts) -> None:
+    assert row_of([FrontierRow(2, 6, "plain", 9, {})], facts) is None
+    assert row_of([FrontierRow(3, 5, "plain", 9, {})], facts) is None
+
+
+def test_originals_of_another_release_are_refused(
+    facts: ReleaseFacts, originals: Originals, tmp_path: Path
+) -> None:
+    originals.check(facts.images)
+    for number in range(6):  # the same names, other sizes
+        write_png(tmp_path / f"{number}.png", np.zeros((1, 9, 9)), bits=8)
+    with pytest.raises(ReleaseError, match="holds no original of the release"):
+        replace(originals, folder=tmp_path).check(facts.images)
+    first = next(each for each in facts.images if each.channels == 1)
+    name = originals.names[first.source_id]
+    (tmp_path / name).write_bytes((originals.folder / name).read_bytes())
+    replace(originals, folder=tmp_path).check(facts.images)  # some are missing, and no more
+
+
+def test_marks_mean_one_thing_each() -> None:
+    value = Interval(0.8, 0.7, 0.9)
+    drawn = intervals_svg([Bar("a", value, 0.6, 0.85)], low=0, high=1, title="t")
+    diamond = re.findall(r'<path d="M[^"]*l7 7-7 7-7-7z" fill="([^"]*)"', drawn)
+    ring = re.findall(r'<path d="M[^"]*a6 6[^"]*" fill="none" stroke="([^"]*)"', drawn)
+    assert diamond == ["var(--mark)"] * 2  # in the figure, and where it says what it means
+    assert ring == ["var(--muted)"] * 2
+    assert "0.600 without the images; 0.850 on raw images" in drawn
+    alone = intervals_svg([Bar("a", value)], low=0, high=1, title="t")
+    assert "floor" not in alone
+    assert "raw" not in alone
+    weak = intervals_svg([Bar("a", value, valid=False)], low=0, high=1, title="t")
+    assert "<circle" not in weak
+    assert "does not count" in weak
+
+
+def test_figures_that_are_not_drawn_stand_in_a_table(facts: ReleaseFacts, tmp_path: Path) -> None:
+    results = [
+        attack("linkage", "released-raw", "whitening", "AUC", 0.81, 0.62),
+        attack("linkage", "released-raw", "whitening", "EER", 0.27, 0.41),
+        attack("reference", "raw", "whitening", "AUC", 0.86, 0.62),
+    ]
+    (tmp_path / "audit.json").write_text(json.dumps({"results": results}), "utf-8")
+    page = release_page(ReportInputs(facts, Measured(read_audit(tmp_path / "audit.json"))))
+    assert page.count("<h3>Linkage, ") == 1
+    assert "<td>0.270 [0.230, 0.310]</td><td>0.410</td>" in page
+    assert '<th scope="row">raw images</th><td>whitening, raw</td><td>AUC</td>' in page
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])

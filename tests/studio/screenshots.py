@@ -26,8 +26,18 @@ def shoot(tab: Any, origin: str, out: Path, ending: str) -> None:
     for name, (path, sign) in PAGES.items():
         tab.goto(origin + path)
         tab.locator(sign).first.wait_for()
+        if name == "audit":
+            audits = tab.locator("select[name=result] option").filter(has_text="Audit:")
+            tab.get_by_label("Result").select_option(label=audits.first.inner_text())
         tab.wait_for_timeout(2500)
         tab.screenshot(path=out / f"{name}-{ending}.png", full_page=True)
+        if name == "release":
+            tab.get_by_label("Sorted").select_option("detail")
+            tab.locator(".bin").first.wait_for()
+            tab.locator(".thumb").nth(2).click()
+            tab.locator(".alike-thumb img").first.wait_for()
+            tab.wait_for_timeout(1000)
+            tab.screenshot(path=out / f"chosen-{ending}.png", full_page=True)
         if name != "audit":
             continue
         for option in tab.locator("select[name=result] option").all_inner_texts():

@@ -61,8 +61,10 @@ def test_no_serious_violation(
         tab.locator(sign).first.wait_for()
         tab.wait_for_timeout(500)
         if path == "/release":
+            tab.get_by_label("Sorted").select_option("detail")
+            tab.locator(".bin").first.wait_for()
             tab.locator(".thumb").first.click()
-            tab.locator(".sheet .stage").wait_for()
+            tab.locator(".alike-thumb").first.wait_for()
         if path == "/":
             tab.get_by_text("Wavelet, pooling, grid").click()
         wide = tab.evaluate("document.documentElement.scrollWidth")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.studio.conftest import Served, serving
+from tests.studio.conftest import PROGRAM, Served, serving
 
 pytest.importorskip("nicegui", reason="needs the extra studio")
 pytest.importorskip("playwright", reason="needs the Python package playwright")
@@ -319,6 +323,158 @@ def test_a_release_is_followed_while_it_is_made(browser: Any, shelf: Path, tmp_p
         tab.get_by_text("finished · 8 images · 2 failed").wait_for()
         assert tab.locator("progress").is_hidden()
         tab.context.close()
+
+
+def privatizing(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    """Start ``deepfixcx privatize`` in a process of its own, with its own children."""
+    command = [*PROGRAM, "privatize", "scans", "shared", "-J", "2", "-P", "6", "--workers", "1"]
+    return subprocess.Popen(
+        [*command, *words],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def files_ended(tab: Any, state: str, files: int) -> int:
+    """Wait until the page says a state, with some files ended and not all; return how many."""
+    said = tab.get_by_role("status").get_by_text(
+        re.compile(rf"^{state} · [1-9]\d* of {files} files")
+    )
+    said.wait_for()
+    count = re.search(r"· (\d+) of", said.inner_text())
+    assert count is not None
+    assert 0 < int(count[1]) < files
+    return int(count[1])
+
+
+def test_a_real_run_is_followed_killed_and_resumed(browser: Any, tmp_path: Path) -> None:
+    files = 300
+    (tmp_path / "scans").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (1024, 1024), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "scans" / "0.png")
+    for number in range(1, files):
+        os.link(tmp_path / "scans" / "0.png", tmp_path / "scans" / f"{number}.png")
+    run = privatizing(tmp_path)
+    try:
+        while not (tmp_path / "shared.private" / "ledger.sqlite").exists():
+            assert run.poll() is None
+            time.sleep(0.05)
+        with serving(str(tmp_path), cwd=tmp_path) as studio:
+            tab = browser.new_context().new_page()
+            tab.set_default_timeout(WAIT)
+            tab.goto(f"{studio.url.replace('/?', '/release?')}")
+            running = files_ended(tab, "running", files)
+            tab.wait_for_function("document.querySelectorAll('.thumb img').length > 0")
+            assert tab.locator("progress").is_visible()
+            assert 0 < float(tab.locator("progress").get_attribute("value")) < files
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+            stopped = files_ended(tab, "stopped", files)
+            assert stopped >= running
+            first = tab.locator(".thumb img").first
+            assert first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 24
+            run = privatizing(tmp_path, "--resume")
+            assert files_ended(tab, "running", files) >= stopped
+            tab.get_by_text(f"finished · {files} images · 0 failed").wait_for()
+            assert tab.locator("progress").is_hidden()
+            assert run.wait() == 0
+            tab.locator(".thumb").nth(3).click()
+            tab.get_by_text("Most alike in this release").wait_for()
+            tab.context.close()
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+
+
+def test_values_light_and_picture_as_in_a_viewer_for_radiologists(page: Any) -> None:
+    after(page, lambda: give(page, png(40, seed=4)))
+    expected = np.random.default_rng(4).integers(0, 256, (40, 40), np.uint8)
+    stage = page.locator(".stage").bounding_box()
+    middle = (stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
+    page.mouse.move(middle[0] - 20, middle[1])
+    said = text(page, ".probe")
+    found = re.fullmatch(r"row (\d+), column (\d+): original (\S+), privatized (\S+)", said)
+    assert found is not None, said
+    row, column = int(found[1]) - 1, int(found[2]) - 1
+    assert found[3] == f"{expected[row, column] / 255:.2f}"
+    page.mouse.down(button="right")
+    page.mouse.move(middle[0] + 40, middle[1] - 30)
+    page.mouse.up(button="right")
+    look = page.locator(".plane").evaluate("plane => plane.style.filter")
+    assert look == "brightness(130%) contrast(115%) invert(0)"
+    divider = page.get_by_role("slider", name=re.compile("Divider"))
+    assert divider.get_attribute("aria-valuenow") == "50"
+    page.locator(".stage").focus()
+    page.keyboard.press("i")
+    page.wait_for_function("document.querySelector('.plane').style.filter.includes('invert(1)')")
+    page.get_by_role("button", name="Reset light").click()
+    assert page.locator(".plane").evaluate("plane => plane.style.filter") == "none"
+    with page.expect_download() as saved:
+        page.get_by_label("Save the picture: privatized").click()
+    assert saved.value.suggested_filename == "privatized.png"
+    with Image.open(saved.value.path()) as kept:
+        assert kept.size == (40, 40)  # J=3 and P=5, the most that fits
+
+
+def test_bars_of_a_measure_filter_and_the_address_remembers(page: Any, served: Served) -> None:
+    page.goto(f"{served.origin}/release")
+    page.get_by_label("Sorted").select_option("detail")
+    bars = page.locator(".bin:not([disabled])")
+    bars.last.wait_for()
+    label = str(bars.last.get_attribute("aria-label"))
+    count = int(label.split(": ")[1].split()[0])
+    bars.last.click()
+    page.wait_for_function(
+        "count => document.querySelectorAll('.thumb').length === count", arg=count
+    )
+    assert count < 8
+    page.get_by_role("button", name="failed 2").click()
+    page.wait_for_function("location.search === '?kind=failed&sort=detail'")
+    page.reload()
+    page.locator("button[aria-pressed=true]:has-text('failed 2')").wait_for()
+    assert page.get_by_label("Sorted").input_value() == "detail"
+    assert page.locator(".thumb").count() == 2
+
+
+def test_the_most_alike_records_are_shown_and_lead_on(page: Any, served: Served) -> None:
+    page.goto(f"{served.origin}/release")
+    page.get_by_role("button", name="gray 8").click()
+    page.wait_for_function("document.querySelectorAll('.thumb').length === 8")
+    page.locator(".thumb").first.click()
+    page.get_by_text("Most alike in this release").wait_for()
+    found = page.locator(".alike-thumb")
+    assert found.count() == 6
+    distances = [float(each.get_attribute("aria-label").split()[-1]) for each in found.all()]
+    assert distances == sorted(distances)
+    name = found.first.locator(".thumb-name").inner_text()
+    found.first.click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+
+
+def test_a_mechanism_is_isolated_and_the_point_of_a_release_shows_it(
+    page: Any, served: Served
+) -> None:
+    page.goto(f"{served.origin}/audit")
+    page.get_by_label("Result").select_option(label="Frontier: frontier")
+    points = page.locator(".plot [data-pick]")
+    page.wait_for_function("document.querySelectorAll('.plot [data-pick]').length === 6")
+    page.get_by_role("button", name="mixing-3", exact=True).click()
+    page.wait_for_function("document.querySelectorAll('.plot [data-pick]').length === 2")
+    page.get_by_role("button", name="all", exact=True).click()
+    page.wait_for_function("document.querySelectorAll('.plot [data-pick]').length === 6")
+    here = points.filter(has_text="shared")
+    assert here.count() == 1
+    assert here.get_attribute("data-pick") == "J2_P6_plain"
+    here.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Some of the 8 images of the release shared").wait_for()
+    page.wait_for_function("location.search.includes('point=J2_P6_plain')")
+    page.reload()
+    page.get_by_text("Some of the 8 images of the release shared").wait_for()
 
 
 def test_audit_frontier_and_sweep_are_figures_to_choose_from(page: Any, served: Served) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.studio.conftest import serving
 
@@ -14,7 +15,7 @@ pytest.importorskip("torch", reason="needs the extra learn")
 pytest.importorskip("nicegui", reason="needs the extra studio")
 
 from deepfixcx.codec import Codec
-from deepfixcx.datasets import load_dataset
+from deepfixcx.datasets import ImageRecord, load_dataset
 from deepfixcx.errors import ModelFileError, PixelsError
 from deepfixcx.explain.methods import explain_codes
 from deepfixcx.learn.model_folder import load_model
@@ -57,11 +58,16 @@ def test_answer_and_reasons_are_those_of_the_model(trained: Path) -> None:
     assert found.place_png().startswith(b"\x89PNG")
 
 
-def test_colour_is_shown_to_a_gray_model_as_gray(trained: Path) -> None:
+def test_colour_is_seen_by_a_gray_model_as_by_predict(trained: Path, tmp_path: Path) -> None:
     colour = noise(3)
-    gray = Picture(np.rint(colour.frames.mean(axis=1, keepdims=True)).astype(np.uint8), 0, "gray")
-    first, second = (explain_picture(trained / "model", each, 0) for each in (colour, gray))
-    assert first.answers == second.answers
+    Image.fromarray(np.moveaxis(colour.frames[0], 0, -1)).save(tmp_path / "colour.png")
+    model = load_model(trained / "model", device="cpu")
+    loaded = model.load([ImageRecord(tmp_path / "colour.png")], workers=1)
+    expected = model.scores(loaded.array)[0].tolist()
+    found = explain_picture(trained / "model", colour, 0)
+    assert [answer.score for answer in found.answers] == pytest.approx(expected, abs=1e-6)
+    assert "the brightness alone" in found.note
+    assert explain_picture(trained / "model", noise(1), 0).note == ""
 
 
 def test_what_cannot_be_explained_is_named(trained: Path, tmp_path: Path) -> None:

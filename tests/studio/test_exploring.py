@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepfixcx.packets import band_path, band_position
-from deepfixcx.report.mosaic import mosaic
+from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.studio.examples import example, example_names
 from deepfixcx.studio.exploring import Look, Picture
 from deepfixcx.studio.settings import Settings

@@ -126,6 +126,12 @@ def test_a_folder_of_a_release_is_found_itself(release: Path) -> None:
     assert Library(release).find("release") == []
 
 
+def test_what_a_private_folder_holds_is_no_release(shelf: Path, tmp_path: Path) -> None:
+    shutil.copytree(shelf / "shared", tmp_path / "mixed.private" / "images")
+    assert Library(tmp_path).find("release") == []
+    assert Library(tmp_path).pictures() == {}
+
+
 def test_links_are_not_followed(tmp_path: Path, shelf: Path) -> None:
     (tmp_path / "link").symlink_to(shelf)
     assert Library(tmp_path).find("release") == []

@@ -66,6 +66,8 @@ class Source:
 def read_source(where: Path, asked: Asked) -> Source:
     """Read one image as pixels and code, or as a code alone.
 
+    Errors say which file is meant by its place on the command line: its name may be a patient's.
+
     Raises
     ------
     ImageFileError, CodeFileError
@@ -75,6 +77,15 @@ def read_source(where: Path, asked: Asked) -> Source:
     ExplanationError
         The file has no image of this number.
     """
+    from deepfixcx.errors import DeepfixcxError
+
+    try:
+        return _read(where, asked)
+    except DeepfixcxError as error:
+        raise type(error)(f"IN, the file to explain: {error}") from None
+
+
+def _read(where: Path, asked: Asked) -> Source:
     from deepfixcx.codec import Codec
     from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
     from deepfixcx.images.spacing import pixel_spacing

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Explained", "read_codes"]
 
+UNKNOWN_OVERLAP = "whether these were among them is not known"
+UNKNOWN_FOLDER = "a folder of images, whose labels and patients are not known"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Explained:
@@ -37,6 +40,10 @@ class Explained:
         Place of an image that could not be used, to the name of the error and its message.
     note : str
         What was taken, in words.
+    overlap : str
+        Whether the model was trained on these images, in words.
+    other_colours : int
+        Images in colour that a model of gray images saw as gray, or the other way round.
     patients, groups : ndarray of str, shape (B,), or None
         Whose image it is, and its view; None where it is not known.
     labels : ndarray of float32, shape (B, L), or None
@@ -48,6 +55,8 @@ class Explained:
     places: NDArray[np.int64]
     failures: dict[int, tuple[str, str]]
     note: str
+    overlap: str = UNKNOWN_OVERLAP
+    other_colours: int = 0
     patients: NDArray[np.str_] | None = None
     groups: NDArray[np.str_] | None = None
     labels: NDArray[np.float32] | None = None
@@ -91,7 +100,7 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
         code = Code.load(where)
         names = [f"{where.name}:{row}" for row in range(len(code))]
         return _of_code(classifier, code, names, "a file of codes")
-    dataset, note = _dataset(classifier, where)
+    dataset, note, overlap = _dataset(classifier, where)
     if dataset is not None:
         names = [_below(record.path, dataset.root) for record in dataset.records]
         found = _of_records(classifier, dataset.records, names, note, workers, figures)
@@ -99,6 +108,7 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
         views = np.array([record.view or "" for record in known.records], np.str_)
         return replace(
             found,
+            overlap=overlap,
             patients=known.patients if known.has_patients else None,
             groups=views if len(np.unique(views[views != ""])) > 1 else None,
             labels=known.labels,
@@ -107,24 +117,35 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
     return _of_records(classifier, records, names, note, workers, figures)
 
 
-def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str]:
-    """Read a dataset that has the labels of the model, if it is one; and say what is taken."""
+def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str, str]:
+    """Read a dataset that has the labels of the model, if it is one.
+
+    Returns
+    -------
+    tuple of Dataset or None, str and str
+        The images; what they are; whether the model was trained on them.
+    """
     from deepfixcx.datasets import load_dataset
     from deepfixcx.errors import DatasetError
     from deepfixcx.learn.parts import fingerprint
 
     if where.is_file() and not where.name.lower().endswith((".csv", ".csv.gz")):
-        return None, "an image"
+        return None, "an image", ""
     try:
         dataset = load_dataset(where, labels=list(classifier.label_names))
     except DatasetError:
-        return None, "a folder of images, whose labels and patients are not known"
+        return None, UNKNOWN_FOLDER, ""
     if not len(dataset):
-        return None, "a folder of images, whose labels and patients are not known"
+        return None, UNKNOWN_FOLDER, ""
     if fingerprint(dataset) == classifier.dataset:
         places = classifier.rules.places(dataset, "test")
-        return dataset.select(places), "the test part of the dataset that the model was trained on"
-    return dataset, "a dataset with labels"
+        note = "the test part of the dataset that the model was trained on"
+        return dataset.select(places), note, "these were not among them: they are its test part"
+    return (
+        dataset,
+        "a dataset with labels",
+        f"{UNKNOWN_OVERLAP}: this is another dataset",
+    )
 
 
 def _files(where: Path) -> tuple[list[ImageRecord], list[str]]:
@@ -163,7 +184,7 @@ def _of_records(
 ) -> Explained:
     from deepfixcx.code import Code
     from deepfixcx.errors import ImageFileError, ModelError
-    from deepfixcx.images import read_image
+    from deepfixcx.images import inspect_image, read_image
 
     spec = classifier.options.spec
     if spec is None:
@@ -176,9 +197,11 @@ def _of_records(
             sizes[row] = read_image(records[place].path).pixels.shape[-2:]
         except ImageFileError:  # it was read a moment ago; a square will do
             continue
+    facts = (inspect_image(records[place].path, decode=False) for place in loaded.places)
+    others = sum(each.channels not in (0, classifier.channels) for each in facts)
     failures = {each.place: (each.error, each.reason) for each in loaded.failures}
     code = Code(loaded.array, spec, sizes)
-    return Explained(code, tuple(names), loaded.places, failures, note)
+    return Explained(code, tuple(names), loaded.places, failures, note, other_colours=others)
 
 
 def _below(path: Path, folder: Path) -> str:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.choices import Part
+from deepfixcx._words import counted
+from deepfixcx.choices import Blank, Layout, Part, Uncertain
 from deepfixcx.cli._console import console, default_workers, panel, write_json
 from deepfixcx.cli._learning import (
-    BlankOption,
-    DeviceOption,
-    LayoutOption,
     LearningBar,
-    UncertainOption,
     find_dataset,
     see_own_modules,
+)
+from deepfixcx.cli._options import (
+    BLANK,
+    CACHE,
+    DATASET,
+    DEVICE,
+    JSON,
+    LAYOUT,
+    MODEL_FOLDER,
+    NETWORK,
+    UNCERTAIN,
+    WORKERS,
 )
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from deepfixcx.learn.evaluation import Evaluation, LabelEvaluation
+    from deepfixcx.measures import Interval
 
 __all__ = ["command"]
 
@@ -31,10 +42,8 @@ MOST_GROUPS = 8
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that train made.")],
-    where: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
-    ],
+    folder: Annotated[Path, MODEL_FOLDER],
+    where: Annotated[Path, DATASET],
     part: Annotated[
         Part,
         typer.Option(help="test, validation or train of the model's dataset; all of another one."),
@@ -46,32 +55,25 @@ def command(
         str | None,
         typer.Option(help="Also compare within each value of an attribute: sex, …; view if known."),
     ] = None,
-    layout: LayoutOption = None,
-    uncertain: UncertainOption = None,
-    blank: BlankOption = None,
-    samples: Annotated[int, typer.Option(help="Draws of patients for the intervals.")] = 1000,
+    layout: Annotated[Layout | None, LAYOUT] = None,
+    uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
+    blank: Annotated[Blank | None, BLANK] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Draws of patients for the intervals.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(help="Of these draws.")] = 0,
-    network: Annotated[
-        str | None,
-        typer.Option(help="package.module:Class of a model with your own network, to run it."),
-    ] = None,
-    device: DeviceOption = "auto",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read images; default: the cores.")
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder that keeps codes for the next time.")
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    network: Annotated[str | None, NETWORK] = None,
+    device: Annotated[str, DEVICE] = "auto",
+    workers: Annotated[int | None, WORKERS] = None,
+    cache: Annotated[Path | None, CACHE] = None,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Compare a model's scores with known labels, on images that it was not trained on.
 
     Every figure has a 95 % interval over patients. Give the same --layout, --uncertain and
     --blank as to train.
 
-    Example: [bold]deepfixcx evaluate model xrays[/bold]
+    Example: deepfixcx evaluate model xrays
     """
     from deepfixcx.learn.evaluation import evaluate_model
     from deepfixcx.learn.model_folder import load_model
@@ -129,8 +131,7 @@ def _table(label: LabelEvaluation, within: str | None) -> Table:
         ("specificity", label.specificity),
     ]
     for name, interval in rows:
-        value, _, limits = str(interval).partition(" ")
-        table.add_row(escape(name), value, escape(limits.strip("[]").replace(", ", " – ")))
+        table.add_row(escape(name), *_cells(interval, label))
     counts = label.confusion
     table.add_section()
     table.add_row(f"at threshold {label.threshold:.3f}", "yes", "no")
@@ -139,11 +140,26 @@ def _table(label: LabelEvaluation, within: str | None) -> Table:
     return table
 
 
+def _cells(interval: Interval, label: LabelEvaluation) -> tuple[str, str]:
+    """Return a figure and its limits in words; of one that is not known, why it is not."""
+    if not math.isfinite(interval.value):
+        for count, answer in ((label.yes, "yes"), (label.no, "no")):
+            if not count:
+                return "–", f"no image is {answer}"
+        return "–", "no positives, or nothing else, in this group"
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return f"{interval.value:.3f}", "too few patients"
+    return f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"
+
+
 def _close(found: Evaluation) -> None:
-    patients = "unknown" if found.patients is None else found.patients
+    images = counted(found.images, "image")
+    patients = ", patients unknown"
+    if found.patients is not None:
+        patients = f" of {counted(found.patients, 'patient')}"
     rows = [
         ("part", found.part),
-        ("images", f"{found.images} of {patients} patients"),
+        ("scored", f"{images}{patients}"),
         ("failed", str(len(found.failures) or "none")),
     ]
     if found.failures:

@@ -9,6 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.choices import Boundary, Grid
+from deepfixcx.cli._options import (
+    BOUNDARY,
+    DEVICE,
+    GRID,
+    JSON,
+    LEVEL,
+    MAX_PIXELS,
+    NETWORK,
+    OVERWRITE,
+    PATCHES,
+    POOLING,
+    WAVELET,
+    WORKERS,
+)
 from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
@@ -26,31 +40,12 @@ def command(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for figures and tables.")],
-    level: Annotated[
-        int | None,
-        typer.Option(
-            "--level", "-J", help=f"J: depth of the packet; {SUGGESTED_LEVEL} if not given."
-        ),
-    ] = None,
-    patches: Annotated[
-        str | None,
-        typer.Option(
-            "--patches", "-P", help=f"P: cells per axis; {SUGGESTED_PATCHES} if not given."
-        ),
-    ] = None,
-    wavelet: Annotated[
-        str | None, typer.Option(help="A discrete wavelet of PyWavelets; haar if not given.")
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg; or l1,max."),
-    ] = None,
-    boundary: Annotated[
-        Boundary | None, typer.Option(help="What lies beyond the edge; zero if not given.")
-    ] = None,
-    grid: Annotated[
-        Grid | None, typer.Option(help="No empty cells; or padded, as in the paper.")
-    ] = None,
+    level: Annotated[int | None, LEVEL] = None,
+    patches: Annotated[str | None, PATCHES] = None,
+    wavelet: Annotated[str | None, WAVELET] = None,
+    pooling: Annotated[str | None, POOLING] = None,
+    boundary: Annotated[Boundary | None, BOUNDARY] = None,
+    grid: Annotated[Grid | None, GRID] = None,
     spec: Annotated[
         Path | None,
         typer.Option(help="A .json file with all settings: of a spec, a release or a model."),
@@ -69,9 +64,7 @@ def command(
         bool,
         typer.Option("--show-original", help="Draw the image, too, and what is missing of it."),
     ] = False,
-    max_pixels: Annotated[
-        int | None, typer.Option(help="Refuse a file that declares more pixels.")
-    ] = None,
+    max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     model: Annotated[
         Path | None, typer.Option(help="Folder that train made: explain its answers instead.")
     ] = None,
@@ -92,22 +85,11 @@ def command(
     images: Annotated[
         int | None, typer.Option(help="Of a model: how many images have figures of their own.")
     ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(help="package.module:Class of a model with your own network, to run it."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Of a model: auto (a GPU if there is one), cpu, cuda, …")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Of a model: processes that read images.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier explanation in the folder.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    network: Annotated[str | None, NETWORK] = None,
+    device: Annotated[str | None, DEVICE] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Say what a code keeps of an image: each band by scale and direction.
 
@@ -116,7 +98,7 @@ def command(
 
     With --model, say why a model that was trained on codes gave its answers.
 
-    Example: [bold]deepfixcx explain xray.dcm -o explained --level 3 --patches 8[/bold]
+    Example: deepfixcx explain xray.dcm -o explained --level 3 --patches 8
     """
     from deepfixcx.datasets.files import local_path
 

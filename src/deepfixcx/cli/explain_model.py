@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._explained_files import (
     IMAGES,
@@ -20,6 +22,8 @@ from deepfixcx.cli._explained_files import (
 from deepfixcx.cli._learning import see_own_modules
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from deepfixcx.cli._explained_codes import Explained
     from deepfixcx.explain.attribution import Attribution
     from deepfixcx.explain.bias import Bias
@@ -121,14 +125,18 @@ def explain_with_model(
     )
     if not len(found.code):
         error, reason = next(iter(found.failures.values()))
-        raise ModelError(f"no image can be read; the first: {error}: {reason}")
+        what = "IN, the image to explain" if where.is_file() else "no image can be read; the first"
+        raise ModelError(f"{what}: {error}: {reason}")
     why, bias = _explain(classifier, found, target, method, baseline)
     threshold = classifier.thresholds[classifier.label_names.index(target)]
     written = write_explanations(
         out, found, why, bias, figures=figures, threshold=threshold, overwrite=overwrite
     )
-    write_json(json, _figures(found, why, bias, baseline, written, out))
-    _close(found, why, bias, baseline, written, out)
+    trained = _trained_on(classifier, target)
+    write_json(
+        json, _figures(found, why, bias, baseline, written, out) | {"images_train": trained.images}
+    )
+    _close(found, why, bias, baseline, written, out, trained)
     if found.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -167,6 +175,7 @@ def _figures(
         "command": "explain",
         "images": len(found.names),
         "images_explained": len(why),
+        "images_in_other_colours": found.other_colours,
         "images_failed": len(found.failures),
         "figures": written,
         "label": why.label,
@@ -178,11 +187,53 @@ def _figures(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """How many images a model learned from, and the share of them with the label, if known."""
+
+    images: int | None
+    share: float | None
+
+    @property
+    def words(self) -> str:
+        """Both in a line; empty where the model does not say."""
+        if self.images is None:
+            return ""
+        said = counted(self.images, "image")
+        if self.share is None:
+            return said
+        count = self.share * self.images
+        if abs(count - round(count)) > 1e-3:  # the label of some is not known
+            return f"{said}, {100 * self.share:.0f} % of the labelled ones positive"
+        return f"{said}, {round(count):,} of them positive ({100 * self.share:.0f} %)"
+
+
+def _trained_on(classifier: Classifier, target: str) -> _Trained:
+    facts = classifier.facts
+    images, shares = facts.get("images_train"), facts.get("prevalence")
+    share = shares.get(target) if isinstance(shares, dict) else None
+    return _Trained(
+        images if isinstance(images, int) else None, share if isinstance(share, float) else None
+    )
+
+
 def _close(
-    found: Explained, why: Attribution, bias: Bias | None, baseline: str, written: int, out: Path
+    found: Explained,
+    why: Attribution,
+    bias: Bias | None,
+    baseline: str,
+    written: int,
+    out: Path,
+    trained: _Trained,
 ) -> None:
     failed = len(found.failures)
-    rows = [("explained", f"{len(why)} of {len(found.names)} images: {found.note}")]
+    images = counted(len(found.names), "image")
+    positives = "" if found.labels is None else _positives(found.labels[:, why.target], why.label)
+    rows = [("explained", f"{len(why)} of {images}: {found.note}{positives}")]
+    if trained.words:
+        rows.append(("trained on", f"{trained.words}; {found.overlap}"))
+    if found.other_colours:
+        rows.append(("note", _colour_words(found)))
     if failed:
         rows.append(("failed", f"{failed}, listed in {TABLE}"))
         reasons = Counter(f"{error}: {reason}" for error, reason in found.failures.values())
@@ -203,3 +254,17 @@ def _close(
     rows.append(("figures", f"{written} in {out / IMAGES}"))
     rows.append(("table", f"{out / TABLE}  names the files; share it as you would share them"))
     panel("explain", rows, good=not failed)
+
+
+def _positives(labels: NDArray[np.float32], label: str) -> str:
+    """Say how many of the images have the label, as far as that is known."""
+    known = labels[~np.isnan(labels)]
+    return f"; {int(known.sum()):,} of {len(known):,} with a known label have {label}"
+
+
+def _colour_words(found: Explained) -> str:
+    """Say what a model saw of images that are in colour where it is of gray ones, or are not."""
+    several = counted(found.other_colours, "image is", "images are")
+    if found.code.channels == 1:
+        return f"{several} in colour, and the model is of gray images: it saw the brightness alone"
+    return f"{several} gray, and the model is of colour images: it saw three equal channels"

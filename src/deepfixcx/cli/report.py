@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepfixcx.cli._console import error_console, megabytes, panel, program, write_json
+from deepfixcx.cli._options import JSON, OVERWRITE
 
 if TYPE_CHECKING:
     from deepfixcx.report.page import ReportInputs
@@ -49,19 +50,15 @@ def command(
         Path | None,
         typer.Option(help="Private folder of the release, for --originals; default: beside it."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Write a report on a release: what it is, what it is good for, what it gives away.
 
     One file, below 10 MB, that loads nothing from elsewhere and prints well. It shows what is in
     the release; originals only if you ask for it.
 
-    Example: [bold]deepfixcx report shared -o report.html[/bold]
+    Example: deepfixcx report shared -o report.html
     """
     from deepfixcx.report.page import release_page, write_page
     from deepfixcx.report.sections_proof import verdict_sentences
@@ -151,6 +148,7 @@ def _gather(
         Something is missing or damaged.
     """
     from deepfixcx.datasets.files import local_path
+    from deepfixcx.errors import ReleaseError
     from deepfixcx.release import private_folder
     from deepfixcx.report.html_originals import Originals
     from deepfixcx.report.html_release import ReleaseFacts
@@ -176,7 +174,13 @@ def _gather(
     facts = ReleaseFacts.read(release)
     found = None
     if originals is not None:
+        if facts.records is not None:
+            raise ReleaseError(
+                "a record of this release is not of one image, so there is no original to hold it "
+                "against; leave out --originals"
+            )
         found = Originals.find(originals, private_folder(release) if private is None else private)
+        found.check(facts.images)
     scanned = None if evidence is None else read_evidence(evidence)
     return ReportInputs(facts, measured, scanned, found, include_originals)
 
@@ -188,6 +192,8 @@ def _beside(release: Path, what: str, file: str) -> Path | None:
 
 
 def _next_step(inputs: ReportInputs) -> str:
+    if inputs.measured.audit is None and not inputs.facts.has_codes:
+        return "audit a release of the same images with --output codes: this one holds no codes"
     if inputs.measured.audit is None:
         return f"attack it yourself: {program()} audit RELEASE --against ORIGINALS --patients CSV"
     return "read what was not tested before you share anything"

@@ -10,6 +10,17 @@ import typer
 
 from deepfixcx.choices import Boundary, Grid, Size
 from deepfixcx.cli._console import panel, program, ratio, write_json
+from deepfixcx.cli._options import (
+    BOUNDARY,
+    GRID,
+    JSON,
+    LEVEL,
+    MAX_PIXELS,
+    OVERWRITE,
+    PATCHES,
+    POOLING,
+    WAVELET,
+)
 from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
@@ -22,61 +33,38 @@ __all__ = ["command"]
 def command(
     where: Annotated[Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, BMP or DICOM.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Figure to write, a .png file.")],
-    level: Annotated[
-        int | None,
-        typer.Option(
-            "--level", "-J", help=f"J: depth of the packet; {SUGGESTED_LEVEL} if not given."
-        ),
-    ] = None,
-    patches: Annotated[
-        str | None,
-        typer.Option(
-            "--patches", "-P", help=f"P: cells per axis; {SUGGESTED_PATCHES} if not given."
-        ),
-    ] = None,
-    wavelet: Annotated[
-        str, typer.Option(help="A discrete wavelet of PyWavelets: haar, db2, coif1, …")
-    ] = "haar",
-    pooling: Annotated[
-        str, typer.Option(help="l1, l2, sum, max, min, median, sum_pos or sum_neg.")
-    ] = "l1",
-    boundary: Annotated[Boundary, typer.Option(help="What lies beyond the edge.")] = "zero",
-    cells: Annotated[
-        Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
-    ] = "balanced",
+    level: Annotated[int | None, LEVEL] = None,
+    patches: Annotated[str | None, PATCHES] = None,
+    wavelet: Annotated[str, WAVELET] = "haar",
+    pooling: Annotated[str, POOLING] = "l1",
+    boundary: Annotated[Boundary, BOUNDARY] = "zero",
+    grid: Annotated[Grid, GRID] = "balanced",
     size: Annotated[
         Size | None,
         typer.Option(help="Of the privatized image: P·2^J pixels a side, or as the source."),
     ] = None,
-    grid: Annotated[
-        bool,
-        typer.Option("--grid", help="Draw a contact sheet: reconstructions for many J and P."),
+    sheet: Annotated[
+        bool, typer.Option("--sheet", help="Draw reconstructions for many J and P instead.")
     ] = False,
-    max_pixels: Annotated[
-        int | None, typer.Option(help="Refuse a file that declares more pixels.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the figure if it exists.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    max_pixels: Annotated[int | None, MAX_PIXELS] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Draw one image before and after, and what each band keeps of it.
 
     The figure shows the original: it is for you, not for sharing. Of a file with several frames
     the first is drawn.
 
-    Example: [bold]deepfixcx show xray.png -o show.png --level 3 --patches 8[/bold]
+    Example: deepfixcx show xray.png -o show.png --level 3 --patches 8
     """
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import SpecError
     from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
 
-    if grid and (level, patches, size) != (None, None, None):
+    if sheet and (level, patches, size) != (None, None, None):
         raise SpecError(
-            "--grid draws many levels and patches at the original size; leave out --level, "
-            "--patches and --size, or leave out --grid"
+            "--sheet draws many levels and patches at the original size; leave out --level, "
+            "--patches and --size, or leave out --sheet"
         )
     spec = spec_of(
         SUGGESTED_LEVEL if level is None else level,
@@ -84,13 +72,15 @@ def command(
         wavelet,
         pooling,
         boundary,
-        cells,
+        grid,
     )
     where = local_path(where, "an image")
     _check_places(where, out, overwrite=overwrite)
     frames = read_image(where, max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels)
     figures = (
-        _draw_sheet(frames, out, spec) if grid else _draw_show(frames, out, spec, size or "compact")
+        _draw_sheet(frames, out, spec)
+        if sheet
+        else _draw_show(frames, out, spec, size or "compact")
     )
     write_json(json, figures)
 
@@ -137,7 +127,7 @@ def _draw_show(frames: ImageFrames, out: Path, spec: CodecSpec, size: Size) -> d
             ("spec", str(spec)),
             ("kept", str(kept)),
             ("next", "privatize a folder like this: " + _privatize_line(spec)),
-            ("", f"compare other settings: {program()} show IMAGE -o {out.stem}-grid.png --grid"),
+            ("", f"compare other settings: {program()} show IMAGE -o {out.stem}-sheet.png --sheet"),
         ],
     )
     return _figures(frames, out, "show") | {

@@ -38,7 +38,7 @@ def command(
     Whoever has the link that is printed may look; nobody else. Images stay in memory, and the page
     asks for nothing from elsewhere. Ctrl-C ends it.
 
-    Example: [bold]deepfixcx studio[/bold]
+    Example: deepfixcx studio
     """
     from deepfixcx.errors import ReleaseError
     from deepfixcx.studio.library import Library

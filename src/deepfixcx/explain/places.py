@@ -74,9 +74,8 @@ def spread_over_pixels(
     [[1.0, 1.0, 2.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0, 2.0]]
     """
     rows, columns = spec.cells(height, width)
-    band_rows, band_columns = spec.band_shape(height, width)
-    row_of = np.repeat(rows.of_each_row(band_rows), spec.block)[:height]
-    column_of = np.repeat(columns.of_each_row(band_columns), spec.block)[:width]
+    row_of = np.repeat(rows.of_each_row(), spec.block)[:height]
+    column_of = np.repeat(columns.of_each_row(), spec.block)[:width]
     return cells[..., row_of[:, None], column_of]
 
 

@@ -1,18 +1,24 @@
-"""Results become figures that explain themselves.
+"""Results become figures that explain themselves, and pages that need no other file.
 
 `show_figure` draws one image before and after, and what its code holds; `contact_sheet` draws the
 reconstructions of many settings side by side. Only this package imports matplotlib, and never its
 global state.
+
+The names below load on first use: a report is written, and a studio served, without matplotlib.
 """
 
 from __future__ import annotations
 
-from deepfixcx.report.contact import contact_sheet
-from deepfixcx.report.drawing import write_figure
-from deepfixcx.report.figures import show_figure
-from deepfixcx.report.gallery import gallery
-from deepfixcx.report.mosaic import mosaic
-from deepfixcx.report.words import Kept
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepfixcx.report.band_mosaic import mosaic
+    from deepfixcx.report.contact import contact_sheet
+    from deepfixcx.report.drawing import write_figure
+    from deepfixcx.report.figures import show_figure
+    from deepfixcx.report.gallery_figure import gallery
+    from deepfixcx.report.words import Kept
 
 __all__ = [
     "Kept",
@@ -22,3 +28,23 @@ __all__ = [
     "show_figure",
     "write_figure",
 ]
+
+# no module is called as a name in it: importing it would put the module in the name's place
+_HOMES = {
+    "Kept": "words",
+    "contact_sheet": "contact",
+    "gallery": "gallery_figure",
+    "mosaic": "band_mosaic",
+    "show_figure": "figures",
+    "write_figure": "drawing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deepfixcx.report' has no attribute {name!r}")
+    return getattr(import_module(f"deepfixcx.report.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -18,6 +18,7 @@ from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.groups import BandGroup, band_groups
 from deepfixcx.explain.naming import ORIENTATIONS, WORDS, extent
 from deepfixcx.explain.places import spread_over_pixels
+from deepfixcx.report.colour_scales import decimals_for
 from deepfixcx.report.drawing import FONT, INK, Page, for_display
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "GRID",
     "MOST_COLOUR",
     "SCALES",
+    "SIZE",
     "TOWARDS",
     "draw_amounts",
     "draw_cells",
@@ -36,7 +38,7 @@ __all__ = [
 
 GRID = 3.55  # inches, width of the grid of bands
 SCALES = 0.95  # room for the names of scales, left of it
-TOWARDS, AWAY, SIZE = "#e66101", "#2166ac", "#5e3c99"
+TOWARDS, AWAY, SIZE = "#e66101", "#2166ac", "#8069b5"
 MOST_COLOUR = 0.75
 """How much of the strongest colour covers what is below it."""
 LEAST_SIGN = 0.15
@@ -81,15 +83,17 @@ def draw_amounts(
     axes = page.image(pale(decoded), *place)
     rows, columns = _middles(code, *decoded.shape[1:])
     values = amounts[..., 0]
+    digits = decimals_for(float(values.max()))
     spread = _spread(values / (float(values.max()) or 1.0), code, decoded.shape[1:])
     _overlay(axes, spread, (SIZE, SIZE))
     if max(values.shape) > MOST_SIGNS:
         return
-    letters = float(np.clip(44 / max(values.shape), 6, 13))
+    letters = float(np.clip(60 / max(values.shape), 6, 13))
     for (row, column), value in np.ndenumerate(values):
-        words = f"{100 * value:.0f} %" if percent else f"{value:.2f}"
+        words = _percent(float(value)) if percent else f"{value:.{digits}f}"
         if amounts.shape[2] == 3 and max(values.shape) <= 5:
-            words += f"\n{amounts[row, column, 1]:.2f}–{amounts[row, column, 2]:.2f}"
+            low, high = amounts[row, column, 1:]
+            words += f"\n{low:.{digits}f}–{high:.{digits}f}"
         axes.text(
             columns[column], rows[row], words, ha="center", va="center", fontsize=letters,
             color=INK, family=FONT, clip_on=True,
@@ -188,8 +192,9 @@ def draw_groups(
     """Draw an amount for each group of bands, coloured and written."""
     axes = _grid_axes(page, level, left, top)
     most = float(np.abs(amounts).max()) or 1.0
+    digits = decimals_for(most)
     for group, amount in zip(band_groups(level), amounts, strict=True):
-        words = f"{100 * amount:.0f} %" if percent else _signed(float(amount))
+        words = _percent(float(amount)) if percent else _signed(float(amount), digits)
         colour = SIZE if percent else TOWARDS if amount > 0 else AWAY
         _draw_field(axes, group, level, abs(float(amount)) / most, colour, words)
 
@@ -200,8 +205,9 @@ def draw_intervals(
     """Draw an amount with its interval (G, 3) for each group of bands."""
     axes = _grid_axes(page, level, left, top)
     most = float(amounts[:, 0].max()) or 1.0
+    digits = decimals_for(most)
     for group, (value, low, high) in zip(band_groups(level), amounts, strict=True):
-        words = f"{value:.2f}\n{low:.2f}–{high:.2f}"
+        words = f"{value:.{digits}f}\n{low:.{digits}f}–{high:.{digits}f}"
         _draw_field(axes, group, level, float(value) / most, SIZE, words)
 
 
@@ -220,5 +226,10 @@ def _draw_field(
     )
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    """Return a share with two digits: 0.44 is 44 %, and 0.016 is 1.6 %."""
+    return f"{100 * share:.0f} %" if share >= 0.0995 or share < 5e-5 else f"{100 * share:.1f} %"

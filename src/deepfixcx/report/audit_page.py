@@ -19,10 +19,13 @@ from deepfixcx.report.drawing import FONT, INK, MUTED, RULE, Page
 __all__ = ["audit_figure", "audit_markdown"]
 
 WIDTH, MARGIN = 11.0, 0.4
-HEAD, ANSWER, LEGEND = 0.95, 0.82, 0.45
-PANEL_LEFT, ROW, PANEL_HEAD, PANEL_FOOT = 2.05, 0.24, 0.5, 0.55
-WORDS_A_LINE = 118
-VALUE, FLOOR, RAW = "#0b4f8a", "#c05a00", "#5a5a5a"
+HEAD, LEGEND = 0.95, 0.45
+QUESTION, LINE, SPACE = 0.26, 0.175, 0.16
+"""Heights of an answer: its first line, each line of its sentence, and what follows."""
+
+PANEL_LEFT, ROW, PANEL_HEAD, PANEL_FOOT = 2.3, 0.24, 0.5, 0.55
+WORDS_A_LINE = 140
+VALUE, FLOOR, RAW = "#0b4f8a", "#c05a00", "#6e6e6e"
 
 SHOWN = ("SSIM", "MS-SSIM", "PSNR", "right signs", "AUC", "EER", "precision@1", "mAP@R", "KS")
 COLUMNS = (
@@ -30,9 +33,12 @@ COLUMNS = (
     *("residual risk", "counts"),
 )
 EXPLAINED = (
-    "Floor: what is reached without the codes. Gain: what lies above it. Control: the same attack "
-    "on targets of which the release holds nothing. Residual risk: (attack − control) / (1 − "
-    "control). Intervals are of 95 %, over patients."
+    "Floor: what is reached without the codes, by labels alone or the mean of other people's "
+    "images. Gain: what lies above it. Control: the same attack on targets of which the release "
+    "holds nothing. Residual risk: (attack − control) / (1 − control). Intervals are of 95 %, over "
+    "patients. A third of the patients is searched at a time, by attackers who learned from the "
+    "others: among more records the first hit is less often right, and whoever has more images "
+    "learns more. Rows of the reference are no attacks on the release."
 )
 NO_LEGAL_ADVICE = (
     "This page says what the attackers tried here could do. Others will do better. It is no legal "
@@ -67,14 +73,14 @@ def audit_figure(audit: Audit, title: str = "Audit of a release") -> Figure:
     heights = [
         PANEL_HEAD + PANEL_FOOT + ROW * max(len(rows) for _, rows, _ in pair) for pair in pairs
     ]
-    height = HEAD + ANSWER * len(said) + LEGEND + sum(heights) + 0.5
+    height = HEAD + sum(map(_high, said)) + LEGEND + sum(heights) + 0.5
     page = Page(WIDTH, height)
     page.text(MARGIN, 0.25, title, 17, weight="bold")
     page.text(MARGIN, 0.6, _about(audit), 11, color=MUTED)
     top = HEAD
     for answer in said:
         _write_answer(page, top, answer)
-        top += ANSWER
+        top += _high(answer)
     if panels:
         _write_legend(page, top)
     top += LEGEND
@@ -121,7 +127,7 @@ def audit_markdown(audit: Audit, title: str = "Audit of a release") -> str:
 
 
 def _about(audit: Audit) -> str:
-    effort = "all attackers" if audit.full else "quick attackers"
+    effort = "all attackers" if audit.full else "quick attackers, no networks"
     return f"{audit.images} images of {audit.patients} patients; {effort}; seed {audit.seed}"
 
 
@@ -199,15 +205,24 @@ def _named(results: Sequence[AttackResult], figure: str) -> list[tuple[str, Atta
 def _write_answer(page: Page, top: float, answer: Answer) -> None:
     page.text(MARGIN, top, answer.question, 12, weight="bold")
     page.text(WIDTH - MARGIN, top, _capital(answer.word), 12, weight="bold", ha="right")
-    words = "\n".join(textwrap.wrap(answer.sentence, WORDS_A_LINE)[:3])
-    page.text(MARGIN, top + 0.24, words, 10, linespacing=1.25)
+    page.text(MARGIN, top + QUESTION, "\n".join(_wrapped(answer)), 10, linespacing=1.25)
+
+
+def _wrapped(answer: Answer) -> list[str]:
+    # a number and its percent sign stay together
+    lines = textwrap.wrap(answer.sentence.replace(" %", "\xa0%"), WORDS_A_LINE)
+    return [line.replace("\xa0", " ") for line in lines]
+
+
+def _high(answer: Answer) -> float:
+    return QUESTION + LINE * len(_wrapped(answer)) + SPACE
 
 
 def _write_legend(page: Page, top: float) -> None:
     marks = (
         ("o", VALUE, VALUE, "attack, 95 % interval"),
-        ("|", FLOOR, FLOOR, "floor: without the codes (labels, mean image)"),
-        ("D", "none", RAW, "same attacker on raw images"),
+        ("D", FLOOR, FLOOR, "floor: without the codes (labels, mean image)"),
+        ("o", "none", RAW, "same attacker on raw images"),
     )
     left = MARGIN
     for mark, face, edge, words in marks:
@@ -215,7 +230,7 @@ def _write_legend(page: Page, top: float) -> None:
             [(left + 0.08) / page.width],
             [1 - (top + 0.08) / page.height],
             marker=mark, markerfacecolor=face, markeredgecolor=edge, color=edge,
-            markersize=11 if mark == "|" else 7, markeredgewidth=2.5 if mark == "|" else 1.2,
+            markersize=9 if edge == RAW else 7, markeredgewidth=1.4,
             linestyle="none", transform=page.figure.transFigure,
         )  # fmt: skip
         page.figure.add_artist(line)
@@ -248,11 +263,11 @@ def _draw_row(axes: Axes, line: int, result: AttackResult) -> None:
         result.value.value, line, marker="o", markersize=7, markerfacecolor=face,
         markeredgecolor=VALUE, zorder=4,
     )  # fmt: skip
-    axes.plot(result.floor, line, marker="|", markersize=13, markeredgewidth=2.5, color=FLOOR)
+    axes.plot(result.floor, line, marker="D", markersize=7, color=FLOOR)
     if math.isfinite(result.raw):
         axes.plot(
-            result.raw, line, marker="D", markersize=7, markerfacecolor="none", zorder=3,
-            markeredgecolor=RAW, markeredgewidth=1.2,
+            result.raw, line, marker="o", markersize=11, markerfacecolor="none", zorder=3,
+            markeredgecolor=RAW, markeredgewidth=1.4,
         )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ from deepfixcx.explain.bands import BandSummary
 from deepfixcx.explain.energy import Energy
 from deepfixcx.explain.naming import ORIENTATIONS, extent
 from deepfixcx.pixels import pixel_scale
+from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.report.drawing import FONT, INK, MUTED, Page, as_image, for_display
-from deepfixcx.report.mosaic import mosaic
 from deepfixcx.report.mosaic_axes import draw_bar, draw_mosaic
 from deepfixcx.report.words import Kept
 

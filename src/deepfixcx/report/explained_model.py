@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.explain.attribution import Attribution, Reason
@@ -23,6 +24,7 @@ from deepfixcx.report.attribution_axes import (
     GRID,
     MOST_COLOUR,
     SCALES,
+    SIZE,
     TOWARDS,
     draw_amounts,
     draw_cells,
@@ -31,13 +33,16 @@ from deepfixcx.report.attribution_axes import (
     grid_height,
     pale,
 )
+from deepfixcx.report.colour_scales import draw_scale
 from deepfixcx.report.drawing import MUTED, Page, for_display
 
 __all__ = ["attribution_figure", "bias_figure"]
 
+SIGNS = (TOWARDS, AWAY)
 PANEL = 3.55  # inches, the longer side of an image
 MARGIN, GAP, TITLE, HEAD = 0.3, 0.35, 0.62, 0.85
 LINE = 0.29
+SCALE = 0.42  # room for a scale of colours below a panel
 LEAST_SHAPE, MOST_SHAPE = 0.85, 1.6  # width to height; the words above need their room
 LETTERS = 13.5  # letters of a line of text in an inch
 STRONG = 0.995
@@ -67,7 +72,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
     >>> code = Codec(level=2, patches=4).encode(np.eye(32, dtype=np.float32))
     >>> why = occlusion(lambda codes: codes[:, 0, 3, :, 0], code, 0 * code.array)
     >>> attribution_figure(why, title="image 1").texts[0].get_text()
-    'image 1: output 0, 0.50 (baseline 0.00)'
+    'image 1: output 0, 0.500 (baseline 0.000)'
     """
     one = attribution[image]
     decoded = _reconstruction(one.code)
@@ -79,7 +84,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
     width = sum(panels) + GAP * (len(panels) - 1)
     lines = _wrapped(lines, width)
     top = TITLE + HEAD
-    below = max(high, bands * grid_height(one.level))
+    below = max(high, bands * grid_height(one.level)) + SCALE
     page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 3.3))
     page.text(MARGIN, 0.2, _title(one, title), 18, weight="bold")
     left = MARGIN
@@ -90,12 +95,17 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
         _heading(page, left, "where", "sum over all bands of a cell")
         axes = page.image(pale(decoded), left, top, wide, high)
         draw_cells(axes, one, decoded.shape[1:])
+        most = float(np.abs(one.spatial()).max())
+        draw_scale(page, (left, top + high + 0.12, wide), most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += wide + GAP
     if bands:
         _heading(
             page, left + SCALES, "by which edges", "sum over all cells, by scale and direction"
         )
         draw_groups(page, one.edge_groups()[0], one.level, left, top)
+        most = float(np.abs(one.edge_groups()).max())
+        place = (left + SCALES, top + grid_height(one.level) + 0.12, GRID)
+        draw_scale(page, place, most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += SCALES + GRID + GAP
     if places and bands:
         _heading(page, left, "as an image", "bright: towards; dark: away")
@@ -144,24 +154,28 @@ def bias_figure(bias: Bias) -> Figure:
     lines = [f"{number}. {finding.words}" for number, finding in enumerate(bias.findings, 1)]
     lines = _wrapped(lines or ["none found; that is no proof that there is none"], width)
     top = TITLE + HEAD
-    below = max(high, grid_height(level))
+    below = max(high, grid_height(level)) + SCALE
     page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 2))
-    words = f"what the model looks at: {why.label}, {len(why)} images"
-    patients = "" if bias.patients is None else f" of {bias.patients} patients"
+    words = f"what the model looks at: {why.label}, {counted(len(why), 'image')}"
+    patients = "" if bias.patients is None else f" of {counted(bias.patients, 'patient')}"
     page.text(MARGIN, 0.2, words + patients, 18, weight="bold")
     left = MARGIN
     if bias.places is not None:
         _heading(page, left, "places", f"mean size of the attribution, {why.unit}")
         draw_amounts(page, bias.places, decoded, why.code, (left, top, wide, high))
+        _scale_of_size(page, (left, top + high, wide), bias.places[..., 0], unit=why.unit)
         left += wide + GAP
     if bias.bands is not None:
         _heading(page, left + SCALES, "edges", "mean size, and its 95 % interval")
         draw_intervals(page, bias.bands, level, left, top)
+        bottom = top + grid_height(level)
+        _scale_of_size(page, (left + SCALES, bottom, GRID), bias.bands[:, 0], unit=why.unit)
         left += room + GAP
     if bias.attention is not None:
         _heading(page, left, "attention: places", "share of the model's weights")
         shares = bias.attention_places()[:, :, np.newaxis]
         draw_amounts(page, shares, decoded, why.code, (left, top, wide, high), percent=True)
+        _scale_of_size(page, (left, top + high, wide), shares, percent=True)
         left += wide + GAP
         _heading(page, left + SCALES, "attention: edges", "share of the model's weights")
         draw_groups(page, bias.attention_bands(), level, left, top, percent=True)
@@ -204,7 +218,7 @@ def _title(one: Attribution, title: str) -> str:
     name = ""
     if one.unit == LOG_ODDS:
         outputs, name = (1 + np.tanh(outputs / 2)) / 2, "score "
-    words = f"{one.label}, {name}{outputs[0]:.2f} (baseline {outputs[1]:.2f})"
+    words = f"{one.label}, {name}{outputs[0]:.3f} (baseline {outputs[1]:.3f})"
     return f"{title}: {words}" if title else words
 
 
@@ -222,8 +236,24 @@ def _legend(page: Page, top: float, label: str) -> None:
         left += 0.9 + len(words) / LETTERS * 1.3
 
 
+def _scale_of_size(
+    page: Page,
+    place: tuple[float, float, float],
+    amounts: NDArray[np.floating],
+    *,
+    unit: str = "",
+    percent: bool = False,
+) -> None:
+    """Draw the scale of amounts without a direction below a panel."""
+    left, bottom, width = place
+    draw_scale(
+        page, (left, bottom + 0.12, width), float(amounts.max()), (SIZE, SIZE), MOST_COLOUR,
+        unit=unit, signed=False, percent=percent,
+    )  # fmt: skip
+
+
 def _with_amount(reason: Reason) -> str:
-    return f"{reason} ({reason.amount:+.2f}, {100 * reason.share:.0f} % of all)"
+    return f"{reason} ({reason.amount:+.3f}, {100 * reason.share:.1f} % of all)"
 
 
 def _wrapped(texts: Sequence[str], width: float) -> list[str]:

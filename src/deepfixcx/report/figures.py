@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from deepfixcx.choices import Size
 from deepfixcx.codec import Codec
+from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.report.drawing import FONT, INK, MUTED, Page, as_image, for_display
-from deepfixcx.report.mosaic import mosaic
 from deepfixcx.report.words import Kept, obscured, preserved, removed
 from deepfixcx.spec import CodecSpec
 

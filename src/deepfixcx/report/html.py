@@ -9,6 +9,9 @@ from importlib.resources import files
 
 __all__ = ["code", "document", "figure", "items", "paragraph", "section", "table"]
 
+MOST_WHOLE = 10
+"""A table of no more rows stays on one page of paper."""
+
 
 def paragraph(text: str, classes: str = "") -> str:
     """Return a paragraph of plain text.
@@ -57,10 +60,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
 
     Examples
     --------
-    >>> table(["what", "count"], [["images", "2"]])[:61]
-    '<div class="wide" tabindex="0"><table><thead><tr><th scope="c'
+    >>> table(["what", "count"], [["images", "2"]])[:46]
+    '<div class="wide whole" tabindex="0"><table><t'
     """
-    lines = ['<div class="wide" tabindex="0"><table>']
+    rows = list(rows)
+    whole = " whole" if len(rows) <= MOST_WHOLE else ""
+    lines = [f'<div class="wide{whole}" tabindex="0"><table>']
     if caption:
         lines.append(f"<caption>{escape(caption)}</caption>")
     if head:

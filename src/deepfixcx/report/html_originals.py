@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,9 +16,12 @@ from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
 from deepfixcx.measures.quality import ssim
 from deepfixcx.pixels import pixel_scale
-from deepfixcx.report.html_release import ReleaseFacts, Shared
+from deepfixcx.report.html_release import ReleaseFacts, Shared, spread_out
 
 __all__ = ["Originals"]
+
+TRIED = 20
+"""So many images are looked for in a folder before it is called the wrong one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,26 @@ class Originals:
             raise ReleaseError("sources.csv cannot be read; it is damaged") from None
         return cls(folder, {source_id: name for source_id, name in rows if source_id})
 
+    def check(self, images: Sequence[Shared]) -> None:
+        """See that this is the folder that a release was made of.
+
+        Parameters
+        ----------
+        images : sequence of Shared
+            Of the release.
+
+        Raises
+        ------
+        ReleaseError
+            None of the images that are tried has its original here.
+        """
+        tried = spread_out(images, TRIED)
+        if tried and all(self.pixels(image) is None for image in tried):
+            raise ReleaseError(
+                f"{str(self.folder)!r} holds no original of the release: no file has the name and "
+                f"the size of one; --originals is what was given to privatize as IN"
+            )
+
     def pixels(self, image: Shared) -> NDArray[Any] | None:
         """Return an original, (C, H, W); None where it cannot be read, or is another image."""
         name = self.names.get(image.source_id)
@@ -79,6 +103,7 @@ class Originals:
         if original is None:
             return None
         try:
+            # without codes, what the codec alone leaves: pictures are made from nothing else
             code = facts.code(image) if image.code_file else Codec(facts.spec).encode(original)
             whole = np.asarray(Codec(code.spec).decode(code, "original"), np.float32)[0]
             return ssim(original * np.float32(pixel_scale(original)), whole)

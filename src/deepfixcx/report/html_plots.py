@@ -20,6 +20,8 @@ __all__ = ["Bar", "intervals_svg", "signed_svg"]
 NARROW, SIDES = 480, 16
 """A figure of intervals can be read on a telephone, too: labels stand above their lines."""
 ROW, HEAD, FOOT = 48, 20, 76
+LINE = 22
+"""Between two lines of what marks mean."""
 LETTER = 7.6
 """Roughly the width of one; behind labels the lines of the grid are left away."""
 
@@ -35,16 +37,20 @@ class Bar:
     value : Interval
         With its 95 % interval.
     floor : float
-        What is reached without the codes; NaN where there is nothing of the kind.
+        What is reached without the codes, an orange diamond; NaN where there is nothing of the
+        kind.
+    raw : float
+        What the same attacker reaches on raw images, a grey ring; NaN where that is not known.
     note : str
         Behind the label, in grey.
     valid : bool
-        An open circle where the figure does not count.
+        A cross where the figure does not count.
     """
 
     label: str
     value: Interval
     floor: float = math.nan
+    raw: float = math.nan
     note: str = ""
     valid: bool = True
 
@@ -76,7 +82,8 @@ def intervals_svg(
     >>> drawn.startswith("<svg"), "0.800 [0.700, 0.900]" in drawn
     (True, True)
     """
-    tall = HEAD + ROW * len(bars) + FOOT
+    legend = _legend(bars, HEAD + ROW * len(bars) + FOOT - 12)
+    tall = HEAD + ROW * len(bars) + FOOT + LINE * max(len(legend) - 1, 0)
     bottom = HEAD + ROW * len(bars)
 
     def across(value: float) -> float:
@@ -94,12 +101,21 @@ def intervals_svg(
         )
     for number, bar in enumerate(bars):
         parts.append(_bar(bar, across, HEAD + ROW * number + ROW - 14))
+    return svg(NARROW, tall, title, [*parts, *legend])
+
+
+def _legend(bars: Sequence[Bar], top: float) -> list[str]:
+    """Say what the marks beside the values mean; those that are not drawn are not named."""
+    marks = []
     if any(math.isfinite(bar.floor) for bar in bars):
-        parts.append(
-            f'{_diamond(SIDES, tall - 12)}<text x="{SIDES + 16}" y="{tall - 7}" {QUIET}>'
-            "without the images: what labels or averages alone give away</text>"
-        )
-    return svg(NARROW, tall, title, parts)
+        marks.append((_diamond, "floor: what labels or averages alone give away"))
+    if any(math.isfinite(bar.raw) for bar in bars):
+        marks.append((_ring, "the same attacker on raw images"))
+    return [
+        f'{draw(SIDES, top + LINE * line)}<text x="{SIDES + 16}" y="{top + LINE * line + 5:.0f}" '
+        f"{QUIET}>{words}</text>"
+        for line, (draw, words) in enumerate(marks)
+    ]
 
 
 def signed_svg(amounts: Sequence[tuple[str, float]], title: str) -> str:
@@ -175,21 +191,43 @@ def _bar(bar: Bar, place: Callable[[float], float], y: float) -> str:
             f'<path d="M{place(value.low):.1f} {y:.1f}H{place(value.high):.1f}" '
             'stroke="var(--accent)" stroke-width="3"/>'
         )
-    fill = "var(--accent)" if bar.valid else "var(--ground)"
-    parts.append(
-        f'<circle cx="{place(value.value):.1f}" cy="{y:.1f}" r="6" fill="{fill}" '
-        'stroke="var(--accent)" stroke-width="2"/>'
-    )
+    if math.isfinite(bar.raw):
+        parts.append(_ring(place(bar.raw), y))
+    parts.append((_disc if bar.valid else _cross)(place(value.value), y))
     if math.isfinite(bar.floor):
         parts.append(_diamond(place(bar.floor), y))
         words += f"; {bar.floor:.3f} without the images"
+    if math.isfinite(bar.raw):
+        words += f"; {bar.raw:.3f} on raw images"
     if not bar.valid:
         words += "; does not count"
     return f"<g><title>{escape(f'{bar.label} {bar.note}: {words}')}</title>{''.join(parts)}</g>"
 
 
-def _diamond(x: float, y: float) -> str:
+def _disc(x: float, y: float) -> str:
+    """Return the mark of a figure."""
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="var(--accent)"/>'
+
+
+def _cross(x: float, y: float) -> str:
+    """Return the mark of a figure that does not count."""
     return (
-        f'<path d="M{x:.1f} {y - 7:.1f}l7 7-7 7-7-7z" fill="var(--ground)" '
-        'stroke="var(--mark)" stroke-width="2"/>'
+        f'<path d="M{x - 6:.1f} {y - 6:.1f}l12 12m0-12l-12 12" fill="none" '
+        'stroke="var(--accent)" stroke-width="3"/>'
+    )
+
+
+def _diamond(x: float, y: float) -> str:
+    """Return the mark of a floor."""
+    return (
+        f'<path d="M{x:.1f} {y - 7:.1f}l7 7-7 7-7-7z" fill="var(--mark)" '
+        'stroke="var(--ground)" stroke-width="1.5"/>'
+    )
+
+
+def _ring(x: float, y: float) -> str:
+    """Return the mark of raw images."""
+    return (
+        f'<path d="M{x - 6:.1f} {y:.1f}a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z" fill="none" '
+        'stroke="var(--muted)" stroke-width="2"/>'
     )

@@ -12,6 +12,8 @@ from deepfixcx.report.html_axes import QUIET, TEXT, WIDE, powers, steps, svg
 
 __all__ = ["Point", "points_svg"]
 
+DASHES = ' stroke-dasharray="4 3"'
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -27,6 +29,8 @@ class Point:
         Its family; told apart by form.
     mark : str
         A word beside it, such as "recommended", and a ring around it; empty for the others.
+    ring : bool
+        Whether the ring is whole and the word above; or the ring dashed and the word below.
     pick : str
         What is said when it is chosen; empty where it cannot be.
     """
@@ -36,6 +40,7 @@ class Point:
     label: str
     kind: str = ""
     mark: str = ""
+    ring: bool = True
     pick: str = ""
 
 
@@ -45,7 +50,7 @@ def points_svg(
     x_title: str,
     y_title: str,
     logarithmic: bool = False,
-    lines: Sequence[tuple[float, str]] = (),
+    families: Sequence[str] = (),
 ) -> str:
     """Draw points with intervals along both axes.
 
@@ -57,8 +62,8 @@ def points_svg(
         What the axes show.
     logarithmic : bool
         Along x.
-    lines : sequence of (float, str)
-        Dashed lines across, by their y and their words.
+    families : sequence of str
+        Kinds in the order of their forms; those of the points, if not given.
 
     Returns
     -------
@@ -75,24 +80,18 @@ def points_svg(
     if not points:
         return ""
     left, top, right, bottom = 64, 24, WIDE - 24, 380
-    kinds = list(dict.fromkeys(point.kind for point in points))
+    drawn = {point.kind for point in points}
+    kinds = list(dict.fromkeys([*families, *(point.kind for point in points)]))
     x_scale = _Scale.of([point.x for point in points], left + 16, right - 16, log=logarithmic)
     y_scale = _Scale.of(
-        [*(point.y for point in points), *(Interval(y, y, y) for y, _ in lines)],
+        [point.y for point in points],
         bottom - 16,
         top + 16,
     )
     parts = [_frame(x_scale, y_scale, (left, right, bottom), x_title, y_title)]
-    for y, text in lines:
-        at = y_scale.place(y)
-        parts.append(
-            f'<path d="M{left} {at:.1f}H{right}" stroke="var(--muted)" stroke-dasharray="5 4"/>'
-            f'<text x="{right - 4}" y="{at - 6:.1f}" text-anchor="end" {QUIET}>'
-            f"{escape(text)}</text>"
-        )
     ordered = sorted(points, key=lambda point: bool(point.mark))
     parts += [_point(point, kinds.index(point.kind), x_scale, y_scale) for point in ordered]
-    legend, tall = _legend([kind for kind in kinds if kind], kinds, bottom + 72)
+    legend, tall = _legend([kind for kind in kinds if kind in drawn - {""}], kinds, bottom + 72)
     return svg(WIDE, tall, f"{y_title} against {x_title}", [*parts, legend])
 
 
@@ -167,9 +166,11 @@ def _point(point: Point, kind: int, x_scale: _Scale, y_scale: _Scale) -> str:
         parts.append(f'<path d="M{x:.1f} {ends[0]:.1f}V{ends[1]:.1f}" {_whisker(kind)}/>')
     if point.mark:
         right = x > WIDE - 200
+        base = y - 14 if point.ring else y + 26
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="14" fill="none" stroke="var(--mark)" '
-            f'stroke-width="3"/><text x="{x + (-20 if right else 20):.1f}" y="{y - 14:.1f}" '
+            f'stroke-width="3"{"" if point.ring else DASHES}/>'
+            f'<text class="halo" x="{x + (-20 if right else 20):.1f}" y="{base:.1f}" '
             f'text-anchor="{"end" if right else "start"}" font-size="14" font-weight="600" '
             f'fill="var(--ink)">{escape(point.mark)}</text>'
         )

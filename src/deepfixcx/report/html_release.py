@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
 from deepfixcx.pixels import pixel_scale
+from deepfixcx.report.applied import Applied, applied_in
+from deepfixcx.report.words import Kept
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["ReleaseFacts", "Shared", "detail_left", "readable", "spread_out"]
@@ -34,8 +37,8 @@ class Shared:
         What the release calls its source.
     frame : int
         Number of the frame, from 0.
-    image_file, code_file : str
-        Where it lies; empty where it does not.
+    image_file, code_file, dicom_file : str
+        Where it lies; empty where it does not. A DICOM file holds all frames of its source.
     code_row : int
         Row of the file of codes.
     channels, height, width : int
@@ -50,6 +53,7 @@ class Shared:
     channels: int
     height: int
     width: int
+    dicom_file: str = ""
 
     @classmethod
     def of_row(cls, row: Mapping[str, str]) -> Shared:
@@ -69,6 +73,7 @@ class Shared:
             int(row["channels"]),
             int(row["height"]),
             int(row["width"]),
+            row.get("dicom_file") or "",
         )
 
     @property
@@ -146,17 +151,61 @@ class ReleaseFacts:
         return totals
 
     @property
-    def mechanisms(self) -> list[str]:
-        """What was done beside the codec, in words."""
-        return [
-            each if isinstance(each, str) else json.dumps(each, sort_keys=True, ensure_ascii=False)
-            for each in self.about.get("mechanisms", [])
-        ]
+    def output(self) -> str:
+        """``"images"``, ``"codes"``, ``"both"`` or ``"dicom"``."""
+        return str(self.about["options"].get("output", "both"))
+
+    @property
+    def applied(self) -> tuple[Applied, ...]:
+        """What was done beside the codec."""
+        return applied_in(self.about.get("mechanisms", []))
+
+    @property
+    def mechanism_names(self) -> tuple[str, ...]:
+        """What was asked for beside the codec, as commands call it; ``("plain",)`` for nothing."""
+        options = self.about["options"]
+        asked = options.get("mechanisms") or options.get("mechanism") or ()
+        names = asked.split(",") if isinstance(asked, str) else map(str, asked)
+        return tuple(names) or ("plain",)
+
+    @property
+    def noun(self) -> str:
+        """What one entry of the release is: an image, a frame of a DICOM file, or a record."""
+        if self.records is not None:
+            return "record"
+        return "frame" if self.output == "dicom" else "image"
+
+    @property
+    def records(self) -> Mapping[str, Any] | None:
+        """What a release by a mechanism says of its records; None for one of images."""
+        found = self.about.get("records")
+        return found if isinstance(found, dict) else None
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether there is anything that ``audit`` could attack."""
+        return self.records is not None or any(each.code_file for each in self.images)
 
     def usual_size(self) -> tuple[int, int, int]:
-        """Return channels, height and width that most sources have."""
-        sizes = Counter((each.channels, each.height, each.width) for each in self.images)
+        """Return channels, height and width that most sources have, each counted once.
+
+        A release by a mechanism says no sizes; then it is a square of as many pixels as the mean.
+        """
+        if self.records is not None:
+            channels = self.images[0].channels if self.images else 1
+            count = max(int(self.records.get("images") or 1), 1)
+            side = math.isqrt(max(int(self.totals["source_values"]) // count // channels, 1))
+            return channels, side, side
+        sources = {each.source_id: each for each in reversed(self.images)}
+        sizes = Counter((each.channels, each.height, each.width) for each in sources.values())
         return sizes.most_common(1)[0][0] if sizes else (1, *self.spec.compact_shape())
+
+    def kept(self) -> Kept:
+        """Count the numbers that are kept of an image of the usual size, or that a record has."""
+        channels, height, width = self.usual_size()
+        if self.records is not None and self.records.get("shape"):
+            return Kept(math.prod(map(int, self.records["shape"])), channels * height * width)
+        return Kept.of_image(self.spec, channels, height, width)
 
     def reasons(self) -> list[tuple[str, str, int]]:
         """Return names of errors, reasons, and how many files failed for each; most first."""
@@ -171,8 +220,12 @@ class ReleaseFacts:
         DeepfixcxError
             The file is missing or damaged.
         """
-        if image.image_file:
-            found = read_image(self._inside(image.image_file)).pixels[0]
+        if file := image.image_file or image.dicom_file:
+            frames = read_image(self._inside(file)).pixels
+            frame = image.frame if image.dicom_file else 0
+            if frame >= len(frames):
+                raise ReleaseError("a file has fewer frames than the manifest says")
+            found = frames[frame]
             return np.asarray(found * np.float32(pixel_scale(found)), np.float32)
         if not image.code_file:
             raise ReleaseError("the release holds neither image nor code of it")
@@ -194,9 +247,24 @@ class ReleaseFacts:
         if not image.code_file:
             raise ReleaseError("the release holds no codes")
         try:
-            return Code.load(self._inside(image.code_file))[image.code_row]
-        except (OSError, IndexError):
-            raise ReleaseError("a file of codes is missing or too short") from None
+            return self.codes(image.code_file)[image.code_row]
+        except IndexError:
+            raise ReleaseError("a file of codes is too short") from None
+
+    def codes(self, name: str) -> Code:
+        """Return all codes of a file that the manifest names.
+
+        Raises
+        ------
+        ReleaseError
+            It is missing.
+        CodeFileError
+            It is damaged.
+        """
+        try:
+            return Code.load(self._inside(name))
+        except OSError:
+            raise ReleaseError("a file of codes is missing") from None
 
     def _inside(self, name: str) -> Path:
         """Return the path of a file of the release; a name that leads out of it is refused."""

@@ -13,6 +13,7 @@ from deepfixcx.report.html import document, paragraph
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Evidence
+from deepfixcx.report.sections_frontier import frontier
 from deepfixcx.report.sections_proof import headers, reproduce, untested, verdict
 from deepfixcx.report.sections_release import (
     contents,
@@ -22,7 +23,7 @@ from deepfixcx.report.sections_release import (
     worst_images,
     worst_of,
 )
-from deepfixcx.report.sections_results import Measured, frontier, privacy, utility
+from deepfixcx.report.sections_results import Measured, privacy, utility
 
 __all__ = ["LARGEST", "ReportInputs", "release_page", "write_page"]
 
@@ -109,9 +110,9 @@ def release_page(inputs: ReportInputs) -> str:
             contents(facts),
             transform(facts),
             examples(facts, shown),
-            privacy(measured),
+            privacy(measured, has_codes=facts.has_codes),
             utility(measured),
-            frontier(measured, facts.spec, plain=not facts.mechanisms),
+            frontier(measured.frontier, facts),
             worst_images(facts, worst, shown),
             failures(facts),
             headers(facts, evidence),

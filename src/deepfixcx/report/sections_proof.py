@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import shlex
 
+from deepfixcx._words import counted
 from deepfixcx.report.html import code, items, paragraph, section, table
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Evidence
 from deepfixcx.report.sections_results import Measured
-from deepfixcx.report.words import Kept
 
 __all__ = ["headers", "reproduce", "untested", "verdict", "verdict_sentences"]
 
 REMAINS = "Something is left"
+
+NO_CODES = (
+    "The release holds no codes, which are what deepfixcx audit attacks. Audit a release of the "
+    "same images with the same settings and --output codes: nothing else went into what is here."
+)
 
 WORTH_A_WORD = 0.05
 """Linkage that much above what labels give away is called a finding."""
@@ -24,18 +29,26 @@ def verdict_sentences(
 ) -> tuple[str, str, str]:
     """Say in three sentences what was done, what it is good for, and what it gives away."""
     totals = facts.totals
-    kept = Kept.of_image(facts.spec, *facts.usual_size())
     failed = totals["files_failed"]
-    beside = f", {failed:,} failed" if failed else ""
-    mixed = f" and {len(facts.mechanisms)} mechanisms" if facts.mechanisms else ""
+    beside = f"; {counted(failed, 'file')} failed" if failed else ""
+    names = " and ".join(dict.fromkeys(each.name for each in facts.applied))
+    mixed = f" and then {names}" if names else ""
+    made = counted(len(facts.images), facts.noun)
+    if facts.records is None:
+        was = "was" if len(facts.images) == 1 else "were"
+        begun = f"{made} of {counted(totals['files_done'], 'file')} {was} privatized with"
+        keeps = "the code keeps"
+    else:
+        images = counted(int(facts.records.get("images") or 0), "image")
+        begun, keeps = f"{made} were made from {images} with", "a record has"
     first = (
-        f"{totals['images']:,} images of {totals['files_done']:,} files were privatized with "
-        f"{facts.spec}{mixed}, which keeps {kept.percent} of the numbers of a usual image{beside}."
+        f"{begun} {facts.spec}{mixed}; {keeps} {facts.kept().percent} of the numbers of a usual "
+        f"image{beside}."
     )
     if evidence is not None and evidence.findings:
         third = (
-            f"{REMAINS} of the headers or names of the sources in {evidence.holding:,} of its "
-            f"files: it must not be shared as it is."
+            f"{REMAINS} of the headers or names of the sources in {evidence.holding:,} of "
+            f"{counted(evidence.files, 'file')}: it must not be shared as it is."
         )
         return first, _utility_sentence(measured), third
     return first, _utility_sentence(measured), _privacy_sentence(measured)
@@ -111,18 +124,21 @@ def _evidence(evidence: Evidence | None) -> str:
             "deepfixcx scan RELEASE --against ORIGINALS"
         )
     found = (
-        f"{evidence.findings:,} places in {evidence.holding:,} files hold one: do not share it"
+        f"{counted(evidence.findings, 'place')} in {counted(evidence.holding, 'file')} "
+        f"{'holds' if evidence.findings == 1 else 'hold'} one: do not share it"
         if evidence.findings
         else "none of them was found"
     )
     words = (
-        f"Every byte of {evidence.files:,} files was searched for {evidence.strings:,} strings "
-        f"from the headers of {evidence.sources:,} sources and from their names: {found}."
+        f"Every byte of {counted(evidence.files, 'file')} was searched for "
+        f"{counted(evidence.strings, 'string')} from the headers of "
+        f"{counted(evidence.sources, 'source')} and from their names: {found}."
     )
     if evidence.ignored:
-        words += f" {evidence.ignored:,} strings were left out of the search on purpose."
+        left_out = counted(evidence.ignored, "string was", "strings were")
+        words += f" {left_out} left out of the search on purpose."
     if evidence.unsearched:
-        words += f" {evidence.unsearched:,} files could not be searched."
+        words += f" {counted(evidence.unsearched, 'file')} could not be searched."
     return paragraph(words)
 
 
@@ -131,6 +147,8 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
     missing = []
     if measured.audit is None:
         missing.append("Attacks of any kind: linkage, reconstruction, inference, membership.")
+        if not facts.has_codes:
+            missing.append(NO_CODES)
     else:
         missing += measured.audit.untested
         tried = {each.attack for each in measured.audit.attacks}
@@ -166,11 +184,7 @@ def reproduce(facts: ReleaseFacts) -> str:
         "reproduce",
         "How to make it again, and check it",
         code(f"{_command(facts)}\ndeepfixcx verify RELEASE"),
-        paragraph(
-            f"The same inputs, options and versions{_and_key(facts)} give the same bytes. Compare "
-            f"the seal with that of whoever made the release.",
-            "small",
-        ),
+        paragraph(f"{_repeats(facts)} Compare the seal with that of whoever made it.", "small"),
         "<h3>Spec</h3>",
         code(facts.spec.to_json()),
         "<h3>Options</h3>",
@@ -182,9 +196,16 @@ def reproduce(facts: ReleaseFacts) -> str:
     )
 
 
-def _and_key(facts: ReleaseFacts) -> str:
-    """Name the key where pseudonyms are made with one."""
-    return ", with the same key," if facts.about["options"].get("output") == "dicom" else ""
+def _repeats(facts: ReleaseFacts) -> str:
+    """Say what it takes to get the same bytes again."""
+    records = facts.records or {}
+    if records and records.get("drawn_from") == "a secret":
+        return (
+            "Records are drawn with a secret in the private folder: with it, the same inputs, "
+            "options and versions give the same bytes, and without it others."
+        )
+    key = ", with the same key," if facts.output == "dicom" else ""
+    return f"The same inputs, options and versions{key} give the same bytes."
 
 
 def _command(facts: ReleaseFacts) -> str:
@@ -204,6 +225,8 @@ def _command(facts: ReleaseFacts) -> str:
         "names": (options.get("names"), "neutral"),
         "retain": (",".join(options.get("retain") or []), ""),
         "mechanism": (",".join(options.get("mechanisms") or []), ""),
+        "labels": (",".join(options.get("labels") or []), ""),
+        "public": ("PUBLIC" if (facts.records or {}).get("public_images") else None, None),
         "mask": (options.get("mask"), None),
         "key": ("KEY" if options.get("output") == "dicom" else None, None),
     }

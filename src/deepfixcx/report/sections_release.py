@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.statements import statements
 from deepfixcx.report.html import figure, items, paragraph, section, table
@@ -53,24 +54,52 @@ def contents(facts: ReleaseFacts) -> str:
     files = totals["image_file_bytes"] + totals["code_file_bytes"]
     files += totals.get("dicom_file_bytes", 0)
     rows = [
-        ["Files", f"{totals['files']:,}", f"{totals['files_done']:,} done, "
-                  f"{totals['files_failed']:,} failed"],
-        ["Images", f"{totals['images']:,}", f"{len(facts.images):,} in the manifest"],
+        [f"{facts.noun.capitalize()}s", "", f"{len(facts.images):,} in the manifest"],
         ["Numbers", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)})"],
         ["In memory", _bytes(totals["source_bytes"]), _bytes(totals["kept_bytes"])],
-        ["On disk", _bytes(totals["source_file_bytes"]), _bytes(files)],
-    ]  # fmt: skip
-    holds = {"images": "privatized images", "codes": "codes", "both": "privatized images and codes"}
-    output = str(facts.about["options"].get("output", "both"))
+    ]
+    if facts.records is None:  # papers of records say nothing of files: a size could tell one
+        rows.append(["On disk", _bytes(totals["source_file_bytes"]), _bytes(files)])
+        done = f"{totals['files_done']:,} done, {totals['files_failed']:,} failed"
+        rows.insert(0, ["Files", f"{totals['files']:,}", done])
     return section(
         "contents",
         "What is in the release",
         paragraph(
-            f"It holds {holds.get(output, output)}. An image became {facts.spec.bands} bands, each "
+            f"It holds {_holds(facts)}. An image became {facts.spec.bands} bands, each "
             f"for one size and direction of edges, and every band {_grid(facts)} numbers."
         ),
         table(["", "before", "after"], rows),
+        *_record_words(facts),
     )
+
+
+def _holds(facts: ReleaseFacts) -> str:
+    if facts.records is not None:
+        behind = counted(int(facts.records.get("images") or 0), "image")
+        labels = ", ".join(map(str, facts.about["options"].get("labels") or [])) or "none"
+        records = counted(len(facts.images), "record")
+        return f"{records}, made from codes of {behind}, with their labels ({labels})"
+    if facts.output == "dicom":
+        frames = counted(len(facts.images), "frame")
+        files = counted(len({each.dicom_file for each in facts.images}), "derived DICOM file")
+        return f"{frames} in {files}, and no codes"
+    holds = {"images": "privatized images", "codes": "codes", "both": "privatized images and codes"}
+    return holds.get(facts.output, facts.output)
+
+
+def _record_words(facts: ReleaseFacts) -> list[str]:
+    """Say what a record is, where it is not the code of one image."""
+    if facts.records is None:
+        return []
+    numbers = counted(facts.kept().numbers, "number")
+    return [
+        paragraph(
+            f"A record has {numbers}. It is not the code of one image: mechanisms changed it, "
+            f"mixed it with others, or drew it anew, as told below. What a picture of it shows was "
+            f"never seen by a scanner."
+        )
+    ]
 
 
 def transform(facts: ReleaseFacts) -> str:
@@ -78,10 +107,11 @@ def transform(facts: ReleaseFacts) -> str:
     channels, height, width = facts.usual_size()
     spec = facts.spec
     kept = Kept.of_image(spec, channels, height, width)
+    size = "the most frequent size" if facts.records is None else "about the mean size"
     parts = [
         paragraph(
-            f"Of an image of {height:,} × {width:,} pixels, the most frequent size, {kept} are "
-            f"kept. The transform is fixed: it has learned nothing from any image."
+            f"Of an image of {height:,} × {width:,} pixels, {size}, {kept} are kept by the code. "
+            f"The transform is fixed: it has learned nothing from any image."
         )
     ]
     try:
@@ -94,8 +124,13 @@ def transform(facts: ReleaseFacts) -> str:
         words = items(map(_sentence, of_kind)) if of_kind else "<ul><li>Nothing.</li></ul>"
         lines.append(f"<dt>{kind.capitalize()}</dt><dd>{words}</dd>")
     parts.append(f'<dl class="statements">{"".join(lines)}</dl>')
-    if facts.mechanisms:
-        parts += [paragraph("Besides, these mechanisms were applied:"), items(facts.mechanisms)]
+    if public := int((facts.records or {}).get("public_images") or 0):
+        learned = f"The mechanisms learned from {counted(public, 'image')} of other patients."
+        parts.append(paragraph(learned))
+    if facts.applied:
+        rows = [[each.words, each.guarantee or "none is stated"] for each in facts.applied]
+        caption = "Besides, these mechanisms were applied, one after the other"
+        parts.append(table(["mechanism", "what it guarantees"], rows, caption=caption))
     return section("transform", "What is done to an image", *parts)
 
 
@@ -110,7 +145,8 @@ def examples(facts: ReleaseFacts, originals: Originals | None) -> str:
         pictures = _side_by_side(image, after, before)
         shown.append(figure(pictures, _caption(image, before is not None)))
     if not shown:
-        return section("examples", "Examples", paragraph("No image of the release can be shown."))
+        words = "There is nothing in the release that can be shown as a picture."
+        return section("examples", "Examples", paragraph(words))
     if originals is not None:
         words = "Before and after. This file holds originals: share it as you would share them."
     else:
@@ -148,6 +184,9 @@ def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None)
         pictures = _side_by_side(image, after, before)
         measure = f"SSIM {value:.2f}" if worst.alike else f"detail {value:.3f}"
         shown.append(figure(pictures, f"{image.name}: {measure}"))
+    if not shown:
+        words = "There is nothing in the release that can be shown as a picture."
+        return section("worst", f"The {facts.noun}s of which the most is left", paragraph(words))
     if worst.alike:
         words = (
             "Most like their originals, by structural similarity (SSIM; 1 is the same image). Look "
@@ -159,11 +198,12 @@ def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None)
             "pixels, from 0 to 1. Originals were not compared. Look at these before you share any."
         )
     if worst.looked_at < len(facts.images):
-        words += f" Of {len(facts.images):,} images, {worst.looked_at:,} were looked at."
+        several = counted(len(facts.images), facts.noun)
+        words += f" Of {several}, {worst.looked_at:,} were looked at."
     classes = "pictures pairs" if originals is not None else "pictures"
     return section(
         "worst",
-        f"The {len(shown)} images of which the most is left",
+        f"The {counted(len(shown), facts.noun)} of which the most is left",
         paragraph(words),
         f'<div class="{classes}">{"".join(shown)}</div>',
     )
@@ -172,15 +212,19 @@ def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None)
 def failures(facts: ReleaseFacts) -> str:
     """Say what failed, and why; nothing of those files is in the release."""
     reasons = facts.reasons()
+    if facts.records is not None:
+        words = "Images that failed or were withheld are listed in the private folder alone."
+        return section("failures", "What failed", paragraph(words))
     if not reasons:
         return section("failures", "What failed", paragraph("Nothing: every file was privatized."))
     rows = [[error, reason, f"{count:,}"] for error, reason, count in reasons[:MOST_REASONS]]
     more = len(reasons) - MOST_REASONS
-    rest = paragraph(f"And {more} other reasons; failures.csv lists all.") if more > 0 else ""
+    others = counted(more, "other reason")
+    rest = paragraph(f"And {others}; failures.csv lists all.") if more > 0 else ""
     return section(
         "failures",
         "What failed",
-        paragraph(f"{len(facts.failures):,} files are not in the release."),
+        paragraph(f"{counted(len(facts.failures), 'file is', 'files are')} not in the release."),
         table(["error", "reason", "files"], rows),
         rest,
     )

@@ -1,4 +1,4 @@
-"""Sections about what was measured: privacy, utility, and the frontier between them."""
+"""Sections about what was measured: privacy and utility."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from deepfixcx._words import counted
 from deepfixcx.audit.result import LOWER_IS_STRONGER
-from deepfixcx.frontier.rows import FrontierRow, recommend
+from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
 from deepfixcx.measures import Interval
 from deepfixcx.report.html import figure, items, paragraph, section, table
 from deepfixcx.report.html_plots import Bar, intervals_svg
-from deepfixcx.report.html_points import Point, points_svg
 from deepfixcx.report.html_results import Attack, Audit, Evaluated
-from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "Measured",
     "attack_bars",
     "attack_figure",
     "attack_groups",
-    "frontier",
-    "frontier_points",
+    "attack_table",
+    "drawn_and_others",
     "privacy",
     "sweep_table",
     "utility",
@@ -55,8 +54,8 @@ MEANING = {
         "How often the sign of an edge, which the code does not keep, is guessed. 0.5 is guessing."
     ),
     ("reconstruction", "SSIM"): (
-        "How alike the attacker's picture is to the original: 1 is the same. The diamond is what "
-        "the mean image of other patients reaches."
+        "How alike the attacker's picture is to the original: 1 is the same. The diamond, the "
+        "floor, is what the mean image of other patients reaches."
     ),
     ("inference", "AUC"): "How well an attribute of the patient is guessed. 0.5 is guessing.",
     ("membership", "AUC"): (
@@ -64,6 +63,17 @@ MEANING = {
     ),
 }
 
+
+DRAWN = {
+    ("linkage", "AUC"),
+    ("linkage", "precision@1"),
+    ("inference", "AUC"),
+    ("membership", "AUC"),
+    ("reconstruction", "SSIM"),
+    ("reconstruction", "PSNR"),
+    ("reconstruction", "right signs"),
+}
+"""What is drawn; other figures of the same attacks stand in a table."""
 
 MOST_LINES = 8
 """Of attacks that are made on each band, say, the strongest are shown."""
@@ -79,26 +89,55 @@ class Measured:
     frontier: tuple[FrontierRow, ...] = ()
 
 
-def privacy(measured: Measured) -> str:
+def privacy(measured: Measured, *, has_codes: bool = True) -> str:
     """Show every attack that was made, against what it has to be held against."""
     audit = measured.audit
     if audit is None:
+        release = "RELEASE" if has_codes else "CODES"
+        first = "" if has_codes else f"deepfixcx privatize ORIGINALS {release} --output codes …; "
         return section(
             "privacy",
             "How well it withstood attacks",
             paragraph(
                 "No attack was made on this release, so nothing is known of what an attacker "
-                "learns from it. Run: deepfixcx audit RELEASE --against ORIGINALS --patients CSV"
+                f"learns from it. Run: {first}deepfixcx audit {release} --against ORIGINALS "
+                "--patients CSV"
             ),
         )
     parts = [items(audit.verdict)] if audit.verdict else []
-    blocks = [_attack_block(*group) for group in attack_groups(audit.attacks)]
-    parts.append(f'<div class="plots">{"".join(blocks)}</div>')
-    doubtful = sorted({each.reason for each in audit.attacks if not each.valid and each.reason})
-    if doubtful:
-        parts.append(paragraph("Figures that do not count are open circles. The reasons:"))
+    drawn, others = drawn_and_others(audit.attacks)
+    groups = attack_groups(drawn)
+    parts.append(f'<div class="plots">{"".join(_attack_block(*group) for group in groups)}</div>')
+    if doubtful := sorted({each.reason for each in drawn if not each.valid and each.reason}):
+        parts.append(paragraph("Figures that do not count are crosses. The reasons:"))
         parts.append(items(doubtful))
+    if others:
+        parts.append(attack_table(others))
     return section("privacy", "How well it withstood attacks", *parts)
+
+
+def drawn_and_others(attacks: Sequence[Attack]) -> tuple[list[Attack], list[Attack]]:
+    """Return the attacks that are drawn, and those that stand in a table."""
+    drawn = [each for each in attacks if (each.attack, each.figure) in DRAWN]
+    return drawn, [each for each in attacks if (each.attack, each.figure) not in DRAWN]
+
+
+def attack_table(attacks: Sequence[Attack]) -> str:
+    """List the figures that are not drawn, the strongest of each kind; raw images come last."""
+    lines = [
+        [
+            "raw images" if attack == "reference" else attack,
+            f"{each.attacker}, {each.mode.replace('-', ' to ')}",
+            name,
+            str(each.value),
+            "" if math.isnan(each.floor) else f"{each.floor:.3f}",
+        ]
+        for attack, name, shown, _ in attack_groups(attacks)
+        for each in shown
+    ]
+    head = ["attack", "attacker", "figure", "value [95 %]", "floor"]
+    caption = "Other figures of the same attackers, and what they reach on raw images"
+    return table(head, lines, caption=caption)
 
 
 def _attack_block(attack: str, name: str, chosen: Sequence[Attack], others: int) -> str:
@@ -107,7 +146,8 @@ def _attack_block(attack: str, name: str, chosen: Sequence[Attack], others: int)
         parts.append(paragraph(meaning, "small"))
     parts.append(figure(attack_figure(chosen, name), _attack_caption(chosen)))
     if others:
-        parts.append(paragraph(f"And {others} weaker ones, in audit.json.", "small"))
+        weaker = counted(others, "weaker one")
+        parts.append(paragraph(f"And {weaker}, in audit.json.", "small"))
     return f'<div class="plot-block">{"".join(parts)}</div>'
 
 
@@ -134,7 +174,14 @@ def attack_groups(attacks: Sequence[Attack]) -> list[tuple[str, str, list[Attack
 def attack_bars(attacks: Sequence[Attack]) -> list[Bar]:
     """Return the lines of a figure of attacks."""
     return [
-        Bar(each.attacker, each.value, each.floor, each.mode.replace("-", " to "), each.valid)
+        Bar(
+            each.attacker,
+            each.value,
+            each.floor,
+            each.raw,
+            note=each.mode.replace("-", " to "),
+            valid=each.valid,
+        )
         for each in attacks
     ]
 
@@ -143,7 +190,9 @@ def attack_figure(attacks: Sequence[Attack], name: str) -> str:
     """Draw attacks of one kind; shares on an axis from 0 to 1, others up to the largest."""
     chances = {each.chance for each in attacks if math.isfinite(each.chance)}
     chance = chances.pop() if len(chances) == 1 else math.nan
-    ends = [end for each in attacks for end in (each.value.high, each.value.value, each.floor)]
+    ends = [
+        end for each in attacks for end in (each.value.high, each.value.value, each.floor, each.raw)
+    ]
     largest = max((end for end in ends if math.isfinite(end)), default=1.0)
     high = 1.0 if name in SHARES else 1.1 * largest
     return intervals_svg(
@@ -154,7 +203,7 @@ def attack_figure(attacks: Sequence[Attack], name: str) -> str:
 def _attack_caption(attacks: Sequence[Attack]) -> str:
     patients = max((each.patients for each in attacks), default=0)
     words = "Bars are 95 % intervals"
-    words += f" over {patients:,} patients." if patients else "."
+    words += f" over {counted(patients, 'patient')}." if patients else "."
     raw = [each for each in attacks if math.isfinite(each.raw)]
     if raw:
         best = max(raw, key=lambda each: each.raw)
@@ -226,9 +275,9 @@ def sweep_table(
     if original and math.isfinite(original[0].value):
         caption += f". Originals reach {original[0]}"
     return (
-        f'<div class="wide" tabindex="0"><table><caption>{escape(caption)}</caption><thead><tr>'
-        f'<th scope="col">level</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-        "</div>"
+        f'<div class="wide whole" tabindex="0"><table><caption>{escape(caption)}</caption>'
+        f'<thead><tr><th scope="col">level</th>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
@@ -254,89 +303,6 @@ def _cell(
         f'<td class="{classes}" style="background:hsl(209 55% {lightness:.0f}%)"{can} '
         f'title="{escape(str(value))}{extra}">{value.value:.3f}</td>'
     )
-
-
-def frontier(measured: Measured, spec: CodecSpec, *, plain: bool) -> str:
-    """Show utility against linkage of every setting that was tried, and which this release has.
-
-    Parameters
-    ----------
-    measured : Measured
-        With the rows of a frontier, or without.
-    spec : CodecSpec
-        Of the release.
-    plain : bool
-        Whether the release has no mechanism beside the codec, so that its place is known.
-    """
-    rows = measured.frontier
-    if not rows:
-        return section(
-            "frontier",
-            "Other settings",
-            paragraph(
-                "No other setting was tried. deepfixcx frontier shows how much privacy each costs "
-                "how much utility."
-            ),
-        )
-    drawn = points_svg(
-        frontier_points(rows, here=spec if plain else None),
-        x_title="linkage AUC of the strongest attacker (left is safer)",
-        y_title="AUC of classifiers (up is more useful)",
-        lines=(),
-    )
-    return section(
-        "frontier",
-        "Other settings",
-        paragraph(recommend(rows).sentence),
-        figure(drawn, "Each point is a setting; lines are 95 % intervals."),
-        _frontier_table(rows),
-    )
-
-
-def frontier_points(
-    rows: Sequence[FrontierRow], *, here: CodecSpec | None = None, pick: bool = False
-) -> list[Point]:
-    """Return the points of a frontier: utility against linkage.
-
-    Parameters
-    ----------
-    rows : sequence of FrontierRow
-        What was tried.
-    here : CodecSpec, optional
-        Of a release of plain codes, whose point is marked.
-    pick : bool
-        Whether points can be chosen, by the name of their row.
-    """
-    chosen = recommend(rows).row
-    points = []
-    for row in rows:
-        x, y = row.interval("linkage"), row.interval("auc")
-        if math.isfinite(x.value) and math.isfinite(y.value):
-            label = f"J={row.level}, P={row.patches}"
-            name = row.name if pick else ""
-            marks = ["recommended"] if row is chosen else []
-            if here is not None and row.mechanism == "plain" and _same(row, here):
-                marks.append("this release")
-            points.append(Point(x, y, label, row.mechanism, ", ".join(marks), name))
-    return points
-
-
-def _same(row: FrontierRow, spec: CodecSpec) -> bool:
-    return (row.level, (row.patches, row.patches)) == (spec.level, spec.grid_shape)
-
-
-def _frontier_table(rows: Sequence[FrontierRow]) -> str:
-    lines = [
-        [
-            row.mechanism,
-            f"J={row.level}, P={row.patches}",
-            f"{row.numbers:,}",
-            str(row.interval("auc")),
-            str(row.interval("linkage")),
-        ]
-        for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
-    ]
-    return table(["mechanism", "setting", "numbers", "AUC [95 %]", "linkage AUC [95 %]"], lines)
 
 
 def _auc_words(auc: Interval) -> str:

@@ -73,6 +73,8 @@ class Explained:
         How far the attributions are from summing to the answer, as a share.
     compared : str
         With what the image was compared.
+    note : str
+        What the model saw of an image that is in colour where it is of gray ones, or is not.
     """
 
     answers: tuple[Answer, ...]
@@ -85,6 +87,7 @@ class Explained:
     size: tuple[int, int]
     error: float
     compared: str
+    note: str = ""
 
 
 def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "") -> Explained:
@@ -116,7 +119,8 @@ def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "")
     if model.options.spec is None:
         raise ModelError("this model sees original images; explain explains models on codes")
     codec = Codec(model.options.spec)
-    code = codec.encode(_with_channels(picture.frames[frame], model.channels))
+    pixels, note = _with_channels(picture.frames[frame], model.channels)
+    code = codec.encode(pixels)
     scores = model.scores_of_code(code)[0].tolist()
     answers = tuple(map(Answer, model.label_names, scores, model.thresholds))
     chosen = label if label in model.label_names else model.label_names[0]
@@ -135,6 +139,7 @@ def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "")
         (height, width),
         float(why.completeness_error[0]),
         compared,
+        note,
     )
 
 
@@ -159,15 +164,20 @@ def _attributed(model: Classifier, code: Code, label: str) -> tuple[Attribution,
     return explain_codes(model, code, baseline=baseline, method=method, target=label), said
 
 
-def _with_channels(pixels: NDArray[Any], channels: int) -> NDArray[Any]:
-    """Return pixels as the model takes them: averaged to gray, or gray as three colours."""
+def _with_channels(pixels: NDArray[Any], channels: int) -> tuple[NDArray[Any], str]:
+    """Return pixels as the model takes them, by the rule of `learn`, and what is said of that."""
+    from deepfixcx.learn.resizing import unit_pixels
+
     if len(pixels) == channels:
-        return pixels
+        return pixels, ""
     if channels == 1:
-        mean: NDArray[Any] = pixels.mean(axis=0, dtype=np.float64, keepdims=True)
-        return np.rint(mean).astype(pixels.dtype) if pixels.dtype.kind == "u" else mean
+        return unit_pixels(pixels, gray=True), (
+            " The image is in colour, and the model is of gray ones: it sees the brightness alone."
+        )
     colours: NDArray[Any] = np.repeat(pixels[:1], channels, axis=0)
-    return colours
+    return colours, (
+        " The image is gray, and the model is of colour images: it sees three equal channels."
+    )
 
 
 def over_gray(image: NDArray[np.float32], attribution: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -18,8 +18,8 @@ from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.packets import band_number, band_path
 from deepfixcx.pixels import pixel_scale
 from deepfixcx.pooling import amplitudes
+from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.report.html_images import coloured, for_screen, png_bytes
-from deepfixcx.report.mosaic import mosaic
 from deepfixcx.report.words import Kept, obscured, preserved, removed
 from deepfixcx.studio.settings import Settings
 

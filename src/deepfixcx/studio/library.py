@@ -15,6 +15,8 @@ MOST_ENTRIES = 20_000
 """So many files and folders are looked at, and no more: a dataset may lie there, too."""
 MOST_IMAGES = 200
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"})
+PRIVATE = ".private"
+"""Private folders hold plain codes behind mechanisms, which nobody is to take for a release."""
 OWN_ROOMS = frozenset({"images", "codes", "rows"})
 """Folders within what deepfixcx makes, which hold nothing to choose."""
 
@@ -106,13 +108,15 @@ class Library:
             folders[:] = sorted(
                 name
                 for name in folders
-                if not name.startswith(".") and not (own and name in OWN_ROOMS)
+                if not name.startswith(".")
+                and not name.endswith(PRIVATE)
+                and not (own and name in OWN_ROOMS)
             )
 
 
 def _running(path: Path) -> bool:
     """Return whether a folder is a release that is not finished: it has a ledger beside it."""
-    return (path.with_name(path.name + ".private") / "ledger.sqlite").is_file()
+    return (path.with_name(path.name + PRIVATE) / "ledger.sqlite").is_file()
 
 
 def _format(path: Path, files: set[str]) -> str:

@@ -5,51 +5,63 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 
 from deepfixcx._optional import require
 
 require("nicegui", extra="studio")
 
+from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
+from deepfixcx.frontier.catalogue import BASELINES
+from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.rows import recommend as recommend_of_frontier
 from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
-from deepfixcx.report.html_points import points_svg
+from deepfixcx.report.html_release import ReleaseFacts, spread_out
 from deepfixcx.report.html_results import read_audit, read_frontier, read_sweep
+from deepfixcx.report.sections_frontier import frontier_figure, frontier_points, row_of
 from deepfixcx.report.sections_results import (
     MEANING,
     attack_figure,
     attack_groups,
-    frontier_points,
+    attack_table,
+    drawn_and_others,
     sweep_table,
 )
-from deepfixcx.studio.elements import Viewer, block, choice, heading, markup, put, words
-from deepfixcx.studio.examples import example, example_names
+from deepfixcx.studio.elements import (
+    Viewer,
+    block,
+    button,
+    choice,
+    heading,
+    markup,
+    put,
+    words,
+)
 from deepfixcx.studio.exploring import Look
 from deepfixcx.studio.library import Found, Library
+from deepfixcx.studio.pages import LibraryPage, remember, some_picture
 from deepfixcx.studio.settings import Settings, fitting
+from deepfixcx.studio.sheet import shown_png
 from deepfixcx.studio.workspace import Workspace
 
 __all__ = ["AuditPage"]
 
+SHOWN, SMALL = 6, 96
 KINDS = {"audit": "Audit", "frontier": "Frontier", "sweep": "Sweep"}
 SETTING = re.compile(r"J(\d{1,2})_P(\d{1,3})(?:_(.+))?")
 
 
-class AuditPage:
-    """The page of one tab.
-
-    Parameters
-    ----------
-    tab : Workspace
-        Its image is what a setting is shown on.
-    library : Library
-        What lies in the folder of the studio.
-    """
+class AuditPage(LibraryPage):
+    """The page of one tab; its image is what a setting is shown on."""
 
     def __init__(self, tab: Workspace, library: Library) -> None:
-        self.tab = tab
-        self.library = library
-        self.found: list[Found] = []
+        super().__init__(tab, library)
+        self.chosen = 0
+        self.family = ""
+        self.wanted = (0, "")
+        self.releases: dict[str, ReleaseFacts] = {}
 
     async def build(self) -> None:
         """Make the elements, then show the first result."""
@@ -71,17 +83,22 @@ class AuditPage:
                     (str(number), f"{KINDS[each.kind]}: {each.name}")
                     for number, each in enumerate(self.found)
                 ]
-                choice("Result", {"": names}, "0", self._open, name="result")
+                first = self.asked_for("result")
+                choice("Result", {"": names}, str(first), self._open, name="result")
             self.failure = words("", "p", "message bad", role="alert")
             with block("div", "two") as self.columns:
                 self.left = block("div", "stack")
                 self.right = block("section", "card", aria_label="Images of the chosen setting")
-        await self._open("0")
+        self.family = self.tab.query.get("family", "")
+        point = self.tab.query.get("point", "")
+        await self._open(str(first), point)
 
-    async def _open(self, number: str) -> None:
+    async def _open(self, number: str, point: str = "") -> None:
+        """Show a result; `point` is what an address asks to be chosen in it."""
         if not number.isdigit() or int(number) >= len(self.found):
             return
-        chosen = self.found[int(number)]
+        self.chosen = int(number)
+        chosen = self.found[self.chosen]
         self.left.clear()
         self.right.clear()
         self.right.set_visibility(chosen.kind != "audit")
@@ -89,48 +106,81 @@ class AuditPage:
         self.failure.set_text("")
         draw = {"audit": self._audit, "frontier": self._frontier, "sweep": self._sweep}
         try:
-            await draw[chosen.kind](chosen)
+            await draw[chosen.kind](chosen, point)
         except DeepfixcxError as error:
             self.failure.set_text(f"{error}.")
 
-    async def _audit(self, chosen: Found) -> None:
+    async def _audit(self, chosen: Found, _: str) -> None:
+        remember("/audit", result=self.chosen)
         audit = await asyncio.to_thread(read_audit, chosen.path)
         with self.left:
             if audit.verdict:
                 with block("div", "card"):
                     heading("Verdict")
                     _listed(audit.verdict)
-            for attack, figure, rows, others in attack_groups(audit.attacks):
+            drawn, listed = drawn_and_others(audit.attacks)
+            for attack, figure, rows, others in attack_groups(drawn):
                 with block("div", "card"):
                     heading(f"{attack.capitalize()}, {figure}")
                     if meaning := MEANING.get((attack, figure)):
                         words(meaning, "p", "note")
                     markup(attack_figure(rows, figure), "plot narrow")
                     if others:
-                        words(f"And {others} weaker ones, in the file.", "p", "note")
+                        words(f"And {counted(others, 'weaker one')}, in the file.", "p", "note")
+            if listed:
+                with block("div", "card"):
+                    heading("Other figures")
+                    markup(attack_table(listed), "listed")
             with block("div", "card"):
                 heading("Not tested")
                 _listed(audit.untested or ("What was left out is not said in this file.",))
 
-    async def _frontier(self, chosen: Found) -> None:
+    async def _frontier(self, chosen: Found, point: str) -> None:
         rows = await asyncio.to_thread(read_frontier, chosen.path)
+        self.releases = await asyncio.to_thread(self._finished_releases)
         recommended = recommend_of_frontier(rows)
-        drawn = points_svg(
-            frontier_points(rows, pick=True),
-            x_title="linkage AUC of the strongest attacker (left is safer)",
-            y_title="AUC of classifiers (up is more useful)",
-        )
+        families = list(dict.fromkeys(row.mechanism for row in rows))
+        self.family = self.family if self.family in families else ""
+        here = {
+            row.name: name
+            for name, facts in self.releases.items()
+            if (row := row_of(rows, facts)) is not None
+        }
         with self.left, block("div", "card"):
             heading("Utility against linkage")
             words(recommended.sentence, "p")
-            plot = markup(drawn, "plot")
+            chips = block("div", "chips", role="group", aria_label="Isolate a mechanism")
+            plot = markup("", "plot")
             plot.on("pick", lambda event: self._pick(str(event.args)))
             words("Lines are 95 % intervals. Choose a point to see its images.", "p", "note")
-        first = recommended.row or (rows[0] if rows else None)
-        if first is not None:
-            await self._pick(first.name)
 
-    async def _sweep(self, chosen: Found) -> None:
+        def isolate(family: str, _: object = None) -> None:
+            self.family = family
+            kept = [row for row in rows if family in ("", row.mechanism)]
+            points = frontier_points(kept, rows, here=here, pick=True)
+            put(plot, content=frontier_figure(points, families))
+            chips.clear()
+            with chips:
+                for name in ("", *families):
+                    chip = button(name or "all", partial(isolate, name), "chip")
+                    put(chip, aria_pressed=str(name == family).lower())
+
+        isolate(self.family)
+        first = recommended.row or (rows[0] if rows else None)
+        named = point if any(row.name == point for row in rows) else first and first.name
+        if named:
+            await self._pick(named)
+
+    def _finished_releases(self) -> dict[str, ReleaseFacts]:
+        """Return the releases of the folder whose papers can be read, by their names."""
+        found = {}
+        for each in self.library.find("release"):
+            with suppress(DeepfixcxError):
+                found[each.path.name] = ReleaseFacts.read(each.path)
+        return found
+
+    async def _sweep(self, chosen: Found, point: str) -> None:
+        self.releases, self.family = {}, ""
         rows = await asyncio.to_thread(read_sweep, chosen.path)
         recommended = recommend_of_sweep(rows)
         taken = (recommended.level, recommended.patches)
@@ -140,8 +190,10 @@ class AuditPage:
             plot = markup(sweep_table(rows, taken, pick=True), "plot")
             plot.on("pick", lambda event: self._pick(str(event.args)))
             words("Choose a setting to see its images; the framed one is recommended.", "p", "note")
-        if recommended.level is not None:
-            await self._pick(f"J{recommended.level}_P{recommended.patches}")
+        names = [f"J{row.level}_P{row.patches}" for row in rows if row.level is not None]
+        taken_name = f"J{recommended.level}_P{recommended.patches}"
+        if point in names or taken_name in names:
+            await self._pick(point if point in names else taken_name)
 
     async def _pick(self, name: str) -> None:
         """Show the image of this tab at a setting, beside its original."""
@@ -149,35 +201,55 @@ class AuditPage:
         if found is None:
             return
         level, patches, mechanism = int(found[1]), int(found[2]), found[3] or "plain"
-        if self.tab.picture is None:
-            first = example_names()[0]
-            self.tab.take(await asyncio.to_thread(example, first), first)
-        picture = self.tab.picture
-        if picture is None:
-            return
+        self.wanted = (self.chosen, name)
+        remember("/audit", result=self.chosen, family=self.family, point=name)
+        picture = await some_picture(self.tab)
         _, height, width = picture.shape
         settings = fitting(Settings(min(level, 8), patches), height, width)
         look = await asyncio.to_thread(Look, picture, settings, self.tab.frame)
+        if self.wanted != (self.chosen, name):  # another point was chosen meanwhile
+            return
+        row = FrontierRow(level, patches, mechanism, 0)
+        made = [each for each in self.releases.items() if row_of([row], each[1]) is not None]
         self.right.clear()
         with self.right:
             heading(f"J={level}, P={patches}, {mechanism}")
+            for number, (release, facts) in enumerate(made):
+                self._draw_release(number, release, facts)
             viewer = Viewer()
             put(viewer, width=width, height=height, left="original", right="privatized")
             put(viewer, crisp=True, original=self.tab.show("audit-original", look.original_png))
             put(viewer, privatized=self.tab.show("audit-privatized", look.privatized_png))
+            put(viewer, values=True)
             words(_said_of(picture.words, settings, level, patches, mechanism), "p", "note")
             words("Open in Explore", "a", "button", href=f"/?{settings.query()}")
             self.tab.settings = settings
+
+    def _draw_release(self, place: int, name: str, facts: ReleaseFacts) -> None:
+        """Show some of a release that was made at the chosen point: what a recipient sees."""
+        with block("ul", "alike-row"):
+            for number, image in enumerate(spread_out(facts.images, SHOWN)):
+                with block("li"):
+                    url = self.tab.show(
+                        f"made-{place}-{number}", partial(shown_png, facts, image, SMALL)
+                    )
+                    block("img", src=url, alt=f"{facts.noun} {image.name}", loading="lazy")
+        words(
+            f"Some of the {counted(len(facts.images), facts.noun)} of the release {name}, made at "
+            f"this point.",
+            "p",
+            "note",
+        )
 
 
 def _said_of(image: str, settings: Settings, level: int, patches: int, mechanism: str) -> str:
     said = f"Shown on {image}."
     if (settings.level, settings.patches) != (level, patches):
         said += f" It does not fit this image; shown is J={settings.level}, P={settings.patches}."
-    if mechanism != "plain":
-        said += (
-            f" The plain code is shown; {mechanism} changes it further, together with other images."
-        )
+    if mechanism in BASELINES:
+        said += f" The code of as many numbers is shown; {mechanism} is what it is compared with."
+    elif mechanism != "plain":
+        said += f" The code is shown before {mechanism} changes it further."
     return said
 
 

@@ -21,30 +21,20 @@ from deepfixcx.studio.elements import (
     put,
     words,
 )
-from deepfixcx.studio.examples import example, example_names
 from deepfixcx.studio.explaining import Explained, explain_picture
-from deepfixcx.studio.library import Found, Library
+from deepfixcx.studio.library import Library
+from deepfixcx.studio.pages import LibraryPage, some_picture
 from deepfixcx.studio.uploads import MOST_BYTES
 from deepfixcx.studio.workspace import Workspace
 
 __all__ = ["ExplainPage"]
 
 
-class ExplainPage:
-    """The page of one tab.
-
-    Parameters
-    ----------
-    tab : Workspace
-        Its image is what a model is asked about.
-    library : Library
-        What lies in the folder of the studio.
-    """
+class ExplainPage(LibraryPage):
+    """The page of one tab; its image is what a model is asked about."""
 
     def __init__(self, tab: Workspace, library: Library) -> None:
-        self.tab = tab
-        self.library = library
-        self.found: list[Found] = []
+        super().__init__(tab, library)
         self.model: Path | None = None
         self.label = ""
 
@@ -87,12 +77,7 @@ class ExplainPage:
     async def _ask(self) -> None:
         if self.model is None:
             return
-        if self.tab.picture is None:
-            first = example_names()[0]
-            self.tab.take(await asyncio.to_thread(example, first), first)
-        picture = self.tab.picture
-        if picture is None:
-            return
+        picture = await some_picture(self.tab)
         self.about.set_text("Asking the model …")
         try:
             found = await asyncio.to_thread(
@@ -105,7 +90,7 @@ class ExplainPage:
             self.right.clear()
             return
         self.failure.set_text("")
-        self.about.set_text(f"{picture.words}; the model sees codes of {found.spec}.")
+        self.about.set_text(f"{picture.words}; the model sees codes of {found.spec}.{found.note}")
         self._draw(found)
 
     def _draw(self, found: Explained) -> None:

@@ -13,7 +13,6 @@ require("nicegui", extra="studio")
 
 import numpy as np
 import pywt
-from nicegui import ui
 from numpy.typing import NDArray
 
 from deepfixcx.errors import DeepfixcxError
@@ -32,6 +31,7 @@ from deepfixcx.studio.elements import (
 )
 from deepfixcx.studio.examples import example, example_names
 from deepfixcx.studio.exploring import Look, Picture
+from deepfixcx.studio.pages import remember, some_picture
 from deepfixcx.studio.settings import LEVELS, PATCHES, USUAL_WAVELETS, Settings, fitting, limits
 from deepfixcx.studio.uploads import MOST_BYTES, picture_from
 from deepfixcx.studio.workspace import Workspace
@@ -88,7 +88,9 @@ class ExplorePage:
             with block("section", "explore-image", aria_label="Image"):
                 self._build_source()
                 self.viewer = Viewer()
-                put(self.viewer, left="original", right="privatized", width=1, height=1)
+                put(
+                    self.viewer, left="original", right="privatized", width=1, height=1, values=True
+                )
                 self.frame_dial = Dial().classes("frames")
                 put(self.frame_dial, label="Frame", name="frame", unit="", hint="", reason="")
                 put(self.frame_dial, steps=[1, 2], value=1, limit=1)
@@ -100,9 +102,7 @@ class ExplorePage:
                 self._build_controls()
                 self._build_figures()
                 self._build_mosaic()
-        if self.tab.picture is None:
-            first = example_names()[0]
-            self.tab.take(await asyncio.to_thread(example, first), first)
+        await some_picture(self.tab)
         await self.refresh()
 
     def _build_source(self) -> None:
@@ -333,7 +333,7 @@ class ExplorePage:
         self.boundary_reason.set_text(HAAR_REASON if haar else "")
         self.command.set_text(settings.command_line())
         self.python.set_text(settings.python())
-        ui.run_javascript(f"history.replaceState(history.state, '', '/?{settings.query()}')")
+        remember("/", **settings.changed())
 
     def _show_words(self, look: Look) -> None:
         for name, text in look.words().items():

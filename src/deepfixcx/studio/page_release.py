@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import partial
 from typing import Any
 
@@ -12,46 +13,44 @@ require("nicegui", extra="studio")
 
 from nicegui import ui
 
+from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
-from deepfixcx.report.html_images import for_screen, png_bytes
-from deepfixcx.studio.elements import Dial, Viewer, block, button, choice, heading, put, words
-from deepfixcx.studio.library import Found, Library
+from deepfixcx.report.html_release import Shared
+from deepfixcx.studio.elements import Dial, block, button, choice, heading, put, words
+from deepfixcx.studio.library import Library
+from deepfixcx.studio.pages import LibraryPage, remember
 from deepfixcx.studio.releases import (
     NEEDS_ORIGINALS,
     SORTS,
     Entry,
     Gallery,
+    bins_of,
     chosen_entries,
     filters_of,
+    measure_of,
     open_gallery,
 )
+from deepfixcx.studio.sheet import Sheet, shown_png
 from deepfixcx.studio.workspace import Workspace
 
 __all__ = ["ReleasePage"]
 
 AT_ONCE = 60
-THUMBNAIL, LARGE = 192, 1024
+THUMBNAIL = 192
+MEASURES = {"detail": "Detail left", "alike": "Likeness (SSIM)"}
 SECONDS = 2.0
 """Between two looks at a release that is running."""
 
 
-class ReleasePage:
-    """The page of one tab.
-
-    Parameters
-    ----------
-    tab : Workspace
-        Holds what the pictures are made of.
-    library : Library
-        What lies in the folder of the studio.
-    """
+class ReleasePage(LibraryPage):
+    """The page of one tab."""
 
     def __init__(self, tab: Workspace, library: Library) -> None:
-        self.tab = tab
-        self.library = library
+        super().__init__(tab, library)
         self.gallery: Gallery | None = None
-        self.found: list[Found] = []
+        self.release = 0
         self.kind, self.search, self.sort = "", "", "manifest"
+        self.between: tuple[float, float] | None = None
         self.shown = AT_ONCE
         self.picked: int | None = None
         self.chosen: list[Entry] = []
@@ -65,9 +64,11 @@ class ReleasePage:
             if not self.found:
                 _nothing(self.library)
                 return
+            self.release, asked = self.asked_for("release"), self.tab.query
+            self.sort = asked.get("sort", "") if asked.get("sort") in SORTS else self.sort
             with block("div", "toolbar"):
-                names = [(each.name, each.name) for each in self.found]
-                choice("Release", {"": names}, names[0][0], self._open, name="release")
+                names = [(str(place), each.name) for place, each in enumerate(self.found)]
+                choice("Release", {"": names}, str(self.release), self._open, name="release")
                 sorts = [
                     (name, text)
                     for name, text in SORTS.items()
@@ -88,26 +89,29 @@ class ReleasePage:
             self.progress = block("progress", "progress", max=1, value=0)
             put(self.progress, aria_label="Files that have ended")
             self.filters = block("div", "chips", role="group", aria_label="Filters")
+            self.bins = block("div", "bins", role="group")
             self.failure = words("", "p", "message bad", role="alert")
             with block("div", "gallery-columns"):
                 with block("div"):
                     self.grid = block("ul", "gallery", aria_label="Images")
                     self.grid.style("--thumb: 128px")
                     self.more = button("Show more", self._more)
-                self.sheet = block(
-                    "section", "card sheet", aria_label="Chosen image", tabindex="-1"
-                )
-                self.sheet.set_visibility(False)
-            self.sheet.on("keydown", self._key, js_handler="(event) => emit(event.key)")
+                self.sheet = Sheet(self.tab, self._go, self._close, self._pick_image)
+            self.sheet.place.on("keydown", self._key, js_handler="(event) => emit(event.key)")
             self.clock = ui.timer(SECONDS, self._look_again)
-        await self._open(self.found[0].name)
+        await self._open(str(self.release))
+        if (kind := self.tab.query.get("kind", "")) in dict(filters_of(self._entries())):
+            self._filter(kind, None)
 
-    async def _open(self, name: str) -> None:
-        path = next((each.path for each in self.found if each.name == name), None)
-        if path is None:
+    def _entries(self) -> tuple[Entry, ...]:
+        return () if self.gallery is None else self.gallery.entries
+
+    async def _open(self, place: str) -> None:
+        if not place.isdigit() or int(place) >= len(self.found):
             return
-        self.kind, self.shown, self.picked, self._seen = "", AT_ONCE, None, (-1, "")
-        self.sheet.set_visibility(False)
+        self.release, path = int(place), self.found[int(place)].path
+        self.kind, self.between, self.shown, self._seen = "", None, AT_ONCE, (-1, "")
+        self._close()
         try:
             self.gallery = await asyncio.to_thread(open_gallery, path, self.library.originals)
         except DeepfixcxError as error:
@@ -152,95 +156,93 @@ class ReleasePage:
         put(self.progress, value=gallery.files_ended, max=max(gallery.files, 1))
         self.progress.set_visibility(gallery.state != "finished")
         self.chosen = chosen_entries(
-            gallery.entries, kind=self.kind, words=self.search, sort=self.sort
+            gallery.entries,
+            kind=self.kind,
+            words=self.search,
+            sort=self.sort,
+            between=self.between,
         )
+        remember("/release", release=self.release, kind=self.kind, sort=self._sort_to_remember())
         self.filters.clear()
         with self.filters:
             for name, count in [("", len(gallery.entries)), *filters_of(gallery.entries)]:
                 chip = button(f"{name or 'all'} {count:,}", partial(self._filter, name), "chip")
                 put(chip, aria_pressed=str(name == self.kind).lower())
+        self._draw_bins(gallery)
         self.grid.clear()
         with self.grid:
             for number, entry in enumerate(self.chosen[: self.shown]):
-                self._draw_entry(number, entry)
+                self._draw_entry(gallery, number, entry)
         self.more.set_visibility(len(self.chosen) > self.shown)
 
-    def _draw_entry(self, number: int, entry: Entry) -> None:
+    def _sort_to_remember(self) -> str:
+        return "" if self.sort == "manifest" else self.sort
+
+    def _draw_bins(self, gallery: Gallery) -> None:
+        """Draw how the measure that images are sorted by is spread; each bar is a filter."""
+        measure = measure_of(self.sort)
+        bins = [] if self.sort == "manifest" else bins_of(gallery.entries, measure)
+        self.bins.clear()
+        self.bins.set_visibility(bool(bins))
+        named = MEASURES[measure]
+        put(self.bins, aria_label=f"{named}: how many images have how much; choose a bar to filter")
+        most = max((count for _, _, count in bins), default=1)
+        with self.bins:
+            words(named, "span", "bins-name")
+            for low, high, count in bins:
+                ends = f"{low:.3f} and more" if math.isinf(high) else f"{low:.3f} to {high:.3f}"
+                label = f"{ends}: {counted(count, 'image')}"
+                on = self.between == (low, high)
+                bar = block("button", "bin", type_="button", aria_label=label, title=label)
+                put(bar, aria_pressed=str(on).lower(), disabled=not count or None)
+                bar.on("click", partial(self._set_between, None if on else (low, high)), args=[])
+                with bar:
+                    block("span").style(f"height: {100 * count / most:.0f}%")
+            if bins:
+                ends = f"{bins[0][0]:.3f} – {bins[-1][0]:.3f} and more"
+                words(ends, "span", "bins-ends")
+
+    def _draw_entry(self, gallery: Gallery, number: int, entry: Entry) -> None:
         with block("li", "thumb-item"):
             label = f"{entry.name}, {entry.words}" if entry.words else entry.name
             with block("button", "thumb", type_="button", aria_label=label) as thumb:
                 if entry.image is None:
                     words("failed", "span", "thumb-failed")
                 else:
-                    url = self.tab.show(f"thumb-{number}", partial(self._png, entry, THUMBNAIL))
+                    make = partial(shown_png, gallery.facts, entry.image, THUMBNAIL)
+                    url = self.tab.show(f"thumb-{number}", make)
                     block("img", src=url, alt="", loading="lazy")
                 words(entry.name, "span", "thumb-name")
                 words(entry.words, "span", "thumb-words")
-            thumb.on("click", lambda _, number=number: self._pick(number), args=[])
+            thumb.on("click", partial(self._pick_at, number), args=[])
 
-    def _png(self, entry: Entry, side: int) -> bytes:
-        if self.gallery is None or entry.image is None:
-            raise FileNotFoundError
-        return png_bytes(for_screen(self.gallery.facts.pixels(entry.image), side))
+    async def _pick_at(self, number: int, _: object) -> None:
+        await self._pick(number)
 
-    def _original_png(self, entry: Entry) -> bytes:
-        gallery = self.gallery
-        if gallery is None or gallery.originals is None or entry.image is None:
-            raise FileNotFoundError
-        pixels = gallery.originals.pixels(entry.image)
-        if pixels is None:
-            raise FileNotFoundError
-        return png_bytes(for_screen(pixels, LARGE))
+    async def _pick(self, number: int) -> None:
+        if self.gallery is not None and 0 <= number < len(self.chosen):
+            self.picked = number
+            await self.sheet.show(self.gallery, self.chosen[number])
 
-    def _pick(self, number: int) -> None:
-        if not 0 <= number < len(self.chosen):
+    async def _pick_image(self, image: Shared) -> None:
+        """Show an image wherever it is in the gallery, and all of the gallery if need be."""
+        if self.gallery is None:
             return
-        self.picked = number
-        entry = self.chosen[number]
-        self.sheet.clear()
-        with self.sheet:
-            with block("div", "sheet-head"):
-                heading(entry.name)
-                button(
-                    "Previous",
-                    lambda _: self._pick(number - 1),
-                    "quiet",
-                    aria_label="Previous image",
-                )
-                button("Next", lambda _: self._pick(number + 1), "quiet", aria_label="Next image")
-                button("Close", self._close, "quiet")
-            if entry.image is None:
-                words(f"{entry.error}: {entry.reason}", "p", "message bad")
-            else:
-                self._draw_sheet(entry)
-        self.sheet.set_visibility(True)
-        ui.run_javascript(f"getHtmlElement({self.sheet.id})?.focus({{preventScroll: false}})")
+        if all(entry.image is not image for entry in self.chosen):
+            self.kind, self.search, self.between = "", "", None
+            self._draw()
+        places = (place for place, entry in enumerate(self.chosen) if entry.image is image)
+        await self._pick(next(places, -1))
 
-    def _draw_sheet(self, entry: Entry) -> None:
-        image, gallery = entry.image, self.gallery
-        if image is None or gallery is None:
-            return
-        viewer = Viewer()
-        with_original = gallery.originals is not None and entry.image is not None
-        put(viewer, width=image.width, height=image.height, crisp=True, left="original")
-        put(viewer, right="privatized", lone=not with_original)
-        put(viewer, privatized=self.tab.show("sheet", partial(self._png, entry, LARGE)))
-        if with_original:
-            url = self.tab.show("sheet-original", partial(self._original_png, entry))
-            put(viewer, original=url)
-        rows = [("Source", f"{image.height:,} × {image.width:,} pixels")]
-        rows.append(("Spec", str(gallery.facts.spec)))
-        rows += [("Image", image.image_file)] if image.image_file else []
-        rows += [("Code", f"{image.code_file}, row {image.code_row}")] if image.code_file else []
-        rows += [("Detail left", f"{entry.detail:.4f}")] if entry.detail is not None else []
-        rows += [("Likeness", f"SSIM {entry.alike:.3f}")] if entry.alike is not None else []
-        with block("dl", "figures"):
-            for name, text in rows:
-                with block("div"):
-                    words(name, "dt")
-                    words(text, "dd")
+    async def _go(self, step: int) -> None:
+        if self.picked is not None:
+            await self._pick(self.picked + step)
 
     # -- what happens ---------------------------------------------------------------------------
+
+    def _set_between(self, between: tuple[float, float] | None, _: object) -> None:
+        self.between, self.shown = between, AT_ONCE
+        self._draw()
 
     def _filter(self, kind: str, _: object) -> None:
         self.kind, self.shown = kind, AT_ONCE
@@ -253,7 +255,7 @@ class ReleasePage:
     async def _set_sort(self, sort: str) -> None:
         if sort not in SORTS:
             return
-        self.sort = sort
+        self.sort, self.between = sort, None
         self._draw()
         await self._measure()
 
@@ -264,25 +266,23 @@ class ReleasePage:
         self.shown += AT_ONCE
         self._draw()
 
-    def _close(self, _: object) -> None:
+    def _close(self) -> None:
         self.picked = None
-        self.sheet.set_visibility(False)
+        self.sheet.hide()
 
-    def _key(self, event: Any) -> None:
-        if self.picked is None:
-            return
+    async def _key(self, event: Any) -> None:
         if event.args == "Escape":
-            self._close(None)
+            self._close()
         elif event.args in ("ArrowLeft", "ArrowRight"):
-            self._pick(self.picked + (1 if event.args == "ArrowRight" else -1))
+            await self._go(1 if event.args == "ArrowRight" else -1)
 
 
 def _status_words(gallery: Gallery) -> str:
     failed = sum(entry.image is None for entry in gallery.entries)
-    done = len(gallery.entries) - failed
-    parts = [gallery.state, f"{done:,} images", f"{failed:,} failed", str(gallery.facts.spec)]
+    done = counted(len(gallery.entries) - failed, gallery.facts.noun)
+    parts = [gallery.state, done, f"{failed:,} failed", str(gallery.facts.spec)]
     if gallery.state != "finished":
-        parts.insert(1, f"{gallery.files_ended:,} of {gallery.files:,} files")
+        parts.insert(1, f"{gallery.files_ended:,} of {counted(gallery.files, 'file')}")
     return " · ".join([*parts, *gallery.notes])
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,16 @@ from deepfixcx.release import private_folder, read_status
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable
 
-__all__ = ["SORTS", "Entry", "Gallery", "chosen_entries", "filters_of", "open_gallery"]
+__all__ = [
+    "SORTS",
+    "Entry",
+    "Gallery",
+    "bins_of",
+    "chosen_entries",
+    "filters_of",
+    "measure_of",
+    "open_gallery",
+]
 
 SORTS = {
     "manifest": "in the order of the release",
@@ -27,6 +38,7 @@ SORTS = {
 }
 """Orders of a gallery; the last two need originals."""
 
+BINS = 12
 NEEDS_ORIGINALS = frozenset({"alike", "changed"})
 COLUMNS = ("source_id", "frame", "status", "image_file", "code_file", "code_row", "channels",
            "height", "width", "error", "reason")  # fmt: skip
@@ -153,15 +165,16 @@ def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
         return _unfinished(folder, private, status.state, status.files,
                            status.files_done + status.files_failed)  # fmt: skip
     facts = ReleaseFacts.read(folder)
-    found = None
-    if originals is not None:
+    found, notes = None, [each.words for each in facts.applied]
+    if originals is not None and facts.records is None:
         try:
             found = Originals.find(originals, private)
+            found.check(facts.images)
         except DeepfixcxError:
             found = None
+            notes.append("the originals that were named are not of this release")
     entries = [Entry(image, image.name) for image in facts.images]
     entries += [Entry(None, name, error, reason) for name, error, reason in facts.failures]
-    notes = list(facts.mechanisms)
     if mask := facts.about["options"].get("mask"):
         notes.append(f"masked: {mask}")
     files = facts.totals["files"]
@@ -205,7 +218,12 @@ def filters_of(entries: Sequence[Entry]) -> list[tuple[str, int]]:
 
 
 def chosen_entries(
-    entries: Sequence[Entry], *, kind: str = "", words: str = "", sort: str = "manifest"
+    entries: Sequence[Entry],
+    *,
+    kind: str = "",
+    words: str = "",
+    sort: str = "manifest",
+    between: tuple[float, float] | None = None,
 ) -> list[Entry]:
     """Return the entries that pass a filter and a search, sorted.
 
@@ -219,6 +237,8 @@ def chosen_entries(
         Part of a name.
     sort : str
         One of `SORTS`; entries of which the measure is not known come last.
+    between : pair of float, optional
+        Only entries whose measure lies from the one to below the other; infinity has no end.
 
     Examples
     --------
@@ -233,7 +253,9 @@ def chosen_entries(
     ]
     if sort == "manifest":
         return found
-    measure = "alike" if sort in NEEDS_ORIGINALS else "detail"
+    measure = measure_of(sort)
+    if between is not None:
+        found = [entry for entry in found if _lies(getattr(entry, measure), between)]
     sign = 1 if sort in ("plain", "changed") else -1
 
     def place(entry: Entry) -> tuple[bool, float]:
@@ -241,3 +263,36 @@ def chosen_entries(
         return value is None, 0.0 if value is None else sign * value
 
     return sorted(found, key=place)
+
+
+def measure_of(sort: str) -> str:
+    """Return by which attribute of an entry an order goes."""
+    return "alike" if sort in NEEDS_ORIGINALS else "detail"
+
+
+def _lies(value: float | None, between: tuple[float, float]) -> bool:
+    return value is not None and between[0] <= value < between[1]
+
+
+def bins_of(entries: Sequence[Entry], measure: str) -> list[tuple[float, float, int]]:
+    """Divide the range of a measure into equal bins; return their ends and how many lie in each.
+
+    The last bin has no upper end, so that each entry of which the measure is known lies in one.
+
+    Examples
+    --------
+    >>> entries = [Entry(None, "7", detail=value) for value in (0.0, 0.25, 1.0)]
+    >>> [count for _, _, count in bins_of(entries, "detail")]
+    [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    >>> bins_of(entries, "alike")
+    []
+    """
+    values = [value for entry in entries if (value := getattr(entry, measure)) is not None]
+    if not values or min(values) == max(values):
+        return []
+    low, step = min(values), (max(values) - min(values)) / BINS
+    ends = [low + step * number for number in range(BINS)] + [math.inf]
+    return [
+        (left, right, sum(_lies(value, (left, right)) for value in values))
+        for left, right in pairwise(ends)
+    ]

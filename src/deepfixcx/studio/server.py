@@ -121,7 +121,7 @@ def bound(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen()
-    except OSError:
+    except (OSError, OverflowError):  # the latter of a port beyond 65535
         listening.close()
         raise
     return listening
@@ -184,7 +184,8 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
 def _add_pages(tabs: Workspaces, library: Library) -> None:
     def page(request: Request, client: Client) -> None:
         tab = tabs.open()
-        tab.settings = Settings.from_query(request.query_params)
+        tab.query = dict(request.query_params)
+        tab.settings = Settings.from_query(tab.query)
         client.on_delete(lambda: tabs.close(tab))
         build_frame()
         ui.sub_pages(

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
+from urllib.parse import urlencode
 
 from deepfixcx.choices import Boundary, Grid, Pooling, Size
 from deepfixcx.errors import DeepfixcxError
@@ -91,8 +92,11 @@ class Settings:
 
     def query(self) -> str:
         """Return the settings as the query of a URL; they say nothing of an image."""
-        changed = [name for name in ("level", "patches", *self._changed())]
-        return "&".join(f"{name}={getattr(self, name)}" for name in changed)
+        return urlencode(self.changed())
+
+    def changed(self) -> dict[str, object]:
+        """Return level, patches, and whatever is not as it was at first."""
+        return {name: getattr(self, name) for name in ("level", "patches", *self._changed())}
 
     @classmethod
     def from_query(cls, values: Mapping[str, str]) -> Settings:

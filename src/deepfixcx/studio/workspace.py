@@ -31,6 +31,8 @@ class Workspace:
         Which frame is shown.
     example : str
         Name of the example that it is; empty for an image that the user gave.
+    query : dict of str to str
+        Of the address that the tab was opened with.
     """
 
     key: str
@@ -38,6 +40,7 @@ class Workspace:
     settings: Settings = field(default_factory=Settings)
     frame: int = 0
     example: str = ""
+    query: dict[str, str] = field(default_factory=dict)
     _pictures: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     _version: int = 0
 

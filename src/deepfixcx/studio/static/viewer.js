@@ -1,16 +1,18 @@
-// Two images on one stage, left of a divider the one, right of it the other; zoom, pan, brightness.
+// Two images on one stage, left of a divider the one, right of it the other; zoom, pan, brightness, values.
+// Dragging with the right button sets brightness (across) and contrast (up and down), as radiologists know it.
 // Props: original, privatized (URLs), width, height (of the original), crisp (draw pixels as squares),
-// box ([left, top, width, height] as shares), rows, columns (where cells begin, as shares), corner (words).
+// box ([left, top, width, height] as shares), rows, columns (where cells begin, as shares),
+// values (say what stands under the pointer).
 const MOST = 32;
 
 export default {
   props: {
     original: String, privatized: String, width: Number, height: Number, crisp: Boolean,
-    box: Array, rows: Array, columns: Array, left: String, right: String, leftSize: String, rightSize: String, lone: Boolean,
+    box: Array, rows: Array, columns: Array, left: String, right: String, leftSize: String, rightSize: String, lone: Boolean, values: Boolean,
   },
   emits: [],
   data() {
-    return { split: 0.5, zoom: 1, x: 0, y: 0, stage: [1, 1], drag: null, bright: 100, contrast: 100, cells: false };
+    return { split: 0.5, zoom: 1, x: 0, y: 0, stage: [1, 1], drag: null, bright: 100, contrast: 100, cells: false, inverted: false, probe: "" };
   },
   computed: {
     fit() {
@@ -25,12 +27,15 @@ export default {
       const { size, left, top } = this.plane;
       return {
         width: size[0] + "px", height: size[1] + "px", transform: `translate(${left}px, ${top}px)`,
-        filter: this.bright === 100 && this.contrast === 100 ? "none" : `brightness(${this.bright}%) contrast(${this.contrast}%)`,
+        filter: this.lit ? `brightness(${this.bright}%) contrast(${this.contrast}%) invert(${this.inverted ? 1 : 0})` : "none",
       };
     },
     clip() {
       const cut = 1 - (this.split * this.stage[0] - this.plane.left) / this.plane.size[0];
       return `inset(0 ${(100 * Math.min(Math.max(cut, 0), 1)).toFixed(3)}% 0 0)`;
+    },
+    lit() {
+      return this.bright !== 100 || this.contrast !== 100 || this.inverted;
     },
     percent() {
       return Math.round(100 * this.split);
@@ -83,6 +88,10 @@ export default {
       return [event.clientX - area.left, event.clientY - area.top];
     },
     down(event, divider) {
+      if (event.button === 2 && !divider) {
+        this.drag = { light: true, from: this.place(event), bright: this.bright, contrast: this.contrast };
+        this.$refs.stage.setPointerCapture(event.pointerId);
+      }
       if (event.button !== 0) return;
       const pans = this.zoom > 1 && !divider;
       this.drag = { pans, from: this.place(event), x: this.x, y: this.y };
@@ -90,13 +99,35 @@ export default {
       if (!pans && !this.lone) this.divide(this.drag.from[0]);
     },
     move(event) {
-      if (!this.drag) return;
       const at = this.place(event);
-      if (this.drag.pans) {
+      if (this.values) this.ask(at);
+      if (!this.drag) return;
+      if (this.drag.light) {
+        this.bright = Math.round(Math.min(Math.max(this.drag.bright + (at[0] - this.drag.from[0]) / 2, 40), 240));
+        this.contrast = Math.round(Math.min(Math.max(this.drag.contrast - (at[1] - this.drag.from[1]) / 2, 40), 300));
+      } else if (this.drag.pans) {
         this.x = this.drag.x + at[0] - this.drag.from[0];
         this.y = this.drag.y + at[1] - this.drag.from[1];
         this.settle();
       } else if (!this.lone) this.divide(at[0]);
+    },
+    ask(at) {
+      const share = [(at[0] - this.plane.left) / this.plane.size[0], (at[1] - this.plane.top) / this.plane.size[1]];
+      if (share.some((each) => each < 0 || each >= 1)) { this.probe = ""; return; }
+      const sides = [["left", this.$refs.original], ["right", this.$refs.privatized]];
+      const said = sides.filter(([, image]) => image && image.naturalWidth).map(([side, image]) => `${this[side]} ${this.value(image, share)}`);
+      const place = `row ${Math.floor(share[1] * this.height) + 1}, column ${Math.floor(share[0] * this.width) + 1}`;
+      this.probe = `${place}: ${said.join(", ")}`;
+    },
+    value(image, share) {
+      this.pixel = this.pixel || new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+      const from = [Math.floor(share[0] * image.naturalWidth), Math.floor(share[1] * image.naturalHeight)];
+      this.pixel.drawImage(image, from[0], from[1], 1, 1, 0, 0, 1, 1);
+      const [red, green, blue] = [...this.pixel.getImageData(0, 0, 1, 1).data].map((each) => (each / 255).toFixed(2));
+      return red === green && green === blue ? red : `${red} ${green} ${blue}`;
+    },
+    relight() {
+      Object.assign(this, { bright: 100, contrast: 100, inverted: false });
     },
     divide(pixels) {
       this.split = Math.min(Math.max(pixels / this.stage[0], 0), 1);
@@ -112,6 +143,7 @@ export default {
       else if (event.key === "-") this.magnify(1 / 1.5);
       else if (event.key === "0") this.reset();
       else if (event.key === "1") this.actual();
+      else if (event.key === "i") this.inverted = !this.inverted;
       else if (pan && this.zoom > 1) { this.x += pan[0]; this.y += pan[1]; this.settle(); }
       else return;
       event.preventDefault();
@@ -130,12 +162,12 @@ export default {
   template: `
     <div class="viewer">
       <div class="stage" ref="stage" tabindex="0" role="group" :class="{ zoomed: zoom > 1 }"
-        aria-label="Image: plus and minus zoom, 0 fits, 1 shows actual pixels, arrow keys move a zoomed image"
+        aria-label="Image: plus and minus zoom, 0 fits, 1 shows actual pixels, i inverts, arrow keys move a zoomed image"
         @pointerdown="down($event, false)" @pointermove="move" @pointerup="drag = null" @pointercancel="drag = null"
-        @wheel="wheel" @keydown="key" @dblclick="zoom > 1 ? reset() : magnify(3, place($event))">
+        @pointerleave="probe = ''" @contextmenu.prevent @wheel="wheel" @keydown="key" @dblclick="zoom > 1 ? reset() : magnify(3, place($event))">
         <div class="plane" :style="planeStyle">
-          <img v-if="privatized" class="privatized" :src="privatized" :class="{ crisp }" :alt="right" draggable="false" @load="shown">
-          <img v-if="!lone && original" class="original" :src="original" :style="{ clipPath: clip }" :alt="left" draggable="false"
+          <img v-if="privatized" ref="privatized" class="privatized" :src="privatized" :class="{ crisp }" :alt="right" draggable="false" @load="shown">
+          <img v-if="!lone && original" ref="original" class="original" :src="original" :style="{ clipPath: clip }" :alt="left" draggable="false"
             :class="{ crisp: zoom * fit > 3 }">
           <svg v-if="cells" class="cells" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
             <path :d="(rows || []).map((y) => 'M0 ' + y + 'H1').join('') + (columns || []).map((x) => 'M' + x + ' 0V1').join('')"
@@ -148,6 +180,7 @@ export default {
         <span v-if="!lone" class="corner top left" v-show="split > 0.12">{{ left }}<small>{{ leftSize }}</small></span>
         <span class="corner top right" v-show="split < 0.88">{{ right }}<small>{{ rightSize }}</small></span>
         <span class="corner bottom left">{{ magnification }}</span>
+        <span v-if="probe" class="corner bottom right probe">{{ probe }}</span>
         <div v-if="!lone" class="divider" role="slider" tabindex="0" aria-label="Divider: original on the left, privatized on the right"
           aria-valuemin="0" aria-valuemax="100" :aria-valuenow="percent" :aria-valuetext="percent + ' % original'"
           :style="{ left: 100 * split + '%' }" @pointerdown.stop="down($event, true)" @keydown="nudge">
@@ -162,7 +195,9 @@ export default {
         <button type="button" class="quiet" v-if="rows" :aria-pressed="String(cells)" @click="cells = !cells">Cells</button>
         <label class="mini">Brightness <input type="range" min="40" max="240" v-model.number="bright"></label>
         <label class="mini">Contrast <input type="range" min="40" max="300" v-model.number="contrast"></label>
-        <button type="button" class="quiet" v-if="bright !== 100 || contrast !== 100" @click="bright = contrast = 100">Reset light</button>
+        <button type="button" class="quiet" :aria-pressed="String(inverted)" @click="inverted = !inverted">Invert</button>
+        <button type="button" class="quiet" v-if="lit" @click="relight">Reset light</button>
+        <a v-if="privatized" class="quiet save" :href="privatized" :download="right + '.png'" :aria-label="'Save the picture: ' + right">Save</a>
       </div>
     </div>`,
 };

@@ -1,0 +1,151 @@
+"""The section about other settings: utility against linkage, and where this release lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from deepfixcx.errors import MechanismError
+from deepfixcx.frontier.rows import FrontierRow, recommend
+from deepfixcx.mechanisms.catalogue import mechanism_named
+from deepfixcx.report.html import figure, paragraph, section, table
+from deepfixcx.report.html_points import Point, points_svg
+from deepfixcx.report.html_release import ReleaseFacts
+
+__all__ = ["frontier", "frontier_figure", "frontier_points", "row_of"]
+
+NOWHERE: Mapping[str, str] = MappingProxyType({})
+
+
+def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> str:
+    """Show utility against linkage of every setting that was tried, and which this release has.
+
+    Parameters
+    ----------
+    rows : sequence of FrontierRow
+        Of a frontier; empty where none was made.
+    facts : ReleaseFacts
+        The release.
+    """
+    if not rows:
+        return section(
+            "frontier",
+            "Other settings",
+            paragraph(
+                "No other setting was tried. deepfixcx frontier shows how much privacy each costs "
+                "how much utility."
+            ),
+        )
+    here = row_of(rows, facts)
+    marked = {} if here is None else {here.name: "this release"}
+    return section(
+        "frontier",
+        "Other settings",
+        paragraph(recommend(rows).sentence),
+        paragraph(_place_words(here, facts)),
+        figure(
+            frontier_figure(frontier_points(rows, rows, here=marked)),
+            "Each point is a setting; lines are 95 % intervals.",
+        ),
+        _frontier_table(rows, here),
+    )
+
+
+def frontier_figure(points: Sequence[Point], families: Sequence[str] = ()) -> str:
+    """Draw the points of a frontier.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        Of `frontier_points`.
+    families : sequence of str
+        Of all points, so that a family looks the same whichever others are drawn.
+    """
+    return points_svg(
+        points,
+        x_title="linkage AUC of the strongest attacker (left is safer)",
+        y_title="AUC of classifiers (up is more useful)",
+        families=families,
+    )
+
+
+def row_of(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> FrontierRow | None:
+    """Return the row that was tried with the setting and the mechanisms of a release, if any."""
+    names = facts.mechanism_names
+    for row in rows:
+        grid = (row.patches, row.patches)
+        if (row.level, grid) == (facts.spec.level, facts.spec.grid_shape) and _same(
+            row.mechanism, names
+        ):
+            return row
+    return None
+
+
+def _same(name: str, names: Sequence[str]) -> bool:
+    """Return whether the name in a catalogue stands for mechanisms that were named one by one."""
+    if tuple(names) in ((name,), tuple(name.split("+"))):
+        return True
+    try:
+        return mechanism_named(name) == mechanism_named(",".join(names))
+    except MechanismError:  # a baseline, or noise, which is made for a spec
+        return False
+
+
+def _place_words(here: FrontierRow | None, facts: ReleaseFacts) -> str:
+    if here is None:
+        return "The setting of this release is not among those that were tried."
+    names = facts.mechanism_names
+    made = "is plain" if names == ("plain",) else f"is made with {' and '.join(names)}"
+    return (
+        f"This release {made}: there, classifiers reached an AUC of {here.interval('auc')}, and "
+        f"the strongest attacker {here.interval('linkage')}."
+    )
+
+
+def frontier_points(
+    rows: Sequence[FrontierRow],
+    compared: Sequence[FrontierRow],
+    *,
+    here: Mapping[str, str] = NOWHERE,
+    pick: bool = False,
+) -> list[Point]:
+    """Return the points of a frontier: utility against linkage.
+
+    Parameters
+    ----------
+    rows : sequence of FrontierRow
+        What is drawn.
+    compared : sequence of FrontierRow
+        Everything that was tried, of which one row is recommended.
+    here : mapping of str to str
+        What is written at the rows at which releases were made, by the names of the rows.
+    pick : bool
+        Whether points can be chosen, by the name of their row.
+    """
+    chosen = recommend(compared).row
+    points = []
+    for row in rows:
+        x, y = row.interval("linkage"), row.interval("auc")
+        if math.isfinite(x.value) and math.isfinite(y.value):
+            label = f"J={row.level}, P={row.patches}"
+            name = row.name if pick else ""
+            marks = ["recommended"] if row is chosen else []
+            marks += [here[row.name]] if row.name in here else []
+            mark, ring = ", ".join(marks), row is chosen
+            points.append(Point(x, y, label, row.mechanism, mark, ring=ring, pick=name))
+    return points
+
+
+def _frontier_table(rows: Sequence[FrontierRow], here: FrontierRow | None) -> str:
+    lines = [
+        [
+            row.mechanism + (" (this release)" if row is here else ""),
+            f"J={row.level}, P={row.patches}",
+            f"{row.numbers:,}",
+            str(row.interval("auc")),
+            str(row.interval("linkage")),
+        ]
+        for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
+    ]
+    return table(["mechanism", "setting", "numbers", "AUC [95 %]", "linkage AUC [95 %]"], lines)

@@ -1,0 +1,162 @@
+"""The chosen image of a gallery, large: beside its original, and with those that are alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from deepfixcx._optional import require
+
+require("nicegui", extra="studio")
+
+from nicegui import ui
+from nicegui.element import Element
+
+from deepfixcx.report.html_images import for_screen, png_bytes
+from deepfixcx.report.html_release import ReleaseFacts, Shared
+from deepfixcx.studio.elements import Viewer, block, button, heading, put, words
+from deepfixcx.studio.neighbours import Neighbours
+from deepfixcx.studio.releases import Entry, Gallery
+from deepfixcx.studio.workspace import Workspace
+
+__all__ = ["Sheet", "shown_png"]
+
+LARGE, SMALL = 1024, 96
+
+
+class Sheet:
+    """The place beside a gallery in which one image is shown.
+
+    Parameters
+    ----------
+    tab : Workspace
+        Holds what the pictures are made of.
+    go : callable
+        Called with -1 or 1, to show the image before or after.
+    close : callable
+        Called to close it.
+    pick : callable
+        Called with an image that is alike, to show that.
+    """
+
+    def __init__(
+        self,
+        tab: Workspace,
+        go: Callable[[int], Awaitable[None]],
+        close: Callable[[], None],
+        pick: Callable[[Shared], Awaitable[None]],
+    ) -> None:
+        self.tab, self.go, self.close, self.pick = tab, go, close, pick
+        self._neighbours: tuple[ReleaseFacts, Neighbours] | None = None
+        self._shown: Entry | None = None
+        self.place: Element = block(
+            "section", "card sheet", aria_label="Chosen image", tabindex="-1"
+        )
+        self.place.set_visibility(False)
+
+    async def show(self, gallery: Gallery, entry: Entry) -> None:
+        """Show an image; what is alike comes when it is found."""
+        self._shown = entry
+        self.place.clear()
+        with self.place:
+            with block("div", "sheet-head"):
+                heading(entry.name)
+                for step, text in ((-1, "Previous"), (1, "Next")):
+                    label = f"{text} image"
+                    button(text, partial(self._step, step), "quiet", aria_label=label)
+                button("Close", lambda _: self.close(), "quiet")
+            if entry.image is None:
+                words(f"{entry.error}: {entry.reason}", "p", "message bad")
+            else:
+                self._draw(gallery, entry, entry.image)
+                alike = block("div", "alike")
+        self.place.set_visibility(True)
+        ui.run_javascript(f"getHtmlElement({self.place.id})?.focus({{preventScroll: false}})")
+        if entry.image is not None:
+            await self._find_alike(gallery, entry, entry.image, alike)
+
+    async def _step(self, step: int, _: object) -> None:
+        await self.go(step)
+
+    def hide(self) -> None:
+        """Close it."""
+        self._shown = None
+        self.place.clear()
+        self.place.set_visibility(False)
+
+    def _draw(self, gallery: Gallery, entry: Entry, image: Shared) -> None:
+        facts, originals = gallery.facts, gallery.originals
+        viewer = Viewer()
+        put(viewer, width=image.width, height=image.height, crisp=True, left="original")
+        put(viewer, right="privatized", lone=originals is None, values=True)
+        put(viewer, privatized=self.tab.show("sheet", partial(shown_png, facts, image, LARGE)))
+        if originals is not None:
+            url = self.tab.show("sheet-original", partial(_original_png, gallery, image))
+            put(viewer, original=url)
+        file = image.image_file or image.dicom_file
+        rows = [("Spec", str(facts.spec))]
+        if facts.records is None:
+            rows.insert(0, ("Source", f"{image.height:,} × {image.width:,} pixels"))
+        rows += [(each.name.capitalize(), each.guarantee or "") for each in facts.applied]
+        rows += [("Image", file)] if file else []
+        rows += [("Code", f"{image.code_file}, row {image.code_row}")] if image.code_file else []
+        rows += [("Detail left", f"{entry.detail:.4f}")] if entry.detail is not None else []
+        rows += [("Likeness", f"SSIM {entry.alike:.3f}")] if entry.alike is not None else []
+        with block("dl", "figures"):
+            for name, text in rows:
+                with block("div"):
+                    words(name, "dt")
+                    words(text, "dd")
+
+    async def _find_alike(
+        self, gallery: Gallery, entry: Entry, image: Shared, place: Element
+    ) -> None:
+        """Show the records that are most alike, where the release is complete."""
+        if gallery.state != "finished":
+            return
+        if self._neighbours is None or self._neighbours[0] is not gallery.facts:
+            self._neighbours = (gallery.facts, await asyncio.to_thread(Neighbours, gallery.facts))
+        found = await asyncio.to_thread(self._neighbours[1].of, image)
+        if self._shown is not entry or not found:
+            return
+        with place:
+            words("Most alike in this release", "h3")
+            with block("ul", "alike-row"):
+                for number, (other, distance) in enumerate(found):
+                    with block("li"):
+                        self._draw_alike(gallery.facts, number, other, distance)
+            words(
+                f"Distance between codes: 0 is the same, 1 unrelated. {_why(gallery)}", "p", "note"
+            )
+
+    def _draw_alike(self, facts: ReleaseFacts, number: int, image: Shared, distance: float) -> None:
+        label = f"{image.name}, distance {distance:.2f}"
+        with block("button", "alike-thumb", type_="button", aria_label=label) as thumb:
+            url = self.tab.show(f"alike-{number}", partial(shown_png, facts, image, SMALL))
+            block("img", src=url, alt="")
+            words(image.name, "span", "thumb-name")
+            words(f"{distance:.2f}", "span", "thumb-words")
+        thumb.on("click", partial(self._pick, image), args=[])
+
+    async def _pick(self, image: Shared, _: object) -> None:
+        await self.pick(image)
+
+
+def shown_png(facts: ReleaseFacts, image: Shared, side: int) -> bytes:
+    """Return what a recipient sees of an image, as a browser shows it."""
+    return png_bytes(for_screen(facts.pixels(image), side))
+
+
+def _original_png(gallery: Gallery, image: Shared) -> bytes:
+    pixels = None if gallery.originals is None else gallery.originals.pixels(image)
+    if pixels is None:
+        raise FileNotFoundError
+    return png_bytes(for_screen(pixels, LARGE))
+
+
+def _why(gallery: Gallery) -> str:
+    """Say what it means that two are alike."""
+    if gallery.facts.records is not None:
+        return "Records with images in common behind them are the nearest."
+    return "Images of one patient are often the nearest: that is what linkage attacks use."
