@@ -15,6 +15,9 @@ from PIL import Image
 from pydicom import dcmread, examples
 from typer.testing import Result
 
+from benchmarks.dicom_files import became_table
+from deepfixcx import CodecSpec
+from deepfixcx.deidentify.key import FIRST_WORD, KEY_BYTES
 from deepfixcx.release import engines
 from deepfixcx.release import run as run_module
 
@@ -61,7 +64,7 @@ def test_dicom_files_with_what_is_retained(run: Run, scans: Path, tmp_path: Path
     [
         (("--retain", "dates"), "retain is for"),
         (("--output", "dicom", "--retain", "names"), "retain is any of"),
-        (("--key", "hospital.key"), "key is for"),
+        (("--key", "hospital.key"), "only output 'dicom'"),
         (("--mask", "no such file"), "cannot be read"),
     ],
 )
@@ -102,3 +105,101 @@ def test_warns_where_writing_stays_legible(run: Run, scans: Path, tmp_path: Path
     assert "legible in 1 of 1, from letters of 20 pixels on" in many.output
     few = run("privatize", scans, tmp_path / "few", *SETTING)
     assert "legible" not in few.output
+
+
+def test_a_table_says_which_pseudonym_is_whose(run: Run, scans: Path, tmp_path: Path) -> None:
+    table = tmp_path / "patients.csv"
+    asked = ["privatize", scans, tmp_path / "out", *SETTING, "--output", "dicom"]
+    asked += ["--key", tmp_path / "hospital.key", "--pseudonyms", table]
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(scans / "plain.png")
+    for _ in range(2):  # the rows of earlier releases stay
+        run(*asked, "--overwrite")
+    with table.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    made = {dcmread(path).PatientID for path in (tmp_path / "out" / "dicom").iterdir()}
+    assert row["patient"] == dcmread(scans / "ct.dcm").PatientID
+    assert row["pseudonym"] in made
+    assert stat.S_IMODE(table.stat().st_mode) == 0o600
+    told = (tmp_path / "out" / "dataset.json").read_text("utf-8")
+    assert row["pseudonym"] not in told
+    assert "patients.csv" not in told
+
+
+def test_a_table_of_pseudonyms_is_not_shared_and_needs_dicom(
+    run: Run, scans: Path, tmp_path: Path
+) -> None:
+    asked = ["privatize", scans, tmp_path / "out", *SETTING]
+    result = run(*asked, "--output", "dicom", "--pseudonyms", tmp_path / "out" / "p.csv")
+    assert result.exit_code == 2
+    assert "the folder that is shared" in result.output
+    assert not (tmp_path / "out").exists()  # before any work
+    result = run(*asked, "--pseudonyms", tmp_path / "p.csv")
+    assert result.exit_code == 2
+    assert "only output 'dicom' has pseudonyms" in result.output
+    result = run(*asked, "--mechanism", "mixing-3", "--pseudonyms", tmp_path / "p.csv")
+    assert "only output 'dicom' has pseudonyms" in result.output
+
+
+@pytest.mark.parametrize("spacing", [[0, 0.5], [-0.5, 0.5], [0.5, 0.5]])
+def test_a_spacing_that_is_none_is_written_down(
+    run: Run, scans: Path, tmp_path: Path, spacing: list[float]
+) -> None:
+    source = dcmread(scans / "ct.dcm")
+    source.PixelSpacing = spacing
+    source.save_as(scans / "ct.dcm")
+    done = run("privatize", scans, tmp_path / "out", *SETTING, "--output", "dicom")
+    assert done.exit_code == 0, done.output
+    (path,) = (tmp_path / "out" / "dicom").iterdir()
+    image = dcmread(path)
+    usable = min(spacing) > 0
+    assert ("PixelSpacing" in image) is usable
+    said = "left out, as not two positive numbers: PixelSpacing" in image.DerivationDescription
+    assert said is not usable
+
+
+def test_a_spacing_that_is_no_number_is_written_down(run: Run, scans: Path, tmp_path: Path) -> None:
+    content = (scans / "ct.dcm").read_bytes()
+    assert content.count(b"0.661468\\0.661468") == 1
+    (scans / "ct.dcm").write_bytes(content.replace(b"0.661468\\0.661468", b"Doe^Jane\\Doe^John"))
+    done = run("privatize", scans, tmp_path / "out", *SETTING, "--output", "dicom")
+    assert done.exit_code == 0, done.output
+    (path,) = (tmp_path / "out" / "dicom").iterdir()
+    assert "positive numbers: PixelSpacing" in dcmread(path).DerivationDescription
+    assert b"Doe" not in path.read_bytes()
+
+
+def test_a_release_of_real_files_holds_nothing_of_them(
+    run: Run, data_folder: Path, tmp_path: Path
+) -> None:
+    sources, out = data_folder / "dicom", tmp_path / "out"
+    key = tmp_path / "always the same.key"  # by another, a date may move to that of another file
+    key.write_text(f"{FIRST_WORD} {'5a' * KEY_BYTES}\n", "ascii")
+    key.chmod(0o600)
+    run(
+        "privatize", sources, out, *SETTING, "--output", "dicom", "--key", key,
+        "--retain", "dates,patient,device,descriptors",
+    )  # fmt: skip
+    done = run("scan", out, "--against", sources, "--json", tmp_path / "figures.json")
+    assert done.exit_code == 0, done.output
+    figures = json.loads((tmp_path / "figures.json").read_text("utf-8"))
+    assert figures["findings"] == 0
+    assert sum(figures["harmless"].values()) > 20
+    name = str(dcmread(sources / "files" / "CT_small.dcm").PatientName)
+    path = sorted((out / "dicom").rglob("*.dcm"))[0]
+    image = dcmread(path)
+    image.Manufacturer = name
+    image.save_as(path)
+    done = run("scan", out, "--against", sources)
+    assert done.exit_code == 3
+    assert "in 1 files" in done.output
+    assert name not in done.output
+
+
+def test_the_table_of_files_says_what_each_became(scans: Path) -> None:
+    shutil.copy(str(examples.get_path("rt_plan")), scans / "plan.dcm")
+    rows = {row[0]: row[1:] for row in became_table(scans, CodecSpec(2, 4)).rows}
+    assert rows["ct.dcm"] == (
+        "128×128, 16 bits, MONOCHROME2, Explicit VR Little Endian",
+        "CT, 16×16, 16 bits, MONOCHROME2",
+    )
+    assert rows["plan.dcm"][1] == "nothing: NoPixelsError"

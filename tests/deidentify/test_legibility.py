@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from deepfixcx.cli.app import app
 from deepfixcx.deidentify.scan import read_words
+from deepfixcx.deidentify.scan.legibility import read_all
 from deepfixcx.errors import DeidentifyError
 from tests.deidentify.making import make_header, save
 
@@ -66,6 +68,33 @@ def test_command_reads_before_and_after(tmp_path: Path, monkeypatch: pytest.Monk
     assert "1 words before, 1 after" in done.output
     assert "burned in" in (tmp_path / "out.evidence" / "evidence.csv").read_text("utf-8")
     assert "Winterbottom" not in done.output
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_workers_gives_the_same(tmp_path: Path, workers: int) -> None:
+    """Later files end sooner here, so that the order of ending is not that of the files."""
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    told: list[tuple[int, int]] = []
+
+    def read(path: Path) -> list[str] | None:
+        time.sleep(0.03 * (6 - int(path.stem)))
+        return None if path.stem == "2" else [path.stem]
+
+    words = read_all(read, paths, workers, lambda done, of: told.append((done, of)))
+    assert words == [["0"], ["1"], None, ["3"], ["4"], ["5"]]
+    assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_a_broken_program_ends_the_reading(tmp_path: Path) -> None:
+    read: list[Path] = []
+
+    def fail(path: Path) -> list[str]:
+        read.append(path)
+        raise DeidentifyError("broken")
+
+    with pytest.raises(DeidentifyError, match="broken"):
+        read_all(fail, [tmp_path / str(n) for n in range(100)], 2, lambda *_: None)
+    assert len(read) < 100
 
 
 @pytest.mark.skipif(

@@ -192,7 +192,7 @@ def test_table_of_patients_grows_and_stays_apart(tmp_path: Path) -> None:
     for number in ("1001", "1002", "1001"):
         header = make_header(PatientID=number)
         table = MappingTable(path, apart_from=tmp_path / "shared")
-        table.add(header, deidentifier.apply(header)[1])
+        table.add(header, deidentifier.apply(header)[1].pseudonym)
         table.save()
     lines = path.read_text("utf-8").splitlines()
     assert [line.split(",")[1] for line in lines[1:]] == ["1001", "1002"]

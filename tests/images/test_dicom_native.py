@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -43,7 +44,8 @@ def outcome_by_pydicom(content: bytes) -> tuple[str, object]:
     """Read with pydicom alone, and compute every pixel by itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dicom, "plain_header", lambda _: None)
-        patch.setattr(dicom_display, "_levels", lambda frame: (frame, None))
+        patch.setattr(dicom, "_read_on", lambda stream, *_: dicom._read_whole(stream))
+        patch.setattr(dicom_display, "_levels", lambda frame, *_: (frame, None))
         return outcome(content)
 
 
@@ -198,12 +200,21 @@ def test_a_header_that_is_cut_off_anywhere_fails_as_with_pydicom(write_dicom: Wr
 
 
 def test_a_wide_range_in_a_small_image_costs_no_table() -> None:
-    levels, places = dicom_display._levels(np.array([[0, 60_000]], np.uint16))
+    levels, places = dicom_display._levels(np.array([[0, 60_000]], np.uint16), 0, 60_000)
     assert places is None
     assert levels.tolist() == [[0, 60_000]]
-    levels, places = dicom_display._levels(np.array([[-2, 1, 0, 1]], np.int16))
+    levels, places = dicom_display._levels(np.array([[-2, 1, 0, 1]], np.int16), -2, 1)
     assert places is not None
     assert levels[places].tolist() == [[-2, 1, 0, 1]]
+
+
+def test_a_window_below_all_pixels_is_left_out(write_dicom: WriteDicom) -> None:
+    """Also where a value that no pixel has would be seen in it."""
+    pixels = np.arange(100, 100 + 256, dtype=np.uint16).repeat(4).reshape(1, 32, 32)
+    content = write_dicom(pixels, WindowCenter=50, WindowWidth=10).read_bytes()
+    shown = read_image(io.BytesIO(content)).pixels
+    assert outcome(content) == outcome_by_pydicom(content)
+    np.testing.assert_allclose(shown.ravel(), np.linspace(0, 1, 256).repeat(4), atol=1e-6)
 
 
 def test_the_range_after_a_modality_table_is_that_of_the_pixels(write_dicom: WriteDicom) -> None:
@@ -213,3 +224,25 @@ def test_the_range_after_a_modality_table_is_that_of_the_pixels(write_dicom: Wri
     content = write_dicom(pixels, ModalityLUTSequence=table).read_bytes()
     shown = read_image(io.BytesIO(content)).pixels
     np.testing.assert_allclose(shown.ravel(), (np.array([255, 9, 90, 30]) - 9) / 246, atol=1e-6)
+
+
+NAMES = ["MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_small_odd_jpeg.dcm", "image_dfl.dcm"]
+NAMES += ["MR_small_bigendian.dcm", "emri_small_jpeg_2k_lossless.dcm", "SC_rgb_rle_2frame.dcm"]
+REAL = [
+    Path(str(path)).read_bytes()
+    for name in NAMES
+    if (path := get_testdata_file(name, download=False)) is not None
+]
+
+
+@pytest.mark.parametrize("number", range(len(REAL)))
+def test_reading_on_from_the_pixels_is_reading_from_the_start(number: int) -> None:
+    content = REAL[number]
+    assert outcome(content) == outcome_by_pydicom(content)
+    rng = np.random.default_rng(number)
+    for _ in range(25):
+        spoiled = bytearray(content)
+        for at in rng.integers(130, rng.choice([1500, len(content)]), 3):
+            spoiled[at] = rng.integers(0, 256)
+        damaged = bytes(spoiled[: rng.choice([len(content), len(content) - 200])])
+        assert outcome(damaged) == outcome_by_pydicom(damaged)

@@ -49,7 +49,6 @@ class Asked:
     labels: str | None
     public: str | None
     seed: int | None
-    key: Path | None
 
     def run(self, course: Course) -> ProtectedSummary:
         """Read the datasets and make the release.
@@ -58,15 +57,11 @@ class Asked:
         ------
         MechanismError
             There are no labels.
-        ReleaseError
-            There is a key.
         DatasetError
             A dataset cannot be read, or has no such labels.
         """
         from deepfixcx.release import privatize_protected
 
-        if self.key is not None:
-            raise ReleaseError("a key is for output 'dicom'; nothing else has pseudonyms")
         if not self.labels:
             raise MechanismError(
                 f"{self.mechanism} needs labels to keep: name some of IN with --labels"
@@ -101,6 +96,18 @@ def check_unused(labels: str | None, public: str | None) -> None:
             "labels and public images are for mechanisms that look at them, such as mixing-3 or "
             "projection; leave --labels and --public away, or name one with --mechanism"
         )
+
+
+def check_no_pseudonyms(key: Path | None, pseudonyms: Path | None) -> None:
+    """Refuse what is for DICOM headers.
+
+    Raises
+    ------
+    ReleaseError
+        There is a key, or a table.
+    """
+    if (key, pseudonyms) != (None, None):
+        raise ReleaseError("only output 'dicom' has pseudonyms, and a key and a table of them")
 
 
 def end(summary: ProtectedSummary, json: Path | None) -> None:

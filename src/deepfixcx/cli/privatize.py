@@ -42,7 +42,14 @@ from deepfixcx.cli._options import (
     WAVELET,
     WORKERS,
 )
-from deepfixcx.cli._protecting import SOME_FAILED, Asked, Course, check_unused, end
+from deepfixcx.cli._protecting import (
+    SOME_FAILED,
+    Asked,
+    Course,
+    check_no_pseudonyms,
+    check_unused,
+    end,
+)
 from deepfixcx.cli._settings import spec_of
 
 if TYPE_CHECKING:
@@ -79,15 +86,13 @@ def command(
         Size, typer.Option(help="Of images: P·2^J pixels a side, or as the source.")
     ] = "compact",
     dtype: Annotated[Storage, typer.Option(help="Numbers of codes on disk.")] = "float32",
-    names: Annotated[
-        Names, typer.Option(help="Number files and folders, or call them as their sources.")
-    ] = "neutral",
+    names: Annotated[Names, typer.Option(help="Call files by numbers, or as sources.")] = "neutral",
     mask: Annotated[
         str | None,
         typer.Option(help="Paint writing black: a file of rules, or ocr."),
     ] = None,
     mechanism: Annotated[
-        str, typer.Option(help="Make codes tell less: mixing-3, projection, resampling, …; a,b.")
+        str, typer.Option(help="Make codes tell less: mixing-3, projection, …")
     ] = "",
     labels: Annotated[
         str | None, typer.Option(help="What a mechanism keeps, released beside records: a,b.")
@@ -107,6 +112,9 @@ def command(
             help="File of the key of pseudonyms, made on first use; default: in the private folder."
         ),
     ] = None,
+    pseudonyms: Annotated[
+        Path | None, typer.Option(help="Table to write of who is whose pseudonym; not in OUT.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Order of images; with a mechanism, all that it draws.")
     ] = None,
@@ -115,7 +123,7 @@ def command(
     engine: Annotated[Engine, typer.Option(help="This machine, or a dask cluster.")] = "local",
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Address of dask's scheduler; without it, a cluster on this machine."),
+        typer.Option(help="Address of dask's scheduler, if one runs."),
     ] = None,
     private: Annotated[
         str | None,
@@ -173,9 +181,12 @@ def command(
             )
             if alone:
                 check_unused(labels, public)
-                summary = privatize_dataset(where, folder, options, key=key, **course)
+                summary = privatize_dataset(
+                    where, folder, options, key=key, pseudonyms=pseudonyms, **course
+                )
             else:
-                asked = Asked(where, folder, options, mechanism, labels, public, seed, key)
+                check_no_pseudonyms(key, pseudonyms)
+                asked = Asked(where, folder, options, mechanism, labels, public, seed)
                 protected = asked.run(course)
     except KeyboardInterrupt:
         console.print(f"Stopped. Everything written is whole; go on with:\n  {resuming_command()}")

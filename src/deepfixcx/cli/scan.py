@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.cli._console import error_console, megabytes, panel, reason_rows, write_json
+from deepfixcx.cli._console import default_workers, megabytes, panel, reason_rows, write_json
+from deepfixcx.cli._options import JSON, WORKERS
+from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
     from deepfixcx.deidentify.scan import ScanReport
@@ -35,31 +37,36 @@ def command(
     ocr: Annotated[
         bool, typer.Option("--ocr", help="Also read what is burned into images, with tesseract.")
     ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Search every byte of a folder for the names, numbers, dates and texts of its sources.
 
-    Writes which files hold any, where, and from which element of a header, but not what. Exit
-    code 3 if anything remains, or could not be searched.
+    Writes which files hold any, where, and from which element of a header, but
+    not what. Terms of the standard, makers of devices, and what --retain kept are
+    told apart, each with its reason. Exit code 3 if anything else remains, or
+    could not be searched.
 
-    Example: [bold]deepfixcx scan shared --against scans[/bold]
+    Example: deepfixcx scan shared --against scans
     """
     from deepfixcx.datasets.files import local_path
     from deepfixcx.deidentify.scan import scan, write_evidence
     from deepfixcx.deidentify.scan.evidence import figures
+    from deepfixcx.errors import DeidentifyError
 
     folder, against = local_path(folder, "what is scanned"), local_path(against, "the source")
     place = folder.with_name(f"{folder.resolve().name}.evidence") if out is None else out
     allowed = _allowed(ignore)
-    with error_console.status("reading headers") as status:
+    if workers is not None and not ocr:
+        raise DeidentifyError("--workers is for --ocr; add it, or leave --workers out")
+    with StepBar("scan") as bar:
         found = scan(
             folder,
             against,
             ignore=allowed,
             read_words=_burned_in if ocr else None,
-            report=lambda what, done, files: status.update(f"{what} {done} of {files}"),
+            workers=default_workers() if workers is None else workers,
+            report=bar.step,
         )
     write_evidence(found, place, scanned=folder)
     write_json(json, {"command": "scan", **figures(found)})
@@ -113,6 +120,9 @@ def _close(found: ScanReport, place: Path) -> None:
     ]
     if found.ignored:
         rows.insert(2, ("left out", f"{found.ignored} strings, as --ignore says"))
+    if harmless := found.counts("harmless"):
+        rows.append(("harmless", f"{sum(harmless.values())}, each with the reason in the evidence"))
+        rows += reason_rows(sorted(harmless.items(), key=lambda each: -each[1]))
     for name in ("kind", "where"):
         if counts := found.counts(name):
             text = ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -120,6 +130,9 @@ def _close(found: ScanReport, place: Path) -> None:
     reasons = [file.problem for file in found.files if file.problem]
     rows += [("not searched", f"{len(reasons)} files")] if reasons else []
     rows += reason_rows([(each, reasons.count(each)) for each in dict.fromkeys(reasons)])
+    if found.sources_as_bytes:
+        text = f"{found.sources_as_bytes} sources without a sound header: their plain text"
+        rows.append(("also for", text))
     failed = found.sources_failed
     rows += [("not read", f"{len(failed)} sources; theirs was not searched for")] if failed else []
     rows += reason_rows([(each, failed.count(each)) for each in dict.fromkeys(failed)])
@@ -134,9 +147,9 @@ def _close(found: ScanReport, place: Path) -> None:
 def _next_step(found: ScanReport) -> str:
     if found.clean:
         return "nothing was found, which is no proof; look at some images, too"
-    if any(file.findings for file in found.files):
+    if any(file.remaining for file in found.files):
         return (
             "do not share it; evidence.csv says which elements of the sources to look at. What "
-            "tells nothing of a patient, such as the maker of a device, may stay: --ignore"
+            "tells nothing of a patient may stay: --ignore"
         )
     return "mend what could not be read or searched, then scan again"

@@ -92,6 +92,11 @@ class Deidentifier:
         # Raised out here, so that what quotes the header is not even the context of this error.
         raise reason
 
+    def pseudonym(self, dataset: Dataset) -> str:
+        """Return what stands for the patient of a header, as `apply` writes it."""
+        with silence():
+            return self.key.pseudonym(patient_of(dataset))
+
     def _apply(self, dataset: Dataset, *, keep_pixels: bool) -> tuple[Dataset, Actions]:
         meta = getattr(dataset, "file_meta", None) or Dataset()
         kind = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
@@ -99,9 +104,8 @@ class Deidentifier:
             raise DeidentifyError(
                 "this is a DICOM directory, a list of other files; leave it out and make a new one"
             )
-        patient = patient_of(dataset)
-        pseudonym = self.key.pseudonym(patient)
-        days = self.key.days(patient)
+        pseudonym = self.pseudonym(dataset)
+        days = self.key.days(patient_of(dataset))
         walk = Walk(self.profile, self.key, pseudonym, days, keep_pixels=keep_pixels)
         new = walk.header(dataset)
         if not len(new):

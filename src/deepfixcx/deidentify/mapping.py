@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from deepfixcx.deidentify.actions import Actions
 from deepfixcx.deidentify.key import refuse_inside
 from deepfixcx.deidentify.patient import patient_of
 from deepfixcx.deidentify.silence import silence
@@ -46,7 +45,7 @@ class MappingTable:
     >>> _, actions = Deidentifier(Profile(), Key(bytes(32))).apply(examples.ct)
     >>> folder = Path(tempfile.mkdtemp())
     >>> table = MappingTable(folder / "patients.csv", apart_from=folder / "shared")
-    >>> table.add(examples.ct, actions)
+    >>> table.add(examples.ct, actions.pseudonym)
     >>> table.save()
     >>> len((folder / "patients.csv").read_text().splitlines())
     2
@@ -59,11 +58,23 @@ class MappingTable:
         if self.path.exists():
             self._rows = dict.fromkeys(self._read())
 
-    def add(self, source: Dataset, actions: Actions) -> None:
-        """Note who the pseudonym of a header stands for."""
+    def add(self, source: Dataset, pseudonym: str) -> None:
+        """Note who a pseudonym stands for.
+
+        Parameters
+        ----------
+        source : Dataset
+            A header of the patient, not de-identified.
+        pseudonym : str
+            What stands for the patient, as `Deidentifier` says.
+        """
         with silence():
             _, *known = patient_of(source)
-        self._rows[(*[""] * (2 - len(known)), *known, actions.pseudonym)] = None
+        self._rows[(*[""] * (2 - len(known)), *known, pseudonym)] = None
+
+    def __len__(self) -> int:
+        """Return how many patients the table names."""
+        return len(self._rows)
 
     def save(self) -> None:
         """Write the table, readable by its owner alone.

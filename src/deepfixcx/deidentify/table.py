@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
 
-__all__ = ["BASIC_EDITION", "OPTIONS", "OPTIONS_EDITION", "Row", "Table", "read_table"]
-
-BASIC_EDITION, OPTIONS_EDITION = "2026c", "2024d"
+__all__ = ["OPTIONS", "Row", "Table", "read_table"]
 
 OPTIONS = ("device", "patient", "dates", "descriptors", "graphics")
 """The columns of options that are kept here."""

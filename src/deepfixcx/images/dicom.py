@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.filereader import read_dataset, read_partial
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -108,7 +108,9 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     header = read_partial(stream, stop_when=at_pixels, force=True)
     if not seen:
         raise _without_pixels(header)
-    return OpenedImage(_facts(header, transfer_syntax(header)), lambda: _decoded(stream))
+    at = stream.tell()
+    facts = _facts(header, transfer_syntax(header))
+    return OpenedImage(facts, lambda: _decoded(_read_on(stream, header, at)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +167,33 @@ def _native(stream: BinaryIO, header: PlainHeader) -> ImageFrames:
     ended = len(stream.read(_SHORTEST_ELEMENT)) < _SHORTEST_ELEMENT
     frames = native_frames(header, value) if ended and len(value) == header.length else None
     if frames is None:
-        return _decoded(stream)
+        return _decoded(_read_whole(stream))
     inverted = header.get("PhotometricInterpretation") == "MONOCHROME1"
     return _as_frames(displayed_gray(frames, header, inverted=inverted))
 
 
-def _decoded(stream: BinaryIO) -> ImageFrames:
+def _read_whole(stream: BinaryIO) -> Dataset:
     stream.seek(0)
-    dataset = dcmread(stream, force=True)
+    return dcmread(stream, force=True)
+
+
+def _read_on(stream: BinaryIO, header: FileDataset, at: int) -> Dataset:
+    """Read what follows a header that was read up to its pixels, which begin at `at`."""
+    implicit, little = header.original_encoding
+    if implicit is None or little is None or _is_deflated(header):
+        return _read_whole(stream)  # a deflated one is not in the stream, but was inflated from it
+    stream.seek(at)
+    rest = read_dataset(stream, implicit, little)
+    for tag in list(rest.keys()):
+        header[tag] = rest.get_item(tag)
+    return header
+
+
+def _is_deflated(header: FileDataset) -> bool:
+    return bool(header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian)
+
+
+def _decoded(dataset: Dataset) -> ImageFrames:
     if not any(tag in dataset for tag in _PIXEL_TAGS):
         raise DecodeError("the file ends within its pixels; copy it again from its source")
     if "TransferSyntaxUID" not in dataset.file_meta:

@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut
 
+from deepfixcx._kernels.lookup import look_up
 from deepfixcx.errors import DecodeError, NonFiniteError
 from deepfixcx.images.dicom_native import Header
 from deepfixcx.images.frames import spread
@@ -31,8 +32,6 @@ _FRAME_MACROS: Final = (
     "PixelValueTransformationSequence",
     "FrameVOILUTSequence",
 )
-_PART: Final = 1 << 15
-
 Table = dict[str, Any]
 """What a header says about the display of a frame: values by their DICOM keyword."""
 
@@ -117,52 +116,47 @@ def _gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> NDArray[An
             stored = stored * np.uint8(255)
         if header.get("BitsStored") in (1, 8):
             return 255 - stored if inverted else stored
-    shown = _spread_or_windowed(stored, header, tables)
-    low, high = _finite_ends(shown)
-    if low == high and stored.min() != stored.max():
+    shown, single = _spread_or_windowed(stored, header, tables)
+    if single and stored.min() != stored.max():
         # The window lies beside all values: it belongs to other pixels, and would leave nothing.
         tables = [{name: table[name] for name in table.keys() - _VOI} for table in tables]
-        shown = _spread_or_windowed(stored, header, tables)
-        low, high = _finite_ends(shown)
-    constant = low == high == 0
-    return 1 - shown if inverted and not constant else shown
-
-
-def _finite_ends(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the smallest and the largest number."""
-    ends = float(values.min()), float(values.max())
-    if not np.isfinite(ends).all():  # either is NaN where any number is
-        raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
-    return ends
+        shown, single = _spread_or_windowed(stored, header, tables)
+    constant = single and shown.flat[0] == 0
+    return np.subtract(1, shown, out=shown) if inverted and not constant else shown
 
 
 def _spread_or_windowed(
     stored: NDArray[Any], header: Header, tables: list[Table]
-) -> NDArray[np.float32]:
-    """Apply the modality LUT, then each frame's VOI, or the range of all where it has none."""
+) -> tuple[NDArray[np.float32], bool]:
+    """Apply the modality LUT, then each frame's VOI, or the range of all where it has none.
+
+    Also tells whether all pixels have become a single gray.
+    """
+    ends = [(frame.min(), frame.max()) for frame in stored]
     low = high = 0.0
     if not all(_has_voi(table) for table in tables):
-        low, high = _extremes(stored, header, tables)
+        low, high = _extremes(stored, header, tables, ends)
     shown = np.empty(stored.shape, np.float32)
-    for frame, table, target in zip(stored, tables, shown, strict=True):
-        levels, places = _levels(frame)
+    some: list[float] = []
+    for frame, table, (least, most), target in zip(stored, tables, ends, shown, strict=True):
+        levels, places = _levels(frame, least, most)
         values = _after_modality(levels, table)
         grays = _after_voi(values, table) if _has_voi(table) else spread(values, low, high)
+        darkest, brightest = float(grays.min()), float(grays.max())
+        if not np.isfinite([darkest, brightest]).all():  # either is NaN where any number is
+            raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
         if places is None:
             target[:] = grays
+            some += [darkest, brightest]
         else:
-            _look_up(grays.astype(np.float32, copy=False), places.ravel(), target.reshape(-1))
-    return shown
+            look_up(grays.astype(np.float32, copy=False), places.ravel(), target.reshape(-1))
+            # What the smallest and the largest value become: mostly that differs, and the pixels
+            # need not be gone through.
+            some += [float(grays[int(least) - int(levels[0])]), float(grays[-1])]
+    return shown, min(some) == max(some) and bool(shown.min() == shown.max())
 
 
-def _look_up(grays: NDArray[np.float32], places: NDArray[Any], target: NDArray[np.float32]) -> None:
-    """Fill `target` part by part: numpy makes eight bytes of every place that it is given."""
-    for start in range(0, len(places), _PART):
-        part = slice(start, start + _PART)
-        np.take(grays, places[part], out=target[part], mode="clip")
-
-
-def _levels(frame: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _levels(frame: NDArray[Any], least: Any, most: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return numbers among which are all values of a frame, and where each pixel's stands.
 
     What becomes of a pixel depends on its value alone, so the work is done once for each value
@@ -171,7 +165,7 @@ def _levels(frame: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """
     if frame.dtype.kind not in "iu" or frame.dtype.itemsize > 2:
         return frame, None
-    low, high = min(int(frame.min()), 0), int(frame.max())
+    low, high = min(int(least), 0), int(most)
     if high - low >= frame.size:
         return frame, None
     levels = np.arange(low, high + 1).astype(frame.dtype)
@@ -273,15 +267,19 @@ def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[Any], int]:
     return entries[index.astype(np.intp)], bits
 
 
-def _extremes(stored: NDArray[Any], header: Header, tables: list[Table]) -> tuple[float, float]:
+def _extremes(
+    stored: NDArray[Any], header: Header, tables: list[Table], ends: list[tuple[Any, Any]]
+) -> tuple[float, float]:
     """Smallest and largest value over all frames, padding excluded."""
     lows, highs = [], []
-    for frame, table in zip(stored, tables, strict=True):
+    for frame, table, (least, most) in zip(stored, tables, ends, strict=True):
         padding = _padding(frame, header)
         kept = frame if padding is None else frame[~padding]
         if kept.size:
             if not table.get("ModalityLUTSequence"):  # a line has its ends where the pixels have
-                kept = np.array([kept.min(), kept.max()])
+                if padding is not None:
+                    least, most = kept.min(), kept.max()
+                kept = np.array([least, most])
             values = _after_modality(kept, table)
             lows.append(values.min())
             highs.append(values.max())

@@ -18,7 +18,7 @@ from deepfixcx.choices import Size
 from deepfixcx.images.dicom_elements import PLACES_IN_PIXELS
 from deepfixcx.spec import Cells, CodecSpec
 
-__all__ = ["Lattice", "adjust_geometry", "lattice_of"]
+__all__ = ["Lattice", "adjust_geometry", "lattice_of", "unusable_spacings"]
 
 _SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
@@ -89,8 +89,8 @@ def adjust_geometry(item: Dataset, lattice: Lattice) -> None:
     ----------
     item : Dataset
         What has the elements themselves: a header, or an item of a functional group with the
-        others beside it. Spacings that are
-        no positive numbers are removed, and so are places counted in pixels, if these move.
+        others beside it. Spacings that are no positive numbers are removed (`unusable_spacings`
+        names them), and so are places counted in pixels, if these move.
     lattice : Lattice
         Where the new pixels lie on the old ones.
 
@@ -110,8 +110,8 @@ def adjust_geometry(item: Dataset, lattice: Lattice) -> None:
     for keyword in PLACES_IN_PIXELS if lattice != Lattice() else ():
         item.pop(keyword, None)
     for keyword in _SPACINGS:
-        spacing = numbers(item, keyword, 2)
-        if spacing is None or min(spacing) <= 0:
+        spacing = _spacing(item, keyword)
+        if spacing is None:
             item.pop(keyword, None)
             continue
         if keyword == "PixelSpacing":
@@ -120,6 +120,48 @@ def adjust_geometry(item: Dataset, lattice: Lattice) -> None:
     item.pop("PixelAspectRatio", None) if any(name in item for name in _SPACINGS) else (
         _set_aspect_ratio(item, lattice)
     )
+
+
+def unusable_spacings(header: Dataset) -> tuple[str, ...]:
+    """Name the spacings that a header has, but that are not two positive numbers.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of a source; its functional groups are looked into.
+
+    Returns
+    -------
+    tuple of str
+        Keywords, each once. What is absent or empty is not among them.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.PixelSpacing, header.ImagerPixelSpacing = [0, 0.5], [0.1, 0.1]
+    >>> unusable_spacings(header)
+    ('PixelSpacing',)
+    """
+    groups = [
+        *(header.get("SharedFunctionalGroupsSequence") or ()),
+        *(header.get("PerFrameFunctionalGroupsSequence") or ()),
+    ]
+    measures = [each for group in groups for each in group.get("PixelMeasuresSequence") or ()]
+    return tuple(
+        keyword
+        for keyword in _SPACINGS
+        if any(_says(item, keyword) and not _spacing(item, keyword) for item in (header, *measures))
+    )
+
+
+def _says(item: Dataset, keyword: str) -> bool:
+    """Return whether an element has a value, even one that cannot be read."""
+    return keyword in item and bool(item.get_item(keyword).value)
+
+
+def _spacing(item: Dataset, keyword: str) -> list[float] | None:
+    spacing = numbers(item, keyword, 2)
+    return spacing if spacing is not None and min(spacing) > 0 else None
 
 
 def numbers(item: Dataset, keyword: str, count: int) -> list[float] | None:

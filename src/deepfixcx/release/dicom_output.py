@@ -27,7 +27,7 @@ from deepfixcx.release.store import RemoteFile
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from deepfixcx.deidentify import Deidentifier
+    from deepfixcx.deidentify import Deidentifier, MappingTable
     from deepfixcx.images.dicom import DicomHeader
     from deepfixcx.images.dicom_history import Derivation
 
@@ -210,6 +210,20 @@ def dicom_output(options: ReleaseOptions, key: Path, release: Path | str) -> Dic
     return DicomOutput(Deidentifier(profile, load_key(key, apart_from=apart_from)), options)
 
 
+def patients_table(table: Path, release: Path | str) -> MappingTable:
+    """Return the table of patients at a place, with the rows that it has.
+
+    Raises
+    ------
+    DeidentifyError
+        The table lies in the release, or is another file.
+    """
+    from deepfixcx.deidentify import MappingTable
+
+    apart_from = release if isinstance(release, Path) else table / "release"
+    return MappingTable(table, apart_from=apart_from)
+
+
 def write_patients(
     table: Path, inputs: Iterable[Path | RemoteFile], dicom: DicomOutput, release: Path | str
 ) -> int:
@@ -236,10 +250,7 @@ def write_patients(
     DeidentifyError
         The table lies in the release, is another file, or cannot be written.
     """
-    from deepfixcx.deidentify import MappingTable
-
-    apart_from = release if isinstance(release, Path) else table / "release"
-    patients = MappingTable(table, apart_from=apart_from)
+    patients = patients_table(table, release)
     for where in inputs:
         with suppress(ImageFileError):
             stream, _ = open_hashed(where)

@@ -15,7 +15,12 @@ from deepfixcx.choices import Engine
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
 from deepfixcx.images.legibility import legible_height, stays_legible
 from deepfixcx.release.content import stamp_of
-from deepfixcx.release.dicom_output import DicomOutput, dicom_output
+from deepfixcx.release.dicom_output import (
+    DicomOutput,
+    dicom_output,
+    patients_table,
+    write_patients,
+)
 from deepfixcx.release.engines import Run, choose_run
 from deepfixcx.release.folders import (
     alone,
@@ -146,6 +151,7 @@ def privatize_dataset(
     *,
     private: str | Path | None = None,
     key: str | Path | None = None,
+    pseudonyms: str | Path | None = None,
     workers: int = 1,
     engine: Engine = "local",
     scheduler: str | None = None,
@@ -172,6 +178,9 @@ def privatize_dataset(
         File of the key that pseudonyms are made with, for ``output="dicom"``; made where there is
         none. By default it lies in the private folder. Give several releases one key, and the same
         patient has one pseudonym in all of them.
+    pseudonyms : str or Path, optional
+        Table (.csv) to write of who is whose pseudonym, for ``output="dicom"``; rows that it has
+        stay. It must not lie in the release.
     workers : int
         Processes; the result does not depend on it. What lies in ``memory://`` is worked in this
         process.
@@ -201,7 +210,7 @@ def privatize_dataset(
     ReleaseStoppedError
         A release that had begun cannot go on; it can be resumed.
     DeidentifyError
-        The key cannot be used, or a program that the mask needs is not there.
+        The key or the table cannot be used, or a program that the mask needs is not there.
     MissingExtraError
         A URL or an engine needs a package that is not installed.
 
@@ -216,8 +225,10 @@ def privatize_dataset(
     kept_here = private_of(release, private)
     if options.noise is not None:
         options.noise.budget(1, 1)  # the package is there, and grants the epsilon
-    if key is not None and options.output != "dicom":
-        raise ReleaseError("a key is for output 'dicom'; nothing else has pseudonyms")
+    if options.output != "dicom" and (key, pseudonyms) != (None, None):
+        raise ReleaseError("only output 'dicom' has pseudonyms, and a key and a table of them")
+    if pseudonyms is not None:
+        patients_table(Path(pseudonyms), release)  # it may be there, before any work
     run = choose_run(source, release, workers=workers, engine=engine, scheduler=scheduler)
     keep_apart(source, release, kept_here)
     place = place_of(release)
@@ -235,6 +246,8 @@ def privatize_dataset(
         ledger.note(again=again, folder=os.getcwd())
         progress = _work(plan, place, ledger, run, report, dicom)
         totals = _finish(plan, place, kept_here, ledger)
+        if dicom is not None and pseudonyms is not None:
+            _write_pseudonyms(Path(pseudonyms), plan, ledger, dicom, release)
         legible_images, legible_from = _legible(ledger, options)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
     return Summary(
@@ -273,6 +286,14 @@ def _work(
     finally:
         place.remove_unfinished()
     return progress
+
+
+def _write_pseudonyms(
+    table: Path, plan: Plan, ledger: Ledger, dicom: DicomOutput, release: Location
+) -> None:
+    failed = {row.source_id for row in ledger.records() if row.error}
+    done = (each.source.path for each in plan.items if each.source_id not in failed)
+    write_patients(table, done, dicom, release)
 
 
 def _legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import mmap
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 PIXELS: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 END_OF_FRAMES: Final = b"\xfe\xff\xdd\xe0"
 UNDEFINED: Final = 0xFFFFFFFF
+HASH: Final = re.compile(rb"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
+"""SHA-256 as tables have it: among many of them short numbers stand by chance."""
+
+UNSOUND: Final = (OSError, EOFError, ValueError)
+"""What zipfile also raises where a directory names places that are not in the file."""
 
 
 class TooLargeError(Exception):
@@ -40,7 +46,7 @@ class Part(NamedTuple):
     data : bytes or mmap
         The bytes.
     bulk : list of (start, stop)
-        Where pixels and numbers stand in them, and no texts.
+        Where pixels and numbers stand in them, and no texts; in order.
     """
 
     where: str
@@ -82,7 +88,7 @@ def parts_of(path: Path) -> Iterator[Part]:
         elif head[128:] == b"DICM":
             yield from _dicom(path, data)
         else:
-            yield Part("file", data, [])
+            yield Part("file", data, [found.span() for found in HASH.finditer(data)])
 
 
 def _png(path: Path, data: mmap.mmap) -> Iterator[Part]:
@@ -132,7 +138,7 @@ def _zip(path: Path, data: mmap.mmap) -> Iterator[Part]:
                 content = archive.read(name)
                 numbers = content.startswith(b"\x93NUMPY")
                 yield Part("packed file", content, [(128, len(content))] if numbers else [])
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error):
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, *UNSOUND):
         yield Part("file", data, [])  # no sound archive: then as any other bytes
 
 

@@ -16,7 +16,7 @@ from deepfixcx.errors import DeidentifyError
 
 __all__ = ["COLUMNS", "figures", "write_evidence"]
 
-FOUND = ("where", "offset", "kind", "tags", "encoding", "length", "digest")
+FOUND = ("where", "offset", "kind", "tags", "encoding", "length", "digest", "why_harmless")
 COLUMNS = ("file", "bytes", "found", *FOUND, "words", "problem")
 
 
@@ -24,14 +24,16 @@ def figures(report: ScanReport) -> dict[str, object]:
     """Return the figures of a scan; none of them holds a string of the sources."""
     return {
         "files": len(report.files),
-        "files_found": sum(bool(file.findings) for file in report.files),
+        "files_found": sum(bool(file.remaining) for file in report.files),
         "files_failed": sum(bool(file.problem) for file in report.files),
         "bytes": sum(file.size for file in report.files),
-        "findings": sum(len(file.findings) for file in report.files),
+        "findings": sum(len(file.remaining) for file in report.files),
+        "harmless": report.counts("harmless"),
         "kinds": report.counts("kind"),
         "places": report.counts("where"),
         "sources": report.sources,
         "sources_read": report.sources_read,
+        "sources_as_bytes": report.sources_as_bytes,
         "sources_failed": len(report.sources_failed),
         "strings": report.strings,
         "ignored": report.ignored,
@@ -91,7 +93,9 @@ def _rows(report: ScanReport) -> list[tuple[object, ...]]:
         for each in file.findings:
             tags = " ".join(tag.replace(" ", "_") for tag in each.tags)
             found = (each.where, each.offset, each.kind, tags, each.encoding, each.length)
-            rows.append((file.name, file.size, "yes", *found, each.digest, *last))
+            word = "harmless" if each.harmless else "yes"
+            why = (each.digest, each.harmless)
+            rows.append((file.name, file.size, word, *found, *why, *last))
         if not file.findings:
             rows.append((file.name, file.size, "no", *[""] * len(FOUND), *last))
     return rows

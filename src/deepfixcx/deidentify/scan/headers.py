@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from deepfixcx.deidentify.silence import silence
 
-__all__ = ["header_strings", "is_dicom"]
+__all__ = ["header_strings", "is_dicom", "strings_of_bytes"]
 
 KINDS: Final = {
     "PN": "name",
@@ -54,6 +55,9 @@ NUMBERS: Final = frozenset(
 """Numbers in binary, which are no text."""
 
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{8,}")
+_SHORT_RUN = re.compile(rb"[\x20-\x7e]{4,}")
+_WORD = re.compile(rb"[A-Za-z0-9]{4}")
+_FIRST_ELEMENT = re.compile(rb"\x08\x00[\x00-\x20]\x00(?:AE|AS|CS|DA|DT|LO|SH|ST|TM|UI|UL)")
 _DEEPEST: Final = 64
 _MOST_BYTES: Final = 1 << 16
 
@@ -86,13 +90,38 @@ def header_strings(path: Path) -> Iterator[tuple[str, str, str]]:
     """
     with silence():
         header = _read(path)
+        if not _is_known(header):
+            header = _read_further_in(path)
         meta = getattr(header, "file_meta", None) or Dataset()
         found = [*_strings(meta, 0), *_strings(header, 0)]
         preamble = getattr(header, "preamble", None) or b""
         found += [(text, "text", "preamble") for text in _texts_in(preamble)]
-    if not any(dictionary_has_tag(tag) for tag in (*header.keys(), *meta.keys())):
-        raise ValueError
     yield from found
+
+
+def _is_known(header: Dataset) -> bool:
+    meta = getattr(header, "file_meta", None) or Dataset()
+    return any(dictionary_has_tag(tag) for tag in (*header.keys(), *meta.keys()))
+
+
+def strings_of_bytes(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield what is plain text at the beginning of a file whose header cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is called DICOM, or was.
+
+    Yields
+    ------
+    text, kind, tag : str
+        As `header_strings` does; the last is ``bytes``. Of letters only those of ASCII are seen.
+    """
+    with path.open("rb") as file:
+        head = file.read(_MOST_BYTES)
+    for run in _SHORT_RUN.findall(head):
+        if _WORD.search(run):
+            yield run.decode("ascii"), "name" if b"^" in run else "text", "bytes"
 
 
 def _read(path: Path) -> Dataset:
@@ -101,6 +130,23 @@ def _read(path: Path) -> Dataset:
         return dcmread(path, force=True)
     except Exception:  # cut off within the pixels, say
         return dcmread(path, force=True, stop_before_pixels=True)
+
+
+def _read_further_in(path: Path) -> Dataset:
+    """Read a header that begins some bytes late, after what a bad copy left before it.
+
+    Raises
+    ------
+    ValueError
+        There is none, either.
+    """
+    with path.open("rb") as file:
+        content = file.read()
+    first = _FIRST_ELEMENT.search(content, 0, _MOST_BYTES)
+    header = dcmread(io.BytesIO(content[first.start() :]), force=True) if first else Dataset()
+    if not _is_known(header):
+        raise ValueError
+    return header
 
 
 def _behind_pixels(header: Dataset, value: Any) -> bytes:

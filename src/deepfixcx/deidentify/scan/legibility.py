@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +21,10 @@ from PIL import Image, ImageFilter
 
 from deepfixcx.errors import DeidentifyError
 
-__all__ = ["read_words"]
+__all__ = ["ReadWords", "read_all", "read_words"]
+
+ReadWords = Callable[[Path], list[str] | None]
+"""Reads what is written in an image; None where a file is no image."""
 
 PROGRAM: Final = "tesseract"
 SURE: Final = 70.0
@@ -30,6 +36,44 @@ AROUND, CONTRAST = 24, 24
 
 SHORTEST_WORD = 3
 SECONDS: Final = 120
+
+
+def read_all(
+    read: ReadWords, paths: Sequence[Path], workers: int, tell: Callable[[int, int], None]
+) -> list[list[str] | None]:
+    """Read the words in every image, several at once: tesseract is a process of its own.
+
+    Parameters
+    ----------
+    read : callable
+        Reads one.
+    paths : sequence of Path
+        The files.
+    workers : int
+        How many at once.
+    tell : callable
+        Called with the files done and the files in all.
+
+    Returns
+    -------
+    list
+        The words of each, in the order of `paths`, whatever `workers` is.
+
+    Raises
+    ------
+    DeidentifyError
+        The program tesseract does not work.
+    """
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        tasks = [pool.submit(read, path) for path in paths]
+        try:
+            for done, task in enumerate(as_completed(tasks), start=1):
+                task.result()
+                tell(done, len(paths))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [task.result() for task in tasks]
 
 
 def read_words(image: NDArray[Any]) -> list[str]:
@@ -87,7 +131,13 @@ def _read(picture: Image.Image) -> set[str]:
     command = [PROGRAM, "stdin", "stdout", "--psm", "11", "tsv"]
     try:
         done = subprocess.run(
-            command, input=packed.getvalue(), capture_output=True, check=True, timeout=SECONDS
+            command,
+            input=packed.getvalue(),
+            capture_output=True,
+            check=True,
+            timeout=SECONDS,
+            # Its own threads wait for each other more than they help.
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
         )
     except (OSError, subprocess.SubprocessError):
         raise DeidentifyError(

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hmac
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from deepfixcx.deidentify.scan.contents import Part, TooLargeError, parts_of
 from deepfixcx.deidentify.scan.files import check_apart, list_files
-from deepfixcx.deidentify.scan.forms import Form, forms
-from deepfixcx.deidentify.scan.headers import header_strings, is_dicom
+from deepfixcx.deidentify.scan.forms import forms
+from deepfixcx.deidentify.scan.harmless import Reasons
+from deepfixcx.deidentify.scan.headers import header_strings, is_dicom, strings_of_bytes
+from deepfixcx.deidentify.scan.legibility import ReadWords, read_all
 from deepfixcx.deidentify.scan.needles import Needle, Needles
 from deepfixcx.deidentify.scan.search import Searcher
 
 __all__ = ["Finding", "ScanReport", "ScannedFile", "scan"]
-
-ReadWords = Callable[[Path], list[str] | None]
-"""Reads what is written in an image; None where a file is no image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Finding:
     digest : str
         The same for the same string in one scan, and nothing that it could be guessed from without
         the sources.
+    harmless : str
+        Why it may stand there, at each of its places; empty where it must not.
     """
 
     where: str
@@ -52,6 +54,7 @@ class Finding:
     encoding: str
     length: int
     digest: str
+    harmless: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class ScannedFile:
     size : int
         Bytes of it.
     findings : tuple of Finding
-        Each string once for each `where`, at its first place.
+        Each string once for each `where`, at its first place that is not harmless, if there is one.
     problem : str
         Why it could not be searched whole, or empty.
     words : int or None
@@ -78,6 +81,11 @@ class ScannedFile:
     problem: str = ""
     words: int | None = None
 
+    @property
+    def remaining(self) -> tuple[Finding, ...]:
+        """What must not be there."""
+        return tuple(each for each in self.findings if not each.harmless)
+
 
 @dataclass(slots=True)
 class ScanReport:
@@ -89,8 +97,10 @@ class ScanReport:
         Every file of the folder.
     sources, sources_read : int
         Files of the sources; those whose headers were read.
+    sources_as_bytes : int
+        Files whose header is none, or is damaged; plain text in them was searched for.
     sources_failed : list of str
-        Reasons why headers could not be read. Their strings were not searched for.
+        Reasons why files could not be read. Their strings were not searched for.
     strings : int
         Different strings that were searched for.
     ignored : int
@@ -102,6 +112,7 @@ class ScanReport:
     files: list[ScannedFile] = field(default_factory=list)
     sources: int = 0
     sources_read: int = 0
+    sources_as_bytes: int = 0
     sources_failed: list[str] = field(default_factory=list)
     strings: int = 0
     ignored: int = 0
@@ -109,8 +120,8 @@ class ScanReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found, and everything could be searched."""
-        whole = not any(file.findings or file.problem for file in self.files)
+        """Whether nothing was found that must not be there, and everything could be searched."""
+        whole = not any(file.remaining or file.problem for file in self.files)
         return whole and not self.sources_failed
 
     @property
@@ -120,8 +131,13 @@ class ScanReport:
         return sum(read) if self.words_before is not None else None
 
     def counts(self, of: str) -> dict[str, int]:
-        """Return how many findings there are by ``kind``, ``where`` or ``encoding``."""
-        return dict(sorted(Counter(getattr(f, of) for g in self.files for f in g.findings).items()))
+        """Return how many findings remain by ``kind``, ``where`` or ``encoding``.
+
+        By ``harmless`` it counts the others.
+        """
+        found = [each for file in self.files for each in file.findings]
+        told = [each for each in found if bool(each.harmless) == (of == "harmless")]
+        return dict(sorted(Counter(getattr(each, of) for each in told).items()))
 
 
 def scan(
@@ -130,6 +146,7 @@ def scan(
     *,
     ignore: Collection[str] = (),
     read_words: ReadWords | None = None,
+    workers: int = 1,
     report: Callable[[str, int, int], None] | None = None,
 ) -> ScanReport:
     """Search every byte of a folder for the strings of the sources it was made from.
@@ -145,6 +162,8 @@ def scan(
         as ``(0018,1000)``.
     read_words : callable
         Reads what is burned into an image, before and after: a check, and no proof.
+    workers : int
+        Images that are read at once; the result is the same with any number.
     report : callable
         Called with what is done, the files done and the files in all.
 
@@ -172,24 +191,26 @@ def scan(
     """
     check_apart(folder, against)
     tell = report or _say_nothing
-    found = ScanReport(words_before=None if read_words is None else 0)
-    gathered = _gather(against, folder, found, read_words, tell)
+    found = ScanReport()
+    sources, paths = list_files(against, without=folder), list_files(folder)
+    gathered = _gather(against, sources, found, tell)
     needles = gathered.without(ignore)
     found.strings, found.ignored = len(needles), len(gathered) - len(needles)
     known = list(needles)
     secret = sha256("\0".join(needle.text for needle in known).encode("utf-8", "replace")).digest()
     searcher = Searcher(form for needle in known for form in forms(needle))
-    spoken = {needle.text.casefold(): needle for needle in known}
-    paths = list_files(folder)
     for number, path in enumerate(paths, start=1):
         name = path.relative_to(folder).as_posix() if path != folder else path.name
-        scanned = _search(path, name, searcher, secret)
-        if read_words is not None:
-            scanned = _with_words(scanned, read_words(path), spoken, secret)
-        if any(each.where == "file name" for each in scanned.findings):
-            scanned = _renamed(scanned, f"file {number}")
-        found.files.append(scanned)
-        tell("searching file", number, len(paths))
+        found.files.append(_search(path, name, searcher, secret))
+        tell("searching files", number, len(paths))
+    if read_words is not None:
+        before = read_all(read_words, sources, workers, partial(tell, "reading sources"))
+        found.words_before = sum(len(words or ()) for words in before)
+        after = read_all(read_words, paths, workers, partial(tell, "reading images"))
+        spoken = {needle.text.casefold(): needle for needle in known}
+        pairs = zip(found.files, after, strict=True)
+        found.files = [_with_words(file, words, spoken, secret) for file, words in pairs]
+    found.files = [_unnamed(file, number) for number, file in enumerate(found.files, start=1)]
     return found
 
 
@@ -198,14 +219,10 @@ def _say_nothing(_what: str, _done: int, _files: int) -> None:
 
 
 def _gather(
-    against: Path,
-    folder: Path,
-    found: ScanReport,
-    read_words: ReadWords | None,
-    tell: Callable[[str, int, int], None],
+    against: Path, paths: list[Path], found: ScanReport, tell: Callable[[str, int, int], None]
 ) -> Needles:
+    """Collect the strings of the sources."""
     needles = Needles()
-    paths = list_files(against, without=folder)
     found.sources = len(paths)
     for number, path in enumerate(paths, start=1):
         inside = path.relative_to(against) if path != against else Path(path.name)
@@ -213,28 +230,45 @@ def _gather(
             needles.add(part, "file name", "file name")
         try:
             if is_dicom(path):
-                for text, kind, tag in header_strings(path):
-                    needles.add(text, kind, tag)
-                found.sources_read += 1
+                _add_strings(path, needles, found)
         except OSError as error:
             found.sources_failed.append(f"it cannot be read: {error.strerror or 'not readable'}")
-        except Exception:  # whatever pydicom raises on damaged bytes
-            found.sources_failed.append("its header is damaged")
-        if read_words is not None and found.words_before is not None:
-            found.words_before += len(read_words(path) or [])
-        tell("reading header", number, len(paths))
+        tell("reading headers", number, len(paths))
     return needles
+
+
+def _add_strings(path: Path, needles: Needles, found: ScanReport) -> None:
+    """Add the strings of a header, or of the bytes where there is none that can be read."""
+    try:
+        strings = list(header_strings(path))
+        found.sources_read += 1
+    except OSError:
+        raise
+    except Exception:  # whatever pydicom raises on damaged bytes
+        strings = list(strings_of_bytes(path))
+        found.sources_as_bytes += 1
+    for text, kind, tag in strings:
+        needles.add(text, kind, tag)
 
 
 def _search(path: Path, name: str, searcher: Searcher, secret: bytes) -> ScannedFile:
     findings: dict[tuple[str, str], Finding] = {}
     problem, size = "", 0
+    reasons: Reasons | None = None
 
     def look(part: Part) -> None:
+        nonlocal reasons
         for offset, form in searcher.find(part.data, part.bulk):
             key = (form.needle.text, part.where)
-            if key not in findings:
-                findings[key] = _finding(form, part.where, offset, secret)
+            if key in findings and not findings[key].harmless:
+                continue
+            why = ""
+            if part.where == "file":
+                reasons = reasons or Reasons(path)
+                why = reasons.why(form, offset)
+            if key not in findings or not why:
+                finding = _found(form.needle, part.where, offset, form.encoding, secret)
+                findings[key] = replace(finding, harmless=why)
 
     look(Part("file name", name.encode("utf-8", "surrogateescape"), []))
     try:
@@ -246,10 +280,6 @@ def _search(path: Path, name: str, searcher: Searcher, secret: bytes) -> Scanned
     except TooLargeError:
         problem = "more than 1 GiB is packed in it, which was not searched"
     return ScannedFile(name, size, tuple(findings.values()), problem)
-
-
-def _finding(form: Form, where: str, offset: int, secret: bytes) -> Finding:
-    return _found(form.needle, where, offset, form.encoding, secret)
 
 
 def _found(needle: Needle, where: str, offset: int, encoding: str, secret: bytes) -> Finding:
@@ -269,9 +299,10 @@ def _with_words(
         _found(spoken[word], "burned in", -1, "pixels", secret)
         for word in sorted(low & set(spoken))
     )
-    findings = (*scanned.findings, *read)
-    return ScannedFile(scanned.name, scanned.size, findings, scanned.problem, len(words))
+    return replace(scanned, findings=(*scanned.findings, *read), words=len(words))
 
 
-def _renamed(scanned: ScannedFile, name: str) -> ScannedFile:
-    return ScannedFile(name, scanned.size, scanned.findings, scanned.problem, scanned.words)
+def _unnamed(scanned: ScannedFile, number: int) -> ScannedFile:
+    """Call a file by its number where its name itself names somebody."""
+    named = any(each.where == "file name" for each in scanned.findings)
+    return replace(scanned, name=f"file {number}") if named else scanned

@@ -6,6 +6,7 @@ few places in a thousand, is compared exactly.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -59,8 +60,9 @@ class Searcher:
         data : bytes or mmap
             What to search.
         bulk : sequence of (start, stop)
-            Where numbers stand and not texts: short strings are not searched for there.
+            Where numbers stand and not texts, in order: short strings are not searched for there.
         """
+        starts = [first for first, _ in bulk]
         for start in range(0, len(data), STEP):
             # A little of both neighbours: for strings across the border, and what stands beside.
             before = min(2, start)
@@ -69,7 +71,8 @@ class Searcher:
                 for form in self._forms_at(low, at):
                     where = start - before + at
                     long = len(form.needle.text) >= LONG_IN_BULK
-                    if long or not any(first <= where < last for first, last in bulk):
+                    before_it = bisect_right(starts, where) - 1
+                    if long or before_it < 0 or where >= bulk[before_it][1]:
                         yield where, form
 
     def _candidates(self, low: bytes, before: int, step: int) -> list[int]:

@@ -1,0 +1,195 @@
+"""Why a string of the sources may stand where it was found, for reasons that the file itself shows.
+
+A word is never harmless by itself. It is where three things come together: the element of the new
+header that holds it, what the word is, and the elements of the sources that it comes from. Names,
+numbers of patients and dates are in none of these lists, so what is among them, too, is never
+harmless. Every place of a string in a file needs a reason; one without makes it a finding.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from deepfixcx.deidentify.scan.forms import Form
+from deepfixcx.deidentify.silence import silence
+
+__all__ = ["DESCRIBING", "DEVICE", "MAKERS", "TERMS", "WORDS", "Reasons"]
+
+IMAGE_TYPE, BODY_PART, METHOD = "(0008,0008)", "(0018,0015)", "(0012,0063)"
+KEPT_DEVICE, CLEANED_DESCRIPTORS, MOVED_DATES = "113109", "113105", "113107"
+"""Codes of CID 7050, by which a header says what was done to it."""
+
+TERMS: Final = frozenset(
+    {"DERIVED", "ORIGINAL", "PRIMARY", "SECONDARY", "AXIAL", "LOCALIZER", "SINGLE PLANE"}
+    | {"BIPLANE A", "BIPLANE B", "STATIC", "DYNAMIC", "GATED", "WHOLE BODY", "TOMO", "GATED TOMO"}
+    | {"RECON TOMO", "RECON GATED TOMO", "EMISSION", "TRANSMISSION", "OTHER", "PROJECTION IMAGE"}
+    | {"VOLUME", "THICK SLICE", "REFORMATTED", "MPR", "DENSITY MAP", "PHASE MAP", "LABEL"}
+)
+"""What the standard lets Image Type say (PS3.3, C.7.6.1.1.2, C.8.2.1, C.8.4.9 and others)."""
+
+_BODY: Final = """
+abdomen adrenal ankle anus aorta axilla back bladder body bone bones bowel brain breast bronchus
+buttock calcaneus calf cardiac carotid cerebellum cervix cheek chest clavicle coccyx colon cornea
+coronary duodenum ear elbow esophagus extremity eye eyelid face femur fibula finger foot forearm
+gallbladder hand head heart hip humerus ileum ilium jaw joint kidney knee larynx leg limb liver lung
+lungs mandible maxilla mediastinum mouth neck nose orbit ovary pancreas parotid patella pelvis penis
+pharynx placenta prostate radius rectum rib ribs sacrum scalp scapula sclera scrotum shoulder skin
+skull spine spleen sternum stomach testis thigh thorax thumb thyroid tibia toe tongue trachea ulna
+ureter urethra uterus vagina vein vulva wrist
+"""
+"""Parts of the body: PS3.16, Annex L."""
+
+_TECHNIQUE: Final = """
+and of the with without whole left right both bilateral upper lower anterior posterior lateral
+medial frontal axial coronal sagittal oblique transverse supine prone erect ap pa lat cc mlo
+angiography contrast ct delayed diffusion dr cr dx early fast flair gated image images late
+mammogram mammography mr mri native perfusion pet phase portal post pre radiograph recon routine
+scan scout screening series slice standard static study thick thin topogram ultrasound us venous
+arterial view views volume xray
+"""
+"""Sides, planes and how an image was taken: PS3.16, CID 244, CID 4010 and others."""
+
+WORDS: Final = frozenset((_BODY + _TECHNIQUE).split())
+"""What descriptions may be made of. None is a usual name of a person or a place."""
+
+_MAKERS: Final = """
+agfa canon carestream elekta esaote fuji fujifilm ge gehc hitachi hologic kodak konica lorad mindray
+philips picker planmeca samsung shimadzu siemens sirona sonosite swissray toshiba varian zeiss
+company corporation gmbh inc ltd co health healthcare healthineers medical systems electronics
+imaging minolta photo film eastman and
+"""
+MAKERS: Final = frozenset(_MAKERS.split())
+"""Words of the names under which makers sell devices."""
+
+DEVICE: Final = frozenset(
+    {"(0008,1010)", "(0018,1000)", "(0018,1002)", "(0018,1004)", "(0018,1005)", "(0018,1007)"}
+    | {"(0018,1008)", "(0018,1009)", "(0018,100B)", "(0018,1200)", "(0018,1201)", "(0018,1202)"}
+    | {"(0018,1203)", "(0018,1204)", "(0018,1205)", "(0018,700A)", "(0018,700C)", "(0018,700E)"}
+    | {"(0018,9367)", "(0018,9371)", "(0018,9373)", "(0050,0020)", "(0016,004E)", "(0016,004F)"}
+    | {"(0016,0050)", "(0016,0051)"}
+)
+"""Elements that tell one device from another."""
+
+MADE_BY: Final = frozenset({"(0008,0070)", "(0008,1090)"})
+INSTITUTION: Final = "(0008,0080)"
+BIRTH_DATE: Final = "(0010,0030)"
+
+DESCRIPTIONS: Final = frozenset(
+    {"(0008,1030)", "(0008,103E)", "(0018,1030)", "(0008,1080)", "(0020,4000)", "(0032,1060)"}
+    | {"(0040,0254)", "(0040,0007)", "(0008,2111)"}
+)
+DESCRIBING: Final = DESCRIPTIONS | {IMAGE_TYPE, BODY_PART, "(0018,1400)", "(0062,0005)"} | {
+    "(0062,0006)", "(3006,0026)", "(0054,0400)", "(0018,1020)", "(0018,0010)", "file name"
+}  # fmt: skip
+"""Elements of sources that say what an image shows and not of whom."""
+
+_BETWEEN = re.compile(r"[\s_,;:/\\()+.\-]+")
+_SIZE = re.compile(r"\d{1,3}(?:mm|cm|kv|mas)|[23]d|t[12]")
+
+
+class _Element(NamedTuple):
+    start: int
+    stop: int
+    tag: str
+    value: bytes
+
+
+class Reasons:
+    """What a file says about the places in it.
+
+    Parameters
+    ----------
+    path : Path
+        A file of what is shared; only of DICOM there are reasons.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._elements: list[_Element] = []
+        self._done: frozenset[str] = frozenset()
+        try:
+            with silence():
+                header = dcmread(path, stop_before_pixels=True)
+                self._elements = sorted(_elements(header))
+                self._done = frozenset(_codes(header))
+        except Exception:  # no sound header: then nothing in it is harmless
+            self._elements = []
+
+    def why(self, form: Form, offset: int) -> str:
+        """Return why a string may stand at a place of the file, empty where it must not."""
+        element = self._at(offset, offset + len(form.data))
+        if element is None:
+            return ""
+        words = [word for word in _BETWEEN.split(form.needle.text.casefold()) if word]
+        sources, tag = form.needle.tags, element.tag
+        what = ""
+        if not words:
+            return ""
+        if tag in DEVICE and KEPT_DEVICE in self._done and _all_from(sources, DEVICE):
+            what = "device, kept as (0012,0064) says"
+        elif tag in MADE_BY and MAKERS.issuperset(words):
+            if _all_from(sources, MADE_BY | {INSTITUTION}):
+                what = "maker of the device"
+        elif form.needle.kind == "date" and MOVED_DATES in self._done:
+            # Moved by weeks, it has met a date of another element; one that was not moved would
+            # stand in the element it comes from.
+            apart = tag not in sources and BIRTH_DATE not in sources
+            what = "date that was moved, as (0012,0064) says" if apart else ""
+        elif not _all_from(sources, DESCRIBING | {METHOD}):
+            return ""
+        elif tag == IMAGE_TYPE and _term(element, offset) in TERMS:
+            what = "term of the standard"
+        elif tag == BODY_PART or (tag in DESCRIPTIONS and CLEANED_DESCRIPTORS in self._done):
+            known = all(word in WORDS or _SIZE.fullmatch(word) for word in words)
+            what = "words of anatomy and technique" if known else ""
+        elif tag == METHOD and sources <= {METHOD}:
+            what = "how the source itself was de-identified"
+        return f"{what}, in {tag}" if what else ""
+
+    def _at(self, start: int, stop: int) -> _Element | None:
+        place = bisect_right(self._elements, start, key=lambda each: each.start) - 1
+        if place < 0 or stop > self._elements[place].stop:
+            return None
+        return self._elements[place]
+
+
+def _elements(header: Dataset) -> list[_Element]:
+    """Return the elements that stand in the file as they are: none of a sequence."""
+    if header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        return []  # they are packed there
+    found: list[_Element] = []
+    for tag in list(header.keys()):
+        each = header.get_item(tag)
+        if isinstance(each, RawDataElement) and each.value:
+            stop = each.value_tell + len(each.value)
+            found.append(_Element(each.value_tell, stop, _name(tag), each.value))
+    return found
+
+
+def _name(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _codes(header: Dataset) -> list[str]:
+    items = header.get("DeidentificationMethodCodeSequence") or ()
+    return [str(item.get("CodeValue", "")) for item in items]
+
+
+def _term(element: _Element, offset: int) -> str:
+    """Return the one of several values that a place lies in."""
+    before, after = offset - element.start, element.value
+    start = after.rfind(b"\\", 0, before) + 1
+    return after[start:].split(b"\\")[0].decode("latin-1").strip()
+
+
+def _all_from(sources: frozenset[str], allowed: frozenset[str]) -> bool:
+    """Return whether a string comes from these elements alone, or from private ones beside them."""
+    private = {tag for tag in sources if tag.startswith("(") and int(tag[4], 16) % 2}
+    return sources - private <= allowed
