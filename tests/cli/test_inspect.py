@@ -53,7 +53,7 @@ def test_unreadable_files_are_counted_by_reason(run: Run, images: Path, tmp_path
 
 def test_names_are_printed_only_when_asked_for(run: Run, images: Path) -> None:
     (images / "bad.png").write_text("no picture")
-    assert "bad.png" in run("inspect", images, "--names").output
+    assert "bad.png" in run("inspect", images, "--show-names").output
 
 
 def test_limit_of_pixels_counts(run: Run, images: Path) -> None:

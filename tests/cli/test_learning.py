@@ -162,7 +162,7 @@ def test_training_with_bad_files_says_so(tmp_path: Path, run: Run) -> None:
         (["--validation", "0.9"], "less than 1"),
         (["--device", "abacus"], "no device"),
         (["--layout", "nih"], "NIH ChestX-ray14"),
-        (["--uncertain", "perhaps"], "uncertain is one of"),
+        (["--uncertain", "perhaps"], "not one of 'ignore'"),
         (["--labels", "sicc"], "did you mean 'sick'"),
         (["-P", "4y4"], "--patches"),
         (["-P", "40"], "ImageTooSmallError"),

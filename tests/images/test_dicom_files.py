@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 from deepfixcx.errors import DeepfixcxError, NotAnImageError
 from deepfixcx.images import inspect_image, read_image
-from deepfixcx.images.dicom_decoding import decode_frames
+from deepfixcx.images.dicom.decoding import decode_frames
 
 ERRORS = {
     "files/MR_truncated.dcm": "DecodeError",

@@ -21,8 +21,9 @@ from pydicom.uid import (
 )
 
 from deepfixcx.errors import DeepfixcxError
-from deepfixcx.images import dicom, dicom_display, read_image
-from deepfixcx.images.dicom_native import native_frames, plain_header
+from deepfixcx.images import read_image
+from deepfixcx.images.dicom import display, reading
+from deepfixcx.images.dicom.native import native_frames, plain_header
 
 WriteDicom = Callable[..., Path]
 GRAY16 = np.random.default_rng(0).integers(0, 4096, (1, 9, 7), dtype=np.uint16)
@@ -43,9 +44,9 @@ def outcome(content: bytes) -> tuple[str, object]:
 def outcome_by_pydicom(content: bytes) -> tuple[str, object]:
     """Read with pydicom alone, and compute every pixel by itself."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dicom, "plain_header", lambda _: None)
-        patch.setattr(dicom, "_read_on", lambda stream, *_: dicom._read_whole(stream))
-        patch.setattr(dicom_display, "_levels", lambda frame, *_: (frame, None))
+        patch.setattr(reading, "plain_header", lambda _: None)
+        patch.setattr(reading, "_read_on", lambda stream, *_: reading._read_whole(stream))
+        patch.setattr(display, "_levels", lambda frame, *_: (frame, None))
         return outcome(content)
 
 
@@ -150,8 +151,8 @@ def test_ordinary_files_need_no_pydicom(
     pixels = np.arange(63).reshape(1, 9, 7).astype(dtype) - np.dtype(dtype).type(dtype[0] == "i")
     content = write_dicom(pixels, syntax=syntax, RescaleSlope="2", WindowCenter=9).read_bytes()
     expected = outcome_by_pydicom(content)
-    monkeypatch.setattr(dicom, "read_partial", None)
-    monkeypatch.setattr(dicom, "dcmread", None)
+    monkeypatch.setattr(reading, "read_partial", None)
+    monkeypatch.setattr(reading, "dcmread", None)
     assert outcome(content) == expected
 
 
@@ -200,10 +201,10 @@ def test_a_header_that_is_cut_off_anywhere_fails_as_with_pydicom(write_dicom: Wr
 
 
 def test_a_wide_range_in_a_small_image_costs_no_table() -> None:
-    levels, places = dicom_display._levels(np.array([[0, 60_000]], np.uint16), 0, 60_000)
+    levels, places = display._levels(np.array([[0, 60_000]], np.uint16), 0, 60_000)
     assert places is None
     assert levels.tolist() == [[0, 60_000]]
-    levels, places = dicom_display._levels(np.array([[-2, 1, 0, 1]], np.int16), -2, 1)
+    levels, places = display._levels(np.array([[-2, 1, 0, 1]], np.int16), -2, 1)
     assert places is not None
     assert levels[places].tolist() == [[-2, 1, 0, 1]]
 

@@ -20,7 +20,7 @@ from pydicom.uid import HTJ2KLossless
 
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images import read_image
-from deepfixcx.images.dicom_decoding import decode_frames
+from deepfixcx.images.dicom.decoding import decode_frames
 from tests.programs import program
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

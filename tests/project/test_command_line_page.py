@@ -50,7 +50,7 @@ def test_every_option_is_described(name: str) -> None:
         ("status", ["status OUT"]),
         ("verify", ["verify OUT"]),
         ("inspect", ["inspect IN --workers 1"]),
-        ("show", ["show IN/0.png -o one.png", "show IN/0.png -o many.png --grid"]),
+        ("show", ["show IN/0.png -o one.png", "show IN/0.png -o many.png --sheet"]),
         ("explain", ["explain IN/0.png -o out"]),
     ],
 )

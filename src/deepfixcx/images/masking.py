@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from deepfixcx.errors import DeidentifyError
 
 if TYPE_CHECKING:
-    from deepfixcx.images.dicom_native import Header
+    from deepfixcx.images.dicom.native import Header
 
 __all__ = ["DeviceMask", "Mask", "Region", "Rule", "load_mask", "paint"]
 

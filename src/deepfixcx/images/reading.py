@@ -36,7 +36,7 @@ from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
 __all__ = ["inspect_image", "open_image", "read_header", "read_image"]
 
 if TYPE_CHECKING:
-    from deepfixcx.images.dicom import DicomHeader
+    from deepfixcx.images.dicom.reading import DicomHeader
 
 Result = TypeVar("Result")
 
@@ -170,7 +170,7 @@ def read_header(stream: BinaryIO) -> DicomHeader | None:
         stream.seek(0)
         if sniff(stream.read(SNIFFED_BYTES)) != "DICOM":
             return None
-        from deepfixcx.images.dicom import read_dicom_header
+        from deepfixcx.images.dicom.reading import read_dicom_header
 
         return read_dicom_header(stream)
 
@@ -211,7 +211,7 @@ def _opened(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     format_name = sniff(stream.read(SNIFFED_BYTES))
     stream.seek(0)
     if format_name == "DICOM":
-        from deepfixcx.images.dicom import open_dicom
+        from deepfixcx.images.dicom.reading import open_dicom
 
         return open_dicom(stream, max_pixels)
     if format_name == "NIfTI":

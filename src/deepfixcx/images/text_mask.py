@@ -24,7 +24,7 @@ from deepfixcx.errors import DeidentifyError
 from deepfixcx.images.masking import Region
 
 if TYPE_CHECKING:
-    from deepfixcx.images.dicom_native import Header
+    from deepfixcx.images.dicom.native import Header
 
 __all__ = ["TextMask"]
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from deepfixcx.deidentify import Deidentifier, MappingTable
-    from deepfixcx.images.dicom import DicomHeader
-    from deepfixcx.images.dicom_history import Derivation
+    from deepfixcx.images.dicom.history import Derivation
+    from deepfixcx.images.dicom.reading import DicomHeader
 
 __all__ = ["DicomOutput", "DicomSource", "dicom_output", "write_patients"]
 
@@ -90,7 +90,7 @@ class DicomOutput:
         OSError
             The folder cannot be written, or is full.
         """
-        from deepfixcx.images.dicom_writing import write_dicom
+        from deepfixcx.images.dicom.writing import write_dicom
 
         write_dicom(path, self.dataset(source, images))
 
@@ -119,8 +119,8 @@ class DicomOutput:
         raise reason
 
     def _dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
-        from deepfixcx.images.dicom_geometry import lattice_of
-        from deepfixcx.images.dicom_writing import derived_dataset
+        from deepfixcx.images.dicom.geometry import lattice_of
+        from deepfixcx.images.dicom.writing import derived_dataset
 
         height, width = source.frames.pixels.shape[2:]
         return derived_dataset(
@@ -145,8 +145,8 @@ class DicomOutput:
         return header
 
     def _derivation(self, source: DicomSource) -> Derivation:
-        from deepfixcx.images.dicom_geometry import unusable_spacings
-        from deepfixcx.images.dicom_history import Derivation, lossy_before
+        from deepfixcx.images.dicom.geometry import unusable_spacings
+        from deepfixcx.images.dicom.history import Derivation, lossy_before
 
         options, key = self.options, self.deidentifier.key
         setting = json.dumps(

@@ -16,7 +16,7 @@ from deepfixcx.release.plan import Planned, ReleaseOptions
 from deepfixcx.release.records import Record
 
 if TYPE_CHECKING:
-    from deepfixcx.images.dicom import DicomHeader
+    from deepfixcx.images.dicom.reading import DicomHeader
 
 __all__ = ["Loaded", "write_results"]
 

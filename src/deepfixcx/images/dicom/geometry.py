@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
 from deepfixcx.choices import Size
-from deepfixcx.images.dicom_elements import PLACES_IN_PIXELS
+from deepfixcx.images.dicom.elements import PLACES_IN_PIXELS
 from deepfixcx.spec import Cells, CodecSpec
 
 __all__ = ["Lattice", "adjust_geometry", "lattice_of", "unusable_spacings"]

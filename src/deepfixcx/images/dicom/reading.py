@@ -21,9 +21,9 @@ from pydicom.uid import (
 )
 
 from deepfixcx.errors import DecodeError, NoPixelsError, OversizedImageError
-from deepfixcx.images.dicom_decoding import decode_frames, transfer_syntax, whole_number
-from deepfixcx.images.dicom_display import displayed, displayed_gray
-from deepfixcx.images.dicom_native import (
+from deepfixcx.images.dicom.decoding import decode_frames, transfer_syntax, whole_number
+from deepfixcx.images.dicom.display import displayed, displayed_gray
+from deepfixcx.images.dicom.native import (
     Header,
     PlainHeader,
     native_frames,

@@ -40,7 +40,7 @@ from pydicom.uid import (
 
 from deepfixcx.errors import DecodeError, PixelsShapeError
 from deepfixcx.images.codestream import codestream_size
-from deepfixcx.images.dicom_native import Header
+from deepfixcx.images.dicom.native import Header
 
 __all__ = ["decode_frames", "transfer_syntax", "whole_number"]
 

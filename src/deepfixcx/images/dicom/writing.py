@@ -27,18 +27,18 @@ from pydicom.uid import (
 )
 
 from deepfixcx.errors import NonFiniteError, PixelsShapeError
-from deepfixcx.images.dicom_classes import MULTI_FRAME, SIXTEEN_BITS, class_of
-from deepfixcx.images.dicom_elements import (
+from deepfixcx.images.dicom.classes import MULTI_FRAME, SIXTEEN_BITS, class_of
+from deepfixcx.images.dicom.elements import (
     ABOUT_STORED_VALUES,
     EMPTY_IF_UNKNOWN,
     KEPT_IN_CAPTURE,
     REMOVED_GROUPS,
     UNPAIRED,
 )
-from deepfixcx.images.dicom_geometry import Lattice, adjust_geometry
-from deepfixcx.images.dicom_groups import plane_groups
-from deepfixcx.images.dicom_history import Derivation, add_derivation
-from deepfixcx.images.dicom_validity import make_valid
+from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry
+from deepfixcx.images.dicom.groups import plane_groups
+from deepfixcx.images.dicom.history import Derivation, add_derivation
+from deepfixcx.images.dicom.validity import make_valid
 from deepfixcx.images.whole import write_whole
 
 __all__ = ["derived_dataset", "write_dicom"]

@@ -21,7 +21,7 @@ from pydicom.pixels.processing import apply_color_lut
 
 from deepfixcx._kernels.lookup import look_up
 from deepfixcx.errors import DecodeError, NonFiniteError
-from deepfixcx.images.dicom_native import Header
+from deepfixcx.images.dicom.native import Header
 from deepfixcx.images.frames import spread
 
 __all__ = ["displayed", "displayed_gray"]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 
-from deepfixcx.images.dicom_geometry import Lattice, adjust_geometry
+from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry
 
 __all__ = ["plane_groups"]
 
