@@ -6,6 +6,8 @@
 #   make check     format, lint, types, layers (changes nothing)
 #   make format    mend what the formatter and the linter can mend
 #   make docs      build the documentation into site/
+#   make dist      the wheel and the source archive, into dist/
+#   make extras    the wheel in an empty environment with each extra alone (minutes, downloads)
 #   make clean     remove .venv and everything that was built
 #
 # Another Python: make demo PYTHON=python3.12
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt -e
 
-.PHONY: demo test install check format docs clean
+.PHONY: demo test install check format docs dist extras clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.base
@@ -24,6 +26,7 @@ demo: $(VENV)/.base
 
 test: $(VENV)/.dev
 	@.ci/programs
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.warming
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n 2 --dist worksteal
 
 install: $(VENV)/.dev
@@ -41,6 +44,14 @@ format: $(VENV)/.dev
 docs: $(VENV)/.dev
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Built: open site/index.html"
+
+dist: $(VENV)/.dev
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation >/dev/null
+	@ls dist
+
+extras: $(VENV)/.dev
+	@.ci/extras
 
 clean:
 	rm -rf $(VENV) site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -21,8 +21,8 @@ from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError, ModelFileError, SpecError, SplitError
 from deepfixcx.learn import sweep as sweeping
-from deepfixcx.learn import sweep_setting
 from deepfixcx.learn.options import TrainingOptions
+from deepfixcx.learn.sweep import setting as sweep_setting
 from deepfixcx.learn.sweep.models import score_by_logistic, score_by_mlp, score_by_network
 from deepfixcx.learn.sweep.options import SweepOptions
 from deepfixcx.learn.sweep.rows import Row, recommend, rows_as_csv

@@ -18,6 +18,7 @@ from rich.table import Table
 from deepfixcx.errors import ReleaseError
 
 __all__ = [
+    "check_json",
     "default_workers",
     "error_console",
     "fail",
@@ -66,6 +67,19 @@ def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
 def fail(message: str) -> None:
     """Print one error."""
     error_console.print(f"[bold red]error[/bold red] {escape(message)}", soft_wrap=True)
+
+
+def check_json(path: object) -> None:
+    """Refuse, before any work, a place where the figures of the closing panel cannot be written.
+
+    Raises
+    ------
+    ReleaseError
+        There is no such folder.
+    """
+    if isinstance(path, Path) and not path.parent.is_dir():
+        folder = str(path.parent)
+        raise ReleaseError(f"there is no folder {folder!r} for --json; make it first")
 
 
 def write_json(path: Path | None, figures: Mapping[str, object]) -> None:

@@ -9,39 +9,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
-
-import typer
+from typing import TYPE_CHECKING
 
 from deepfixcx.cli._console import error_console
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from deepfixcx.choices import Blank, Layout, Uncertain
     from deepfixcx.datasets import Dataset
-    from deepfixcx.datasets.labels import Blank, Uncertain
-    from deepfixcx.datasets.loading import Layout
     from deepfixcx.learn.progress import Epoch, Fitted
 
 __all__ = [
-    "BlankOption",
-    "DeviceOption",
-    "LayoutOption",
     "LearningBar",
     "TerminatedError",
-    "UncertainOption",
     "find_dataset",
     "see_own_modules",
     "stops_cleanly",
 ]
-
-
-LayoutOption = Annotated[str | None, typer.Option(help="Of the dataset; recognised if not given.")]
-UncertainOption = Annotated[
-    str | None, typer.Option(help="Uncertain labels: ignore, positive or negative.")
-]
-BlankOption = Annotated[str | None, typer.Option(help="Labels not mentioned: ignore or negative.")]
-DeviceOption = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")]
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -63,7 +48,11 @@ def stops_cleanly() -> Iterator[None]:
 
 
 def find_dataset(
-    where: Path, labels: str, layout: str | None, uncertain: str | None, blank: str | None
+    where: Path,
+    labels: str,
+    layout: Layout | None,
+    uncertain: Uncertain | None,
+    blank: Blank | None,
 ) -> Dataset:
     """Read the dataset that the options of a command name.
 
@@ -74,13 +63,7 @@ def find_dataset(
     """
     from deepfixcx.datasets import load_dataset
 
-    return load_dataset(
-        where,
-        cast("Layout | None", layout),
-        labels=labels,
-        uncertain=cast("Uncertain | None", uncertain),
-        blank=cast("Blank | None", blank),
-    )
+    return load_dataset(where, layout, labels=labels, uncertain=uncertain, blank=blank)
 
 
 def see_own_modules(model: str | None) -> None:

@@ -33,7 +33,8 @@ from deepfixcx.cli import (
     train,
     verify,
 )
-from deepfixcx.cli._console import fail
+from deepfixcx.cli._console import check_json, fail
+from deepfixcx.cli._help import Command, Group
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError, TrainingStoppedError
 
 __all__ = ["app", "main"]
@@ -42,10 +43,11 @@ STOPPED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="deepfixcx",
+    cls=Group,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,  # a traceback with local variables would show patient data
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # help in plain lines: its tables would need twice the screen
 )
 
 
@@ -55,6 +57,7 @@ def _with_exit_codes(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: object, **options: object) -> None:
         try:
+            check_json(options.get("json"))
             command(*args, **options)
         except (ReleaseStoppedError, TrainingStoppedError) as error:
             fail(str(error))
@@ -87,7 +90,7 @@ for name, module in (
     ("demo", demo),
     ("bench", bench),
 ):
-    app.command(name)(_with_exit_codes(module.command))
+    app.command(name, cls=Command)(_with_exit_codes(module.command))
 
 
 def _print_version(asked: bool) -> None:
@@ -107,7 +110,7 @@ def _about(
 ) -> None:
     """Privatize and compress medical images without learning.
 
-    Start with [bold]deepfixcx demo[/bold], or look at one image with [bold]deepfixcx show[/bold].
+    Start with deepfixcx demo, or look at one image with deepfixcx show.
     """
 
 

@@ -17,6 +17,7 @@ from deepfixcx.cli._console import (
     program,
     write_json,
 )
+from deepfixcx.cli._options import JSON
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,16 +34,14 @@ def command(
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer settings and rounds: some ten seconds.")
     ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures for machines.")
-    ] = None,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Measure encode, decode and a release from disk on this machine, in less than a minute.
 
     Images are drawn for it, and files go to the folder for temporary files, from where they are
     removed. Run it while nothing else runs.
 
-    Example: [bold]deepfixcx bench --quick[/bold]
+    Example: deepfixcx bench --quick
     """
     from deepfixcx.bench import measure
 

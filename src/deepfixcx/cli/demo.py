@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.cli._console import default_workers, error_console, panel, program, ratio, write_json
+from deepfixcx.cli._options import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,16 +53,14 @@ def command(
     folder: Annotated[Path, typer.Option(help="Folder to make, or to make again.")] = Path(
         "deepfixcx-demo"
     ),
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Privatize a few images that are on every machine, and draw what came of them.
 
     The images are test files of the package pydicom and drawn chest radiographs of nobody. Nothing
     is downloaded. Running it again replaces what it made.
 
-    Example: [bold]deepfixcx demo[/bold]
+    Example: deepfixcx demo
     """
     from deepfixcx.release import ReleaseOptions, privatize_dataset
     from deepfixcx.spec import CodecSpec

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepfixcx.choices import Blank, Layout, Uncertain
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -15,7 +16,17 @@ from deepfixcx.cli._console import (
     resuming_command,
     write_json,
 )
-from deepfixcx.cli._learning import BlankOption, LayoutOption, UncertainOption, find_dataset
+from deepfixcx.cli._learning import find_dataset
+from deepfixcx.cli._options import (
+    BLANK,
+    DATASET,
+    JSON,
+    LAYOUT,
+    OVERWRITE,
+    RESUME,
+    UNCERTAIN,
+    WORKERS,
+)
 from deepfixcx.cli._steps import StepBar
 from deepfixcx.cli.sweep import parse_numbers
 
@@ -29,9 +40,7 @@ MOST_SKIPPED = 3
 
 
 def command(
-    where: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
-    ],
+    where: Annotated[Path, DATASET],
     labels: Annotated[
         str, typer.Option(help="What has to stay useful: pneumonia,effusion or COLUMN=VALUE.")
     ],
@@ -43,7 +52,7 @@ def command(
         str, typer.Option("--patches", "-P", help="P, the cells per axis to try: 2,4,8, or 1-4.")
     ] = "4",
     mechanisms: Annotated[
-        str | None, typer.Option(help="Names, such as plain,mixing-3,resampling,pixelate.")
+        str | None, typer.Option(help="Names, such as plain,mixing-3,resampling,noise-1-16.")
     ] = None,
     attackers: Annotated[
         str, typer.Option(help="Of linkage: distance, whitening, siamese-mlp, siamese-cnn.")
@@ -58,26 +67,20 @@ def command(
     ] = 0.4,
     epsilon: Annotated[float, typer.Option(help="Of DP-Pix.")] = 1.0,
     pixels: Annotated[int, typer.Option(help="Of DP-Pix: how many may differ.")] = 16,
-    layout: LayoutOption = None,
-    uncertain: UncertainOption = None,
-    blank: BlankOption = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read and encode; default: the cores.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier frontier in the folder.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    layout: Annotated[Layout | None, LAYOUT] = None,
+    uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
+    blank: Annotated[Blank | None, BLANK] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    resume: Annotated[bool, RESUME] = False,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Try mechanisms on a dataset, attack each anew, and say which to take.
 
     For each: how well a classifier still does on new patients, how well the strongest attacker
     links records of one patient, and how much better than the mean image it reconstructs them.
 
-    Example: [bold]deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6[/bold]
+    Example: deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6
     """
     from deepfixcx.frontier.catalogue import DEFAULT
     from deepfixcx.frontier.options import FrontierOptions

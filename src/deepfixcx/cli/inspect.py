@@ -17,6 +17,7 @@ from deepfixcx.cli._console import (
     program,
     write_json,
 )
+from deepfixcx.cli._options import JSON, MAX_PIXELS, WORKERS
 from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES
 
 if TYPE_CHECKING:
@@ -41,23 +42,19 @@ def command(
             metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'; or its URL."
         ),
     ],
-    workers: Annotated[int | None, typer.Option(help="Processes; default: the cores.")] = None,
-    max_pixels: Annotated[
-        int | None, typer.Option(help="Count files that declare more pixels as unreadable.")
-    ] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     names: Annotated[
         bool,
-        typer.Option("--names", help="Also print which files cannot be used, by name."),
+        typer.Option("--show-names", help="Also print which files cannot be used."),
     ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """List what a folder holds: formats, sizes, bit depths, frames, unreadable files.
 
     Every image is opened and decoded, as a release would do; nothing is written.
 
-    Example: [bold]deepfixcx inspect xrays[/bold]
+    Example: deepfixcx inspect xrays
     """
     from rich.markup import escape
 
@@ -170,7 +167,7 @@ def _close(figures: dict[str, object], kinds: int, too_small: int, names: bool) 
         ("unreadable", str(unreadable or "none")),
     ]  # fmt: skip
     if unreadable and not names:
-        rows[-1] = ("unreadable", f"{unreadable}; --names says which")
+        rows[-1] = ("unreadable", f"{unreadable}; --show-names says which")
     if figures["files_skipped"]:
         rows.append(("skipped", f"{figures['files_skipped']} of other kinds"))
     if kinds > MOST_ROWS:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
-from deepfixcx.cli._learning import DeviceOption, LearningBar, see_own_modules
+from deepfixcx.cli._learning import LearningBar, see_own_modules
+from deepfixcx.cli._options import DEVICE, JSON, MODEL_FOLDER, NETWORK, OVERWRITE, WORKERS
 
 if TYPE_CHECKING:
     from deepfixcx.learn.classifier import Classifier
@@ -23,7 +24,7 @@ SOME_FAILED = 3
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that train made.")],
+    folder: Annotated[Path, MODEL_FOLDER],
     where: Annotated[
         Path,
         typer.Argument(
@@ -31,27 +32,18 @@ def command(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write, a .csv file.")],
-    network: Annotated[
-        str | None,
-        typer.Option(help="package.module:Class of a model with your own network, to run it."),
-    ] = None,
-    device: DeviceOption = "auto",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read images; default: the cores.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the table if it exists.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    network: Annotated[str | None, NETWORK] = None,
+    device: Annotated[str, DEVICE] = "auto",
+    workers: Annotated[int | None, WORKERS] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Score new images, or the codes of a release.
 
     The table names each image, its score (the probability of yes) and its answer for each
     label. An image that cannot be used has an error instead.
 
-    Example: [bold]deepfixcx predict model xrays -o scores.csv[/bold]
+    Example: deepfixcx predict model xrays -o scores.csv
     """
     from deepfixcx.datasets.files import local_path
     from deepfixcx.learn.model_folder import load_model

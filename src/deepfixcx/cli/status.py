@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.cli._console import panel, program, write_json
+from deepfixcx.cli._options import JSON
 
 if TYPE_CHECKING:
     from deepfixcx.release import ReleaseStatus
@@ -25,15 +26,13 @@ def command(
         str | None,
         typer.Option("--private", help="Where its ledger is; default: OUT.private."),
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Say how far a release is, running or stopped, and which command goes on.
 
     Reads the ledger in the private folder and changes nothing.
 
-    Example: [bold]deepfixcx status shared[/bold]
+    Example: deepfixcx status shared
     """
     from deepfixcx.release import read_status
     from deepfixcx.release.urls import locate

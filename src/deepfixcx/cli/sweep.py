@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepfixcx.choices import Boundary, CodeModel, Grid
+from deepfixcx.choices import Blank, Boundary, CodeModel, Grid, Layout, Uncertain
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -19,12 +19,23 @@ from deepfixcx.cli._console import (
     write_json,
 )
 from deepfixcx.cli._learning import (
-    BlankOption,
-    DeviceOption,
-    LayoutOption,
-    UncertainOption,
     find_dataset,
     see_own_modules,
+)
+from deepfixcx.cli._options import (
+    BLANK,
+    BOUNDARY,
+    DATASET,
+    DEVICE,
+    GRID,
+    JSON,
+    LAYOUT,
+    OVERWRITE,
+    POOLING,
+    RESUME,
+    UNCERTAIN,
+    WAVELET,
+    WORKERS,
 )
 from deepfixcx.cli._steps import StepBar
 
@@ -38,9 +49,7 @@ MOST_SKIPPED = 3
 
 
 def command(
-    where: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
-    ],
+    where: Annotated[Path, DATASET],
     labels: Annotated[
         str, typer.Option(help="What to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
     ],
@@ -51,14 +60,10 @@ def command(
     patches: Annotated[
         str, typer.Option("--patches", "-P", help="P, the cells per axis to try: 2,4,8, or 1-4.")
     ] = "2,4,8",
-    wavelet: Annotated[str, typer.Option(help="A discrete wavelet of PyWavelets.")] = "haar",
-    pooling: Annotated[
-        str, typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg; or l1,max.")
-    ] = "l1",
-    boundary: Annotated[Boundary, typer.Option(help="What lies beyond the edge.")] = "zero",
-    grid: Annotated[
-        Grid, typer.Option(help="No empty cells; or padded, as in the paper.")
-    ] = "balanced",
+    wavelet: Annotated[str, WAVELET] = "haar",
+    pooling: Annotated[str, POOLING] = "l1",
+    boundary: Annotated[Boundary, BOUNDARY] = "zero",
+    grid: Annotated[Grid, GRID] = "balanced",
     model: Annotated[CodeModel, typer.Option(help="What learns from codes.")] = "logistic",
     cnn: Annotated[
         str | None,
@@ -76,27 +81,21 @@ def command(
         int | None, typer.Option(help="Most passes over the images, of mlp and network.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, classifiers and intervals.")] = 0,
-    layout: LayoutOption = None,
-    uncertain: UncertainOption = None,
-    blank: BlankOption = None,
-    device: DeviceOption = "auto",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read and encode; default: the cores.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier sweep in the folder.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    layout: Annotated[Layout | None, LAYOUT] = None,
+    uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
+    blank: Annotated[Blank | None, BLANK] = None,
+    device: Annotated[str, DEVICE] = "auto",
+    workers: Annotated[int | None, WORKERS] = None,
+    resume: Annotated[bool, RESUME] = False,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Try levels and numbers of patches on a dataset, and say which to take.
 
     For each setting: how much smaller images get, how near reconstructions are, and how well
     a classifier that never saw the patient does (AUC), beside the original, blur and median.
 
-    Example: [bold]deepfixcx sweep xrays --labels pneumonia -o sweep[/bold]
+    Example: deepfixcx sweep xrays --labels pneumonia -o sweep
     """
     from deepfixcx.learn.sweep.options import SweepOptions
     from deepfixcx.learn.sweep.run import run_sweep

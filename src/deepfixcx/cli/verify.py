@@ -16,6 +16,7 @@ from deepfixcx.cli._console import (
     program,
     write_json,
 )
+from deepfixcx.cli._options import JSON, WORKERS
 
 if TYPE_CHECKING:
     from deepfixcx.release import Verification
@@ -28,17 +29,15 @@ MOST_NAMES = 20
 
 def command(
     folder: Annotated[str, typer.Argument(metavar="OUT", help="Release folder, or its URL.")],
-    workers: Annotated[int | None, typer.Option(help="Threads; default: the cores.")] = None,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Hash every file of a release again and compare it with the manifest.
 
     Needs OUT alone, so whoever received a release can run it. Exit code 3 if anything is missing,
     changed, or not named in the manifest.
 
-    Example: [bold]deepfixcx verify shared[/bold]
+    Example: deepfixcx verify shared
     """
     from deepfixcx.release import verify_release
     from deepfixcx.release.urls import locate
