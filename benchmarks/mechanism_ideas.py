@@ -514,9 +514,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if options.resume and options.json is not None and options.json.is_file():
         rows = json.loads(options.json.read_text("utf-8"))
     for name in dict.fromkeys(["plain", *options.ideas, *SOURCES]):
-        if name not in IDEAS and name not in data.inputs:
-            continue
-        if name in rows:
+        if name in rows or (name not in IDEAS and name not in data.inputs):
             continue
         began = time.monotonic()
         mechanism = IDEAS[name][1] if name in IDEAS else Plain()

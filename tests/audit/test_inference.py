@@ -49,6 +49,21 @@ def test_what_labels_tell_is_the_floor() -> None:
     assert result.control == result.floor
 
 
+def test_the_floor_is_never_below_guessing() -> None:
+    """Labels that tell nothing are at 0.5, more or less; who does worse by them guesses."""
+    floors = []
+    for seed in range(8):
+        vectors, owners = make_population(patients=40, seed=seed)
+        labels = np.random.default_rng(seed).integers(0, 2, 40)[owners]
+        result = attack_inference(
+            vectors, sexes(owners), owners, name="sex", labels=labels, seed=seed, samples=20
+        )
+        floors.append(result.floor)
+        assert result.gain.value == pytest.approx(result.value.value - result.floor)
+    assert min(floors) == 0.5
+    assert max(floors) > 0.5
+
+
 def test_several_values_are_each_told_from_the_others() -> None:
     vectors, owners = make_population(patients=90)
     sites = np.array(["north", "south", "west"])[owners % 3]

@@ -39,6 +39,19 @@ def test_a_constant_code_is_at_chance() -> None:
     assert auc.residual_risk == 0
 
 
+def test_the_floor_is_never_below_guessing() -> None:
+    clipped = 0
+    for seed in range(8):
+        vectors, owners = make_population(patients=30, seed=seed)
+        labels = np.random.default_rng(seed).integers(0, 2, (60, 2))
+        for each in attack_linkage(Records(vectors), owners, labels=labels, seed=seed, samples=20):
+            sign = -1 if each.figure == "EER" else 1
+            assert sign * each.floor >= sign * each.chance
+            assert each.gain.value == pytest.approx(sign * (each.value.value - each.floor))
+            clipped += each.floor == each.chance
+    assert clipped
+
+
 def test_random_codes_are_at_chance_as_often_as_stated() -> None:
     """Of 40 random releases, the 95 % intervals hold chance about that often, for each figure."""
     covered = {"AUC": 0, "EER": 0, "precision@1": 0}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,18 @@ import pytest
 
 from benchmarks.frontier import climb, frontier_table, neighbours, play
 from benchmarks.mechanism_ideas import IDEAS, main, meets_goal, tiny
+from benchmarks.mechanism_inversion import as_codes, invert, table_of
 from benchmarks.mechanism_membership import membership
+from benchmarks.siamese import IDEAS as SIAMESE_IDEAS
+from benchmarks.siamese import changed, link
+from deepfixcx.audit.linkage import contrast, siamese_cnn
+from deepfixcx.code import Code
 from deepfixcx.frontier.rows import FrontierRow
+from deepfixcx.frontier.trial import Trial
 from deepfixcx.mechanisms import LabelResampling, Plain
+from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.spec import CodecSpec
+from tests.audit.making import make_images
 
 
 @pytest.mark.slow
@@ -57,6 +67,49 @@ def test_membership_is_plain_in_plain_codes() -> None:
     plain, _ = membership(Plain(), 16, data, 1)
     resampled, _ = membership(LabelResampling(0, 2, 4), 2, data, 1)
     assert plain > resampled
+
+
+@pytest.mark.parametrize("name", ["plain", "mixing-3", "resampling"])
+def test_inverters_see_codes_whatever_was_released(name: str) -> None:
+    """Undoing a projection gives codes of the right shape, and as near as few numbers allow."""
+    spec = CodecSpec(2, 2)
+    data = tiny(spec)
+    trial = Trial(data.inputs["codes"], data.labels, data.patients)
+    fitted = trial.fit(mechanism_named(name))
+    released = trial.release(fitted)
+    seen = as_codes(fitted, spec, (32, 32))(released.array)
+    assert isinstance(seen, Code)
+    assert seen.array.shape == (len(released), *spec.code_shape(1))
+    assert seen.sizes.tolist() == [[32, 32]] * len(released)
+    if released.array.ndim > 2:
+        assert (seen.array == released.array).all()
+    else:
+        mean = data.inputs["codes"].mean(axis=0)
+        assert np.abs(seen.array.mean(axis=0) - mean).max() < 0.1 * mean.max()
+    for attacker in ("plain", "ridge"):
+        figures = {each.figure for each in invert(name, attacker, data, spec, (32, 32), 0)}
+        assert figures == {"SSIM", "MS-SSIM", "PSNR"}
+
+
+def test_the_strongest_inverter_decides_the_goal() -> None:
+    options = argparse.Namespace(mechanisms=["plain", "resampling"], attackers=["ridge", "unet"])
+    few, many = {"SSIM": [0.04] * 3, "PSNR": [2.0] * 3}, {"SSIM": [0.06] * 3, "PSNR": [2.5] * 3}
+    rows = {"plain ridge": few, "plain unet": many, "resampling ridge": few, "resampling unet": few}
+    last = table_of({name: {**row, "seconds": 1.0} for name, row in rows.items()}, options).rows[-1]
+    assert list(last[1:5]) == ["+0.060", "+2.50 (not met)", "+0.040", "+2.00 (goal met)"]
+
+
+def test_parts_of_the_network_are_left_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, owners = make_images(patients=24, side=16)
+    monkeypatch.setattr(siamese_cnn, "CONTRAST", replace(siamese_cnn.CONTRAST, epochs=4, every=2))
+    monkeypatch.setattr(siamese_cnn, "PROTOCOL", replace(siamese_cnn.PROTOCOL, epochs=1, pairs=9))
+    before = siamese_cnn.CONTRAST, siamese_cnn.PROTOCOL, contrast.vary
+    for idea in ("unvaried", "contrast", "both"):
+        assert "[" in link(idea, images, owners, owners % 2, 0)["AUC"]
+    assert (siamese_cnn.CONTRAST, siamese_cnn.PROTOCOL, contrast.vary) == before
+    with changed(SIAMESE_IDEAS["protocol"][1]()):
+        assert siamese_cnn.CONTRAST.epochs == 0
+        assert siamese_cnn.PROTOCOL.pairs == 5000
 
 
 def test_noise_is_audited() -> None:

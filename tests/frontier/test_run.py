@@ -23,7 +23,7 @@ from tests.learn.making import make_dataset
 OPTIONS = FrontierOptions(
     levels=(2,),
     patches=(2,),
-    mechanisms=("plain", "mixing-3", "resampling", "pixelate", "dp-pix"),
+    mechanisms=("plain", "mixing-3", "resampling", "noise-8-16", "pixelate", "dp-pix"),
     attackers=("whitening",),
     seeds=1,
 )
@@ -46,8 +46,8 @@ def test_a_frontier_leaves_its_papers(dataset: Dataset, tmp_path: Path) -> None:
     table = list(csv.DictReader((tmp_path / "out" / "frontier.csv").read_text().splitlines()))
     assert [row["mechanism"] for row in table] == list(OPTIONS.mechanisms)
     assert float(table[0]["auc"]) == pytest.approx(frontier.rows[0].figures["auc"], rel=1e-5)
-    assert [int(row["numbers"]) for row in table] == [64, 64, 1, 64, 64]
-    assert {total for _, _, total in steps} == {5}
+    assert [int(row["numbers"]) for row in table] == [64, 64, 1, 64, 64, 64]
+    assert {total for _, _, total in steps} == {6}
     text = (tmp_path / "out" / "frontier.csv").read_text()
     assert ".png" not in text
     assert "p17" not in text
@@ -132,8 +132,10 @@ def test_folders_and_datasets_that_do_not_serve_are_named(dataset: Dataset, tmp_
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ({"mechanisms": ("mixing-33",)}, "did you mean 'mixing-3'"),
+        ({"mechanisms": ("mixin-3",)}, "did you mean 'mixing-3'"),
         ({"mechanisms": ()}, "name a mechanism"),
+        ({"mechanisms": ("noise-x",)}, "noise is called noise-EPSILON-PIXELS"),
+        ({"mechanisms": ("noise-1+mixing-33x",)}, "unknown mechanism 'mixing-33x'"),
         ({"attackers": ("oracle",)}, "unknown attacker"),
         ({"seeds": 0}, "a seed"),
         ({"public": 1.0}, "share"),

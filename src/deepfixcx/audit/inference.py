@@ -124,7 +124,9 @@ def attack_inference(
     floor, floor_drawn = 0.5, np.full(samples, 0.5)
     if labels is not None:
         numbers = np.asarray(labels, np.float32).reshape(len(owners), -1)
-        floor, floor_drawn = areas(np.where(np.isnan(numbers), np.float32(0.5), numbers))
+        alone, alone_drawn = areas(np.where(np.isnan(numbers), np.float32(0.5), numbers))
+        if alone > floor:
+            floor, floor_drawn = alone, alone_drawn
     return AttackResult(
         attack="inference",
         mode=name,

@@ -44,7 +44,8 @@ class AttackResult:
     chance : float
         What guessing reaches; NaN where that means nothing.
     floor : float
-        What is reached without the codes: by labels alone, or by the mean image of others.
+        What is reached without the codes: by labels alone, or by the mean image of others. Never
+        weaker than chance: who does worse than guessing guesses.
     gain : Interval
         `value` less `floor`, paired patient by patient; for figures in `LOWER_IS_STRONGER` with
         the sign turned, so that more is always worse for privacy.

@@ -32,8 +32,6 @@ INVERTED = "ridge"
 REFERENCE = "reference"
 """Not an attack on the release, but the same on what nothing was taken from."""
 
-NEEDS_CODES = ("plain", "variation")
-
 NEVER_TESTED = (
     "attackers with more images than these: with ten thousand patients a network links better",
     "what a released model has learned by heart (membership): see deepfixcx.audit.membership",
@@ -77,12 +75,27 @@ class Target:
     labels: ArrayLike | None = None
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def pairs(self) -> tuple[Released, NDArray[np.int64]]:
-        """Return a record for each source image that is in one, and which image that is."""
-        chosen = self.members or [(number,) for number in range(len(numbers_of(self.released)))]
-        rows = [record for record, images in enumerate(chosen) for _ in images]
-        places = [image for images in chosen for image in images]
-        return self.released[np.array(rows)], np.array(places, np.int64)
+    def members_of_each(self) -> Sequence[Sequence[int]]:
+        """Return the source images of each record."""
+        count = len(numbers_of(self.released))
+        return [(image,) for image in range(count)] if self.members is None else self.members
+
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return a record for each source image that is in one or more, and which image that is."""
+        record_of: dict[int, int] = {}
+        for record, images in enumerate(self.members_of_each()):
+            for image in images:
+                record_of.setdefault(image, record)
+        places = sorted(record_of)
+        return np.array([record_of[place] for place in places]), np.array(places, np.int64)
+
+    def is_plain(self) -> bool:
+        """Whether every image is released once, as whoever holds it would encode it."""
+        behind = self.members_of_each()
+        places = [image for images in behind for image in images]
+        if len(places) != len(behind) or sorted(places) != list(range(len(self.encoded))):
+            return False
+        return np.array_equal(numbers_of(self.released), self.encoded[places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,20 +204,21 @@ Step = Callable[[tuple[AttackResult, ...]], Sequence[AttackResult]]
 def _steps(target: Target, full: bool, seed: int, samples: int) -> Iterator[tuple[str, Step]]:
     """Yield the name of each attack, and how it is made."""
     released = Records(numbers_of(target.released), target.members)
-    linkers = FULL_LINKERS if full else QUICK_LINKERS
+    linkers, plain = FULL_LINKERS if full else QUICK_LINKERS, target.is_plain()
     for attacker in linkers:
         for mode, records, probes in (
             ("raw images", Records(target.images), None),
             ("released-released", released, None),
             ("released-raw", released, Records(target.encoded)),
         ):
+            if mode == "released-raw" and plain:
+                yield f"linkage, {mode}, {attacker}", _again(attacker, mode)
+                continue
             yield (
                 f"linkage, {mode}, {attacker}",
                 _linkage(target, attacker, mode, records, probes, seed, samples),
             )
     for attacker in FULL_INVERTERS if full else QUICK_INVERTERS:
-        if attacker in NEEDS_CODES and not isinstance(target.released, Code):
-            continue
         yield f"reconstruction, {attacker}", _reconstruction(target, attacker, seed, samples)
     for name in target.attributes:
         yield f"inference, {name}", _inference(target, name, seed, samples)
@@ -239,6 +253,19 @@ def _linkage(
     return attack
 
 
+def _again(attacker: str, mode: str) -> Step:
+    """Repeat what was found among the records: an image from elsewhere is one more of these."""
+
+    def repeat(known: tuple[AttackResult, ...]) -> Sequence[AttackResult]:
+        return [
+            replace(each, mode=mode)
+            for each in known
+            if (each.attack, each.mode, each.attacker) == ("linkage", "released-released", attacker)
+        ]
+
+    return repeat
+
+
 def _raw_area(known: tuple[AttackResult, ...], attacker: str) -> float | None:
     areas = [
         each.value.value
@@ -250,7 +277,8 @@ def _raw_area(known: tuple[AttackResult, ...], attacker: str) -> float | None:
 
 def _reconstruction(target: Target, attacker: str, seed: int, samples: int) -> Step:
     def attack(known: tuple[AttackResult, ...]) -> Sequence[AttackResult]:
-        released, places = target.pairs()
+        records, places = target.pairs()
+        released = target.released[records]
         images, patients = target.images[places], target.patients[places]
         most = MOST_SLOW if attacker == SLOW_INVERTER else None
         inversion = attack_reconstruction(
@@ -264,7 +292,9 @@ def _reconstruction(target: Target, attacker: str, seed: int, samples: int) -> S
                 target.released.spec, images, inversion.images, inversion.means, patients,
                 attacker=attacker, seed=seed, samples=samples,
             )  # fmt: skip
-        shown = Records(inversion.images, [(int(place),) for place in places])
+        once = np.unique(records, return_index=True)[1]
+        behind = target.members_of_each()
+        shown = Records(inversion.images[once], [behind[record] for record in records[once]])
         linked = attack_linkage(
             shown, target.patients, probes=Records(target.images), labels=target.labels, seed=seed,
             samples=samples, raw=_raw_area(known, "whitening"),
@@ -276,11 +306,11 @@ def _reconstruction(target: Target, attacker: str, seed: int, samples: int) -> S
 
 def _inference(target: Target, name: str, seed: int, samples: int) -> Step:
     def attack(_: tuple[AttackResult, ...]) -> Sequence[AttackResult]:
-        released, places = target.pairs()
+        records, places = target.pairs()
         labels = None if target.labels is None else np.asarray(target.labels, np.float32)
         return [
             attack_inference(
-                numbers_of(released),
+                numbers_of(target.released[records]),
                 np.asarray(target.attributes[name])[places],
                 target.patients[places],
                 name=name,

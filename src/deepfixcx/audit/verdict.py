@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deepfixcx.audit.result import AttackResult
-from deepfixcx.audit.suite import Audit
+from deepfixcx.audit.suite import REFERENCE, Audit
 
 __all__ = ["Answer", "answers"]
 
 Word = Literal["yes", "a little", "not shown", "not tested"]
 
 MARGIN = 0.05
-"""An interval of which the low end is so far above the floor means yes, not only a little."""
+"""A gain that is sure and larger than this means yes, not only a little."""
+
+MODES = {
+    "released-released": "two records of the release",
+    "released-raw": "an image from elsewhere and a record",
+    "inverted-raw": "an image from elsewhere and one made of a record",
+}
 
 OPINION = "Article 29 Data Protection Working Party, Opinion 05/2014, WP216"
 
@@ -34,8 +40,8 @@ class Answer:
     question : str
         In plain words.
     word : str
-        ``"yes"``; ``"a little"``, where the interval leaves the floor by less than 0.05; ``"not
-        shown"``, where these attackers did no better than without the codes; ``"not tested"``.
+        ``"yes"``; ``"a little"``, where what is gained on the floor is 0.05 at most; ``"not
+        shown"``, where the interval reaches down to the floor; ``"not tested"``.
     sentence : str
         What was found, with its figures.
     evidence : tuple of AttackResult
@@ -74,10 +80,10 @@ def _singled_out(results: Sequence[AttackResult]) -> Answer:
     if best is None:
         return Answer(question, "not tested", _untested(results))
     sentence = (
-        f"Whoever has another image of a patient names a right record at once in "
-        f"{_percent(best.value.value)} of the searches ({_percent(best.value.low)} to "
-        f"{_percent(best.value.high)}); guessing does in {_percent(best.chance)}, and labels "
-        f"alone in {_percent(best.floor)}."
+        f"Whoever holds another image of a patient and searches the release finds a record of that "
+        f"patient first in {_percent(best.value.value)} of the searches (95 % interval "
+        f"{_percent(best.value.low)} to {_percent(best.value.high)}; attacker: {best.attacker}). "
+        f"Guessing does in {_percent(best.chance)}{_besides(results, best)}.{_caution(best)}"
     )
     return Answer(question, _word(best), sentence, (best,))
 
@@ -88,9 +94,10 @@ def _linked(results: Sequence[AttackResult]) -> Answer:
     if best is None:
         return Answer(question, "not tested", _untested(results))
     sentence = (
-        f"Two images of one patient are told from images of two with an AUC of {best.value} "
-        f"({best.attacker}, {best.mode}); labels alone reach {best.floor:.3f}, and the same "
-        f"attacker {best.raw:.3f} on raw images."
+        f"Of another image of a patient and one of a stranger, the attacker says which is which in "
+        f"{_percent(best.value.value)} of the cases (AUC {best.value}; {best.attacker}, "
+        f"{MODES[best.mode]}). Guessing does in {_percent(best.chance)}"
+        f"{_besides(results, best)}.{_caution(best)}"
     )
     return Answer(question, _word(best), sentence, (best,))
 
@@ -101,9 +108,19 @@ def _inferred(results: Sequence[AttackResult]) -> Answer:
     if not found:
         return Answer(question, "not tested", "The table tells nothing that could be inferred.")
     found.sort(key=lambda each: -each.gain.low)
-    parts = [f"{each.mode} with an AUC of {each.value}" for each in found]
-    sentence = f"Codes tell {', '.join(parts)}; 0.5 is guessing."
-    return Answer(question, _word(found[0]), sentence, tuple(found))
+    told = [each for each in found if _word(each) != "not shown"]
+    hidden = [each for each in found if each not in told]
+    sentences = []
+    if told:
+        parts = "; ".join(_attribute(each) for each in told)
+        sentences.append(
+            f"Codes of people whom the attacker has never seen tell {parts}. An AUC of 0.5 is "
+            f"guessing, 1 always right."
+        )
+    if hidden:
+        parts = "; ".join(_attribute(each) for each in hidden)
+        sentences.append(f"Not shown: {parts}.{_caution(*hidden)}")
+    return Answer(question, _word(found[0]), " ".join(sentences), tuple(found))
 
 
 def _inverted(results: Sequence[AttackResult]) -> Answer:
@@ -113,13 +130,14 @@ def _inverted(results: Sequence[AttackResult]) -> Answer:
     if best is None or loud is None:
         return Answer(question, "not tested", "No image was inverted.")
     sentence = (
-        f"The best inversion has an SSIM of {best.value.value:.3f} ({best.attacker}), where the "
-        f"mean of other people's images has {best.floor:.3f}, and gains {loud.gain.value:.1f} dB "
+        f"The images nearest to the small originals have an SSIM of {best.value.value:.3f} (1 is "
+        f"equal; attacker: {best.attacker}). The mean of other people's images, for which no code "
+        f"is needed, has {best.floor:.3f}; the gain in PSNR is {loud.gain.value:.1f} dB "
         f"({loud.attacker})."
     )
     again = _strongest(results, "linkage", ("inverted-raw",), "AUC")
     if again is not None:
-        sentence += f" Inverted images still link to their patients with an AUC of {again.value}."
+        sentence += f" Images made of records link to their patients with an AUC of {again.value}."
     return Answer(question, _word(best), sentence, (best, loud))
 
 
@@ -138,13 +156,37 @@ def _strongest(
 
 
 def _word(best: AttackResult) -> Word:
-    """Say yes by the low end of the gain, so by what is sure."""
-    low = best.gain.low
-    if best.chance > best.floor:  # a floor below chance is luck
-        low -= best.chance - best.floor
-    if low > MARGIN:
-        return "yes"
-    return "a little" if low > 0 else "not shown"
+    """Say yes where the whole interval is above the floor, and the gain is not a small one."""
+    if not best.gain.low > 0:
+        return "not shown"
+    return "yes" if best.gain.value > MARGIN else "a little"
+
+
+def _caution(*results: AttackResult) -> str:
+    """Say where nothing was shown only because there are too few patients to show it."""
+    for each in results:
+        if _word(each) == "not shown" and each.gain.high > MARGIN:
+            return " There are too few patients here to exclude more."
+    return ""
+
+
+def _besides(results: Sequence[AttackResult], best: AttackResult) -> str:
+    """Say what labels reach, and what the same attacker does to raw images."""
+    words = ""
+    if best.floor > best.chance:
+        words += f", whoever knows labels alone in {_percent(best.floor)}"
+    for each in results:
+        if (each.attack, each.attacker, each.figure) == (REFERENCE, best.attacker, best.figure):
+            words += f", and the same attacker on raw images in {_percent(each.value.value)}"
+    return words
+
+
+def _attribute(result: AttackResult) -> str:
+    known = [f"labels alone {result.floor:.3f}"] if result.floor > result.chance else []
+    if math.isfinite(result.raw):
+        known.append(f"raw images {result.raw:.3f}")
+    beside = f" ({', '.join(known)})" if known else ""
+    return f"{result.mode} with an AUC of {result.value}{beside}"
 
 
 def _untested(results: Sequence[AttackResult]) -> str:

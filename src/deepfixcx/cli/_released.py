@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepfixcx.errors import AuditError, LayoutError, ReleaseError
+from deepfixcx._words import counted
+from deepfixcx.cli._release_records import ReleaseRecords, read_release
+from deepfixcx.errors import AuditError, LabelError, LayoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from deepfixcx.audit.suite import Target
-    from deepfixcx.code import Code
     from deepfixcx.datasets import Dataset
 
 __all__ = ["Found", "find_target"]
@@ -24,8 +23,6 @@ SIDE = 64
 
 ATTRIBUTES = ("sex", "view", "site", "hospital", "institution", "scanner", "manufacturer")
 """Columns that are guessed where the table has them, beside the age."""
-
-MIXING = "mixing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def find_target(
     Raises
     ------
     ReleaseError
-        No release with codes, or no table that says which source each record is.
+        No release with codes or records, or no table that says which sources each record is of.
     DatasetError
         The table of patients cannot be used.
     AuditError
@@ -72,93 +69,73 @@ def find_target(
 
     from deepfixcx.audit.suite import Target
     from deepfixcx.learn.loading import encode_records, load_pixels
+    from deepfixcx.release import private_folder
 
-    code, names, notes = _records(release, private)
-    dataset = _dataset(table, originals, labels)
+    made = read_release(release, private or private_folder(release), originals)
+    dataset, notes = _dataset(table, originals, labels, made)
     if not dataset.has_patients:
         raise AuditError(f"{table.name!r} does not say of every image whose it is; add a column")
-    channels: Any = 1 if code.channels == 1 else 3
+    channels: Any = made.channels
     loaded = load_pixels(dataset.records, SIDE, channels=channels, workers=workers, report=report)
     encoded = encode_records(
-        dataset.records, code.spec, channels=channels, workers=workers, report=report
+        dataset.records, made.spec, channels=channels, workers=workers, report=report
     )
     usable = np.intersect1d(loaded.places, encoded.places)
     failed = len(dataset) - len(usable)
     dataset = dataset.select(usable)
-    place_of = {record.path.resolve(): place for place, record in enumerate(dataset.records)}
-    base = originals if originals.is_dir() else originals.parent
-    places = [place_of.get((base / name).resolve()) for name in names]
-    rows = [row for row, place in enumerate(places) if place is not None]
+    rows, members, lost = _joined(made, dataset)
     if not rows:
         raise AuditError(
-            f"none of the {len(names)} records of {release.name!r} is of an image that "
+            f"none of the {len(made.members)} records of {release.name!r} is of an image that "
             f"{table.name!r} lists; --against is what was given to privatize as IN"
         )
-    if len(rows) < len(names):
-        notes += (f"{len(names) - len(rows)} records have no patient in the table: left out",)
+    if lost:
+        notes += (
+            f"{counted(lost, 'record has', 'records have')} no patient in the table: left out",
+        )
     if dataset.label_names:
         notes += (f"what labels alone reach is of: {', '.join(dataset.label_names)}",)
     target = Target(
-        released=code[np.array(rows)],
+        released=made.records[np.array(rows)],
         images=loaded.array[np.isin(loaded.places, usable)],
-        encoded=encoded.array[np.isin(encoded.places, usable)],
+        encoded=made.represent(encoded.array[np.isin(encoded.places, usable)]),
         patients=dataset.patients,
-        members=[(place,) for place in places if place is not None],
+        members=members,
         labels=np.array(dataset.labels) if dataset.label_names else None,
         attributes=_attributes(dataset),
     )
     return Found(target, notes, failed + len(dataset.problems))
 
 
-def _records(release: Path, private: Path | None) -> tuple[Code, list[str], tuple[str, ...]]:
-    """Return the codes of a release, the source of each, and what should be known of them."""
-    import numpy as np
+def _joined(made: ReleaseRecords, dataset: Dataset) -> tuple[list[int], list[tuple[int, ...]], int]:
+    """Return the records that are of listed images, the places of these, and how many are not."""
+    place_of = {record.path.resolve(): place for place, record in enumerate(dataset.records)}
+    rows, members = [], []
+    for row, paths in enumerate(made.members):
+        places = tuple(place_of[path] for path in dict.fromkeys(paths) if path in place_of)
+        if places:
+            rows.append(row)
+            members.append(places)
+    return rows, members, len(made.members) - len(rows)
 
-    from deepfixcx.release import load_codes, private_folder
 
-    notes = _mechanisms(release)
+def _dataset(
+    table: Path, originals: Path, labels: str | None, made: ReleaseRecords
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Read the table, with the labels that are shared where the release or the user names them."""
+    if labels is not None or made.labels is None:
+        return _read(table, originals, labels), made.notes
     try:
-        code, ids = load_codes(release, 1)
-    except ReleaseError:
-        code, ids = load_codes(release, 3)
-    sources = _sources((private or private_folder(release)) / "sources.csv", release)
-    first = {name: row for row, name in reversed(list(enumerate(ids)))}
-    if len(first) < len(ids):
-        notes += (f"{len(ids) - len(first)} further frames of files with several: left out",)
-    code = code[np.array(sorted(first.values()))]
-    return code, [sources[ids[row]] for row in sorted(first.values())], notes
-
-
-def _mechanisms(release: Path) -> tuple[str, ...]:
-    try:
-        about = json.loads((release / "dataset.json").read_bytes())
-        used = [str(each["mechanism"]) for each in about["mechanisms"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ReleaseError(
-            f"{release.name!r} has no dataset.json that can be read: it is no finished release"
-        ) from None
-    if MIXING in used:
-        raise AuditError(
-            f"{release.name!r} mixes images, and its papers do not say which; audit it in Python, "
-            f"where deepfixcx.audit.linkage.Records is told the members of each record"
+        return _read(table, originals, made.labels), made.notes
+    except LabelError:
+        note = (
+            f"{table.name!r} lacks some of the released labels ({made.labels}); what labels alone "
+            f"reach is of all others"
         )
-    if not used:
-        return ()
-    return (f"made with {', '.join(used)}; images that are looked up were encoded without",)
+        return _read(table, originals, None), (*made.notes, note)
 
 
-def _sources(table: Path, release: Path) -> Mapping[str, str]:
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            return {row["source_id"]: row["source"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
-        raise ReleaseError(
-            f"{str(table)!r} does not tell which source each record of {release.name!r} is; name "
-            f"the private folder of the release with --private"
-        ) from None
-
-
-def _dataset(table: Path, originals: Path, labels: str | None) -> Dataset:
+def _read(table: Path, originals: Path, labels: str | None) -> Dataset:
     """Read the table; its paths are relative to its own folder, or to that of the originals."""
     from deepfixcx.datasets import read_table
 

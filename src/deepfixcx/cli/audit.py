@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.cli._console import default_workers, panel, write_json
+from deepfixcx.cli._options import JSON, OVERWRITE, WORKERS
 from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOME_FAILED = 3
+SHORT = ("singled out?", "linked?", "inferred?", "images back?")
+"""The questions of the verdict, in the margin of the terminal."""
+
 FILES = ("audit.json", "verdict.md", "verdict.png")
 
 
@@ -33,7 +37,7 @@ def command(
         Path | None, typer.Option("--out", "-o", help="Folder to make; default: RELEASE.audit.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full/--quick", help="Train networks, too: many minutes.")
+        bool, typer.Option("--full/--quick", help="Train networks, too: 10 minutes or more.")
     ] = False,
     labels: Annotated[
         str | None,
@@ -43,15 +47,9 @@ def command(
         Path | None, typer.Option(help="The private folder, where it was made elsewhere.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, attackers and intervals.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read images; default: the cores.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier audit in the folder.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", help="Write the closing figures for machines.")
-    ] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Attack a release with what its owner knows, and answer three questions.
 
@@ -59,7 +57,7 @@ def command(
     learn on some patients and are tested on others; each figure stands beside what is reached
     without the codes.
 
-    Example: [bold]deepfixcx audit shared --against scans --patients scans/manifest.csv[/bold]
+    Example: deepfixcx audit shared --against scans --patients scans/manifest.csv
     """
     from deepfixcx.audit.suite import audit_release
     from deepfixcx.cli._released import find_target
@@ -162,8 +160,8 @@ def _close(out: Path, audit: Audit, found: Found) -> None:
     if found.failures:
         rows.append(("failed", f"{found.failures} originals could not be read"))
     rows += [("note", note) for note in found.notes]
-    for answer in said:
-        rows.append((answer.question, f"{answer.word}. {answer.sentence}"))
+    for short, answer in zip(SHORT, said, strict=True):
+        rows.append((short, f"{answer.word.capitalize()}. {answer.sentence}"))
     rows += [("not tested", each) for each in audit.untested[:1]]
     if len(audit.untested) > 1:
         rows.append(("", f"and {len(audit.untested) - 1} more, in verdict.md"))

@@ -9,6 +9,7 @@ from deepfixcx.audit.linkage import ATTACKERS as KNOWN_ATTACKERS
 from deepfixcx.errors import MechanismError
 from deepfixcx.frontier.catalogue import DEFAULT, check_names
 from deepfixcx.frontier.figures import ATTACKERS
+from deepfixcx.frontier.noise import split_noise
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["FrontierOptions"]
@@ -23,7 +24,8 @@ class FrontierOptions:
     levels, patches : tuple of int
         J and P; every pair is tried.
     mechanisms : tuple of str
-        By their names in `deepfixcx.frontier.catalogue`; baselines too.
+        By their names in `deepfixcx.frontier.catalogue`; baselines too, and noise, such as
+        ``"noise-1-16"``, alone or before others: ``"noise-8-16+mixing-3"``.
     attackers : tuple of str
         Of linkage; see `deepfixcx.audit.linkage.ATTACKERS`.
     seeds : int
@@ -61,7 +63,9 @@ class FrontierOptions:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        check_names(self.mechanisms)
+        check_names(
+            [split_noise(name, spec)[1] for name in self.mechanisms for spec in self.specs()]
+        )
         for attacker in self.attackers:
             if attacker not in KNOWN_ATTACKERS:
                 raise MechanismError(
@@ -80,7 +84,6 @@ class FrontierOptions:
                 f"DP-Pix needs a positive epsilon and 1 pixel or more, got {self.epsilon}, "
                 f"{self.pixels}"
             )
-        self.specs()
 
     def specs(self) -> tuple[CodecSpec, ...]:
         """Return every pair of level and patches."""

@@ -152,14 +152,14 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         if max_linkage is not None
         else (
             f"linkage of at most {ABOVE_FLOOR} above what labels alone give away, and the right "
-            f"patient first at most {TIMES_CHANCE} times as often as by chance,"
+            f"patient first at most {TIMES_CHANCE} times as often as by chance"
         )
     )
     if not fitting:
         least = min(judged, key=lambda row: row.figures["linkage"])
         return Recommendation(
             None,
-            f"No setting has {wish}; the lowest is {least.interval('linkage')} with "
+            f"No setting has {wish}; the lowest is {least.interval('linkage')}, of "
             f"{_setting(least)}, whose AUC is {least.interval('auc')}.",
         )
     chosen = max(fitting, key=lambda row: (row.figures["auc"], -row.numbers))
@@ -169,7 +169,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         default=None,
     )
     sentence = (
-        f"Take {_setting(chosen)}: of the settings with {wish} it has the highest AUC, "
+        f"Take {_setting(chosen)}: of the settings with {wish}, it has the highest AUC, "
         f"{chosen.interval('auc')}; its linkage is {chosen.interval('linkage')}"
     )
     if plain is not None and plain is not chosen:

@@ -15,6 +15,7 @@ from deepfixcx.errors import MechanismError
 from deepfixcx.frontier.catalogue import mechanism_named
 from deepfixcx.frontier.figures import figures_of, mean_figures
 from deepfixcx.frontier.inputs import Inputs, dp_pix, read_inputs
+from deepfixcx.frontier.noise import noised, split_noise
 from deepfixcx.frontier.options import FrontierOptions
 from deepfixcx.frontier.rows import FrontierRow, Recommendation, recommend, rows_as_csv
 from deepfixcx.frontier.trial import Trial
@@ -23,6 +24,8 @@ from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Frontier", "run_frontier"]
+
+Array = NDArray[np.float32]
 
 KIND = TrialKind("frontier", 2, FrontierRow.from_json, MechanismError)
 
@@ -163,9 +166,9 @@ def _try_one(
     several = []
     numbers = 0
     for seed in range(options.seeds):
-        array = _array_of(name, spec, inputs, options, seed)
-        trial = Trial(array, labels, patients, public=options.public, seed=seed)
-        mechanism = mechanism_named(name)
+        array, noisy = _arrays_of(name, spec, inputs, options, seed)
+        trial = Trial(array, labels, patients, noisy=noisy, public=options.public, seed=seed)
+        mechanism = mechanism_named(split_noise(name, spec)[1])
         several.append(
             figures_of(trial, mechanism, inputs.small, attackers=options.attackers, say=say)
         )
@@ -174,13 +177,16 @@ def _try_one(
     return FrontierRow(spec.level, spec.grid_shape[0], name, numbers, mean_figures(several))
 
 
-def _array_of(
+def _arrays_of(
     name: str, spec: CodecSpec, inputs: Inputs, options: FrontierOptions, seed: int
-) -> NDArray[np.float32]:
-    if name == "pixelate":
-        return inputs.pixelated[spec]
+) -> tuple[Array, Array | None]:
+    """Return what a mechanism is given without noise, and with it where there is some."""
     if name == "blur":
-        return inputs.blurred[spec]
+        return inputs.blurred[spec], None
+    cells, sizes = inputs.pixelated[spec], inputs.sizes
+    if name == "pixelate":
+        return cells, None
     if name == "dp-pix":
-        return dp_pix(inputs.pixelated[spec], inputs.sizes, options.epsilon, options.pixels, seed)
-    return inputs.codes[spec]
+        return cells, dp_pix(cells, sizes, options.epsilon, options.pixels, seed)
+    codes, noise = inputs.codes[spec], split_noise(name, spec)[0]
+    return codes, None if noise is None else noised(codes, sizes, noise, seed)

@@ -7,6 +7,7 @@ the rest, brought into the form of the release. Attackers get a release of all o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from deepfixcx.audit.linkage import Records as Targets
 from deepfixcx.audit.linkage import attack_linkage
 from deepfixcx.audit.linkage.pairs import Fit
 from deepfixcx.audit.reconstruction import attack_reconstruction
+from deepfixcx.audit.reconstruction.released import Released
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.frontier.division import divide_patients, patient_folds
 from deepfixcx.frontier.labelled import LabelledAttacker, beside_labels
@@ -64,6 +66,9 @@ class Trial:
         1, 0, or NaN where unknown.
     patients : ndarray of str, shape (N,)
         Whose each image is.
+    noisy : ndarray of float32, shape (N, ...), optional
+        What is released in place of `array`, where noise comes before the mechanism. Mechanisms
+        learn, classifiers are tested and attackers search with `array`, which has none.
     public : float
         Share of the patients that mechanisms are fitted on.
     seed : int
@@ -81,12 +86,15 @@ class Trial:
         labels: Array,
         patients: NDArray[np.str_],
         *,
+        noisy: Array | None = None,
         public: float = 0.4,
         seed: int = 0,
     ) -> None:
         outside, inside = divide_patients(patients, public, seed)
         self.public = Records.of(array[outside], labels[outside], patients[outside])
-        self.private = Records.of(array[inside], labels[inside], patients[inside])
+        released = array if noisy is None else noisy
+        self.private = Records.of(released[inside], labels[inside], patients[inside])
+        self.own = array[inside]
         self.places = inside
         self._folds = patient_folds(patients[inside], UTILITY_FOLDS, seed)
         self._seed = seed
@@ -101,7 +109,7 @@ class Trial:
 
     def scores(self, fitted: FittedMechanism) -> Array:
         """Return log odds (n, L) of classifiers that learned from releases of other patients."""
-        seen = fitted.represent(self.private.array)
+        seen = fitted.represent(self.own)
         scores = np.zeros(self.private.labels.shape, np.float32)
         for fold in range(UTILITY_FOLDS):
             tested = self._folds == fold
@@ -151,7 +159,7 @@ class Trial:
             Draws of the interval.
         """
         patients, labels = self.private.patients, self.private.labels
-        array, probes = released.array, fitted.represent(self.private.array)
+        array, probes = released.array, fitted.represent(self.own)
         chosen: str | Fit = attacker
         if attacker == WITH_LABELS:
             array, probes = beside_labels(array, released.labels), beside_labels(probes, labels)
@@ -168,7 +176,13 @@ class Trial:
         )
 
     def reconstruction(
-        self, released: Records, images: Array, *, attacker: str = "ridge", samples: int = 200
+        self,
+        released: Records,
+        images: Array,
+        *,
+        attacker: str = "ridge",
+        see: Callable[[Array], Released] | None = None,
+        samples: int = 200,
     ) -> tuple[AttackResult, ...]:
         """Attack a release: make images of its records.
 
@@ -180,6 +194,8 @@ class Trial:
             All images of the dataset, small.
         attacker : str
             As in `attack_reconstruction`.
+        see : callable, optional
+            What the attacker makes of the records first, such as a `Code`.
         samples : int
             Draws of the interval.
 
@@ -194,8 +210,9 @@ class Trial:
             for image in members
         }
         whole = np.array(sorted(record_of), np.int64)  # without the images that are withheld
+        records = released.array[[record_of[image] for image in whole.tolist()]]
         return attack_reconstruction(
-            released.array[[record_of[image] for image in whole.tolist()]],
+            records if see is None else see(records),
             images[self.places[whole]],
             self.private.patients[whole],
             attacker=attacker,

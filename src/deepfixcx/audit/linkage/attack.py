@@ -185,10 +185,12 @@ class _Trio:
 
     def _mean(self, name: str, chance: float) -> Figure:
         own, floor = self._means(self.found, name), self._means(self.floor, name)
+        if np.nanmean(floor) < chance:
+            floor = np.full_like(floor, chance)
         return (
             mean_interval(own, self.samples, self.seed),
             chance,
-            float(np.nanmean(floor)),
+            max(float(np.nanmean(floor)), chance),
             mean_interval(own - floor, self.samples, self.seed),
             float(np.nanmean(self._means(self.control, name))),
         )
@@ -199,13 +201,14 @@ class _Trio:
         own, floor, control = (curve[seen] for curve in curves)
         draws = draw_patients(int(seen.sum()), self.samples, self.seed) / seen.sum()
         points = [float(figure(np.nanmean(curve, axis=0))) for curve in (own, floor, control)]
-        drawn = figure(draws @ own)
-        gains = sign * (drawn - figure(draws @ floor))
+        drawn, without = figure(draws @ own), figure(draws @ floor)
+        if sign * points[1] < sign * chance:
+            points[1], without = chance, np.full_like(without, chance)
         return (
             Interval.of_draws(points[0], drawn),
             chance,
             points[1],
-            Interval.of_draws(sign * (points[0] - points[1]), gains),
+            Interval.of_draws(sign * (points[0] - points[1]), sign * (drawn - without)),
             points[2],
         )
 
