@@ -62,4 +62,4 @@ def test_limit_of_pixels_counts(run: Run, images: Path) -> None:
 
 def test_images_too_small_for_the_suggestion_are_counted(run: Run, images: Path) -> None:
     Image.fromarray(np.zeros((10, 10), np.uint8)).save(images / "tiny.png")
-    assert "1 files for --level 3 --patches 4" in run("inspect", images).output
+    assert "1 file for --level 3 --patches 4" in run("inspect", images).output

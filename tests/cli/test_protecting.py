@@ -121,7 +121,7 @@ def test_unreadable_images_are_three(run: Run, tmp_path: Path) -> None:
     (root / f"{CANARY}-5.png").write_bytes(b"no picture")
     result = run(*words(tmp_path, tmp_path / "out", "mixing", "--labels", "pneumonia"))
     assert result.exit_code == 3
-    assert "1 images of IN" in result.output
+    assert "1 image of IN" in result.output
     assert "59 images" in result.output
 
 

@@ -237,7 +237,7 @@ def test_official_split_is_mended() -> None:
     assert split.validation.tolist() == [3]
     assert split.test.tolist() == [2]
     assert any("3 images of patients" in note for note in split.notes)
-    assert any("2 images are in no part" in note for note in split.notes)
+    assert any("2 images left out: in no part" in note for note in split.notes)
 
 
 def test_copies_join_patients_and_their_patients(tmp_path: Path) -> None:

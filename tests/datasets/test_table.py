@@ -53,7 +53,7 @@ def test_columns_are_recognised(table: Path) -> None:
 
 def test_images_without_a_patient_are_told(table: Path) -> None:
     dataset = read_table(table)
-    assert any("1 images without a patient id" in note for note in dataset.notes)
+    assert any("1 image without a patient id" in note for note in dataset.notes)
     assert dataset.patients.tolist() == ["p1", "p1", "file:2.png", "p3"]
 
 

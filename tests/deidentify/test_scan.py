@@ -441,7 +441,7 @@ def test_command_says_what_was_found(sources: Path, out: Path, tmp_path: Path) -
     (out / "notes.txt").write_text(NAME, "utf-8")
     done = run("scan", out, "--against", sources)
     assert done.exit_code == 3
-    assert "1 in 1 files" in done.output
+    assert "1 in 1 file" in done.output
     assert "do not share it" in done.output
     assert NAME not in done.output
     assert (tmp_path / "out.evidence" / "evidence.csv").is_file()

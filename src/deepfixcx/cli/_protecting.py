@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.choices import Engine
 from deepfixcx.cli._console import panel, program, reason_rows, write_json
 from deepfixcx.cli._learning import find_dataset
@@ -139,16 +140,24 @@ def _figures(summary: ProtectedSummary) -> dict[str, object]:
 def _close(summary: ProtectedSummary) -> None:
     """Print the closing panel."""
     rows = [
-        ("records", f"{summary.totals['files']} of {summary.images} images, {_kind(summary)}"),
+        (
+            "records",
+            f"{summary.totals['files']:,} of {counted(summary.images, 'image')}, {_kind(summary)}",
+        ),
         ("guarantee", summary.guarantee),
     ]
     if summary.public_images:
         rows.append(("learned", f"from {summary.public_images} public images"))
     withheld = sum(count for _, count in summary.withheld)
-    rows.append(("withheld", f"{withheld} images" if withheld else "none"))
+    rows.append(("withheld", counted(withheld, "image") if withheld else "none"))
     rows += reason_rows(summary.withheld)
     if summary.failed:
-        rows.append(("failed", f"{summary.failed} images of IN or the public ones cannot be read"))
+        rows.append(
+            (
+                "failed",
+                f"{counted(summary.failed, 'image')} of IN or the public ones cannot be read",
+            )
+        )
     rows += [("note", note) for note in summary.notes]
     rows += [
         ("time", f"{summary.seconds:.1f} s"),
@@ -172,4 +181,4 @@ def _kind(summary: ProtectedSummary) -> str:
     if len(summary.shape) > 1:
         return "as codes of " + " × ".join(map(str, summary.shape))
     count = summary.shape[0]
-    return "one number each" if count == 1 else f"{count} numbers each"
+    return f"{counted(count, 'number')} each"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -158,12 +159,12 @@ def _too_small(fact: ImageFacts) -> bool:
     return False
 
 
-def _close(figures: dict[str, object], kinds: int, too_small: int, names: bool) -> None:
+def _close(figures: dict[str, Any], kinds: int, too_small: int, names: bool) -> None:
     unreadable = figures["files_unreadable"]
     settings = f"--level {SUGGESTED_LEVEL} --patches {SUGGESTED_PATCHES}"
     rows = [
-        ("readable", f"{figures['files_readable']} of {figures['files']} files, "
-                     f"{figures['images']} images"),
+        ("readable", f"{figures['files_readable']:,} of {counted(figures['files'], 'file')}, "
+                     f"{counted(figures['images'], 'image')}"),
         ("unreadable", str(unreadable or "none")),
     ]  # fmt: skip
     if unreadable and not names:
@@ -173,6 +174,6 @@ def _close(figures: dict[str, object], kinds: int, too_small: int, names: bool) 
     if kinds > MOST_ROWS:
         rows.append(("shown", f"the {MOST_ROWS} most frequent of {kinds} kinds"))
     if too_small:
-        rows.append(("too small", f"{too_small} files for {settings}"))
+        rows.append(("too small", f"{counted(too_small, 'file')} for {settings}"))
     rows.append(("next", f"{program()} privatize IN OUT {settings}"))
     panel("inspect", rows, good=not unreadable)

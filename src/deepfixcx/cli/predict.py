@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._learning import LearningBar, see_own_modules
 from deepfixcx.cli._options import DEVICE, JSON, MODEL_FOLDER, NETWORK, OVERWRITE, WORKERS
@@ -131,7 +132,7 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
 
 def _close(predictions: Predictions, out: Path) -> None:
     images, failed = len(predictions.names), len(predictions.failures)
-    rows = [("scored", f"{images - failed} of {images} images")]
+    rows = [("scored", f"{images - failed:,} of {counted(images, 'image')}")]
     rows.append(("failed", f"{failed}, listed in {out.name}" if failed else "none"))
     reasons = Counter(f"{error}: {reason}" for error, reason in predictions.failures.values())
     rows += reason_rows(reasons.most_common())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.choices import (
     Boundary,
     Engine,
@@ -250,7 +251,7 @@ def _figures(summary: Summary) -> dict[str, object]:
 
 def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
-    rows = [("done", f"{totals['files_done']} of {totals['files']} files")]
+    rows = [("done", f"{totals['files_done']:,} of {counted(totals['files'], 'file')}")]
     if failed:
         rows.append(("failed", f"{failed}, listed in {summary.folder}/failures.csv"))
         rows += reason_rows(summary.reasons)
@@ -279,12 +280,13 @@ def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> Non
 
 def _written(totals: dict[str, int]) -> str:
     parts = []
+    images, codes = counted(totals["images"], "image"), counted(totals["images"], "code")
     if totals["image_file_bytes"]:
-        parts.append(f"{totals['images']} images")
+        parts.append(images)
     if totals["dicom_files"]:
-        parts.append(f"{totals['images']} images in {totals['dicom_files']} DICOM files")
+        parts.append(f"{images} in {counted(totals['dicom_files'], 'DICOM file')}")
     if totals["code_files"]:
-        parts.append(f"{totals['images']} codes in {totals['code_files']} files")
+        parts.append(f"{codes} in {counted(totals['code_files'], 'file')}")
     return " and ".join(parts)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, megabytes, panel, reason_rows, write_json
 from deepfixcx.cli._options import JSON, WORKERS
 from deepfixcx.cli._steps import StepBar
@@ -111,12 +112,13 @@ def _burned_in(path: Path) -> list[str] | None:
 def _close(found: ScanReport, place: Path) -> None:
     from deepfixcx.deidentify.scan.evidence import figures
 
-    said = figures(found)
-    holding = said["files_found"]
+    said: dict[str, Any] = figures(found)
+    files, holding = counted(said["files"], "file"), said["files_found"]
+    where = counted(holding, "file")
     rows = [
-        ("searched", f"{said['files']} files, {megabytes(sum(f.size for f in found.files))}"),
+        ("searched", f"{files}, {megabytes(sum(each.size for each in found.files))}"),
         ("for", f"{found.strings} strings of {found.sources_read} headers and of file names"),
-        ("remains", f"{said['findings']} in {holding} files" if holding else "nothing was found"),
+        ("remains", f"{said['findings']} in {where}" if holding else "nothing was found"),
     ]
     if found.ignored:
         rows.insert(2, ("left out", f"{found.ignored} strings, as --ignore says"))
@@ -128,7 +130,7 @@ def _close(found: ScanReport, place: Path) -> None:
             text = ", ".join(f"{count} {what}" for what, count in counts.items())
             rows.append((f"by {name}", text))
     reasons = [file.problem for file in found.files if file.problem]
-    rows += [("not searched", f"{len(reasons)} files")] if reasons else []
+    rows += [("not searched", counted(len(reasons), "file"))] if reasons else []
     rows += reason_rows([(each, reasons.count(each)) for each in dict.fromkeys(reasons)])
     if found.sources_as_bytes:
         text = f"{found.sources_as_bytes} sources without a sound header: their plain text"

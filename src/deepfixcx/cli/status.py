@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.cli._console import panel, program, write_json
 from deepfixcx.cli._options import JSON
 
@@ -43,7 +44,10 @@ def command(
     share = status.shards_done / status.shards if status.shards else 0
     rows = [
         ("state", _state(status)),
-        ("done", f"{status.files_done} of {status.files} files, {share:.0%} of the shards"),
+        (
+            "done",
+            f"{status.files_done:,} of {counted(status.files, 'file')}, {share:.0%} of the shards",
+        ),
         ("failed", str(status.files_failed or "none")),
         ("shards", f"{status.shards_done} of {status.shards}, begun {status.attempts} times"),
     ]

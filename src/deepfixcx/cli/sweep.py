@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.choices import Blank, Boundary, CodeModel, Grid, Layout, Uncertain
 from deepfixcx.cli._console import (
     console,
@@ -213,7 +214,7 @@ def _close(
 ) -> None:
     chosen = sweep.recommendation
     rows = [
-        ("images", f"{sweep.images} of {sweep.patients} patients"),
+        ("images", f"{sweep.images:,} of {counted(sweep.patients, 'patient')}"),
         ("settings", f"{len(sweep.rows) - 1} tried, {len(sweep.skipped)} do not fit"),
     ]
     rows += [
@@ -221,7 +222,9 @@ def _close(
         for each in sweep.skipped[:MOST_SKIPPED]
     ]
     if sweep.failures:
-        rows.append(("failed", f"{len(sweep.failures)} images, listed in {out}/failures.csv"))
+        rows.append(
+            ("failed", f"{counted(len(sweep.failures), 'image')}, listed in {out}/failures.csv")
+        )
     rows += [("note", note) for note in notes]
     rows += [
         ("table", f"{out}/sweep.csv"),

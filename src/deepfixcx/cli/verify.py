@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepfixcx._words import counted
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -83,8 +84,9 @@ def _print_names(found: Verification) -> None:
 
 
 def _close(found: Verification) -> None:
+    files = counted(found.files, "file")
     rows = [
-        ("sound", f"{found.files_sound} of {found.files} files, {megabytes(found.bytes_read)}"),
+        ("sound", f"{found.files_sound:,} of {files}, {megabytes(found.bytes_read)}"),
         ("missing", str(len(found.missing) or "none")),
         ("changed", str(len(found.changed) or "none")),
         ("unlisted", str(len(found.unlisted) or "none")),

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deepfixcx._words import counted
 from deepfixcx.datasets.dataset import Dataset
 from deepfixcx.datasets.files import check_file, list_images, local_path
 from deepfixcx.datasets.labels import Blank, Labels, State, Uncertain, check_policies, settle
@@ -133,7 +134,7 @@ class Collector:
             of_how_many = (
                 "no patient ids"
                 if nobody == len(self._records)
-                else f"{nobody} images without a patient id"
+                else f"{counted(nobody, 'image')} without a patient id"
             )
             notes = [
                 *notes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from deepfixcx._words import counted
 from deepfixcx.datasets.collecting import Collector, absolute, split_word
 from deepfixcx.datasets.dataset import Dataset
 from deepfixcx.datasets.files import list_images
@@ -81,5 +82,9 @@ def read_folder(where: str | os.PathLike[str], labels: Labels | None = None) -> 
             split=part[0] if split else "",
             attributes={"class": part[depth]},
         )
-    notes = [f"{loose} images lie beside the class folders and were left out"] if loose else []
+    notes = (
+        [f"{counted(loose, 'image lies', 'images lie')} beside the class folders: left out"]
+        if loose
+        else []
+    )
     return collector.dataset(notes, labels)

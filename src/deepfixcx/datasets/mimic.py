@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from deepfixcx._words import counted
 from deepfixcx.datasets.collecting import Collector, absolute
 from deepfixcx.datasets.dataset import Dataset
 from deepfixcx.datasets.four_states import OBSERVATIONS, read_observations
@@ -114,7 +115,11 @@ def read_mimic(
             split=splits.get(image, ""),
         )
     notes = [f"labels of {labelled.name}"]
-    notes += [f"{unlabelled} images are of studies without labels"] if unlabelled else []
+    notes += (
+        [f"{counted(unlabelled, 'image is', 'images are')} of studies without labels"]
+        if unlabelled
+        else []
+    )
     notes += [] if splits else ["no official split: mimic-cxr-*-split.csv is not there"]
     return collector.dataset(notes, labels)
 

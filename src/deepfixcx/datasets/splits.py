@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.datasets.balance import assign
 from deepfixcx.datasets.content import find_duplicates
 from deepfixcx.datasets.dataset import Dataset
@@ -220,14 +221,16 @@ def official_split(
     notes = list(_notes(dataset, by_content))
     unused = len(dataset) - int((train | held).sum())
     if unused:
-        notes.append(f"{unused} images are in no part, or in one without labels, and were left out")
+        notes.append(f"{counted(unused, 'image')} left out: in no part, or in one without labels")
     shared = np.isin(groups, groups[test]) & ~test & (train | validated)
     validated &= ~shared
     torn = np.isin(groups, groups[validated]) & train & ~shared
     train &= ~shared & ~torn
     lost = int((shared | torn).sum())
     if lost:
-        notes.append(f"{lost} images of patients (or copies) in a held-out part were left out")
+        notes.append(
+            f"{counted(lost, 'image')} of patients (or copies) in a held-out part: left out"
+        )
     if not validated.any() and validation > 0:
         rest = dataset.select(train)
         inner = assign(
