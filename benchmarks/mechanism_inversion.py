@@ -143,7 +143,7 @@ def main(words: Sequence[str] | None = None) -> None:
     table = table_of(try_all(data, spec, (SIDE, SIDE), options), options)
     command = (
         f"python -m benchmarks.mechanism_inversion --level {options.level} --patches "
-        f"{options.patches} --seeds {options.seeds}"
+        f"{options.patches} --seeds {options.seeds} --mechanisms {' '.join(options.mechanisms)}"
     )
     parts = [table.markdown(), f"Made by `{command}`."]
     print("\n\n".join(parts))

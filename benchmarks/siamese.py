@@ -131,7 +131,10 @@ def main(words: Sequence[str] | None = None) -> None:
         row = kept[name]
         where = f"raw, {SIDE} × {SIDE}" if what == "raw" else f"codes, {what}"
         table.add(IDEAS[idea][0], where, row["AUC"], row["precision@1"], f"{row['seconds']:.0f} s")
-    parts = [table.markdown(), f"Made by `python -m benchmarks.siamese --seed {options.seed}`."]
+    command = (
+        f"python -m benchmarks.siamese --seed {options.seed} --ideas {' '.join(options.ideas)}"
+    )
+    parts = [table.markdown(), f"Made by `{command}`."]
     print("\n\n".join(parts))
     if options.markdown is not None:
         put_section(options.markdown, "siamese", parts)

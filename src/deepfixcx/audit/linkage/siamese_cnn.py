@@ -3,8 +3,8 @@
 The protocol is that of PriCheXy-Net's evaluation: Adam with a learning rate of 1e-4 on pairs in
 batches of 32, binary cross-entropy, an end after 5 epochs without a lower loss on patients set
 aside. There, a ResNet-50 began with what it had learned from a million photographs. Here a small
-network begins with what `contrast` learns from the attacker's own images; from random weights, with
-a hundred patients, the protocol alone links raw X-rays at 0.67 only.
+network begins with what `contrast` learns from the attacker's own images: so it links 601 raw
+X-rays at 0.86, and by the protocol alone at 0.78.
 """
 
 from __future__ import annotations
