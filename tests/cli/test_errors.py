@@ -90,7 +90,7 @@ WRONG = [
     (f"privatize xrays new {CODEC} --key note.txt", "for output 'dicom'"),
     (f"privatize xrays new {CODEC} --mask rules.json", "it needs a list of rules"),
     (f"privatize xrays new {CODEC} --workers 0", "at least 1"),
-    (f"privatize xrays new {CODEC} --max-pixels 0", "max_pixels must be positive"),
+    (f"privatize xrays new {CODEC} --max-pixels 0", "max_pixels is a number from 1"),
     (f"privatize xrays new {CODEC} --scheduler tcp://127.0.0.1:9", "--engine dask; add that"),
     (f"privatize xrays new {CODEC} --resume --overwrite", "not both"),
     ("privatize xrays shared -J 3 -P 4 --resume", "--overwrite starts again"),

@@ -154,6 +154,12 @@ def test_a_receiver_trains_on_vectors_and_predicts_images(
     assert run(*judged, "--samples", 20).exit_code == 0
     figures = json.loads(told.read_text())
     assert figures["images"] == 60
+    explained = run("explain", datasets / "public", "--model", model, "-o", tmp_path / "why")
+    assert explained.exit_code == 2
+    assert "no place and no" in explained.output
+    scored = run("predict", model, out, "-o", tmp_path / "3.csv")
+    assert scored.exit_code == 2
+    assert "records that are no codes" in scored.output
     (model / "mechanism.safetensors").unlink()
     assert run("predict", model, datasets / "public", "-o", tmp_path / "2.csv").exit_code == 2
 
@@ -168,4 +174,6 @@ def test_a_receiver_trains_on_codes(run: Run, datasets: Path, tmp_path: Path) ->
     assert run(*train, "--resume").exit_code == 0
     assert run("predict", model, datasets / "public", "-o", tmp_path / "1.csv").exit_code == 0
     assert run("predict", model, out, "-o", tmp_path / "2.csv").exit_code == 0
+    explained = run("explain", datasets / "public", "--model", model, "-o", tmp_path / "why")
+    assert explained.exit_code == 0, explained.output
     assert CANARY.encode() not in b"".join(path.read_bytes() for path in model.iterdir())

@@ -116,6 +116,11 @@ def explain_with_model(
             "this model was trained on original images, so no code explains it; train one on "
             "codes (mlp, logistic) or with --on images"
         )
+    if classifier.mechanism is not None and not classifier.mechanism.makes_codes:
+        raise ExplanationError(
+            "this model was trained on a few numbers of each image, which have no place and no "
+            "scale; train one on codes to explain it"
+        )
     target = classifier.label_names[0] if label is None else label
     if target not in classifier.label_names:
         there = ", ".join(classifier.label_names)

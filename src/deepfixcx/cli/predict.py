@@ -124,6 +124,11 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
         names = [path.relative_to(where).as_posix() for path in paths]
     else:
         paths, names = [where], [where.name]
+    if not paths and (where / "records.safetensors").is_file():
+        raise ModelError(
+            f"{str(where)!r} is a release of records that are no codes; a model is trained on "
+            f"them, and scores images"
+        )
     if not paths:
         raise ModelError(f"{str(where)!r} holds no image to score")
     with LearningBar() as bar:

@@ -75,6 +75,12 @@ class PublishedMechanism:
     channels: int
     label_names: tuple[str, ...]
 
+    @property
+    def makes_codes(self) -> bool:
+        """Whether what it makes has the shape of codes, rather than of vectors."""
+        shape = self.spec.code_shape(self.channels)
+        return self.represent(np.zeros((1, *shape), np.float32)).shape[1:] == shape
+
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring codes into the form of the release, without protection.
 

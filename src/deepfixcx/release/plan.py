@@ -116,8 +116,10 @@ class ReleaseOptions:
             raise SpecError(
                 "retain is for output 'dicom': nothing of a header is in images and codes anyway"
             )
-        if self.seed < 0 or self.max_pixels < 1:
-            raise SpecError("seed must not be negative, and max_pixels must be positive")
+        if self.seed < 0:
+            raise SpecError(f"a seed is a whole number from 0, got {self.seed}")
+        if self.max_pixels < 1:
+            raise SpecError(f"max_pixels is a number from 1, got {self.max_pixels}")
         self._check_noise()
 
     def _check_noise(self) -> None:

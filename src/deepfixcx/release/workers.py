@@ -100,7 +100,8 @@ class _Deaths:
         if self.idle >= IDLE_DEATHS_ALLOWED:
             raise ReleaseStoppedError(
                 "worker processes die before they begin, or once they have read all files: is "
-                "there enough memory? Try fewer with --workers, then --resume"
+                "there enough memory? Try fewer with --workers, then --resume. In a script of your "
+                "own, privatize_dataset has to stand below if __name__ == '__main__':"
             )
         return None
 
