@@ -226,10 +226,12 @@ def test_own_network(
 
 
 SAYING_WHEN = """
+import signal
 import sys
 from deepfixcx.cli import _learning
 from deepfixcx.cli.app import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where tests run
 wanted = int(sys.argv.pop(1))
 
 def say(epoch):
