@@ -87,7 +87,7 @@ WRONG = [
     (f"privatize xrays new {CODEC} --boundary mirror", "not one of 'zero', 'periodic'"),
     (f"privatize xrays new {CODEC} --mechanism nosuch", "nosuch"),
     (f"privatize xrays new {CODEC} --retain dates", "for output 'dicom'"),
-    (f"privatize xrays new {CODEC} --key note.txt", "for output 'dicom'"),
+    (f"privatize xrays new {CODEC} --key note.txt", "only output 'dicom'"),
     (f"privatize xrays new {CODEC} --mask rules.json", "it needs a list of rules"),
     (f"privatize xrays new {CODEC} --workers 0", "at least 1"),
     (f"privatize xrays new {CODEC} --max-pixels 0", "max_pixels is a number from 1"),

@@ -45,7 +45,7 @@ def test_dicom_files_with_what_is_retained(run: Run, scans: Path, tmp_path: Path
         "--retain", "dates, device", "--key", key, "--json", figures,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "1 images in 1 DICOM files" in result.output
+    assert "1 image in 1 DICOM file" in result.output
     assert "scan OUT --against IN" in result.output
     (path,) = (tmp_path / "out" / "dicom").iterdir()
     image = dcmread(path)
@@ -191,7 +191,7 @@ def test_a_release_of_real_files_holds_nothing_of_them(
     image.save_as(path)
     done = run("scan", out, "--against", sources)
     assert done.exit_code == 3
-    assert "in 1 files" in done.output
+    assert "in 1 file" in done.output
     assert name not in done.output
 
 

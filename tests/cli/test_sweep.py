@@ -104,7 +104,7 @@ def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path
     (tmp_path / "xrays" / "7.png").write_text("Jane Doe")
     done = run("sweep", tmp_path / "xrays", *SETTINGS, "-o", tmp_path / "out")
     assert done.exit_code == 3
-    assert "1 images, listed in" in done.output
+    assert "1 image, listed in" in done.output
     assert "Jane" not in done.output
     assert "8,NotAnImageError" in (tmp_path / "out" / "failures.csv").read_text()
 
@@ -121,7 +121,7 @@ def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path
         (["--side", "64"], "a network sees"),
         (["--within", "colour"], "no image has 'colour'"),
         (["--labels", "fever"], "fever"),
-        (["--layout", "cube"], "the layout is one of"),
+        (["--layout", "cube"], "is not one of"),
         (["--device", "abacus", "--model", "mlp"], "no device"),
     ],
 )

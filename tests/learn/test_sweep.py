@@ -20,8 +20,8 @@ from PIL import Image as Pillow
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError, ModelFileError, SpecError, SplitError
-from deepfixcx.learn import sweep as sweeping
 from deepfixcx.learn.options import TrainingOptions
+from deepfixcx.learn.sweep import run as sweeping
 from deepfixcx.learn.sweep import setting as sweep_setting
 from deepfixcx.learn.sweep.models import score_by_logistic, score_by_mlp, score_by_network
 from deepfixcx.learn.sweep.options import SweepOptions
