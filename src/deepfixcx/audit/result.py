@@ -121,10 +121,30 @@ class AttackResult:
 def figure_of(results: tuple[AttackResult, ...], figure: str) -> AttackResult:
     """Return the one result of this figure.
 
+    Parameters
+    ----------
+    results : tuple of AttackResult
+        Of one attack.
+    figure : str
+        Such as ``"AUC"`` or ``"precision@1"``.
+
+    Returns
+    -------
+    AttackResult
+
     Raises
     ------
     KeyError
         There is none, or more than one.
+
+    Examples
+    --------
+    >>> from deepfixcx.audit.linkage import Records, attack_linkage
+    >>> import numpy as np
+    >>> codes = Records(np.random.default_rng(0).normal(size=(40, 3)))
+    >>> results = attack_linkage(codes, np.arange(40) // 2, attacker="distance", samples=20)
+    >>> figure_of(results, "AUC").figure
+    'AUC'
     """
     found = [result for result in results if result.figure == figure]
     if len(found) != 1:

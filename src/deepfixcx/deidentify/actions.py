@@ -12,7 +12,13 @@ __all__ = ["Action", "Actions", "Handled"]
 
 
 class Action(StrEnum):
-    """What the standard lets happen to an element, by its letter there."""
+    """What the standard lets happen to an element, by its letter there.
+
+    Examples
+    --------
+    >>> Action("X").name
+    'REMOVE'
+    """
 
     REMOVE = "X"
     EMPTY = "Z"
@@ -36,6 +42,11 @@ class Handled:
         Why: ``table`` (the standard names it), ``option``, ``private``, ``kind`` (the standard does
         not name it, and values of its kind may name a patient), ``name inside`` (its text held a
         name or number of the patient), ``unreadable``, ``file`` (it belongs to the old file).
+
+    Examples
+    --------
+    >>> Handled("(0010,0010)", Action.DUMMY, "table").action.name
+    'DUMMY'
     """
 
     path: str
@@ -58,6 +69,12 @@ class Actions:
         stayed as they were are not in it.
     methods : tuple of Method
         What was done and verified, as it is stamped into the header.
+
+    Examples
+    --------
+    >>> done = Handled("(0010,0010)", Action.DUMMY, "table")
+    >>> Actions("P01", "1.2.3", (done,), ()).counts()
+    {'D': 1}
     """
 
     pseudonym: str

@@ -26,6 +26,11 @@ class PrivateElement(NamedTuple):
         Odd group.
     element : int
         The last two digits of the element, 0 to 255.
+
+    Examples
+    --------
+    >>> PrivateElement("ACME 1.0", group=0x29, element=0x10).creator
+    'ACME 1.0'
     """
 
     creator: str

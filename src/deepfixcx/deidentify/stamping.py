@@ -14,7 +14,13 @@ __all__ = ["Method", "stamp"]
 
 
 class Method(Enum):
-    """A way of de-identifying, with its code and meaning in the standard."""
+    """A way of de-identifying, with its code and meaning in the standard.
+
+    Examples
+    --------
+    >>> Method.BASIC.code, Method.BASIC.meaning
+    ('113100', 'Basic Application Confidentiality Profile')
+    """
 
     BASIC = ("113100", "Basic Application Confidentiality Profile")
     CLEAN_PIXELS = ("113101", "Clean Pixel Data Option")

@@ -52,9 +52,7 @@ MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
 """Each makes a mechanism that is not fitted yet. Beside them there are ``mixing`` (with k = 3),
 ``mixing-K`` and ``resampling-P``, which keeps P % of what a record has beyond its labels."""
 
-NOISE = re.compile(r"noise-([0-9]+(?:\.[0-9]+)?)(?:-([0-9]+))?")
-NOISE_PIXELS = 16
-"""m where a name does not say it, as in the paper on DP-Pix."""
+NOISE = re.compile(r"noise-([0-9]+(?:\.[0-9]+)?)-([0-9]+)")
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -74,10 +72,20 @@ def mechanism_named(text: str) -> Mechanism:
     ``resampling`` and ``projection-mixing`` begin with a projection; named after one, they do not
     project a second time.
 
+    Parameters
+    ----------
+    text : str
+        Names with ``,`` or ``+`` between them, in order.
+
+    Returns
+    -------
+    Mechanism
+        Not fitted yet.
+
     Raises
     ------
     MechanismError
-        There is none of that name, or one is named twice.
+        There is none of that name, one is named twice, or one projects a second time.
 
     Examples
     --------
@@ -94,8 +102,14 @@ def mechanism_named(text: str) -> Mechanism:
     steps: list[Mechanism] = []
     for name in names:
         for step in steps_of(_one(name)):
-            if not steps or steps[-1] != step:
-                steps.append(step)
+            if steps and steps[-1] == step:
+                continue
+            if isinstance(step, TaskProjection) and any(map(_projects, steps)):
+                raise MechanismError(
+                    f"{name!r} projects, and a mechanism before it does so already: leave it away, "
+                    f"or name it first"
+                )
+            steps.append(step)
     return steps[0] if len(steps) == 1 else Chain(tuple(steps))
 
 
@@ -113,7 +127,7 @@ def check_name(name: str, others: Sequence[str] = ()) -> None:
 
 
 def noise_named(name: str, spec: CodecSpec) -> PixelNoise | None:
-    """Return the noise of a name, ``noise-EPSILON`` or ``noise-EPSILON-PIXELS``; None for others.
+    """Return the noise of a name, ``noise-EPSILON-PIXELS``; None for others.
 
     Raises
     ------
@@ -133,7 +147,7 @@ def noise_named(name: str, spec: CodecSpec) -> PixelNoise | None:
             f"noise is called noise-EPSILON-PIXELS, such as noise-2-16 for epsilon 2 and images "
             f"that differ in at most 16 pixels; got {name!r}"
         )
-    return PixelNoise(spec, float(found[1]), pixels=int(found[2] or NOISE_PIXELS))
+    return PixelNoise(spec, float(found[1]), pixels=int(found[2]))
 
 
 def steps_of(mechanism: Mechanism) -> tuple[Mechanism, ...]:
@@ -183,9 +197,11 @@ def makes_vectors(mechanism: Mechanism) -> bool:
     >>> makes_vectors(mechanism_named("projection")), makes_vectors(mechanism_named("mixing"))
     (True, False)
     """
-    return any(
-        isinstance(step, TaskProjection) and not step.decoded for step in steps_of(mechanism)
-    )
+    return any(map(_projects, steps_of(mechanism)))
+
+
+def _projects(step: Mechanism) -> bool:
+    return isinstance(step, TaskProjection) and not step.decoded
 
 
 def _one(name: str, others: Sequence[str] = ()) -> Mechanism:

@@ -29,6 +29,11 @@ class EpsilonBound:
         Probability that the bound is right.
     trials : int
         Releases of each of the two images.
+
+    Examples
+    --------
+    >>> EpsilonBound(0.7, 0.95, 1000).value <= 1.0  # of a mechanism that claims 1
+    True
     """
 
     value: float

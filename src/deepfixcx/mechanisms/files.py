@@ -68,6 +68,13 @@ class PublishedMechanism:
         1 for gray, 3 for colour.
     label_names : tuple of str
         What it was fitted to keep, and what is released beside the records.
+
+    Examples
+    --------
+    >>> from deepfixcx.mechanisms.protocol import Plain
+    >>> published = PublishedMechanism(Plain(), CodecSpec(1, 2), 1, ("pneumonia",))
+    >>> published.represent(np.ones((3, 1, 4, 2, 2), np.float32)).shape
+    (3, 1, 4, 2, 2)
     """
 
     fitted: FittedMechanism

@@ -42,6 +42,11 @@ class Budget:
         numbers of `integer_codes`.
     sensitivity : Sensitivity
         What is hidden.
+
+    Examples
+    --------
+    >>> Budget(1.0, 0.0, 24.0, Sensitivity(l1=24, l2=24.0)).epsilon
+    1.0
     """
 
     epsilon: float

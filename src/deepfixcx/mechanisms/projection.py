@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.directions import task_directions
 from deepfixcx.mechanisms.records import Records
@@ -122,7 +123,8 @@ class FittedProjection(Deterministic):
     @property
     def guarantee(self) -> str:
         """What holds of every record."""
-        return f"a record is a function of {self.weights.shape[1]} numbers of its code"
+        kept = counted(self.weights.shape[1], "number")
+        return f"a record is a function of {kept} of its code"
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """Project codes."""

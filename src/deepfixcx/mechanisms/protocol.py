@@ -17,7 +17,13 @@ __all__ = ["Chain", "FittedChain", "FittedMechanism", "Mechanism", "Plain"]
 
 
 class FittedMechanism(Protocol):
-    """A mechanism that has learned what it needs and can make releases."""
+    """A mechanism that has learned what it needs and can make releases.
+
+    Examples
+    --------
+    >>> isinstance(Plain().guarantee, str) and callable(Plain().represent)
+    True
+    """
 
     @property
     def guarantee(self) -> str:
@@ -42,7 +48,13 @@ class FittedMechanism(Protocol):
 
 
 class Mechanism(Protocol):
-    """A mechanism before it has seen any image."""
+    """A mechanism before it has seen any image.
+
+    Examples
+    --------
+    >>> Plain().name, callable(Plain().fit)
+    ('plain', True)
+    """
 
     @property
     def name(self) -> str:
@@ -59,6 +71,11 @@ class Plain(DataIndependent, Deterministic):
     """Release the codes as they are: what every mechanism is compared with.
 
     Guarantee: none.
+
+    Parameters
+    ----------
+    name, guarantee : str
+        As of every mechanism.
 
     Examples
     --------

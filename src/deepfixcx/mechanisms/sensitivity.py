@@ -50,6 +50,11 @@ class Sensitivity:
         Largest sum of absolute differences.
     l2 : float
         Largest Euclidean distance.
+
+    Examples
+    --------
+    >>> Sensitivity(l1=24, l2=12.0).l1
+    24
     """
 
     l1: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,5 +130,5 @@ def signed_square(values: Array) -> Array:
 
 
 def _roots(array: NDArray[np.float32]) -> Array:
-    flat = array.reshape(len(array), -1)
+    flat = array.reshape(len(array), math.prod(array.shape[1:]))  # there may be no record at all
     return signed_square_root(flat) if array.ndim > 2 else flat.astype(np.float64)

@@ -224,6 +224,28 @@ def patients_table(table: Path, release: Path | str) -> MappingTable:
     return MappingTable(table, apart_from=apart_from)
 
 
+def check_table(table: Path, source: Path | str, release: Path | str) -> None:
+    """See that a table of patients may be written, before any work.
+
+    Raises
+    ------
+    DeidentifyError
+        It is called otherwise than ``.csv``, lies in the input or the release, or is another file.
+    """
+    from deepfixcx.errors import DeidentifyError
+
+    if table.suffix.lower() != ".csv":
+        raise DeidentifyError(
+            f"the table of pseudonyms is a .csv file; call it {table.with_suffix('.csv').name!r}"
+        )
+    if isinstance(source, Path) and table.resolve().is_relative_to(source.resolve()):
+        raise DeidentifyError(
+            f"the table of pseudonyms {table.name!r} lies in the input, among which the next "
+            f"release would look; choose a place outside IN and OUT"
+        )
+    patients_table(table, release)
+
+
 def write_patients(
     table: Path, inputs: Iterable[Path | RemoteFile], dicom: DicomOutput, release: Path | str
 ) -> int:

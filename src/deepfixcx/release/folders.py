@@ -22,6 +22,7 @@ from deepfixcx.release.urls import Location, locate
 __all__ = [
     "PLAIN_FOLDERS",
     "PROTECTED",
+    "PUBLIC_PRIVATE",
     "alone",
     "in_use",
     "keep_apart",
@@ -42,7 +43,8 @@ RESULTS = (("images", "*.png"), ("dicom", "*.dcm"), ("codes", "shard-*.safetenso
 PROTECTED = "protected.json"
 """In the private folder of a release by a mechanism; that of an ordinary one has a ledger."""
 
-PLAIN_FOLDERS = ("images", "images.private", "public", "public.private")
+PUBLIC_PRIVATE = "public.private"
+PLAIN_FOLDERS = ("images", "images.private", "public", PUBLIC_PRIVATE)
 """In the private folder of a release by a mechanism: what it was applied to."""
 
 PROTECTED_TABLES = ("members.csv", "withheld.csv", "images.csv", "public.csv")
@@ -54,6 +56,15 @@ PATIENCE_S = 1.0
 
 def private_folder(folder: Path) -> Path:
     """Return the folder beside a release that must not be shared.
+
+    Parameters
+    ----------
+    folder : Path
+        The release.
+
+    Returns
+    -------
+    Path
 
     Examples
     --------

@@ -52,6 +52,15 @@ def find_sources(where: str | Path) -> Sources:
         store cannot be reached.
     MissingExtraError
         fsspec, or its package for such URLs, is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("2.png", "1.dcm", "notes.txt"):
+    ...     _ = (folder / name).write_bytes(b"")
+    >>> [source.name for source in find_sources(folder).found]
+    ['1.dcm', '2.png']
     """
     location = locate(where)
     sources = find_in_store(location) if isinstance(location, str) else _find(location)

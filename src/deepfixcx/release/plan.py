@@ -212,6 +212,18 @@ class Plan:
         Inputs of a shard; the last may have fewer.
     inputs : str
         Hash of the names and sizes of all inputs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from deepfixcx.images import write_png
+    >>> from deepfixcx.release import find_sources
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for number in range(20):
+    ...     write_png(folder / f"{number}.png", np.zeros((1, 8, 8), np.float32), bits=8)
+    >>> plan = make_plan(find_sources(folder), ReleaseOptions(CodecSpec(1, 2)))
+    >>> len(plan.items), plan.shards
+    (20, 2)
     """
 
     options: ReleaseOptions
@@ -265,6 +277,11 @@ def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
     -------
     Plan
         The same for the same inputs and options.
+
+    Examples
+    --------
+    >>> from deepfixcx.release import find_sources
+    >>> plan = make_plan(find_sources("xrays"), ReleaseOptions(CodecSpec(3, 4)))  # doctest: +SKIP
     """
     found = sources.found if isinstance(sources.found, Listing) else Listing(sources.found)
     inputs = _listing_hash(found)

@@ -17,8 +17,8 @@ from deepfixcx.images.legibility import legible_height, stays_legible
 from deepfixcx.release.content import stamp_of
 from deepfixcx.release.dicom_output import (
     DicomOutput,
+    check_table,
     dicom_output,
-    patients_table,
     write_patients,
 )
 from deepfixcx.release.engines import Run, choose_run
@@ -61,6 +61,13 @@ class Progress:
         Images privatized in this run.
     bytes_in, bytes_kept : int
         Bytes of the source files read, and of what is kept of their pixels in memory.
+
+    Examples
+    --------
+    >>> progress = Progress(files=2)
+    >>> progress.add(FileDone(False, images=1, bytes_in=64, bytes_kept=16))
+    >>> progress.files_done, progress.images
+    (1, 1)
     """
 
     files: int = 0
@@ -105,6 +112,13 @@ class Summary:
     legible_from : int
         Height in pixels of the letters of which that begins, in the image where it is least; 0 for
         no such image.
+
+    Examples
+    --------
+    >>> private = Path("shared.private")
+    >>> summary = Summary(Path("shared"), private, {"images": 2}, Progress(), 1.5, 0, ())
+    >>> summary.totals["images"]
+    2
     """
 
     folder: Location
@@ -180,7 +194,7 @@ def privatize_dataset(
         patient has one pseudonym in all of them.
     pseudonyms : str or Path, optional
         Table (.csv) to write of who is whose pseudonym, for ``output="dicom"``; rows that it has
-        stay. It must not lie in the release.
+        stay. It must lie neither in the release nor in the input.
     workers : int
         Processes; the result does not depend on it. What lies in ``memory://`` is worked in this
         process.
@@ -228,7 +242,7 @@ def privatize_dataset(
     if options.output != "dicom" and (key, pseudonyms) != (None, None):
         raise ReleaseError("only output 'dicom' has pseudonyms, and a key and a table of them")
     if pseudonyms is not None:
-        patients_table(Path(pseudonyms), release)  # it may be there, before any work
+        check_table(Path(pseudonyms), source, release)  # it may be there, before any work
     run = choose_run(source, release, workers=workers, engine=engine, scheduler=scheduler)
     keep_apart(source, release, kept_here)
     place = place_of(release)

@@ -44,6 +44,11 @@ class Source:
         Its bytes, 0 where it cannot be asked.
     problem : ImageFileError or None
         Why it cannot even be tried: a folder that may not be listed, or a loop of links.
+
+    Examples
+    --------
+    >>> Source(Path("scans/a/1.dcm"), "a/1.dcm", size=512).name
+    'a/1.dcm'
     """
 
     path: Path | RemoteFile

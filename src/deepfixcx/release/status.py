@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.release.folders import PLAIN_FOLDERS, PROTECTED, in_use, private_of
+from deepfixcx.release.folders import PLAIN_FOLDERS, PROTECTED, PUBLIC_PRIVATE, in_use, private_of
 from deepfixcx.release.ledger import LEDGER
 from deepfixcx.release.places import place_of
 from deepfixcx.release.urls import Location, locate
@@ -29,6 +29,8 @@ class ReleaseStatus:
         papers too; ``"stopped"``: neither.
     files, files_done, files_failed : int
         Inputs in all; done and failed ones in complete shards.
+    files_public : int
+        Of `files`, those that a mechanism learns from and that are not released.
     shards, shards_done, attempts : int
         Shards in all; complete ones; how often one was begun.
     quarantined : int
@@ -39,6 +41,11 @@ class ReleaseStatus:
         The command that goes on, empty where it is not known.
     again_in : str
         The folder to run it in.
+
+    Examples
+    --------
+    >>> ReleaseStatus("stopped", 100, 40, 1, 7, 3, 4, 0, ()).files_done
+    40
     """
 
     state: str
@@ -52,6 +59,7 @@ class ReleaseStatus:
     quarantined_ids: tuple[str, ...]
     again: str = ""
     again_in: str = ""
+    files_public: int = 0
 
 
 def read_status(folder: str | Path, private: str | Path | None = None) -> ReleaseStatus:
@@ -107,7 +115,9 @@ def _of_protected(release: Location, private: Path) -> ReleaseStatus:
     for name in PLAIN_FOLDERS:
         ledger = private / name / LEDGER
         if ledger.is_file():
-            found = _sum(found, _read(ledger, running=running))
+            status = _read(ledger, running=running)
+            public = status.files if name == PUBLIC_PRIVATE else 0
+            found = replace(_sum(found, status), files_public=public)
     if not found.again:  # it was stopped before the first ledger
         notes = json.loads((private / PROTECTED).read_bytes())
         found = replace(found, again=notes["again"], again_in=notes["folder"])

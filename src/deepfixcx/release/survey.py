@@ -114,6 +114,16 @@ def survey(
     ------
     ReleaseError
         There is no input, or workers cannot be started.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from deepfixcx.images import write_png
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_png(folder / "1.png", np.zeros((1, 8, 9), np.float32), bits=8)
+    >>> [(fact.height, fact.width) for _, fact in survey(folder).facts]
+    [(8, 9)]
     """
     run = choose_run(locate(where), workers=workers)
     sources = find_sources(where)

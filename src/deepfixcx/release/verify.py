@@ -38,6 +38,11 @@ class Verification:
     seal : str
         SHA-256 of dataset.json, which names the hashes of the other papers. Two releases with one
         seal are the same, so sender and recipient can compare it.
+
+    Examples
+    --------
+    >>> Verification(files=2, files_sound=1, missing=["codes/000001.safetensors"]).sound
+    False
     """
 
     files: int = 0

@@ -33,6 +33,14 @@ class Pairs:
         Pairs that share a patient and no image.
     usable : ndarray of bool, shape (p, g)
         Pairs that share no image. Others teach an attacker nothing.
+
+    Examples
+    --------
+    >>> records, places = np.zeros((2, 3), np.float32), np.arange(2)
+    >>> match = np.eye(2, dtype=np.bool_)
+    >>> pairs = Pairs(records, records, places, places, np.eye(2), np.eye(2), match, ~match)
+    >>> pairs.probes.shape
+    (2, 3)
     """
 
     all_probes: Array

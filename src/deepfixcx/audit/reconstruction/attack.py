@@ -34,6 +34,12 @@ class Inversion:
         The mean image of the patients that this attacker trained on.
     places : ndarray of int64, shape (n,)
         Which images, in ascending order.
+
+    Examples
+    --------
+    >>> images = np.zeros((2, 1, 8, 8), np.float32)
+    >>> len(Inversion((), images, images, np.arange(2)).images)
+    2
     """
 
     results: tuple[AttackResult, ...]

@@ -59,6 +59,14 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
     ------
     DeidentifyError
         `folder` lies in `scanned`, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_evidence(ScanReport(), folder / "evidence", scanned=folder / "shared")
+    >>> sorted(path.name for path in (folder / "evidence").iterdir())
+    ['evidence.csv', 'summary.json']
     """
     if folder.resolve().is_relative_to(scanned.resolve()):
         raise DeidentifyError(

@@ -96,6 +96,11 @@ def read_words(image: NDArray[Any]) -> list[str]:
     ------
     DeidentifyError
         The program tesseract is not installed, or does not work.
+
+    Examples
+    --------
+    >>> read_words(np.zeros((64, 64)))  # doctest: +SKIP
+    []
     """
     if shutil.which(PROGRAM) is None:
         raise DeidentifyError(

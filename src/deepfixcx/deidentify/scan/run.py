@@ -10,14 +10,16 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from deepfixcx._words import counted
 from deepfixcx.deidentify.scan.contents import Part, TooLargeError, parts_of
 from deepfixcx.deidentify.scan.files import check_apart, list_files
 from deepfixcx.deidentify.scan.forms import forms
 from deepfixcx.deidentify.scan.harmless import Reasons
 from deepfixcx.deidentify.scan.headers import header_strings, is_dicom, strings_of_bytes
 from deepfixcx.deidentify.scan.legibility import ReadWords, read_all
-from deepfixcx.deidentify.scan.needles import Needle, Needles
+from deepfixcx.deidentify.scan.needles import SHORTEST, Needle, Needles
 from deepfixcx.deidentify.scan.search import Searcher
+from deepfixcx.errors import DeidentifyError
 
 __all__ = ["Finding", "ScanReport", "ScannedFile", "scan"]
 
@@ -45,6 +47,11 @@ class Finding:
         the sources.
     harmless : str
         Why it may stand there, at each of its places; empty where it must not.
+
+    Examples
+    --------
+    >>> Finding("file", 132, "name", ("(0010,0010)",), "latin-1", 8, "6f1d").kind
+    'name'
     """
 
     where: str
@@ -107,6 +114,11 @@ class ScanReport:
         Strings that were left out because the caller said so.
     words_before : int or None
         Words that were read in the images of the sources; None where none were to be read.
+
+    Examples
+    --------
+    >>> ScanReport(sources=2, sources_read=2, strings=31).strings
+    31
     """
 
     files: list[ScannedFile] = field(default_factory=list)
@@ -120,9 +132,9 @@ class ScanReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found that must not be there, and everything could be searched."""
+        """Whether something was searched for, everywhere, and nothing that must not be is there."""
         whole = not any(file.remaining or file.problem for file in self.files)
-        return whole and not self.sources_failed
+        return self.strings > 0 and whole and not self.sources_failed
 
     @property
     def words_after(self) -> int | None:
@@ -175,7 +187,8 @@ def scan(
     Raises
     ------
     DeidentifyError
-        There is nothing at one of the paths, or the sources lie in `folder`.
+        There is nothing at one of the paths, the sources lie in `folder`, or they hold no string
+        that could be searched for.
 
     Examples
     --------
@@ -196,6 +209,8 @@ def scan(
     gathered = _gather(against, sources, found, tell)
     needles = gathered.without(ignore)
     found.strings, found.ignored = len(needles), len(gathered) - len(needles)
+    if not needles and not found.sources_failed and read_words is None:
+        raise DeidentifyError(_nothing_to_search(found))
     known = list(needles)
     secret = sha256("\0".join(needle.text for needle in known).encode("utf-8", "replace")).digest()
     searcher = Searcher(form for needle in known for form in forms(needle))
@@ -212,6 +227,20 @@ def scan(
         found.files = [_with_words(file, words, spoken, secret) for file, words in pairs]
     found.files = [_unnamed(file, number) for number, file in enumerate(found.files, start=1)]
     return found
+
+
+def _nothing_to_search(found: ScanReport) -> str:
+    """Say why a scan would find nothing, whatever there is."""
+    sources = counted(found.sources, "file")
+    if found.ignored:
+        why = f"what may remain is all that {sources} of sources hold; name less of it"
+    else:
+        why = (
+            f"{sources} of sources, none with a header of DICOM that holds a text, and no name of "
+            f"a file or folder that is long enough (from {SHORTEST} letters) and not general; "
+            f"check the path of the sources. Nothing was searched"
+        )
+    return f"there was nothing to search for: {why}"
 
 
 def _say_nothing(_what: str, _done: int, _files: int) -> None:

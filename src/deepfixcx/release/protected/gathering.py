@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from deepfixcx._words import counted
 from deepfixcx.choices import Engine
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
@@ -167,7 +168,7 @@ def _joined(
         for row in sources.values()
         if row["status"] != "done"
     ]
-    code, ids, others = _of_one_kind(folder, channels)
+    code, ids, others = _of_one_kind(summary, channels)
     withheld += [
         Withheld(sources[name]["source"], "CodeError", f"not of {code.channels} channels, as most")
         for name in others
@@ -193,8 +194,9 @@ def _joined(
     )
 
 
-def _of_one_kind(folder: Path, channels: int | None) -> tuple[Code, list[str], list[str]]:
+def _of_one_kind(summary: Summary, channels: int | None) -> tuple[Code, list[str], list[str]]:
     """Return codes of one number of channels, that of most images, and the ids of the others."""
+    folder = Path(summary.folder)
     found: dict[int, tuple[Code, list[str]]] = {}
     for count in (1, 3):
         try:
@@ -202,11 +204,24 @@ def _of_one_kind(folder: Path, channels: int | None) -> tuple[Code, list[str], l
         except ReleaseError:
             continue
     if not found or (channels or next(iter(found))) not in found:
-        kind = "" if channels is None else f" of {channels} channels, as those to release are"
-        raise ReleaseError(f"no image of {folder.name!r} could be encoded{kind}; see its failures")
+        raise _none_of(summary, channels if found else None)
     chosen = channels or max(found, key=lambda count: len(found[count][1]))
     others = [name for count, (_, ids) in found.items() if count != chosen for name in ids]
     return *found[chosen], list(dict.fromkeys(others))
+
+
+def _none_of(summary: Summary, channels: int | None) -> ReleaseError:
+    """Return the error of a dataset without one code, or without one of so many channels."""
+    folder = Path(summary.folder)
+    which = f"no image of {'IN' if folder.name == IMAGES else 'the public dataset'}"
+    if channels is not None:
+        wanted = counted(channels, "channel")
+        return ReleaseError(f"{which} has {wanted}, as those to release have; take others")
+    text = f"{which} could be encoded"
+    if summary.reasons:
+        reason, count = summary.reasons[0]
+        text += f"; {count} of {counted(summary.totals['files'], 'file')}: {reason}"
+    return ReleaseError(f"{text}; all reasons are in {str(folder / 'failures.csv')!r}")
 
 
 def _contents(private: Path) -> frozenset[str]:

@@ -29,6 +29,11 @@ class Member:
         Number of the frame in it, from 0.
     patient : str
         Whose it is; a name made of the file where nobody says.
+
+    Examples
+    --------
+    >>> Member("/scans/1.png", patient="p1").frame
+    0
     """
 
     source: str = field(repr=False)

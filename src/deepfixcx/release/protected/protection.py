@@ -34,6 +34,11 @@ class Protection:
         In place of the codec.
     mechanism : Mechanism or None
         What is done to codes; None where there is only noise.
+
+    Examples
+    --------
+    >>> Protection.of("mixing-3", CodecSpec(2, 4)).names
+    ('mixing-3',)
     """
 
     names: tuple[str, ...]

@@ -54,6 +54,12 @@ class ReleasedRecords:
         What the release calls the records.
     code : Code or None
         The same as `array` with spec and sizes, where records are codes.
+
+    Examples
+    --------
+    >>> array, labels = np.zeros((2, 3), np.float32), np.ones((2, 1), np.float32)
+    >>> len(ReleasedRecords(array, labels, ("pneumonia",), ("000001", "000002"), None))
+    2
     """
 
     array: NDArray[np.float32]

@@ -67,6 +67,13 @@ class ProtectedSummary:
         What could not be checked.
     seconds : float
         Wall time of this run.
+
+    Examples
+    --------
+    >>> places = Path("shared"), Path("shared.private")
+    >>> summary = ProtectedSummary(*places, {"images": 4}, ("sick",), (2,), 4, 9, (), 0, "…", (), 1.5)
+    >>> summary.shape
+    (2,)
     """
 
     folder: Location
