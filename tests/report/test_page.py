@@ -347,7 +347,7 @@ def test_originals_of_another_release_are_refused(
 def test_marks_mean_one_thing_each() -> None:
     value = Interval(0.8, 0.7, 0.9)
     drawn = intervals_svg([Bar("a", value, 0.6, 0.85)], low=0, high=1, title="t")
-    diamond = re.findall(r'<path d="M[^"]*l7 7-7 7-7-7z" fill="([^"]*)"', drawn)
+    diamond = re.findall(r'<path d="M[^"]*l10 10-10 10-10-10z" fill="([^"]*)"', drawn)
     ring = re.findall(r'<path d="M[^"]*a6 6[^"]*" fill="none" stroke="([^"]*)"', drawn)
     assert diamond == ["var(--mark)"] * 2  # in the figure, and where it says what it means
     assert ring == ["var(--muted)"] * 2
@@ -358,6 +358,13 @@ def test_marks_mean_one_thing_each() -> None:
     weak = intervals_svg([Bar("a", value, valid=False)], low=0, high=1, title="t")
     assert "<circle" not in weak
     assert "does not count" in weak
+    assert "95 % interval as a line" in alone
+    assert "where it does not count" in weak
+    assert "does not count" not in alone
+    drawn = intervals_svg([Bar("a", value, 0.8)], low=0, high=1, title="t")
+    assert drawn.index("l10 10-10 10") < drawn.index(
+        "<circle"
+    )  # the floor lies below, and is larger
 
 
 def test_figures_that_are_not_drawn_stand_in_a_table(facts: ReleaseFacts, tmp_path: Path) -> None:
@@ -441,7 +448,8 @@ def circles(svg: str) -> list[tuple[float, float]]:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_intervals_lie_where_their_values_say(values: list[float]) -> None:
     bars = [Bar(f"b{n}", Interval(value, value, value)) for n, value in enumerate(values)]
-    places = [x for x, _ in circles(intervals_svg(bars, low=0, high=1, title="t"))]
+    # the last circle says what the others mean
+    places = [x for x, _ in circles(intervals_svg(bars, low=0, high=1, title="t"))[:-1]]
     ends = [x for x, _ in circles(intervals_svg(
         [Bar("low", Interval(0, 0, 0)), Bar("high", Interval(1, 1, 1))], low=0, high=1, title="t"
     ))]  # fmt: skip

@@ -105,8 +105,12 @@ def intervals_svg(
 
 
 def _legend(bars: Sequence[Bar], top: float) -> list[str]:
-    """Say what the marks beside the values mean; those that are not drawn are not named."""
-    marks = []
+    """Say what the marks mean; those that are not drawn are not named."""
+    marks: list[tuple[Callable[[float, float], str], str]] = []
+    if any(bar.valid for bar in bars):
+        marks.append((_disc, "the attacker, with the 95 % interval as a line"))
+    if any(not bar.valid for bar in bars):
+        marks.append((_cross, "the same, where it does not count"))
     if any(math.isfinite(bar.floor) for bar in bars):
         marks.append((_diamond, "floor: what labels or averages alone give away"))
     if any(math.isfinite(bar.raw) for bar in bars):
@@ -193,10 +197,10 @@ def _bar(bar: Bar, place: Callable[[float], float], y: float) -> str:
         )
     if math.isfinite(bar.raw):
         parts.append(_ring(place(bar.raw), y))
-    parts.append((_disc if bar.valid else _cross)(place(value.value), y))
-    if math.isfinite(bar.floor):
+    if math.isfinite(bar.floor):  # larger than the disc and below it: both are seen where equal
         parts.append(_diamond(place(bar.floor), y))
         words += f"; {bar.floor:.3f} without the images"
+    parts.append((_disc if bar.valid else _cross)(place(value.value), y))
     if math.isfinite(bar.raw):
         words += f"; {bar.raw:.3f} on raw images"
     if not bar.valid:
@@ -206,7 +210,10 @@ def _bar(bar: Bar, place: Callable[[float], float], y: float) -> str:
 
 def _disc(x: float, y: float) -> str:
     """Return the mark of a figure."""
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="var(--accent)"/>'
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="var(--accent)" '
+        'stroke="var(--ground)" stroke-width="1"/>'
+    )
 
 
 def _cross(x: float, y: float) -> str:
@@ -220,7 +227,7 @@ def _cross(x: float, y: float) -> str:
 def _diamond(x: float, y: float) -> str:
     """Return the mark of a floor."""
     return (
-        f'<path d="M{x:.1f} {y - 7:.1f}l7 7-7 7-7-7z" fill="var(--mark)" '
+        f'<path d="M{x:.1f} {y - 10:.1f}l10 10-10 10-10-10z" fill="var(--mark)" '
         'stroke="var(--ground)" stroke-width="1.5"/>'
     )
 

@@ -182,6 +182,11 @@ class ReleaseFacts:
         return found if isinstance(found, dict) else None
 
     @property
+    def vectors(self) -> bool:
+        """Whether records are rows of numbers: without bands or cells, and no pictures."""
+        return len((self.records or {}).get("shape") or ()) == 1
+
+    @property
     def has_codes(self) -> bool:
         """Whether there is anything that ``audit`` could attack."""
         return self.records is not None or any(each.code_file for each in self.images)

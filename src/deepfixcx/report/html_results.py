@@ -9,7 +9,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,11 @@ class Attack:
     valid: bool
     reason: str
 
+    @property
+    def base(self) -> float:
+        """What needs no image: the floor, or chance where no floor is known."""
+        return self.chance if math.isnan(self.floor) else self.floor
+
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> Attack:
         """Read what `AttackResult.to_dict` made.
@@ -108,14 +113,17 @@ class Audit:
     verdict: tuple[str, ...]
     untested: tuple[str, ...]
 
-    def strongest_linkage(self) -> Attack | None:
-        """Return the attack that counts and tells patients apart best; None where there is none."""
-        found = [
+    def linkage(self) -> list[Attack]:
+        """Return the attacks that count and tell patients apart."""
+        return [
             each
             for each in self.attacks
             if each.attack == "linkage" and each.figure == "AUC" and each.valid
         ]
-        return max(found, key=lambda each: each.value.value, default=None)
+
+    def strongest_linkage(self) -> Attack | None:
+        """Return the attack that counts and tells patients apart best; None where there is none."""
+        return max(self.linkage(), key=lambda each: each.value.value, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ class Evidence:
         What was searched for, and of how many sources.
     ignored : int
         Strings that were left out of the search on purpose.
+    harmless : tuple of (str, int)
+        Reasons why strings may stand where they were found, and how often each; most first.
     """
 
     files: int
@@ -157,6 +167,7 @@ class Evidence:
     strings: int
     sources: int
     ignored: int = 0
+    harmless: tuple[tuple[str, int], ...] = ()
 
 
 def read_audit(path: Path) -> Audit:
@@ -167,7 +178,7 @@ def read_audit(path: Path) -> Audit:
     ReleaseError
         It cannot be read, or is none.
     """
-    values = _json(path)
+    values = _json(path, "the audit.json that deepfixcx audit wrote")
     try:
         attacks = tuple(Attack.of_json(each) for each in _list(values, "results", "attacks"))
     except (KeyError, TypeError, ValueError):
@@ -183,13 +194,15 @@ def read_evaluation(path: Path) -> tuple[Evaluated, ...]:
     ReleaseError
         It cannot be read, or is none.
     """
-    values = _json(path)
+    values = _json(path, "the file that deepfixcx evaluate --json wrote")
     try:
         labels = values["labels"]
         named = labels.items() if isinstance(labels, dict) else ((x["label"], x) for x in labels)
         return tuple(Evaluated(str(name), _interval(found["auc"])) for name, found in named)
     except (KeyError, TypeError, ValueError):
-        raise ReleaseError(f"{path.name!r} is no result of deepfixcx evaluate --json") from None
+        raise ReleaseError(
+            f"{path.name!r} is no result of deepfixcx evaluate --json, or a damaged one"
+        ) from None
 
 
 def read_sweep(folder: Path) -> tuple[Row, ...]:
@@ -236,12 +249,23 @@ def read_evidence(folder: Path) -> Evidence:
     ReleaseError
         There is none, or it is damaged.
     """
-    values = _json(folder / "summary.json")
+    values = _json(folder / "summary.json", "the summary.json that deepfixcx scan wrote")
     names = ("files", "files_found", "files_failed", "findings", "strings", "sources_read")
     try:
-        found = Evidence(*(int(values[name]) for name in names))
-        return replace(found, ignored=int(values.get("ignored", 0)))
-    except (KeyError, TypeError, ValueError):
+        counts = {name: int(values[name]) for name in names}
+        reasons = [(str(why), int(count)) for why, count in values.get("harmless", {}).items()]
+        harmless = tuple(sorted(reasons, key=lambda each: (-each[1], each[0])))
+        return Evidence(
+            files=counts["files"],
+            holding=counts["files_found"],
+            unsearched=counts["files_failed"],
+            findings=counts["findings"],
+            strings=counts["strings"],
+            sources=counts["sources_read"],
+            ignored=int(values.get("ignored", 0)),
+            harmless=harmless,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ReleaseError("summary.json is no summary of deepfixcx scan") from None
 
 
@@ -266,15 +290,16 @@ def _row(values: Mapping[str, str]) -> Row:
     return Row(level, patches, figures)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path, wanted: str) -> dict[str, Any]:
+    """Read a result of another command; an error says which file is `wanted`."""
     try:
         values = json.loads(path.read_text("utf-8"))
     except OSError:
         raise ReleaseError(f"there is no file {str(path)!r} that can be read") from None
     except ValueError:
-        raise ReleaseError(f"{path.name!r} is no JSON; it is damaged") from None
+        raise ReleaseError(f"{path.name!r} is no JSON; wanted: {wanted}") from None
     if not isinstance(values, dict):
-        raise ReleaseError(f"{path.name!r} is no result of deepfixcx")
+        raise ReleaseError(f"{path.name!r} is no result of deepfixcx; wanted: {wanted}")
     return values
 
 

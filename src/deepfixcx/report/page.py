@@ -98,7 +98,8 @@ def release_page(inputs: ReportInputs) -> str:
     shown = inputs.originals if inputs.include_originals else None
     worst = worst_of(facts, inputs.originals)
     contents_list = "".join(
-        f'<li><a href="#{name}">{title}</a></li>' for name, title in SECTIONS.items()
+        f'<li><a href="#{name}">{title.replace("images", f"{facts.noun}s")}</a></li>'
+        for name, title in SECTIONS.items()
     )
     body = "".join(
         (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 
 from deepfixcx._words import counted
 from deepfixcx.report.html import code, items, paragraph, section, table
 from deepfixcx.report.html_release import ReleaseFacts
-from deepfixcx.report.html_results import Evidence
+from deepfixcx.report.html_results import Attack, Evidence
 from deepfixcx.report.sections_results import Measured
 
 __all__ = ["headers", "reproduce", "untested", "verdict", "verdict_sentences"]
@@ -18,6 +19,10 @@ REMAINS = "Something is left"
 NO_CODES = (
     "The release holds no codes, which are what deepfixcx audit attacks. Audit a release of the "
     "same images with the same settings and --output codes: nothing else went into what is here."
+)
+
+UNPROVEN = (
+    "It is not proven anonymous: share it only with people who are bound not to look for patients."
 )
 
 WORTH_A_WORD = 0.05
@@ -40,11 +45,13 @@ def verdict_sentences(
         keeps = "the code keeps"
     else:
         images = counted(int(facts.records.get("images") or 0), "image")
-        begun, keeps = f"{made} were made from {images} with", "a record has"
-    first = (
-        f"{begun} {facts.spec}{mixed}; {keeps} {facts.kept().percent} of the numbers of a usual "
-        f"image{beside}."
-    )
+        was = "was" if len(facts.images) == 1 else "were"
+        begun, keeps = f"{made} {was} made from {images} with", "a record has"
+    share = f"{facts.kept().percent} of the numbers of a usual image"
+    if facts.vectors:
+        numbers = counted(facts.kept().numbers, "number")
+        share = f"{numbers}, {facts.kept().percent} of those of a usual image"
+    first = f"{begun} {facts.spec}{mixed}; {keeps} {share}{beside}."
     if evidence is not None and evidence.findings:
         third = (
             f"{REMAINS} of the headers or names of the sources in {evidence.holding:,} of "
@@ -64,20 +71,33 @@ def _utility_sentence(measured: Measured) -> str:
     return "How useful it is was not measured."
 
 
+def _is_finding(attack: Attack) -> bool:
+    return attack.value.value > attack.base + WORTH_A_WORD
+
+
 def _privacy_sentence(measured: Measured) -> str:
     if measured.audit is None:
         return "No attack was made on it, so it must be treated as if it identified patients."
     strongest = measured.audit.strongest_linkage()
     if strongest is None:
         return "No attack that counts was made, so it must be treated as if it identified patients."
-    base = strongest.floor if strongest.floor == strongest.floor else strongest.chance
+    who = "The strongest attacker"
+    above = [each for each in measured.audit.linkage() if _is_finding(each)]
+    if above and not _is_finding(strongest):  # floors differ: a weaker one may be above its own
+        who, strongest = "An attacker", max(above, key=lambda each: each.value.value)
+    base = strongest.base
     words = (
-        f"The strongest attacker tells images of one patient from those of two with an AUC of "
+        f"{who} tells images of one patient from those of two with an AUC of "
         f"{strongest.value}, where {base:.3f} needs no image"
     )
-    if strongest.value.value > base + WORTH_A_WORD:
+    if _is_finding(strongest):
         return f"{words}: it is not anonymous, and must be shared as patient data."
-    return f"{words}: no more than {WORTH_A_WORD} above it, against the attackers that were tried."
+    if strongest.value.value > base:
+        most = f"no more than {WORTH_A_WORD} above it"
+    else:
+        without = "guessing tells" if math.isnan(strongest.floor) else "labels alone tell"
+        most = f"no more than {without}"
+    return f"{words}: {most}, against the attackers that were tried. {UNPROVEN}"
 
 
 def verdict(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
@@ -100,8 +120,9 @@ def headers(facts: ReleaseFacts, evidence: Evidence | None) -> str:
             f"DICOM PS3.15, Annex E; retained beside it: {retained}."
         )
     else:
+        outputs = "arrays of numbers" if facts.vectors else "plain images and arrays of numbers"
         words = (
-            "Outputs are plain images and arrays of numbers. No value of any header of the sources "
+            f"Outputs are {outputs}. No value of any header of the sources "
             "goes into them; windows and lookup tables of DICOM only decide how pixels look."
         )
     names = options.get("names", "neutral")
@@ -123,11 +144,18 @@ def _evidence(evidence: Evidence | None) -> str:
             "The files were not searched for what stands in the headers of the sources. Run: "
             "deepfixcx scan RELEASE --against ORIGINALS"
         )
+    if not evidence.strings:
+        left_out = " but what was left out on purpose" if evidence.ignored else ""
+        return paragraph(
+            "There was nothing to search for: neither headers nor names of the sources gave a "
+            f"string that could be searched for{left_out}. The scan says nothing of the "
+            f"{counted(evidence.files, 'file')} of the release."
+        )
     found = (
         f"{counted(evidence.findings, 'place')} in {counted(evidence.holding, 'file')} "
         f"{'holds' if evidence.findings == 1 else 'hold'} one: do not share it"
         if evidence.findings
-        else "none of them was found"
+        else "none of them was found" + (" where it must not be" if evidence.harmless else "")
     )
     words = (
         f"Every byte of {counted(evidence.files, 'file')} was searched for "
@@ -139,7 +167,20 @@ def _evidence(evidence: Evidence | None) -> str:
         words += f" {left_out} left out of the search on purpose."
     if evidence.unsearched:
         words += f" {counted(evidence.unsearched, 'file')} could not be searched."
-    return paragraph(words)
+    return paragraph(words) + _harmless(evidence)
+
+
+def _harmless(evidence: Evidence) -> str:
+    """List the reasons for which strings of the sources may stand where they were found."""
+    if not evidence.harmless:
+        return ""
+    count = sum(times for _, times in evidence.harmless)
+    were = counted(count, "string was", "strings were")
+    words = (
+        f"Beside that, {were} found where there is a reason for it, and listed as harmless. "
+        "evidence.csv names the file and the place of each; the reasons:"
+    )
+    return paragraph(words) + items(f"{why}: {times:,}" for why, times in evidence.harmless)
 
 
 def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
@@ -159,14 +200,17 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
         missing.append("Whether the images still serve any task.")
     if not measured.frontier:
         missing.append("Whether another setting gives more privacy for the same utility.")
-    if evidence is None:
+    if evidence is None or not evidence.strings:
         missing.append("Whether a byte of a header, or of a file name, is left in a file.")
-    missing += [
+    missing.append(
         "Attackers who know more than those that were tried: other images of the same patients "
-        "from another source, the means of a state, or methods not yet known.",
-        "Text that is burned into images, unless a mask or a reader of text is named above; many "
-        "patches keep letters legible.",
-    ]
+        "from another source, the means of a state, or methods not yet known."
+    )
+    if not facts.vectors:
+        missing.append(
+            "Text that is burned into images, unless a mask or a reader of text is named above; "
+            "many patches keep letters legible."
+        )
     parts = [items(missing)]
     if limits := facts.about.get("limits"):
         parts.append(paragraph(f"What the release says of itself: {limits}"))

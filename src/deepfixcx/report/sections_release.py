@@ -55,20 +55,27 @@ def contents(facts: ReleaseFacts) -> str:
     files += totals.get("dicom_file_bytes", 0)
     rows = [
         [f"{facts.noun.capitalize()}s", "", f"{len(facts.images):,} in the manifest"],
-        ["Numbers", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)})"],
+        ["Numbers", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)} of all)"],
         ["In memory", _bytes(totals["source_bytes"]), _bytes(totals["kept_bytes"])],
     ]
     if facts.records is None:  # papers of records say nothing of files: a size could tell one
         rows.append(["On disk", _bytes(totals["source_file_bytes"]), _bytes(files)])
         done = f"{totals['files_done']:,} done, {totals['files_failed']:,} failed"
         rows.insert(0, ["Files", f"{totals['files']:,}", done])
+    else:  # one share everywhere: that of one record in one image
+        one = facts.kept()
+        rows[1][1] += f" ({one.of:,} an image)"
+        rows[1][2] = f"{kept:,} ({one.numbers:,} a record, {one.percent} of an image)"
+    became = (
+        ""
+        if facts.vectors
+        else f" An image became {facts.spec.bands} bands, each for one size and direction of "
+        f"edges, and every band {_grid(facts)} numbers."
+    )
     return section(
         "contents",
         "What is in the release",
-        paragraph(
-            f"It holds {_holds(facts)}. An image became {facts.spec.bands} bands, each "
-            f"for one size and direction of edges, and every band {_grid(facts)} numbers."
-        ),
+        paragraph(f"It holds {_holds(facts)}.{became}"),
         table(["", "before", "after"], rows),
         *_record_words(facts),
     )
@@ -76,10 +83,13 @@ def contents(facts: ReleaseFacts) -> str:
 
 def _holds(facts: ReleaseFacts) -> str:
     if facts.records is not None:
-        behind = counted(int(facts.records.get("images") or 0), "image")
+        images = int(facts.records.get("images") or 0)
+        behind = counted(images, "image")
         labels = ", ".join(map(str, facts.about["options"].get("labels") or [])) or "none"
         records = counted(len(facts.images), "record")
-        return f"{records}, made from codes of {behind}, with their labels ({labels})"
+        several = len(facts.images) / images if images else 0
+        each = f" ({several:.3g} records for each image)" if several >= 1.5 else ""
+        return f"{records}, made from codes of {behind}{each}, with their labels ({labels})"
     if facts.output == "dicom":
         frames = counted(len(facts.images), "frame")
         files = counted(len({each.dicom_file for each in facts.images}), "derived DICOM file")
@@ -93,11 +103,15 @@ def _record_words(facts: ReleaseFacts) -> list[str]:
     if facts.records is None:
         return []
     numbers = counted(facts.kept().numbers, "number")
+    what = (
+        "It has no bands and no cells, and is not a picture."
+        if facts.vectors
+        else "What a picture of it shows was never seen by a scanner."
+    )
     return [
         paragraph(
             f"A record has {numbers}. It is not the code of one image: mechanisms changed it, "
-            f"mixed it with others, or drew it anew, as told below. What a picture of it shows was "
-            f"never seen by a scanner."
+            f"mixed it with others, or drew it anew, as told below. {what}"
         )
     ]
 
@@ -108,30 +122,48 @@ def transform(facts: ReleaseFacts) -> str:
     spec = facts.spec
     kept = Kept.of_image(spec, channels, height, width)
     size = "the most frequent size" if facts.records is None else "about the mean size"
-    parts = [
-        paragraph(
-            f"Of an image of {height:,} × {width:,} pixels, {size}, {kept} are kept by the code. "
-            f"The transform is fixed: it has learned nothing from any image."
+    fixed = _what_learned(facts)
+    title = "What is done to an image"
+    if facts.vectors:
+        numbers = counted(facts.kept().numbers, "number")
+        made = (
+            f"An image, of {height:,} × {width:,} pixels in the mean, becomes a code of "
+            f"{kept.numbers:,} numbers ({spec}). Codes are not in the release: the mechanisms "
+            f"below make the records from them, {numbers} each. {fixed}"
         )
-    ]
+        return section("transform", title, paragraph(made), _mechanisms(facts))
+    of_image = f"Of an image of {height:,} × {width:,} pixels, {size}, {kept} are kept by the code."
+    parts = [paragraph(f"{of_image} {fixed}")]
     try:
         found = statements(spec, height, width)
     except (ExplanationError, ImageTooSmallError) as error:
-        return section("transform", "What is done to an image", *parts, paragraph(f"{error}."))
+        return section("transform", title, *parts, paragraph(f"{error}."), _mechanisms(facts))
     lines = []
     for kind in ("removed", "obscured", "preserved"):
         of_kind = [each.words for each in found if each.kind == kind]
         words = items(map(_sentence, of_kind)) if of_kind else "<ul><li>Nothing.</li></ul>"
         lines.append(f"<dt>{kind.capitalize()}</dt><dd>{words}</dd>")
     parts.append(f'<dl class="statements">{"".join(lines)}</dl>')
-    if public := int((facts.records or {}).get("public_images") or 0):
-        learned = f"The mechanisms learned from {counted(public, 'image')} of other patients."
-        parts.append(paragraph(learned))
-    if facts.applied:
-        rows = [[each.words, each.guarantee or "none is stated"] for each in facts.applied]
-        caption = "Besides, these mechanisms were applied, one after the other"
-        parts.append(table(["mechanism", "what it guarantees"], rows, caption=caption))
-    return section("transform", "What is done to an image", *parts)
+    return section("transform", title, *parts, _mechanisms(facts))
+
+
+def _what_learned(facts: ReleaseFacts) -> str:
+    """Say what is fixed and what learned from images: the transform, and the mechanisms."""
+    fixed = "The transform from image to code is fixed: it has learned nothing from any image."
+    public = int((facts.records or {}).get("public_images") or 0)
+    if not public:
+        return fixed
+    of_whom = f"{counted(public, 'image')} of other patients"
+    return f"{fixed} The mechanisms, which come after it, learned from {of_whom}."
+
+
+def _mechanisms(facts: ReleaseFacts) -> str:
+    """List what was done to codes, with what it guarantees."""
+    if not facts.applied:
+        return ""
+    rows = [[each.words, each.guarantee or "none is stated"] for each in facts.applied]
+    caption = "After that, these mechanisms were applied to codes, one after the other"
+    return table(["mechanism", "what it guarantees"], rows, caption=caption)
 
 
 def examples(facts: ReleaseFacts, originals: Originals | None) -> str:
