@@ -124,6 +124,14 @@ def test_suppression_links_less_and_keeps_labels() -> None:
     assert roc_auc(private.labels[150:, 0], model.decision(released[150:])[:, 0]) > 0.8
 
 
+def test_no_record_at_all_gives_none() -> None:
+    codes = np.random.default_rng(0).random((30, 1, 4, 2, 2)).astype(np.float32)
+    whitening = Whitening.fit(codes, 8)
+    scores = whitening.scores(codes[:0])
+    assert scores.shape == (0, 8)
+    assert whitening.rebuild(scores).shape == (0, 1, 4, 2, 2)
+
+
 def test_whitening_is_white_and_turns_back() -> None:
     records = make_records(100)
     whitening = Whitening.fit(records.array, 200)

@@ -74,16 +74,16 @@ def test_noise_is_never_drawn_again_by_a_resume(tmp_path: Path) -> None:
 def test_noise_then_mixing_keeps_what_was_drawn(tmp_path: Path) -> None:
     dataset = read_dataset(write_dataset(tmp_path / "in"))
     out, plain = tmp_path / "out", ReleaseOptions(SPEC, output="codes")
-    privatize_protected(dataset, out, plain, "noise-2,mixing-3")
+    privatize_protected(dataset, out, plain, "noise-2-16,mixing-3")
     before = contents(out)
-    privatize_protected(dataset, out, plain, "noise-2,mixing-3", resume=True)
+    privatize_protected(dataset, out, plain, "noise-2-16,mixing-3", resume=True)
     assert contents(out) == before
     about = json.loads((out / "dataset.json").read_text())
     assert [each["mechanism"] for each in about["mechanisms"]] == ["noise", "mixing"]
     assert about["options"]["noise"] == NOISE.name
     shutil.rmtree(tmp_path / "out.private" / "images" / "codes")
     with pytest.raises(ReleaseError, match="costs epsilon again"):
-        privatize_protected(dataset, out, plain, "noise-2,mixing-3", resume=True)
+        privatize_protected(dataset, out, plain, "noise-2-16,mixing-3", resume=True)
     assert contents(out) == before
 
 
@@ -110,5 +110,5 @@ def test_options_that_break_the_promise_are_refused(tmp_path: Path) -> None:
     dataset = read_dataset(write_dataset(tmp_path / "in", images=4))
     with pytest.raises(MechanismError, match="ordinary release"):
         privatize_protected(
-            dataset, tmp_path / "out", ReleaseOptions(SPEC, output="codes"), "noise-2"
+            dataset, tmp_path / "out", ReleaseOptions(SPEC, output="codes"), "noise-2-16"
         )

@@ -209,7 +209,7 @@ REFUSED: list[tuple[str, Callable[[Maker], dict[str, Any]], str]] = [
     ("projection", lambda make: {"public": make.images}, "42 patients are among"),
     ("projection", lambda make: {"public": make.public.with_labels("effusion")}, "name the same"),
     ("bands", lambda _: {}, "ordinary release"),
-    ("mixing,noise-2", lambda _: {}, "first"),
+    ("mixing,noise-2-16", lambda _: {}, "first"),
     ("mixing-40", lambda _: {}, "no 40 patients"),
     ("mixing", lambda _: {"options": ReleaseOptions(SPEC)}, "--output"),
     ("mixing", lambda _: {"seed": -1}, "not negative"),

@@ -172,9 +172,11 @@ def _close(summary: ProtectedSummary) -> None:
 
 
 def _next_step(summary: ProtectedSummary) -> str:
-    model = " --model logistic" if len(summary.shape) == 1 else ""
     labels = shlex.quote(",".join(summary.labels))
-    return f"use it as a recipient does: {program()} train OUT --labels {labels}{model} -o model"
+    return (
+        f"measure what it tells before you share it: {program()} audit OUT --against IN "
+        f"--patients TABLE --labels {labels}"
+    )
 
 
 def _kind(summary: ProtectedSummary) -> str:

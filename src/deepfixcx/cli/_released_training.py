@@ -10,7 +10,7 @@ from deepfixcx.errors import ModelError
 if TYPE_CHECKING:
     from deepfixcx.learn.released import ReleasedInputs
 
-__all__ = ["find_released"]
+__all__ = ["find_released", "refuse_released"]
 
 
 def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInputs | None:
@@ -29,12 +29,32 @@ def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInput
     from deepfixcx.learn.released import ReleasedInputs
     from deepfixcx.mechanisms import load_mechanism
     from deepfixcx.release import load_records
-    from deepfixcx.release.protected.records import LABELS
 
-    if not ((where / LABELS).is_file() and (where / "dataset.json").is_file()):
+    if not _is_released(where):
         return None
     if layout is not None:
         raise ModelError(f"{where.name!r} is a release; leave --layout away")
     records = load_records(where)
     wanted = [rule.name for rule in parse_labels(labels)]
     return ReleasedInputs.of(records.array, records.labels, load_mechanism(where), wanted)
+
+
+def refuse_released(where: Path) -> None:
+    """Refuse to judge a model on the records of a release.
+
+    Raises
+    ------
+    ModelError
+        It is a release by a mechanism.
+    """
+    if _is_released(where):
+        raise ModelError(
+            f"{where.name!r} is a release by a mechanism: models are trained on its records, and "
+            f"judged on images; give a dataset of other patients with these labels, and --part all"
+        )
+
+
+def _is_released(where: Path) -> bool:
+    from deepfixcx.release.protected.records import LABELS
+
+    return (where / LABELS).is_file() and (where / "dataset.json").is_file()

@@ -28,6 +28,7 @@ from deepfixcx.cli._options import (
     UNCERTAIN,
     WORKERS,
 )
+from deepfixcx.cli._released_training import refuse_released
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,9 +76,11 @@ def command(
 
     Example: deepfixcx evaluate model xrays
     """
+    from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.learn.evaluation import evaluate_model
     from deepfixcx.learn.model_folder import load_model
 
+    refuse_released(where)
     see_own_modules(network)
     classifier = load_model(folder, network=network, device=device)
     asked = ",".join(classifier.label_names) if labels is None else labels
@@ -107,7 +110,7 @@ def command(
     write_json(json, figures)
     for label in found.labels:
         console.print(_table(label, found.within))
-    _close(found)
+    _close(found, explainable=can_explain(classifier))
     if found.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -152,7 +155,7 @@ def _cells(interval: Interval, label: LabelEvaluation) -> tuple[str, str]:
     return f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"
 
 
-def _close(found: Evaluation) -> None:
+def _close(found: Evaluation, *, explainable: bool) -> None:
     images = counted(found.images, "image")
     patients = ", patients unknown"
     if found.patients is not None:
@@ -166,5 +169,6 @@ def _close(found: Evaluation) -> None:
         first = found.failures[0]
         rows.append(("", f"the first: {first.error}, {first.reason}"))
     rows += [("note", note) for note in found.notes]
-    rows.append(("next", "score new images with deepfixcx predict; ask why with explain --model"))
+    why = "; ask why with explain --model" if explainable else ""
+    rows.append(("next", f"score new images with deepfixcx predict{why}"))
     panel("evaluate", rows, good=not found.failures)

@@ -29,7 +29,8 @@ def command(
     where: Annotated[
         Path,
         typer.Argument(
-            metavar="IN", help="Folder of images, an image, a file of codes, or a release."
+            metavar="IN",
+            help="Folder, image, .csv with a column 'path' or 'file', codes, or a release.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write, a .csv file.")],
@@ -46,6 +47,7 @@ def command(
 
     Example: deepfixcx predict model xrays -o scores.csv
     """
+    from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.datasets.files import local_path
     from deepfixcx.learn.model_folder import load_model
     from deepfixcx.learn.prediction import write_scores
@@ -68,7 +70,7 @@ def command(
         "table": str(out),
     }
     write_json(json, figures)
-    _close(predictions, out)
+    _close(predictions, out, explainable=can_explain(classifier))
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -118,7 +120,9 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
     if where.suffix.lower() == ".safetensors" and where.is_file():
         code = Code.load(where)
         return predict_code(classifier, code, [f"{where.name}:{row}" for row in range(len(code))])
-    if where.is_dir():
+    if where.suffix.lower() == ".csv" and where.is_file():
+        paths, names = _in_table(where)
+    elif where.is_dir():
         found, closed = list_images(where)
         paths = sorted([*found, *(path for path, _ in closed)])
         names = [path.relative_to(where).as_posix() for path in paths]
@@ -135,7 +139,29 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
         return predict_files(classifier, paths, names, workers=workers, report=bar.read)
 
 
-def _close(predictions: Predictions, out: Path) -> None:
+def _in_table(table: Path) -> tuple[list[Path], list[str]]:
+    """Return the images that a table lists, and what it calls them.
+
+    Raises
+    ------
+    ReleaseError
+        It is no table of text, or has no column of paths.
+    LayoutError
+        It lists a URL.
+    """
+    from deepfixcx.datasets.files import local_path
+    from deepfixcx.errors import ReleaseError
+    from deepfixcx.release.sources import paths_in_table
+
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            names = paths_in_table(file, table.name)
+    except OSError:
+        raise ReleaseError(f"{table.name} is not a readable table of UTF-8 text") from None
+    return [table.parent / local_path(name, "an image") for name in names], names
+
+
+def _close(predictions: Predictions, out: Path, *, explainable: bool) -> None:
     images, failed = len(predictions.names), len(predictions.failures)
     rows = [("scored", f"{images - failed:,} of {counted(images, 'image')}")]
     rows.append(("failed", f"{failed}, listed in {out.name}" if failed else "none"))
@@ -148,7 +174,9 @@ def _close(predictions: Predictions, out: Path) -> None:
     rows.append(("table", f"{out}  names the files; share it as you would share them"))
     if failed == images:
         next_step = "nothing could be scored; mend the cause, then run again with --overwrite"
-    else:
+    elif explainable:
         next_step = "ask why: deepfixcx explain --model"
+    else:
+        next_step = "ask how good they are: deepfixcx evaluate"
     rows.append(("next", next_step))
     panel("predict", rows, good=not failed)

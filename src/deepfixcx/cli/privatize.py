@@ -55,6 +55,7 @@ from deepfixcx.cli._settings import spec_of
 
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
+    from deepfixcx.mechanisms import PixelNoise
     from deepfixcx.release import Progress, Summary
     from deepfixcx.release.protected import Protection
 
@@ -193,15 +194,15 @@ def command(
         console.print(f"Stopped. Everything written is whole; go on with:\n  {resuming_command()}")
         raise
     if alone:
-        _end(summary, json, masked=mask is not None)
+        _end(summary, json, masked=mask is not None, noise=options.noise)
     else:
         end(protected, json)
 
 
-def _end(summary: Summary, json: Path | None, *, masked: bool) -> None:
+def _end(summary: Summary, json: Path | None, *, masked: bool, noise: PixelNoise | None) -> None:
     figures = _figures(summary)
     write_json(json, figures)
-    _close(summary, figures, masked=masked)
+    _close(summary, figures, masked=masked, noise=noise)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
 
@@ -249,7 +250,9 @@ def _figures(summary: Summary) -> dict[str, object]:
     }
 
 
-def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> None:
+def _close(
+    summary: Summary, figures: dict[str, object], *, masked: bool, noise: PixelNoise | None
+) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
     rows = [("done", f"{totals['files_done']:,} of {counted(totals['files'], 'file')}")]
     if failed:
@@ -268,6 +271,9 @@ def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> Non
             ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
+    if noise is not None:
+        limit = "it does not hide whose images they are"
+        rows.append(("guarantee", f"ε = {noise.epsilon:g}: {noise.guarantee}; {limit}"))
     if summary.legible_images:
         rows.append(("writing", _writing(summary, masked)))
     rows += [

@@ -44,10 +44,7 @@ def command(
     share = status.shards_done / status.shards if status.shards else 0
     rows = [
         ("state", _state(status)),
-        (
-            "done",
-            f"{status.files_done:,} of {counted(status.files, 'file')}, {share:.0%} of the shards",
-        ),
+        ("done", f"{status.files_done:,} of {_files(status)}, {share:.0%} of the shards"),
         ("failed", str(status.files_failed or "none")),
         ("shards", f"{status.shards_done} of {status.shards}, begun {status.attempts} times"),
     ]
@@ -56,6 +53,13 @@ def command(
     rows.append(("next", _next_step(status, folder)))
     good = status.state != "stopped" and not (status.files_failed or status.quarantined)
     panel("status", rows, good=good)
+
+
+def _files(status: ReleaseStatus) -> str:
+    files = counted(status.files, "file")
+    if not status.files_public:
+        return files
+    return f"{files} ({status.files - status.files_public:,} of IN, {status.files_public:,} public)"
 
 
 def _state(status: ReleaseStatus) -> str:

@@ -132,10 +132,14 @@ def _refuse_release(path: Path) -> None:
     except (OSError, ValueError, RecursionError):
         return
     if isinstance(about, dict) and about.get("format") == "deepfixcx.release":
+        if about.get("records") is not None:
+            raise LayoutError(
+                f"{folder.name!r} is a release of records, not of images: train can learn from "
+                f"it, and load_records reads it"
+            )
         raise LayoutError(
             f"{folder.name!r} is a release; it holds no labels. Read it with load_codes and join "
-            f"labels as docs/getting-started.md shows, or name a table that lists its images and "
-            f"their labels"
+            f"labels to its source ids, or name a table that lists its images and their labels"
         )
 
 

@@ -174,7 +174,8 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     )
     if plain is not None and plain is not chosen:
         sentence += (
-            f". Plain codes have {plain.figures['auc']:.3f} and {plain.figures['linkage']:.3f}"
+            f". Plain codes have an AUC of {plain.figures['auc']:.3f} and a linkage of "
+            f"{plain.figures['linkage']:.3f}"
         )
     floor = chosen.figures.get("floor_raw", math.nan)
     if math.isfinite(floor):

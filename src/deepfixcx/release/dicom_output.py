@@ -240,8 +240,8 @@ def check_table(table: Path, source: Path | str, release: Path | str) -> None:
         )
     if isinstance(source, Path) and table.resolve().is_relative_to(source.resolve()):
         raise DeidentifyError(
-            f"the table of pseudonyms {table.name!r} lies in the input, among which the next "
-            f"release would look; choose a place outside IN and OUT"
+            f"the table of pseudonyms {table.name!r} lies in the input; it tells who is who, so "
+            f"choose a place outside IN and OUT"
         )
     patients_table(table, release)
 

@@ -71,7 +71,8 @@ class ProtectedSummary:
     Examples
     --------
     >>> places = Path("shared"), Path("shared.private")
-    >>> summary = ProtectedSummary(*places, {"images": 4}, ("sick",), (2,), 4, 9, (), 0, "…", (), 1.5)
+    >>> counts = {"images": 4}
+    >>> summary = ProtectedSummary(*places, counts, ("sick",), (2,), 4, 9, (), 0, "…", (), 1.5)
     >>> summary.shape
     (2,)
     """
