@@ -225,6 +225,14 @@ def test_few_patients_are_no_proof() -> None:
     assert "too few patients" not in answers(one((0.01, -0.02, 0.04)))[1].sentence
 
 
+def test_a_large_figure_that_shows_nothing_says_why() -> None:
+    hidden = answers(one((0.01, -0.02, 0.04)))[1].sentence
+    assert "not surely more than labels alone do: the gain is 0.010 [-0.020, 0.040]" in hidden
+    guessed = answers(one((0.01, -0.02, 0.04), floor=0.5))[1].sentence
+    assert "not surely more than guessing does" in guessed
+    assert "not surely" not in answers(one((0.2, 0.1, 0.3)))[1].sentence
+
+
 def test_the_answer_names_what_it_is_held_against() -> None:
     raw = one((0.2, 0.1, 0.3), attack="reference", mode="raw images").results
     said = answers(replace(one((0.2, 0.1, 0.3)), results=(*raw, *one((0.1, 0.06, 0.2)).results)))
@@ -250,6 +258,10 @@ def test_what_is_not_inferred_is_said_too() -> None:
     assert "tell sex with an AUC of 0.800 [0.700, 0.900]. An AUC" in answer.sentence
     assert "Not shown: age" in answer.sentence
     assert "too few patients" in answer.sentence
+    nothing = answers(replace(one((0.3, 0.2, 0.4)), results=hidden))[2]
+    assert nothing.word == "not shown"
+    assert nothing.sentence.startswith("No attacker told more than is known without the codes: age")
+    assert "Not shown" not in nothing.sentence
 
 
 def test_weak_attackers_answer_nothing() -> None:

@@ -26,6 +26,9 @@ FULL_INVERTERS = (*QUICK_INVERTERS, "variation", "unet")
 SLOW_INVERTER, MOST_SLOW = "variation", 60
 """It searches each image by itself, so it is shown only so many."""
 
+DECODERS = ("plain", "variation")
+"""They undo the transform, so that they need codes."""
+
 INVERTED = "ridge"
 """Whose images are looked up again and asked for signs."""
 
@@ -38,6 +41,12 @@ NEVER_TESTED = (
     "several releases of the same images put together",
     "writing that is burned into images, faces, and whatever else can be read or recognized by eye",
     "tables, labels and dates that are shared beside the codes",
+)
+
+NO_CODES = (
+    "undoing the transform, as whoever receives codes can: the records of this release are rows of "
+    "numbers, not codes, so that there is none to undo; attackers that learn from other people's "
+    "images were tried instead"
 )
 
 Progress = Callable[[str, int, int], None]
@@ -184,6 +193,8 @@ def audit_release(
             results += step(tuple(results))
         except AuditError as error:
             untested.append(f"{name}: {error}")
+    if not isinstance(target.released, Code):
+        untested.append(NO_CODES)
     if not full:
         untested.append("siamese networks, a U-Net and searching image by image: --full does")
     if not target.attributes:
@@ -219,6 +230,8 @@ def _steps(target: Target, full: bool, seed: int, samples: int) -> Iterator[tupl
                 _linkage(target, attacker, mode, records, probes, seed, samples),
             )
     for attacker in FULL_INVERTERS if full else QUICK_INVERTERS:
+        if attacker in DECODERS and not isinstance(target.released, Code):
+            continue
         yield f"reconstruction, {attacker}", _reconstruction(target, attacker, seed, samples)
     for name in target.attributes:
         yield f"inference, {name}", _inference(target, name, seed, samples)

@@ -83,7 +83,8 @@ def _singled_out(results: Sequence[AttackResult]) -> Answer:
         f"Whoever holds another image of a patient and searches the release finds a record of that "
         f"patient first in {_percent(best.value.value)} of the searches (95 % interval "
         f"{_percent(best.value.low)} to {_percent(best.value.high)}; attacker: {best.attacker}). "
-        f"Guessing does in {_percent(best.chance)}{_besides(results, best)}.{_caution(best)}"
+        f"Guessing does in {_percent(best.chance)}{_besides(results, best)}."
+        f"{_nothing_more(best)}{_caution(best)}"
     )
     return Answer(question, _word(best), sentence, (best,))
 
@@ -97,7 +98,7 @@ def _linked(results: Sequence[AttackResult]) -> Answer:
         f"Of another image of a patient and one of a stranger, the attacker says which is which in "
         f"{_percent(best.value.value)} of the cases (AUC {best.value}; {best.attacker}, "
         f"{MODES[best.mode]}). Guessing does in {_percent(best.chance)}"
-        f"{_besides(results, best)}.{_caution(best)}"
+        f"{_besides(results, best)}.{_nothing_more(best)}{_caution(best)}"
     )
     return Answer(question, _word(best), sentence, (best,))
 
@@ -119,7 +120,8 @@ def _inferred(results: Sequence[AttackResult]) -> Answer:
         )
     if hidden:
         parts = "; ".join(_attribute(each) for each in hidden)
-        sentences.append(f"Not shown: {parts}.{_caution(*hidden)}")
+        begin = "Not shown" if told else "No attacker told more than is known without the codes"
+        sentences.append(f"{begin}: {parts}.{_caution(*hidden)}")
     return Answer(question, _word(found[0]), " ".join(sentences), tuple(found))
 
 
@@ -160,6 +162,14 @@ def _word(best: AttackResult) -> Word:
     if not best.gain.low > 0:
         return "not shown"
     return "yes" if best.gain.value > MARGIN else "a little"
+
+
+def _nothing_more(best: AttackResult) -> str:
+    """Say why a large figure can be nothing: it is reached without the codes, too."""
+    if _word(best) != "not shown":
+        return ""
+    without = "labels alone do" if best.floor > best.chance else "guessing does"
+    return f" That is not surely more than {without}: the gain is {best.gain}."
 
 
 def _caution(*results: AttackResult) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx._words import counted
+from deepfixcx.cli._originals import check_members, check_place, privatized_contents
 from deepfixcx.errors import AuditError, ReleaseError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class ReleaseRecords:
         As they were released.
     members : list of R lists of Path
         Originals of each record.
+    contents : mapping of Path to str
+        SHA-256 of the originals when they were privatized, of those of which it is known.
     spec : CodecSpec
         How images are encoded.
     channels : int
@@ -49,6 +52,7 @@ class ReleaseRecords:
 
     records: Code | NDArray[np.float32]
     members: list[list[Path]]
+    contents: Mapping[Path, str]
     spec: CodecSpec
     channels: int
     represent: Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -64,10 +68,13 @@ def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecord
     ReleaseError
         No release with codes or records, or no table that says which sources each record is of.
     AuditError
-        The release mixes images and does not say which.
+        The release mixes images and does not say which, or `originals` are not what it was made of.
     """
+    check_place(originals)
     if (release / "labels.csv").is_file():
-        return _protected(release, private)
+        made = _protected(release, private)
+        check_members(made.members, originals)
+        return made
     return _ordinary(release, private, originals)
 
 
@@ -82,6 +89,9 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
         [Path(member.source).resolve() for member in members.get(name, ()) if member.frame == 0]
         for name in records.source_ids
     ]
+    encoded = private / "images.private"
+    contents = privatized_contents(encoded)
+    sources = _sources(encoded / "sources.csv", release) if contents else {}
     notes = (
         f"made with {', '.join(_mechanisms(release))}: images that are looked up were brought into "
         f"the form of the release by what is published with it",
@@ -91,6 +101,7 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
     return ReleaseRecords(
         _as_large(records.code, private) if records.code is not None else records.array,
         paths,
+        _by_path({name: Path(source).resolve() for name, source in sources.items()}, contents),
         published.spec,
         published.channels,
         published.represent,
@@ -117,8 +128,6 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
     """Read a release of codes of single images."""
     import numpy as np
 
-    from deepfixcx.release import load_codes
-
     used = _mechanisms(release)
     if MIXING in used:
         raise AuditError(
@@ -127,11 +136,11 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
         )
     notes: tuple[str, ...] = ()
     if used:
-        notes += (f"made with {', '.join(used)}; images that are looked up were encoded without",)
-    try:
-        code, ids = load_codes(release, 1)
-    except ReleaseError:
-        code, ids = load_codes(release, 3)
+        notes += (
+            f"made with {', '.join(used)}; images that are looked up were encoded without it, as "
+            f"whoever receives the release would encode them",
+        )
+    code, ids = _codes(release)
     sources = _sources(private / "sources.csv", release)
     first = {name: row for row, name in reversed(list(enumerate(ids)))}
     if len(first) < len(ids):
@@ -139,15 +148,39 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
         notes += (f"{more} of files with several: left out",)
     rows = sorted(first.values())
     base = originals if originals.is_dir() else originals.parent
+    paths = {ids[row]: (base / sources[ids[row]]).resolve() for row in rows}
     return ReleaseRecords(
         code[np.array(rows)],
-        [[(base / sources[ids[row]]).resolve()] for row in rows],
+        [[paths[ids[row]]] for row in rows],
+        _by_path(paths, privatized_contents(private)),
         code.spec,
         code.channels,
         lambda array: array,
         None,
         notes,
     )
+
+
+def _codes(release: Path) -> tuple[Code, list[str]]:
+    """Return the codes of gray images, or where there are none those of colour images."""
+    from deepfixcx.release import load_codes
+
+    try:
+        return load_codes(release, 1)
+    except ReleaseError as error:
+        try:
+            return load_codes(release, 3)
+        except ReleaseError:
+            if not (release / "manifest.csv").is_file():
+                raise error from None
+            raise ReleaseError(
+                f"{release.name!r} holds images only, and an audit attacks codes; make a release "
+                f"with privatize --output codes"
+            ) from None
+
+
+def _by_path(paths: Mapping[str, Path], contents: Mapping[str, str]) -> dict[Path, str]:
+    return {path: contents[name] for name, path in paths.items() if name in contents}
 
 
 def _mechanisms(release: Path) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepfixcx._words import counted
+from deepfixcx.cli._originals import check_contents, count_missing
 from deepfixcx.cli._release_records import ReleaseRecords, read_release
 from deepfixcx.errors import AuditError, LabelError, LayoutError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from deepfixcx.audit.suite import Target
     from deepfixcx.datasets import Dataset
 
-__all__ = ["Found", "find_target"]
+__all__ = ["Found", "Listed", "find_listed", "find_target"]
 
 SIDE = 64
 """Pixels a side in which images are compared."""
@@ -44,17 +45,21 @@ class Found:
     failures: int
 
 
-def find_target(
-    release: Path,
-    originals: Path,
-    table: Path,
-    *,
-    private: Path | None,
-    labels: str | None,
-    workers: int,
-    report: Callable[[int, int], None] | None = None,
-) -> Found:
-    """Join the records of a release with their originals and patients.
+@dataclass(frozen=True, eq=False, slots=True)
+class Listed:
+    """Records of a release and the table of their patients, before any image is read."""
+
+    release: str
+    table: str
+    made: ReleaseRecords
+    dataset: Dataset
+    notes: tuple[str, ...]
+
+
+def find_listed(
+    release: Path, originals: Path, table: Path, *, private: Path | None, labels: str | None
+) -> Listed:
+    """Read a release and a table of patients, and refuse what does not belong together.
 
     Raises
     ------
@@ -63,18 +68,37 @@ def find_target(
     DatasetError
         The table of patients cannot be used.
     AuditError
-        No record has a patient, or the release mixes images and does not say which.
+        No record has a patient, the release mixes images and does not say which, or the originals
+        are other files than those that were privatized.
     """
-    import numpy as np
-
-    from deepfixcx.audit.suite import Target
-    from deepfixcx.learn.loading import encode_records, load_pixels
     from deepfixcx.release import private_folder
 
     made = read_release(release, private or private_folder(release), originals)
     dataset, notes = _dataset(table, originals, labels, made)
     if not dataset.has_patients:
         raise AuditError(f"{table.name!r} does not say of every image whose it is; add a column")
+    listed = Listed(release.name, table.name, made, dataset, notes)
+    _linked(listed, dataset)
+    check_contents(made.contents)
+    return listed
+
+
+def find_target(
+    listed: Listed, *, workers: int, report: Callable[[int, int], None] | None = None
+) -> Found:
+    """Read the originals, and join them with the records.
+
+    Raises
+    ------
+    AuditError
+        No original of a record can be read.
+    """
+    import numpy as np
+
+    from deepfixcx.audit.suite import Target
+    from deepfixcx.learn.loading import encode_records, load_pixels
+
+    made, dataset, notes = listed.made, listed.dataset, listed.notes
     channels: Any = made.channels
     loaded = load_pixels(dataset.records, SIDE, channels=channels, workers=workers, report=report)
     encoded = encode_records(
@@ -83,13 +107,12 @@ def find_target(
     usable = np.intersect1d(loaded.places, encoded.places)
     failed = len(dataset) - len(usable)
     dataset = dataset.select(usable)
-    rows, members, lost = _joined(made, dataset)
-    if not rows:
-        raise AuditError(
-            f"none of the {len(made.members)} records of {release.name!r} is of an image that "
-            f"{table.name!r} lists; --against is what was given to privatize as IN"
-        )
-    if lost:
+    rows, members = _linked(listed, dataset)
+    missing = count_missing(made.members)
+    if missing:
+        notes += (f"{counted(missing, 'record has', 'records have')} no original: left out",)
+    lost = len(made.members) - len(rows) - missing
+    if lost > 0:
         notes += (
             f"{counted(lost, 'record has', 'records have')} no patient in the table: left out",
         )
@@ -107,16 +130,22 @@ def find_target(
     return Found(target, notes, failed + len(dataset.problems))
 
 
-def _joined(made: ReleaseRecords, dataset: Dataset) -> tuple[list[int], list[tuple[int, ...]], int]:
-    """Return the records that are of listed images, the places of these, and how many are not."""
+def _linked(listed: Listed, dataset: Dataset) -> tuple[list[int], list[tuple[int, ...]]]:
+    """Return the records that are of listed images, and the places of these; refuse none at all."""
     place_of = {record.path.resolve(): place for place, record in enumerate(dataset.records)}
     rows, members = [], []
-    for row, paths in enumerate(made.members):
+    for row, paths in enumerate(listed.made.members):
         places = tuple(place_of[path] for path in dict.fromkeys(paths) if path in place_of)
         if places:
             rows.append(row)
             members.append(places)
-    return rows, members, len(made.members) - len(rows)
+    if not rows:
+        raise AuditError(
+            f"none of the {len(listed.made.members)} records of {listed.release!r} is of an image "
+            f"that {listed.table!r} lists; its paths are relative to its own folder, and --against "
+            f"is what was given to privatize as IN"
+        )
+    return rows, members
 
 
 def _dataset(

@@ -60,21 +60,19 @@ def command(
     Example: deepfixcx audit shared --against scans --patients scans/manifest.csv
     """
     from deepfixcx.audit.suite import audit_release
-    from deepfixcx.cli._released import find_target
+    from deepfixcx.cli._released import find_listed, find_target
     from deepfixcx.datasets.files import local_path
 
     begin = time.monotonic()
     release, against = local_path(release, "a release"), local_path(against, "an original")
     patients = local_path(patients, "a table of patients")
     out = release.with_name(f"{release.name}.audit") if out is None else out
-    _check_out(out, release, overwrite=overwrite)
+    _check_out(out, release)
     with StepBar("audit") as bar:
+        listed = find_listed(release, against, patients, private=private, labels=labels)
+        _check_earlier(out, overwrite=overwrite)
         found = find_target(
-            release,
-            against,
-            patients,
-            private=private,
-            labels=labels,
+            listed,
             workers=default_workers() if workers is None else workers,
             report=bar.read,
         )
@@ -87,7 +85,7 @@ def command(
         raise typer.Exit(SOME_FAILED)
 
 
-def _check_out(out: Path, release: Path, *, overwrite: bool) -> None:
+def _check_out(out: Path, release: Path) -> None:
     """Refuse, before any work, a folder in which nothing can or should be written."""
     from deepfixcx.errors import AuditError
 
@@ -95,6 +93,12 @@ def _check_out(out: Path, release: Path, *, overwrite: bool) -> None:
         raise AuditError(f"{str(out)!r} lies in the release, which is shared; choose another -o")
     if out.exists() and not out.is_dir():
         raise AuditError(f"{str(out)!r} is a file; choose another folder with -o")
+
+
+def _check_earlier(out: Path, *, overwrite: bool) -> None:
+    """Refuse to replace an audit unasked, once it is sure that there can be another."""
+    from deepfixcx.errors import AuditError
+
     if not overwrite and any((out / name).exists() for name in FILES):
         raise AuditError(
             f"{str(out)!r} holds an audit; replace it with --overwrite, or choose another -o"

@@ -1,0 +1,103 @@
+"""Whether the originals of an audit are the files that were privatized, by what the ledger says."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfixcx._words import counted
+from deepfixcx.errors import AuditError, ReleaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["check_contents", "check_members", "check_place", "count_missing", "privatized_contents"]
+
+HINT = "give --against what was given to privatize as IN"
+
+
+def check_place(originals: Path) -> None:
+    """Refuse a place of originals that does not exist.
+
+    Raises
+    ------
+    AuditError
+        There is nothing.
+    """
+    if not originals.exists():
+        raise AuditError(f"there is no file or folder {str(originals)!r}; {HINT}")
+
+
+def check_members(members: Sequence[Sequence[Path]], originals: Path) -> None:
+    """Refuse originals that are not those which the private folder of a mechanism names.
+
+    Raises
+    ------
+    AuditError
+        Some lie elsewhere than in `originals`, a folder or a table.
+    """
+    from deepfixcx.release.inputs import find_sources
+
+    known = {path for paths in members for path in paths}
+    if originals.is_dir():
+        folders = {originals.absolute(), originals.resolve()}
+        strange = [path for path in known if not any(map(path.is_relative_to, folders))]
+    else:
+        try:
+            listed = find_sources(originals).found
+        except ReleaseError:  # a table of another layout: it names its images in its own way
+            return
+        there = {each.path.resolve() for each in listed if isinstance(each.path, Path)}
+        strange = [path for path in known if path not in there]
+    if strange:
+        raise AuditError(
+            f"{len(strange):,} of {counted(len(known), 'original')} of this release do not lie in "
+            f"{originals.name!r}; {HINT}"
+        )
+
+
+def check_contents(contents: Mapping[Path, str]) -> None:
+    """Refuse originals whose bytes are not those that were privatized.
+
+    A file that is not there, or cannot be read, is not judged here.
+
+    Raises
+    ------
+    AuditError
+        Some are other files.
+    """
+    from deepfixcx.release.content import content_of
+
+    now = {path: content_of(path) for path in contents}
+    present = {path: content for path, content in now.items() if content}
+    others = sum(content != contents[path] for path, content in present.items())
+    if others:
+        raise AuditError(
+            f"{others:,} of {counted(len(present), 'original')} are not the files that were "
+            f"privatized: they hold other bytes; {HINT}"
+        )
+
+
+def count_missing(members: Iterable[Sequence[Path]]) -> int:
+    """Return how many records have no original on the disk."""
+    return sum(not any(path.is_file() for path in paths) for paths in members)
+
+
+def privatized_contents(private: Path) -> dict[str, str]:
+    """Return the hash of each input by its id, as the ledger has it; nothing where it has none."""
+    from deepfixcx.release.ledger import LEDGER
+
+    ledger = private / LEDGER
+    if not ledger.is_file():
+        return {}
+    try:
+        address = f"{ledger.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            rows = database.execute("SELECT source_id, content FROM sources WHERE content != ''")
+            return dict(rows.fetchall())
+    except (
+        sqlite3.Error
+    ):  # of another version, or damaged: the records can be attacked all the same
+        return {}
