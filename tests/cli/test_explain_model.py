@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from PIL import Image
 from typer.testing import Result
 
 from deepfixcx import Code
+from deepfixcx.cli.explain_model import can_explain
+from deepfixcx.learn.model_folder import load_model
+from deepfixcx.learn.options import TrainingOptions
 from tests.learn.making import make_dataset
 
 Run = Callable[..., Result]
@@ -242,3 +246,23 @@ def test_a_colour_image_asked_of_a_model_of_gray_ones_is_told(
         assert done.exit_code == 0, done.output
         assert json.loads((tmp_path / "f.json").read_text())["images_in_other_colours"] == told
         assert ("1 image is in colour, and the model is of gray images" in done.output) == told
+
+
+def test_why_is_only_offered_where_there_is_an_answer(
+    run: Run, model: Path, xrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = ("predict", model, xrays, "-o", tmp_path / "a.csv", "--workers", 1)
+    evaluate = ("evaluate", model, xrays, "--samples", 20, "--workers", 1)
+    for words in (predict, evaluate):
+        assert "ask why" in run(*words).output
+    classifier = load_model(model)
+    assert can_explain(classifier)
+    of_images = TrainingOptions(model="resnet18", on="original")
+    assert not can_explain(replace(classifier, options=of_images))
+    monkeypatch.setattr("deepfixcx.cli.explain_model.can_explain", lambda _classifier: False)
+    for words, following in ((predict, "deepfixcx evaluate"), (evaluate, "deepfixcx predict")):
+        more = ("--overwrite",) if words is predict else ()
+        done = run(*words, *more)
+        assert done.exit_code == 0, done.output
+        assert following in done.output
+        assert "ask why" not in done.output

@@ -141,6 +141,24 @@ def test_completion_of_commands_options_and_words() -> None:
     assert complete("train", "--layout", "mi") == ["mimic-cxr-jpg"]
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("privatize --pooling me", ["median"]),
+        ("privatize --pooling l1,m", ["l1,max", "l1,min", "l1,median"]),
+        ("sweep --pooling max,ma", []),
+        ("train --wavelet coif1", [f"coif{n}" for n in (1, *range(10, 18))]),
+        ("explain --method occlusion-", ["occlusion-by-cell", "occlusion-by-band"]),
+        ("explain --baseline d", ["details"]),
+        ("frontier --mechanisms plain,mixing", ["plain,mixing-3", "plain,mixing-5"]),
+        ("frontier --attackers distance,siamese-m", ["distance,siamese-mlp"]),
+        ("sweep --model l", ["logistic"]),
+    ],
+)
+def test_completion_of_words_that_are_no_type(words: str, offered: list[str]) -> None:
+    assert complete(*words.split()) == offered
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_choice_is_offered(name: str) -> None:
     """A literal is checked and completed by the command line itself."""

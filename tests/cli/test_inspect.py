@@ -53,7 +53,11 @@ def test_unreadable_files_are_counted_by_reason(run: Run, images: Path, tmp_path
 
 def test_names_are_printed_only_when_asked_for(run: Run, images: Path) -> None:
     (images / "bad.png").write_text("no picture")
-    assert "bad.png" in run("inspect", images, "--show-names").output
+    (images / "worse.png").write_text("no picture")
+    said = run("inspect", images, "--show-names").output
+    assert "bad.png: NotAnImageError" in said
+    assert "\nworse.png: NotAnImageError" in said.partition("bad.png: ")[2]
+    assert "\n\n" not in said.partition("bad.png: ")[2]
 
 
 def test_limit_of_pixels_counts(run: Run, images: Path) -> None:

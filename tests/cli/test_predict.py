@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -62,3 +63,24 @@ def test_reasons_of_failures(run: Run, model: Path, tmp_path: Path) -> None:
     assert "1 of 4 images" in done.output
     assert "another reason" not in done.output
     assert "nothing could be scored" not in done.output
+
+
+def test_a_table_of_images(run: Run, model: Path, tmp_path: Path) -> None:
+    table, scores = tmp_path / "list.csv", tmp_path / "scores.csv"
+    words = ("predict", model, table, "-o", scores, "--workers", 1)
+    table.write_text("id,file\n1,xrays/0.png\n2,xrays/3.png\n3,gone.png\n", encoding="utf-8-sig")
+    done = run(*words)
+    assert done.exit_code == 3, done.output
+    with scores.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == ["xrays/0.png", "xrays/3.png", "gone.png"]
+    assert [bool(row["error"]) for row in rows] == [False, False, True]
+    for text, reason in (
+        ("name\nxrays/0.png\n", "has no column of paths; name one of its columns path or file"),
+        ("file\n", "holds no image to score"),
+        ("file\ns3://bucket/0.png\n", "an image is read from this machine's disk"),
+    ):
+        table.write_text(text)
+        refused = run(*words, "--overwrite")
+        assert refused.exit_code == 2
+        assert reason in refused.output

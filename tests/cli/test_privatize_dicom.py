@@ -132,6 +132,13 @@ def test_a_table_of_pseudonyms_is_not_shared_and_needs_dicom(
     result = run(*asked, "--output", "dicom", "--pseudonyms", tmp_path / "out" / "p.csv")
     assert result.exit_code == 2
     assert "the folder that is shared" in result.output
+    for place, reason in (
+        (tmp_path / "who.txt", "is a .csv file; call it 'who.csv'"),
+        (scans / "who.csv", "lies in the input"),
+    ):
+        result = run(*asked, "--output", "dicom", "--pseudonyms", place)
+        assert result.exit_code == 2
+        assert reason in result.output
     assert not (tmp_path / "out").exists()  # before any work
     result = run(*asked, "--pseudonyms", tmp_path / "p.csv")
     assert result.exit_code == 2

@@ -59,7 +59,10 @@ def test_each_mechanism_by_its_name(
     assert len(load_records(out)) == count
     assert verify_release(out).sound
     assert run("verify", out).exit_code == 0
-    assert "finished" in run("status", out).output
+    status = run("status", out).output
+    assert "finished" in status
+    assert ("120 of 120 files (60 of IN, 60 public)" in status) == bool(public)
+    assert "audit OUT --against IN" in " ".join(result.output.replace("│", "").split())
 
 
 def test_a_finished_release_is_resumed_without_a_change(
@@ -89,9 +92,11 @@ def test_a_finished_release_is_resumed_without_a_change(
         ("mixing", ("--labels", LABELS, "--names", "keep"), "--names"),
         ("mixing", ("--labels", LABELS, "--key", "key"), "dicom"),
         ("bands", ("--labels", LABELS), "--labels"),
-        ("noise-2", ("--public", "public"), "--public"),
-        ("noise-2", ("--wavelet", "db2"), "Haar"),
+        ("noise-2-16", ("--public", "public"), "--public"),
+        ("noise-2-16", ("--wavelet", "db2"), "Haar"),
+        ("noise-2", (), "noise-EPSILON-PIXELS"),
         ("noise-2x", (), "noise-EPSILON-PIXELS"),
+        ("resampling,projection", ("--labels", LABELS), "leave it away"),
     ],
 )
 def test_wrong_use_is_two_and_says_what_to_do(
@@ -123,6 +128,47 @@ def test_unreadable_images_are_three(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "1 image of IN" in result.output
     assert "59 images" in result.output
+
+
+def test_a_dataset_without_one_code_says_which_and_why(
+    run: Run, datasets: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    small = words(datasets, out, "mixing", "-J", 9, "--labels", LABELS)
+    result = run(*small)
+    assert result.exit_code == 2
+    for part in ("no image of IN could be encoded; 60 of 60 files: ", "it needs more than"):
+        assert part in result.output
+    failures = tmp_path / "out.private" / "images" / "failures.csv"
+    assert str(failures) in result.output
+    assert failures.read_text().count("it needs more than") == 60
+    bad = write_dataset(tmp_path / "bad", first=1000, images=4)
+    for path in bad.glob("*.png"):
+        path.write_bytes(b"no picture")
+    learning = words(datasets, tmp_path / "2", "projection", "--labels", LABELS, "--public", bad)
+    assert "no image of the public dataset could be encoded" in run(*learning).output
+    assert not (tmp_path / "2" / "dataset.json").exists()
+
+
+def test_a_resume_with_other_labels_names_only_these(
+    run: Run, datasets: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(*words(datasets, out, "mixing", "--labels", LABELS)).exit_code == 0
+    other = run(*words(datasets, out, "mixing", "--labels", "effusion", "--resume"))
+    assert other.exit_code == 2
+    assert "begun with other labels;" in other.output
+
+
+def test_a_release_with_noise_says_what_it_promises(
+    run: Run, datasets: Path, tmp_path: Path
+) -> None:
+    noisy = run(*words(datasets, tmp_path / "out", "noise-2-8", "--output", "codes"))
+    assert noisy.exit_code == 0, noisy.output
+    told = " ".join(noisy.output.replace("│", "").split())
+    assert "guarantee ε = 2: (2, 0)-differentially private" in told
+    assert "in at most 8 pixels" in told
+    assert "guarantee" not in run(*words(datasets, tmp_path / "2", "bands")).output
 
 
 # -- the receiver -----------------------------------------------------------------------------
@@ -160,6 +206,18 @@ def test_a_receiver_trains_on_vectors_and_predicts_images(
     scored = run("predict", model, out, "-o", tmp_path / "3.csv")
     assert scored.exit_code == 2
     assert "records that are no codes" in scored.output
+    refusal = run("evaluate", model, out, "--part", "all")
+    assert refusal.exit_code == 2
+    assert "is a release by a mechanism" in refusal.output
+    bad = write_dataset(tmp_path / "bad", images=2)
+    for path in bad.glob("*.png"):
+        path.write_bytes(b"no picture")
+    nothing = run("predict", model, bad, "-o", tmp_path / "4.csv")
+    assert nothing.exit_code == 3
+    assert "nothing could be scored" in nothing.output
+    refusal = run("evaluate", model, bad, "--part", "all")
+    assert refusal.exit_code == 2
+    assert "no image can be read; the first: " in refusal.output
     (model / "mechanism.safetensors").unlink()
     assert run("predict", model, datasets / "public", "-o", tmp_path / "2.csv").exit_code == 2
 

@@ -62,6 +62,7 @@ def test_everything_can_be_named(run: Run, shelf: Path, tmp_path: Path) -> None:
         (["shared", "-o", "r.html", "--format", "pdf"], "r.pdf"),
         (["shared", "-o", "none/r.html"], "no folder"),
         (["shared", "-o", "r.html", "--audit", "sweep/sweep.csv"], "sweep.csv"),
+        (["shared", "-o", "r.html", "--evaluation", "sweep/sweep.csv"], "evaluate --json wrote"),
         (["shared", "-o", "r.html", "--originals", "nowhere"], "no folder"),
         (["shared", "-o", "r.html", "--originals", "sweep"], "holds no original of the release"),
         (["shared", "-o", "r.html", "--include-originals"], "none are given"),

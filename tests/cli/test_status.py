@@ -72,6 +72,18 @@ def test_verify_of_a_sound_and_of_a_damaged_release(run: Run, out: Path, tmp_pat
     assert told["unlisted"] == ["more.txt"]
 
 
+def test_verify_of_a_release_with_more_in_it(run: Run, out: Path) -> None:
+    (out / "show.png").touch()
+    result = run("verify", out)
+    assert result.exit_code == 3
+    assert "not in the manifest  show.png" in result.output
+    said = " ".join(result.output.replace("│", " ").split())
+    assert "delete what it does not name, listed above, before it is shared" in said
+    assert "copy it again" not in said
+    (out / "show.png").unlink()
+    assert run("verify", out).exit_code == 0
+
+
 def test_verify_needs_a_finished_release(run: Run, out: Path) -> None:
     (out / "dataset.json").unlink()
     result = run("verify", out)

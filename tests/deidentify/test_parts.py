@@ -202,6 +202,17 @@ def test_table_of_patients_grows_and_stays_apart(tmp_path: Path) -> None:
         MappingTable(tmp_path / "shared" / "p.csv", apart_from=tmp_path / "shared")
 
 
+def test_a_patient_without_a_number_is_called_by_name(tmp_path: Path) -> None:
+    table = MappingTable(tmp_path / "patients.csv", apart_from=tmp_path / "shared")
+    for name in ("Roe^Jane", ""):
+        header = make_header(PatientID="", PatientName=name, PatientBirthDate="19700102")
+        table.add(header, "P1")
+    table.save()
+    rows = [line.split(",") for line in (tmp_path / "patients.csv").read_text().splitlines()[1:]]
+    assert ["19700102", "roe^jane", "P1"] in rows
+    assert ["", str(header.StudyInstanceUID), "P1"] in rows
+
+
 def test_table_of_patients_replaces_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
     path.write_text("name,age\nA,1\n", "utf-8")

@@ -29,6 +29,7 @@ from deepfixcx.deidentify.scan import scan, write_evidence
 from deepfixcx.deidentify.scan import search as search_module
 from deepfixcx.deidentify.scan.contents import parts_of
 from deepfixcx.deidentify.scan.forms import forms
+from deepfixcx.deidentify.scan.headers import header_strings
 from deepfixcx.deidentify.scan.needles import Needle, Needles, spellings
 from deepfixcx.deidentify.scan.search import Searcher
 from deepfixcx.errors import DeidentifyError
@@ -389,6 +390,67 @@ def test_nothing_to_search_is_an_error(
             scan(*paths)
 
 
+def test_a_scan_for_nothing_is_an_error(out: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "xrays"
+    pictures.mkdir()
+    for name in ("0.png", "abc.png"):
+        Image.new("L", (8, 8)).save(pictures / name)
+    with pytest.raises(DeidentifyError, match="nothing to search for: 2 files of sources"):
+        scan(out, pictures)
+    done = run("scan", out, "--against", pictures)
+    assert done.exit_code == 2
+    assert "there was nothing to search for" in done.output
+    assert "nothing was found" not in done.output
+    assert not (tmp_path / "out.evidence").exists()
+    (pictures / "Winterbottom.png").touch()
+    assert scan(out, pictures).clean
+
+
+def test_leaving_out_all_strings_is_an_error(sources: Path, out: Path) -> None:
+    every = [needle.text for needle in _needles_of(sources)]
+    assert scan(out, sources, ignore=every[1:]).strings == 1
+    with pytest.raises(DeidentifyError, match="what may remain is all that 1 file of sources"):
+        scan(out, sources, ignore=every)
+
+
+def _needles_of(sources: Path) -> list[Needle]:
+    needles = Needles()
+    for path in sources.iterdir():
+        needles.add(path.stem, "file name", "file name")
+        for text, kind, tag in header_strings(path):
+            needles.add(text, kind, tag)
+    return list(needles)
+
+
+def test_words_are_read_even_where_no_string_is_searched_for(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "0.png")
+    found = scan(out, tmp_path / "0.png", read_words=lambda _path: ["left"])
+    assert (found.strings, found.words_before, found.clean) == (0, 1, False)
+    monkeypatch.setattr("deepfixcx.cli.scan._burned_in", lambda _path: ["left"])
+    done = run("scan", out, "--against", tmp_path / "0.png", "--ocr", "--workers", 1)
+    assert done.exit_code == 3
+    assert "not known: there was nothing to search for" in done.output
+    assert "nothing was found" not in done.output
+
+
+def test_swapped_folders_are_refused(tmp_path: Path) -> None:
+    release = tmp_path / "shared"
+    words = ("-J", 2, "-P", 2, "--workers", 1)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("L", (32, 32)).save(pictures / "Winterbottom.png")
+    assert run("privatize", pictures, release, *words).exit_code == 0
+    done = run("scan", pictures, "--against", release)
+    assert done.exit_code == 2
+    assert "seem to be swapped" in done.output
+    assert not (tmp_path / "pictures.evidence").exists()
+    assert run("scan", release, "--against", pictures).exit_code == 0
+    assert run("privatize", release / "images", tmp_path / "again", *words).exit_code == 0
+    assert "seem to be" not in run("scan", tmp_path / "again", "--against", release).output
+
+
 def test_evidence_names_elements_and_no_string(sources: Path, out: Path, tmp_path: Path) -> None:
     (out / "notes.txt").write_text(f"{NAME}, born 7.6.1951 or 1951-06-07", "utf-8")
     (out / "winterbottom.txt").write_text("x", "utf-8")
@@ -451,7 +513,7 @@ def test_command_says_what_was_found(sources: Path, out: Path, tmp_path: Path) -
     done = run("scan", out, "--against", sources, "--ignore", allowed, "-o", evidence)
     assert done.exit_code == 0
     assert json.loads((evidence / "summary.json").read_text("utf-8"))["ignored"] == 1
-    assert "1 strings, as --ignore says" in done.output
+    assert "1 string, as --ignore says" in done.output
 
 
 def test_command_refuses_what_it_cannot_do(sources: Path, out: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from deepfixcx.cli._completion import poolings, wavelets
 from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES
 
 __all__ = [
@@ -46,8 +47,14 @@ PATCHES = typer.Option(
     help="P: cells per axis of a band; 4, or 4x6.",
     show_default=str(SUGGESTED_PATCHES),
 )
-WAVELET = typer.Option(help="Discrete wavelet of PyWavelets.", show_default="haar")
-POOLING = typer.Option(help="l1, l2, sum, max, min, median, sum_pos, sum_neg.", show_default="l1")
+WAVELET = typer.Option(
+    help="Discrete wavelet of PyWavelets.", show_default="haar", autocompletion=wavelets
+)
+POOLING = typer.Option(
+    help="l1, l2, sum, max, min, median, sum_pos, sum_neg.",
+    show_default="l1",
+    autocompletion=poolings,
+)
 BOUNDARY = typer.Option(help="What lies beyond the edge.", show_default="zero")
 GRID = typer.Option(help="padded: as in the paper.", show_default="balanced")
 

@@ -35,6 +35,7 @@ from deepfixcx.cli import (
 )
 from deepfixcx.cli._console import check_json, fail
 from deepfixcx.cli._help import Command, Group
+from deepfixcx.cli._outside import check_outside
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError, TrainingStoppedError
 
 __all__ = ["app", "main"]
@@ -58,6 +59,7 @@ def _with_exit_codes(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: object, **options: object) -> None:
         try:
             check_json(options.get("json"))
+            check_outside(options)
             command(*args, **options)
         except (ReleaseStoppedError, TrainingStoppedError) as error:
             fail(str(error))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.choices import Boundary, Grid
+from deepfixcx.cli._completion import baselines, methods
 from deepfixcx.cli._options import (
     BOUNDARY,
     DEVICE,
@@ -75,12 +76,16 @@ def command(
         str | None,
         typer.Option(
             help="Of a model: integrated-gradients (default), deeplift, gradient-shap, occlusion, "
-            "occlusion-by-cell or occlusion-by-band."
+            "occlusion-by-cell or occlusion-by-band.",
+            autocompletion=methods,
         ),
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Of a model: what answers are compared with: mean, details or zeros."),
+        typer.Option(
+            help="Of a model: what answers are compared with: mean, details or zeros.",
+            autocompletion=baselines,
+        ),
     ] = None,
     images: Annotated[
         int | None, typer.Option(help="Of a model: how many images have figures of their own.")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from deepfixcx.explain.bias import Bias
     from deepfixcx.learn.classifier import Classifier
 
-__all__ = ["explain_with_model"]
+__all__ = ["can_explain", "explain_with_model"]
 
 SOME_FAILED = 3
 FIGURES = 12
@@ -116,7 +116,7 @@ def explain_with_model(
             "this model was trained on original images, so no code explains it; train one on "
             "codes (mlp, logistic) or with --on images"
         )
-    if classifier.mechanism is not None and not classifier.mechanism.makes_codes:
+    if not can_explain(classifier):
         raise ExplanationError(
             "this model was trained on a few numbers of each image, which have no place and no "
             "scale; train one on codes to explain it"
@@ -144,6 +144,12 @@ def explain_with_model(
     _close(found, why, bias, baseline, written, out, trained)
     if found.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def can_explain(classifier: Classifier) -> bool:
+    """Return whether a model sees codes, whose numbers have a place and a scale."""
+    of_codes = classifier.mechanism is None or classifier.mechanism.makes_codes
+    return classifier.options.spec is not None and of_codes
 
 
 def _explain(

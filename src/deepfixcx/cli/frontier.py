@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.choices import Blank, Layout, Uncertain
+from deepfixcx.cli import _completion
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -52,10 +53,18 @@ def command(
         str, typer.Option("--patches", "-P", help="P, the cells per axis to try: 2,4,8, or 1-4.")
     ] = "4",
     mechanisms: Annotated[
-        str | None, typer.Option(help="Names, such as plain,mixing-3,resampling,noise-1-16.")
+        str | None,
+        typer.Option(
+            help="Names, such as plain,mixing-3,resampling,noise-1-16.",
+            autocompletion=_completion.mechanisms,
+        ),
     ] = None,
     attackers: Annotated[
-        str, typer.Option(help="Of linkage: distance, whitening, siamese-mlp, siamese-cnn.")
+        str,
+        typer.Option(
+            help="Of linkage: distance, whitening, siamese-mlp, siamese-cnn.",
+            autocompletion=_completion.attackers,
+        ),
     ] = "distance,whitening",
     max_linkage: Annotated[
         float | None,

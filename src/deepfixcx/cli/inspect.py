@@ -79,7 +79,7 @@ def command(
     if names:  # only when asked for: a file name may be a patient's
         for source, fact in found.facts:
             if fact.problem:
-                console.print(f"{escape(source.name)}: {fact.problem}, {fact.reason}\n")
+                console.print(f"{escape(source.name)}: {fact.problem}, {fact.reason}")
     figures = {
         "command": "inspect",
         "files": len(facts),

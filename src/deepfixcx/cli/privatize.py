@@ -20,6 +20,7 @@ from deepfixcx.choices import (
     Size,
     Storage,
 )
+from deepfixcx.cli import _completion
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -94,7 +95,11 @@ def command(
         typer.Option(help="Paint writing black: a file of rules, or ocr."),
     ] = None,
     mechanism: Annotated[
-        str, typer.Option(help="Make codes tell less: mixing-3, projection, …")
+        str,
+        typer.Option(
+            help="Make codes tell less: mixing-3, projection, …",
+            autocompletion=_completion.mechanisms,
+        ),
     ] = "",
     labels: Annotated[
         str | None, typer.Option(help="What a mechanism keeps, released beside records: a,b.")
@@ -105,7 +110,8 @@ def command(
     retain: Annotated[
         str,
         typer.Option(
-            help="Of DICOM headers: dates (shifted), patient (sex, age), device, descriptors."
+            help="Of DICOM headers: dates (shifted), patient (sex, age), device, descriptors.",
+            autocompletion=_completion.retained,
         ),
     ] = "",
     key: Annotated[

@@ -10,6 +10,7 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, megabytes, panel, reason_rows, write_json
 from deepfixcx.cli._options import JSON, WORKERS
+from deepfixcx.cli._outside import check_outside, is_release, release_around
 from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def command(
     Writes which files hold any, where, and from which element of a header, but
     not what. Terms of the standard, makers of devices, and what --retain kept are
     told apart, each with its reason. Exit code 3 if anything else remains, or
-    could not be searched.
+    could not be searched; 2 if IN holds nothing to search for.
 
     Example: deepfixcx scan shared --against scans
     """
@@ -57,6 +58,12 @@ def command(
 
     folder, against = local_path(folder, "what is scanned"), local_path(against, "the source")
     place = folder.with_name(f"{folder.resolve().name}.evidence") if out is None else out
+    check_outside({"out": place})  # of a folder within a release, the default would lie there
+    if is_release(against) and release_around(folder) is None:
+        raise DeidentifyError(
+            f"--against {str(against)!r} is a release, and {str(folder)!r} is none, so they seem "
+            f"to be swapped: deepfixcx scan RELEASE --against SOURCES"
+        )
     allowed = _allowed(ignore)
     if workers is not None and not ocr:
         raise DeidentifyError("--workers is for --ocr; add it, or leave --workers out")
@@ -115,13 +122,15 @@ def _close(found: ScanReport, place: Path) -> None:
     said: dict[str, Any] = figures(found)
     files, holding = counted(said["files"], "file"), said["files_found"]
     where = counted(holding, "file")
+    strings, headers = counted(found.strings, "string"), counted(found.sources_read, "header")
+    remains = f"{said['findings']} in {where}" if holding else "nothing was found"
     rows = [
         ("searched", f"{files}, {megabytes(sum(each.size for each in found.files))}"),
-        ("for", f"{found.strings} strings of {found.sources_read} headers and of file names"),
-        ("remains", f"{said['findings']} in {where}" if holding else "nothing was found"),
+        ("for", f"{strings} of {headers} and of file names"),
+        ("remains", remains if found.strings else "not known: there was nothing to search for"),
     ]
     if found.ignored:
-        rows.insert(2, ("left out", f"{found.ignored} strings, as --ignore says"))
+        rows.insert(2, ("left out", f"{counted(found.ignored, 'string')}, as --ignore says"))
     if harmless := found.counts("harmless"):
         rows.append(("harmless", f"{sum(harmless.values())}, each with the reason in the evidence"))
         rows += reason_rows(sorted(harmless.items(), key=lambda each: -each[1]))
@@ -154,4 +163,6 @@ def _next_step(found: ScanReport) -> str:
             "do not share it; evidence.csv says which elements of the sources to look at. What "
             "tells nothing of a patient may stay: --ignore"
         )
+    if not found.strings:
+        return "check the path of the sources: no string of them could be searched for"
     return "mend what could not be read or searched, then scan again"

@@ -105,4 +105,9 @@ def _next_step(found: Verification) -> str:
         return "it is what its papers say; compare the seal with that of whoever made it"
     if found.missing and not (found.changed or found.unlisted):
         return f"copy it again; whoever made it can run {program()} privatize … --resume"
+    if not (found.missing or found.changed or found.counts):
+        return (
+            "what the manifest names is as it was made; delete what it does not name, listed "
+            "above, before it is shared"
+        )
     return "do not use it; copy it again from where it was made"

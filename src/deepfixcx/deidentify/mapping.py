@@ -69,7 +69,9 @@ class MappingTable:
             What stands for the patient, as `Deidentifier` says.
         """
         with silence():
-            _, *known = patient_of(source)
+            kind, *known = patient_of(source)
+        if kind == "name":  # name and date of birth, and the date stands first here
+            known.reverse()
         self._rows[(*[""] * (2 - len(known)), *known, pseudonym)] = None
 
     def __len__(self) -> int:
