@@ -27,7 +27,7 @@ def split_noise(name: str, spec: CodecSpec) -> tuple[PixelNoise | None, str]:
     Examples
     --------
     >>> spec = CodecSpec(level=2, patches=4)
-    >>> [split_noise(name, spec)[1] for name in ("mixing-3", "noise-2-16", "noise-2+mixing-3")]
+    >>> [split_noise(name, spec)[1] for name in ("mixing-3", "noise-2-16", "noise-2-9+mixing-3")]
     ['mixing-3', 'plain', 'mixing-3']
     """
     first, *others = names_in(name) or (name,)
