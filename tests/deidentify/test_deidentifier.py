@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread, examples
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from deepfixcx.deidentify import (
@@ -26,6 +29,7 @@ from deepfixcx.deidentify import (
     Profile,
     stamp,
 )
+from deepfixcx.deidentify.checking import check
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.deidentify.walking import Walk
 from deepfixcx.errors import DeepfixcxError, DeidentifyError
@@ -380,8 +384,13 @@ def test_every_file_of_the_data_folder_is_handled(
                     again = dcmread(io.BytesIO(written(new)))
                 assert again.PatientID == new.PatientID
     healthy = {path.name for path in (data_folder / "dicom" / "files").glob("*.dcm")}
-    # Of these two pydicom reads no element that it knows.
-    assert healthy & set(refused) <= {"no_meta.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"}
+    # Of two pydicom reads no element that it knows; two do not say how many pixels there are.
+    assert healthy & set(refused) <= {
+        "no_meta.dcm",
+        "emri_small_jpeg_2k_lossless_too_short.dcm",
+        "badVR.dcm",
+        "meta_missing_tsyntax.dcm",
+    }
 
 
 @given(data=st.data())
@@ -399,3 +408,25 @@ def test_damaged_bytes_never_crash(data: st.DataObject) -> None:
     except DeepfixcxError:
         return
     assert new.PatientIdentityRemoved == "YES"
+
+
+@pytest.mark.parametrize("lacking", ["Rows", "BitsAllocated"])
+def test_pixels_without_a_known_end_are_not_kept(lacking: str) -> None:
+    header = copy.deepcopy(examples.ct)
+    header.PixelData = bytes(header.PixelData) + b"Hansen^Anna "
+    kept, _ = Deidentifier(Profile(), KEY).apply(header, keep_pixels=True)
+    assert b"Hansen" not in kept.PixelData
+    del header[lacking]
+    with pytest.raises(DeidentifyError, match="how many pixels"):
+        Deidentifier(Profile(), KEY).apply(header, keep_pixels=True)
+    assert "PixelData" not in Deidentifier(Profile(), KEY).apply(header)[0]
+
+
+def test_what_cannot_be_read_in_the_new_header_is_no_proof() -> None:
+    old, new = make_header(), Dataset()
+    broken = RawDataElement(Tag(0x00280010), "US", 3, b"abc", 0, False, True)
+    new._dict[broken.tag] = broken
+    with pytest.raises(BytesLengthException), silence():
+        check(old, new, Profile())
+    old._dict[broken.tag] = broken
+    check(old, Dataset(), Profile())  # of the old one it is only not compared with

@@ -25,8 +25,10 @@ def check(old: Dataset, new: Dataset, profile: Profile) -> None:
     DeidentifyError
         Something stayed. The message names the element, not its value.
     """
-    before = {path: set(text_values(each)) - {""} for path, _, each in _all_elements(old)}
-    for path, parent, element in _all_elements(new):
+    before = {
+        path: set(text_values(each)) - {""} for path, _, each in _all_elements(old, sound=False)
+    }
+    for path, parent, element in _all_elements(new, sound=True):
         if not _allowed(parent, element, before.get(path, set()), profile):
             raise DeidentifyError(
                 f"element {path} was not de-identified as the profile says, so this header must "
@@ -55,14 +57,19 @@ def _allowed(parent: Dataset, element: DataElement, old: set[str], profile: Prof
     return element.VR == "SQ" or same <= {str(DUMMIES.get(element.VR))}
 
 
-def _all_elements(header: Dataset, path: str = "") -> Iterator[tuple[str, Dataset, DataElement]]:
+def _all_elements(
+    header: Dataset, path: str = "", *, sound: bool
+) -> Iterator[tuple[str, Dataset, DataElement]]:
+    """Yield the elements of a header; in a sound one, each has to be readable."""
     for tag in sorted(header.keys()):
         try:
             element = header[tag]
             items = list(element.value or []) if element.VR == "SQ" else []
-        except Exception:  # of the old header: pydicom raises whatever damaged bytes lead to
+        except Exception:  # pydicom raises whatever damaged bytes lead to
+            if sound:
+                raise
             continue
         where = f"{path}{element.tag}".replace(" ", "")
         yield where, header, element
         for number, item in enumerate(items):
-            yield from _all_elements(item, f"{where}[{number}]")
+            yield from _all_elements(item, f"{where}[{number}]", sound=sound)

@@ -20,6 +20,7 @@ from deepfixcx.deidentify.key import Key
 from deepfixcx.deidentify.patient import text_values
 from deepfixcx.deidentify.private import PrivateElement, creator_of
 from deepfixcx.deidentify.profile import Profile
+from deepfixcx.errors import DeidentifyError
 
 __all__ = ["PIXEL_TAGS", "Walk"]
 
@@ -252,13 +253,24 @@ def _is_technical(item: Dataset, tag: BaseTag) -> bool:
 
 
 def _without_padding(header: Dataset, element: DataElement) -> DataElement:
-    """Cut what stands behind the last pixel; it may be a note of anyone's."""
+    """Cut what stands behind the last pixel; it may be a note of anyone's.
+
+    Raises
+    ------
+    DeidentifyError
+        The header does not say how many pixels there are, so nobody knows where they end.
+    """
     copied = copy.copy(element)
     if element.is_undefined_length or not isinstance(element.value, bytes):
         return copied
     try:
         length = int(get_expected_length(header))
-    except Exception:  # the header does not say how many pixels there are
-        return copied
+    except Exception:  # pydicom raises whatever is missing or damaged
+        length = -1
+    if length < 0:
+        raise DeidentifyError(
+            "the header does not say how many pixels there are, so what stands behind them cannot "
+            "be cut off; leave the pixels out"
+        )
     copied.value = element.value[:length] + b"\0" * (length % 2)
     return copied
