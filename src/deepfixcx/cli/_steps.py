@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from deepfixcx.cli._console import error_console
+from deepfixcx.cli._console import console, error_console, resuming_command
 
 __all__ = ["StepBar"]
 
 
 class StepBar:
-    """Shows how many images are read, and then which step is done, of how many."""
+    """Shows how many images are read, and then which step is done, of how many.
 
-    def __init__(self, command: str) -> None:
+    Where the work can be resumed, Ctrl-C is answered with the command that goes on.
+    """
+
+    def __init__(self, command: str, *, resumable: bool = False) -> None:
         self._command = command
+        self._resumable = resumable
 
     def __enter__(self) -> StepBar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -31,8 +35,12 @@ class StepBar:
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
+        if self._resumable and kind is not None and issubclass(kind, KeyboardInterrupt):
+            console.print(
+                f"Stopped. Every setting that was done is kept; go on with:\n  {resuming_command()}"
+            )
 
     def read(self, done: int, total: int) -> None:
         """Show how many images are read."""

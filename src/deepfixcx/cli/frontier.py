@@ -11,10 +11,8 @@ import typer
 from deepfixcx.choices import Blank, Layout, Uncertain
 from deepfixcx.cli import _completion
 from deepfixcx.cli._console import (
-    console,
     default_workers,
     panel,
-    resuming_command,
     write_json,
 )
 from deepfixcx.cli._learning import find_dataset
@@ -107,23 +105,17 @@ def command(
         pixels=pixels,
     )
     dataset = find_dataset(where, labels, layout, uncertain, blank)
-    try:
-        with StepBar("frontier") as bar:
-            frontier = run_frontier(
-                dataset,
-                out,
-                options,
-                workers=default_workers() if workers is None else workers,
-                resume=resume,
-                overwrite=overwrite,
-                reading=bar.read,
-                progress=bar.step,
-            )
-    except KeyboardInterrupt:
-        console.print(
-            f"Stopped. Every setting that was done is kept; go on with:\n  {resuming_command()}"
+    with StepBar("frontier", resumable=True) as bar:
+        frontier = run_frontier(
+            dataset,
+            out,
+            options,
+            workers=default_workers() if workers is None else workers,
+            resume=resume,
+            overwrite=overwrite,
+            reading=bar.read,
+            progress=bar.step,
         )
-        raise
     figures = _draw(frontier, out, max_linkage)
     write_json(json, _figures(frontier, out, figures))
     _close(frontier, out, figures)

@@ -12,11 +12,9 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.choices import Blank, Boundary, CodeModel, Grid, Layout, Uncertain
 from deepfixcx.cli._console import (
-    console,
     default_workers,
     panel,
     program,
-    resuming_command,
     write_json,
 )
 from deepfixcx.cli._learning import (
@@ -117,24 +115,18 @@ def command(
     )
     see_own_modules(cnn)
     dataset = find_dataset(where, labels, layout, uncertain, blank)
-    try:
-        with StepBar("sweep") as bar:
-            sweep = run_sweep(
-                dataset,
-                out,
-                options,
-                workers=default_workers() if workers is None else workers,
-                device=device,
-                resume=resume,
-                overwrite=overwrite,
-                reading=bar.read,
-                progress=bar.step,
-            )
-    except KeyboardInterrupt:
-        console.print(
-            f"Stopped. Every setting that was done is kept; go on with:\n  {resuming_command()}"
+    with StepBar("sweep", resumable=True) as bar:
+        sweep = run_sweep(
+            dataset,
+            out,
+            options,
+            workers=default_workers() if workers is None else workers,
+            device=device,
+            resume=resume,
+            overwrite=overwrite,
+            reading=bar.read,
+            progress=bar.step,
         )
-        raise
     figures = _draw(sweep, out)
     write_json(json, _figures(sweep, out, figures))
     _close(sweep, (*dataset.notes, *sweep.notes), out, figures, where, labels)
