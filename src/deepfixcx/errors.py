@@ -17,8 +17,11 @@ DeepfixcxError
 │   ├── EmptyFileError         the file has no bytes
 │   ├── NotAnImageError        no known image format
 │   ├── NoPixelsError          a valid file without pixels (report, plan, directory)
-│   ├── OversizedImageError    more pixels than the limit (a pixel bomb)
-│   └── DecodeError            truncated or damaged pixel data
+│   ├── OversizedImageError    more pixels than the limit, or than the memory holds
+│   └── DecodeError            an image whose pixels cannot be read correctly
+│       ├── DamagedImageError         truncated or damaged bytes: copy the file again
+│       ├── UnsupportedImageError     a sound file of a kind that is not read: convert it
+│       └── ContradictoryHeaderError  the header contradicts itself or the pixels: correct it
 ├── DatasetError               a dataset on disk cannot be used                  (ValueError)
 │   ├── LayoutError            no layout that is known, or not the one asked for
 │   ├── LabelError             a label that the dataset does not have
@@ -47,6 +50,8 @@ __all__ = [
     "BrokenFileError",
     "CodeError",
     "CodeFileError",
+    "ContradictoryHeaderError",
+    "DamagedImageError",
     "DatasetError",
     "DecodeError",
     "DeepfixcxError",
@@ -77,6 +82,7 @@ __all__ = [
     "SplitError",
     "TrainingStoppedError",
     "UnreadableFileError",
+    "UnsupportedImageError",
     "WorkerDiedError",
 ]
 
@@ -174,11 +180,26 @@ class NoPixelsError(ImageFileError):
 
 
 class OversizedImageError(ImageFileError):
-    """The image declares more pixels than the limit."""
+    """The image declares more pixels than the limit, or needs more memory than is available."""
 
 
 class DecodeError(ImageFileError):
-    """The pixel data is truncated, damaged, or packed in a way no decoder here reads."""
+    """The pixels of an image cannot be read correctly; the subclasses say why.
+
+    The readers raise one of the three subclasses. Catch this class where the cause does not matter.
+    """
+
+
+class DamagedImageError(DecodeError):
+    """The file is truncated or damaged. A new copy from the source may be sound."""
+
+
+class UnsupportedImageError(DecodeError):
+    """A sound file of a kind that is not read. The message names the kind: convert the file."""
+
+
+class ContradictoryHeaderError(DecodeError):
+    """The header contradicts itself or the pixels, or lacks what the pixels need."""
 
 
 # -- datasets -------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_cut_jpeg_is_found(tmp_path: Path, kept: float) -> None:
     whole = jpeg(256)
     path = tmp_path / "a.jpg"
     path.write_bytes(whole[: int(kept if abs(kept) >= 1 else kept * len(whole))])
-    assert type(check_jpeg_end(path)).__name__ == "DecodeError"
+    assert type(check_jpeg_end(path)).__name__ == "DamagedImageError"
 
 
 def test_end_of_a_thumbnail_is_not_the_end(tmp_path: Path) -> None:

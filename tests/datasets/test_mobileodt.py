@@ -41,7 +41,7 @@ def test_reads_parts_and_types(mobileodt: Path) -> None:
 def test_empty_and_truncated_files_are_problems(mobileodt: Path) -> None:
     problems = {p.path.name: p.error for p in read_mobileodt(mobileodt).problems if p.path}
     assert problems["5893.jpg"] == "EmptyFileError"
-    assert problems["3068.jpg"] == "DecodeError"
+    assert problems["3068.jpg"] == "DamagedImageError"
     assert not any("3068" in str(p) + repr(p) for p in read_mobileodt(mobileodt).problems)
 
 

@@ -23,6 +23,7 @@ from pydicom.uid import (
 
 import deepfixcx.images.reading as reading
 from deepfixcx.errors import (
+    DamagedImageError,
     DecodeError,
     DeepfixcxError,
     EmptyFileError,
@@ -31,6 +32,7 @@ from deepfixcx.errors import (
     OversizedImageError,
     PixelsShapeError,
     UnreadableFileError,
+    UnsupportedImageError,
 )
 from deepfixcx.images import inspect_image, read_image
 from deepfixcx.images.frames import OpenedImage
@@ -121,7 +123,7 @@ def test_a_device_that_fails_while_reading(tmp_path: Path, monkeypatch: pytest.M
     assert "input/output" in refused(tmp_path / "image", UnreadableFileError)
 
 
-@pytest.mark.parametrize("error", [MemoryError, RecursionError, ValueError, SystemError, KeyError])
+@pytest.mark.parametrize("error", [RecursionError, ValueError, SystemError, KeyError])
 def test_whatever_a_decoder_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
@@ -131,10 +133,22 @@ def test_whatever_a_decoder_raises(
         raise error(CANARY)
 
     monkeypatch.setattr(reading, "_opened", fail)
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(DamagedImageError) as caught:
         read_image(tmp_path / "image")
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__context__ is None
+
+
+def test_too_little_memory_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "image").write_bytes(encoded("PNG"))
+
+    def fail(*_: object) -> OpenedImage:
+        raise MemoryError(CANARY)
+
+    monkeypatch.setattr(reading, "_opened", fail)
+    assert "more memory" in refused(tmp_path / "image", OversizedImageError)
 
 
 def test_empty_and_foreign(tmp_path: Path) -> None:
@@ -176,7 +190,7 @@ def test_max_pixels_counts_frames(tmp_path: Path, write_dicom: WriteDicom) -> No
 def test_truncated_pictures(tmp_path: Path, extension: str, part: float) -> None:
     content = encoded(extension)
     (tmp_path / "image").write_bytes(content[: max(int(len(content) * part), 20)])
-    refused(tmp_path / "image", DecodeError)
+    refused(tmp_path / "image", DamagedImageError)
 
 
 def test_dicom_bombs(write_dicom: WriteDicom) -> None:
@@ -233,8 +247,8 @@ def test_an_image_class_without_pixels_is_truncated(write_dicom: WriteDicom) -> 
 
 def test_colours_nobody_displays(write_dicom: WriteDicom) -> None:
     rgb = np.zeros((1, 2, 2, 3), np.uint8)
-    refused(write_dicom(rgb, PhotometricInterpretation="HSV"), DecodeError)
-    refused(write_dicom(rgb, PhotometricInterpretation="CANARY"), DecodeError)
+    refused(write_dicom(rgb, PhotometricInterpretation="HSV"), UnsupportedImageError)
+    refused(write_dicom(rgb, PhotometricInterpretation="CANARY"), DamagedImageError)
 
 
 def test_truncated_pictures_are_refused_whatever_others_told_pillow(
@@ -244,5 +258,5 @@ def test_truncated_pictures_are_refused_whatever_others_told_pillow(
     path = tmp_path / "image"
     Image.effect_noise((64, 64), 50).save(path, "PNG")
     path.write_bytes(path.read_bytes()[:-200])
-    refused(path, DecodeError)
+    refused(path, DamagedImageError)
     assert ImageFile.LOAD_TRUNCATED_IMAGES

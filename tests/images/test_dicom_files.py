@@ -15,7 +15,7 @@ from deepfixcx.images import inspect_image, read_image
 from deepfixcx.images.dicom.decoding import decode_frames
 
 ERRORS = {
-    "files/MR_truncated.dcm": "DecodeError",
+    "files/MR_truncated.dcm": "DamagedImageError",
     "files/emri_small_jpeg_2k_lossless_too_short.dcm": "DecodeError",
     "files/badVR.dcm": "DecodeError",
     "files/no_meta.dcm": "NotAnImageError",  # one stray byte before its first element
@@ -23,20 +23,20 @@ ERRORS = {
     "files/ExplVR_BigEndNoMeta.dcm": "NoPixelsError",
     "files/rtplan.dcm": "NoPixelsError",
     "files/test-SR.dcm": "NoPixelsError",
-    "malformed/CT_small__trunc60.dcm": "DecodeError",
+    "malformed/CT_small__trunc60.dcm": "DamagedImageError",
     "malformed/CT_small__trunc_hdr.dcm": "DecodeError",
-    "malformed/CT_small__rows_huge.dcm": "DecodeError",
-    "malformed/CT_small__bits_zero.dcm": "DecodeError",
+    "malformed/CT_small__rows_huge.dcm": "DamagedImageError",
+    "malformed/CT_small__bits_zero.dcm": "DamagedImageError",
     "malformed/SC_rgb_rle_2frame__trunc60.dcm": "DecodeError",
     "malformed/SC_rgb_rle_2frame__trunc_hdr.dcm": "DecodeError",
-    "malformed/SC_rgb_rle_2frame__bitrot.dcm": "DecodeError",
-    "malformed/SC_rgb_rle_2frame__rows_huge.dcm": "DecodeError",
-    "malformed/SC_rgb_rle_2frame__bits_zero.dcm": "DecodeError",
+    "malformed/SC_rgb_rle_2frame__bitrot.dcm": "DamagedImageError",
+    "malformed/SC_rgb_rle_2frame__rows_huge.dcm": "DamagedImageError",
+    "malformed/SC_rgb_rle_2frame__bits_zero.dcm": "DamagedImageError",
     "malformed/JPEG2000__trunc60.dcm": "DecodeError",
     "malformed/JPEG2000__trunc_hdr.dcm": "DecodeError",
     "malformed/JPEG2000__bitrot.dcm": "DecodeError",
     "malformed/JPEG2000__rows_huge.dcm": "DecodeError",
-    "malformed/JPEG2000__bits_zero.dcm": "DecodeError",
+    "malformed/JPEG2000__bits_zero.dcm": "DamagedImageError",
     "malformed/empty.dcm": "EmptyFileError",
     "malformed/text_not_dicom.dcm": "NotAnImageError",
 }

@@ -172,18 +172,20 @@ def test_every_damage_has_its_error(tmp_path: Path) -> None:
     def changed(at: int, content: bytes, volume: bytes = whole) -> bytes:
         return volume[:at] + content + volume[at + len(content) :]
 
-    assert error(whole[:200]) is DecodeError
-    assert error(whole[:-1]) is DecodeError
+    assert issubclass(error(whole[:200]), DecodeError)
+    assert issubclass(error(whole[:-1]), DecodeError)
     packed = gzip.compress(whole)
-    assert error(packed[: len(packed) // 2]) is DecodeError
-    assert error(packed[:-8] + bytes(8)) is DecodeError  # the checksum
+    assert issubclass(error(packed[: len(packed) // 2]), DecodeError)
+    assert issubclass(error(packed[:-8] + bytes(8)), DecodeError)  # the checksum
     assert error(changed(42, (32767).to_bytes(2, "little") * 3)) is OversizedImageError
     assert error(whole, max_pixels=100) is OversizedImageError
-    assert error(changed(70, (32).to_bytes(2, "little"))) is DecodeError  # complex numbers
-    assert error(changed(70, (9999).to_bytes(2, "little"))) is DecodeError
+    assert issubclass(
+        error(changed(70, (32).to_bytes(2, "little"))), DecodeError
+    )  # complex numbers
+    assert issubclass(error(changed(70, (9999).to_bytes(2, "little"))), DecodeError)
     assert error(changed(40, (1).to_bytes(2, "little"))) is NoPixelsError
-    assert error(changed(108, np.float32(1e30).tobytes())) is DecodeError
-    assert error(changed(108, np.float32(np.nan).tobytes())) is DecodeError
+    assert issubclass(error(changed(108, np.float32(1e30).tobytes())), DecodeError)
+    assert issubclass(error(changed(108, np.float32(np.nan).tobytes())), DecodeError)
     holes = np.where(VOLUME > 2000, np.nan, 1).astype(np.float32)
     assert error(written(tmp_path, holes).read_bytes()) is NonFiniteError
 

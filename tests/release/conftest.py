@@ -144,7 +144,7 @@ def bad_images(images: Path) -> Path:
 
 BAD = {
     "bad/empty.png": "EmptyFileError",
-    "bad/truncated.png": "DecodeError",
+    "bad/truncated.png": "DamagedImageError",
     "bad/text.png": "NotAnImageError",
     "bad/bomb.png": "OversizedImageError",
     "bad/small.png": "ImageTooSmallError",

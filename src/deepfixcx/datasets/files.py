@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepfixcx.errors import (
-    DecodeError,
+    DamagedImageError,
     EmptyFileError,
     ImageFileError,
     LayoutError,
@@ -116,7 +116,9 @@ def check_jpeg_end(path: Path) -> ImageFileError | None:
                 return None
     except OSError:
         return UnreadableFileError("the file cannot be read: input/output error")
-    return DecodeError("the JPEG was cut off: the end of its pixels is missing; copy it again")
+    return DamagedImageError(
+        "the JPEG was cut off: the end of its pixels is missing; copy it again"
+    )
 
 
 def _is_hidden(name: str) -> bool:

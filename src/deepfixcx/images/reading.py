@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from deepfixcx.errors import (
-    DecodeError,
+    DamagedImageError,
     DeepfixcxError,
     EmptyFileError,
     NotAnImageError,
+    OversizedImageError,
     UnreadableFileError,
 )
 from deepfixcx.images.frames import (
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _DEVICE_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT, errno.EBADF})
+
+_DAMAGED = "the file is truncated or damaged; copy it again from its source"
 
 
 def read_image(
@@ -76,13 +79,18 @@ def read_image(
     NoPixelsError
         A DICOM file that holds something else than an image.
     OversizedImageError
-        The header declares more than `max_pixels`; nothing was decoded.
+        The header declares more than `max_pixels` and nothing was decoded, or decoding needs more
+        memory than is available.
     PixelsShapeError
         The header declares a height or width of zero.
     NonFiniteError
         NaN or infinity among the pixels.
-    DecodeError
-        Truncated or damaged, or packed in a way no decoder here reads.
+    DamagedImageError
+        The file is truncated or damaged.
+    UnsupportedImageError
+        A kind of file that is not read; the message names it.
+    ContradictoryHeaderError
+        The header contradicts itself or the pixels.
     MissingExtraError
         The file is NIfTI, and nibabel is not installed.
 
@@ -154,7 +162,7 @@ def read_header(stream: BinaryIO) -> DicomHeader | None:
 
     Raises
     ------
-    DecodeError
+    DamagedImageError
         The header is damaged.
     UnreadableFileError
         The device that holds the file fails.
@@ -244,22 +252,18 @@ def _guarded(step: Callable[[], Result]) -> Result:
     except DeepfixcxError:
         raise
     except MemoryError:
-        reason = DecodeError("decoding the image needs more memory than there is")
+        reason = OversizedImageError(
+            "decoding the image needs more memory than is available; use a larger machine or "
+            "fewer workers"
+        )
     except RecursionError:
-        reason = DecodeError("the file is nested too deeply to be a sound image")
+        reason = DamagedImageError("the header is nested too deeply; copy the file from its source")
     except OSError as error:
         if error.errno in _DEVICE_ERRORS:
             reason = UnreadableFileError("the file cannot be read: input/output error")
         else:
-            reason = _damaged()
+            reason = DamagedImageError(_DAMAGED)
     except Exception:
-        reason = _damaged()
+        reason = DamagedImageError(_DAMAGED)
     # Raised out here, so that the reader's exception is not even the context of this one.
     raise reason
-
-
-def _damaged() -> DecodeError:
-    return DecodeError(
-        "the file is truncated or damaged, or packed in a way no decoder here reads; "
-        "copy it again from its source"
-    )

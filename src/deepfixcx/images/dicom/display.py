@@ -20,7 +20,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut
 
 from deepfixcx._kernels.lookup import look_up
-from deepfixcx.errors import DecodeError, NonFiniteError
+from deepfixcx.errors import DecodeError, NonFiniteError, UnsupportedImageError
 from deepfixcx.images.dicom.native import Header
 from deepfixcx.images.frames import spread
 
@@ -73,7 +73,9 @@ def displayed(frames: NDArray[Any], photometric: str, dataset: Dataset) -> NDArr
         return np.moveaxis(_coloured(frames[..., 0], dataset), -1, 1)
     if photometric == "RGB":
         return np.moveaxis(_scaled_by_depth(frames, dataset), -1, 1)
-    raise DecodeError("its photometric interpretation is not displayed here; convert it to RGB")
+    raise UnsupportedImageError(
+        "its photometric interpretation is not displayed here; convert it to RGB"
+    )
 
 
 def displayed_gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> NDArray[Any]:
@@ -314,7 +316,9 @@ def _coloured(stored: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
 def _scaled_by_depth(frames: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
     """Let colour fill its range: as it is with 8 or 16 bits stored, else float32 in [0, 1]."""
     if frames.dtype.kind != "u":
-        raise DecodeError("colour with signed or floating-point samples is not displayed here")
+        raise UnsupportedImageError(
+            "colour with signed or floating-point samples is not displayed here"
+        )
     stored = int(dataset.BitsStored)
     if stored == 8 * frames.dtype.itemsize and stored <= 16:
         return frames
