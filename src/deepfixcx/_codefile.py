@@ -11,8 +11,6 @@ of its own, and the same code must give the same bytes.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +26,7 @@ from deepfixcx.errors import (
     ForeignFileError,
     FormatVersionError,
 )
+from deepfixcx.io.files import write_file
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["FORMAT_VERSION", "STORAGES", "read_code_file", "write_code_file"]
@@ -44,7 +43,7 @@ def write_code_file(
     spec: CodecSpec,
     storage: Storage,
 ) -> None:
-    """Write an array, its sizes and its spec; under a temporary name first, then renamed."""
+    """Write an array, its sizes and its spec; an earlier file of codes is replaced."""
     if storage not in STORAGES:
         raise CodeError(f"codes are stored as {', '.join(STORAGES)}, not {storage!r}")
     tensors = _pack(array, storage) | {"sizes": sizes}
@@ -58,17 +57,7 @@ def write_code_file(
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
         metadata={"deepfixcx": json.dumps(about, sort_keys=True)},
     )
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_file(path, data, replace=True)
 
 
 def read_code_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec]:
@@ -167,9 +156,3 @@ def _about(path: Path, data: bytes) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != FORMAT_NAME:
         raise foreign
     return about
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -37,6 +37,8 @@ DeepfixcxError
 ├── AuditError                 an attack cannot be made with these arrays        (ValueError)
 ├── MechanismError             a mechanism cannot be applied as asked            (ValueError)
 ├── DeidentifyError            a header, a key or a rule file cannot be used     (ValueError)
+├── OverwriteError             a file is in the way that deepfixcx did not make
+├── InUseError                 another process is writing that folder
 └── MissingExtraError          an optional dependency is not installed            (ImportError)
 
 Messages say what was wrong, with which shape, file or spec, and what to do. They never contain
@@ -63,6 +65,7 @@ __all__ = [
     "FormatVersionError",
     "ImageFileError",
     "ImageTooSmallError",
+    "InUseError",
     "LabelError",
     "LayoutError",
     "MechanismError",
@@ -73,6 +76,7 @@ __all__ = [
     "NonFiniteError",
     "NotAnImageError",
     "OversizedImageError",
+    "OverwriteError",
     "PixelsError",
     "PixelsShapeError",
     "ReleaseError",
@@ -269,6 +273,14 @@ class MechanismError(DeepfixcxError, ValueError):
 
 class DeidentifyError(DeepfixcxError, ValueError):
     """A header cannot be de-identified, or a key or a rule file cannot be used."""
+
+
+class OverwriteError(DeepfixcxError):
+    """A file is in the way that deepfixcx did not make, or that was changed since; it stays."""
+
+
+class InUseError(DeepfixcxError):
+    """Another process is writing that folder right now."""
 
 
 # -- the installation -----------------------------------------------------------------------------

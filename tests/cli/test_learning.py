@@ -315,7 +315,7 @@ def test_a_full_disk_stops_training(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("deepfixcx.learn._files.os.fsync", full)
+    monkeypatch.setattr("deepfixcx.io.files.os.fsync", full)
     words = ("--labels", "sick", "--model", "logistic", "-o", tmp_path / "model")
     done = run("train", xrays, *words, *CODEC)
     assert done.exit_code == 1

@@ -184,7 +184,7 @@ def test_numbers_that_cannot_be_stored(path: Path) -> None:
 # -- a reader never sees half a file --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["os.replace", "os.fsync", "os.chmod"])
+@pytest.mark.parametrize("call", ["os.replace", "os.fsync"])
 def test_a_failing_write_leaves_the_old_file(
     path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,7 +167,7 @@ def test_a_full_disk_stops_training_and_leaves_the_old_file(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("deepfixcx.learn._files.os.fsync", full)
+    monkeypatch.setattr("deepfixcx.io.files.os.fsync", full)
     with pytest.raises(TrainingStoppedError, match="No space left"):
         write_whole(path, b"new")
     assert [each.name for each in tmp_path.iterdir()] == ["state"]
@@ -186,7 +186,7 @@ def test_a_file_is_whole_before_it_has_its_name(
 
     path = tmp_path / "state"
     write_whole(path, b"old")
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr("deepfixcx.io.files.os.replace", replace)
     write_whole(path, b"new")
     assert seen == [(b"new", b"old")]
 

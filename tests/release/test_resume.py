@@ -80,7 +80,7 @@ def test_results_of_a_try_that_was_never_recorded_do_not_stay(images: Path, tmp_
     release(images, tmp_path / "out")
     whole = contents(tmp_path / "out")
     (tmp_path / "out" / "images" / "stray.png").write_bytes(b"whole, but of no record")
-    (tmp_path / "out" / "images" / ".unfinished.part").write_bytes(b"half")
+    (tmp_path / "out" / "images" / ".deepfixcx--0123456789abcdef.part").write_bytes(b"half")
     (tmp_path / "out" / "codes" / "shard-00000-09.safetensors").write_bytes(b"of a longer try")
     (tmp_path / "out" / "codes" / "notes.txt").write_text("of somebody else")
     (tmp_path / "out" / "failures.csv").write_text("of no failure")

@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from deepfixcx.errors import ReleaseError
+from deepfixcx.io.files import write_file
 
 __all__ = [
     "check_json",
@@ -93,7 +94,7 @@ def write_json(path: Path | None, figures: Mapping[str, object]) -> None:
     if path is None:
         return
     try:
-        path.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_file(path, json.dumps(figures, indent=2, sort_keys=True) + "\n", replace=True)
     except OSError as error:
         raise ReleaseError(f"--json {str(path)!r} cannot be written: {error.strerror}") from None
 

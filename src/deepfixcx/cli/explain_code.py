@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json as json_module
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx.cli._console import panel, ratio, write_json
 from deepfixcx.cli._explain_source import Asked, Source, read_source
+from deepfixcx.io.files import write_file
 
 if TYPE_CHECKING:
     from deepfixcx.explain.bands import BandSummary
@@ -141,16 +141,12 @@ def _write(path: Path, text: str) -> None:
     """
     from deepfixcx.errors import ReleaseError
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text(text, "utf-8", newline="")
-        unfinished.replace(path)
+        write_file(path, text, replace=True)
     except OSError as error:
         raise ReleaseError(
             f"{str(path)!r} cannot be written: {error.strerror}; choose another place"
         ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _band_rows(summary: BandSummary, energy: Energy) -> list[dict[str, object]]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from deepfixcx.errors import DeidentifyError
+from deepfixcx.errors import DeidentifyError, OverwriteError
+from deepfixcx.io.files import write_file
 
 __all__ = ["Key", "load_key"]
 
@@ -167,17 +168,8 @@ def refuse_inside(path: Path, folder: Path, what: str) -> None:
 
 def _make(path: Path) -> None:
     """Write a new key, whole or not at all; of two processes at once the first one's stays."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{FIRST_WORD} {secrets.token_hex(KEY_BYTES)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
+    with contextlib.suppress(OverwriteError):
+        write_file(path, f"{FIRST_WORD} {secrets.token_hex(KEY_BYTES)}\n", mode=0o600)
 
 
 def _letters(digest: bytes, count: int) -> str:

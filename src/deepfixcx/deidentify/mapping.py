@@ -13,6 +13,7 @@ from deepfixcx.deidentify.key import refuse_inside
 from deepfixcx.deidentify.patient import patient_of
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError
+from deepfixcx.io.files import write_file
 
 __all__ = ["MappingTable"]
 
@@ -88,18 +89,12 @@ class MappingTable:
         """
         text = io.StringIO(newline="")
         csv.writer(text).writerows([COLUMNS, *sorted(self._rows)])
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text.getvalue())
-            temporary.replace(self.path)
+            write_file(self.path, text.getvalue(), mode=0o600, replace=True)
         except OSError as error:
             raise DeidentifyError(
                 f"the table of patients cannot be written: {error.strerror}"
             ) from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _read(self) -> list[tuple[str, ...]]:
         try:

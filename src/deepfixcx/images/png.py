@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from deepfixcx.errors import NonFiniteError, PixelsError, PixelsShapeError
-from deepfixcx.images.whole import write_whole
+from deepfixcx.io.files import write_file
 
 __all__ = ["write_png"]
 
@@ -60,4 +59,4 @@ def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> 
     dtype = np.uint8 if bits == 8 else np.uint16
     samples = np.rint(np.clip(array, 0, 1) * np.iinfo(dtype).max).astype(dtype)
     last = samples[0] if len(samples) == 1 else np.ascontiguousarray(np.moveaxis(samples, 0, -1))
-    write_whole(Path(path), bytes(imagecodecs.png_encode(last, level=6)))
+    write_file(path, bytes(imagecodecs.png_encode(last, level=6)), replace=True, durable=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from deepfixcx.errors import TrainingStoppedError
+from deepfixcx.io.files import write_file
 
 __all__ = ["write_whole"]
 
@@ -19,17 +18,9 @@ def write_whole(path: Path, data: bytes) -> None:
     TrainingStoppedError
         The file cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_file(path, data, replace=True)
     except OSError as error:
         raise TrainingStoppedError(
             f"{path.name!r} cannot be written: {error.strerror}; make room or choose another folder"
         ) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -8,8 +8,6 @@ format in another way. A file that is damaged counts as empty.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from safetensors import SafetensorError
 
 from deepfixcx import __version__
 from deepfixcx.errors import ModelError, TrainingStoppedError
+from deepfixcx.io.files import write_file
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["CodeCache"]
@@ -93,7 +92,9 @@ class CodeCache:
             new = {digest: code for digest, code in codes.items() if self.part_of(digest) == part}
             whole = dict(sorted((self._load(part) | new).items()))
             try:
-                self._write(self._folder / f"{part}.safetensors", safetensors.numpy.save(whole))
+                data = safetensors.numpy.save(whole)
+                path = self._folder / f"{part}.safetensors"
+                write_file(path, data, mode=0o600, replace=True, durable=False)
             except OSError as error:
                 raise TrainingStoppedError(
                     f"the cache of codes cannot be written: {error.strerror}; make room or choose "
@@ -110,13 +111,3 @@ class CodeCache:
     def _fits(self, code: NDArray[np.float32]) -> bool:
         shaped = code.ndim > 1 and code.shape == self._spec.code_shape(len(code))
         return shaped and code.dtype == np.float32 and bool(np.isfinite(code).all())
-
-    def _write(self, path: Path, data: bytes) -> None:
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self._folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise

@@ -92,7 +92,7 @@ def _make_room(folder: Path, *, resume: bool, overwrite: bool) -> None:
     if overwrite:  # what else lies in the folder stays
         for name in _OURS:
             (folder / name).unlink(missing_ok=True)
-    for leftover in folder.glob(".*.tmp"):
+    for leftover in folder.glob(".deepfixcx-*.part"):
         leftover.unlink(missing_ok=True)
 
 

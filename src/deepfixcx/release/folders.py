@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.release.disk import sync_folder
+from deepfixcx.io.files import sync_folder
 from deepfixcx.release.ledger import LEDGER
 from deepfixcx.release.places import LocalPlace, Place
 from deepfixcx.release.store import open_store

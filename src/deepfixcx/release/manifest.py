@@ -10,19 +10,17 @@ import csv
 import errno
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from deepfixcx import __version__
+from deepfixcx.io.files import sha256_of, writing_text
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.ledger import Ledger
-from deepfixcx.release.parts import sha256_of
 from deepfixcx.release.places import Place
 from deepfixcx.release.plan import Plan, ReleaseOptions
 from deepfixcx.release.records import Record, kept_depth, kept_values
@@ -32,7 +30,6 @@ __all__ = [
     "TOTALS",
     "mechanism_entries",
     "software",
-    "whole",
     "write_papers",
     "write_rows",
 ]
@@ -106,7 +103,7 @@ def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dic
         about = _about(plan, ledger, totals, {path.name: sha256_of(path) for path in tables})
         outbox.add(path.name for path in tables)
         outbox.send()
-        with whole(outbox.folder / "dataset.json") as file:
+        with writing_text(outbox.folder / "dataset.json", replace=True) as file:
             json.dump(about, file, indent=2, sort_keys=True)
             file.write("\n")
         outbox.add(["dataset.json"])
@@ -201,26 +198,10 @@ def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) ->
 
 
 def write_rows(
-    path: Path, header: list[str], rows: Iterable[tuple[object, ...]], mode: int | None = None
+    path: Path, header: list[str], rows: Iterable[tuple[object, ...]], mode: int = 0o666
 ) -> None:
     """Write a table that appears under its name only when it is complete."""
-    with whole(path, mode) as file:
+    with writing_text(path, mode=mode, replace=True) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
-
-
-@contextmanager
-def whole(path: Path, mode: int | None = None) -> Iterator[TextIO]:
-    """Open a text file that appears under its name only when it is complete."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644 if mode is None else mode)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

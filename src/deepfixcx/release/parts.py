@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 from deepfixcx.choices import Storage
 from deepfixcx.code import Code
+from deepfixcx.io.files import sha256_of
 from deepfixcx.release.records import Record
 
-__all__ = ["CodeParts", "sha256_of"]
+__all__ = ["CodeParts"]
 
 PART_BYTES = 1 << 26
 """A file of codes holds at most so many bytes of float32 numbers (and always one image)."""
@@ -67,9 +67,3 @@ class CodeParts:
             code_dtype=self._dtype,
             code_sha256=self._hashes[name],
         )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from deepfixcx.release.disk import remove_unfinished, sync, sync_folder
+from deepfixcx.io.files import sync, sync_folder
+from deepfixcx.release.disk import remove_unfinished
 from deepfixcx.release.urls import Location
 
 __all__ = ["LocalPlace", "Outbox", "Place", "State", "place_of"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.images import ImageFrames, write_png
+from deepfixcx.io.files import sha256_of
 from deepfixcx.release.dicom_output import DicomOutput, DicomSource
-from deepfixcx.release.parts import sha256_of
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Planned, ReleaseOptions
 from deepfixcx.release.records import Record

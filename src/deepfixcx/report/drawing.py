@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import uuid
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepfixcx.errors import PixelsShapeError, ReleaseError
+from deepfixcx.io.files import write_file
 from deepfixcx.pixels import as_batch, pixel_scale
 
 __all__ = ["FONT", "INK", "MUTED", "Page", "as_image", "for_display", "write_figure"]
@@ -111,20 +111,18 @@ def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "empty.png"
     >>> write_figure(path, Figure(figsize=(1, 1)), dpi=10)
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    path = Path(path)
-    unfinished = path.parent / f".{uuid.uuid4().hex}.tmp"
+    content = io.BytesIO()
+    # matplotlib's name and version would change the bytes
+    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
     try:
-        # matplotlib's name and version would change the bytes
-        figure.savefig(unfinished, format="png", dpi=dpi, metadata={"Software": None})
-        os.replace(unfinished, path)
+        write_file(path, content.getvalue(), replace=True)
     except OSError as error:
         raise ReleaseError(
             f"the figure {str(path)!r} cannot be written: {error.strerror}; choose another place"
         ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)

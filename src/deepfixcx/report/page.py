@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepfixcx import __version__
 from deepfixcx.errors import ReleaseError
+from deepfixcx.io.files import write_file
 from deepfixcx.report.html import document, paragraph
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts
@@ -137,16 +136,12 @@ def write_page(path: Path, content: bytes) -> None:
         raise ReleaseError(
             f"the report would have {len(content) / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f} MB"
         )
-    unfinished = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        write_file(path, content, replace=True)
     except OSError as error:
         raise ReleaseError(
             f"the report {str(path)!r} cannot be written: {error.strerror}; choose another place"
         ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _maker(facts: ReleaseFacts) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from pathlib import Path
 
 from deepfixcx import __version__
@@ -13,6 +12,7 @@ from deepfixcx.deidentify.scan.needles import SHORTEST
 from deepfixcx.deidentify.scan.run import ScanReport
 from deepfixcx.deidentify.scan.search import LONG_IN_BULK
 from deepfixcx.errors import DeidentifyError
+from deepfixcx.io.files import write_file
 
 __all__ = ["COLUMNS", "figures", "write_evidence"]
 
@@ -84,8 +84,9 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "evidence.csv", text.getvalue())
-        _write(folder / "summary.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
+        write_file(folder / "evidence.csv", text.getvalue(), replace=True)
+        content = json.dumps(summary, indent=2, sort_keys=True) + "\n"
+        write_file(folder / "summary.json", content, replace=True)
     except OSError as error:
         raise DeidentifyError(
             f"the evidence cannot be written to {folder.name!r}: {error.strerror}"
@@ -107,9 +108,3 @@ def _rows(report: ScanReport) -> list[tuple[object, ...]]:
         if not file.findings:
             rows.append((file.name, file.size, "no", *[""] * len(FOUND), *last))
     return rows
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    temporary.replace(path)

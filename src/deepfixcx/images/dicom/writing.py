@@ -39,7 +39,7 @@ from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry
 from deepfixcx.images.dicom.groups import plane_groups
 from deepfixcx.images.dicom.history import Derivation, add_derivation
 from deepfixcx.images.dicom.validity import make_valid
-from deepfixcx.images.whole import write_whole
+from deepfixcx.io.files import write_file
 
 __all__ = ["derived_dataset", "write_dicom"]
 
@@ -170,7 +170,7 @@ def write_dicom(path: Path, dataset: Dataset) -> None:
     """
     content = io.BytesIO()
     dataset.save_as(content, enforce_file_format=True)
-    write_whole(path, content.getvalue())
+    write_file(path, content.getvalue(), replace=True, durable=False)
 
 
 def _channels_of(images: Sequence[NDArray[Any]]) -> int:

@@ -17,8 +17,8 @@ import numpy as np
 
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.io.files import writing_text
 from deepfixcx.release.folders import PROTECTED
-from deepfixcx.release.manifest import whole
 
 __all__ = ["State", "fingerprint", "open_state"]
 
@@ -66,7 +66,7 @@ class State:
         """
         about = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(self)}
         try:
-            with whole(private / PROTECTED, mode=0o600) as file:
+            with writing_text(private / PROTECTED, mode=0o600, replace=True) as file:
                 json.dump(about, file, indent=2, sort_keys=True)
                 file.write("\n")
         except OSError as error:

@@ -12,10 +12,11 @@ import numpy as np
 
 from deepfixcx.choices import Storage
 from deepfixcx.code import Code
+from deepfixcx.io.files import sha256_of, write_file, writing_text
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, software, whole, write_rows
-from deepfixcx.release.parts import CodeParts, sha256_of
+from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, software, write_rows
+from deepfixcx.release.parts import CodeParts
 from deepfixcx.release.places import Outbox, Place
 from deepfixcx.release.protected.records import LABELS, VECTORS, label_rows, vector_bytes
 from deepfixcx.release.records import Record
@@ -91,7 +92,7 @@ def write_release(place: Place, written: Written) -> dict[str, int]:
         papers = [_labels(outbox, written), _mechanism(outbox, written)]
         if written.vectors:
             path = outbox.folder / VECTORS
-            path.write_bytes(vector_bytes(written.released.array))
+            write_file(path, vector_bytes(written.released.array), replace=True)
             papers.append(path)
         manifest = outbox.folder / "manifest.csv"
         columns = Record.columns()
@@ -101,7 +102,7 @@ def write_release(place: Place, written: Written) -> dict[str, int]:
         hashes = {path.name: sha256_of(path) for path in papers}
         outbox.add(path.name for path in papers)
         outbox.send()
-        with whole(outbox.folder / "dataset.json") as file:
+        with writing_text(outbox.folder / "dataset.json", replace=True) as file:
             json.dump(_about(written, totals, hashes), file, indent=2, sort_keys=True)
             file.write("\n")
         outbox.add(["dataset.json"])
@@ -145,7 +146,7 @@ def _labels(outbox: Outbox, written: Written) -> Path:
 
 def _mechanism(outbox: Outbox, written: Written) -> Path:
     path = outbox.folder / MECHANISM_FILE
-    path.write_bytes(mechanism_bytes(written.published))
+    write_file(path, mechanism_bytes(written.published), replace=True)
     return path
 
 
