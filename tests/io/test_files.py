@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from deepfixcx.errors import InUseError, OverwriteError
-from deepfixcx.io import files
 from deepfixcx.io.files import (
     remove_listed,
     remove_temporaries,
@@ -36,7 +35,7 @@ def test_a_name_that_is_taken_is_left_alone(
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
-        monkeypatch.setattr(files.os, "link", refuse)
+        monkeypatch.setattr("deepfixcx.io.files.os.link", refuse)
     path = tmp_path / "a"
     write_file(path, b"ours")
     with pytest.raises(OverwriteError, match="'a' exists and was not made by deepfixcx"):
