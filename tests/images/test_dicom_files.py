@@ -16,27 +16,27 @@ from deepfixcx.images.dicom.decoding import decode_frames
 
 ERRORS = {
     "files/MR_truncated.dcm": "DamagedImageError",
-    "files/emri_small_jpeg_2k_lossless_too_short.dcm": "DecodeError",
-    "files/badVR.dcm": "DecodeError",
+    "files/emri_small_jpeg_2k_lossless_too_short.dcm": "DamagedImageError",
+    "files/badVR.dcm": "ContradictoryHeaderError",
     "files/no_meta.dcm": "NotAnImageError",  # one stray byte before its first element
-    "files/meta_missing_tsyntax.dcm": "DecodeError",
+    "files/meta_missing_tsyntax.dcm": "ContradictoryHeaderError",
     "files/ExplVR_BigEndNoMeta.dcm": "NoPixelsError",
     "files/rtplan.dcm": "NoPixelsError",
     "files/test-SR.dcm": "NoPixelsError",
     "malformed/CT_small__trunc60.dcm": "DamagedImageError",
-    "malformed/CT_small__trunc_hdr.dcm": "DecodeError",
-    "malformed/CT_small__rows_huge.dcm": "DamagedImageError",
-    "malformed/CT_small__bits_zero.dcm": "DamagedImageError",
-    "malformed/SC_rgb_rle_2frame__trunc60.dcm": "DecodeError",
-    "malformed/SC_rgb_rle_2frame__trunc_hdr.dcm": "DecodeError",
-    "malformed/SC_rgb_rle_2frame__bitrot.dcm": "DamagedImageError",
-    "malformed/SC_rgb_rle_2frame__rows_huge.dcm": "DamagedImageError",
-    "malformed/SC_rgb_rle_2frame__bits_zero.dcm": "DamagedImageError",
-    "malformed/JPEG2000__trunc60.dcm": "DecodeError",
-    "malformed/JPEG2000__trunc_hdr.dcm": "DecodeError",
-    "malformed/JPEG2000__bitrot.dcm": "DecodeError",
-    "malformed/JPEG2000__rows_huge.dcm": "DecodeError",
-    "malformed/JPEG2000__bits_zero.dcm": "DamagedImageError",
+    "malformed/CT_small__trunc_hdr.dcm": "DamagedImageError",
+    "malformed/CT_small__rows_huge.dcm": "ContradictoryHeaderError",
+    "malformed/CT_small__bits_zero.dcm": "ContradictoryHeaderError",
+    "malformed/SC_rgb_rle_2frame__trunc60.dcm": "DamagedImageError",
+    "malformed/SC_rgb_rle_2frame__trunc_hdr.dcm": "DamagedImageError",
+    "malformed/SC_rgb_rle_2frame__bitrot.dcm": "ContradictoryHeaderError",
+    "malformed/SC_rgb_rle_2frame__rows_huge.dcm": "ContradictoryHeaderError",
+    "malformed/SC_rgb_rle_2frame__bits_zero.dcm": "ContradictoryHeaderError",
+    "malformed/JPEG2000__trunc60.dcm": "DamagedImageError",
+    "malformed/JPEG2000__trunc_hdr.dcm": "DamagedImageError",
+    "malformed/JPEG2000__bitrot.dcm": "DamagedImageError",
+    "malformed/JPEG2000__rows_huge.dcm": "ContradictoryHeaderError",
+    "malformed/JPEG2000__bits_zero.dcm": "ContradictoryHeaderError",
     "malformed/empty.dcm": "EmptyFileError",
     "malformed/text_not_dicom.dcm": "NotAnImageError",
 }
@@ -77,7 +77,9 @@ def test_stored_values_are_exact(data_folder: Path) -> None:
         exact = row["decode"] == "ok" and "malformed" not in row["file"]
         if not exact and row["file"] != JPEG_EXTENDED:
             continue
-        values, _ = decode_frames(dcmread(data_folder / "dicom" / row["file"]))
+        values = decode_frames(dcmread(data_folder / "dicom" / row["file"])).values
+        if row["file"].endswith("bigendian.dcm"):  # the table has the hash of bytes in that order
+            values = values.byteswap()
         digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
         if exact:
             height, width = int(float(row["rows"])), int(float(row["cols"]))

@@ -107,7 +107,7 @@ def test_one_valid_file_for_each_input(scans: Path, tmp_path: Path) -> None:
     summary = release(scans, tmp_path / "out")
     listed = rows(tmp_path / "out" / "manifest.csv")
     assert {row["status"] for row in listed} == {"done", "failed"}
-    assert [row["error"] for row in listed if row["error"]] == ["DecodeError"]
+    assert [row["error"] for row in listed if row["error"]] == ["DamagedImageError"]
     assert not (tmp_path / "out" / "images").exists()
     assert not (tmp_path / "out" / "codes").exists()
     assert summary.totals["dicom_files"] == 4

@@ -38,6 +38,9 @@ class ImageFrames:
         8 or 16: the depth at which an output file keeps the precision of this one.
     format : str
         ``"PNG"``, ``"JPEG"``, ``"TIFF"``, ``"BMP"``, ``"DICOM"`` or ``"NIfTI"``.
+    notes : tuple of str
+        One sentence for each thing that the file says and that was not followed, such as a window
+        beside all values. No value of the file is in it.
 
     Examples
     --------
@@ -49,6 +52,7 @@ class ImageFrames:
     pixels: NDArray[Any]
     bits: int
     format: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class ImageFacts:
         Frames of a DICOM file, pages of a TIFF file, slices of a NIfTI file; otherwise 1.
     transfer_syntax : str
         Name of DICOM's transfer syntax.
+    notes : tuple of str
+        As of `ImageFrames`; empty where the pixels were not decoded.
     problem : str
         Name of the error that `read_image` raises for this file, empty if it reads.
     reason : str
@@ -93,6 +99,7 @@ class ImageFacts:
     photometric: str = ""
     frames: int = 0
     transfer_syntax: str = ""
+    notes: tuple[str, ...] = ()
     problem: str = ""
     reason: str = ""
 

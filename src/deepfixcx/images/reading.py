@@ -141,7 +141,7 @@ def inspect_image(
             facts = opened.facts
             check_size(facts.height, facts.width, facts.frames, max_pixels)
             if decode:
-                _guarded(opened.decode)
+                facts = replace(facts, notes=_guarded(opened.decode).notes)
     except DeepfixcxError as error:
         return replace(facts, problem=type(error).__name__, reason=str(error))
     return facts

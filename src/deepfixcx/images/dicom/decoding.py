@@ -1,122 +1,62 @@
-"""DICOM pixel data becomes stored values: every transfer syntax, no display yet.
+"""DICOM pixel data becomes stored values: every transfer syntax that is read, no display yet.
 
-Which decoder reads which syntax is fixed here, whatever else is installed:
+Which decoder reads which syntax is fixed here, whatever else is installed. pydicom reads
+uncompressed pixels and separates compressed frames. imagecodecs decodes the frames (libjpeg-turbo,
+CharLS, OpenJPEG, libjxl). GDCM prints to stderr and aborts the process on some damaged frames.
 
-- uncompressed, deflated and RLE: pydicom itself;
-- JPEG baseline: pillow; JPEG-LS: pyjpegls; JPEG 2000 and HTJ2K: pylibjpeg-openjpeg;
-- JPEG lossless and JPEG extended (up to 12 bits): imagecodecs (libjpeg-turbo).
-
-GDCM would read the last group as well, but prints to stderr and aborts the process on some
-damaged frames.
+What the header says of a frame is compared with what the frame says of itself before a decoder
+takes memory. Where the two contradict each other, explicit statements of the frame count (PS3.5
+8.2.1: they "should be used to control the decompression"), or the file is refused.
 """
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    UID,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+from deepfixcx.errors import (
+    ContradictoryHeaderError,
+    DamagedImageError,
+    PixelsShapeError,
+    UnsupportedImageError,
 )
+from deepfixcx.images.codestream import Codestream, ends_before, read_codestream
+from deepfixcx.images.dicom.fragments import (
+    compressed_frames,
+    contradiction,
+    inflated,
+    of_size,
+    other_frames,
+)
+from deepfixcx.images.dicom.layout import Layout, name_of, read_layout, whole_number
+from deepfixcx.images.dicom.native import without_unused_bits
 
-from deepfixcx.errors import DecodeError, PixelsShapeError
-from deepfixcx.images.codestream import codestream_size
-from deepfixcx.images.dicom.native import Header
+__all__ = ["Stored", "decode_frames"]
 
-__all__ = ["decode_frames", "transfer_syntax", "whole_number"]
-
-_PLUGINS: Final = {
-    JPEGBaseline8Bit: "pillow",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
-    JPEG2000Lossless: "pylibjpeg",
-    JPEG2000: "pylibjpeg",
-    HTJ2KLossless: "pylibjpeg",
-    HTJ2KLosslessRPCL: "pylibjpeg",
-    HTJ2K: "pylibjpeg",
-    RLELossless: "pydicom",
-}
-_LIBJPEG_TURBO: Final = frozenset({JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
+_TRUNCATED: Final = "the file ends within its pixels; copy it again from its source"
+_AGAIN: Final = "copy the file again from its source"
+_CORRECT: Final = "correct the header, or export the image again"
+_YBR: Final = frozenset({"YBR_FULL", "YBR_FULL_422"})
 
 
-def whole_number(header: Header, keyword: str, default: int | None = None) -> int:
-    """Read a whole number from a header that may be damaged.
+class Stored(NamedTuple):
+    """Stored values ``(F, H, W, S)``, what they mean, and what was read unlike the header."""
 
-    Parameters
-    ----------
-    header : Header
-        A data set, or what answers like one.
-    keyword : str
-        DICOM keyword of the element.
-    default : int, optional
-        What an absent or empty element means; without it, that is an error.
-
-    Returns
-    -------
-    int
-        The value.
-
-    Raises
-    ------
-    DecodeError
-        Absent without a default, or not a whole number.
-
-    Examples
-    --------
-    >>> whole_number(Dataset(), "NumberOfFrames", default=1)
-    1
-    """
-    value = header.get(keyword)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, int):
-        raise DecodeError(f"the header says no usable {keyword}; copy the file from its source")
-    return int(value)
+    values: NDArray[Any]
+    photometric: str
+    notes: tuple[str, ...]
 
 
-def transfer_syntax(dataset: Dataset) -> str:
-    """Name the transfer syntax of a data set.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The header, with its file meta information if it has any.
-
-    Returns
-    -------
-    str
-        The standard's name; empty where the file does not say, or says no standard one.
-
-    Examples
-    --------
-    >>> transfer_syntax(Dataset())
-    ''
-    """
-    uid = UID(str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", "")))
-    # pydicom gives back the text itself as the name of an unknown one.
-    return uid.name if uid.name != str(uid) else ""
-
-
-def decode_frames(dataset: Dataset) -> tuple[NDArray[Any], str]:
+def decode_frames(dataset: Dataset) -> Stored:
     """Decode all frames of a data set whose size was checked.
 
     Parameters
@@ -126,97 +66,292 @@ def decode_frames(dataset: Dataset) -> tuple[NDArray[Any], str]:
 
     Returns
     -------
-    frames : NDArray
-        Stored values ``(F, H, W, S)`` of the type the header declares, S samples per pixel.
-        YBR has become RGB.
-    photometric : str
-        The photometric interpretation of these values.
+    Stored
+        Stored values ``(F, H, W, S)`` of the type the header declares, S samples per pixel; their
+        photometric interpretation (YBR has become RGB); and what differs from the header.
 
     Raises
     ------
-    DecodeError
-        Truncated or damaged pixel data, or contradictions between it and the header. Other
-        exceptions of the decoders pass through: the caller turns them into this one.
+    UnsupportedImageError
+        A kind of pixels that is not read.
+    ContradictoryHeaderError
+        The header contradicts itself or the pixels.
+    DamagedImageError
+        The pixels are truncated or damaged. Other exceptions of the decoders pass through: the
+        caller turns them into this one.
 
     Examples
     --------
     >>> from pydicom import examples
-    >>> decode_frames(examples.ct)[0].shape
+    >>> decode_frames(examples.ct).values.shape
     (1, 128, 128, 1)
     """
-    syntax = dataset.file_meta.TransferSyntaxUID
-    height, width = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")
-    samples = whole_number(dataset, "SamplesPerPixel", default=1)
-    count = whole_number(dataset, "NumberOfFrames", default=1) or 1
-    if samples not in (1, 3):
-        raise DecodeError("the image has neither one nor three samples per pixel")
-    if min(height, width, count) <= 0:
-        raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
-    if syntax.is_encapsulated:
-        _check_codestreams(dataset, (height, width), count)
-    elif "PixelData" in dataset and dataset["PixelData"].is_undefined_length:
-        raise DecodeError("the pixels are compressed, but the file does not say how")
-    if syntax in _LIBJPEG_TURBO:
-        frames, photometric = _decode_libjpeg_turbo(dataset, count)
+    for keyword in ("Rows", "Columns", "NumberOfFrames"):
+        size = whole_number(dataset, keyword, default=1 if keyword == "NumberOfFrames" else None)
+        if size < 0 or (size == 0 and keyword != "NumberOfFrames"):
+            raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
+    layout = read_layout(dataset)
+    notes: list[str] = []
+    if layout.family == "native":
+        values = _native(dataset, layout)
     else:
-        # Bytes beyond the announced frames stay undecoded.
-        options: dict[str, Any] = {"allow_excess_frames": False}
-        frames, meta = get_decoder(syntax).as_array(
-            dataset, decoding_plugin=_PLUGINS.get(syntax, ""), **options
+        values = _encapsulated(dataset, layout, notes)
+    if layout.photometric in _YBR and layout.family != "JPEG":
+        for frame in values:
+            frame[:] = _to_rgb(frame)
+    return Stored(values, "RGB" if layout.samples == 3 else layout.photometric, tuple(notes))
+
+
+def _to_rgb(frame: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(convert_color_space(frame, "YBR_FULL", "RGB"))
+
+
+# -- uncompressed pixels --------------------------------------------------------------------------
+
+
+def _native(dataset: Dataset, layout: Layout) -> NDArray[Any]:
+    element = dataset.get_item(layout.keyword)
+    announced = getattr(element, "length", None)  # a raw element, as it was read from the file
+    if dataset[layout.keyword].is_undefined_length:
+        raise ContradictoryHeaderError(
+            "the pixels are compressed, but the transfer syntax is an uncompressed one; "
+            "correct the transfer syntax, or export the image again"
         )
-        photometric = str(meta["photometric_interpretation"])
-    return frames.reshape(count, height, width, samples), photometric
+    content = getattr(dataset, layout.keyword)
+    if not isinstance(content, bytes):
+        raise ContradictoryHeaderError(f"{name_of(layout.keyword)} has no bytes; {_CORRECT}")
+    if announced is not None and announced > len(content):
+        raise DamagedImageError(_TRUNCATED)
+    return _from_words(content, layout, str(dataset[layout.keyword].VR))
 
 
-def _frames(dataset: Dataset, count: int) -> list[bytes]:
-    """Split the pixel data into the compressed frames that the header announces."""
-    offsets = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
-    frames = generate_frames(
-        dataset.PixelData,
-        number_of_frames=count,
-        extended_offsets=offsets if all(offsets) else None,
+def _from_words(content: bytes, layout: Layout, vr: str = "OB") -> NDArray[Any]:
+    """Turn the bytes of all uncompressed frames into stored values ``(F, H, W, S)``."""
+    size = -(-layout.frame_bits * layout.frames // 8)
+    if len(content) < size:
+        raise ContradictoryHeaderError(
+            "the pixels are fewer than Rows, Columns, Number of Frames and Bits Allocated declare; "
+            f"{_CORRECT}"
+        )
+    beyond = content[size:]
+    if len(beyond) * 8 >= layout.frame_bits and len(beyond) > 1:
+        raise other_frames(len(content) * 8 // layout.frame_bits)
+    if any(beyond[1:]):  # one byte makes the length even
+        raise ContradictoryHeaderError(
+            "the pixels are more than Rows, Columns, Number of Frames and Bits Allocated declare; "
+            f"{_CORRECT}"
+        )
+    native = layout.syntax if layout.family == "native" else ExplicitVRLittleEndian
+    words, _ = get_decoder(native).as_array(
+        memoryview(content)[: size + size % 2],
+        **_options(layout, number_of_frames=layout.frames, pixel_vr="OW" if "OW" in vr else "OB"),
     )
-    return list(islice(frames, count))
+    values = layout.stored_values(words.astype(words.dtype.newbyteorder("="), copy=False))
+    shape = (layout.frames, layout.height, layout.width, layout.samples)
+    return np.require(values, None, ["W"] if layout.samples == 3 else []).reshape(shape)
 
 
-def _check_codestreams(dataset: Dataset, size: tuple[int, int], count: int) -> None:
-    """Refuse JPEG frames whose own size is another than the header's, before memory is taken."""
-    if dataset.file_meta.TransferSyntaxUID == RLELossless:
-        return
-    frames = _frames(dataset, count)
-    if len(frames) < count or any(codestream_size(frame) != size for frame in frames):
-        raise DecodeError(
-            "the compressed frames contradict the header in number or size; "
-            "copy the file from its source"
+# -- compressed frames ----------------------------------------------------------------------------
+
+
+def _encapsulated(dataset: Dataset, layout: Layout, notes: list[str]) -> NDArray[Any]:
+    """Decode compressed frames into stored values ``(F, H, W, S)``."""
+    if not dataset[layout.keyword].is_undefined_length:
+        raise ContradictoryHeaderError(
+            "the transfer syntax is a compressed one, but the pixels are not compressed; "
+            "correct the transfer syntax, or export the image again"
         )
+    frames = compressed_frames(dataset, layout)
+    if layout.family == "encapsulated":
+        return _from_words(b"".join(of_size(frames, layout)), layout)
+    if layout.family == "deflate":
+        return _from_words(b"".join(inflated(frame, layout) for frame in frames), layout)
+    shape = (layout.height, layout.width, layout.samples)
+    if layout.family == "RLE":
+        _check_rle(frames, layout)
+        stack = np.empty((layout.frames, *shape), layout.dtype)
+        for frame, values in zip(frames, stack, strict=True):
+            values[:] = layout.stored_values(_run_length(frame, layout))
+        return stack
+    headers = [_checked(frame, layout) for frame in frames]
+    stack = np.empty((layout.frames, *shape), layout.dtype)
+    for frame, header, values in zip(frames, headers, stack, strict=True):
+        decoded = _DECODERS[layout.family](frame, header, layout, notes)
+        if decoded.shape != (shape if layout.samples == 3 else shape[:2]):
+            raise contradiction("size")
+        values[:] = _as_declared(decoded, header, layout).reshape(shape)
+    return stack
 
 
-def _decode_libjpeg_turbo(dataset: Dataset, count: int) -> tuple[NDArray[Any], str]:
-    """Decode JPEG lossless and JPEG extended; YBR becomes RGB as pydicom does it."""
-    photometric = str(dataset.PhotometricInterpretation)
-    # The same colour space for both ends: libjpeg must not guess and convert.
-    space = None if dataset.SamplesPerPixel == 1 else "RGB"
-    images = []
-    for frame in _frames(dataset, count):
-        # libjpeg fills up a frame that was cut off, so look for its end marker; padding follows.
-        if b"\xff\xd9" not in frame[-16:]:
-            raise DecodeError("a compressed frame is truncated; copy the file from its source")
-        images.append(imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space))
-    stack = np.stack(images)
-    if photometric in ("YBR_FULL", "YBR_FULL_422"):
-        stack, photometric = convert_color_space(stack, "YBR_FULL", "RGB"), "RGB"
-    return _as_declared(stack, dataset), photometric
+def _check_rle(frames: list[bytes], layout: Layout) -> None:
+    """Compare the number of segments: one for each byte of a pixel (PS3.5 G.2)."""
+    segments = layout.samples * layout.allocated // 8
+    if layout.allocated < 8:
+        raise UnsupportedImageError("RLE of single bits is not read; save the image uncompressed")
+    for frame in frames:
+        if len(frame) < 64:
+            raise DamagedImageError(f"a compressed frame is truncated; {_AGAIN}")
+        if int.from_bytes(frame[:4], "little") != segments:
+            raise contradiction("number of bytes of a pixel")
 
 
-def _as_declared(stack: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
-    """Give unsigned numbers the type of the header; JPEG itself knows no negative ones."""
-    allocated, stored = dataset.BitsAllocated, dataset.BitsStored
-    if not 0 < stored <= allocated <= 16 or allocated % 8:
-        raise DecodeError("the header declares an impossible number of bits")
-    values = stack.astype(f"u{allocated // 8}")
-    if not dataset.PixelRepresentation:
-        return values
-    # Move the stored sign bit to the top and back, which fills the bits above it.
-    shift = allocated - stored
-    signed: NDArray[Any] = (values << shift).view(f"i{allocated // 8}") >> shift
-    return signed
+def _run_length(frame: bytes, layout: Layout) -> NDArray[Any]:
+    """Decode a frame of RLE with imagecodecs, or with pydicom where segments are padded."""
+    shape = (layout.samples, layout.height, layout.width)
+    dtype = layout.dtype.newbyteorder("<")
+    content = bytearray(dtype.itemsize * layout.samples * layout.height * layout.width)
+    try:
+        whole = len(imagecodecs.dicomrle_decode(frame, dtype, out=content)) == len(content)
+    except Exception:
+        if len(frame) > 2 * len(content) + 1024:
+            raise contradiction("size") from None
+        padded, _ = get_decoder(RLELossless).as_array(
+            encapsulate([frame]), **_options(layout, number_of_frames=1)
+        )
+        return padded.reshape(shape[1:] + shape[:1])
+    if not whole:
+        raise contradiction("size")
+    return np.moveaxis(np.frombuffer(content, dtype).reshape(shape), 0, -1)
+
+
+def _options(layout: Layout, **more: Any) -> dict[str, Any]:
+    """Describe one frame or many to a decoder of pydicom."""
+    return more | {
+        "raw": True,
+        "rows": layout.height,
+        "columns": layout.width,
+        "samples_per_pixel": layout.samples,
+        "photometric_interpretation": layout.photometric,
+        "pixel_representation": int(layout.signed),
+        "planar_configuration": layout.planar,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.stored,
+        "pixel_keyword": layout.keyword,
+    }
+
+
+def _checked(frame: bytes, layout: Layout) -> Codestream:
+    """Read the header of a frame, and refuse what contradicts that of the file."""
+    header = read_codestream(frame)
+    if header is None:
+        raise DamagedImageError(f"a compressed frame does not begin as its kind does; {_AGAIN}")
+    if header.kind != layout.family:
+        raise ContradictoryHeaderError(
+            f"the frames are {header.kind}, which the transfer syntax is not; "
+            "correct the transfer syntax, or export the image again"
+        )
+    if (header.height, header.width) != (layout.height, layout.width):
+        raise contradiction("size")
+    if header.components not in (0, layout.samples):
+        raise contradiction("number of colour components")
+    if header.precision > layout.allocated:
+        raise contradiction("number of bits")
+    if header.process not in ("", "lossless"):
+        raise UnsupportedImageError(
+            f"{header.kind} of the kind '{header.process}' is not read; convert the file to "
+            "Explicit VR Little Endian, for example with gdcmconv --raw"
+        )
+    if layout.samples == 3 and header.precision not in (0, layout.stored):
+        raise contradiction("number of bits")
+    if ends_before(frame, header):
+        raise ContradictoryHeaderError(
+            f"a frame holds more than one image, of which only the first could be read; {_CORRECT}"
+        )
+    return header
+
+
+def _decode_jpeg(
+    frame: bytes, header: Codestream, layout: Layout, notes: list[str]
+) -> NDArray[Any]:
+    """Decode JPEG with libjpeg-turbo; colour becomes RGB.
+
+    Markers of JFIF and Adobe state the colour space; without them the header does. The names of
+    the components state nothing (libjpeg guesses by them).
+    """
+    # libjpeg fills up a frame that was cut off, so look for its end marker; padding follows.
+    if b"\xff\xd9" not in frame[-16:]:
+        raise DamagedImageError(f"a compressed frame is truncated; {_AGAIN}")
+    if layout.samples == 1:
+        return np.asarray(imagecodecs.jpeg8_decode(frame))
+    wanted = "YBR" if layout.photometric in _YBR else "RGB"
+    if header.process == "lossless":  # libjpeg converts no colours here
+        decoded = imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")
+        return _to_rgb(decoded) if wanted == "YBR" else np.asarray(decoded)
+    found = header.colour or wanted
+    if found == "both" or (found == "RGB" and header.subsampled):
+        raise contradiction("colour space")
+    if found != wanted:
+        notes.append(f"the JPEG data states its colour space, {found}, and the header another one")
+    space = "YCBCR" if found == "YBR" else "RGB"
+    return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace="RGB"))
+
+
+def _decode_jpeg_ls(frame: bytes, *_: object) -> NDArray[Any]:
+    return np.asarray(imagecodecs.jpegls_decode(frame))
+
+
+def _decode_jpeg_2000(
+    frame: bytes, header: Codestream, layout: Layout, _notes: list[str]
+) -> NDArray[Any]:
+    """Decode JPEG 2000 and HTJ2K with OpenJPEG, which inverts the component transformation."""
+    if header.subsampled:
+        raise UnsupportedImageError(
+            "JPEG 2000 with subsampled components is not read; save the image uncompressed"
+        )
+    if layout.samples == 3:
+        transformed = header.colour == "transform"
+        # PS3.5 8.2.4: YBR_RCT and YBR_ICT name the transformation, which YBR_FULL excludes.
+        if transformed != (layout.photometric in ("YBR_RCT", "YBR_ICT")) and (
+            layout.photometric != "RGB"
+        ):
+            raise contradiction("colour space")
+    return np.asarray(imagecodecs.jpeg2k_decode(frame, numthreads=1))
+
+
+def _decode_jpeg_xl(
+    frame: bytes, _header: Codestream, layout: Layout, _notes: list[str]
+) -> NDArray[Any]:
+    """Decode JPEG XL with libjxl, which gives RGB whatever the codestream stores."""
+    if layout.photometric in _YBR:
+        raise UnsupportedImageError(
+            "JPEG XL in YBR is not read; convert the file to Explicit VR Little Endian"
+        )
+    return np.asarray(imagecodecs.jpegxl_decode(frame, numthreads=1))
+
+
+_DECODERS: Final[dict[str, Callable[[bytes, Codestream, Layout, list[str]], NDArray[Any]]]] = {
+    "JPEG": _decode_jpeg,
+    "JPEG-LS": _decode_jpeg_ls,
+    "JPEG 2000": _decode_jpeg_2000,
+    "JPEG XL": _decode_jpeg_xl,
+}
+
+
+def _as_declared(decoded: NDArray[Any], header: Codestream, layout: Layout) -> NDArray[Any]:
+    """Give decoded numbers the sign of the header.
+
+    JPEG, JPEG-LS and JPEG XL know no negative numbers: the stored bits of one are decoded as a
+    large number. Some JPEG 2000 encoders do the same (PS3.5 8.2.4 wants the sign of the header).
+    """
+    if decoded.dtype.kind not in "iu":
+        raise UnsupportedImageError(
+            "compressed floating-point pixels are not read; save them uncompressed"
+        )
+    bits = header.precision or 8 * decoded.dtype.itemsize
+    low, high = int(decoded.min()), int(decoded.max())
+    if low < 0 and not layout.signed:
+        raise contradiction("sign")
+    if layout.signed and low >= 0 and not header.signed:
+        # Where precision and Bits Stored differ, which bit is the sign is known only if none is.
+        sign = min(bits, layout.stored) - 1
+        if high >> sign == 0:
+            return decoded.astype(layout.dtype)
+        if header.precision not in (0, layout.stored):
+            raise contradiction("number of bits")
+        words = decoded.astype(layout.dtype.str.replace("i", "u")).view(layout.dtype)
+        unused = layout.allocated - layout.stored
+        return without_unused_bits(words, unused, unused)
+    limit = layout.stored - int(layout.signed)
+    if not -(1 << limit) <= low <= high < 1 << limit:
+        raise contradiction("number of bits")
+    return decoded.astype(layout.dtype, copy=False)

@@ -11,32 +11,81 @@ Reference: DICOM PS3.3 C.11.1 (modality LUT), C.11.2 (VOI LUT), PS3.4 N.2 (the p
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_color_lut
 
 from deepfixcx._kernels.lookup import look_up
-from deepfixcx.errors import DecodeError, NonFiniteError, UnsupportedImageError
-from deepfixcx.images.dicom.native import Header
+from deepfixcx.errors import NonFiniteError, UnsupportedImageError
+from deepfixcx.images.dicom.native import Header, without_unused_bits
+from deepfixcx.images.dicom.tables import Lut, decimal, read_lut, read_palette
 from deepfixcx.images.frames import spread
 
-__all__ = ["displayed", "displayed_gray"]
+__all__ = ["SINGLE_GRAY", "displayed", "displayed_gray"]
 
-_MODALITY: Final = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
-_VOI: Final = ("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction")
-_FRAME_MACROS: Final = (
-    "PixelValueTransformationSequence",
-    "FrameVOILUTSequence",
+SINGLE_GRAY: Final = (
+    "the window or VOI LUT would show a single gray, so it was ignored: the smallest value is "
+    "black and the largest white"
 )
-Table = dict[str, Any]
-"""What a header says about the display of a frame: values by their DICOM keyword."""
+
+_FRAME_MACROS: Final = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
+_FUNCTIONS: Final = frozenset({"LINEAR", "LINEAR_EXACT", "SIGMOID"})
+_PADDINGS: Final = (
+    ("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
+    ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
+)
 
 
-def displayed(frames: NDArray[Any], photometric: str, dataset: Dataset) -> NDArray[Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grading:
+    """How stored values of a frame become gray: modality LUT or line, then VOI LUT or window."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    modality: Lut | None = None
+    voi: Lut | None = None
+    window: tuple[float, float, str] | None = None
+
+    @property
+    def has_voi(self) -> bool:
+        return self.voi is not None or self.window is not None
+
+    @property
+    def changes(self) -> bool:
+        return self.has_voi or self.modality is not None or (self.slope, self.intercept) != (1, 0)
+
+    def values(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Apply the modality LUT or the line of Rescale Slope and Intercept."""
+        if self.modality is not None:
+            return self.modality(stored)
+        rescaled: NDArray[Any] = stored.astype(np.float64) * self.slope + self.intercept
+        return rescaled
+
+    def grays(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Apply the VOI LUT or the window, whose black becomes 0 and white 1."""
+        if self.voi is not None:
+            return spread(self.voi(values), 0, 2**self.voi.bits - 1)
+        if self.window is None:
+            return values
+        centre, width, function = self.window
+        if function == "SIGMOID":
+            # Beyond these ends the curve is flat, and exp would overflow.
+            curve: NDArray[Any] = 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -99, 99)))
+            return curve
+        if function == "LINEAR_EXACT":
+            return spread(values, centre - width / 2, centre + width / 2)
+        if width == 1:
+            return (values > centre - 0.5).astype(np.float32)
+        return spread(values, centre - width / 2, centre + width / 2 - 1)
+
+
+def displayed(
+    frames: NDArray[Any], photometric: str, dataset: Dataset, notes: list[str]
+) -> NDArray[Any]:
     """Turn stored values into gray or RGB for display.
 
     Parameters
@@ -47,6 +96,8 @@ def displayed(frames: NDArray[Any], photometric: str, dataset: Dataset) -> NDArr
         Photometric interpretation of these values.
     dataset : Dataset
         The header, with the look-up tables.
+    notes : list of str
+        Gets a sentence for each thing that the header says and that was not followed.
 
     Returns
     -------
@@ -55,30 +106,29 @@ def displayed(frames: NDArray[Any], photometric: str, dataset: Dataset) -> NDArr
 
     Raises
     ------
-    DecodeError
-        A photometric interpretation that is not displayed here.
+    UnsupportedImageError
+        Colour that is not displayed here.
+    ContradictoryHeaderError
+        A look-up table or a number of the header is not usable.
     NonFiniteError
         NaN or infinity among the pixels.
 
     Examples
     --------
     >>> frames = np.array([[[[0], [1000]]]], np.uint16)
-    >>> displayed(frames, "MONOCHROME1", Dataset()).ravel().tolist()
+    >>> displayed(frames, "MONOCHROME1", Dataset(), []).ravel().tolist()
     [1.0, 0.0]
     """
-    frames = frames.astype(frames.dtype.newbyteorder("="), copy=False)
-    if photometric in ("MONOCHROME1", "MONOCHROME2"):
-        return displayed_gray(frames[..., 0], dataset, inverted=photometric == "MONOCHROME1")
-    if photometric == "PALETTE COLOR":
-        return np.moveaxis(_coloured(frames[..., 0], dataset), -1, 1)
     if photometric == "RGB":
         return np.moveaxis(_scaled_by_depth(frames, dataset), -1, 1)
-    raise UnsupportedImageError(
-        "its photometric interpretation is not displayed here; convert it to RGB"
-    )
+    if photometric == "PALETTE COLOR":
+        return _coloured(frames[..., 0], dataset, notes)
+    return displayed_gray(frames[..., 0], dataset, notes, inverted=photometric == "MONOCHROME1")
 
 
-def displayed_gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> NDArray[Any]:
+def displayed_gray(
+    stored: NDArray[Any], header: Header, notes: list[str], *, inverted: bool
+) -> NDArray[Any]:
     """Turn gray stored values into gray for display.
 
     Parameters
@@ -87,6 +137,8 @@ def displayed_gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> N
         Stored values ``(F, H, W)``.
     header : Header
         The header, with the look-up tables.
+    notes : list of str
+        Gets a sentence for each thing that the header says and that was not followed.
     inverted : bool
         Whether small values are bright.
 
@@ -97,38 +149,35 @@ def displayed_gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> N
 
     Raises
     ------
-    DecodeError
-        A look-up table is damaged.
+    ContradictoryHeaderError
+        A look-up table or a number of the header is not usable.
     NonFiniteError
         NaN or infinity among the pixels.
 
     Examples
     --------
-    >>> displayed_gray(np.array([[[0, 1000]]]), Dataset(), inverted=False).ravel().tolist()
+    >>> displayed_gray(np.array([[[0, 1000]]]), Dataset(), [], inverted=False).ravel().tolist()
     [0.0, 1.0]
     """
-    return _gray(stored, header, inverted=inverted)[:, np.newaxis]
-
-
-def _gray(stored: NDArray[Any], header: Header, *, inverted: bool) -> NDArray[Any]:
-    """Bring gray frames ``(F, H, W)`` to uint8, or to float32 in [0, 1]."""
-    tables = _tables(header, len(stored))
-    if stored.dtype == np.uint8 and not any(_changes_values(table) for table in tables):
+    gradings = _gradings(header, len(stored), notes)
+    if stored.dtype == np.uint8 and not any(grading.changes for grading in gradings):
         if header.get("BitsStored") == 1:
             stored = stored * np.uint8(255)
         if header.get("BitsStored") in (1, 8):
-            return 255 - stored if inverted else stored
-    shown, single = _spread_or_windowed(stored, header, tables)
-    if single and stored.min() != stored.max():
+            return (255 - stored if inverted else stored)[:, np.newaxis]
+    shown, single = _spread_or_windowed(stored, header, gradings)
+    if single and any(each.has_voi for each in gradings) and stored.min() != stored.max():
         # The window lies beside all values: it belongs to other pixels, and would leave nothing.
-        tables = [{name: table[name] for name in table.keys() - _VOI} for table in tables]
-        shown, single = _spread_or_windowed(stored, header, tables)
+        notes.append(SINGLE_GRAY)
+        gradings = [replace(each, voi=None, window=None) for each in gradings]
+        shown, single = _spread_or_windowed(stored, header, gradings)
     constant = single and shown.flat[0] == 0
-    return np.subtract(1, shown, out=shown) if inverted and not constant else shown
+    shown = np.subtract(1, shown, out=shown) if inverted and not constant else shown
+    return shown[:, np.newaxis]
 
 
 def _spread_or_windowed(
-    stored: NDArray[Any], header: Header, tables: list[Table]
+    stored: NDArray[Any], header: Header, gradings: list[_Grading]
 ) -> tuple[NDArray[np.float32], bool]:
     """Apply the modality LUT, then each frame's VOI, or the range of all where it has none.
 
@@ -136,14 +185,14 @@ def _spread_or_windowed(
     """
     ends = [(frame.min(), frame.max()) for frame in stored]
     low = high = 0.0
-    if not all(_has_voi(table) for table in tables):
-        low, high = _extremes(stored, header, tables, ends)
+    if not all(grading.has_voi for grading in gradings):
+        low, high = _extremes(stored, header, gradings, ends)
     shown = np.empty(stored.shape, np.float32)
     some: list[float] = []
-    for frame, table, (least, most), target in zip(stored, tables, ends, shown, strict=True):
+    for frame, grading, (least, most), target in zip(stored, gradings, ends, shown, strict=True):
         levels, places = _levels(frame, least, most)
-        values = _after_modality(levels, table)
-        grays = _after_voi(values, table) if _has_voi(table) else spread(values, low, high)
+        values = grading.values(levels)
+        grays = grading.grays(values) if grading.has_voi else spread(values, low, high)
         darkest, brightest = float(grays.min()), float(grays.max())
         if not np.isfinite([darkest, brightest]).all():  # either is NaN where any number is
             raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
@@ -176,113 +225,108 @@ def _levels(frame: NDArray[Any], least: Any, most: Any) -> tuple[NDArray[Any], N
     return levels, differences.view(f"u{frame.dtype.itemsize}")
 
 
-def _tables(header: Header, frames: int) -> list[Table]:
-    """Collect the look-up tables of each frame: its own, else the shared ones, else the file's."""
-    whole = _found(header)
+def _gradings(header: Header, frames: int, notes: list[str]) -> list[_Grading]:
+    """Collect how each frame is shown: by its own groups, else the shared ones, else the file's."""
+    whole = _found(header, notes)
     shared = header.get("SharedFunctionalGroupsSequence") or []
     own = header.get("PerFrameFunctionalGroupsSequence") or []
-    if not shared and not own:
-        return [whole] * frames
-    return [
-        whole
-        | {
-            name: value
-            for group in (*shared[:1], *own[index : index + 1])
-            for macro in _FRAME_MACROS
-            if group.get(macro)
-            for name, value in _found(group[macro][0]).items()
-        }
-        for index in range(frames)
-    ]
+    tables = _Tables(header, notes)
+    if shared:
+        whole |= _of_group(shared[0], notes)
+    if not own:
+        return [tables.grading(whole)] * frames
+    gradings = [tables.grading(whole | _of_group(group, notes)) for group in own[:frames]]
+    return gradings + [tables.grading(whole)] * (frames - len(gradings))
 
 
-def _found(group: Header) -> Table:
-    values = {name: group.get(name) for name in (*_MODALITY, *_VOI)}
-    return {name: value for name, value in values.items() if value is not None}
+def _of_group(group: Dataset, notes: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for macro in _FRAME_MACROS:
+        if group.get(macro):
+            found |= _found(group[macro][0], notes)
+    return found
 
 
-def _changes_values(table: Table) -> bool:
-    rescales = (table.get("RescaleSlope", 1), table.get("RescaleIntercept", 0)) != (1, 0)
-    return bool(rescales or table.get("ModalityLUTSequence") or _has_voi(table))
+def _found(group: Header, notes: list[str]) -> dict[str, Any]:
+    """Read what a header or a functional group says of the display; absent things are left out."""
+    found = {
+        name: decimal(group, name, notes)
+        for name in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth")
+    }
+    sequences = {
+        name: group.get(name) or None for name in ("ModalityLUTSequence", "VOILUTSequence")
+    }
+    function = {"VOILUTFunction": group.get("VOILUTFunction") or None}
+    every = {**found, **sequences, **function}
+    return {name: value for name, value in every.items() if value is not None}
 
 
-def _has_voi(table: Table) -> bool:
-    return bool(table.get("VOILUTSequence")) or _window(table) is not None
+class _Tables:
+    """Turns what a header says into gradings; each look-up table is read once."""
 
+    def __init__(self, header: Header, notes: list[str]) -> None:
+        self._notes = notes
+        self._luts: dict[tuple[int, bool], Lut | None] = {}
+        bits = header.get("BitsStored")
+        self._signed = header.get("PixelRepresentation") == 1 or not isinstance(bits, int)
+        depth = bits if isinstance(bits, int) and 0 < bits <= 64 else 16
+        half = 1 << depth - 1
+        self._range = (-half, half - 1) if self._signed else (0, 2 * half - 1)
 
-def _window(table: Table) -> tuple[float, float, str] | None:
-    """Centre, width and function of the first window; None where there is no usable one."""
-    centre, width = _first(table.get("WindowCenter")), _first(table.get("WindowWidth"))
-    if centre is None or width is None:
-        return None
-    function = str(table.get("VOILUTFunction") or "LINEAR")
-    narrowest = 1 if function == "LINEAR" else np.finfo(np.float32).tiny
-    if not (np.isfinite([float(centre), float(width)]).all() and float(width) >= narrowest):
-        return None
-    return float(centre), float(width), function
+    def grading(self, found: dict[str, Any]) -> _Grading:
+        modality = self._lut(found, "ModalityLUTSequence", "modality LUT", self._signed)
+        slope = found.get("RescaleSlope", 1.0)
+        intercept = found.get("RescaleIntercept", 0.0)
+        if slope == 0:  # dcmtk ignores both as well
+            self._say("Rescale Slope is 0, so it and Rescale Intercept were ignored")
+            slope, intercept = 1.0, 0.0
+        lowest = 0.0 if modality else min(end * slope + intercept for end in self._range)
+        voi = self._lut(found, "VOILUTSequence", "VOI LUT", lowest < 0)
+        window = None if voi else self._window(found)
+        return _Grading(slope, intercept, modality, voi, window)
 
+    def _lut(self, found: dict[str, Any], keyword: str, what: str, signed: bool) -> Lut | None:
+        if keyword not in found:
+            return None
+        item = found[keyword][0]
+        if (id(item), signed) not in self._luts:
+            self._luts[id(item), signed] = read_lut(item, what, self._notes, signed=signed)
+        return self._luts[id(item), signed]
 
-def _first(value: Any) -> Any:
-    return next(iter(value), None) if isinstance(value, MultiValue) else value
+    def _window(self, found: dict[str, Any]) -> tuple[float, float, str] | None:
+        """Centre, width and function of the first window; None where there is no usable one."""
+        if "WindowCenter" not in found or "WindowWidth" not in found:
+            return None
+        function = str(found.get("VOILUTFunction", "LINEAR"))
+        if function not in _FUNCTIONS:
+            self._say("VOI LUT Function is not a term of the standard, so LINEAR was used")
+            function = "LINEAR"
+        width = found["WindowWidth"]
+        # PS3.3 C.11.2.1.2: at least 1 for LINEAR, above 0 for the other functions.
+        if width < (1 if function == "LINEAR" else np.finfo(np.float32).tiny):
+            self._say("Window Width is too small for a window, so the window was ignored")
+            return None
+        return found["WindowCenter"], width, function
 
-
-def _after_modality(stored: NDArray[Any], table: Table) -> NDArray[Any]:
-    if table.get("ModalityLUTSequence"):
-        return _looked_up(stored, table["ModalityLUTSequence"][0])[0]
-    slope = float(table.get("RescaleSlope", 1))
-    intercept = float(table.get("RescaleIntercept", 0))
-    rescaled: NDArray[Any] = stored.astype(np.float64) * slope + intercept
-    return rescaled
-
-
-def _after_voi(values: NDArray[Any], table: Table) -> NDArray[Any]:
-    """Apply the VOI LUT or the window, whose black becomes 0 and white 1."""
-    if table.get("VOILUTSequence"):
-        entries, bits = _looked_up(values, table["VOILUTSequence"][0])
-        return spread(entries, 0, 2**bits - 1)
-    window = _window(table)
-    if window is None:
-        return values
-    centre, width, function = window
-    if function == "SIGMOID":
-        # Beyond these ends the curve is flat, and exp would overflow.
-        sigmoid: NDArray[Any] = 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -99, 99)))
-        return sigmoid
-    if function == "LINEAR_EXACT":
-        return spread(values, centre - width / 2, centre + width / 2)
-    if width == 1:
-        return (values > centre - 0.5).astype(np.float32)
-    return spread(values, centre - width / 2, centre + width / 2 - 1)
-
-
-def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[Any], int]:
-    """Map values through a table; those beyond its ends take its first or last entry."""
-    _, first, bits = (int(number) for number in item.LUTDescriptor)
-    data = item.LUTData
-    if isinstance(data, bytes):
-        # Little endian, as in every transfer syntax but a retired one.
-        data = np.frombuffer(data[: len(data) // 2 * 2], "<u2")
-    entries = np.atleast_1d(np.asarray(data, np.uint16))
-    if not 1 <= bits <= 16 or entries.size == 0:
-        raise DecodeError("a look-up table of the header is damaged")
-    index = np.clip(np.rint(values.astype(np.float64)) - first, 0, len(entries) - 1)
-    return entries[index.astype(np.intp)], bits
+    def _say(self, note: str) -> None:
+        if note not in self._notes:
+            self._notes.append(note)
 
 
 def _extremes(
-    stored: NDArray[Any], header: Header, tables: list[Table], ends: list[tuple[Any, Any]]
+    stored: NDArray[Any], header: Header, gradings: list[_Grading], ends: list[tuple[Any, Any]]
 ) -> tuple[float, float]:
     """Smallest and largest value over all frames, padding excluded."""
     lows, highs = [], []
-    for frame, table, (least, most) in zip(stored, tables, ends, strict=True):
+    for frame, grading, (least, most) in zip(stored, gradings, ends, strict=True):
         padding = _padding(frame, header)
         kept = frame if padding is None else frame[~padding]
         if kept.size:
-            if not table.get("ModalityLUTSequence"):  # a line has its ends where the pixels have
+            if grading.modality is None:  # a line has its ends where the pixels have
                 if padding is not None:
                     least, most = kept.min(), kept.max()
                 kept = np.array([least, most])
-            values = _after_modality(kept, table)
+            values = grading.values(kept)
             lows.append(values.min())
             highs.append(values.max())
     if not lows:
@@ -294,23 +338,32 @@ def _extremes(
 
 def _padding(frame: NDArray[Any], header: Header) -> NDArray[np.bool_] | None:
     """Tell which pixels are padding; None where the file has no such value."""
-    value = header.get("PixelPaddingValue")
-    if value is None or frame.dtype.kind not in "iu":
-        return None
-    ends = np.array([value, header.get("PixelPaddingRangeLimit", value)], np.int64)
-    # Some files write these two signed beside unsigned pixels, or the other way round.
-    low, high = np.sort(ends.astype(frame.dtype))
-    inside: NDArray[np.bool_] = (frame >= low) & (frame <= high)
-    return inside
+    for keyword, limit in _PADDINGS if frame.dtype.kind == "f" else _PADDINGS[:1]:
+        value = header.get(keyword)
+        if value is None or isinstance(value, str | bytes):
+            continue
+        ends: NDArray[Any] = np.array([value, header.get(limit, value)])
+        if frame.dtype.kind in "iu":
+            # Some files write these two signed beside unsigned pixels, or the other way round.
+            ends = ends.astype(np.int64).astype(frame.dtype)
+            unused = 8 * frame.dtype.itemsize - (header.get("BitsStored") or 0)
+            ends = without_unused_bits(ends, unused, unused) if unused > 0 else ends
+        low, high = np.sort(ends)
+        inside: NDArray[np.bool_] = (frame >= low) & (frame <= high)
+        return inside
+    return None
 
 
-def _coloured(stored: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
-    """Apply the palette: ``(F, H, W)`` becomes ``(F, H, W, 3)``."""
-    colours = apply_color_lut(stored, dataset)[..., :3]
-    if colours.dtype == np.uint16 and colours.max(initial=0) <= np.iinfo(np.uint8).max:
-        # Eight-bit entries that were stored in 16 bits each.
-        colours = colours.astype(np.uint8)
-    return colours
+def _coloured(stored: NDArray[Any], dataset: Dataset, notes: list[str]) -> NDArray[Any]:
+    """Apply the palette: ``(F, H, W)`` becomes ``(F, 3, H, W)``."""
+    luts = read_palette(dataset, notes)
+    bits = luts[0].bits
+    if bits not in (8, 16):
+        raise UnsupportedImageError(
+            "a palette of other than 8 or 16 bits is not read; export the image as RGB"
+        )
+    frames = np.stack([lut(stored) for lut in luts], axis=1)
+    return frames.astype(np.uint8) if bits == 8 else frames
 
 
 def _scaled_by_depth(frames: NDArray[Any], dataset: Dataset) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-__all__ = ["Header", "PlainHeader", "native_frames", "plain_header"]
+__all__ = ["Header", "PlainHeader", "native_frames", "plain_header", "without_unused_bits"]
 
 _WITH_VR: Final = Struct("<HH2sH")
 _WITHOUT_VR: Final = Struct("<HHL")
@@ -45,6 +45,7 @@ _NUMBERS: Final = {
     0x00280011: "Columns",
     0x00280100: "BitsAllocated",
     0x00280101: "BitsStored",
+    0x00280102: "HighBit",
     0x00280103: "PixelRepresentation",
 }
 # Look-up tables, functional groups, and pixels that are floats.
@@ -79,12 +80,12 @@ class PlainHeader:
     def __init__(
         self, known: dict[str, int | str], elements: Dataset, syntax: UID, at: int, length: int
     ) -> None:
-        self._known, self._elements = known, elements
+        self._known, self.elements = known, elements
         self.syntax, self.at, self.length = syntax, at, length
 
     def get(self, key: Any, default: Any = None, /) -> Any:
         """Return the value of an element by its DICOM keyword."""
-        return self._known[key] if key in self._known else self._elements.get(key, default)
+        return self._known[key] if key in self._known else self.elements.get(key, default)
 
 
 def plain_header(head: bytes) -> PlainHeader | None:
@@ -202,22 +203,41 @@ def native_frames(header: PlainHeader, value: bytes) -> NDArray[Any] | None:
     numbers = [header.get(name) for name in _NUMBERS.values()]
     if not all(isinstance(number, int) for number in (*numbers, count)):
         return None
-    samples, height, width, allocated, stored, sign = numbers
-    sound = samples == 1 and allocated in (8, 16) and 0 < stored <= allocated and sign in (0, 1)
-    if not (sound and count > 0 and height > 0 and width > 0):
+    samples, height, width, allocated, stored, high, sign = numbers
+    sound = samples == 1 and allocated in (8, 16) and stored - 1 <= high < allocated
+    if not (sound and stored > 0 and sign in (0, 1) and count > 0 and height > 0 and width > 0):
         return None
     size = count * height * width
-    if len(value) < size * allocated // 8:
+    if not 0 <= len(value) - size * allocated // 8 <= 1:  # truncated, or more than the frames
         return None
-    frames: NDArray[Any] = np.frombuffer(value, f"<{'ui'[sign]}{allocated // 8}", size)
-    return _without_unused_bits(frames, allocated - stored).reshape(count, height, width)
+    words: NDArray[Any] = np.frombuffer(value, f"<{'ui'[sign]}{allocated // 8}", size)
+    values = without_unused_bits(words, allocated - 1 - high, allocated - stored)
+    return values.reshape(count, height, width)
 
 
-def _without_unused_bits(frames: NDArray[Any], unused: int) -> NDArray[Any]:
-    """Make the upper bits repeat the sign, or zero in unsigned numbers, where they are not."""
-    if not unused or (
-        frames.dtype.kind == "u" and frames.max() <= np.iinfo(frames.dtype).max >> unused
-    ):
-        return frames
-    kept: NDArray[Any] = (frames << unused) >> unused
+def without_unused_bits(words: NDArray[Any], left: int, unused: int) -> NDArray[Any]:
+    """Return the values of words of which only some bits are stored.
+
+    Parameters
+    ----------
+    words : NDArray
+        Integers as they are stored.
+    left, unused : int
+        How many bits lie above the stored ones, and how many are not stored at all.
+
+    References
+    ----------
+    DICOM PS3.5 section 8.1.1; before 2014 the stored bits could begin at any High Bit.
+
+    Examples
+    --------
+    >>> without_unused_bits(np.array([0x7FF0], np.uint16), 0, 4).tolist()
+    [2047]
+    """
+    if not unused:
+        return words
+    inside = left == unused and words.dtype.kind == "u"
+    if inside and words.max(initial=0) <= np.iinfo(words.dtype).max >> unused:
+        return words
+    kept: NDArray[Any] = (words << left) >> unused
     return kept

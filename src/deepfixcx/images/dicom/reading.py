@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from os import SEEK_END
@@ -20,9 +21,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from deepfixcx.errors import DecodeError, NoPixelsError, OversizedImageError
-from deepfixcx.images.dicom.decoding import decode_frames, transfer_syntax, whole_number
+from deepfixcx.errors import DamagedImageError, NoPixelsError, OversizedImageError
+from deepfixcx.images.dicom.decoding import decode_frames
 from deepfixcx.images.dicom.display import displayed, displayed_gray
+from deepfixcx.images.dicom.layout import check_syntax, transfer_syntax, whole_number
 from deepfixcx.images.dicom.native import (
     Header,
     PlainHeader,
@@ -40,6 +42,7 @@ _PHOTOMETRIC: Final = frozenset(
     {"MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT"}
     | {"YBR_RCT", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"}
 )
+_SYNTAX: Final = re.compile(rb"\x02\x00\x10\x00UI..([0-9.]{1,64})", re.DOTALL)
 _NAMES_DEFLATE: Final = b"\x02\x00\x10\x00UI\x16\x00" + DeflatedExplicitVRLittleEndian.encode()
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 _KINDS: Final = (
@@ -82,8 +85,10 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
         A report, a plan, a directory: not an image.
     OversizedImageError
         A deflated file inflates to more than an image of `max_pixels` needs.
-    DecodeError
+    DamagedImageError
         The header is damaged, or ends before the pixels.
+    UnsupportedImageError, ContradictoryHeaderError
+        The header cannot be read as it is.
 
     Examples
     --------
@@ -105,8 +110,13 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
         return bool(seen)
 
     stream.seek(0)
-    header = read_partial(stream, stop_when=at_pixels, force=True)
+    try:
+        header = read_partial(stream, stop_when=at_pixels, force=True)
+    except Exception:
+        _check_stated_syntax(head)  # which may be the reason
+        raise
     if not seen:
+        _check_stated_syntax(head)
         raise _without_pixels(header)
     at = stream.tell()
     facts = _facts(header, transfer_syntax(header))
@@ -169,7 +179,8 @@ def _native(stream: BinaryIO, header: PlainHeader) -> ImageFrames:
     if frames is None:
         return _decoded(_read_whole(stream))
     inverted = header.get("PhotometricInterpretation") == "MONOCHROME1"
-    return _as_frames(displayed_gray(frames, header, inverted=inverted))
+    notes: list[str] = []
+    return _as_frames(displayed_gray(frames, header, notes, inverted=inverted), notes)
 
 
 def _read_whole(stream: BinaryIO) -> Dataset:
@@ -195,18 +206,21 @@ def _is_deflated(header: FileDataset) -> bool:
 
 def _decoded(dataset: Dataset) -> ImageFrames:
     if not any(tag in dataset for tag in _PIXEL_TAGS):
-        raise DecodeError("the file ends within its pixels; copy it again from its source")
+        raise DamagedImageError("the file ends within its pixels; copy it again from its source")
     if "TransferSyntaxUID" not in dataset.file_meta:
         # A file without the group that names its encoding: take what pydicom parsed it as.
         implicit, little = dataset.original_encoding
         guess = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else guess
-    return _as_frames(displayed(*decode_frames(dataset), dataset))
+    stored = decode_frames(dataset)
+    notes = list(stored.notes)
+    return _as_frames(displayed(stored.values, stored.photometric, dataset, notes), notes)
 
 
-def _as_frames(pixels: NDArray[Any]) -> ImageFrames:
+def _as_frames(pixels: NDArray[Any], notes: list[str]) -> ImageFrames:
     bits = 8 if pixels.dtype == np.uint8 else 16
-    return ImageFrames(np.require(pixels, None, ["C", "W"]), bits=bits, format="DICOM")
+    said = tuple(dict.fromkeys(notes))
+    return ImageFrames(np.require(pixels, None, ["C", "W"]), bits=bits, format="DICOM", notes=said)
 
 
 def _facts(header: Header, syntax: str) -> ImageFacts:
@@ -225,7 +239,7 @@ def _facts(header: Header, syntax: str) -> ImageFacts:
     )
 
 
-def _without_pixels(header: Dataset) -> NoPixelsError | DecodeError:
+def _without_pixels(header: Dataset) -> NoPixelsError | DamagedImageError:
     """Tell what a file without pixels is: not an image, or an image that was cut off."""
     meta = getattr(header, "file_meta", Dataset())
     sop_class = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
@@ -235,10 +249,17 @@ def _without_pixels(header: Dataset) -> NoPixelsError | DecodeError:
         if sop_class.startswith(prefix) or by_modality:
             return NoPixelsError(f"this is {kind}: it has no pixels; leave it out")
     if not header or "Rows" in header or sop_class.startswith(_STORAGE):
-        return DecodeError(
+        return DamagedImageError(
             "the file ends or is damaged before its pixels; copy it again from its source"
         )
     return NoPixelsError("this is a DICOM file without an image: it has no pixels; leave it out")
+
+
+def _check_stated_syntax(head: bytes) -> None:
+    """Refuse a file in a transfer syntax that is not read, before its header is called damaged."""
+    stated = _SYNTAX.search(head)
+    if stated is not None and stated[1].startswith(b"1.2.840.10008.1.2."):
+        check_syntax(UID(stated[1].decode()))
 
 
 def _refuse_inflation(stream: BinaryIO, head: bytes, max_pixels: int) -> None:
