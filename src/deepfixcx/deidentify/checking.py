@@ -8,7 +8,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from deepfixcx.deidentify.actions import Action
-from deepfixcx.deidentify.dummies import DUMMIES, WELL_KNOWN
+from deepfixcx.deidentify.dummies import DUMMIES, is_registered
 from deepfixcx.deidentify.patient import text_values
 from deepfixcx.deidentify.private import PrivateElement, creator_of
 from deepfixcx.deidentify.profile import Profile
@@ -50,7 +50,7 @@ def _allowed(parent: Dataset, element: DataElement, old: set[str], profile: Prof
         return True
     same = set(text_values(element)) & old
     if element.VR == "UI":
-        return all(uid.startswith(WELL_KNOWN) for uid in same)
+        return all(map(is_registered, same))
     if action is Action.CLEAN:
         # Harmless words may stay as they were; a date or a title may not.
         return not same or element.VR not in ("DA", "DT", "AE")

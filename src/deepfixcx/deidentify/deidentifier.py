@@ -14,9 +14,10 @@ from pydicom.uid import (
 
 from deepfixcx.deidentify.actions import Actions
 from deepfixcx.deidentify.checking import check
+from deepfixcx.deidentify.identity import Identity
 from deepfixcx.deidentify.key import Key
 from deepfixcx.deidentify.leftovers import erase
-from deepfixcx.deidentify.patient import identifying_words, patient_of
+from deepfixcx.deidentify.patient import patient_of
 from deepfixcx.deidentify.profile import Profile
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.deidentify.stamping import Method, stamp
@@ -113,7 +114,13 @@ class Deidentifier:
                 "the header holds nothing that DICOM knows, so there is nothing to share; copy "
                 "the file again from its source"
             )
-        handled = walk.handled + erase(new, identifying_words(dataset), pseudonym)
+        handled = walk.handled + erase(
+            new,
+            Identity.of(dataset),
+            frozenset({pseudonym}),
+            dates_moved=self.profile.retain_dates,
+            keep_pixels=keep_pixels,
+        )
         new.PatientName = new.PatientID = pseudonym
         check(dataset, new, self.profile)
         methods = self._methods(walk.private_kept)

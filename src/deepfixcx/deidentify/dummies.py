@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from pydicom import config
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import DataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from deepfixcx.deidentify.key import Key
 
-__all__ = ["DUMMIES", "dummy", "emptied", "replaced_uids"]
+__all__ = ["DUMMIES", "dummy", "emptied", "is_registered", "made", "replaced_uids"]
 
 DUMMIES: dict[str, Any] = {
     "AE": "REMOVED",
@@ -42,8 +43,10 @@ DUMMIES: dict[str, Any] = {
 }
 """By value representation; all others hold bytes."""
 
-WELL_KNOWN = "1.2.840.10008."
-"""UIDs of the standard itself say what something is, not which one."""
+
+def is_registered(uid: str) -> bool:
+    """Return whether a UID is one of the standard's own, which say what something is, not which."""
+    return uid in UID_dictionary
 
 
 def dummy(element: DataElement, key: Key) -> DataElement:
@@ -70,7 +73,7 @@ def replaced_uids(element: DataElement, key: Key) -> DataElement:
     """Return the element with other UIDs for those that name one thing."""
     values = element.value if element.VM > 1 else [element.value]
     uids = [str(value).strip(" \0") for value in values if value]
-    new = [uid if uid.startswith(WELL_KNOWN) else key.uid(uid) for uid in uids]
+    new = [uid if is_registered(uid) else key.uid(uid) for uid in uids]
     return made(element, new[0] if len(new) == 1 else new or None)
 
 

@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag, Tag
 from deepfixcx.deidentify.actions import Action, Handled
 from deepfixcx.deidentify.dates import shifted
 from deepfixcx.deidentify.descriptors import cleaned
-from deepfixcx.deidentify.dummies import WELL_KNOWN, dummy, emptied, made, replaced_uids
+from deepfixcx.deidentify.dummies import dummy, emptied, is_registered, made, replaced_uids
 from deepfixcx.deidentify.key import Key
 from deepfixcx.deidentify.patient import text_values
 from deepfixcx.deidentify.private import PrivateElement, creator_of
@@ -164,7 +164,7 @@ class Walk:
             self._note(where, Action.REMOVE, "kind")
             return None
         if vr == "UI":
-            if all(text.startswith(WELL_KNOWN) for text in text_values(element) if text):
+            if all(is_registered(text) for text in text_values(element) if text):
                 return copy.copy(element)
             self._note(where, Action.UID, "kind")
             return replaced_uids(element, self.key)

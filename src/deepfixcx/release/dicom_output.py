@@ -123,11 +123,12 @@ class DicomOutput:
         from deepfixcx.images.dicom.writing import derived_dataset
 
         height, width = source.frames.pixels.shape[2:]
+        header = self._header(source)
         return derived_dataset(
-            self._header(source),
+            header,
             images,
             bits=source.frames.bits,
-            derivation=self._derivation(source),
+            derivation=self._derivation(source, header),
             lattice=lattice_of(self.options.spec, self.options.size, height, width),
         )
 
@@ -144,7 +145,8 @@ class DicomOutput:
             header.StudyInstanceUID = key.uid(_one("study", source.content))
         return header
 
-    def _derivation(self, source: DicomSource) -> Derivation:
+    def _derivation(self, source: DicomSource, hidden: Dataset) -> Derivation:
+        """Say how an image was made; only of `hidden`, the new header, are texts repeated."""
         from deepfixcx.images.dicom.geometry import unusable_spacings
         from deepfixcx.images.dicom.history import Derivation, lossy_before
 
@@ -160,7 +162,7 @@ class DicomOutput:
             series = str(header.get("SeriesInstanceUID") or source.content)
             pixels = source.frames.pixels.size * source.frames.bits // 8
             ratio = pixels / max(1, source.header.stored)
-            before = lossy_before(header, source.header.syntax, ratio)
+            before = lossy_before(hidden, source.header.syntax, ratio)
             if unusable := unusable_spacings(header):
                 notes += f"; left out, as not two positive numbers: {', '.join(unusable)}"
         kept = channels * prod(options.spec.compact_shape())
