@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepfixcx.audit.resampling import draw_patients, mean_interval, patient_means
+from deepfixcx.audit.resampling import draw_patients, patient_means
 from deepfixcx.audit.result import AttackResult, figure_of, validity
 from deepfixcx.measures import Interval
 
@@ -88,19 +88,3 @@ def test_draws_hold_as_many_patients_as_there_are() -> None:
     assert (draws.sum(axis=1) == 7).all()
     assert (draws == draw_patients(7, 50, seed=3)).all()
     assert (draws != draw_patients(7, 50, seed=4)).any()
-
-
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    """Of 300 samples of 60 patients, about 95 % of the intervals hold the true mean."""
-    generator = np.random.default_rng(0)
-    covered = 0
-    for seed in range(300):
-        interval = mean_interval(generator.normal(size=60), samples=300, seed=seed)
-        covered += interval.low <= 0 <= interval.high
-    assert 0.90 <= covered / 300 <= 0.985
-
-
-def test_no_patient_no_interval() -> None:
-    interval = mean_interval(np.array([math.nan]), samples=10, seed=0)
-    assert math.isnan(interval.value)
-    assert math.isnan(interval.low)

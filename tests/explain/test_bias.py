@@ -115,7 +115,9 @@ def test_intervals_agree_with_the_bootstrap_of_the_measures() -> None:
     theirs = patient_bootstrap(
         lambda _, scores: float(scores.mean()), np.zeros(60), values, patients, samples=4000
     )
-    assert ours == pytest.approx([theirs.value, theirs.low, theirs.high], abs=0.03)
+    assert ours == pytest.approx(
+        [theirs.value, theirs.low, theirs.high], abs=0.05
+    )  # wider: 20 patients
     assert math.isnan(Interval.of_draws(0.5, np.array([np.nan])).low)
 
 

@@ -201,10 +201,10 @@ def test_one_class_gives_null_and_no_error(dataset: Dataset, classifier: Classif
     assert json.loads(text)["sensitivity"][0] is None
 
 
-def test_the_bootstrap_is_seeded(dataset: Dataset, classifier: Classifier) -> None:
+def test_intervals_are_seeded(dataset: Dataset, classifier: Classifier) -> None:
     results = [
         evaluate_model(classifier, dataset, "validation", samples=20, seed=seed).labels[1].to_dict()
         for seed in (0, 0, 1)
     ]
     assert results[0] == results[1]
-    assert results[0]["average_precision"] != results[2]["average_precision"]
+    assert results[0]["calibration_error"] != results[2]["calibration_error"]

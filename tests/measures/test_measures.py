@@ -1,4 +1,4 @@
-"""Metrics against their definitions and against scikit-learn; intervals over patients."""
+"""Metrics against their definitions and against scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,18 +13,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from deepfixcx.errors import LabelError
 from deepfixcx.measures import (
-    Interval,
     auc_interval,
     average_precision,
-    bootstrap,
     confusion_at,
     expected_calibration_error,
-    patient_bootstrap,
     reliability_curve,
     roc_auc,
     youden_threshold,
 )
-from deepfixcx.measures.rates import rate_interval
 
 Pairs = list[tuple[int, float]]
 PAIRS = st.lists(
@@ -158,109 +154,3 @@ def test_confusion_by_hand() -> None:
     assert counted.precision == 0.5
     assert counted.accuracy == 0.6
     assert math.isnan(confusion_at([0], [0.1], 0.5).sensitivity)
-
-
-@pytest.mark.parametrize("at_once", [1, 200, 10**6])
-def test_the_fast_interval_equals_the_slow_one(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap, "VALUES_AT_ONCE", at_once)
-    labels, scores, owners = drawn(50, 17)
-    labels[:5] = math.nan
-    slow = patient_bootstrap(lambda a, b: roc_auc(a, b), labels, scores, owners, 100, seed=3)
-    fast = patient_bootstrap(roc_auc, labels, scores, owners, 100, seed=3)
-    assert (fast.value, fast.low, fast.high) == pytest.approx((slow.value, slow.low, slow.high))
-
-
-def test_copies_of_a_patients_images_add_nothing() -> None:
-    labels, scores, owners = drawn(80, 80)
-    once = auc_interval(labels, scores, owners)
-    copied = auc_interval(np.tile(labels, 9), np.tile(scores, 9), np.tile(owners, 9))
-    assert (copied.low, copied.high) == pytest.approx((once.low, once.high))
-    strangers = auc_interval(np.tile(labels, 9), np.tile(scores, 9), np.arange(9 * 80))
-    assert strangers.high - strangers.low < 0.5 * (once.high - once.low)
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    # of a yes shifted by one standard deviation, the area is 0.7602
-    held = 0
-    for seed in range(100):
-        generator = np.random.default_rng(seed)
-        labels = np.arange(120) % 2
-        interval = auc_interval(
-            labels, labels + generator.normal(0, 1, 120), np.arange(120), samples=200, seed=seed
-        )
-        held += interval.low <= 0.7602 <= interval.high
-    assert 86 <= held <= 100
-
-
-def test_intervals_are_as_wide_as_theory_says() -> None:
-    values = np.random.default_rng(0).normal(0, 1, 400)
-    interval = patient_bootstrap(
-        lambda _, scores: float(scores.mean()), np.ones(400), values, np.arange(400), 4000
-    )
-    assert interval.high - interval.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
-
-
-def test_several_labels_are_averaged_over_the_same_draws() -> None:
-    labels, scores, owners = drawn(60, 30)
-    twice = auc_interval(np.stack([labels, labels], 1), np.stack([scores, scores], 1), owners)
-    once = auc_interval(labels, scores, owners)
-    assert twice == once
-    with_one_class = np.stack([labels, np.ones(60)], 1)
-    assert auc_interval(with_one_class, np.stack([scores, scores], 1), owners) == once
-    opposite = np.stack([labels, 1 - labels], 1)
-    both = auc_interval(opposite, np.stack([scores, scores], 1), owners)
-    assert (both.value, both.low, both.high) == pytest.approx((0.5, 0.5, 0.5))
-
-
-def test_seeds_decide() -> None:
-    labels, scores, owners = drawn(60, 30)
-    first = auc_interval(labels, scores, owners, seed=1)
-    assert first == auc_interval(labels, scores, owners, seed=1)
-    assert first != auc_interval(labels, scores, owners, seed=2)
-    assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
-
-
-def test_any_metric_has_an_interval() -> None:
-    labels, scores, owners = drawn(60, 30)
-    interval = patient_bootstrap(average_precision, labels, scores, owners, samples=100)
-    assert interval.low < interval.value < interval.high
-    nothing = patient_bootstrap(lambda *_: math.nan, labels, scores, owners, samples=10)
-    assert math.isnan(nothing.low)
-
-
-# -- rates ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("answer", [0, 1])
-def test_rates_of_all_or_none_are_those_of_wilson(answer: int) -> None:
-    """Against the roots of the score equation (p - x)^2 = z^2 x (1 - x) / n."""
-    count, quantile = 11, 1.959964
-    roots = np.roots(
-        [
-            1 + quantile**2 / count,
-            -2 * answer - quantile**2 / count,
-            answer**2,
-        ]
-    )
-    found = rate_interval(np.full(11, answer), np.arange(11))
-    assert found.value == answer
-    assert (found.low, found.high) == pytest.approx(sorted(roots), abs=1e-6)
-
-
-def test_rates_count_patients_and_not_images() -> None:
-    one_each = rate_interval(np.ones(8), np.arange(8))
-    assert rate_interval(np.ones(24), np.arange(24) // 3) == one_each
-    unequal = rate_interval(np.ones(24), np.r_[np.arange(7), np.full(17, 7)])
-    assert unequal.low < one_each.low  # most images are of one patient
-    unknown = np.r_[np.ones(8), np.full(5, np.nan)]
-    assert rate_interval(unknown, np.arange(13)) == one_each
-    assert np.isnan(rate_interval(np.full(3, np.nan), np.arange(3)).value)
-
-
-def test_other_rates_are_those_of_the_bootstrap() -> None:
-    right = np.random.default_rng(0).integers(0, 2, 30).astype(float)
-    patients = np.arange(30) // 2
-    expected = patient_bootstrap(lambda truth, _: truth.mean(), right, right, patients, seed=3)
-    assert rate_interval(right, patients, seed=3) == expected

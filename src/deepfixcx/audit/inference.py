@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx._optional import require
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers, set_aside
-from deepfixcx.audit.resampling import Floats, draw_patients
+from deepfixcx.audit.resampling import Floats
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.errors import AuditError
-from deepfixcx.measures import Interval
-from deepfixcx.measures.ranking import areas_of_draws, roc_auc
+from deepfixcx.measures import Interval, roc_auc
+from deepfixcx.measures.areas import auc_estimate
+from deepfixcx.measures.intervals import Estimate
 
 __all__ = ["above_median", "attack_inference"]
 
@@ -39,7 +40,7 @@ def attack_inference(
     labels: ArrayLike | None = None,
     folds: int = 5,
     seed: int = 0,
-    samples: int = 1000,
+    samples: int = 1000,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
 ) -> AttackResult:
     """Learn an attribute from the codes of other patients, and guess it.
 
@@ -61,9 +62,9 @@ def attack_inference(
     folds : int
         Of the patients.
     seed : int
-        Of folds and interval.
+        Of folds.
     samples : int
-        Draws of patients for the interval.
+        Not used: the interval needs no draws. Accepted so that calls written for 0.1 still work.
 
     Returns
     -------
@@ -113,31 +114,31 @@ def attack_inference(
     fold_of = patient_folds(whose, folds, np.random.default_rng(seed))[whose]
     truth = np.stack([values[known] == word for word in words], axis=1).astype(np.float64)
     truth = truth[:, 1:] if len(words) == 2 else truth
-    counts = draw_patients(int(whose.max()) + 1, samples, seed)[:, whose]
 
-    def areas(seen: Any) -> tuple[float, Floats]:
+    def areas(seen: Any) -> Estimate:
         vectors = flatten(np.asarray(seen, np.float32)[known])
         scores = _scores(vectors, truth, whose, fold_of, np.random.default_rng(seed))
-        return _areas(truth, scores, fold_of, counts)
+        return auc_estimate(truth, scores, whose, fold_of)
 
-    own, drawn = areas(released)
-    floor, floor_drawn = 0.5, np.full(samples, 0.5)
+    own = areas(released)
+    value = own.interval()
+    floor, gain = 0.5, Interval(value.value - 0.5, value.low - 0.5, value.high - 0.5)
     if labels is not None:
         numbers = np.asarray(labels, np.float32).reshape(len(owners), -1)
-        alone, alone_drawn = areas(np.where(np.isnan(numbers), np.float32(0.5), numbers))
-        if alone > floor:
-            floor, floor_drawn = alone, alone_drawn
+        alone = areas(np.where(np.isnan(numbers), np.float32(0.5), numbers))
+        if alone.value > floor:
+            floor, gain = alone.value, own.less(alone)
     return AttackResult(
         attack="inference",
         mode=name,
         attacker="logistic",
         figure="AUC",
-        value=Interval.of_draws(own, drawn),
+        value=value,
         chance=0.5,
         floor=floor,
-        gain=Interval.of_draws(own - floor, drawn - floor_drawn),
+        gain=gain,
         control=floor,
-        raw=float("nan") if raw is None else areas(raw)[0],
+        raw=float("nan") if raw is None else areas(raw).value,
         n=int(whose.max()) + 1,
         seed=seed,
         reference="Gichoya et al. 2022, doi:10.1016/S2589-7500(22)00063-2",
@@ -221,16 +222,3 @@ def _learn(known: Array, yes: Floats, unknown: Array, way: tuple[bool, float]) -
         C=1 / penalty, max_iter=STEPS
     )
     return np.asarray(model.fit(seen, yes).decision_function(asked), np.float64)
-
-
-def _areas(
-    truth: Floats, scores: Floats, fold_of: NDArray[np.int64], counts: NDArray[np.int64]
-) -> tuple[float, Floats]:
-    """Return the mean area over values, and that of each draw."""
-    once = np.ones((1, len(truth)), np.int64)
-    both = [
-        areas_of_draws(yes, each, fold_of, np.concatenate([once, counts]))
-        for yes, each in zip(truth.T, scores.T, strict=True)
-    ]
-    means = np.mean(both, axis=0)
-    return float(means[0]), means[1:]

@@ -1,13 +1,11 @@
-"""Intervals over patients of figures that are means over patients."""
+"""Means and bootstrap draws over patients."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.measures import Interval
-
-__all__ = ["Floats", "draw_patients", "mean_interval", "patient_means"]
+__all__ = ["Floats", "draw_patients", "patient_means"]
 
 Floats = NDArray[np.float64]
 
@@ -45,18 +43,3 @@ def draw_patients(patients: int, samples: int, seed: int) -> NDArray[np.int64]:
     drawn += patients * np.arange(samples)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=samples * patients)
     return counts.reshape(samples, patients)
-
-
-def mean_interval(means: Floats, samples: int, seed: int) -> Interval:
-    """Return the mean over patients with its 95 % interval; patients without a value are left out.
-
-    Examples
-    --------
-    >>> print(mean_interval(np.array([0.0, 1.0, 1.0, np.nan, 0.0]), samples=1000, seed=0))
-    0.500 [0.000, 1.000]
-    """
-    known = means[np.isfinite(means)]
-    if not len(known):
-        return Interval.unknown()
-    draws = draw_patients(len(known), samples, seed) @ known / len(known)
-    return Interval.of_draws(float(known.mean()), draws)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.errors import ExplanationError
-from deepfixcx.measures.bootstrap import QUANTILES
 
 __all__ = ["between_groups", "draw_images", "mean_intervals", "share_of_variation"]
 
@@ -42,7 +41,7 @@ def draw_images(patients: ArrayLike | None, images: int, samples: int, seed: int
 def mean_intervals(values: NDArray[np.float32], draws: Floats) -> Floats:
     """Return mean, low and high of each column of values (N, K), as (K, 3)."""
     means = draws @ values.astype(np.float64) / draws.sum(axis=1, keepdims=True)
-    low, high = np.quantile(means[1:], QUANTILES, axis=0)
+    low, high = np.quantile(means[1:], (0.025, 0.975), axis=0)
     return np.stack([means[0], low, high], axis=1)
 
 

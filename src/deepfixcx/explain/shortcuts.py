@@ -118,7 +118,7 @@ def find_shortcuts(
         findings += _regions(attribution, truth, draws)
     if groups is not None:
         owners = np.arange(len(attribution)) if patients is None else np.asarray(patients)
-        findings += _groups(attribution, np.asarray(groups), truth, owners, draws, seed)
+        findings += _groups(attribution, np.asarray(groups), truth, owners, draws)
     told = [each for each in findings if each.strength.low > 0 and each.strength.value >= WEAKEST]
     return tuple(sorted(told, key=lambda each: -each.strength.value))
 
@@ -158,7 +158,6 @@ def _groups(
     labels: Floats | None,
     patients: NDArray[Any],
     draws: Floats,
-    seed: int,
 ) -> list[Finding]:
     members = groups.astype(np.str_)
     if members.shape != (len(attribution),):
@@ -180,8 +179,6 @@ def _groups(
             known.outputs,
             patients[here],
             groups=truth[here].astype(np.str_),
-            samples=len(draws) - 1,
-            seed=seed,
         )
         if len(names) == 2 and area.value < 0.5:
             continue  # of two groups, the one that scores higher is named

@@ -128,7 +128,7 @@ class Trial:
         """Judge these scores; images of one fold are compared."""
         scores, labels, patients = self.scores(fitted), self.private.labels, self.private.patients
         folds = self._folds.astype(np.str_)
-        whole = auc_interval(labels, scores, patients, folds, samples=500, seed=self._seed)
+        whole = auc_interval(labels, scores, patients, folds)
         each = [roc_auc(*pair, folds) for pair in zip(labels.T, scores.T, strict=True)]
         return Utility(whole, tuple(each))
 

@@ -21,13 +21,12 @@ from deepfixcx.measures import (
     Interval,
     Reliability,
     auc_interval,
-    average_precision,
+    average_precision_interval,
+    calibration_interval,
     confusion_at,
-    expected_calibration_error,
-    patient_bootstrap,
+    rate_interval,
     reliability_curve,
 )
-from deepfixcx.measures.rates import rate_interval
 
 __all__ = ["Evaluation", "LabelEvaluation", "evaluate_model"]
 
@@ -52,7 +51,8 @@ class LabelEvaluation:
     average_precision : Interval
         Area under the precision-recall curve.
     calibration_error : Interval
-        Expected calibration error of the scores taken as probabilities.
+        Expected calibration error of the scores taken as probabilities, without its bias; as
+        `calibration_interval`.
     reliability : Reliability
         Scores and shares of yes, bin by bin.
     threshold : float
@@ -163,7 +163,8 @@ def evaluate_model(
         Attribute, or ``"view"``: also compare within each of its values. If left away it is the
         view, where that is known.
     samples, seed : int
-        Of the bootstrap, as in `patient_bootstrap`.
+        Of the interval of the calibration error, as in `calibration_interval`; the others need no
+        draws.
     workers : int
         Processes that read images.
     cache : str, optional
@@ -247,44 +248,28 @@ class _Judge:
     ) -> LabelEvaluation:
         within, areas = None, {}
         if self.groups is not None:
-            within = self._area(labels, scores, self.patients, self.groups)
+            within = auc_interval(labels, scores, self.patients, self.groups)
             for group in np.unique(self.groups):
                 here = self.groups == group
-                areas[str(group)] = self._area(labels[here], scores[here], self.patients[here])
+                areas[str(group)] = auc_interval(labels[here], scores[here], self.patients[here])
         decided = scores >= threshold
         return LabelEvaluation(
             name,
             int((labels == 1).sum()),
             int((labels == 0).sum()),
-            self._area(labels, scores, self.patients),
+            auc_interval(labels, scores, self.patients),
             within,
             areas,
-            self._interval(average_precision, labels, scores),
-            self._interval(expected_calibration_error, labels, scores),
+            average_precision_interval(labels, scores, self.patients),
+            calibration_interval(
+                labels, scores, self.patients, samples=self.samples, seed=self.seed
+            ),
             reliability_curve(labels, scores),
             threshold,
             confusion_at(labels, scores, threshold),
-            self._rate(np.where(labels == 1, decided, np.nan)),
-            self._rate(np.where(labels == 0, ~decided, np.nan)),
+            rate_interval(np.where(labels == 1, decided, np.nan), self.patients),
+            rate_interval(np.where(labels == 0, ~decided, np.nan), self.patients),
         )
-
-    def _area(
-        self,
-        labels: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        patients: NDArray[np.str_],
-        groups: NDArray[np.str_] | None = None,
-    ) -> Interval:
-        return auc_interval(labels, scores, patients, groups, self.samples, self.seed)
-
-    def _interval(
-        self, metric: Any, labels: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> Interval:
-        return patient_bootstrap(metric, labels, scores, self.patients, self.samples, self.seed)
-
-    def _rate(self, right: NDArray[np.float64]) -> Interval:
-        """Return the share of the images with one label that are decided rightly."""
-        return rate_interval(right, self.patients, self.samples, self.seed)
 
 
 def _groups(

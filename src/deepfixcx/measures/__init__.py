@@ -1,28 +1,37 @@
-"""How well scores tell yes from no: ranking, calibration, decisions, and intervals over patients.
+"""How well scores separate positives from negatives, with intervals over patients.
 
 Everywhere: labels are 1, 0, or NaN where unknown, and what is unknown does not count.
 """
 
 from __future__ import annotations
 
-from deepfixcx.measures.bootstrap import Interval, auc_interval, patient_bootstrap
+from deepfixcx.measures.areas import auc_difference, auc_interval, average_precision_interval
 from deepfixcx.measures.calibration import (
     Reliability,
+    calibration_interval,
     expected_calibration_error,
     reliability_curve,
 )
 from deepfixcx.measures.decisions import Confusion, confusion_at, youden_threshold
+from deepfixcx.measures.intervals import Interval, patient_bootstrap
 from deepfixcx.measures.ranking import average_precision, roc_auc
+from deepfixcx.measures.shares import mean_difference, mean_interval, rate_interval
 
 __all__ = [
     "Confusion",
     "Interval",
     "Reliability",
+    "auc_difference",
     "auc_interval",
     "average_precision",
+    "average_precision_interval",
+    "calibration_interval",
     "confusion_at",
     "expected_calibration_error",
+    "mean_difference",
+    "mean_interval",
     "patient_bootstrap",
+    "rate_interval",
     "reliability_curve",
     "roc_auc",
     "youden_threshold",

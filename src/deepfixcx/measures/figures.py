@@ -11,7 +11,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from deepfixcx.measures.bootstrap import Interval
+from deepfixcx.measures.intervals import Interval
 
 __all__ = ["figures_from_json", "figures_to_json", "interval_named", "put_interval", "table_of"]
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
 
-__all__ = ["areas_of_draws", "average_precision", "roc_auc"]
+__all__ = ["areas_of_draws", "average_precision", "precisions_of_draws", "roc_auc"]
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None) -> float:
@@ -73,12 +73,22 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     0.833
     """
     truth, values, _ = known_pairs(labels, scores)
-    if not truth.any():
-        return float("nan")
+    return float(precisions_of_draws(truth, values, np.ones((1, len(truth)), np.int64))[0])
+
+
+def precisions_of_draws(truth: Floats, values: Floats, counts: NDArray[np.int64]) -> Floats:
+    """Return one average precision for each row of `counts`; NaN where a draw has no positive."""
     order = np.argsort(-values, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)  # of equal scores
-    found = np.cumsum(truth[order])[last]
-    return float((np.diff(found, prepend=0) * found / (last + 1)).sum() / found[-1])
+    last = np.flatnonzero(np.diff(values[order], append=-np.inf))  # of equal scores
+    times = counts[:, order]
+    found = np.cumsum(times * truth[order], axis=1)[:, last]
+    called = np.cumsum(times, axis=1)[:, last]
+    precision = np.divide(found, called, out=np.zeros(found.shape), where=called > 0)
+    steps = (np.diff(found, prepend=0, axis=1) * precision).sum(axis=1)
+    total = found[:, -1] if len(last) else np.zeros(len(counts))
+    areas: Floats = np.full(len(counts), np.nan)
+    np.divide(steps, total, out=areas, where=total > 0)
+    return areas
 
 
 def areas_of_draws(

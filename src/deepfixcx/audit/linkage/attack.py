@@ -16,11 +16,11 @@ from deepfixcx.audit.linkage.floor import label_similarity, labels_of, stand_ins
 from deepfixcx.audit.linkage.pairs import Fit
 from deepfixcx.audit.linkage.records import Records
 from deepfixcx.audit.linkage.trial import make_tests
-from deepfixcx.audit.resampling import Floats, draw_patients, mean_interval
+from deepfixcx.audit.resampling import Floats, draw_patients
 from deepfixcx.audit.resampling import patient_means as means_of
 from deepfixcx.audit.result import AttackResult, validity
 from deepfixcx.errors import AuditError
-from deepfixcx.measures import Interval
+from deepfixcx.measures import Interval, mean_difference, mean_interval
 
 __all__ = ["attack_linkage"]
 
@@ -188,10 +188,10 @@ class _Trio:
         if np.nanmean(floor) < chance:
             floor = np.full_like(floor, chance)
         return (
-            mean_interval(own, self.samples, self.seed),
+            mean_interval(own, (0, 1)),
             chance,
             max(float(np.nanmean(floor)), chance),
-            mean_interval(own - floor, self.samples, self.seed),
+            mean_difference(own, floor, (0, 1)),
             float(np.nanmean(self._means(self.control, name))),
         )
 
@@ -205,10 +205,10 @@ class _Trio:
         if sign * points[1] < sign * chance:
             points[1], without = chance, np.full_like(without, chance)
         return (
-            Interval.of_draws(points[0], drawn),
+            Interval.of_draws(points[0], drawn, len(own)),
             chance,
             points[1],
-            Interval.of_draws(sign * (points[0] - points[1]), sign * (drawn - without)),
+            Interval.of_draws(sign * (points[0] - points[1]), sign * (drawn - without), len(own)),
             points[2],
         )
 

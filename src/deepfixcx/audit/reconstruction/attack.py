@@ -12,9 +12,10 @@ from deepfixcx.audit.folds import patient_folds, patient_numbers
 from deepfixcx.audit.reconstruction.attackers import INVERTERS, REFERENCES
 from deepfixcx.audit.reconstruction.likeness import LIKENESS, likeness
 from deepfixcx.audit.reconstruction.released import FitInverter, Released, numbers_of
-from deepfixcx.audit.resampling import mean_interval, patient_means
+from deepfixcx.audit.resampling import patient_means
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.errors import AuditError
+from deepfixcx.measures import mean_difference, mean_interval
 
 __all__ = ["Inversion", "attack_reconstruction"]
 
@@ -57,7 +58,7 @@ def attack_reconstruction(
     folds: int = 3,
     most: int | None = None,
     seed: int = 0,
-    samples: int = 1000,
+    samples: int = 1000,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
 ) -> Inversion:
     """Make images of codes, by attackers who train on other patients.
 
@@ -77,9 +78,9 @@ def attack_reconstruction(
     most : int, optional
         Invert at most so many images, chosen at random, for attackers that are slow.
     seed : int
-        Of folds, attacker and interval.
+        Of folds and attacker.
     samples : int
-        Draws of patients for the interval.
+        Not used: the intervals need no draws. Accepted so that calls written for 0.1 still work.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def attack_reconstruction(
         strangers[tested] = shown[_others(tested, owners, generator)]
     results = _judge(
         name, images[chosen], (shown[chosen], means[chosen], strangers[chosen]), owners[chosen],
-        samples, seed,
+        seed,
     )  # fmt: skip
     return Inversion(results, shown[chosen], means[chosen], chosen)
 
@@ -156,7 +157,6 @@ def _judge(
     images: Array,
     shown: tuple[Array, Array, Array],
     owners: NDArray[np.int64],
-    samples: int,
     seed: int,
 ) -> tuple[AttackResult, ...]:
     """Compare what is shown, the mean image and a stranger's with the truth."""
@@ -172,10 +172,10 @@ def _judge(
                 mode="codes to images",
                 attacker=attacker,
                 figure=figure,
-                value=mean_interval(own, samples, seed),
+                value=mean_interval(own),
                 chance=float("nan"),
                 floor=float(np.nanmean(floor)),
-                gain=mean_interval(own - floor, samples, seed),
+                gain=mean_difference(own, floor),
                 control=float(np.nanmean(control)),
                 raw=float("nan"),
                 n=int(np.isfinite(own).sum()),

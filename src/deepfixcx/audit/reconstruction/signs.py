@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.reconstruction.resizing import resize
-from deepfixcx.audit.resampling import Floats, mean_interval, patient_means
+from deepfixcx.audit.resampling import Floats, patient_means
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.codec import Codec
 from deepfixcx.errors import AuditError
+from deepfixcx.measures import mean_difference, mean_interval
 from deepfixcx.packets import band_path
 from deepfixcx.spec import CodecSpec
 
@@ -29,7 +30,7 @@ def attack_signs(
     *,
     attacker: str,
     seed: int = 0,
-    samples: int = 1000,
+    samples: int = 1000,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
 ) -> tuple[AttackResult, ...]:
     """Compare the signs of the sums of coefficients in every cell.
 
@@ -45,7 +46,7 @@ def attack_signs(
     attacker : str
         Who made the images, for the results.
     seed, samples : int
-        Of the intervals.
+        Of the images, for the results; and not used, as in `attack_reconstruction`.
 
     Returns
     -------
@@ -97,10 +98,10 @@ def attack_signs(
                 mode=mode,
                 attacker=attacker,
                 figure="right signs",
-                value=mean_interval(pair[0], samples, seed),
+                value=mean_interval(pair[0], (0, 1)),
                 chance=0.5,
                 floor=float(np.nanmean(pair[1])),
-                gain=mean_interval(pair[0] - pair[1], samples, seed),
+                gain=mean_difference(pair[0], pair[1], (0, 1)),
                 control=float("nan"),
                 raw=float("nan"),
                 n=int(np.isfinite(pair[0]).sum()),

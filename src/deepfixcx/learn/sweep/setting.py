@@ -108,13 +108,12 @@ class Judge:
 
     def judge(self, figures: dict[str, float], name: str, scores: Array) -> None:
         """Add the AUC, mean and, of several, for each label."""
-        seed = self.options.seed
-        whole = auc_interval(self.labels, scores, self.patients, self.groups, seed=seed)
+        whole = auc_interval(self.labels, scores, self.patients, self.groups)
         put_interval(figures, name, whole)
         if len(self.label_names) > 1:
             for place, label in enumerate(self.label_names):
                 one = auc_interval(
-                    self.labels[:, place], scores[:, place], self.patients, self.groups, seed=seed
+                    self.labels[:, place], scores[:, place], self.patients, self.groups
                 )
                 put_interval(figures, f"{name}_{label}", one)
 

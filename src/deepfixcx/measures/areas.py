@@ -1,0 +1,267 @@
+"""Areas under curves with 95 % intervals over patients, alone and in pairs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfixcx.errors import LabelError
+from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
+from deepfixcx.measures.intervals import Estimate, Interval
+from deepfixcx.measures.ranking import precisions_of_draws
+
+__all__ = ["auc_difference", "auc_estimate", "auc_interval", "average_precision_interval"]
+
+AREA_WEIGHT, PRECISION_WEIGHT = 8, 2
+"""Degrees of freedom that the assumed design effect is worth; chosen by `benchmarks.coverage`."""
+
+FEWEST = 3
+"""Patients with positives, and with negatives, below which nothing can be said of an AUC."""
+
+MOST_BLOCKS = 500
+"""More patients are left out in so many blocks, rather than one by one."""
+
+VALUES_AT_ONCE = 4_000_000
+"""Images left out are worked off in runs of at most so many numbers, 32 MB each."""
+
+
+def auc_interval(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    patients: ArrayLike,
+    groups: ArrayLike | None = None,
+    samples: int | None = None,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
+    seed: int | None = None,  # noqa: ARG001
+) -> Interval:
+    """Return the area under the ROC curve with its 95 % interval over patients.
+
+    The variance is that of Obuchowski for clustered data, the interval a score interval with the
+    error of Hanley and McNeil, as Newcombe's method 5, for as many effective patients.
+
+    Parameters
+    ----------
+    labels, scores : array_like, shape (N,) or (N, L)
+        As in `roc_auc`. Of several labels the mean area is taken, over those that have positives
+        and negatives.
+    patients : array_like, shape (N,)
+        The patient of each image.
+    groups : array_like, shape (N,), optional
+        Compare only images of one group; as in `roc_auc`.
+    samples, seed : int, optional
+        Not used: the interval needs no draws. They are accepted so that calls written for
+        version 0.1, whose interval was a bootstrap, still work.
+
+    Returns
+    -------
+    Interval
+        In [0, 1]. `value` is NaN where there is no pair to compare; `low` and `high` are NaN where
+        fewer than three patients have positives or negatives.
+
+    Raises
+    ------
+    LabelError
+        As `roc_auc`.
+
+    References
+    ----------
+    Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics, 1997; Newcombe,
+    Confidence intervals for an effect size measure based on the Mann-Whitney statistic, part 2,
+    Statistics in Medicine, 2006.
+
+    Examples
+    --------
+    >>> scores = np.linspace(0, 1, 40)
+    >>> labels = (np.random.default_rng(0).random(40) < scores).astype(float)
+    >>> print(auc_interval(labels, scores, np.arange(40) // 2))
+    0.803 [0.539, 0.928]
+    >>> print(auc_interval([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], list("aabb")))
+    1.000 (too few patients for an interval)
+    """
+    return auc_estimate(labels, scores, patients, groups).interval()
+
+
+def auc_difference(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    others: ArrayLike,
+    patients: ArrayLike,
+    groups: ArrayLike | None = None,
+) -> Interval:
+    """Return how much larger the area of some scores is than that of others of the same images.
+
+    Parameters
+    ----------
+    labels, scores, patients, groups
+        As in `auc_interval`.
+    others : array_like, shape (N,) or (N, L)
+        The scores to compare with.
+
+    Returns
+    -------
+    Interval
+        In [-1, 1]; paired by patients.
+
+    Raises
+    ------
+    LabelError
+        As `roc_auc`.
+
+    Examples
+    --------
+    >>> labels, owners = np.arange(60) % 2, np.arange(60)
+    >>> noise = np.random.default_rng(0).normal(size=(2, 60))
+    >>> auc_difference(labels, 2 * labels + noise[0], noise[1], owners).low > 0
+    True
+    """
+    ours, theirs = (auc_estimate(labels, each, patients, groups) for each in (scores, others))
+    return ours.less(theirs)
+
+
+def auc_estimate(
+    labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, groups: ArrayLike | None = None
+) -> Estimate:
+    """Return what the interval of an AUC, or joint ones of several, are made of."""
+    truth, values = np.asarray(labels, np.float64), np.asarray(scores, np.float64)
+    if truth.ndim == 1:
+        truth, values = truth[:, None], values[..., None]
+    if truth.shape != values.shape or truth.ndim != 2:
+        raise LabelError(f"labels are {np.shape(labels)} and scores {np.shape(scores)}; give pairs")
+    owners = member_numbers(patients, np.ones(len(truth), np.bool_))
+    count = int(owners.max(initial=-1)) + 1
+    columns = []
+    for known, ranked, kept in map(known_pairs, truth.T, values.T):
+        column = _Column.of(known, ranked, owners[kept], member_numbers(groups, kept), count)
+        if column is not None:
+            columns.append(column)
+    if not columns:
+        return Estimate(math.nan, np.zeros(count), 0, (1.0, 1.0), (1.0, 1.0), AREA_WEIGHT)
+    variances = np.array([each.influence @ each.influence for each in columns])
+    degrees = np.array([each.degrees for each in columns])
+    freedom = float(degrees.max())
+    if freedom >= 1 and variances.any():  # labels of one patient may go together
+        freedom = float(np.average(np.maximum(degrees, 1), weights=variances))
+    images, effective = (
+        tuple(len(columns) / (1 / np.array(sizes)).sum(axis=0))
+        for sizes in ([each.images for each in columns], [each.patients for each in columns])
+    )
+    return Estimate(
+        float(np.mean([each.value for each in columns])),
+        np.mean([each.influence for each in columns], axis=0),
+        freedom,
+        images,
+        effective,
+        AREA_WEIGHT,
+    )
+
+
+def average_precision_interval(
+    labels: ArrayLike, scores: ArrayLike, patients: ArrayLike
+) -> Interval:
+    """Return the area under the precision-recall curve with its 95 % interval over patients.
+
+    The variance is that of the jackknife over patients; the interval is that of a share of as many
+    images as there are positives.
+
+    Parameters
+    ----------
+    labels, scores, patients : array_like, shape (N,)
+        As in `auc_interval`.
+
+    Returns
+    -------
+    Interval
+        In [0, 1]; without limits where fewer than three patients have positives.
+
+    Raises
+    ------
+    LabelError
+        As `roc_auc`.
+
+    References
+    ----------
+    Boyd et al., Area under the precision-recall curve: point estimates and confidence intervals,
+    ECML PKDD, 2013, of the binomial interval.
+
+    Examples
+    --------
+    >>> labels = np.arange(40) % 2
+    >>> print(average_precision_interval(labels, labels + np.arange(40) % 3, np.arange(40)))
+    0.740 [0.544, 0.871]
+    """
+    truth, ranked, kept = known_pairs(labels, scores)
+    owners = member_numbers(patients, np.ones(len(kept), np.bool_))[kept]
+    images = np.bincount(owners[truth == 1])
+    there = int((images > 0).sum())
+    if not there:
+        return Interval.unknown()
+    blocks = np.unique(owners, return_inverse=True)[1] % MOST_BLOCKS
+    count = int(blocks.max()) + 1
+    whole = precisions_of_draws(truth, ranked, np.ones((1, len(truth)), np.int64))[0]
+    left = np.full(count, whole)
+    at_once = max(1, VALUES_AT_ONCE // len(truth))
+    for start in range(0, count, at_once):
+        out = np.arange(start, min(start + at_once, count))
+        left[out] = precisions_of_draws(truth, ranked, (blocks != out[:, None]).astype(np.int64))
+    known = left[np.isfinite(left)]
+    influence = math.sqrt((len(known) - 1) / len(known)) * (known.mean() - known)
+    effective = float(images.sum() ** 2 / (images**2).sum())
+    degrees = there - 1 if there >= FEWEST else 0
+    return Estimate(
+        float(whole), influence, degrees, (float(images.sum()),), (effective,), PRECISION_WEIGHT
+    ).interval()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Column:
+    """The area of one label: value, influence, degrees, and sizes in images and in patients."""
+
+    value: float
+    influence: Floats
+    degrees: int
+    images: tuple[float, float]
+    patients: tuple[float, float]
+
+    @classmethod
+    def of(
+        cls,
+        truth: Floats,
+        scores: Floats,
+        owners: NDArray[np.int64],
+        members: NDArray[np.int64],
+        count: int,
+    ) -> _Column | None:
+        """Compare positives and negatives of each group; None where there is no pair."""
+        won, pairs = np.zeros(len(truth)), np.zeros(len(truth))
+        for group in range(int(members.max(initial=-1)) + 1):
+            here = np.flatnonzero(members == group)
+            above = here[truth[here] == 1]
+            below = here[truth[here] == 0]
+            won[above] = _wins(scores[above], scores[below])
+            won[below] = len(above) - _wins(scores[below], scores[above])
+            pairs[above], pairs[below] = len(below), len(above)
+        if not (total := pairs[truth == 1].sum()):
+            return None
+        value = float(won[truth == 1].sum() / total)
+        influence = np.zeros(count)
+        sizes, effective, seen = [], [], []
+        for label in (1, 0):
+            here = (truth == label) & (pairs > 0)
+            images = np.bincount(owners[here], minlength=count)
+            there = int((images > 0).sum())
+            part = np.bincount(owners[here], won[here] - value * pairs[here], count) / total
+            influence += part * math.sqrt(there / max(there - 1, 1))
+            sizes.append(float(images.sum()))
+            effective.append(float(images.sum() ** 2 / (images**2).sum()))
+            seen.append(there)
+        degrees = min(seen) - 1 if min(seen) >= FEWEST else 0
+        return cls(value, influence, degrees, (sizes[0], sizes[1]), (effective[0], effective[1]))
+
+
+def _wins(scores: Floats, others: Floats) -> Floats:
+    """Return how many of the others each score exceeds; equal ones count half."""
+    ranked = np.sort(others)
+    sides = (np.searchsorted(ranked, scores, side) for side in ("left", "right"))
+    return np.asarray(sum(sides) / 2, np.float64)

@@ -1,0 +1,308 @@
+"""95 % intervals over patients: two images of one patient are not two observations.
+
+An AUC, a share or a mean in [0, 1] has a score interval in the manner of Wilson and Newcombe: its
+limits are the values at which the measured one would lie just within sampling error. It does not
+collapse at 0 or 1, and it stays in [0, 1]. The sampling error is that of independent images times
+a design effect; that is the one measured between patients, shrunken towards the one of images
+that agree perfectly within each patient, because few patients measure it badly. `python -m
+benchmarks.coverage` compares this choice with others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfixcx._optional import require
+from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
+
+__all__ = [
+    "Estimate",
+    "Interval",
+    "joint_error",
+    "patient_bootstrap",
+]
+
+Metric = Callable[[Floats, Floats], float]
+
+ERROR = 0.05
+"""Intervals miss the truth so often."""
+
+JOINT_DRAWS = 4000
+
+VALUES_AT_ONCE = 4_000_000
+"""Draws are worked off in runs of at most so many numbers, 32 MB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value and its 95 % interval; NaN where there is none.
+
+    Attributes
+    ----------
+    value : float
+        The value itself.
+    low, high : float
+        Where the interval begins and ends.
+
+    Examples
+    --------
+    >>> print(Interval(0.8912, 0.861, 0.9183))
+    0.891 [0.861, 0.918]
+    >>> print(Interval.unknown())
+    not measured
+    >>> print(Interval(1.0, float("nan"), float("nan")))
+    1.000 (too few patients for an interval)
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of_draws(cls, value: float, draws: Floats, patients: int | None = None) -> Interval:
+        """Return a value with the quantiles of its bootstrap draws; NaN does not count.
+
+        With the number of `patients` that were drawn, the quantiles are those that make up for
+        few of them: percentile intervals are too narrow as if n were n - 1 and t normal
+        (Hesterberg, What teachers should know about the bootstrap, The American Statistician,
+        2015, section 4.3).
+        """
+        known = draws[np.isfinite(draws)]
+        if not len(known) or (patients is not None and patients < 2):
+            return cls(value, math.nan, math.nan)
+        tail = ERROR / 2
+        if patients is not None:
+            special = require("scipy.special", extra="sklearn")
+            wide = math.sqrt(patients / (patients - 1)) * special.stdtrit(patients - 1, tail)
+            tail = float(special.ndtr(wide))
+        low, high = np.quantile(known, (tail, 1 - tail))
+        return cls(value, float(low), float(high))
+
+    @classmethod
+    def unknown(cls) -> Interval:
+        """Return what stands for a value that cannot be measured."""
+        return cls(math.nan, math.nan, math.nan)
+
+    def __str__(self) -> str:
+        """Return value and interval with three digits, or why there is none."""
+        if math.isnan(self.value):
+            return "not measured"
+        if math.isnan(self.low):
+            return f"{self.value:.3f} (too few patients for an interval)"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimate:
+    """A measured value in [0, 1] with what its intervals, alone or together, are made of.
+
+    Attributes
+    ----------
+    value : float
+        The value; NaN where nothing can be measured.
+    influence : ndarray, shape (patients,)
+        How much each patient moves the value; the sum of squares is the variance.
+    degrees : float
+        Degrees of freedom of that variance; below 1 where it says nothing.
+    images, patients : tuple of float
+        Sample sizes, (positives, negatives) of an AUC or (all,) of a share: in images, and in
+        patients whose images agree perfectly (Kish's effective sizes).
+    weight : float
+        Degrees of freedom that the assumption of perfect agreement is worth.
+    """
+
+    value: float
+    influence: Floats
+    degrees: float
+    images: tuple[float, ...]
+    patients: tuple[float, ...]
+    weight: float
+
+    @property
+    def variance(self) -> float:
+        """Between patients."""
+        return float(self.influence @ self.influence)
+
+    def interval(self, error: float = ERROR) -> Interval:
+        """Return the value with limits that both are missed with probability `error` at most."""
+        if math.isnan(self.value):
+            return Interval.unknown()
+        if self.degrees < 1:
+            return Interval(self.value, math.nan, math.nan)
+        assumed = _error_variance(0.5, self.patients) / _error_variance(0.5, self.images)
+        measured, independent = assumed, _error_variance(self.value, self.images)
+        if self.variance > 0 and independent > 0:
+            measured = self.variance / independent
+        freedom = self.degrees + self.weight
+        effect = (self.degrees * measured + self.weight * assumed) / freedom
+        special = require("scipy.special", extra="sklearn")
+        quantile = special.stdtrit(freedom, 1 - error / 2)
+        if not self.variance:  # all is assumed, nothing was estimated
+            quantile = special.ndtri(1 - error / 2)
+        reach = float(quantile) * math.sqrt(effect)
+        low, high = (self._limit(end, reach) for end in (0.0, 1.0))
+        return Interval(self.value, low, high)
+
+    def _limit(self, end: float, reach: float) -> float:
+        """Return the value towards 0 or 1 from which the measured one is just within reach."""
+        within, beyond = self.value, end
+        for _ in range(50):
+            middle = (within + beyond) / 2
+            near = reach * math.sqrt(_error_variance(middle, self.images))
+            if abs(self.value - middle) <= near:
+                within = middle
+            else:
+                beyond = middle
+        return within if within != self.value else beyond
+
+    def less(self, other: Estimate, error: float = ERROR) -> Interval:
+        """Return how much larger this value is than another one of the same patients.
+
+        The limits of both are joined in the manner of Newcombe (Interval estimation for the
+        difference between independent proportions, Statistics in Medicine, 1998, method 10), with
+        the correlation that is measured between patients.
+        """
+        one, two = self.interval(error), other.interval(error)
+        spread = math.sqrt(self.variance * other.variance)
+        shared = float(self.influence @ other.influence) / spread if spread else 0.0
+
+        def arm(first: float, second: float) -> float:
+            return math.sqrt(max(first**2 + second**2 - 2 * shared * first * second, 0.0))
+
+        value = one.value - two.value
+        return Interval(
+            value,
+            value - arm(one.value - one.low, two.high - two.value),
+            value + arm(one.high - one.value, two.value - two.low),
+        )
+
+
+def patient_bootstrap(
+    metric: Metric,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    patients: ArrayLike,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return any metric with its 95 % bootstrap interval over patients.
+
+    Patients are drawn with replacement, each with all images; see `Interval.of_draws`. For an AUC,
+    an average precision, a share, a mean or a calibration error take the interval of that name: it
+    covers the truth more often with few patients.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(labels, scores)`` gives a number, or NaN where the draw has none.
+    labels, scores : array_like, shape (N,)
+        As in `roc_auc`.
+    patients : array_like, shape (N,)
+        The patient of each image; `Dataset.patients`.
+    samples : int
+        Number of draws.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Interval
+        `low` and `high` are NaN if no draw has a value, or all images are of one patient.
+
+    Raises
+    ------
+    LabelError
+        As `roc_auc`.
+
+    References
+    ----------
+    Efron and Tibshirani, An introduction to the bootstrap, 1993, section 13.3.
+
+    Examples
+    --------
+    >>> from deepfixcx.measures import youden_threshold
+    >>> labels, scores = [0, 0, 1, 1, 0, 1], [0.1, 0.4, 0.35, 0.8, 0.2, 0.9]
+    >>> interval = patient_bootstrap(youden_threshold, labels, scores, list("aabbcc"))
+    >>> interval.low <= interval.value <= interval.high
+    True
+    """
+    truth, values, kept = known_pairs(labels, scores)
+    owners = member_numbers(patients, np.ones(len(kept), np.bool_))
+    drawn = [
+        metric(np.repeat(truth, times), np.repeat(values, times))
+        for counts in _resamples(owners, samples, seed)
+        for times in counts[:, kept]
+    ]
+    there = len(np.unique(owners[kept]))
+    return Interval.of_draws(metric(truth, values), np.array(drawn), there)
+
+
+def joint_error(estimates: Sequence[Estimate], seed: int = 0, error: float = ERROR) -> float:
+    """Return the error of each of several intervals with which all of them hold at once.
+
+    The largest of the estimates' deviations, in standard errors, is drawn with a Gaussian
+    multiplier for each patient, so that estimates that move together cost little.
+
+    Parameters
+    ----------
+    estimates : sequence of Estimate
+        Of the same patients in the same order.
+    seed : int
+        Of the draws.
+    error : float
+        Probability that one interval or more misses its truth.
+
+    Returns
+    -------
+    float
+        For `Estimate.interval`; at most `error`.
+
+    References
+    ----------
+    Chernozhukov, Chetverikov and Kato, Gaussian approximations and multiplier bootstrap for maxima
+    of sums of high-dimensional random vectors, Annals of Statistics, 2013.
+    """
+    if len(estimates) < 2:
+        return error
+    generator = np.random.default_rng(seed)
+    moved = np.stack([each.influence for each in estimates], axis=1)
+    size = np.sqrt((moved**2).sum(axis=0))
+    flat = size == 0
+    largest = np.empty(JOINT_DRAWS)
+    at_once = max(1, VALUES_AT_ONCE // max(len(moved), 1))
+    for start in range(0, JOINT_DRAWS, at_once):
+        rows = slice(start, min(start + at_once, JOINT_DRAWS))
+        count = rows.stop - rows.start
+        drawn = generator.standard_normal((count, len(moved))) @ (moved / np.where(flat, 1, size))
+        drawn[:, flat] = generator.standard_normal((count, int(flat.sum())))  # as if independent
+        largest[rows] = np.abs(drawn).max(axis=1)
+    special = require("scipy.special", extra="sklearn")
+    return min(error, float(2 * special.ndtr(-np.quantile(largest, 1 - error))))
+
+
+def _error_variance(value: float, sizes: tuple[float, ...]) -> float:
+    """Return the variance of a share, or of an area by Hanley and McNeil as Newcombe has it."""
+    if len(sizes) == 1:
+        return value * (1 - value) / sizes[0]
+    yes, no = sizes
+    more = (yes + no) / 2 - 1
+    terms = 1 + more * (1 - value) / (2 - value) + more * value / (1 + value)
+    return max(value * (1 - value) * terms / (yes * no), 0.0)
+
+
+def _resamples(owners: NDArray[np.int64], samples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Draw patients, and yield how often each image is in each draw, (a few draws, N)."""
+    generator = np.random.default_rng(seed)
+    patients = int(owners.max(initial=-1)) + 1
+    at_once = max(1, VALUES_AT_ONCE // max(len(owners), 1))
+    for start in range(0, samples, at_once):
+        rows = min(at_once, samples - start)
+        drawn = generator.integers(0, max(patients, 1), (rows, patients))
+        drawn += patients * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * patients)
+        yield counts.reshape(rows, patients)[:, owners]
