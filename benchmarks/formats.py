@@ -26,7 +26,7 @@ from deepfixcx.images import read_image
 
 __all__ = ["DIFFERENT", "REFUSED", "SAME", "Kind", "Row", "all_kinds", "compare", "main"]
 
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = ("formats_dicom", "formats_dicom_tables")
 PAGE: Final = Path(__file__).parents[1] / "docs" / "formats.md"
 SAME, REFUSED, DIFFERENT = "same", "refused by name", "DIFFERENT"
 

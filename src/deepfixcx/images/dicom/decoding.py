@@ -218,6 +218,7 @@ def _options(layout: Layout, **more: Any) -> dict[str, Any]:
     """Describe one frame or many to a decoder of pydicom."""
     return more | {
         "raw": True,
+        "correct_unused_bits": False,  # `stored_values` does it, for any High Bit
         "rows": layout.height,
         "columns": layout.width,
         "samples_per_pixel": layout.samples,

@@ -347,7 +347,9 @@ def _padding(frame: NDArray[Any], header: Header) -> NDArray[np.bool_] | None:
             # Some files write these two signed beside unsigned pixels, or the other way round.
             ends = ends.astype(np.int64).astype(frame.dtype)
             unused = 8 * frame.dtype.itemsize - (header.get("BitsStored") or 0)
-            ends = without_unused_bits(ends, unused, unused) if unused > 0 else ends
+            stored = without_unused_bits(ends, unused, unused) if unused > 0 else ends
+            # The words of padding may have bits beyond the stored ones, which the frame lost.
+            ends = ends if stored[0] == ends[0] else stored
         low, high = np.sort(ends)
         inside: NDArray[np.bool_] = (frame >= low) & (frame <= high)
         return inside

@@ -48,9 +48,9 @@ _NUMBERS: Final = {
     0x00280102: "HighBit",
     0x00280103: "PixelRepresentation",
 }
-# Look-up tables, functional groups, and pixels that are floats.
+# Supplemental palettes, look-up tables, functional groups, and pixels that are floats.
 _REFUSED: Final = frozenset(
-    {0x00283000, 0x00283010, 0x52009229, 0x52009230, 0x7FE00008, 0x7FE00009}
+    {0x00089205, 0x00283000, 0x00283010, 0x52009229, 0x52009230, 0x7FE00008, 0x7FE00009}
 )
 _PIXELS: Final = 0x7FE00010
 

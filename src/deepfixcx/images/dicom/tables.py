@@ -249,7 +249,7 @@ def _entries(data: bytes, count: int, little: bool) -> NDArray[Any] | None:
 
 def _words(item: Dataset, keyword: str) -> tuple[list[int], str]:
     """Return the unsigned words of a descriptor, and the value representation the file states."""
-    element = item.get_item(keyword) if keyword in item else None
+    element = item.get_item(keyword, keep_deferred=True) if keyword in item else None
     if element is None or not element.value:
         return [], ""
     if isinstance(element.value, bytes):
@@ -262,7 +262,7 @@ def _words(item: Dataset, keyword: str) -> tuple[list[int], str]:
 
 def _bytes(item: Dataset, keyword: str) -> tuple[bytes, bool]:
     """Return the bytes of an element and whether they are little endian."""
-    element = item.get_item(keyword) if keyword in item else None
+    element = item.get_item(keyword, keep_deferred=True) if keyword in item else None
     if element is None or not element.value:
         return b"", True
     if isinstance(element.value, bytes):
