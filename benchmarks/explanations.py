@@ -23,12 +23,15 @@ from benchmarks.utility import ROOT
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.datasets import Dataset, load_dataset
 from deepfixcx.explain.attribution import Attribution, Reason
-from deepfixcx.explain.baselines import mean_code
-from deepfixcx.explain.bias import bias
-from deepfixcx.explain.curves import deletion_insertion
+from deepfixcx.explain.cohort import bias
+from deepfixcx.explain.faithfulness import (
+    deletion_insertion,
+    label_randomization,
+    model_randomization,
+)
 from deepfixcx.explain.gradients import integrated_gradients
 from deepfixcx.explain.methods import explain_codes
-from deepfixcx.explain.sanity import label_randomization, model_randomization
+from deepfixcx.explain.models import mean_code
 from deepfixcx.learn.baselines import BASELINES
 from deepfixcx.learn.fitting import fit
 from deepfixcx.learn.loading import load_pixels

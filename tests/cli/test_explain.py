@@ -16,7 +16,7 @@ from pydicom import examples
 from typer.testing import Result
 
 from deepfixcx import Code, Codec, CodecSpec
-from deepfixcx.explain.energy import band_energy, code_energy
+from deepfixcx.explain.bands import band_energy, code_energy
 from deepfixcx.images import read_image
 
 Run = Callable[..., Result]

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.groups import band_groups
-from deepfixcx.explain.naming import band_names
-from deepfixcx.explain.places import place_words, spread_over_pixels
+from deepfixcx.explain.naming import band_groups, band_names, place_words, spread_over_pixels
 from deepfixcx.packets import band_number
 
 SPECS = [

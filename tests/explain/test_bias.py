@@ -21,10 +21,9 @@ from deepfixcx.explain._draws import (
     mean_intervals,
     share_of_variation,
 )
-from deepfixcx.explain.bias import Bias, bias
-from deepfixcx.explain.groups import band_groups
-from deepfixcx.explain.regions import outside_the_body, suspect_regions, text_like
-from deepfixcx.explain.shortcuts import find_shortcuts
+from deepfixcx.explain.cohort import Bias, bias
+from deepfixcx.explain.naming import band_groups
+from deepfixcx.explain.shortcuts import find_shortcuts, outside_the_body, suspect_regions, text_like
 from deepfixcx.learn.loading import load_pixels
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.mlp import CodeMLP

@@ -15,12 +15,16 @@ from torch import nn
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.baselines import mean_code, zeros
-from deepfixcx.explain.curves import deletion_insertion
 from deepfixcx.explain.deeplift import deep_lift
+from deepfixcx.explain.faithfulness import (
+    deletion_insertion,
+    label_randomization,
+    map_correlation,
+    model_randomization,
+)
 from deepfixcx.explain.gradients import integrated_gradients
-from deepfixcx.explain.occlusion import occlusion
-from deepfixcx.explain.sanity import label_randomization, map_correlation, model_randomization
+from deepfixcx.explain.methods import occlusion
+from deepfixcx.explain.models import mean_code, zeros
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.mlp import CodeMLP
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import CodeError, ExplanationError, NonFiniteError
-from deepfixcx.explain.energy import Energy, band_energy, code_energy
+from deepfixcx.explain.bands import Energy, band_energy, code_energy
 from deepfixcx.explain.naming import ORIENTATIONS, band_name, band_names
 from deepfixcx.images import phantom
 

@@ -15,11 +15,10 @@ from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain import gradients
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.baselines import mean_code, without_details, zeros
 from deepfixcx.explain.deeplift import deep_lift
 from deepfixcx.explain.gradients import gradient_shap, integrated_gradients
-from deepfixcx.explain.models import as_explainable
-from deepfixcx.explain.occlusion import occlusion
+from deepfixcx.explain.methods import occlusion
+from deepfixcx.explain.models import as_explainable, mean_code, without_details, zeros
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.mlp import CodeMLP
 from deepfixcx.learn.networks import ImageNetwork

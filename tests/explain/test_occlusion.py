@@ -14,12 +14,16 @@ from torch import Tensor, nn
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ExplanationError
+from deepfixcx.explain import methods as module
 from deepfixcx.explain import models
-from deepfixcx.explain import occlusion as module
-from deepfixcx.explain.baselines import baseline_codes, mean_code, without_details, zeros
-from deepfixcx.explain.methods import METHODS, explain_codes
-from deepfixcx.explain.models import as_explainable
-from deepfixcx.explain.occlusion import occlusion, parts_of
+from deepfixcx.explain.methods import METHODS, explain_codes, occlusion, parts_of
+from deepfixcx.explain.models import (
+    as_explainable,
+    baseline_codes,
+    mean_code,
+    without_details,
+    zeros,
+)
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.mlp import CodeMLP
 from deepfixcx.learn.options import TrainingOptions

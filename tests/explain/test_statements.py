@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
-from deepfixcx.explain.statements import cell_pixels, margin, single, statements
+from deepfixcx.explain.removal import cell_pixels, margin, single, statements
 from deepfixcx.packets import decompose, recompose
 from tests.core.strategies import specs
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ExplanationError, PixelsShapeError
-from deepfixcx.explain.bands import explain_bands
-from deepfixcx.explain.energy import band_energy, code_energy
+from deepfixcx.explain.bands import band_energy, code_energy, explain_bands
 from deepfixcx.explain.naming import Spacing
 from deepfixcx.images import phantom, read_image
 from deepfixcx.report import mosaic, write_figure

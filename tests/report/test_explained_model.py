@@ -15,8 +15,8 @@ from PIL import Image
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.bias import bias
-from deepfixcx.explain.occlusion import occlusion
+from deepfixcx.explain.cohort import bias
+from deepfixcx.explain.methods import occlusion
 from deepfixcx.report.colour_scales import decimals_for
 from deepfixcx.report.drawing import write_figure
 from deepfixcx.report.explained_model import attribution_figure, bias_figure

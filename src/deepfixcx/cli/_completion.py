@@ -55,7 +55,7 @@ def methods(incomplete: str) -> list[str]:
 
 def baselines(incomplete: str) -> list[str]:
     """Offer what answers of a model are compared with."""
-    from deepfixcx.explain.baselines import BASELINES
+    from deepfixcx.explain.models import BASELINES
 
     return _begun(incomplete, BASELINES)
 

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from deepfixcx.cli._explained_codes import Explained
     from deepfixcx.explain.attribution import Attribution
-    from deepfixcx.explain.bias import Bias
+    from deepfixcx.explain.cohort import Bias
 
 __all__ = ["IMAGES", "SUMMARY_FIGURE", "TABLE", "check_out", "write_explanations"]
 
@@ -120,7 +120,7 @@ def _score(why: Attribution, row: int) -> float:
 
 def _image_values(why: Attribution, row: int, threshold: float) -> dict[str, Any]:
     """Return what is known of one image, as JSON values that name no file."""
-    from deepfixcx.explain.groups import band_groups
+    from deepfixcx.explain.naming import band_groups
 
     one = why[row]
     score = _score(why, row)

@@ -13,8 +13,7 @@ from deepfixcx.cli._explain_source import Asked, Source, read_source
 from deepfixcx.io.files import write_file
 
 if TYPE_CHECKING:
-    from deepfixcx.explain.bands import BandSummary
-    from deepfixcx.explain.energy import Energy
+    from deepfixcx.explain.bands import BandSummary, Energy
 
 __all__ = ["explain_one"]
 
@@ -43,8 +42,7 @@ def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> N
         The folder cannot or should not be written.
     """
     from deepfixcx.errors import ImageFileError
-    from deepfixcx.explain.bands import explain_bands
-    from deepfixcx.explain.energy import band_energy, code_energy
+    from deepfixcx.explain.bands import band_energy, code_energy, explain_bands
     from deepfixcx.report.drawing import write_figure
     from deepfixcx.report.explained_image import explained_figure
     from deepfixcx.report.words import Kept
@@ -151,7 +149,7 @@ def _write(path: Path, text: str) -> None:
 
 def _band_rows(summary: BandSummary, energy: Energy) -> list[dict[str, object]]:
     """Return a row for each band: its name, its energy, and the topics of what is said of it."""
-    from deepfixcx.explain.statements import KINDS
+    from deepfixcx.explain.removal import KINDS
 
     rows: list[dict[str, object]] = []
     for name, row in zip(summary.bands, summary.table(), strict=True):

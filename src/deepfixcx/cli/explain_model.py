@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from deepfixcx.cli._explained_codes import Explained
     from deepfixcx.explain.attribution import Attribution
-    from deepfixcx.explain.bias import Bias
+    from deepfixcx.explain.cohort import Bias
     from deepfixcx.learn.classifier import Classifier
 
 __all__ = ["can_explain", "explain_with_model"]
@@ -97,8 +97,8 @@ def explain_with_model(
     """
     from deepfixcx.cli._explained_codes import read_codes
     from deepfixcx.errors import ExplanationError, ModelError
-    from deepfixcx.explain.baselines import BASELINES
     from deepfixcx.explain.methods import METHODS
+    from deepfixcx.explain.models import BASELINES
     from deepfixcx.learn.model_folder import load_model
 
     figures = FIGURES if images is None else images
@@ -156,7 +156,7 @@ def _explain(
     classifier: Classifier, found: Explained, target: str, method: str, baseline: str
 ) -> tuple[Attribution, Bias | None]:
     """Explain every image, and sum the model up where there are enough of them."""
-    from deepfixcx.explain.bias import bias as sum_up
+    from deepfixcx.explain.cohort import bias as sum_up
     from deepfixcx.explain.methods import explain_codes
 
     if len(found.code) < FEWEST:

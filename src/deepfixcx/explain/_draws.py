@@ -16,11 +16,6 @@ def draw_images(patients: ArrayLike | None, images: int, samples: int, seed: int
     """Draw patients with replacement; return how often each image is in each draw, (S + 1, N).
 
     The first row holds every image once. Without patients, every image is one of its own.
-
-    Raises
-    ------
-    ExplanationError
-        There is not one patient for each image, or no draw is asked for.
     """
     if samples < 1:
         raise ExplanationError(f"intervals need one draw or more, got {samples}")

@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 from deepfixcx._passes import decode_values
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
-from deepfixcx.explain.groups import BandGroup, band_groups
-from deepfixcx.explain.naming import BandName, band_names
-from deepfixcx.explain.places import place_words, spread_over_pixels
+from deepfixcx.explain.naming import (
+    BandGroup,
+    BandName,
+    band_groups,
+    band_names,
+    place_words,
+    spread_over_pixels,
+)
 
 __all__ = ["Attribution", "Reason", "Tells"]
 
@@ -98,7 +103,7 @@ class Attribution:
     Examples
     --------
     >>> from deepfixcx import Codec
-    >>> from deepfixcx.explain.occlusion import occlusion
+    >>> from deepfixcx.explain.methods import occlusion
     >>> code = Codec(level=1, patches=2).encode(np.eye(8, dtype=np.float32))
     >>> def corner(codes):  # a model that looks at one number
     ...     return 2 * codes[:, 0, 0, :1, 0]

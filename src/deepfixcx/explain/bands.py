@@ -1,13 +1,18 @@
-"""What a spec will do to an image of some size: each band by name, and what is left of it."""
+"""What each band of a code answers to, and how much of one image it holds."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
-from deepfixcx.errors import ExplanationError
-from deepfixcx.explain.naming import BandName, Spacing, band_names
-from deepfixcx.explain.statements import (
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx.code import Code
+from deepfixcx.errors import CodeError, ExplanationError
+from deepfixcx.explain.naming import ORIENTATIONS, BandName, Spacing, band_names
+from deepfixcx.explain.removal import (
     KINDS,
     Kind,
     Statement,
@@ -16,10 +21,17 @@ from deepfixcx.explain.statements import (
     none_removed,
     statements,
 )
-from deepfixcx.packets import band_number
+from deepfixcx.packets import band_number, decompose
+from deepfixcx.pixels import as_batch
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["BandSummary", "explain_bands"]
+__all__ = [
+    "BandSummary",
+    "Energy",
+    "band_energy",
+    "code_energy",
+    "explain_bands",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +203,189 @@ def explain_bands(
         statements(spec, height, width, spacing),
         band_names(spec.level),
     )
+
+
+ROUNDING = 1e-12
+"""Edges that have no more than this share of the energy are the rounding of float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Shares of an image's energy: the sums of squared coefficients of each band.
+
+    Attributes
+    ----------
+    level : int
+        J.
+    shares : ndarray of float64, shape (4**J,)
+        Share of each band, in the order of a code; together 1, or all 0 for a black image.
+    exact : bool
+        Whether they are those of the image: computed from its pixels, or from a code whose
+        pooling keeps squares. From other codes they are those of an image whose coefficients are
+        the same all over each cell.
+
+    Examples
+    --------
+    >>> stripes = np.tile(np.array([0, 0, 1, 1], np.float32), (16, 4))  # a period of 4 pixels
+    >>> energy = band_energy(stripes, CodecSpec(level=2, patches=1))
+    >>> round(energy.brightness, 6), energy.strongest(1)[0].words
+    (0.5, 'vertical edges, 4–8 px')
+    """
+
+    level: int
+    shares: NDArray[np.float64] = field(repr=False)
+    exact: bool
+
+    @property
+    def brightness(self) -> float:
+        """Share of the approximation."""
+        return float(self.shares[0])
+
+    @property
+    def details(self) -> NDArray[np.float64]:
+        """Share of each band among the details alone, shape (4**J,); the approximation has 0.
+
+        All are 0 where an image has no edges.
+        """
+        inside = self.shares.copy()
+        inside[0] = 0
+        total = inside.sum()
+        return inside / total if total > ROUNDING else np.zeros_like(inside)
+
+    def by_scale_and_orientation(self) -> NDArray[np.float64]:
+        """Add up the shares among the details.
+
+        Returns
+        -------
+        ndarray of float64, shape (3, J)
+            Rows: vertical, horizontal, diagonal, as `ORIENTATIONS`. Columns: the octaves of
+            periods, the coarsest first, as `octaves` returns them.
+        """
+        table = np.zeros((len(ORIENTATIONS), self.level))
+        for name, share in zip(band_names(self.level), self.details, strict=True):
+            if name.orientation != "approximation":
+                octave = max(name.row, name.column).bit_length() - 1
+                table[ORIENTATIONS.index(name.orientation), octave] += share
+        return table
+
+    def octaves(self) -> tuple[tuple[float, float], ...]:
+        """Return finest and coarsest period of each octave in pixels, from coarse to fine."""
+        return tuple((2.0**power, 2.0 ** (power + 1)) for power in range(self.level, 0, -1))
+
+    def strongest(self, count: int) -> tuple[BandName, ...]:
+        """Return the details that hold most, the strongest first; none of an even image.
+
+        Raises
+        ------
+        ExplanationError
+            `count` is not positive.
+        """
+        if count < 1:
+            raise ExplanationError(f"ask for at least one band, got {count}")
+        shares, names = self.details, band_names(self.level)
+        order = np.argsort(-shares, kind="stable")[:count]
+        return tuple(names[number] for number in order if shares[number] > 0)
+
+    def by_frequency(self) -> NDArray[np.float64]:
+        """Lay the shares among the details out by frequency, shape (2**J, 2**J).
+
+        Row and column are those of `BandName`; the corner (0, 0), the approximation, is 0.
+        """
+        side = 1 << self.level
+        laid = np.zeros((side, side))
+        for name, share in zip(band_names(self.level), self.details, strict=True):
+            laid[name.row, name.column] = share
+        return laid
+
+
+def band_energy(pixels: NDArray[Any], spec: CodecSpec) -> Energy:
+    """Measure the energy of each band of an image.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W) or (C, H, W)
+        One image; channels count together. uint8 and uint16 are scaled to [0, 1].
+    spec : CodecSpec
+        `level`, `wavelet` and `boundary` are used.
+
+    Returns
+    -------
+    Energy
+        Exact. For an orthogonal wavelet the squares of all bands add up to those of the pixels.
+
+    Raises
+    ------
+    ExplanationError
+        There is more than one image, or the level is beyond 8.
+    PixelsShapeError, NonFiniteError
+        As `decompose`.
+
+    Examples
+    --------
+    >>> band_energy(np.ones((8, 8), np.float32), CodecSpec(level=1, patches=1)).shares.round(6)
+    array([1., 0., 0., 0.])
+    """
+    band_names(spec.level)
+    batch = as_batch(pixels)
+    if len(batch) != 1:
+        raise ExplanationError(f"the energy is that of one image, got shape {np.shape(pixels)}")
+    sums = np.zeros(spec.bands)
+    for channel in batch[0]:
+        bands = decompose(channel, spec)[0, 0]
+        sums += np.einsum("khw,khw->k", bands, bands, dtype=np.float64)
+    return Energy(spec.level, _shares(sums), exact=True)
+
+
+def code_energy(code: Code, image: int = 0) -> Energy:
+    """Read from a code how the energy of an image is shared out among the bands.
+
+    Of several poolings l2 is used if it is there, which makes the shares exact; otherwise l1, or
+    the first.
+
+    Parameters
+    ----------
+    code : Code
+        Codes of one or more images.
+    image : int
+        Which of them.
+
+    Returns
+    -------
+    Energy
+
+    Raises
+    ------
+    CodeError
+        There is no such image, or it holds NaN or infinity.
+    ExplanationError
+        The level is beyond 8.
+
+    Examples
+    --------
+    >>> from deepfixcx import Codec
+    >>> image = np.random.default_rng(0).random((64, 64), np.float32)
+    >>> code = Codec(level=2, patches=4, pooling="l2").encode(image)
+    >>> bool(np.allclose(code_energy(code).shares, band_energy(image, code.spec).shares))
+    True
+    """
+    spec = code.spec
+    band_names(spec.level)
+    if not 0 <= image < len(code):
+        raise CodeError(f"the code holds the images 0 to {len(code) - 1}, got {image}")
+    pooling = next((name for name in ("l2", "l1") if name in spec.poolings), spec.poolings[0])
+    values = code.array[image].astype(np.float64)
+    if len(spec.poolings) > 1:
+        values = values[..., spec.poolings.index(pooling)]
+    if not np.isfinite(values).all():
+        raise CodeError("the code holds NaN or infinity; make it again from its image")
+    squares = values if pooling == "l2" else values**2
+    height, width = map(int, code.sizes[image])
+    rows, columns = spec.cells(height, width)
+    members = np.outer(rows.lengths, columns.lengths)
+    sums = (squares * members).sum(axis=(0, 2, 3))
+    return Energy(spec.level, _shares(sums), exact=pooling == "l2")
+
+
+def _shares(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = sums.sum()
+    return sums / total if total else sums

@@ -18,8 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.baselines import checked_baseline
-from deepfixcx.explain.models import as_explainable
+from deepfixcx.explain.models import as_explainable, checked_baseline
 
 require("torch", extra="learn")
 
@@ -27,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from deepfixcx.explain._torch import as_tensor, frozen, slopes
+from deepfixcx.explain.gradients import as_tensor, frozen, slopes
 
 __all__ = ["deep_lift"]
 

@@ -1,32 +1,32 @@
-"""Integrated gradients and gradient SHAP: slopes of a model between a baseline and a code.
-
-Both are written here rather than taken from Captum: its gradient SHAP draws from the random state
-of the whole process, and its integrated gradients place their points so that square roots and
-logarithms of codes, with which the models begin, cost many more of them. The tests compare both.
-"""
+"""Attribution by gradients of a torch module: integrated gradients and gradient SHAP."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
 
 from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.baselines import checked_baseline
-from deepfixcx.explain.models import as_explainable
+from deepfixcx.explain.models import as_explainable, checked_baseline
 
 require("torch", extra="learn")
 
-import torch
-from torch import Tensor, nn
 
-from deepfixcx.explain._torch import as_tensor, frozen, slopes
-
-__all__ = ["gradient_shap", "integrated_gradients"]
+__all__ = [
+    "LogisticTwin",
+    "as_tensor",
+    "frozen",
+    "gradient_shap",
+    "integrated_gradients",
+    "slopes",
+]
 
 Array = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ def integrated_gradients(
     code : Code
         What is explained, B images.
     baseline : array_like, shape (1, C, 4**J, P, P) or (B, C, 4**J, P, P)
-        What they are compared with; see `deepfixcx.explain.baselines`.
+        What they are compared with; see `deepfixcx.explain.models`.
     target : int or str
         Which output of the model, by number or by name.
     steps : int
@@ -236,3 +236,84 @@ def _slopes_on(module: nn.Module, line: Tensor, target: int) -> Tensor:
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted sum over the second axis."""
     return torch.einsum("ns...,s->n...", values, weights)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[torch.device]:
+    """Put a module into the mode of evaluation, without gradients of its parameters.
+
+    Everything is as before when the block ends. Yields the device of the module.
+    """
+    training = module.training
+    learned = [each for each in module.parameters() if each.requires_grad]
+    device = next((each.device for each in module.parameters()), torch.device("cpu"))
+    try:
+        module.eval()
+        for each in learned:
+            each.requires_grad_(False)
+        with torch.enable_grad():
+            yield device
+    finally:
+        for each in learned:
+            each.requires_grad_(True)
+        module.train(training)
+
+
+def slopes(module: nn.Module, codes: Tensor, target: int) -> tuple[Tensor, Tensor]:
+    """Return one output of some codes, (N,), and its gradient, of the shape of the codes."""
+    inputs = codes.detach().requires_grad_(True)
+    logits = module(inputs)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] <= target:
+        made = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ExplanationError(
+            f"a module returns logits (N, L) with more than {target} outputs, this one made {made}"
+        )
+    if not logits.requires_grad:
+        raise ExplanationError(
+            "the model's output has no gradient with respect to codes; explain it by occlusion"
+        )
+    outputs = logits[:, target]
+    (gradient,) = torch.autograd.grad(outputs.sum(), inputs)
+    return outputs.detach(), gradient
+
+
+def as_tensor(codes: Array, device: torch.device) -> Tensor:
+    """Return codes as a tensor on a device."""
+    return torch.from_numpy(np.ascontiguousarray(codes, np.float32)).to(device)
+
+
+TINY = 1e-12
+"""Added below roots: the slope at zero is finite, and values change by less than a millionth."""
+
+
+class LogisticTwin(nn.Module):
+    """Log odds of codes: roots with the sign kept, then a weight for each number.
+
+    Shapes: mean (n,); weights (n, L); bias (L,).
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        rooted: bool,
+        mean: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32],
+    ) -> None:
+        super().__init__()
+        self.rooted = rooted
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.weights = nn.Parameter(torch.tensor(weights, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return log odds (N, L) of codes (N, C, 4**J, P, P)."""
+        values = codes.flatten(1)
+        if self.rooted:
+            values = values.sign() * (values.abs() + TINY).sqrt()
+        return (values - self.mean) @ self.weights + self.bias
+
+    def middle(self) -> Tensor:
+        """Return the code in the middle of those that the model learned from, (n,)."""
+        return self.mean * self.mean.abs() if self.rooted else self.mean

@@ -1,25 +1,14 @@
-"""Any model as one thing that can be explained: outputs of codes, and gradients where there are.
-
-What `as_explainable` takes, in this order:
-
-- a module of torch, from codes (N, C, 4**J, P, P) to logits (N, L);
-- a `Classifier` of `deepfixcx.learn`, or its scorer: known by attributes, not imported;
-- a `LogisticCodes`, or anything with its five attributes: a twin in torch gives its gradients;
-- anything with ``predict_proba``, as in scikit-learn: it is given embeddings (N, n);
-- any callable that takes codes (N, C, 4**J, P, P) as ndarray and returns (N, L).
-
-The last two are asked for outputs only, and need no torch.
-"""
+"""A model and a baseline in the one form that every attribution method takes."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.code import Code
@@ -29,7 +18,18 @@ from deepfixcx.spec import CodecSpec
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LOG_ODDS", "Explainable", "as_explainable"]
+__all__ = [
+    "BASELINES",
+    "LOG_ODDS",
+    "BaselineName",
+    "Explainable",
+    "as_explainable",
+    "baseline_codes",
+    "checked_baseline",
+    "mean_code",
+    "without_details",
+    "zeros",
+]
 
 Array = NDArray[np.float32]
 
@@ -40,21 +40,7 @@ NUMBERS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class Explainable:
-    """A model in the form that explanations take.
-
-    Attributes
-    ----------
-    function : callable
-        Outputs (N, L) of codes (N, C, 4**J, P, P).
-    module : nn.Module or None
-        What gives gradients, from codes to the same outputs.
-    unit : str
-        Of the outputs: ``"log odds"``, or ``"output"`` where nothing is known.
-    labels : tuple of str
-        Names of the outputs, where they have some.
-    spec : CodecSpec or None
-        Of the codes that it takes, where it is known.
-    """
+    """A model in the form that explanations take."""
 
     function: Callable[[Array], NDArray[Any]]
     module: nn.Module | None = None
@@ -63,13 +49,7 @@ class Explainable:
     spec: CodecSpec | None = None
 
     def outputs(self, codes: Array, target: int) -> Array:
-        """Return one output for each code, (N,).
-
-        Raises
-        ------
-        ExplanationError
-            The model fails on such codes, or has no such output.
-        """
+        """Return one output for each code, (N,)."""
         numbers = max(1, int(np.prod(codes.shape[1:])))
         batch = max(1, NUMBERS_AT_ONCE // numbers)
         parts = [
@@ -79,13 +59,7 @@ class Explainable:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def target(self, wanted: int | str) -> tuple[int, str]:
-        """Return number and name of an output.
-
-        Raises
-        ------
-        ExplanationError
-            The model has no output of this name or number.
-        """
+        """Return number and name of an output."""
         if isinstance(wanted, str):
             if wanted not in self.labels:
                 there = ", ".join(self.labels) or "numbers only"
@@ -100,13 +74,7 @@ class Explainable:
         return wanted, self.labels[wanted] if self.labels else f"output {wanted}"
 
     def check(self, code: Code) -> None:
-        """Check that codes are of the spec that the model takes.
-
-        Raises
-        ------
-        ExplanationError
-            They are not, or there are none.
-        """
+        """Check that codes are of the spec that the model takes."""
         if self.spec is not None and code.spec != self.spec:
             raise ExplanationError(
                 f"this model takes codes of {self.spec}, these were made with {code.spec}"
@@ -115,13 +83,7 @@ class Explainable:
             raise ExplanationError("there is no image in the code, so there is nothing to explain")
 
     def differentiable(self, method: str) -> nn.Module:
-        """Return what gives gradients.
-
-        Raises
-        ------
-        ExplanationError
-            The model gives none.
-        """
+        """Return what gives gradients."""
         if self.module is None:
             raise ExplanationError(
                 f"{method} needs gradients, so a module of torch; explain this model by occlusion"
@@ -241,6 +203,75 @@ def _of_module(module: nn.Module) -> Explainable:
 
 def _logistic_twin(model: _Logistic) -> nn.Module:
     require("torch", extra="learn")
-    from deepfixcx.explain.twins import LogisticTwin
+    from deepfixcx.explain.gradients import LogisticTwin
 
     return LogisticTwin(model.rooted, model.mean, model.projection @ model.weights, model.bias)
+
+
+BaselineName = Literal["mean", "details", "zeros"]
+"""Names of baselines: the mean code, the code without its details, zeros."""
+
+BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
+
+
+def mean_code(reference: Code) -> Array:
+    """Return the mean of some codes, (1, C, 4**J, P, P)."""
+    if len(reference) < 2:
+        raise ExplanationError(
+            "the mean code is that of several images, and there is one; give more images, or "
+            "compare with the code without its details"
+        )
+    mean: Array = reference.array.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean[np.newaxis]
+
+
+def without_details(code: Code) -> Array:
+    """Return codes of which the approximation alone is left, (B, C, 4**J, P, P)."""
+    left = np.zeros_like(code.array)
+    left[:, :, 0] = code.array[:, :, 0]
+    return left
+
+
+def zeros(code: Code) -> Array:
+    """Return a code of zeros, that of a black image, (1, C, 4**J, P, P)."""
+    return np.zeros((1, *code.array.shape[1:]), np.float32)
+
+
+def baseline_codes(
+    name: str, code: Code, model: Explainable, reference: Code | None = None
+) -> Array:
+    """Return the baseline of this name."""
+    if name == "details":
+        return without_details(code)
+    if name == "zeros":
+        return zeros(code)
+    if name != "mean":
+        raise ExplanationError(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
+    if reference is not None:
+        return mean_code(reference)
+    middle = _middle(model)
+    if middle is not None and middle.size == code.array[0].size:
+        return middle.reshape(1, *code.array.shape[1:])
+    return mean_code(code)
+
+
+def checked_baseline(baseline: ArrayLike, code: Code) -> Array:
+    """Return a baseline as an array of one or as many codes."""
+    array = np.asarray(baseline, np.float32)
+    if array.ndim != code.array.ndim or array.shape[1:] != code.array.shape[1:]:
+        raise ExplanationError(
+            f"a baseline of codes {code.array.shape} has shape (1 or B, "
+            f"{', '.join(map(str, code.array.shape[1:]))}), got {array.shape}"
+        )
+    if len(array) not in (1, len(code)):
+        raise ExplanationError(f"{len(code)} codes need one baseline or as many, got {len(array)}")
+    return array
+
+
+def _middle(model: Explainable) -> Array | None:
+    """Ask a module for the middle of what it learned from."""
+    module: Any = model.module
+    if module is None or not callable(getattr(module, "middle", None)):
+        return None
+    middle: Array = module.middle().detach().cpu().numpy()
+    return middle

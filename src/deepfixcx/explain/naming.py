@@ -1,4 +1,4 @@
-"""What each band answers to, in words: an orientation, and a range of scales in pixels."""
+"""Names of bands and places in words: scale, orientation, group, cell."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deepfixcx.errors import ExplanationError
 from deepfixcx.packets import band_number, band_path, band_position
+from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "ORIENTATIONS",
+    "BandGroup",
     "BandName",
     "Orientation",
     "Spacing",
+    "band_groups",
     "band_name",
     "band_names",
     "extent",
     "measure",
+    "place_words",
+    "spread_over_pixels",
 ]
 
 Orientation = Literal["approximation", "horizontal", "vertical", "diagonal"]
@@ -143,24 +151,7 @@ class BandName:
 
 
 def band_name(path: str) -> BandName:
-    """Name one band by its path.
-
-    Parameters
-    ----------
-    path : str
-        J letters of a, v, h, d, the first split first.
-
-    Raises
-    ------
-    SpecError
-        The path has other letters.
-
-    Examples
-    --------
-    >>> name = band_name("ha")
-    >>> name.row, name.column, name.orientation, name.low, name.high
-    (3, 0, 'horizontal', 2.0, 2.6666666666666665)
-    """
+    """Name one band by its path."""
     row, column = band_position(path)
     level = len(path)
     fastest = max(row, column)
@@ -208,24 +199,12 @@ def band_names(level: int) -> tuple[BandName, ...]:
 
 
 def extent(low: float, high: float) -> str:
-    """Write a range of lengths with two digits, such as ``4–5.3`` or ``over 16``.
-
-    Examples
-    --------
-    >>> extent(4, 16 / 3), extent(0.5714, 1.1429), extent(128, 256), extent(16, math.inf)
-    ('4–5.3', '0.57–1.1', '128–256', 'over 16')
-    """
+    """Write a range of lengths with two digits, such as ``4–5.3`` or ``over 16``."""
     return f"over {measure(low)}" if math.isinf(high) else f"{measure(low)}–{measure(high)}"
 
 
 def measure(length: float) -> str:
-    """Write a length with two digits.
-
-    Examples
-    --------
-    >>> measure(18.286), measure(0.14)
-    ('18', '0.14')
-    """
+    """Write a length with two digits."""
     return f"{length:,.0f}" if length >= 9.95 else f"{length:.2g}"
 
 
@@ -236,3 +215,112 @@ def _orientation(row: int, column: int) -> Orientation:
     if angle < SECTOR:
         return "vertical"
     return "horizontal" if angle > math.pi / 2 - SECTOR else "diagonal"
+
+
+@dataclass(frozen=True, slots=True)
+class BandGroup:
+    """Bands of one orientation whose scales lie in one octave.
+
+    Attributes
+    ----------
+    orientation : {"approximation", "horizontal", "vertical", "diagonal"}
+        Direction of the edges.
+    low, high : float
+        Finest and coarsest period in pixels; `high` of the approximation is infinite.
+    bands : tuple of int
+        Their places in a code.
+
+    Examples
+    --------
+    >>> print(band_groups(3)[4])
+    vertical edges of 4–8 px
+    """
+
+    orientation: Orientation
+    low: float
+    high: float
+    bands: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Return the name in words, such as ``vertical edges of 4–8 px``."""
+        words = WORDS[self.orientation]
+        if self.orientation == "approximation":
+            return words
+        return f"{words} of {extent(self.low, self.high)} px"
+
+
+@lru_cache(maxsize=8)
+def band_groups(level: int) -> tuple[BandGroup, ...]:
+    """Group the bands of a level by octave and orientation.
+
+    Parameters
+    ----------
+    level : int
+        J, as in `band_names`.
+
+    Returns
+    -------
+    tuple of BandGroup
+        The approximation, then octave by octave from the coarsest; vertical, horizontal, diagonal
+        in each. Every band is in one group.
+
+    Raises
+    ------
+    ExplanationError
+        The level is beyond those that can be explained.
+
+    Examples
+    --------
+    >>> [str(group) for group in band_groups(1)]
+    ['local brightness', 'vertical edges of 2–4 px', 'horizontal edges of 2–4 px',
+     'diagonal texture of 2–4 px']
+    """
+    names = band_names(level)
+    groups = []
+    keys: list[tuple[float, Orientation]] = [(names[0].octave[0], "approximation")]
+    octaves = sorted({name.octave[0] for name in names[1:]}, reverse=True)
+    keys += [(low, orientation) for low in octaves for orientation in ORIENTATIONS]
+    for low, orientation in keys:
+        members = [
+            name for name in names if (name.octave[0], name.orientation) == (low, orientation)
+        ]
+        numbers = tuple(name.number for name in members)
+        if members:
+            groups.append(BandGroup(orientation, low, members[0].octave[1], numbers))
+    return tuple(groups)
+
+
+ROWS = ("upper", "middle", "lower")
+COLUMNS = ("left", "centre", "right")
+
+
+def place_words(row: int, column: int, grid: tuple[int, int]) -> str:
+    """Say where a cell lies; left is the left of the image, not of the patient."""
+    if grid == (1, 1):
+        return "the whole image"
+    words = [_third(row, grid[0], ROWS), _third(column, grid[1], COLUMNS)]
+    if words == ["middle", "centre"]:
+        words = ["centre"]
+    named = " ".join(word for word in words if word)
+    return f"{named}, cell row {row + 1}, column {column + 1}"
+
+
+def spread_over_pixels(
+    cells: NDArray[np.float32], spec: CodecSpec, height: int, width: int
+) -> NDArray[np.float32]:
+    """Give every pixel of an image the number of the cell that it lies in.
+
+    Shapes: cells (..., P, P) → (..., H, W).
+    """
+    rows, columns = spec.cells(height, width)
+    row_of = np.repeat(rows.of_each_row(), spec.block)[:height]
+    column_of = np.repeat(columns.of_each_row(), spec.block)[:width]
+    return cells[..., row_of[:, None], column_of]
+
+
+def _third(place: int, count: int, words: tuple[str, str, str]) -> str:
+    """Name the third of the axis in which the middle of a cell lies; of a single cell, nothing."""
+    if count == 1:
+        return ""
+    middle = (2 * place + 1) / (2 * count)
+    return words[0] if middle < 0.4 else words[2] if middle > 0.6 else words[1]

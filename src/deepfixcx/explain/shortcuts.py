@@ -1,22 +1,30 @@
-"""Shortcuts: signs that a model decides by something else than the disease."""
+"""Shortcuts of a model: regions that should not matter, and groups."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain._draws import between_groups, draw_images, share_of_variation
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.groups import band_groups
-from deepfixcx.explain.places import place_words
-from deepfixcx.explain.regions import suspect_regions
+from deepfixcx.explain.naming import band_groups, place_words
 from deepfixcx.measures import Interval, auc_interval
+from deepfixcx.pooling import amplitudes
 
-__all__ = ["Finding", "find_shortcuts"]
+__all__ = [
+    "Finding",
+    "Region",
+    "RegionKind",
+    "find_shortcuts",
+    "outside_the_body",
+    "suspect_regions",
+    "text_like",
+]
 
 Floats = NDArray[np.float64]
 
@@ -110,6 +118,18 @@ def find_shortcuts(
     ----------
     DeGrave, Janizek and Lee, AI for radiographic COVID-19 detection selects shortcuts over signal,
     Nature Machine Intelligence, 2021.
+
+    Examples
+    --------
+    >>> from deepfixcx import Codec
+    >>> from deepfixcx.explain import occlusion
+    >>> images = np.random.default_rng(0).random((20, 1, 32, 32), np.float32)
+    >>> code = Codec(level=1, patches=4).encode(images)
+    >>> def marker(codes):  # a model that reads the upper left corner, and nothing else
+    ...     return codes[:, 0, :, :1, 0].sum(axis=1)
+    >>> found = find_shortcuts(occlusion(marker, code, 0 * code.array))
+    >>> found[0].kind, round(found[0].strength.value, 2)
+    ('corner', 1.0)
     """
     truth = _checked(labels, len(attribution))
     draws = draw_images(patients, len(attribution), samples, seed)
@@ -256,3 +276,92 @@ def _triple(interval: Interval) -> list[float | None]:
 def _first(draws: Floats) -> Interval:
     """Return the figure of the first draw, in which every image is once, with the others'."""
     return Interval.of_draws(float(draws[0]), draws[1:])
+
+
+Mask = NDArray[np.bool_]
+
+RegionKind = Literal["corner", "border", "outside", "text"]
+
+DARK = 0.1
+"""A cell is outside the body if its brightness is below this share of the image's brightest."""
+
+STRONGEST = 0.02
+"""Share of all cells that count as those with the strongest edges."""
+
+LARGEST_BORDER = 0.5
+"""A ring of cells that covers more of the image than this is no border."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Region:
+    """Cells of each image that belong to a region.
+
+    Shapes: cells (B, P, P).
+    """
+
+    kind: RegionKind
+    words: str
+    cells: Mask
+
+
+def suspect_regions(code: Code) -> tuple[Region, ...]:
+    """Return the regions of some images in which reasons are suspect."""
+    images, (rows, columns) = len(code), code.spec.grid_shape
+    regions = []
+    if min(rows, columns) >= 3:
+        for row in (0, rows - 1):
+            for column in (0, columns - 1):
+                corner = _corner(rows, columns, row, column)
+                name = place_words(row, column, (rows, columns)).partition(",")[0]
+                cells = np.broadcast_to(corner, (images, rows, columns))
+                regions.append(Region("corner", f"the {name} corner", cells))
+        ring = np.ones((rows, columns), np.bool_)
+        ring[1:-1, 1:-1] = False
+        if ring.mean() <= LARGEST_BORDER:
+            corners = [region.cells[0] for region in regions]
+            ring &= ~np.logical_or.reduce(corners)
+            cells = np.broadcast_to(ring, (images, rows, columns))
+            regions.append(Region("border", "the border of the image without its corners", cells))
+    outside = outside_the_body(code)
+    regions.append(Region("outside", "dark cells outside the body", outside))
+    regions.append(
+        Region(
+            "text", "the cells with the strongest edges (text, markers, devices)", text_like(code)
+        )
+    )
+    return tuple(region for region in regions if region.cells.any())
+
+
+def outside_the_body(code: Code) -> Mask:
+    """Return which cells are dark: outside the body in most images made with rays.
+
+    The approximation holds the mean brightness of a cell (for Haar; nearly so for other wavelets).
+    A cell is dark if its brightness is below a tenth of that of the brightest cell of its image. In
+    images with a bright background nothing is found.
+    """
+    brightness = np.abs(amplitudes(code.array, code.spec)[:, :, 0]).mean(axis=1)
+    brightest = brightness.max(axis=(1, 2), keepdims=True, initial=0)
+    dark: Mask = brightness < DARK * brightest
+    return dark
+
+
+def text_like(code: Code) -> Mask:
+    """Return which cells have the strongest edges: those of text, markers and devices, if any."""
+    sizes = np.abs(amplitudes(code.array, code.spec)).mean(axis=1)
+    groups = band_groups(code.spec.level)[1:]
+    octaves = sorted({group.low for group in groups})
+    chosen = octaves[1:3] or octaves
+    bands = [band for group in groups if group.low in chosen for band in group.bands]
+    strength = sizes[:, bands].sum(axis=1)
+    strongest: Mask = strength > np.quantile(strength, 1 - STRONGEST)
+    return strongest
+
+
+def _corner(rows: int, columns: int, row: int, column: int) -> Mask:
+    """Return the cells of a corner: a sixth of each axis, at least one."""
+    down, across = max(1, round(rows / 6)), max(1, round(columns / 6))
+    cells = np.zeros((rows, columns), np.bool_)
+    top = slice(0, down) if row == 0 else slice(rows - down, rows)
+    left = slice(0, across) if column == 0 else slice(columns - across, columns)
+    cells[top, left] = True
+    return cells

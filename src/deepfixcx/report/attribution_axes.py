@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 
 from deepfixcx.code import Code
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.groups import BandGroup, band_groups
-from deepfixcx.explain.naming import ORIENTATIONS, WORDS, extent
-from deepfixcx.explain.places import spread_over_pixels
+from deepfixcx.explain.naming import (
+    ORIENTATIONS,
+    WORDS,
+    BandGroup,
+    band_groups,
+    extent,
+    spread_over_pixels,
+)
 from deepfixcx.report.colour_scales import decimals_for
 from deepfixcx.report.drawing import FONT, INK, Page, for_display
 

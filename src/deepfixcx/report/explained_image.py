@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import ExplanationError
-from deepfixcx.explain.bands import BandSummary
-from deepfixcx.explain.energy import Energy
+from deepfixcx.explain.bands import BandSummary, Energy
 from deepfixcx.explain.naming import ORIENTATIONS, extent
 from deepfixcx.pixels import pixel_scale
 from deepfixcx.report.band_mosaic import mosaic
@@ -81,7 +80,7 @@ def explained_figure(
     Examples
     --------
     >>> from deepfixcx.explain.bands import explain_bands
-    >>> from deepfixcx.explain.energy import code_energy
+    >>> from deepfixcx.explain.bands import code_energy
     >>> pixels = np.random.default_rng(0).random((64, 64), np.float32)
     >>> code = Codec(level=2, patches=4).encode(pixels)
     >>> figure = explained_figure(code, explain_bands(code.spec, 64, 64), code_energy(code))

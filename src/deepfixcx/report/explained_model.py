@@ -17,7 +17,7 @@ from deepfixcx._words import counted
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.explain.attribution import Attribution, Reason
-from deepfixcx.explain.bias import Bias
+from deepfixcx.explain.cohort import Bias
 from deepfixcx.explain.models import LOG_ODDS
 from deepfixcx.report.attribution_axes import (
     AWAY,
@@ -68,7 +68,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
 
     Examples
     --------
-    >>> from deepfixcx.explain.occlusion import occlusion
+    >>> from deepfixcx.explain.methods import occlusion
     >>> code = Codec(level=2, patches=4).encode(np.eye(32, dtype=np.float32))
     >>> why = occlusion(lambda codes: codes[:, 0, 3, :, 0], code, 0 * code.array)
     >>> attribution_figure(why, title="image 1").texts[0].get_text()
@@ -137,7 +137,7 @@ def bias_figure(bias: Bias) -> Figure:
 
     Examples
     --------
-    >>> from deepfixcx.explain.bias import bias
+    >>> from deepfixcx.explain.cohort import bias
     >>> code = Codec(level=2, patches=4).encode(np.random.default_rng(0).random((9, 1, 32, 32)))
     >>> found = bias(lambda codes: codes[:, 0, 3, :, 0].sum(axis=1), code, method="occlusion")
     >>> bias_figure(found).texts[0].get_text()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepfixcx._words import counted
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
-from deepfixcx.explain.statements import statements
+from deepfixcx.explain.removal import statements
 from deepfixcx.report.html import figure, items, paragraph, section, table
 from deepfixcx.report.html_images import data_url, for_screen
 from deepfixcx.report.html_originals import Originals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepfixcx.explain.statements import Kind, Statement, none_removed, single, statements
+from deepfixcx.explain.removal import Kind, Statement, none_removed, single, statements
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Kept", "obscured", "preserved", "removed"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import ExplanationError, ModelError
-from deepfixcx.explain.groups import band_groups
+from deepfixcx.explain.naming import band_groups
 from deepfixcx.report.html_images import for_screen, png_bytes
 from deepfixcx.studio.exploring import Picture
 

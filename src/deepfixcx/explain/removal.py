@@ -151,13 +151,7 @@ def statements(
 
 
 def check_whole_block(spec: CodecSpec, height: int, width: int) -> None:
-    """Refuse an image that is smaller than the pixels behind one coefficient.
-
-    Raises
-    ------
-    ExplanationError
-        The image is smaller than one block of 2**J pixels.
-    """
+    """Refuse an image that is smaller than the pixels behind one coefficient."""
     if min(height, width) < spec.block:
         raise ExplanationError(
             f"an image of {height}x{width} is smaller than one block of {spec.block}x{spec.block} "
@@ -166,50 +160,26 @@ def check_whole_block(spec: CodecSpec, height: int, width: int) -> None:
 
 
 def single(spec: CodecSpec, height: int, width: int) -> bool:
-    """Return whether each cell holds a single coefficient, so that pooling moves nothing.
-
-    Examples
-    --------
-    >>> single(CodecSpec(3, 8), 64, 64), single(CodecSpec(3, 8), 128, 64)
-    (True, False)
-    """
+    """Return whether each cell holds a single coefficient, so that pooling moves nothing."""
     rows, columns = spec.cells(height, width)
     return bool(rows.lengths.max() == columns.lengths.max() == 1)
 
 
 def none_removed(spec: CodecSpec, height: int, width: int) -> str:
-    """Say why nothing is removed, where no statement says that anything is.
-
-    Examples
-    --------
-    >>> none_removed(CodecSpec(3, 8, pooling="sum"), 64, 64)
-    'nothing: each cell holds a single coefficient'
-    """
+    """Say why nothing is removed, where no statement says that anything is."""
     if single(spec, height, width):
         return "nothing: each cell holds a single coefficient"
     return "little: no cell holds two whole blocks of pixels"
 
 
 def cell_pixels(spec: CodecSpec, height: int, width: int) -> tuple[int, int]:
-    """Return height and width of the largest cell in pixels.
-
-    Examples
-    --------
-    >>> cell_pixels(CodecSpec(level=3, patches=3), 64, 100)
-    (24, 40)
-    """
+    """Return height and width of the largest cell in pixels."""
     rows, columns = spec.cells(height, width)
     return int(rows.lengths.max()) * spec.block, int(columns.lengths.max()) * spec.block
 
 
 def margin(spec: CodecSpec) -> int:
-    """Return how many pixels on every side of its block a coefficient sees; 0 for Haar.
-
-    Examples
-    --------
-    >>> margin(CodecSpec(3, 4)), margin(CodecSpec(3, 4, "db2"))
-    (0, 7)
-    """
+    """Return how many pixels on every side of its block a coefficient sees; 0 for Haar."""
     return -(-(_support(spec) - spec.block) // 2)
 
 

@@ -12,9 +12,9 @@ from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain._draws import draw_images, mean_intervals
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.groups import band_groups
 from deepfixcx.explain.methods import explain_codes
 from deepfixcx.explain.models import as_explainable
+from deepfixcx.explain.naming import band_groups
 from deepfixcx.explain.shortcuts import Finding, find_shortcuts
 
 __all__ = ["Bias", "bias"]
