@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from deepfixcx.audit.linkage.figures import RATES, equal_error, judge, kolmogorov
-from deepfixcx.audit.linkage.floor import label_similarity, stand_ins
+from deepfixcx.audit.linkage.labels import label_distances, stand_ins
 from deepfixcx.audit.linkage.trial import Searches
 
 
@@ -135,5 +135,5 @@ def test_one_stranger_is_left_to_tell_from() -> None:
 
 
 def test_labels_that_agree_are_alike() -> None:
-    alike = label_similarity(np.array([[1, 0]], np.float32), np.array([[1, 0], [0.5, 0], [0, 1]]))
-    assert alike[0].tolist() == [0, -0.25, -1]
+    apart = label_distances(np.array([[1, 0]], np.float32), np.array([[1, 0], [0.5, 0], [0, 1]]))
+    assert apart[0].tolist() == [0, 0.25, 1]

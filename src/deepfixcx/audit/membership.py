@@ -1,26 +1,49 @@
-"""Tell which images a released model learned from: likelihood ratios with shadow models."""
+"""Membership inference: from which images a released model, or the records of a release, were made.
+
+Of a model, by likelihood ratios with shadow models. Of a release, by making it again and again from
+random halves of the patients, so that every patient has a result of their own: an average over
+patients hides the one patient with twelve images.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepfixcx.audit.features import Array, Components
 from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.linkage.distance import minus_distances
 from deepfixcx.audit.resampling import Floats, draw_patients
-from deepfixcx.audit.result import AttackResult
+from deepfixcx.audit.result import AttackResult, detectable_gain, result_of_means
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval
 
-__all__ = ["FALSE_POSITIVE_RATE", "attack_membership", "confidence", "shadow_scores"]
+__all__ = [
+    "FALSE_POSITIVE_RATE",
+    "Remake",
+    "attack_membership",
+    "attack_release_membership",
+    "confidence",
+    "shadow_scores",
+]
 
 FALSE_POSITIVE_RATE = 0.01
 LEAST_SHADOWS = 2
+PERMUTATIONS = 40
 REFERENCE = "Carlini et al. 2022, doi:10.1109/SP46214.2022.9833649"
 
 Fit = Callable[[NDArray[np.int64]], ArrayLike]
 """Trains a model on the images at these places, and returns its `confidence` in all N labels."""
+
+
+Remake = Callable[[NDArray[np.int64], np.random.Generator], tuple[Array, Floats]]
+"""Releases the images at these places; returns the records (R, ...) and their labels (R, L)."""
+
+NEAREST, FITTED = "nearest record", "residual"
+RIDGE = 1e-3
 
 
 def confidence(probability: ArrayLike, label: ArrayLike) -> Floats:
@@ -182,6 +205,163 @@ def attack_membership(
             )
         )
     return tuple(results)
+
+
+def attack_release_membership(
+    remake: Remake,
+    candidates: Array,
+    labels: ArrayLike,
+    patients: ArrayLike,
+    *,
+    runs: int = 32,
+    seed: int = 0,
+    samples: int = 1000,
+) -> tuple[AttackResult, ...]:
+    """Release random halves of the patients again and again, and tell for each who was in.
+
+    The attacker holds all images of a patient with the labels, and the release. Two scores: how
+    near the records come to an image, and how well a normal distribution fitted to records and
+    labels explains it.
+
+    Parameters
+    ----------
+    remake : callable
+        Makes a release of some images; see `Remake`.
+    candidates : ndarray of float32, shape (N, ...)
+        All images in the form of the release, without protection.
+    labels : array_like, shape (N, L)
+        Their labels: 1, 0, or NaN where unknown.
+    patients : array_like, shape (N,)
+        Patient of each image.
+    runs : int
+        Number of releases, even: of each two, one has the patients that the other has not.
+    seed, samples : int
+        Of the halves and the interval.
+
+    Returns
+    -------
+    tuple of AttackResult
+        For each score ``"AUC"``, the mean over patients of how often a release with the patient
+        scores higher than one without; and ``"worst patient AUC"``, the largest of any patient.
+        Its floor is the largest value by chance: the 95 % quantile under permutations of in and
+        out. The interval of the worst patient is of the runs.
+
+    Raises
+    ------
+    AuditError
+        An odd number of runs, or fewer than 8.
+
+    References
+    ----------
+    Carlini et al., Membership inference attacks from first principles, IEEE Symposium on Security
+    and Privacy, 2022, doi:10.1109/SP46214.2022.9833649.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    >>> labels = np.zeros((20, 1))
+    >>> results = attack_release_membership(
+    ...     lambda places, _: (images[places], labels[places]), images, labels, np.arange(20)
+    ... )
+    >>> results[0].attacker, results[0].value.value
+    ('nearest record', 1.0)
+    """
+    if runs < 8 or runs % 2:
+        raise AuditError(f"an even number of 8 releases or more is needed, got {runs}")
+    owners = patient_numbers(patients)
+    known = np.asarray(labels, np.float64).reshape(len(owners), -1)
+    held = np.asarray(candidates, np.float64).reshape(len(owners), -1)
+    generator = np.random.default_rng(seed)
+    count = int(owners.max()) + 1
+    inside = np.zeros((runs, count), np.bool_)
+    for pair in range(0, runs, 2):
+        inside[pair] = generator.permutation(count) % 2 == 0
+        inside[pair + 1] = ~inside[pair]
+    scores: dict[str, list[Floats]] = {NEAREST: [], FITTED: []}
+    for half in inside:
+        records, told = remake(np.flatnonzero(half[owners]), generator)
+        flat = np.asarray(records, np.float64).reshape(len(records), -1)
+        for name, each in _release_scores(flat, told, held, known).items():
+            scores[name].append(np.bincount(owners, each, count).astype(np.float64))
+    results: list[AttackResult] = []
+    for name, rows in scores.items():
+        results += _patient_results(name, np.stack(rows), inside, generator, seed, samples)
+    return tuple(results)
+
+
+def _release_scores(
+    records: Floats, told: Floats, held: Floats, known: Floats
+) -> dict[str, Floats]:
+    """Return for each image how near a record is, and how well records and labels explain it."""
+    centre, scale = records.mean(axis=0), records.std(axis=0)
+    scale = np.where(scale > 1e-9 * max(float(np.abs(records).max()), 1e-30), scale, np.inf)
+    seen, asked = (records - centre) / scale, (held - centre) / scale
+    parts = Components.fit(seen.astype(np.float32), min(64, max(1, len(seen) // 4)))
+    seen, asked = seen @ parts.directions, asked @ parts.directions
+    near = minus_distances(asked, seen).max(axis=1).astype(np.float64)
+    design, wanted = _design(np.asarray(told, np.float64)), _design(known)
+    gram = design.T @ design
+    gram[np.diag_indices_from(gram)] += RIDGE
+    slopes = np.linalg.solve(gram, design.T @ seen)
+    apart = seen - design @ slopes
+    within = apart.T @ apart / len(apart)
+    within += RIDGE * max(float(np.trace(within)) / len(within), 1e-30) * np.eye(len(within))
+    residual = asked - wanted @ slopes
+    fit = -(residual * np.linalg.solve(within, residual.T).T).sum(axis=1)
+    return {NEAREST: near, FITTED: fit - float(np.linalg.slogdet(within)[1])}
+
+
+def _design(labels: Floats) -> Floats:
+    """Return a one, each label, and whether it is known."""
+    unknown = np.isnan(labels)
+    return np.column_stack([np.ones(len(labels)), np.where(unknown, 0, labels), unknown])
+
+
+def _patient_results(
+    name: str,
+    scores: Floats,
+    inside: NDArray[np.bool_],
+    generator: np.random.Generator,
+    seed: int,
+    samples: int,
+) -> list[AttackResult]:
+    """Judge scores (runs, patients): on average, and of the patient who is told best."""
+    areas = _areas_by_patient(scores, inside)
+    worst = int(np.argmax(areas))
+    pairs = len(inside) // 2
+    orders = [generator.permutation(pairs) for _ in range(PERMUTATIONS)]
+    # in and out are exchanged pair by pair, as they were drawn
+    flipped = [_areas_by_patient(scores, _exchange(inside, order % 2 == 0)) for order in orders]
+    by_chance = np.array([each.max() for each in flipped])
+    floor = float(np.quantile(by_chance, 0.95))
+    rows = generator.integers(0, pairs, (samples, pairs))
+    chosen = np.stack([2 * rows, 2 * rows + 1], axis=2).reshape(samples, -1)
+    drawn = _areas_by_patient(scores[chosen, worst].T, inside[chosen, worst].T)
+    mean = result_of_means(
+        "membership", "released again", name, "AUC", areas, 0.5, null=flipped[0],
+        seed=seed, reference=REFERENCE,
+    )  # fmt: skip
+    value = Interval.of_draws(float(areas[worst]), drawn, pairs)
+    gain = Interval(value.value - floor, value.low - floor, value.high - floor)
+    return [
+        mean,
+        replace(
+            mean, figure="worst patient AUC", value=value, floor=floor, gain=gain,
+            chance=float(np.median(by_chance)), control=float(np.median(by_chance)),
+            detectable=detectable_gain(gain),
+        ),
+    ]  # fmt: skip
+
+
+def _exchange(inside: NDArray[np.bool_], which: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.where(np.repeat(which, 2)[:, None], ~inside, inside)
+
+
+def _areas_by_patient(scores: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Return for each column how often a run with the patient scores higher than one without."""
+    higher = (scores[:, None] > scores[None]) + 0.5 * (scores[:, None] == scores[None])
+    pairs = inside[:, None] & ~inside[None]
+    return np.asarray((higher * pairs).sum(axis=(0, 1)) / pairs.sum(axis=(0, 1)), np.float64)
 
 
 def _log_normal(own: Floats, shadows: Floats, which: NDArray[np.bool_]) -> Floats:

@@ -6,15 +6,30 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deepfixcx.measures import Interval
+import numpy as np
+from numpy.typing import ArrayLike
 
-__all__ = ["LEAST_RAW_AUC", "LOWER_IS_STRONGER", "AttackResult", "figure_of", "validity"]
+from deepfixcx.audit.resampling import Floats
+from deepfixcx.measures import Interval, mean_difference, mean_interval
+
+__all__ = [
+    "LEAST_RAW_AUC",
+    "LOWER_IS_STRONGER",
+    "AttackResult",
+    "detectable_gain",
+    "figure_of",
+    "result_of_means",
+    "validity",
+]
 
 LEAST_RAW_AUC = 0.75
 """An attacker that does not link raw images at least so well has shown nothing about codes."""
 
 LOWER_IS_STRONGER = ("EER",)
 """Figures of which a small one means that the attack succeeds."""
+
+NORMAL_95, NORMAL_80 = 1.959964, 0.841621
+"""Quantiles of the normal distribution: 97.5 %, and the power of 80 %."""
 
 NOT_TRIED_ON_RAW = "the same attacker was not tried on raw images"
 
@@ -63,6 +78,9 @@ class AttackResult:
         Whether the attacker is strong enough for the figure to mean anything.
     reason : str
         Why not; empty if valid.
+    detectable : float
+        The smallest gain that this attack detects with a probability of 80 %, see
+        `detectable_gain`; NaN where it is unknown.
 
     References
     ----------
@@ -95,6 +113,7 @@ class AttackResult:
     reference: str
     valid: bool = True
     reason: str = ""
+    detectable: float = math.nan
 
     @property
     def residual_risk(self) -> float:
@@ -150,6 +169,88 @@ def figure_of(results: tuple[AttackResult, ...], figure: str) -> AttackResult:
     if len(found) != 1:
         raise KeyError(f"{len(found)} results of {figure!r}, wanted one")
     return found[0]
+
+
+def detectable_gain(gain: Interval, null_error: float = 0.0) -> float:
+    """Return the smallest true gain whose 95 % interval excludes 0 with a probability of 80 %.
+
+    Parameters
+    ----------
+    gain : Interval
+        As measured; its width gives the standard error.
+    null_error : float
+        Standard error of the same estimate under the null hypothesis, by permutation. The larger
+        of the two counts: a release of constants has an interval of no width, which is not power.
+
+    References
+    ----------
+    Cohen, Statistical power analysis for the behavioral sciences, 1988, section 2.2.
+
+    Examples
+    --------
+    >>> round(detectable_gain(Interval(0.01, -0.03, 0.05)), 3)
+    0.057
+    """
+    error = (gain.high - gain.low) / (2 * NORMAL_95)
+    if not math.isfinite(error):
+        return math.nan
+    return (NORMAL_95 + NORMAL_80) * max(error, null_error)
+
+
+def result_of_means(
+    attack: str,
+    mode: str,
+    attacker: str,
+    figure: str,
+    own: ArrayLike,
+    floor: ArrayLike,
+    *,
+    null: ArrayLike | None = None,
+    chance: float | None = None,
+    control: float = math.nan,
+    seed: int = 0,
+    reference: str = "",
+) -> AttackResult:
+    """Return the result whose value is a mean over patients.
+
+    Parameters
+    ----------
+    own, floor : array_like, shape (patients,) or a scalar
+        Success with each patient, and what is reached without the records; NaN does not count.
+    null : array_like, shape (patients,), optional
+        Success of an attacker who guesses; its spread limits what can be detected.
+    chance : float, optional
+        By default the mean of `floor`.
+    """
+    values = np.asarray(own, np.float64)
+    without = np.broadcast_to(np.asarray(floor, np.float64), values.shape)
+    known = np.isfinite(values) & np.isfinite(without)
+    gain = mean_difference(np.where(known, values, np.nan), without, (0, 1))
+    mean_floor = float(without[known].mean()) if known.any() else math.nan
+    guess = mean_floor if chance is None else chance
+    return AttackResult(
+        attack=attack,
+        mode=mode,
+        attacker=attacker,
+        figure=figure,
+        value=mean_interval(values, (0, 1)),
+        chance=guess,
+        floor=mean_floor,
+        gain=gain,
+        control=control,
+        raw=math.nan,
+        n=int(known.sum()),
+        seed=seed,
+        reference=reference,
+        detectable=detectable_gain(gain, 0.0 if null is None else _error(null)),
+    )
+
+
+def _error(values: ArrayLike) -> float:
+    """Return the standard error of a mean over patients."""
+    numbers: Floats = np.asarray(values, np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    return float(numbers.std(ddof=1) / math.sqrt(len(numbers))) if len(numbers) > 1 else 0.0
 
 
 def validity(raw: float, least: float = LEAST_RAW_AUC) -> tuple[bool, str]:

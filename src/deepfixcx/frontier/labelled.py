@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.audit.features import flatten
 from deepfixcx.audit.linkage import ATTACKERS
-from deepfixcx.audit.linkage.floor import label_similarity
+from deepfixcx.audit.linkage.labels import label_distances
 from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
 
 __all__ = ["LabelledAttacker", "beside_labels"]
@@ -46,7 +46,7 @@ class LabelledAttacker:
 
         def both(probes: Array, gallery: Array) -> Array:
             by_code = compare(probes[:, :-count], gallery[:, :-count])
-            by_label = label_similarity(probes[:, -count:], gallery[:, -count:])
+            by_label = -label_distances(probes[:, -count:], gallery[:, -count:])
             return _standard(by_code) + _standard(by_label)
 
         return both

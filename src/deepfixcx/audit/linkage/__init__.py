@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from deepfixcx.audit.linkage.attack import attack_linkage
+from deepfixcx.audit.linkage.attack import attack_linkage, link_records
 from deepfixcx.audit.linkage.attackers import ATTACKERS
 from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
 from deepfixcx.audit.linkage.records import Records
 from deepfixcx.audit.result import figure_of
 
-__all__ = ["ATTACKERS", "Fit", "Pairs", "Records", "Similarity", "attack_linkage", "figure_of"]
+__all__ = [
+    "ATTACKERS",
+    "Fit",
+    "Pairs",
+    "Records",
+    "Similarity",
+    "attack_linkage",
+    "figure_of",
+    "link_records",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,20 +13,59 @@ from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.attackers import ATTACKERS, REFERENCES
 from deepfixcx.audit.linkage.figures import Found, equal_error, join, judge, kolmogorov
-from deepfixcx.audit.linkage.floor import label_similarity, labels_of, stand_ins
+from deepfixcx.audit.linkage.labels import fit_beside_labels, fit_label_ratio, labels_of, stand_ins
 from deepfixcx.audit.linkage.pairs import Fit
 from deepfixcx.audit.linkage.records import Records
-from deepfixcx.audit.linkage.trial import make_tests
+from deepfixcx.audit.linkage.trial import Public, Test, make_tests
 from deepfixcx.audit.resampling import Floats, draw_patients
 from deepfixcx.audit.resampling import patient_means as means_of
-from deepfixcx.audit.result import AttackResult, validity
+from deepfixcx.audit.result import AttackResult, detectable_gain, validity
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, mean_difference, mean_interval
 
-__all__ = ["attack_linkage"]
+__all__ = ["LABELS", "WITH_LABELS", "GalleryCurve", "Linkage", "attack_linkage", "link_records"]
 
 CONTROL_DRAWS = 10
 """So many times other strangers stand in for the true records."""
+
+LABELS = "labels"
+"""The attacker who has labels and no records."""
+
+WITH_LABELS = " + labels"
+"""Ends the name of an attacker who has both."""
+
+GALLERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryCurve:
+    """How often the first hit is right, among more and more records of other patients.
+
+    Attributes
+    ----------
+    mode, attacker : str
+        As of `AttackResult`.
+    strangers : tuple of int
+        Number of records of other patients, drawn at random.
+    top1 : tuple of Interval
+        Mean over patients.
+    chance : tuple of float
+        By guessing.
+    """
+
+    mode: str
+    attacker: str
+    strangers: tuple[int, ...]
+    top1: tuple[Interval, ...]
+    chance: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Linkage:
+    """What came of linkage: results, and a curve for each attacker."""
+
+    results: tuple[AttackResult, ...]
+    curves: tuple[GalleryCurve, ...]
 
 
 def attack_linkage(
@@ -54,15 +94,16 @@ def attack_linkage(
         Whose each of the N source images is.
     probes : Records, optional
         Images that the attacker holds, in the same form as the records (codes of raw images by the
-        same spec, say): the mode ``"released-raw"``. Left away, the released records themselves are
+        same spec, say): the mode ``"released-raw"``. By default the released records themselves are
         the probes: ``"released-released"``.
     attacker : str or callable
-        ``"distance"``, ``"whitening"``, ``"siamese-mlp"`` or ``"siamese-cnn"``, or one's own: told
-        `Pairs` and a seed, it returns a function of probes and records that says how alike they
-        are.
+        ``"distance"``, ``"whitening"``, ``"siamese-mlp"`` or ``"siamese-cnn"``; or a function that
+        takes `Pairs` and a seed and returns a function of probes and records that says how alike
+        they are.
     labels : array_like, shape (N, L), optional
-        What is known of the images without the codes, as numbers from 0 to 1, NaN where unknown:
-        labels, the view. They make the floor and the control.
+        What is known of the images without the codes, as numbers, NaN where unknown: labels, the
+        view, the age (`encode_columns`). They make the floor, by a likelihood ratio that is learned
+        on the training patients, and the control.
     folds : int
         Of the patients. More folds: more to train on, and smaller galleries.
     seed : int
@@ -100,36 +141,213 @@ def attack_linkage(
     >>> results[0].value.low > 0.8, results[0].chance
     (True, 0.5)
     """
+    return link_records(
+        released, patients, probes=probes, attacker=attacker, labels=labels, folds=folds,
+        seed=seed, samples=samples, raw=raw,
+    ).results  # fmt: skip
+
+
+def link_records(
+    released: Records,
+    patients: ArrayLike,
+    *,
+    probes: Records | None = None,
+    attacker: str | Fit = "whitening",
+    labels: ArrayLike | None = None,
+    beside: bool = False,
+    copies: Any = None,
+    public: Public | None = None,
+    folds: int = 3,
+    seed: int = 0,
+    samples: int = 1000,
+    raw: float | None = None,
+) -> Linkage:
+    """Link as `attack_linkage`, with more attackers and the curve of the first hit.
+
+    Parameters
+    ----------
+    released, patients, probes, attacker, labels, folds, seed, samples, raw
+        As in `attack_linkage`.
+    beside : bool
+        Also attack with records and labels together (``"whitening + labels"``), whose floor is the
+        same as without, and with labels alone (``"labels"``), whose floor is chance.
+    copies : sparse matrix of N by N, optional
+        Which source images are copies of each other; see `deepfixcx.audit.duplicates`. Such pairs
+        are not compared: that a file equals its copy does not identify a patient.
+    public : Public, optional
+        The attacker trains on these images of other patients only, and searches all records at
+        once.
+
+    Returns
+    -------
+    Linkage
+
+    Examples
+    --------
+    >>> codes = Records(np.repeat(np.random.default_rng(0).normal(size=(40, 3)), 2, axis=0))
+    >>> linkage = link_records(codes, np.arange(80) // 2, attacker="distance", samples=20)
+    >>> linkage.curves[0].strangers, linkage.curves[0].top1[-1].value
+    ((1, 2, 5, 10, 20, 24), 1.0)
+    """
     owners = patient_numbers(patients)
     name, fit = _attacker(attacker)
     looked_for = released if probes is None else probes
     if labels is None:
-        labels = np.zeros((len(owners), 1), np.float32)
-    gallery_labels = labels_of(released, labels, len(owners))
-    probe_labels = labels_of(looked_for, labels, len(owners))
+        labels = np.full((len(owners), 1), np.nan, np.float32)
+    told = labels_of(looked_for, labels, len(owners)), labels_of(released, labels, len(owners))
+    learned = told
+    if public is not None:
+        empty = np.full((len(public.patients), told[0].shape[1]), np.nan, np.float32)
+        learned = (empty if public.labels is None else public.labels,) * 2
     generator = np.random.default_rng(seed)
-    found: list[Found] = []
-    floors: list[Found] = []
-    controls: list[Found] = []
-    for test in make_tests(released, probes, owners, folds, generator):
-        compare = fit(test.training, seed)
-        alike = compare(looked_for.array[test.probes], released.array[test.gallery])
-        _check(alike, (len(test.probes), len(test.gallery)), name)
-        known = gallery_labels[test.gallery]
-        by_label = label_similarity(probe_labels[test.probes], known)
-        found.append(judge(alike, test.searches, generator))
-        floors.append(judge(by_label, test.searches, generator))
-        controls += [
-            judge(alike, stand_ins(test.searches, known, generator), generator)
+    found: dict[str, list[Found]] = {}
+    tests = make_tests(released, probes, owners, folds, generator, copies=copies, public=public)
+    for test in tests:
+        known = told[1][test.gallery]
+        alike = _similarities(test, looked_for, released, told, learned, fit, name, beside, seed)
+        for each, values in alike.items():
+            found.setdefault(each, []).append(judge(values, test.searches, generator))
+        found.setdefault("null", []).append(
+            judge(generator.random(alike[name].shape).astype(np.float32), test.searches, generator)
+        )
+        found.setdefault("control", []).extend(
+            judge(alike[name], stand_ins(test.searches, known, generator), generator)
             for _ in range(CONTROL_DRAWS)
-        ]
-    trio = _Trio(join(found), join(floors), join(controls), int(owners.max()) + 1, samples, seed)
-    valid, reason = validity(float("nan") if raw is None else raw)
-    return tuple(
+        )
+    whole = {each: join(parts) for each, parts in found.items()}
+    mode = "released-released" if probes is None else "released-raw"
+    count = int(owners.max()) + 1
+    results: list[AttackResult] = []
+    curves = []
+    for each in [name, *((name + WITH_LABELS, LABELS) if beside else ())]:
+        # labels alone are held against guessing, everything else against labels alone
+        floor = whole["null"] if each == LABELS else whole[LABELS]
+        control = whole["control"] if each == name else None
+        judged = _Judged(whole[each], floor, control, whole["null"], count, samples, seed)
+        results += _results(judged, mode, each, raw if each == name else None)
+        curves.append(_curve(judged, mode, each))
+    return Linkage(tuple(results), tuple(curves))
+
+
+# -- helpers ----------------------------------------------------------------------------------
+
+Estimate = tuple[Interval, float, float, Interval, float, float]
+"""Value, chance, floor, gain, control, standard error by chance."""
+
+Curve = Callable[[Floats], Floats]
+"""Makes an estimate of false reject rates."""
+
+Sides = tuple[Array, Array]
+
+
+def _similarities(
+    test: Test,
+    looked_for: Records,
+    released: Records,
+    told: Sides,
+    learned: Sides,
+    fit: Fit,
+    name: str,
+    beside: bool,
+    seed: int,
+) -> dict[str, Array]:
+    """Return how alike probes and records of a test are, to each attacker."""
+    probes, gallery = looked_for.array[test.probes], released.array[test.gallery]
+    of_probes, of_gallery = told[0][test.probes], told[1][test.gallery]
+    compare = fit(test.training, seed)
+    alike = {
+        name: compare(probes, gallery),
+        LABELS: fit_label_ratio(test.training, *learned)(of_probes, of_gallery),
+    }
+    if beside:
+        both = fit_beside_labels(fit, test.training, *learned, compare, seed)
+        alike[name + WITH_LABELS] = both(probes, gallery, of_probes, of_gallery)
+    for each, values in alike.items():
+        if values.shape != (len(test.probes), len(test.gallery)):
+            wanted = len(test.probes), len(test.gallery)
+            raise AuditError(f"{each} gives similarities {values.shape}, wanted {wanted}")
+        if not np.isfinite(values).all():
+            raise AuditError(f"{each} gives similarities that are not finite")
+    return alike
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Judged:
+    """An attack beside its floor, its control and guessing, with the same draws of patients."""
+
+    found: Found
+    floor: Found
+    control: Found | None
+    null: Found
+    patients: int
+    samples: int
+    seed: int
+
+    def estimates(self, attacker: str) -> dict[str, Estimate]:
+        chances = self.found.precision_by_chance, self.found.mean_precision_by_chance
+        estimates = {
+            "AUC": self._mean("auc", 0.5),
+            "EER": self._of_curves(equal_error, 0.5, -1),
+            "precision@1": self._mean("precision", self._chance(chances[0])),
+            "mAP@R": self._mean("mean_precision", self._chance(chances[1])),
+        }
+        if attacker == "distance":
+            estimates["KS"] = self._of_curves(kolmogorov, 0.0, 1)
+        return estimates
+
+    def means(self, found: Found, name: str) -> Floats:
+        return means_of(getattr(found, name), found.patients, self.patients)
+
+    def _chance(self, by_chance: Floats) -> float:
+        return float(np.nanmean(means_of(by_chance, self.found.patients, self.patients)))
+
+    def _mean(self, name: str, chance: float) -> Estimate:
+        own, floor = self.means(self.found, name), self.means(self.floor, name)
+        if self.floor is self.null or np.nanmean(floor) < chance:
+            floor = np.where(np.isfinite(floor), chance, np.nan)
+        null = self.means(self.null, name)
+        null = null[np.isfinite(null)]
+        control = np.nan if self.control is None else np.nanmean(self.means(self.control, name))
+        return (
+            mean_interval(own, (0, 1)),
+            chance,
+            max(float(np.nanmean(floor)), chance),
+            mean_difference(own, floor, (0, 1)),
+            float(control),
+            float(null.std() / np.sqrt(max(len(null), 1))),
+        )
+
+    def _of_curves(self, figure: Curve, chance: float, sign: int) -> Estimate:
+        own, floor = self.found.curve(self.patients), self.floor.curve(self.patients)
+        seen = np.isfinite(own).all(axis=1)
+        draws = draw_patients(int(seen.sum()), self.samples, self.seed) / seen.sum()
+        points = [float(figure(np.nanmean(curve[seen], axis=0))) for curve in (own, floor)]
+        drawn, without = figure(draws @ own[seen]), figure(draws @ floor[seen])
+        if self.floor is self.null or sign * points[1] < sign * chance:
+            points[1], without = chance, np.full_like(without, chance)
+        control = float("nan")
+        if self.control is not None:
+            control = float(figure(np.nanmean(self.control.curve(self.patients)[seen], axis=0)))
+        return (
+            Interval.of_draws(points[0], drawn, int(seen.sum())),
+            chance,
+            points[1],
+            Interval.of_draws(
+                sign * (points[0] - points[1]), sign * (drawn - without), int(seen.sum())
+            ),
+            control,
+            float(figure(draws @ self.null.curve(self.patients)[seen]).std()),
+        )
+
+
+def _results(judged: _Judged, mode: str, attacker: str, raw: float | None) -> list[AttackResult]:
+    unaided = judged.control is not None
+    valid, reason = validity(float("nan") if raw is None else raw) if unaided else (True, "")
+    return [
         AttackResult(
             attack="linkage",
-            mode="released-released" if probes is None else "released-raw",
-            attacker=name,
+            mode=mode,
+            attacker=attacker,
             figure=figure,
             value=value,
             chance=chance,
@@ -137,80 +355,32 @@ def attack_linkage(
             gain=gain,
             control=control,
             raw=float("nan") if raw is None or figure != "AUC" else raw,
-            n=len(np.unique(trio.found.patients)),
-            seed=seed,
-            reference=REFERENCES.get(name, ""),
+            n=len(np.unique(judged.found.patients)),
+            seed=judged.seed,
+            reference=REFERENCES.get(attacker.removesuffix(WITH_LABELS), ""),
             valid=valid,
             reason=reason,
+            detectable=detectable_gain(gain, error),
         )
-        for figure, (value, chance, floor, gain, control) in trio.figures(name).items()
-    )
+        for figure, (value, chance, floor, gain, control, error) in judged.estimates(
+            attacker
+        ).items()
+    ]
 
 
-Figure = tuple[Interval, float, float, Interval, float]
-"""Value, chance, floor, gain, control."""
-
-Curve = Callable[[Floats], Floats]
-"""Makes a figure of false reject rates."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Trio:
-    """The attack, the label floor and the control side by side, with the same draws."""
-
-    found: Found
-    floor: Found
-    control: Found
-    patients: int
-    samples: int
-    seed: int
-
-    def figures(self, attacker: str) -> dict[str, Figure]:
-        chances = self.found.precision_by_chance, self.found.mean_precision_by_chance
-        figures = {
-            "AUC": self._mean("auc", 0.5),
-            "EER": self._of_curves(equal_error, 0.5, -1),
-            "precision@1": self._mean("precision", self._chance(chances[0])),
-            "mAP@R": self._mean("mean_precision", self._chance(chances[1])),
-        }
-        if attacker == "distance":
-            figures["KS"] = self._of_curves(kolmogorov, 0.0, 1)
-        return figures
-
-    def _means(self, found: Found, name: str) -> Floats:
-        return means_of(getattr(found, name), found.patients, self.patients)
-
-    def _chance(self, by_chance: Floats) -> float:
-        return float(np.nanmean(means_of(by_chance, self.found.patients, self.patients)))
-
-    def _mean(self, name: str, chance: float) -> Figure:
-        own, floor = self._means(self.found, name), self._means(self.floor, name)
-        if np.nanmean(floor) < chance:
-            floor = np.full_like(floor, chance)
-        return (
-            mean_interval(own, (0, 1)),
-            chance,
-            max(float(np.nanmean(floor)), chance),
-            mean_difference(own, floor, (0, 1)),
-            float(np.nanmean(self._means(self.control, name))),
+def _curve(judged: _Judged, mode: str, attacker: str) -> GalleryCurve:
+    """Return the curve for as many strangers as every search has."""
+    least = int(judged.found.strangers.min())
+    sizes = [size for size in GALLERIES if size < least] + [least]
+    top, chance = [], []
+    for size in sizes:
+        own, guess = (
+            means_of(each, judged.found.patients, judged.patients)
+            for each in judged.found.first_among(size)
         )
-
-    def _of_curves(self, figure: Curve, chance: float, sign: int) -> Figure:
-        curves = [each.curve(self.patients) for each in (self.found, self.floor, self.control)]
-        seen = np.isfinite(curves[0]).all(axis=1)
-        own, floor, control = (curve[seen] for curve in curves)
-        draws = draw_patients(int(seen.sum()), self.samples, self.seed) / seen.sum()
-        points = [float(figure(np.nanmean(curve, axis=0))) for curve in (own, floor, control)]
-        drawn, without = figure(draws @ own), figure(draws @ floor)
-        if sign * points[1] < sign * chance:
-            points[1], without = chance, np.full_like(without, chance)
-        return (
-            Interval.of_draws(points[0], drawn, len(own)),
-            chance,
-            points[1],
-            Interval.of_draws(sign * (points[0] - points[1]), sign * (drawn - without), len(own)),
-            points[2],
-        )
+        top.append(mean_interval(own, (0, 1)))
+        chance.append(float(np.nanmean(guess)))
+    return GalleryCurve(mode, attacker, tuple(sizes), tuple(top), tuple(chance))
 
 
 def _attacker(attacker: str | Fit) -> tuple[str, Fit]:
@@ -219,10 +389,3 @@ def _attacker(attacker: str | Fit) -> tuple[str, Fit]:
     if attacker not in ATTACKERS:
         raise AuditError(f"an attacker is one of {', '.join(ATTACKERS)}; got {attacker!r}")
     return attacker, ATTACKERS[attacker]
-
-
-def _check(alike: Array, shape: tuple[int, int], attacker: str) -> None:
-    if alike.shape != shape:
-        raise AuditError(f"{attacker} gives similarities {alike.shape}, wanted {shape}")
-    if not np.isfinite(alike).all():
-        raise AuditError(f"{attacker} gives similarities that are not finite")

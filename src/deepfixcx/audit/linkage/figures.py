@@ -6,6 +6,7 @@ Equal similarities are in a random order, so that a release of nothing but const
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,8 @@ class Found:
         How often a true record is more alike than a stranger; whether the first is true; mAP@R.
     precision_by_chance, mean_precision_by_chance : ndarray, shape (n,)
         What a random order reaches on average.
+    ahead, strangers, own : ndarray, shape (n,)
+        Strangers that are more alike than the best true record; all strangers; true records.
     rejects : ndarray, shape (n, len(RATES))
         Share of the true records that are less alike than the threshold at which so many strangers
         are accepted.
@@ -44,12 +47,28 @@ class Found:
     mean_precision: Floats
     precision_by_chance: Floats
     mean_precision_by_chance: Floats
+    ahead: Floats
+    strangers: Floats
+    own: Floats
     rejects: Floats
 
     def curve(self, patients: int) -> Floats:
         """Return the false reject rates of each patient, (patients, len(RATES)); NaN if none."""
         columns = [patient_means(column, self.patients, patients) for column in self.rejects.T]
         return np.stack(columns, axis=1)
+
+    def first_among(self, strangers: int) -> tuple[Floats, Floats]:
+        """Return for each search the probability that its first hit is right among so many.
+
+        Strangers are drawn without replacement from those of the search: hypergeometric. Beside it
+        the same by chance. NaN where a search has fewer strangers.
+        """
+        behind = self.strangers - self.ahead
+        steps = np.arange(strangers)[:, None]
+        shares = np.clip((behind - steps) / np.maximum(self.strangers - steps, 1), 0, 1)
+        enough = self.strangers >= strangers
+        right = np.where(enough, shares.prod(axis=0), np.nan)
+        return right, np.where(enough, self.own / (self.own + strangers), np.nan)
 
 
 def judge(similarity: Array, searches: Searches, generator: np.random.Generator) -> Found:
@@ -70,10 +89,11 @@ def judge(similarity: Array, searches: Searches, generator: np.random.Generator)
             searches.probes, searches.true, searches.stranger, strict=True
         )
     ]
-    columns = np.array(rows, np.float64).reshape(len(rows), 5).T
-    areas, firsts, means, first_chances, mean_chances = columns
+    areas, firsts, means, first_chances, mean_chances, ahead, strangers, own = (
+        np.array(rows, np.float64).reshape(len(rows), 8).T
+    )
     return Found(
-        searches.patients, areas, firsts, means, first_chances, mean_chances,
+        searches.patients, areas, firsts, means, first_chances, mean_chances, ahead, strangers, own,
         _rejects(similarity, searches),
     )  # fmt: skip
 
@@ -81,13 +101,10 @@ def judge(similarity: Array, searches: Searches, generator: np.random.Generator)
 def join(parts: list[Found]) -> Found:
     """Put the folds together."""
     return Found(
-        np.concatenate([part.patients for part in parts]),
-        np.concatenate([part.auc for part in parts]),
-        np.concatenate([part.precision for part in parts]),
-        np.concatenate([part.mean_precision for part in parts]),
-        np.concatenate([part.precision_by_chance for part in parts]),
-        np.concatenate([part.mean_precision_by_chance for part in parts]),
-        np.concatenate([part.rejects for part in parts]),
+        *(
+            np.concatenate([getattr(part, each.name) for part in parts])
+            for each in dataclasses.fields(Found)
+        )
     )
 
 
@@ -129,19 +146,21 @@ def _search(
     true: NDArray[np.bool_],
     stranger: NDArray[np.bool_],
     generator: np.random.Generator,
-) -> tuple[float, float, float, float, float]:
+) -> tuple[float, ...]:
     alike, others = similarity[true], np.sort(similarity[stranger])
     below = np.searchsorted(others, alike, "left") + np.searchsorted(others, alike, "right")
     area = float(below.mean()) / (2 * len(others))
     candidates = np.concatenate([alike, others])
     order = generator.permutation(len(candidates))
     order = order[np.argsort(-candidates[order], kind="stable")]
+    ahead = int(np.argmax(order < len(alike)))  # strangers before the first true record
     hits = order[: len(alike)] < len(alike)
     ranks = np.arange(1, len(alike) + 1)
     mean = float((hits * np.cumsum(hits) / ranks).mean())
     count, everyone = len(alike), len(candidates)
     chances = count / everyone * (1 + (ranks - 1) * (count - 1) / max(everyone - 1, 1)) / ranks
-    return area, float(hits[0]), mean, count / everyone, float(chances.mean())
+    by_chance = count / everyone, float(chances.mean())
+    return area, float(hits[0]), mean, *by_chance, ahead, len(others), count
 
 
 def _rejects(similarity: Array, searches: Searches) -> Floats:

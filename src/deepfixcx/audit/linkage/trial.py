@@ -19,7 +19,7 @@ from deepfixcx.audit.linkage.pairs import Pairs
 from deepfixcx.audit.linkage.records import Records
 from deepfixcx.errors import AuditError
 
-__all__ = ["Searches", "Test", "make_tests"]
+__all__ = ["Public", "Searches", "Test", "make_tests"]
 
 Bools = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -42,6 +42,25 @@ class Searches:
     patients: Places
     true: Bools
     stranger: Bools
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Public:
+    """Public images in the form of the release, of patients who are not in it.
+
+    Attributes
+    ----------
+    records : Records
+        One record of each image.
+    patients : ndarray of int64, shape (N,)
+        Patient of each image, numbered from 0.
+    labels : ndarray of float32, shape (N, L), optional
+        The same columns as for the release.
+    """
+
+    records: Records
+    patients: Places
+    labels: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,8 +89,14 @@ def make_tests(
     patients: NDArray[np.int64],
     folds: int,
     generator: np.random.Generator,
+    *,
+    copies: Any = None,
+    public: Public | None = None,
 ) -> Iterator[Test]:
     """Yield a test for each fold of the patients; `probes` None looks for the released ones.
+
+    Pairs that share an image, or copies of one image, are compared in no test and teach nothing.
+    With `public` there is one test, of all patients, and attackers train on public images alone.
 
     Raises
     ------
@@ -79,60 +104,78 @@ def make_tests(
         Folds do not fit, or probes have another shape than records, or no patient can be searched.
     """
     looked_for = released if probes is None else probes
-    if looked_for.array.shape[1:] != released.array.shape[1:]:
-        raise AuditError(
-            f"probes are {looked_for.array.shape[1:]} and records {released.array.shape[1:]} each; "
-            f"an attacker compares like with like, so encode the probes as the release was"
-        )
-    fold_of = patient_folds(patients, folds, generator)
-    owners = released.owners(patients)
-    whose = looked_for.owners(patients)
-    related = (whose @ owners.T).toarray() > 0
-    images = looked_for.images(len(patients))
-    shared = (images @ released.images(len(patients)).T).toarray() > 0
+    for each in (looked_for, released) if public is None else (looked_for, public.records):
+        if each.array.shape[1:] != released.array.shape[1:]:
+            raise AuditError(
+                f"probes are {each.array.shape[1:]} and records {released.array.shape[1:]} each; "
+                f"an attacker compares like with like, so encode the probes as the release was"
+            )
+    everything = _pairs(released, looked_for, patients, copies)
+    whose, owners = everything.probe_owners, everything.gallery_owners
+    fold_of = np.zeros(int(patients.max()) + 1, np.int64)
+    if public is None:
+        fold_of = patient_folds(patients, folds, generator)
     found = False
-    for fold in range(folds):
+    for fold in range(folds if public is None else 1):
         tested = (fold_of == fold).astype(np.int32)
         of_gallery, of_probes = owners @ tested > 0, whose @ tested > 0
         gallery, chosen = np.flatnonzero(of_gallery), np.flatnonzero(of_probes)
+        block = np.ix_(chosen, gallery)
+        shared = ~everything.usable[block]
         searches = _searches(
             whose[chosen].toarray() * tested,
             owners[gallery],
-            related[np.ix_(chosen, gallery)],
-            shared[np.ix_(chosen, gallery)],
+            (whose[chosen] @ owners[gallery].T).toarray() > 0,
+            shared,
         )
         if not len(searches.probes):
             continue
         found = True
-        everything = Pairs(
-            looked_for.array,
-            released.array,
-            np.arange(len(looked_for)),
-            np.arange(len(released)),
-            whose,
-            owners,
-            related & ~shared,
-            ~shared,
-        )
-        training = everything.some(np.flatnonzero(~of_probes), np.flatnonzero(~of_gallery))
+        if public is None:
+            training = everything.some(np.flatnonzero(~of_probes), np.flatnonzero(~of_gallery))
+            lacking = f"without the patients of fold {fold + 1} of {folds}"
+        else:
+            training = _pairs(public.records, public.records, public.patients, None)
+            lacking = "among the public images"
         if not training.match.any():
             raise AuditError(
-                f"without the patients of fold {fold + 1} of {folds} no two records are of one "
-                f"patient, so that an attacker has nothing to learn from; take more folds or "
-                f"more patients with several images"
+                f"{lacking} no two records are of one patient, so that an attacker has nothing to "
+                f"learn from; add patients with several images"
             )
         yield Test(training, chosen, gallery, searches)
     if not found:
         raise AuditError(
-            "no patient has a probe and another record, so nobody can be linked; linkage needs "
-            "patients with two images or more"
+            "no patient has a probe and another record that is no copy of it, so that no patient "
+            "can be linked; linkage needs patients with two images or more"
         )
+
+
+def _pairs(
+    released: Records, looked_for: Records, patients: NDArray[np.int64], copies: Any
+) -> Pairs:
+    """Return all pairs of a probe and a record."""
+    owners, whose = released.owners(patients), looked_for.owners(patients)
+    related = (whose @ owners.T).toarray() > 0
+    images, behind = looked_for.images(len(patients)), released.images(len(patients))
+    shared = (images @ behind.T).toarray() > 0
+    if copies is not None:
+        shared |= (images @ (copies @ behind.T)).toarray() > 0
+    return Pairs(
+        looked_for.array,
+        released.array,
+        np.arange(len(looked_for)),
+        np.arange(len(released)),
+        whose,
+        owners,
+        related & ~shared,
+        ~shared,
+    )
 
 
 def _searches(whose: NDArray[np.int32], owners: Any, related: Bools, shared: Bools) -> Searches:
     """List every patient in every probe who has a record to be found, and strangers beside it."""
     probes, patients = np.nonzero(whose)
     has = owners.toarray().T[patients] > 0
-    true, stranger = has & ~shared[probes], ~related[probes]
+    true, stranger = has & ~shared[probes], ~related[probes] & ~shared[probes]
     kept = true.any(axis=1) & stranger.any(axis=1)
     return Searches(probes[kept], patients[kept], true[kept], stranger[kept])

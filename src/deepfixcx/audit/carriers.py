@@ -1,0 +1,226 @@
+"""Who carries a rare label? What labelled records reveal about the very patients they are of.
+
+The attacker has the release, with its labels, and images of patients whose labels are unknown. Of a
+label with few positives, the records show the few patients themselves rather than the disease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfixcx.audit.features import Array, Components, Standard, flatten
+from deepfixcx.audit.folds import patient_folds, patient_numbers
+from deepfixcx.audit.linkage.distance import minus_distances
+from deepfixcx.audit.resampling import Floats
+from deepfixcx.audit.result import AttackResult, detectable_gain
+from deepfixcx.errors import AuditError
+from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc
+
+__all__ = ["attack_rare_labels"]
+
+MOST_COMPONENTS = 64
+SHRINKAGE = 0.1
+FOLDS = 5
+FEWEST = 3
+"""Carriers from which on an interval can be estimated."""
+
+REFERENCE = "Homer et al. 2008, doi:10.1371/journal.pgen.1000167, of the kind of attack"
+
+
+def attack_rare_labels(
+    released: Array,
+    labels: ArrayLike,
+    candidates: Array,
+    candidate_labels: ArrayLike,
+    patients: ArrayLike,
+    *,
+    names: Sequence[str],
+    copies: int = 1,
+    seed: int = 0,
+) -> tuple[AttackResult, ...]:
+    """Rank candidates by a discriminant that is learned on the released records of each label.
+
+    Parameters
+    ----------
+    released : ndarray of float32, shape (R, ...)
+        The records as they were released.
+    labels : array_like, shape (R, L)
+        Released beside them: 1, 0, or NaN where unknown.
+    candidates : ndarray of float32, shape (M, ...)
+        Images of the released patients, in the form of the records, without protection.
+    candidate_labels : array_like, shape (M, L)
+        The truth, which the attacker wants.
+    patients : array_like, shape (M,)
+        Patient of each candidate.
+    names : sequence of L str
+        Names of the labels; the mode of each result.
+    copies : int
+        Records drawn for each image, which a release states.
+    seed : int
+        Of the folds.
+
+    Returns
+    -------
+    tuple of AttackResult
+        ``"AUC"`` of each label that has positive and negative patients: how often a carrier ranks
+        above another patient. The floor is a discriminant that learned from the unprotected images
+        of *other* patients: what the label looks like in anyone. The gain is what the release adds
+        about its own patients. The attackers are ``"discriminant"`` and ``"nearest record"``, with
+        the number of carriers in their names.
+
+    Raises
+    ------
+    AuditError
+        Shapes that do not fit.
+
+    References
+    ----------
+    Homer et al., Resolving individuals contributing trace amounts of DNA to highly complex
+    mixtures, PLoS Genetics, 2008, doi:10.1371/journal.pgen.1000167.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+    >>> rare = (np.arange(200) < 1).astype(float)[:, None]
+    >>> results = attack_rare_labels(
+    ...     images, rare, images, rare, np.arange(200), names=["rare"]
+    ... )
+    >>> results[1].value.value, results[1].attacker
+    (1.0, 'nearest record, 1 carrier')
+    """
+    owners = patient_numbers(patients)
+    told = np.asarray(labels, np.float64).reshape(len(released), -1)
+    truth = np.asarray(candidate_labels, np.float64).reshape(len(candidates), -1)
+    if not len(candidates) == len(owners) or not told.shape[1] == truth.shape[1] == len(names):
+        raise AuditError(
+            f"labels of shape {np.shape(labels)} and {np.shape(candidate_labels)}, "
+            f"{len(owners)} patients and {len(names)} names do not fit"
+        )
+    records, held = flatten(released), flatten(candidates)
+    if not (np.isfinite(records).all() and np.isfinite(held).all()):
+        raise AuditError("records or candidates hold values that are not finite")
+    folds = min(FOLDS, int(owners.max()) + 1)
+    fold_of = patient_folds(owners, folds, np.random.default_rng(seed))[owners]
+    results: list[AttackResult] = []
+    for one, other, name in zip(told.T, truth.T, names, strict=True):
+        options = _Options(name, copies, seed)
+        results += _attack(records, one, held, other, owners, fold_of, options)
+    return tuple(results)
+
+
+# -- helpers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    name: str
+    copies: int
+    seed: int
+
+
+def _attack(
+    records: Array,
+    told: Floats,
+    held: Array,
+    truth: Floats,
+    owners: NDArray[np.int64],
+    fold_of: NDArray[np.int64],
+    options: _Options,
+) -> Iterator[AttackResult]:
+    """Yield the results of one label; none where it has no positive or no negative patient."""
+    count = int(owners.max()) + 1
+    known = np.isfinite(truth)
+    carrier, seen = np.zeros(count), np.zeros(count, np.bool_)
+    np.maximum.at(carrier, owners[known], truth[known])
+    seen[owners[known]] = True
+    if len(np.unique(told[np.isfinite(told)])) < 2 or len(np.unique(carrier[seen])) < 2:
+        return
+    without = np.full(len(held), 0.5)
+    for fold in np.unique(fold_of):
+        others, tested = known & (fold_of != fold), fold_of == fold
+        if len(np.unique(truth[others])) == 2:  # otherwise there is nothing to learn from
+            score = _scores(held[others], truth[others], held[tested], 1)["discriminant"]
+            # ranks: discriminants of several folds have no common scale
+            without[tested] = np.argsort(np.argsort(score, kind="stable")) / max(len(score) - 1, 1)
+    whose = np.arange(int(seen.sum()))
+    truth, floor = carrier[seen], _highest(without, owners, count)[seen]
+    yes, no = int(truth.sum()), int((1 - truth).sum())
+    error = float(np.sqrt((yes + no + 1) / (12 * yes * no)))  # of the Mann-Whitney statistic
+    area = max(roc_auc(truth, floor), 0.5)
+    if area == 0.5:
+        floor = np.zeros(len(floor))
+    for attacker, score in _scores(records, told, held, options.copies).items():
+        own = _highest(score, owners, count)[seen]
+        value, gain = auc_interval(truth, own, whose), auc_difference(truth, own, floor, whose)
+        if yes < FEWEST:
+            value = _by_permutation(value.value, yes, no)
+            gain = Interval(value.value - area, value.low - area, value.high - area)
+        yield AttackResult(
+            attack="rare labels",
+            mode=options.name,
+            attacker=f"{attacker}, {yes} carrier" + ("" if yes == 1 else "s"),
+            figure="AUC",
+            value=value,
+            chance=0.5,
+            floor=area,
+            gain=gain,
+            control=area,
+            raw=float("nan"),
+            n=len(truth),
+            seed=options.seed,
+            reference=REFERENCE,
+            detectable=detectable_gain(gain, error),
+        )
+
+
+def _by_permutation(area: float, yes: int, no: int) -> Interval:
+    """Return the interval of the area of one or two carriers: as wide as that by chance.
+
+    So few have no sampling error that could be estimated, but that one ranks first among a hundred
+    others has a probability of one in a hundred.
+    """
+    generator = np.random.default_rng(0)
+    drawn = np.array(
+        [generator.permutation(yes + no)[:yes].mean() / (yes + no - 1) for _ in range(4000)]
+    )
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(area, max(area - (high - 0.5), 0.0), min(area + (0.5 - low), 1.0))
+
+
+def _scores(records: Array, told: Floats, candidates: Array, copies: int) -> dict[str, Floats]:
+    """Return how much each candidate is like the positive records, in two ways.
+
+    The discriminant is the log likelihood ratio of two normal distributions. The mean of n carriers
+    is known with the error of the records, and each carrier is a share 1 / n of it, so that the
+    variance around it is 1 - 1 / n of the common one and that error.
+    """
+    known = np.isfinite(told)
+    scale = Standard.fit(records[known])
+    parts = Components.fit(scale(records[known]), MOST_COMPONENTS)
+    learned = parts(scale(records[known])).astype(np.float64)
+    asked = parts(scale(candidates)).astype(np.float64)
+    yes = told[known] > 0.5
+    positive, negative = learned[yes], learned[~yes]
+    centred = np.concatenate([positive - positive.mean(axis=0), negative - negative.mean(axis=0)])
+    within = centred.T @ centred / max(len(centred) - 2, 1)
+    size = max(float(np.trace(within)) / len(within), 1e-30)
+    within = (1 - SHRINKAGE) * within + SHRINKAGE * size * np.eye(len(within))
+    turn = np.linalg.inv(np.linalg.cholesky(within)).T
+    asked, positive, negative = asked @ turn, positive @ turn, negative @ turn
+    spread = 1 - min(1.0, copies / len(positive)) + 1 / len(positive)
+    apart = ((asked - negative.mean(axis=0)) ** 2).sum(axis=1)
+    near = ((asked - positive.mean(axis=0)) ** 2).sum(axis=1)
+    return {
+        "discriminant": np.asarray(apart - near / spread, np.float64),
+        "nearest record": minus_distances(asked, positive).max(axis=1).astype(np.float64),
+    }
+
+
+def _highest(scores: Floats, owners: NDArray[np.int64], count: int) -> Floats:
+    best = np.full(count, -np.inf)
+    np.maximum.at(best, owners, scores)
+    return best
