@@ -9,8 +9,9 @@ from deepfixcx.mechanisms import Chain, KMixing, LabelResampling, Quantization, 
 from deepfixcx.mechanisms.catalogue import (
     MECHANISMS,
     check_name,
-    counts_patients,
+    label_patients,
     mechanism_named,
+    mixes,
     needs_labels,
     needs_public,
     noise_named,
@@ -67,16 +68,16 @@ def test_baselines_are_known_only_where_they_are_allowed() -> None:
 
 def test_what_a_mechanism_needs_is_known_beforehand() -> None:
     needs = {
-        name: (needs_labels(made), needs_public(made), counts_patients(made))
+        name: (needs_labels(made), needs_public(made), mixes(made), label_patients(made))
         for name in ("bands,quantization", "mixing", "suppression", "projection", "resampling")
         for made in [mechanism_named(name)]
     }
     assert needs == {
-        "bands,quantization": (False, False, False),
-        "mixing": (True, False, True),
-        "suppression": (True, True, False),
-        "projection": (True, True, False),
-        "resampling": (True, True, True),
+        "bands,quantization": (False, False, False, 0),
+        "mixing": (True, False, True, 0),
+        "suppression": (True, True, False, 0),
+        "projection": (True, True, False, 0),
+        "resampling": (True, True, False, 50),
     }
 
 

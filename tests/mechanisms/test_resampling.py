@@ -61,7 +61,7 @@ def test_means_and_covariance_given_labels_are_kept(kept: float) -> None:
         after = released.array[label_patterns(released.labels) == pattern]
         assert len(before) == len(after)
         assert np.allclose(before.mean(axis=0), after.mean(axis=0), atol=0.3)
-        assert np.allclose(np.cov(before.T), np.cov(after.T), atol=0.6)
+        assert np.allclose(np.cov(before.T), np.cov(after.T), atol=0.8)  # far scores are drawn in
 
 
 def test_a_classifier_learns_as_much_from_copies() -> None:
@@ -91,7 +91,7 @@ def test_the_order_does_not_tell_who_is_who() -> None:
 
 
 def test_codes_are_drawn_as_codes() -> None:
-    public, private = make_records(80, seed=1), make_records(80, seed=2)
+    public, private = make_records(160, seed=1), make_records(160, seed=2)
     fitted = LabelResampling(components=10).fit(public, np.random.default_rng(0))
     released = fitted.apply(private, np.random.default_rng(0))
     assert released.array.shape == private.array.shape

@@ -91,7 +91,7 @@ def test_every_mechanism_makes_a_whole_release(make: Maker, mechanism: str, tmp_
 def test_records_are_what_the_mechanism_makes_of_plain_codes(make: Maker, tmp_path: Path) -> None:
     summary = make("projection", tmp_path / "out")
     kept = [np.flatnonzero(each.known.any(axis=1)) for each in (make.images, make.public)]
-    assert [len(each) for each in kept] == [84, 80]
+    assert [len(each) for each in kept] == [208, 80]
     public, private = (
         Records.of(plain_codes(each), each.labels, each.patients)
         for each in (make.public, make.images)
@@ -206,7 +206,7 @@ REFUSED: list[tuple[str, Callable[[Maker], dict[str, Any]], str]] = [
     ("mixing", lambda make: {"dataset": without_labels(make.images)}, "--labels"),
     ("mixing", lambda make: {"dataset": without_patients(make.images)}, "patients"),
     ("resampling", lambda make: {"dataset": without_patients(make.images)}, "patients"),
-    ("projection", lambda make: {"public": make.images}, "42 patients are among"),
+    ("projection", lambda make: {"public": make.images}, "104 patients are among"),
     ("projection", lambda make: {"public": make.public.with_labels("effusion")}, "name the same"),
     ("bands", lambda _: {}, "ordinary release"),
     ("mixing,noise-2-16", lambda _: {}, "first"),
@@ -256,10 +256,10 @@ def test_a_release_lies_apart_from_images_and_may_lie_beside_their_table(
 def test_copies_are_found_where_patients_cannot_be_compared(make: Maker, tmp_path: Path) -> None:
     shutil.copytree(make.root / "in", tmp_path / "copy")
     copied = without_patients(read_dataset(tmp_path / "copy"))
-    with pytest.raises(MechanismError, match="84 files are among"):
+    with pytest.raises(MechanismError, match="208 files are among"):
         make("projection", tmp_path / "out", public=copied)
     summary = make("projection", tmp_path / "fine", public=without_patients(make.public))
-    assert "not every image says whose it is" in summary.notes[0]
+    assert "not every public image has a patient" in summary.notes[0]
 
 
 def test_bad_and_unlabelled_images_are_counted_and_the_rest_goes_on(tmp_path: Path) -> None:

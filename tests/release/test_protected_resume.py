@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import MechanismError, ReleaseError, ReleaseStoppedError
 from deepfixcx.release import (
     ReleaseOptions,
     load_records,
@@ -31,7 +31,7 @@ def stop(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("when", ["gather", "_apply", "_write", "write_release"])
+@pytest.mark.parametrize("when", ["gather", "apply_mechanism", "_write", "write_release"])
 def test_stopped_anywhere_it_ends_with_the_same_bytes(
     make: Maker, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,8 +105,31 @@ def test_draws_are_for_one_set_of_images_only(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="images changed"):
         privatize_protected(dataset, out, OPTIONS, "mixing-3", resume=True)
     assert contents(out) == before
-    privatize_protected(dataset, out, OPTIONS, "mixing-3", overwrite=True)
-    assert contents(out) != before
+
+
+def test_patients_are_mixed_once_for_one_private_folder(tmp_path: Path) -> None:
+    """Two releases that differ by one patient give back that patient's code as a difference."""
+    root = write_dataset(tmp_path / "in")
+    dataset, out = read_dataset(root), tmp_path / "out"
+    privatize_protected(dataset, out, OPTIONS, "mixing-3")
+    before = contents(tmp_path)
+    for fewer in (dataset, dataset.select(range(2, 60)), dataset.select(range(50, 60))):
+        with pytest.raises(MechanismError, match="of the same patients or files"):
+            privatize_protected(fewer, out, OPTIONS, "mixing-3", overwrite=True)
+        with pytest.raises(MechanismError, match="of the same patients or files"):
+            privatize_protected(
+                fewer, tmp_path / "two", OPTIONS, "bands,mixing-5",
+                private=tmp_path / "out.private", overwrite=True,
+            )  # fmt: skip
+    assert contents(tmp_path) == before  # the earlier release was not removed
+    privatize_protected(dataset, out, OPTIONS, "mixing-3", resume=True)
+    others = read_dataset(write_dataset(tmp_path / "others", first=500))
+    privatize_protected(others, out, OPTIONS, "mixing-3", overwrite=True)
+    with pytest.raises(MechanismError, match="of the same patients or files"):
+        privatize_protected(dataset, out, OPTIONS, "mixing-3", overwrite=True)
+    (tmp_path / "out.private" / "mixed.json").write_text("{}")
+    with pytest.raises(ReleaseError, match="restore it from a backup"):
+        privatize_protected(dataset, out, OPTIONS, "mixing-3", overwrite=True)
 
 
 def test_releases_of_both_kinds_replace_each_other(make: Maker, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ __all__ = ["SOME_FAILED", "Asked", "Course", "check_unused", "end"]
 
 
 SOME_FAILED = 3
+MIN_PATIENTS = 11
 
 
 class Course(TypedDict):
@@ -49,6 +50,7 @@ class Asked:
     mechanism: str
     labels: str | None
     public: str | None
+    min_patients: int
     seed: int | None
 
     def run(self, course: Course) -> ProtectedSummary:
@@ -73,6 +75,7 @@ class Asked:
             self.options,
             self.mechanism,
             public=None if self.public is None else self._dataset(self.public),
+            min_patients=self.min_patients,
             seed=self.seed,
             **course,
         )
@@ -84,7 +87,7 @@ class Asked:
         return find_dataset(place, self.labels or "", None, None, None)
 
 
-def check_unused(labels: str | None, public: str | None) -> None:
+def check_unused(labels: str | None, public: str | None, min_patients: int) -> None:
     """Refuse options that an ordinary release has no use for.
 
     Raises
@@ -92,10 +95,11 @@ def check_unused(labels: str | None, public: str | None) -> None:
     MechanismError
         There are some.
     """
-    if labels is not None or public is not None:
+    if labels is not None or public is not None or min_patients != MIN_PATIENTS:
         raise MechanismError(
-            "labels and public images are for mechanisms that look at them, such as mixing-3 or "
-            "projection; leave --labels and --public away, or name one with --mechanism"
+            "labels and public images are for mechanisms that look at them, such as resampling or "
+            "projection; omit --labels, --public and --min-patients, or name such a mechanism with "
+            "--mechanism"
         )
 
 
@@ -125,6 +129,10 @@ def _figures(summary: ProtectedSummary) -> dict[str, object]:
         **summary.totals,
         "command": "privatize",
         "records": summary.totals["files"],
+        "labels": list(summary.labels),
+        "labels_dropped": list(summary.dropped),
+        "labels_merged": summary.merged,
+        "min_patients": summary.min_patients,
         "shape": list(summary.shape),
         "images_released": summary.images,
         "images_public": summary.public_images,
@@ -144,6 +152,8 @@ def _close(summary: ProtectedSummary) -> None:
             "records",
             f"{summary.totals['files']:,} of {counted(summary.images, 'image')}, {_kind(summary)}",
         ),
+        ("labels", _labels(summary)),
+        *_changed_labels(summary),
         ("guarantee", summary.guarantee),
     ]
     if summary.public_images:
@@ -169,6 +179,23 @@ def _close(summary: ProtectedSummary) -> None:
         ("next", _next_step(summary)),
     ]
     panel("privatize", rows, good=not summary.failed)
+
+
+def _labels(summary: ProtectedSummary) -> str:
+    fewest = f"every combination covers {summary.min_patients} patients or more"
+    return f"{', '.join(summary.labels)}; {fewest}"
+
+
+def _changed_labels(summary: ProtectedSummary) -> list[tuple[str, str]]:
+    """Return what is not as in the table of IN; no number of patients of a small group."""
+    rows = []
+    if summary.dropped:
+        why = "not released: too few patients are positive or negative"
+        rows.append(("dropped", f"{', '.join(summary.dropped)}  {why}"))
+    if summary.merged:
+        why = "labels of rare combinations became unknown, the last label first"
+        rows.append(("merged", why))
+    return rows
 
 
 def _next_step(summary: ProtectedSummary) -> str:

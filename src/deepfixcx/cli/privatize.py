@@ -97,7 +97,7 @@ def command(
     mechanism: Annotated[
         str,
         typer.Option(
-            help="Make codes tell less: mixing-3, projection, …",
+            help="Make codes tell less: resampling, projection, …",
             autocompletion=_completion.mechanisms,
         ),
     ] = "",
@@ -107,6 +107,9 @@ def command(
     public: Annotated[
         str | None, typer.Option(help="Dataset of other patients that a mechanism learns from.")
     ] = None,
+    min_patients: Annotated[
+        int, typer.Option(help="Fewest patients of each combination of released labels.")
+    ] = 11,
     retain: Annotated[
         str,
         typer.Option(
@@ -188,13 +191,13 @@ def command(
                 again=resuming_command(),
             )
             if alone:
-                check_unused(labels, public)
+                check_unused(labels, public, min_patients)
                 summary = privatize_dataset(
                     where, folder, options, key=key, pseudonyms=pseudonyms, **course
                 )
             else:
                 check_no_pseudonyms(key, pseudonyms)
-                asked = Asked(where, folder, options, mechanism, labels, public, seed)
+                asked = Asked(where, folder, options, mechanism, labels, public, min_patients, seed)
                 protected = asked.run(course)
     except KeyboardInterrupt:
         console.print(f"Stopped. Everything written is whole; go on with:\n  {resuming_command()}")

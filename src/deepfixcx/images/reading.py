@@ -109,14 +109,17 @@ def read_image(
 
 
 def inspect_image(
-    path: str | os.PathLike[str], *, decode: bool = True, max_pixels: int = DEFAULT_MAX_PIXELS
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    decode: bool = True,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> ImageFacts:
     """Say what a file holds, and what is wrong with it. No file makes this raise.
 
     Parameters
     ----------
-    path : path-like
-        The file.
+    path : path-like or binary file
+        The file; an open one stays open.
     decode : bool
         Also decode the pixels, so that `problem` names every error of `read_image`. Without it
         only the header is read, which is faster, and damaged pixels go unnoticed.
@@ -135,7 +138,8 @@ def inspect_image(
     """
     facts = ImageFacts()
     try:
-        with open_image(path) as stream:
+        opened_file = open_image(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
+        with opened_file as stream:
             facts = ImageFacts(format=_guarded(lambda: sniff(stream.read(SNIFFED_BYTES))))
             opened = _guarded(lambda: _opened(stream, max_pixels))
             facts = opened.facts

@@ -23,9 +23,10 @@ from deepfixcx.spec import CodecSpec
 __all__ = [
     "MECHANISMS",
     "check_name",
-    "counts_patients",
+    "label_patients",
     "makes_vectors",
     "mechanism_named",
+    "mixes",
     "names_in",
     "needs_labels",
     "needs_public",
@@ -178,15 +179,27 @@ def needs_public(mechanism: Mechanism) -> bool:
     return not all(isinstance(step, DataIndependent) for step in steps_of(mechanism))
 
 
-def counts_patients(mechanism: Mechanism) -> bool:
-    """Return whether a guarantee is about how many patients there are behind a record.
+def mixes(mechanism: Mechanism) -> bool:
+    """Return whether records are means over several images.
 
     Examples
     --------
-    >>> counts_patients(mechanism_named("mixing-3")), counts_patients(mechanism_named("projection"))
+    >>> mixes(mechanism_named("projection-mixing")), mixes(mechanism_named("resampling"))
     (True, False)
     """
-    return any(isinstance(step, KMixing | LabelResampling) for step in steps_of(mechanism))
+    return any(isinstance(step, KMixing) for step in steps_of(mechanism))
+
+
+def label_patients(mechanism: Mechanism) -> int:
+    """Return how many patients a label needs on either side before the mechanism can use it.
+
+    Examples
+    --------
+    >>> label_patients(mechanism_named("projection")), label_patients(mechanism_named("resampling"))
+    (0, 50)
+    """
+    steps = steps_of(mechanism)
+    return max((s.label_patients for s in steps if isinstance(s, LabelResampling)), default=0)
 
 
 def makes_vectors(mechanism: Mechanism) -> bool:

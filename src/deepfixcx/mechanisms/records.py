@@ -1,4 +1,4 @@
-"""Records: what a mechanism takes and gives, with the images that each record was made of."""
+"""Records: what a mechanism takes and gives, and which labels may be released beside them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.errors import MechanismError
 
-__all__ = ["Records", "label_patterns"]
+__all__ = [
+    "MIN_PATIENTS",
+    "Records",
+    "SafeLabels",
+    "label_patterns",
+    "patients_per_group",
+    "safe_labels",
+]
+
+MIN_PATIENTS = 11
+"""Default of the fewest patients of any combination of released labels: statistical offices
+publish no cell of a table that counts fewer than 11 persons (CMS cell size suppression policy)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,6 +125,16 @@ class Records:
         """Return the same records with other numbers."""
         return Records(np.asarray(array, np.float32), self.labels, self.patients, self.members)
 
+    def with_labels(self, labels: NDArray[np.float32]) -> Records:
+        """Return the same records with other labels."""
+        return Records(self.array, labels, self.patients, self.members)
+
+    def with_known(self, columns: Sequence[int]) -> Records:
+        """Return some of the labels, and the records of which one of these is known."""
+        labels = self.labels[:, list(columns)]
+        known = np.flatnonzero(~np.isnan(labels).all(axis=1))
+        return self.with_labels(labels).select(known)
+
     def select(self, places: Sequence[int] | NDArray[Any]) -> Records:
         """Keep some of the records; members still count the same source images."""
         chosen = np.arange(len(self))[np.asarray(places)]
@@ -142,3 +163,144 @@ def label_patterns(labels: NDArray[np.float32]) -> NDArray[np.int64]:
     if not labels.shape[1]:
         return np.zeros(len(labels), np.int64)
     return np.unique(known, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def patients_per_group(groups: NDArray[np.int64], patients: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Count the different patients of each group, groups being numbered from 0.
+
+    Examples
+    --------
+    >>> patients_per_group(np.array([0, 0, 1]), np.array(list("aab"))).tolist()
+    [1, 1]
+    """
+    owner = np.unique(patients, return_inverse=True)[1].reshape(-1)
+    pairs = np.unique(np.stack([groups, owner]), axis=1)
+    return np.bincount(pairs[0], minlength=int(groups.max(initial=-1)) + 1).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SafeLabels:
+    """The labels of a release, none of which describes a small group of patients.
+
+    Attributes
+    ----------
+    kept, dropped : tuple of int
+        Columns of the labels that are released, and of those that are not.
+    labels : ndarray of float32, shape (N, len(kept))
+        1, 0, or NaN. A combination of labels that too few patients share is merged with others:
+        labels become unknown, the last column first.
+    withheld : ndarray of bool, shape (N,)
+        Images without a known label, which are not released.
+    merged : bool
+        Whether a label that was known became unknown.
+    """
+
+    kept: tuple[int, ...]
+    dropped: tuple[int, ...]
+    labels: NDArray[np.float32]
+    withheld: NDArray[np.bool_]
+    merged: bool
+
+
+def safe_labels(
+    labels: NDArray[np.float32],
+    patients: NDArray[np.str_],
+    minimum: int = MIN_PATIENTS,
+    positives: int | None = None,
+) -> SafeLabels:
+    """Choose the labels that may be released: every combination covers enough patients.
+
+    An unknown label counts as a state of its own. A label is dropped if too few patients are
+    positive, or too few negative, before or after rare combinations are merged.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (N, L)
+        1, 0, or NaN where unknown.
+    patients : ndarray of str, shape (N,)
+        Patient of each image; several images of one patient count once.
+    minimum : int
+        Fewest patients of each combination of labels, 2 or more.
+    positives : int, optional
+        Fewest patients that are positive, and that are negative, for each label; `minimum` if
+        omitted or smaller.
+
+    Returns
+    -------
+    SafeLabels
+
+    Raises
+    ------
+    MechanismError
+        A label is another number than 1, 0 or NaN, or `minimum` is below 2.
+
+    References
+    ----------
+    Hundepool et al., Statistical Disclosure Control, Wiley, 2012, section 3.6 (local suppression).
+
+    Examples
+    --------
+    >>> labels = np.array([[1, 0]] * 12 + [[0, 0]] * 12 + [[0, 1]], np.float32)
+    >>> safe = safe_labels(labels, np.arange(25).astype(str))
+    >>> safe.kept, safe.dropped, int(safe.withheld.sum())
+    ((0,), (1,), 0)
+    """
+    if minimum < 2:
+        raise MechanismError(f"the fewest patients of a combination are 2 or more, got {minimum}")
+    if not (np.isnan(labels) | (labels == 0) | (labels == 1)).all():
+        raise MechanismError(
+            "a label is 1, 0 or unknown; replace a column of other numbers, such as age, by "
+            "columns that say whether a value lies within a range"
+        )
+    fewest = max(minimum, positives or 0)
+    kept = list(range(labels.shape[1]))
+    while True:
+        merged = _merged(labels[:, kept], patients, minimum)
+        known = ~np.isnan(merged)
+        small = [
+            place
+            for place in range(len(kept))
+            if min(len(set(patients[merged[:, place] == state].tolist())) for state in (0, 1))
+            < fewest
+        ]
+        if not small:
+            break
+        # first those that are too rare by themselves; then the last one that merging made so
+        alone = [
+            place
+            for place in small
+            if min(
+                len(set(patients[labels[:, kept[place]] == state].tolist())) for state in (0, 1)
+            )
+            < fewest
+        ]
+        for place in reversed(alone or small[-1:]):
+            del kept[place]
+    chosen = labels[:, kept]
+    dropped = tuple(column for column in range(labels.shape[1]) if column not in kept)
+    lost = bool((~known & ~np.isnan(chosen)).any())
+    withheld: NDArray[np.bool_] = ~np.asarray(known.any(axis=1), np.bool_)
+    return SafeLabels(tuple(kept), dropped, merged, withheld, lost)
+
+
+def _merged(
+    labels: NDArray[np.float32], patients: NDArray[np.str_], minimum: int
+) -> NDArray[np.float32]:
+    """Make labels of rare combinations unknown, the last first, until no combination is rare."""
+    merged = labels.copy()
+    for column in reversed(range(labels.shape[1])):
+        rare = _rare(merged, patients, minimum)
+        if not rare.any():
+            break
+        merged[rare, column] = np.nan
+    merged[_rare(merged, patients, minimum)] = np.nan
+    return merged
+
+
+def _rare(
+    labels: NDArray[np.float32], patients: NDArray[np.str_], minimum: int
+) -> NDArray[np.bool_]:
+    """Return which rows have labels that fewer patients share, and any label at all."""
+    patterns = label_patterns(labels)
+    few = patients_per_group(patterns, patients)[patterns] < minimum
+    return np.asarray(few & ~np.isnan(labels).all(axis=1), np.bool_)

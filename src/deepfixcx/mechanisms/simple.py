@@ -1,4 +1,4 @@
-"""What simple mechanisms share: those that learn nothing, and those in which nothing is random."""
+"""What mechanisms share: how a guarantee is worded, nothing to learn, nothing that is random."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 from deepfixcx.mechanisms.records import Records
 
-__all__ = ["DataIndependent", "Deterministic"]
+__all__ = ["DataIndependent", "Deterministic", "guarantee_text"]
+
+
+def guarantee_text(attacker: str, average: str, worst: str) -> str:
+    """Word a guarantee: against whom it holds, and what holds on average and in the worst case.
+
+    Examples
+    --------
+    >>> guarantee_text("knows all codes", "nothing holds", "nothing holds")
+    'Attacker: knows all codes. On average: nothing holds. Worst case: nothing holds.'
+    """
+    return f"Attacker: {attacker}. On average: {average}. Worst case: {worst}."
 
 
 class DataIndependent:

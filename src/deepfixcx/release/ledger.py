@@ -9,6 +9,7 @@ does not work on the network file systems of clusters.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -107,6 +108,15 @@ class Ledger:
             transaction.executemany(
                 "INSERT INTO shards (number, files) VALUES (?, ?)", enumerate(files)
             )
+
+    def secret(self) -> str:
+        """Return the secret of this release, 256 bits in hexadecimal digits, drawn once."""
+        with _writing(), self._database as transaction:
+            transaction.execute(
+                "INSERT OR IGNORE INTO notes VALUES ('secret', ?)", (secrets.token_hex(32),)
+            )
+        query = "SELECT value FROM notes WHERE name = 'secret'"
+        return str(self._database.execute(query).fetchone()[0])
 
     def note(self, **notes: str) -> None:
         """Write down, or replace, something about the run that decides no byte."""

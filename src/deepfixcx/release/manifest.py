@@ -100,7 +100,8 @@ def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dic
             write_rows(tables[1], ["source_id", "error", "reason"], rows)
         else:
             place.remove(["failures.csv"])
-        about = _about(plan, ledger, totals, {path.name: sha256_of(path) for path in tables})
+        hashes = {path.name: sha256_of(path) for path in tables}
+        about = _about(plan, ledger, _stated(totals, plan.options), hashes)
         outbox.add(path.name for path in tables)
         outbox.send()
         with writing_text(outbox.folder / "dataset.json", replace=True) as file:
@@ -129,6 +130,12 @@ def _about(
         "papers": papers,
         "limits": LIMITS,
     }
+
+
+def _stated(totals: dict[str, int], options: ReleaseOptions) -> dict[str, int]:
+    """Leave out what depends on pixels without noise: an attacker who holds all files but one
+    could tell the size of that one from the sum."""
+    return totals if options.noise is None else totals | {"source_file_bytes": 0}
 
 
 def software() -> dict[str, str]:

@@ -29,6 +29,9 @@ from deepfixcx.spec import CodecSpec
 __all__ = ["Plan", "Planned", "PlannedItems", "ReleaseOptions", "make_plan"]
 
 PLAN_VERSION = 1
+SECRET_PLAN_VERSION = 2
+"""Of releases with noise, whose order version 0.1 drew from names and sizes."""
+
 LEAST_SHARD, LARGEST_SHARD, SHARDS_WANTED = 16, 1024, 64
 
 
@@ -50,6 +53,7 @@ class ReleaseOptions:
         Number files and folders, or call them as their sources.
     seed : int
         Chooses, together with names and sizes of the inputs, the order in which they are numbered.
+        With noise the order is drawn from a secret, because a size depends on pixels.
     max_pixels : int
         Images that declare more pixels are refused.
     retain : tuple of {"dates", "patient", "device", "descriptors"}
@@ -253,18 +257,21 @@ class Plan:
         """Return what must agree for a release to be resumed: its inputs and each option."""
         options = self.options.to_dict()
         return {
-            "plan version": str(PLAN_VERSION),
+            "plan version": str(
+                PLAN_VERSION if self.options.noise is None else SECRET_PLAN_VERSION
+            ),
             "inputs": self.inputs,
             **{name: json.dumps(value, sort_keys=True) for name, value in options.items()},
         }
 
 
-def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
+def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "") -> Plan:
     """Give the inputs numbers in a shuffled order and cut them into shards.
 
     The order is shuffled because the alphabetical order of file names can itself tell names. The
     names and sizes of all inputs take part in the shuffle, so that nobody who lacks them can undo
-    it, and the same inputs still give the same order.
+    it, and the same inputs still give the same order. With noise nothing but the noisy codes may
+    depend on pixels, and sizes of files do: then a secret takes part, and names only.
 
     Parameters
     ----------
@@ -272,11 +279,13 @@ def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
         From `find_sources`.
     options : ReleaseOptions
         `names` and `seed` are used here.
+    secret : str
+        Hexadecimal; used with noise, where it decides the order.
 
     Returns
     -------
     Plan
-        The same for the same inputs and options.
+        The same for the same inputs, options and secret.
 
     Examples
     --------
@@ -285,8 +294,13 @@ def make_plan(sources: Sources, options: ReleaseOptions) -> Plan:
     """
     found = sources.found if isinstance(sources.found, Listing) else Listing(sources.found)
     inputs = _listing_hash(found)
-    generator = np.random.default_rng([options.seed, int.from_bytes(inputs, "big")])
-    shuffled = found.select(generator.permutation(len(found)))
+    if options.noise is None:
+        generator = np.random.default_rng([options.seed, int.from_bytes(inputs, "big")])
+        order = generator.permutation(len(found))
+    else:
+        generator = np.random.default_rng(int(secret or "0", 16))
+        order = np.array(found.by_name(), np.int64)[generator.permutation(len(found))]
+    shuffled = found.select(order)
     naming: Naming
     if options.names == "keep":
         naming = KeptNames(source.name for source in shuffled)

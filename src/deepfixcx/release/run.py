@@ -98,7 +98,8 @@ class Summary:
     private : Path
         The folder that stays here.
     totals : dict of str to int
-        As in ``dataset.json``: the whole release, earlier runs included.
+        The whole release, earlier runs included, as in ``dataset.json``; which does not state
+        the bytes of the source files of a release with noise.
     progress : Progress
         This run alone.
     seconds : float
@@ -247,12 +248,12 @@ def privatize_dataset(
     keep_apart(source, release, kept_here)
     place = place_of(release)
     sources = find_sources(where)
-    plan = make_plan(sources, options)
     refuse(place, kept_here, resume=resume, overwrite=overwrite)
     with (
         alone(place, kept_here),
         Ledger(make_room(place, kept_here, overwrite, resume)) as ledger,
     ):
+        plan = make_plan(sources, options, ledger.secret())
         dicom = None
         if options.output == "dicom":
             dicom = dicom_output(options, Path(key or kept_here / KEY), release)

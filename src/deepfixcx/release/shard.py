@@ -20,11 +20,10 @@ from deepfixcx.errors import (
     UnreadableFileError,
     WorkerDiedError,
 )
-from deepfixcx.images import ImageFrames, read_image
+from deepfixcx.images import ImageFrames, inspect_image, read_image
 from deepfixcx.images.masking import Region, paint
 from deepfixcx.images.reading import read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
-from deepfixcx.mechanisms.pixel_noise import PixelNoise
 from deepfixcx.release.content import open_hashed, stamp_of
 from deepfixcx.release.dicom_output import DicomOutput
 from deepfixcx.release.parts import CodeParts
@@ -170,26 +169,31 @@ def _load(
 def _encoded(job: ShardJob, codec: Codec, stream: BinaryIO, content: str) -> Loaded:
     options = job.options
     frames = read_image(stream, max_pixels=options.max_pixels)
+    if options.noise is not None:
+        _check_fixed(stream, frames)
     wanted = job.dicom is not None or options.mask is not None
     header = read_header(stream) if wanted else None
     regions: tuple[Region, ...] = ()
     if options.mask is not None:
         regions = options.mask.regions(frames.pixels, {} if header is None else header.dataset)
         frames = replace(frames, pixels=paint(frames.pixels, regions))
-    code = codec.encode(frames.pixels) if options.noise is None else _noisy(options.noise, frames)
+    noise = options.noise
+    code = codec.encode(frames.pixels) if noise is None else noise.encode(frames.pixels)
     for name in options.mechanisms:
         code = replace(code, array=INDEPENDENT[name].represent(code.array))
     return Loaded(frames, code, header, content, len(regions))
 
 
-def _noisy(noise: PixelNoise, frames: ImageFrames) -> Code:
-    """Encode with noise, unless pixels are made in a way that depends on other pixels."""
-    if frames.bits != 8 or frames.format in ("DICOM", "NIfTI"):
+def _check_fixed(stream: BinaryIO, frames: ImageFrames) -> None:
+    """Refuse images whose pixels, or number of channels, depend on other pixels."""
+    stream.seek(0)
+    palette = inspect_image(stream, decode=False).photometric == "palette"
+    if palette or frames.bits != 8 or frames.format in ("DICOM", "NIfTI"):
+        what = "an image with a palette" if palette else f"{frames.format} of {frames.bits} bits"
         raise MechanismError(
-            f"noise hides pixels of 8-bit pictures, and this is {frames.format} of {frames.bits} "
-            f"bits, whose range may be spread by all its pixels; convert it in a fixed way first"
+            f"noise hides pixels of 8-bit pictures, and this is {what}, whose range or channels "
+            f"may depend on all its pixels; convert it in a fixed way first"
         )
-    return noise.encode(frames.pixels)
 
 
 def _write(

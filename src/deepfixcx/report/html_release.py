@@ -194,16 +194,24 @@ class ReleaseFacts:
     def usual_size(self) -> tuple[int, int, int]:
         """Return channels, height and width that most sources have, each counted once.
 
-        A release by a mechanism says no sizes; then it is a square of as many pixels as the mean.
+        A release by a mechanism states no sizes: then it is the compact size of the code, or in
+        releases of version 0.1 a square of as many pixels as the mean.
         """
         if self.records is not None:
             channels = self.images[0].channels if self.images else 1
+            if not self.states_sizes:
+                return channels, *self.spec.compact_shape()
             count = max(int(self.records.get("images") or 1), 1)
             side = math.isqrt(max(int(self.totals["source_values"]) // count // channels, 1))
             return channels, side, side
         sources = {each.source_id: each for each in reversed(self.images)}
         sizes = Counter((each.channels, each.height, each.width) for each in sources.values())
         return sizes.most_common(1)[0][0] if sizes else (1, *self.spec.compact_shape())
+
+    @property
+    def states_sizes(self) -> bool:
+        """Whether the release states how large its sources were."""
+        return bool(self.totals.get("source_values"))
 
     def kept(self) -> Kept:
         """Count the numbers that are kept of an image of the usual size, or that a record has."""

@@ -51,6 +51,8 @@ def verdict_sentences(
     if facts.vectors:
         numbers = counted(facts.kept().numbers, "number")
         share = f"{numbers}, {facts.kept().percent} of those of a usual image"
+    if facts.records is not None and not facts.states_sizes:
+        share = counted(facts.kept().numbers, "number")
     first = f"{begun} {facts.spec}{mixed}; {keeps} {share}{beside}."
     if evidence is not None and evidence.findings:
         third = (

@@ -64,8 +64,12 @@ def contents(facts: ReleaseFacts) -> str:
         rows.insert(0, ["Files", f"{totals['files']:,}", done])
     else:  # one share everywhere: that of one record in one image
         one = facts.kept()
-        rows[1][1] += f" ({one.of:,} an image)"
-        rows[1][2] = f"{kept:,} ({one.numbers:,} a record, {one.percent} of an image)"
+        if facts.states_sizes:
+            rows[1][1] += f" ({one.of:,} an image)"
+            rows[1][2] = f"{kept:,} ({one.numbers:,} a record, {one.percent} of an image)"
+        else:
+            rows[1][1:] = ["not stated", f"{kept:,} ({one.numbers:,} a record)"]
+            rows[2][1] = "not stated"
     became = (
         ""
         if facts.vectors
@@ -122,12 +126,15 @@ def transform(facts: ReleaseFacts) -> str:
     spec = facts.spec
     kept = Kept.of_image(spec, channels, height, width)
     size = "the most frequent size" if facts.records is None else "about the mean size"
+    if facts.records is not None and not facts.states_sizes:
+        size = "the smallest that this code resolves; the release does not state sizes"
     fixed = _what_learned(facts)
     title = "What is done to an image"
     if facts.vectors:
         numbers = counted(facts.kept().numbers, "number")
+        of_size = f", of {height:,} × {width:,} pixels in the mean," if facts.states_sizes else ""
         made = (
-            f"An image, of {height:,} × {width:,} pixels in the mean, becomes a code of "
+            f"An image{of_size} becomes a code of "
             f"{kept.numbers:,} numbers ({spec}). Codes are not in the release: the mechanisms "
             f"below make the records from them, {numbers} each. {fixed}"
         )

@@ -180,7 +180,10 @@ def _joined(
         frame = seen[name] = seen.get(name, -1) + 1
         members.append(Member(sources[name]["source"], frame, str(dataset.patients[place])))
         places.append(place)
-    records = Records.of(code.array, dataset.labels[places], dataset.patients[places])
+    # in an order that does not depend on what the files hold, as that of the plain codes may
+    order = sorted(range(len(members)), key=lambda row: (members[row].source, members[row].frame))
+    members, places = [members[row] for row in order], [places[row] for row in order]
+    records = Records.of(code.array[order], dataset.labels[places], dataset.patients[places])
     manifest = (folder / "manifest.csv").read_bytes()
     rows = "\n".join(f"{each.source}\0{each.frame}\0{each.patient}" for each in members)
     return Gathered(

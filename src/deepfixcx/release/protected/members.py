@@ -1,19 +1,34 @@
-"""Which images stand behind each record: a table of the private folder."""
+"""Which images stand behind each record, and which were mixed before: private tables."""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deepfixcx.errors import ReleaseError
+from deepfixcx.errors import MechanismError, ReleaseError
+from deepfixcx.io.files import writing_text
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.manifest import write_rows
 
-__all__ = ["MEMBERS", "Member", "read_members", "write_members"]
+__all__ = [
+    "MEMBERS",
+    "MIXED",
+    "Member",
+    "check_not_mixed_before",
+    "read_members",
+    "remember_mixed",
+    "write_members",
+]
 
 MEMBERS = "members.csv"
+MIXED = "mixed.json"
+"""In the private folder: what earlier releases mixed. It outlasts ``--overwrite``, because a
+release that was shared cannot be taken back."""
+
+MIXED_FORMAT, MIXED_VERSION = "deepfixcx.mixed", 1
 COLUMNS = ["source_id", "source", "frame", "patient"]
 
 
@@ -92,3 +107,61 @@ def read_members(private: str | Path) -> dict[str, tuple[Member, ...]]:
             f"a release by a mechanism that has one"
         ) from None
     return {name: tuple(members) for name, members in found.items()}
+
+
+def check_not_mixed_before(
+    private: Path, release: str, patients: set[str], sources: set[str]
+) -> None:
+    """Refuse to mix what another release of this private folder mixed already.
+
+    Two releases whose groups differ by one patient give back that patient's code as a difference.
+
+    Raises
+    ------
+    MechanismError
+        A patient or a file is in an earlier release.
+    ReleaseError
+        The table of earlier releases is damaged.
+    """
+    again = 0
+    for name, earlier in _mixed_before(private).items():
+        if name != release:
+            again = max(
+                again,
+                len(patients & set(earlier["patients"])),
+                len(sources & set(earlier["sources"])),
+            )
+    if again:
+        raise MechanismError(
+            f"an earlier release by mixing with this private folder holds {again} of the same "
+            f"patients or files; the difference of two such releases shows single patients. Share "
+            f"the earlier release, or release these images with another mechanism"
+        )
+
+
+def remember_mixed(private: Path, release: str, patients: set[str], sources: set[str]) -> None:
+    """Note in the private folder what a release mixes, before anything of it is written."""
+    releases = _mixed_before(private)
+    releases[release] = {"patients": sorted(patients), "sources": sorted(sources)}
+    about = {"format": MIXED_FORMAT, "version": MIXED_VERSION, "releases": releases}
+    with writing_text(private / MIXED, mode=0o600, replace=True) as file:
+        json.dump(about, file, indent=1, sort_keys=True)
+        file.write("\n")
+
+
+def _mixed_before(private: Path) -> dict[str, dict[str, list[str]]]:
+    try:
+        about = json.loads((private / MIXED).read_text(encoding="utf-8"))
+        if (about["format"], about["version"]) == (MIXED_FORMAT, MIXED_VERSION):
+            return {
+                str(name): {part: list(map(str, each[part])) for part in ("patients", "sources")}
+                for name, each in about["releases"].items()
+            }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ReleaseError(
+        f"{MIXED} in {private.name!r} is damaged or of another version of deepfixcx, so it is not "
+        f"known which patients were mixed before; restore it from a backup"
+    )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.catalogue import (
-    counts_patients,
     makes_vectors,
     mechanism_named,
+    mixes,
     names_in,
     needs_labels,
     needs_public,
@@ -106,10 +106,10 @@ class Protection:
             )
         if not dataset.label_names:
             raise MechanismError(f"{called} needs labels to keep: name some with --labels")
-        if counts_patients(mechanism) and not dataset.has_patients:
+        if not dataset.has_patients:
             raise MechanismError(
-                f"{called} promises something of patients, and the images to release come without: "
-                f"add a column of patients to their table"
+                f"{called} releases labels that enough patients share, and not every image to "
+                f"release has a patient: add a column of patients to their table"
             )
         if public is None and needs_public(mechanism):
             raise MechanismError(
@@ -138,9 +138,15 @@ class Protection:
 
     def notes(self, dataset: Dataset, public: Dataset | None) -> tuple[str, ...]:
         """Return what could not be checked, in words."""
-        if public is None or (dataset.has_patients and public.has_patients):
-            return ()
-        return (
-            "not every image says whose it is, so nothing shows that the public images are of "
-            "other patients; no file is in both",
-        )
+        notes = []
+        if mixes(self.followed):
+            notes.append(
+                "an attacker who holds candidate images finds the members of mixed records; share "
+                "no second release of these patients, and use resampling where it serves"
+            )
+        if public is not None and not (dataset.has_patients and public.has_patients):
+            notes.append(
+                "not every public image has a patient, so nothing shows that the public images "
+                "are of other patients; no file is in both"
+            )
+        return tuple(notes)

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from deepfixcx.choices import Engine
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, ReleaseError, ReleaseStoppedError
-from deepfixcx.mechanisms.files import PublishedMechanism
-from deepfixcx.mechanisms.records import Records
+from deepfixcx.mechanisms.catalogue import mixes
+from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
 from deepfixcx.release.folders import (
+    PROTECTED,
     alone,
     keep_apart,
     make_room,
@@ -29,10 +29,19 @@ from deepfixcx.release.manifest import write_rows
 from deepfixcx.release.places import Place, place_of
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.gathering import IMAGES, PUBLIC, Gathered, PassOne, Withheld
-from deepfixcx.release.protected.members import write_members
+from deepfixcx.release.protected.members import (
+    check_not_mixed_before,
+    remember_mixed,
+    write_members,
+)
 from deepfixcx.release.protected.protection import Protection
-from deepfixcx.release.protected.state import State, fingerprint, open_state
-from deepfixcx.release.protected.writing import Written, record_names, write_release
+from deepfixcx.release.protected.state import fingerprint, open_state, read_state
+from deepfixcx.release.protected.writing import (
+    Written,
+    apply_mechanism,
+    record_names,
+    write_release,
+)
 from deepfixcx.release.run import Progress
 from deepfixcx.release.urls import Location, locate
 
@@ -51,8 +60,11 @@ class ProtectedSummary:
         The folder that stays here.
     totals : dict of str to int
         As in ``dataset.json``.
-    labels : tuple of str
-        Released beside the records.
+    labels, dropped : tuple of str
+        Labels beside the records, and those that are not released because too few patients are
+        positive or negative.
+    merged : bool
+        Whether labels of rare combinations became unknown.
     shape : tuple of int
         Of one record.
     images, public_images : int
@@ -61,6 +73,8 @@ class ProtectedSummary:
         Why images of the dataset are in no record, and how many, the most frequent first.
     failed : int
         Images of either dataset that could not be read.
+    min_patients : int
+        Fewest patients of each combination of labels.
     guarantee : str
         Of the mechanism.
     notes : tuple of str
@@ -72,7 +86,8 @@ class ProtectedSummary:
     --------
     >>> places = Path("shared"), Path("shared.private")
     >>> counts = {"images": 4}
-    >>> summary = ProtectedSummary(*places, counts, ("sick",), (2,), 4, 9, (), 0, "…", (), 1.5)
+    >>> labels = ("sick",), ("rare",), False
+    >>> summary = ProtectedSummary(*places, counts, *labels, (2,), 4, 9, (), 0, 11, "…", (), 1.5)
     >>> summary.shape
     (2,)
     """
@@ -81,11 +96,14 @@ class ProtectedSummary:
     private: Path
     totals: dict[str, int]
     labels: tuple[str, ...]
+    dropped: tuple[str, ...]
+    merged: bool
     shape: tuple[int, ...]
     images: int
     public_images: int
     withheld: tuple[tuple[str, int], ...]
     failed: int
+    min_patients: int
     guarantee: str
     notes: tuple[str, ...]
     seconds: float
@@ -98,6 +116,7 @@ def privatize_protected(
     mechanism: str,
     *,
     public: Dataset | None = None,
+    min_patients: int = MIN_PATIENTS,
     seed: int | None = None,
     private: str | Path | None = None,
     workers: int = 1,
@@ -126,6 +145,10 @@ def privatize_protected(
         Names of `deepfixcx.mechanisms.catalogue` with commas between.
     public : Dataset, optional
         Images of other patients with the same labels, for mechanisms that learn.
+    min_patients : int
+        Fewest patients of each combination of released labels, where unknown is a state of its own,
+        and of the positives and negatives of each label; resampling needs 50 of these. Labels of
+        rare combinations become unknown, the last label first; rare labels are not released.
     seed : int, optional
         Repeats an experiment. Left away, all is drawn from a fresh secret that stays in the private
         folder: who knows it can tell what was drawn.
@@ -141,8 +164,8 @@ def privatize_protected(
     Raises
     ------
     MechanismError
-        Labels, patients or public images are missing, patients are in both datasets, or there are
-        too few for the guarantee.
+        Labels, patients or public images are missing, patients are in both datasets, there are
+        too few for the guarantee or for any label, or patients were mixed before.
     ReleaseError
         The folder is in use or cannot be written, or options do not fit.
     ReleaseStoppedError
@@ -156,11 +179,11 @@ def privatize_protected(
     >>> from deepfixcx.spec import CodecSpec
     >>> options = ReleaseOptions(CodecSpec(level=2, patches=4), output="codes")
     >>> dataset = load_dataset("xrays", labels="pneumonia")  # doctest: +SKIP
-    >>> privatize_protected(dataset, "shared", options, "mixing-5")  # doctest: +SKIP
+    >>> privatize_protected(dataset, "shared", options, "suppression")  # doctest: +SKIP
     """
     began = time.perf_counter()
     protection = Protection.of(mechanism, options.spec)
-    _check_options(options, protection, seed)
+    _check_options(options, protection, seed, min_patients)
     protection.check(dataset, public)
     release = locate(folder)
     kept_here = private_of(release, private)
@@ -168,8 +191,11 @@ def privatize_protected(
         keep_apart(folder_of_images, release, kept_here)
     place = place_of(release)
     refuse(place, kept_here, resume=resume, overwrite=overwrite, protected=True)
+    mixed = _mixed(dataset) if mixes(protection.followed) else None
+    if mixed is not None:  # before --overwrite removes the earlier release
+        check_not_mixed_before(kept_here, _going_on(kept_here, resume=resume), *mixed)
     with alone(place, kept_here):
-        identity = _identity(dataset, public, options, protection, seed)
+        identity = _identity(dataset, public, options, protection, seed, min_patients)
         make_room(place, kept_here, overwrite, resume)
         state = replace(open_state(kept_here, identity, seed, resume=resume), again=again)
         state.save(kept_here)
@@ -178,9 +204,13 @@ def privatize_protected(
         images = one.gather(dataset, IMAGES)
         others = None if public is None else one.gather(public, PUBLIC, images.channels)
         _check_contents(images, others)
-        written = _apply(images, others, dataset, options, protection, state)
+        written, safe = apply_mechanism(
+            images, others, dataset, options, protection, state, min_patients=min_patients
+        )
         withheld = [*images.withheld, *_withheld_by_mechanism(images, written.released)]
         state.applied_to(images.digest + ("" if others is None else others.digest), kept_here)
+        if mixed is not None:
+            remember_mixed(kept_here, state.id, *mixed)
         totals = _write(place, kept_here, written, images, withheld)
     unread = [each for each in withheld if each.error]
     unread += [] if others is None else [each for each in others.withheld if each.error]
@@ -188,12 +218,15 @@ def privatize_protected(
         release,
         kept_here,
         totals,
-        dataset.label_names,
+        written.published.label_names,
+        tuple(dataset.label_names[column] for column in safe.dropped),
+        safe.merged,
         written.released.array.shape[1:],
         written.facts["images"],
         written.facts["public_images"],
         tuple(Counter(each.reason for each in withheld).most_common()),
         len(unread),
+        min_patients,
         written.published.fitted.guarantee,
         protection.notes(dataset, public),
         time.perf_counter() - began,
@@ -210,7 +243,19 @@ def _folders_of(*datasets: Dataset | None) -> set[Path]:
     }
 
 
-def _check_options(options: ReleaseOptions, protection: Protection, seed: int | None) -> None:
+def _mixed(dataset: Dataset) -> tuple[set[str], set[str]]:
+    """Return the patients and files of a dataset."""
+    return set(dataset.patients.tolist()), {str(record.path) for record in dataset.records}
+
+
+def _going_on(private: Path, *, resume: bool) -> str:
+    """Return the name of the release that goes on, if one does."""
+    return read_state(private).id if resume and (private / PROTECTED).is_file() else ""
+
+
+def _check_options(
+    options: ReleaseOptions, protection: Protection, seed: int | None, min_patients: int
+) -> None:
     if options.output != "codes" or options.mechanisms or options.names != "neutral":
         raise ReleaseError(
             f"records of {','.join(protection.names)} are codes, or numbers made of them, under "
@@ -223,6 +268,8 @@ def _check_options(options: ReleaseOptions, protection: Protection, seed: int | 
         )
     if seed is not None and seed < 0:
         raise ReleaseError(f"a seed is not negative, got {seed}")
+    if min_patients < 2:
+        raise ReleaseError(f"--min-patients is 2 or more, got {min_patients}")
 
 
 def _identity(
@@ -231,6 +278,7 @@ def _identity(
     options: ReleaseOptions,
     protection: Protection,
     seed: int | None,
+    min_patients: int,
 ) -> dict[str, str]:
     plain = options.to_dict()
     return {
@@ -241,6 +289,7 @@ def _identity(
         "seed": "" if seed is None else str(seed),
         **{name: json.dumps(plain[name], sort_keys=True) for name in ("spec", "dtype", "mask")},
         "max_pixels": str(options.max_pixels),
+        "min_patients": str(min_patients),
     }
 
 
@@ -255,52 +304,9 @@ def _check_contents(images: Gathered, others: Gathered | None) -> None:
         )
 
 
-def _apply(
-    images: Gathered,
-    others: Gathered | None,
-    dataset: Dataset,
-    options: ReleaseOptions,
-    protection: Protection,
-    state: State,
-) -> Written:
-    """Fit, make the records, and put them in an order that tells nothing."""
-    generator = state.generator()
-    # a mechanism that needs no public images learns nothing from those it is given here
-    seen = images.records if others is None else others.records
-    fitted = protection.followed.fit(seen, generator)
-    released = fitted.apply(images.records, generator)
-    released = released.select(generator.permutation(len(released)))
-    entry = fitted.to_manifest()
-    behind = {place for places in released.members for place in places.tolist()}
-    return Written(
-        released,
-        PublishedMechanism(fitted, options.spec, images.channels, dataset.label_names),
-        protection.vectors,
-        options.dtype,
-        _options(options, protection, dataset),
-        [*images.about["mechanisms"], *entry.get("steps", [entry])],
-        images.about["totals"],
-        {
-            "shape": list(released.array.shape[1:]),
-            "images": len(behind),
-            "public_images": 0 if others is None else len(others.records),
-            "drawn_from": "a seed, for experiments" if state.identity["seed"] else "a secret",
-        },
-    )
-
-
-def _options(options: ReleaseOptions, protection: Protection, dataset: Dataset) -> dict[str, Any]:
-    plain = {name: value for name, value in options.to_dict().items() if name != "seed"}
-    return plain | {
-        "mechanisms": list(protection.names),
-        "noise": None if protection.noise is None else protection.noise.name,
-        "labels": list(dataset.label_names),
-    }
-
-
 def _withheld_by_mechanism(images: Gathered, released: Records) -> list[Withheld]:
     behind = {place for places in released.members for place in places.tolist()}
-    reason = "withheld by the mechanism: too few patients share its labels"
+    reason = "withheld: too few patients share its labels"
     return [
         Withheld(member.source, "", reason)
         for place, member in enumerate(images.members)

@@ -25,6 +25,7 @@ __all__ = ["State", "fingerprint", "open_state"]
 FORMAT_NAME = "deepfixcx.protected"
 FORMAT_VERSION = 1
 SECRET_BYTES = 32
+ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class State:
         Hash of the plain codes that the mechanism was applied to; empty before.
     again, folder : str
         The command that goes on, and where it was typed.
+    id : str
+        Random name of the release, the same when it goes on; empty in those of version 0.1.
     """
 
     identity: Mapping[str, str]
@@ -48,6 +51,7 @@ class State:
     codes: str = ""
     again: str = ""
     folder: str = ""
+    id: str = ""
 
     def generator(self) -> np.random.Generator:
         """Return what draws; the same for the same secret.
@@ -116,7 +120,7 @@ def open_state(
             )
         return replace(before, folder=again)
     secret = secrets.token_hex(SECRET_BYTES) if seed is None else f"{seed:x}"
-    return State(dict(identity), secret, folder=again)
+    return State(dict(identity), secret, folder=again, id=secrets.token_hex(ID_BYTES))
 
 
 def fingerprint(dataset: Dataset | None) -> str:

@@ -1,4 +1,4 @@
-"""The release itself: records, labels, the fitted mechanism, and the papers."""
+"""The release itself: the mechanism is applied, and records, labels and metadata are written."""
 
 from __future__ import annotations
 
@@ -12,22 +12,29 @@ import numpy as np
 
 from deepfixcx.choices import Storage
 from deepfixcx.code import Code
+from deepfixcx.datasets import Dataset
+from deepfixcx.errors import MechanismError
 from deepfixcx.io.files import sha256_of, write_file, writing_text
+from deepfixcx.mechanisms.catalogue import label_patients
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
-from deepfixcx.mechanisms.records import Records
+from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
 from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, software, write_rows
 from deepfixcx.release.parts import CodeParts
 from deepfixcx.release.places import Outbox, Place
+from deepfixcx.release.plan import ReleaseOptions
+from deepfixcx.release.protected.gathering import Gathered
+from deepfixcx.release.protected.protection import Protection
 from deepfixcx.release.protected.records import LABELS, VECTORS, label_rows, vector_bytes
+from deepfixcx.release.protected.state import State
 from deepfixcx.release.records import Record
 
-__all__ = ["Written", "record_names", "write_release"]
+__all__ = ["Written", "apply_mechanism", "record_names", "write_release"]
 
 LEAST_DIGITS = 6
 LIMITS = (
-    "The mechanism guarantees what stands beside it, and nothing else. Labels are released with "
-    "every record, and whoever knows a patient's labels can link by them. This release is not "
-    "anonymous by itself."
+    "Each mechanism guarantees what its entry states, against the attacker that the entry names, "
+    "and nothing else. Labels are released with every record, and an attacker who knows a "
+    "patient's labels can link by them. This release is not anonymous by itself."
 )
 
 
@@ -49,8 +56,6 @@ class Written:
         For the papers.
     mechanisms : list of dict
         Entries for the papers, with guarantees.
-    totals : dict of str to int
-        Of the plain codes.
     facts : dict
         For the papers: how many images, which labels, from what it is drawn.
     """
@@ -61,8 +66,75 @@ class Written:
     dtype: Storage
     options: dict[str, Any]
     mechanisms: list[dict[str, Any]]
-    totals: dict[str, int]
     facts: dict[str, Any]
+
+
+def apply_mechanism(
+    images: Gathered,
+    others: Gathered | None,
+    dataset: Dataset,
+    options: ReleaseOptions,
+    protection: Protection,
+    state: State,
+    *,
+    min_patients: int,
+) -> tuple[Written, SafeLabels]:
+    """Choose the labels, fit, make the records, and put them in an order that tells nothing.
+
+    Raises
+    ------
+    MechanismError
+        No label can be released, or the mechanism does not fit the images.
+    """
+    generator = state.generator()
+    records = images.records
+    positives = label_patients(protection.followed)
+    safe = safe_labels(records.labels, records.patients, min_patients, positives)
+    if not safe.kept:
+        raise MechanismError(
+            f"no label can be released: each needs {max(positives, min_patients)} patients or more "
+            f"that are positive, and as many that are negative; release more patients, or choose "
+            f"other labels"
+        )
+    names = tuple(dataset.label_names[column] for column in safe.kept)
+    private = records.with_labels(safe.labels).select(~safe.withheld)
+    # a mechanism that needs no public images learns nothing from those it is given here
+    seen = private if others is None else others.records.with_known(safe.kept)
+    fitted = protection.followed.fit(seen, generator)
+    released = fitted.apply(private, generator)
+    released = released.select(generator.permutation(len(released)))
+    entry = fitted.to_manifest()
+    behind = {place for places in released.members for place in places.tolist()}
+    written = Written(
+        released,
+        PublishedMechanism(fitted, options.spec, images.channels, names),
+        protection.vectors,
+        options.dtype,
+        _options(options, protection, names),
+        [*images.about["mechanisms"], *entry.get("steps", [entry])],
+        {
+            "shape": list(released.array.shape[1:]),
+            "images": len(behind),
+            "public_images": 0 if others is None else len(others.records),
+            "drawn_from": "a seed, for experiments" if state.identity["seed"] else "a secret",
+            "min_patients": min_patients,
+            "min_patients_positive": max(positives, min_patients),
+            "labels_dropped": [dataset.label_names[column] for column in safe.dropped],
+            "labels_merged": safe.merged,
+        },
+    )
+    return written, safe
+
+
+def _options(
+    options: ReleaseOptions, protection: Protection, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    plain = {name: value for name, value in options.to_dict().items() if name != "seed"}
+    return plain | {
+        "mechanisms": list(protection.names),
+        "noise": None if protection.noise is None else protection.noise.name,
+        "labels": list(labels),
+    }
 
 
 def record_names(count: int) -> list[str]:
@@ -151,13 +223,12 @@ def _mechanism(outbox: Outbox, written: Written) -> Path:
 
 
 def _totals(folder: Path, rows: list[Record], written: Written) -> dict[str, int]:
-    """Count records as files and images, and what was read of the images behind them."""
+    """Count records as files and images; nothing is said of the files behind them."""
     count = len(rows)
     files = dict.fromkeys(row.code_file for row in rows if row.code_file)
     depth = 4 if written.vectors else np.dtype(written.dtype).itemsize
+    # no sums of the sources: with all other files at hand, they would tell the size of one
     totals = dict.fromkeys(TOTALS, 0)
-    # no bytes of files: with all other files at hand, their sum would tell the size of one
-    totals |= {name: written.totals[name] for name in ("source_values", "source_bytes")}
     values = int(written.released.array.size)
     return totals | {
         "files": count,
