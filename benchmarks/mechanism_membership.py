@@ -47,6 +47,7 @@ TRIED: dict[str, tuple[Mechanism, int]] = {
 
 def likelihood(scores: Floats, labels: NDArray[Any], seen: Floats, told: NDArray[Any]) -> Floats:
     """Return log likelihoods by the means given labels and the covariance of what is seen."""
+    labels, told = np.nan_to_num(labels, nan=0.5), np.nan_to_num(told, nan=0.5)
     design = np.column_stack([np.ones(len(told)), told])
     slopes = np.linalg.lstsq(design, seen, rcond=None)[0]
     apart = seen - design @ slopes
@@ -80,8 +81,8 @@ def membership(mechanism: Mechanism, components: int, data: Data, seeds: int) ->
             )
             made = fitted.apply(part, np.random.default_rng([seed, number]))
             scores = likelihood(
-                asked, private.labels, whitening.scores(made.array), made.labels
-            ) - likelihood(asked, private.labels, public, trial.public.labels)
+                asked, trial.truth, whitening.scores(made.array), made.labels
+            ) - likelihood(asked, trial.truth, public, trial.public.labels)
             stranger = fold == number
             own.append(_area(scores[inside], scores[stranger & ~second]))
             others.append(_area(scores[(fold != number) & second], scores[stranger & second]))

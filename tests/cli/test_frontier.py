@@ -25,7 +25,7 @@ SETTINGS = [
 @pytest.fixture(scope="module")
 def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frontier") / "xrays"
-    make_dataset(folder, 120)
+    make_dataset(folder, 340)
     return folder
 
 
@@ -35,7 +35,7 @@ def test_a_frontier_ends_with_a_recommendation(run: Run, xrays: Path, tmp_path: 
     done = run(*words, "--max-linkage", "0.99")
     assert done.exit_code == 0, done.output
     text = " ".join(done.output.replace("│", " ").split())
-    assert "120 of 60 patients" in text
+    assert "340 of 170 patients" in text
     assert re.search(r"Take (plain|resampling) with J=2, P=2", text)
     assert "attackers that were not tried may link more" in text
     figures = json.loads(report.read_text())

@@ -51,7 +51,7 @@ def read_dataset(root: Path, labels: str = LABELS) -> Dataset:
 
 
 class Maker:
-    """Makes releases of one pair of datasets: 104 patients, as many as two labels of resampling need."""
+    """Makes releases of two datasets; resampling with two labels needs 100 patients and more."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -53,7 +53,7 @@ def command(
     mechanisms: Annotated[
         str | None,
         typer.Option(
-            help="Names, such as plain,mixing-3,resampling,noise-1-16.",
+            help="Names, such as plain,projection,resampling,noise-1-16.",
             autocompletion=_completion.mechanisms,
         ),
     ] = None,
@@ -74,6 +74,9 @@ def command(
     ] = 0.4,
     epsilon: Annotated[float, typer.Option(help="Of DP-Pix.")] = 1.0,
     pixels: Annotated[int, typer.Option(help="Of DP-Pix: how many may differ.")] = 16,
+    min_patients: Annotated[
+        int, typer.Option(help="Fewest patients of each combination of released labels.")
+    ] = 11,
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
@@ -101,6 +104,7 @@ def command(
         seeds=seeds,
         public=public,
         max_linkage=max_linkage,
+        min_patients=min_patients,
         epsilon=epsilon,
         pixels=pixels,
     )
@@ -146,6 +150,8 @@ def _figures(frontier: Frontier, out: Path, figures: list[str]) -> dict[str, obj
         "images": frontier.images,
         "images_failed": len(frontier.failures),
         "patients": frontier.patients,
+        "labels": list(frontier.labels),
+        "labels_dropped": list(frontier.dropped),
         "rows": [
             {
                 "level": row.level,
@@ -167,9 +173,13 @@ def _figures(frontier: Frontier, out: Path, figures: list[str]) -> dict[str, obj
 def _close(frontier: Frontier, out: Path, figures: list[str]) -> None:
     rows = [
         ("images", f"{frontier.images} of {frontier.patients} patients"),
+        ("labels", ", ".join(frontier.labels)),
         ("settings", f"{len(frontier.rows)} tried, {len(frontier.skipped)} could not be"),
     ]
     rows += [("", f"{name}: {reason}") for name, reason in frontier.skipped[:MOST_SKIPPED]]
+    if frontier.dropped:
+        why = "not served: too few patients are positive or negative for every mechanism tried"
+        rows.insert(2, ("dropped", f"{', '.join(frontier.dropped)}  {why}"))
     if frontier.failures:
         rows.append(("failed", f"{len(frontier.failures)} images, listed in {out}/failures.csv"))
     rows.append(("table", f"{out}/frontier.csv"))

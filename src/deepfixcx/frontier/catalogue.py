@@ -12,9 +12,10 @@ from deepfixcx.mechanisms.protocol import Mechanism, Plain
 __all__ = ["BASELINES", "DEFAULT", "MECHANISMS", "check_names", "mechanism_named"]
 
 DEFAULT: tuple[str, ...] = (
-    *("plain", "quantization", "mixing-3", "mixing-5", "suppression", "projection"),
-    *("projection-mixing", "resampling-20", "resampling", "pixelate", "blur", "dp-pix"),
+    *("plain", "quantization", "suppression", "projection"),
+    *("resampling-20", "resampling", "pixelate", "blur", "dp-pix"),
 )
+"""Without mixing: an attacker who holds candidate images finds the members of its records."""
 
 BASELINES = ("pixelate", "blur", "dp-pix")
 """As many numbers of an image, kept in another way."""

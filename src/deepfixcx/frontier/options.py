@@ -7,9 +7,11 @@ from typing import Any
 
 from deepfixcx.audit.linkage import ATTACKERS as KNOWN_ATTACKERS
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.catalogue import DEFAULT, check_names
+from deepfixcx.frontier.catalogue import DEFAULT, check_names, mechanism_named
 from deepfixcx.frontier.figures import ATTACKERS
 from deepfixcx.frontier.noise import split_noise
+from deepfixcx.mechanisms.catalogue import label_patients
+from deepfixcx.mechanisms.records import MIN_PATIENTS
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["FrontierOptions"]
@@ -35,6 +37,8 @@ class FrontierOptions:
     max_linkage : float, optional
         The wish: recommend the most useful setting whose linkage AUC is at most this; see
         `deepfixcx.frontier.rows.recommend` for what is asked by default.
+    min_patients : int
+        Fewest patients of each combination of released labels, as for ``privatize``.
     epsilon, pixels : float, int
         Of DP-Pix: its promise, and how many pixels may differ.
 
@@ -58,6 +62,7 @@ class FrontierOptions:
     seeds: int = 3
     public: float = 0.4
     max_linkage: float | None = None
+    min_patients: int = MIN_PATIENTS
     epsilon: float = 1.0
     pixels: int = 16
 
@@ -75,6 +80,8 @@ class FrontierOptions:
             raise MechanismError("a frontier needs an attacker and a seed, or more")
         if not 0 < self.public < 1:
             raise MechanismError(f"public is a share of the patients, got {self.public}")
+        if self.min_patients < 2:
+            raise MechanismError(f"--min-patients is 2 or more, got {self.min_patients}")
         if self.max_linkage is not None and not 0.5 <= self.max_linkage <= 1:
             raise MechanismError(
                 f"linkage is an AUC, 0.5 by chance and 1 at worst; got {self.max_linkage}"
@@ -88,6 +95,11 @@ class FrontierOptions:
     def specs(self) -> tuple[CodecSpec, ...]:
         """Return every pair of level and patches."""
         return tuple(CodecSpec(level, patches) for level in self.levels for patches in self.patches)
+
+    def label_patients(self, name: str) -> int:
+        """Return how many positives and how many negatives a label needs for one mechanism."""
+        last = mechanism_named(split_noise(name, self.specs()[0])[1])
+        return max(self.min_patients, label_patients(last))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what decides the figures, as plain JSON values; the wish does not."""

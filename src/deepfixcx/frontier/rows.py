@@ -123,6 +123,8 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     rows : sequence of FrontierRow
         With ``auc``, ``linkage``, ``floor_raw`` and ``labelled_linkage``. Where linkage could not
         be measured, a row is not chosen: that an attacker found nothing to train on is no safety.
+        Mixing is never chosen: an attacker who holds candidate images finds the members of its
+        records.
     max_linkage : float, optional
         The wish: largest linkage AUC of the strongest attacker that does not know labels. By
         default that and that of the attacker who knows them are at most 0.05 above the label floor,
@@ -146,7 +148,9 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     ]
     if not judged:
         return Recommendation(None, "No setting could be judged: linkage was not measured.")
-    fitting = [row for row in judged if _fulfils(row, max_linkage)]
+    fitting = [
+        row for row in judged if "mixing" not in row.mechanism and _fulfils(row, max_linkage)
+    ]
     wish = (
         f"linkage of at most {max_linkage:.3g}"
         if max_linkage is not None

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset
-from deepfixcx.errors import MechanismError
+from deepfixcx.errors import LabelError, MechanismError
 from deepfixcx.frontier.catalogue import mechanism_named
+from deepfixcx.frontier.division import divide_patients
 from deepfixcx.frontier.figures import figures_of, mean_figures
 from deepfixcx.frontier.inputs import Inputs, dp_pix, read_inputs
 from deepfixcx.frontier.noise import noised, split_noise
@@ -21,6 +22,7 @@ from deepfixcx.frontier.rows import FrontierRow, Recommendation, recommend, rows
 from deepfixcx.frontier.trial import Trial
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
+from deepfixcx.mechanisms.records import safe_labels
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Frontier", "run_frontier"]
@@ -49,6 +51,8 @@ class Frontier:
         Images that were not used.
     images, patients : int
         How many were.
+    labels, dropped : tuple of str
+        The labels that every setting serves, and those that too few patients have to be released.
     """
 
     rows: tuple[FrontierRow, ...]
@@ -57,6 +61,8 @@ class Frontier:
     failures: tuple[Failure, ...]
     images: int
     patients: int
+    labels: tuple[str, ...]
+    dropped: tuple[str, ...]
 
 
 def run_frontier(
@@ -100,7 +106,7 @@ def run_frontier(
     MechanismError
         The folder is in use or holds another frontier, or the images do not serve.
     LabelError
-        No label, or one without both yes and no.
+        No label, one without both yes and no, or none that could be released.
     TrainingStoppedError
         The disk is full; `resume` goes on.
     MissingExtraError
@@ -113,7 +119,9 @@ def run_frontier(
     )
     inputs = read_inputs(dataset, options.specs(), workers=workers, report=reading)
     place.begin(inputs.content)
-    rows, skipped = _try_all(place, inputs, options, progress)
+    kept, fewest = _served_labels(inputs.dataset, options)
+    names = inputs.dataset.label_names
+    rows, skipped = _try_all(place, inputs, kept, fewest, options, progress)
     frontier = Frontier(
         tuple(rows),
         tuple(skipped),
@@ -121,14 +129,58 @@ def run_frontier(
         inputs.failures,
         len(inputs.dataset),
         inputs.dataset.patient_count,
+        tuple(names[column] for column in kept),
+        tuple(name for column, name in enumerate(names) if column not in kept),
     )
     place.finish(rows_as_csv(rows), inputs.failures)
     return frontier
 
 
+def _served_labels(dataset: Dataset, options: FrontierOptions) -> tuple[list[int], int]:
+    """Return the columns of the labels that all settings serve, and the minimum that they meet.
+
+    All serve the same labels, or their utilities could not be compared. Mechanisms that need more
+    patients for a label than any label has are not tried.
+
+    Raises
+    ------
+    LabelError
+        No label could be released by any mechanism.
+    """
+    minima = sorted({options.label_patients(name) for name in options.mechanisms}, reverse=True)
+    for fewest in minima:
+        if kept := _released_labels(dataset, options, fewest):
+            return kept, fewest
+    raise LabelError(
+        f"no label could be released: each needs {minima[-1]} patients or more among those to "
+        f"release that are positive, and as many that are negative; take more patients or other "
+        f"labels"
+    )
+
+
+def _released_labels(dataset: Dataset, options: FrontierOptions, fewest: int) -> list[int]:
+    """Return the columns of the labels that a release of every division could hold."""
+    labels, patients = np.array(dataset.labels), dataset.patients
+    kept = list(range(labels.shape[1]))
+    found: set[int] = set()
+    while len(found) < len(kept):
+        kept, found = sorted(found) or kept, set(sorted(found) or kept)
+        for seed in range(options.seeds):
+            _, inside = divide_patients(patients, options.public, seed)
+            safe = safe_labels(
+                labels[inside][:, kept], patients[inside], options.min_patients, fewest
+            )
+            found &= {kept[column] for column in safe.kept}
+        if not found:
+            return []
+    return kept
+
+
 def _try_all(
     place: TrialFolder[FrontierRow],
     inputs: Inputs,
+    kept: list[int],
+    fewest: int,
     options: FrontierOptions,
     progress: Progress | None,
 ) -> tuple[list[FrontierRow], list[tuple[str, str]]]:
@@ -138,6 +190,10 @@ def _try_all(
     settings = [(spec, name) for spec in options.specs() for name in options.mechanisms]
     for done, (spec, name) in enumerate(settings):
         empty = FrontierRow(spec.level, spec.grid_shape[0], name, 0)
+        if (needed := options.label_patients(name)) > fewest:
+            reason = f"no label has {needed} positive and {needed} negative patients to release"
+            skipped.append((empty.name, reason))
+            continue
         if (done_before := place.row(empty.name)) is not None:
             rows.append(done_before)
             continue
@@ -147,7 +203,7 @@ def _try_all(
                 progress(f"{what}: {step}", done, len(settings))
 
         try:
-            row = _try_one(spec, name, inputs, options, say)
+            row = _try_one(spec, name, inputs, kept, options, say)
         except MechanismError as error:  # too few patients for this mechanism, say
             skipped.append((empty.name, str(error)))
             continue
@@ -159,15 +215,25 @@ def _try_one(
     spec: CodecSpec,
     name: str,
     inputs: Inputs,
+    kept: list[int],
     options: FrontierOptions,
     say: Callable[[str], None],
 ) -> FrontierRow:
-    labels, patients = np.array(inputs.dataset.labels), inputs.dataset.patients
+    labels, patients = np.array(inputs.dataset.labels)[:, kept], inputs.dataset.patients
     several = []
     numbers = 0
     for seed in range(options.seeds):
         array, noisy = _arrays_of(name, spec, inputs, options, seed)
-        trial = Trial(array, labels, patients, noisy=noisy, public=options.public, seed=seed)
+        trial = Trial(
+            array,
+            labels,
+            patients,
+            noisy=noisy,
+            public=options.public,
+            min_patients=options.min_patients,
+            label_patients=options.label_patients(name),
+            seed=seed,
+        )
         mechanism = mechanism_named(split_noise(name, spec)[1])
         several.append(
             figures_of(trial, mechanism, inputs.small, attackers=options.attackers, say=say)

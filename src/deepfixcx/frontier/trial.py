@@ -1,14 +1,16 @@
 """One mechanism on trial: how useful what it releases is, and how well attackers do on it.
 
-Everything is divided by patient. The mechanism is fitted on public patients. Utility is that of a
-classifier which learned from a release of some of the other patients, on unprotected images of
-the rest, brought into the form of the release. Attackers get a release of all other patients.
+Everything is divided by patient, and done as ``privatize`` does it: labels that few patients share
+are not released, and the mechanism is fitted on public patients, with noise where noise comes
+first. Utility is that of a classifier which learned from a release of some of the other patients,
+on unprotected images of the rest, brought into the form of the release. Attackers get a release of
+all other patients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +21,15 @@ from deepfixcx.audit.linkage.pairs import Fit
 from deepfixcx.audit.reconstruction import attack_reconstruction
 from deepfixcx.audit.reconstruction.released import Released
 from deepfixcx.audit.result import AttackResult
+from deepfixcx.errors import MechanismError
 from deepfixcx.frontier.division import divide_patients, patient_folds
 from deepfixcx.frontier.labelled import LabelledAttacker, beside_labels
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.measures import Interval, auc_interval, roc_auc
 from deepfixcx.mechanisms import Mechanism, Records
-from deepfixcx.mechanisms.protocol import FittedMechanism
+from deepfixcx.mechanisms.protocol import FittedChain, FittedMechanism
+from deepfixcx.mechanisms.records import MIN_PATIENTS, safe_labels
+from deepfixcx.mechanisms.resampling import FittedResampling
 
 __all__ = ["WITH_LABELS", "Trial", "Utility"]
 
@@ -67,17 +72,26 @@ class Trial:
     patients : ndarray of str, shape (N,)
         Whose each image is.
     noisy : ndarray of float32, shape (N, ...), optional
-        What is released in place of `array`, where noise comes before the mechanism. Mechanisms
-        learn, classifiers are tested and attackers search with `array`, which has none.
+        What is released in place of `array`, and what mechanisms learn from, where noise comes
+        before the mechanism. Classifiers are tested and attackers search with `array`, which has
+        none.
     public : float
         Share of the patients that mechanisms are fitted on.
+    min_patients, label_patients : int
+        Fewest patients of each combination of released labels, and of the positives and negatives
+        of each label; see `deepfixcx.mechanisms.records.safe_labels`.
     seed : int
         Of the division, the mechanism, folds and attackers.
+
+    Attributes
+    ----------
+    truth : ndarray of float32, shape (n, L)
+        Labels of the released images before any of them became unknown.
 
     Raises
     ------
     MechanismError
-        Too few patients.
+        Too few patients, for a division or for one of the labels.
     """
 
     def __init__(
@@ -88,12 +102,24 @@ class Trial:
         *,
         noisy: Array | None = None,
         public: float = 0.4,
+        min_patients: int = MIN_PATIENTS,
+        label_patients: int = 0,
         seed: int = 0,
     ) -> None:
         outside, inside = divide_patients(patients, public, seed)
-        self.public = Records.of(array[outside], labels[outside], patients[outside])
         released = array if noisy is None else noisy
-        self.private = Records.of(released[inside], labels[inside], patients[inside])
+        public_records = Records.of(released[outside], labels[outside], patients[outside])
+        self.public = public_records.with_known(range(labels.shape[1]))
+        safe = safe_labels(labels[inside], patients[inside], min_patients, label_patients)
+        if safe.dropped:
+            raise MechanismError(
+                f"{len(safe.dropped)} of the labels cannot be released: each needs "
+                f"{max(min_patients, label_patients)} released patients or more that are positive, "
+                f"and as many that are negative"
+            )
+        inside = inside[~safe.withheld]
+        self.truth = labels[inside]
+        self.private = Records.of(released[inside], safe.labels[~safe.withheld], patients[inside])
         self.own = array[inside]
         self.places = inside
         self._folds = patient_folds(patients[inside], UTILITY_FOLDS, seed)
@@ -109,7 +135,7 @@ class Trial:
 
     def scores(self, fitted: FittedMechanism) -> Array:
         """Return log odds (n, L) of classifiers that learned from releases of other patients."""
-        seen = fitted.represent(self.own)
+        seen, fitted = fitted.represent(self.own), _of_a_part(fitted)
         scores = np.zeros(self.private.labels.shape, np.float32)
         for fold in range(UTILITY_FOLDS):
             tested = self._folds == fold
@@ -126,7 +152,7 @@ class Trial:
 
     def utility(self, fitted: FittedMechanism) -> Utility:
         """Judge these scores; images of one fold are compared."""
-        scores, labels, patients = self.scores(fitted), self.private.labels, self.private.patients
+        scores, labels, patients = self.scores(fitted), self.truth, self.private.patients
         folds = self._folds.astype(np.str_)
         whole = auc_interval(labels, scores, patients, folds)
         each = [roc_auc(*pair, folds) for pair in zip(labels.T, scores.T, strict=True)]
@@ -158,7 +184,7 @@ class Trial:
         samples : int
             Draws of the interval.
         """
-        patients, labels = self.private.patients, self.private.labels
+        patients, labels = self.private.patients, self.truth
         array, probes = released.array, fitted.represent(self.own)
         chosen: str | Fit = attacker
         if attacker == WITH_LABELS:
@@ -220,3 +246,16 @@ class Trial:
             seed=self._seed,
             samples=samples,
         ).results
+
+
+def _of_a_part(fitted: FittedMechanism) -> FittedMechanism:
+    """Return a mechanism for a release of all folds but one, which is never given away.
+
+    It needs as many patients for each label as the release of all folds would have left.
+    """
+    if isinstance(fitted, FittedChain):
+        return FittedChain(tuple(map(_of_a_part, fitted.steps)))
+    if isinstance(fitted, FittedResampling):
+        fewest = fitted.mechanism.label_patients * (UTILITY_FOLDS - 1) // UTILITY_FOLDS
+        return replace(fitted, mechanism=replace(fitted.mechanism, label_patients=max(2, fewest)))
+    return fitted

@@ -104,14 +104,16 @@ class KMixing(DataIndependent):
             raise MechanismError(
                 f"no {self.k} patients share their labels; take a smaller k or fewer labels"
             )
+        # how many weights are drawn depends on the groups, and the order must not
+        drawing, ordering = generator.spawn(2)
         arrays, labels, members = [], [], []
         for group in groups:
             mixed = np.concatenate([records.members[place] for place in group])
             for _ in range(1 if self.each == "group" else len(group)):
-                arrays.append(self._mean(records.array[group], owners[group], generator))
+                arrays.append(self._mean(records.array[group], owners[group], drawing))
                 labels.append(records.labels[group[0]])
                 members.append(mixed)
-        order = generator.permutation(len(arrays))  # the order would tell the members
+        order = ordering.permutation(len(arrays))  # the order would tell the members
         return Records(
             np.stack(arrays)[order],
             np.stack(labels)[order],

@@ -269,9 +269,7 @@ def safe_labels(
         alone = [
             place
             for place in small
-            if min(
-                len(set(patients[labels[:, kept[place]] == state].tolist())) for state in (0, 1)
-            )
+            if min(len(set(patients[labels[:, kept[place]] == state].tolist())) for state in (0, 1))
             < fewest
         ]
         for place in reversed(alone or small[-1:]):

@@ -133,8 +133,7 @@ def _about(
 
 
 def _stated(totals: dict[str, int], options: ReleaseOptions) -> dict[str, int]:
-    """Leave out what depends on pixels without noise: an attacker who holds all files but one
-    could tell the size of that one from the sum."""
+    """Leave out the bytes of the sources where there is noise: with all others they tell one."""
     return totals if options.noise is None else totals | {"source_file_bytes": 0}
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import (
     CodeError,
