@@ -21,7 +21,7 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("datasets")
-    write_dataset(root / "in", images=60)
+    write_dataset(root / "in", images=208)
     write_dataset(root / "public", first=1000, images=60)
     return root
 
@@ -36,11 +36,11 @@ def words(root: Path, out: Path, mechanism: str, *more: object) -> tuple[object,
 @pytest.mark.parametrize(
     ("mechanism", "shape", "count"),
     [
-        ("mixing-3", [1, 16, 2, 2], 60),
-        ("suppression", [1, 16, 2, 2], 60),
-        ("projection", [2], 60),
-        ("projection,resampling", [2], 240),
-        ("noise-4-2,projection,mixing-4", [2], 60),
+        ("mixing-3", [1, 16, 2, 2], 208),
+        ("suppression", [1, 16, 2, 2], 208),
+        ("projection", [2], 208),
+        ("projection,resampling", [2], 832),
+        ("noise-4-2,projection,mixing-4", [2], 208),
     ],
 )
 def test_each_mechanism_by_its_name(
@@ -53,7 +53,7 @@ def test_each_mechanism_by_its_name(
     assert CANARY not in result.output
     figures = json.loads(told.read_text())
     assert (figures["shape"], figures["records"]) == (shape, count)
-    assert figures["images_released"] + figures["images_withheld"] == 60
+    assert figures["images_released"] + figures["images_withheld"] == 208
     assert figures["images_public"] == (60 if public else 0)
     assert figures["guarantee"][:40] in result.output
     assert len(load_records(out)) == count
@@ -61,14 +61,15 @@ def test_each_mechanism_by_its_name(
     assert run("verify", out).exit_code == 0
     status = run("status", out).output
     assert "finished" in status
-    assert ("120 of 120 files (60 of IN, 60 public)" in status) == bool(public)
+    assert ("268 of 268 files (208 of IN, 60 public)" in status) == bool(public)
     assert "audit OUT --against IN" in " ".join(result.output.replace("│", "").split())
 
 
 def test_a_finished_release_is_resumed_without_a_change(
     run: Run, datasets: Path, tmp_path: Path
 ) -> None:
-    command = words(datasets, tmp_path / "out", "mixing-3", "--labels", LABELS)
+    public = ("--public", datasets / "public")
+    command = words(datasets, tmp_path / "out", "projection", "--labels", LABELS, *public)
     assert run(*command).exit_code == 0
     before = contents(tmp_path / "out")
     assert run(*command).exit_code == 2
@@ -121,6 +122,31 @@ def test_options_for_mechanisms_are_of_no_use_without(
     assert run(*ordinary, "--public", datasets / "public").exit_code == 2
 
 
+def test_a_label_of_few_patients_is_dropped_by_name(run: Run, tmp_path: Path) -> None:
+    root = write_dataset(tmp_path / "in", images=60)
+    table = (root / "manifest.csv").read_text().splitlines()
+    rare = [f"{line},{int(number < 8)}" for number, line in enumerate(table[1:])]
+    (root / "manifest.csv").write_text("\n".join([f"{table[0]},hernia", *rare]))
+    out, told = tmp_path / "out", tmp_path / "told.json"
+    asked = ("--labels", "pneumonia,hernia", "--json", told)
+    result = run(*words(tmp_path, out, "mixing-3", *asked))
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.replace("│", "").split())
+    assert "hernia not released: too few patients are positive or negative" in text
+    assert "covers 11 patients or more" in text
+    figures = json.loads(told.read_text())
+    assert figures["labels_dropped"] == ["hernia"]
+    about = json.loads((out / "dataset.json").read_text())
+    assert about["records"]["labels_dropped"] == ["hernia"]
+    assert load_records(out).label_names == ("pneumonia",)
+    assert (out / "labels.csv").read_text().splitlines()[0] == "source_id,pneumonia"
+    nothing = run(*words(tmp_path, tmp_path / "two", "mixing-3", "--labels", "hernia"))
+    assert nothing.exit_code == 2
+    assert "each needs 11 patients or more" in " ".join(nothing.output.split())
+    age = run(*words(tmp_path, tmp_path / "three", "mixing-3", "--labels", "file"))
+    assert age.exit_code == 2
+
+
 def test_unreadable_images_are_three(run: Run, tmp_path: Path) -> None:
     root = write_dataset(tmp_path / "in", images=60)
     (root / f"{CANARY}-5.png").write_bytes(b"no picture")
@@ -137,11 +163,11 @@ def test_a_dataset_without_one_code_says_which_and_why(
     small = words(datasets, out, "mixing", "-J", 9, "--labels", LABELS)
     result = run(*small)
     assert result.exit_code == 2
-    for part in ("no image of IN could be encoded; 60 of 60 files: ", "it needs more than"):
+    for part in ("no image of IN could be encoded; 208 of 208 files: ", "it needs more than"):
         assert part in result.output
     failures = tmp_path / "out.private" / "images" / "failures.csv"
     assert str(failures) in result.output
-    assert failures.read_text().count("it needs more than") == 60
+    assert failures.read_text().count("it needs more than") == 208
     bad = write_dataset(tmp_path / "bad", first=1000, images=4)
     for path in bad.glob("*.png"):
         path.write_bytes(b"no picture")

@@ -97,18 +97,18 @@ def command(
     mechanism: Annotated[
         str,
         typer.Option(
-            help="Make codes tell less: resampling, projection, …",
+            help="Change codes: resampling, projection, …",
             autocompletion=_completion.mechanisms,
         ),
     ] = "",
     labels: Annotated[
-        str | None, typer.Option(help="What a mechanism keeps, released beside records: a,b.")
+        str | None, typer.Option(help="Labels to keep and to release: a,b.")
     ] = None,
     public: Annotated[
-        str | None, typer.Option(help="Dataset of other patients that a mechanism learns from.")
+        str | None, typer.Option(help="Dataset of patients to learn from.")
     ] = None,
     min_patients: Annotated[
-        int, typer.Option(help="Fewest patients of each combination of released labels.")
+        int, typer.Option(help="Fewest patients of released labels.")
     ] = 11,
     retain: Annotated[
         str,
