@@ -157,7 +157,7 @@ def test_empty_and_foreign(tmp_path: Path) -> None:
     for content in (
         b"hello, this is text\n" * 20,
         b"BMW is a car",
-        b"GIF89a",
+        b"P1 is not a picture",
         b"\x00",
         b"\x08\x00",
     ):

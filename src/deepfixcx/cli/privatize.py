@@ -101,15 +101,9 @@ def command(
             autocompletion=_completion.mechanisms,
         ),
     ] = "",
-    labels: Annotated[
-        str | None, typer.Option(help="Labels to keep and to release: a,b.")
-    ] = None,
-    public: Annotated[
-        str | None, typer.Option(help="Dataset of patients to learn from.")
-    ] = None,
-    min_patients: Annotated[
-        int, typer.Option(help="Fewest patients of released labels.")
-    ] = 11,
+    labels: Annotated[str | None, typer.Option(help="Labels to keep and to release: a,b.")] = None,
+    public: Annotated[str | None, typer.Option(help="Dataset of patients to learn from.")] = None,
+    min_patients: Annotated[int, typer.Option(help="Fewest patients of released labels.")] = 11,
     retain: Annotated[
         str,
         typer.Option(

@@ -19,6 +19,7 @@ __all__ = [
     "check_size",
     "full_range",
     "spread",
+    "upright",
 ]
 
 DEFAULT_MAX_PIXELS: Final = 2**28
@@ -189,3 +190,18 @@ def spread(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]
     # Halves first: high - low of extreme floats may not fit into a float.
     scaled = (values * 0.5 - low * 0.5) / (high * 0.5 - low * 0.5)
     return np.clip(scaled, 0, 1).astype(np.float32)
+
+
+def upright(frames: NDArray[Any], orientation: object) -> NDArray[Any]:
+    """Turn frames ``(..., H, W)`` as an orientation of Exif or TIFF (1 to 8) says.
+
+    Examples
+    --------
+    >>> upright(np.array([[1, 2], [3, 4]]), 6).tolist()
+    [[3, 1], [4, 2]]
+    """
+    if orientation in (5, 6, 7, 8):
+        frames = frames.swapaxes(-1, -2)
+    if orientation in (3, 4, 7, 8):
+        frames = frames[..., ::-1, :]
+    return frames[..., ::-1] if orientation in (2, 3, 6, 7) else frames

@@ -8,6 +8,8 @@ differ, and whatever it refuses is left to pillow, so that a damaged file has th
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Final
 
@@ -15,12 +17,13 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["decode_plain", "plain_jpeg_shape"]
+__all__ = ["decode_deep_png", "decode_plain", "plain_jpeg_shape"]
 
 LARGEST: Final = 1 << 26
 """Files of more bytes are not taken into memory whole."""
 
 _JPEG_END: Final = b"\xff\xd9"
+_ANOTHER_JPEG: Final = b"\xff\xd9\xff\xd8"
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
 _START_OF_SCAN: Final = 0xDA
 _QUANTIZATION: Final = 0xDB
@@ -29,7 +32,14 @@ _TABLE_BYTES: Final = 65  # of a quantization table for 8 bits
 _FEWEST_BYTES: Final = {0xC4: 0, 0xDD: 0, 0xE0: 14, 0xEE: 12, 0xFE: 0}
 """Other segments, with the bytes that pillow needs of them; APP1 may turn the image."""
 
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
+_ADAM7: Final = (
+    *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)),
+    (1, 0, 2, 1),
+)
+"""First row, first column, and steps of both, for each pass of an interlaced PNG file."""
+
+_PNG_START: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_END: Final = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 _BEFORE_PIXELS: Final = frozenset(
     {b"IHDR", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"bKGD", b"pHYs", b"tIME"}
     | {b"tEXt", b"zTXt", b"iTXt"}
@@ -75,7 +85,8 @@ def decode_plain(
     if format_name == "JPEG":
         # Libjpeg fills up a file that was cut off, where pillow sees that bytes are missing. But
         # in a scan no decoder reads beyond an end marker, so here none can miss bytes.
-        plain, decoder = content.endswith(_JPEG_END), imagecodecs.jpeg8_decode
+        whole = content.endswith(_JPEG_END) and _ANOTHER_JPEG not in content
+        plain, decoder = whole, imagecodecs.jpeg8_decode
     else:
         plain, decoder = _is_plain_png(content), imagecodecs.png_decode
     if not plain:
@@ -157,11 +168,63 @@ def _is_plain_png(content: bytes) -> bool:
     Nothing comes between the pixels and the end, since pillow would look there for an EXIF
     orientation; transparency, palettes and animations are left to pillow as well.
     """
-    if not (content.startswith(_PNG_START) and content.endswith(_PNG_END)):
-        return False
+    if not (content.startswith(_PNG_START) and content.endswith(_PNG_END)) or content[28]:
+        return False  # interlaced, of which imagecodecs' libpng prints a warning
     at, last = len(_PNG_START), len(content) - len(_PNG_END)
     while at < last and content[at + 4 : at + 8] in _BEFORE_PIXELS:
         at += 12 + int.from_bytes(content[at : at + 4], "big")
     while at < last and content[at + 4 : at + 8] == b"IDAT":
         at += 12 + int.from_bytes(content[at : at + 4], "big")
     return at == last
+
+
+def decode_deep_png(content: bytes) -> NDArray[Any]:
+    """Decode a PNG file of 16 bits a sample to ``(H, W)`` or ``(H, W, C)``.
+
+    Of an interlaced file, each pass is decoded as an image: imagecodecs' libpng would print a
+    warning. What is damaged raises.
+
+    Examples
+    --------
+    >>> pixels = np.arange(24, dtype=np.uint16).reshape(2, 4, 3)
+    >>> bool((decode_deep_png(bytes(imagecodecs.png_encode(pixels))) == pixels).all())
+    True
+    """
+    if not content[28]:
+        decoded: NDArray[Any] = imagecodecs.png_decode(content)
+        return decoded
+    width, height = struct.unpack(">II", content[16:24])
+    samples = {0: 1, 2: 3, 4: 2, 6: 4}[content[25]]
+    sizes = [(-(-(height - y) // down), -(-(width - x) // step)) for y, x, down, step in _ADAM7]
+    lengths = [rows * (1 + 2 * samples * columns) * (columns > 0) for rows, columns in sizes]
+    data = zlib.decompressobj().decompress(b"".join(_image_data(content)), sum(lengths))
+    if len(data) < sum(lengths):
+        raise ValueError("too few bytes of pixels")
+    pixels = np.empty((height, width, samples), np.uint16)
+    at = 0
+    for (y, x, down, step), size, length in zip(_ADAM7, sizes, lengths, strict=True):
+        if length:
+            header = struct.pack(">II", size[1], size[0]) + content[24:28] + b"\0"
+            lines = zlib.compress(data[at : at + length], 0)
+            image = _chunk(b"IHDR", header) + _chunk(b"IDAT", lines)
+            part = imagecodecs.png_decode(_PNG_START + image + _PNG_END)
+            pixels[y::down, x::step] = part.reshape(*size, samples)
+        at += length
+    return pixels
+
+
+def _image_data(content: bytes) -> Iterator[bytes]:
+    """Yield the data of the chunks that hold pixels, each checked."""
+    at = len(_PNG_START)
+    while at + 12 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        kind, data = content[at + 4 : at + 8], content[at + 8 : end]
+        if kind == b"IDAT":
+            if zlib.crc32(kind + data).to_bytes(4, "big") != content[end : end + 4]:
+                raise ValueError("a checksum is wrong")
+            yield data
+        at = end + 4
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -42,6 +42,7 @@ def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> 
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "ramp.png"
     >>> write_png(path, np.linspace(0, 1, 12).reshape(1, 3, 4), bits=8)
     >>> path.read_bytes()[1:4]

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 __all__ = ["QUIET"]
 
-_LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
+_LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg", "jpeg_ls", "tifffile")
 
 
 class _Quiet:

@@ -24,6 +24,7 @@ from deepfixcx.errors import (
     NotAnImageError,
     OversizedImageError,
     UnreadableFileError,
+    UnsupportedImageError,
 )
 from deepfixcx.images.frames import (
     DEFAULT_MAX_PIXELS,
@@ -32,7 +33,7 @@ from deepfixcx.images.frames import (
     OpenedImage,
     check_size,
 )
-from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+from deepfixcx.images.sniffing import READ, SNIFFED_BYTES, sniff
 
 __all__ = ["inspect_image", "open_image", "read_header", "read_image"]
 
@@ -230,10 +231,18 @@ def _opened(stream: BinaryIO, max_pixels: int) -> OpenedImage:
         from deepfixcx.images.nifti import open_nifti
 
         return open_nifti(stream)
-    if format_name:
+    if format_name == "TIFF":
+        from deepfixcx.images.tiff import open_tiff
+
+        return open_tiff(stream, max_pixels)
+    if format_name in READ:
         from deepfixcx.images.pictures import open_picture
 
-        return open_picture(stream, format_name, max_pixels)
+        return open_picture(stream, format_name)
+    if format_name:
+        raise UnsupportedImageError(
+            f"{format_name} is not read; convert the file to PNG, TIFF, DICOM or NIfTI"
+        )
     raise NotAnImageError(
         "the content is not PNG, JPEG, TIFF, BMP, DICOM or NIfTI, whatever its name"
     )
