@@ -22,7 +22,7 @@ from pydicom.uid import UID
 
 from deepfixcx.deidentify import Deidentifier, Profile
 from deepfixcx.deidentify.scan import scan
-from deepfixcx.deidentify.scan.contents import parts_of
+from deepfixcx.deidentify.scan.contents import Contents
 from deepfixcx.deidentify.scan.forms import forms
 from deepfixcx.deidentify.scan.headers import header_strings
 from deepfixcx.deidentify.scan.needles import Needles
@@ -234,7 +234,7 @@ def test_the_scan_sees_every_one_that_is_there(corpus: Corpus) -> None:
     seen = set()
     for path in paths:
         seen |= {form.needle.text for _, form in searcher.find(path.stem.encode())}
-        for part in parts_of(path):
+        for part in Contents(path).parts():
             seen |= {form.needle.text for _, form in searcher.find(part.data, part.bulk)}
     text = "\n".join(seen).casefold()
     missed = {

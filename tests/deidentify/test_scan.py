@@ -27,7 +27,7 @@ from typer.testing import CliRunner, Result
 from deepfixcx.cli.app import app
 from deepfixcx.deidentify.scan import scan, write_evidence
 from deepfixcx.deidentify.scan import search as search_module
-from deepfixcx.deidentify.scan.contents import parts_of
+from deepfixcx.deidentify.scan.contents import Contents
 from deepfixcx.deidentify.scan.forms import forms
 from deepfixcx.deidentify.scan.headers import header_strings
 from deepfixcx.deidentify.scan.needles import Needle, Needles, spellings
@@ -282,7 +282,7 @@ def test_short_strings_in_a_header_are_found_and_not_in_its_pixels(
     pixels = dcmread(source).PixelData
     at = data.index(pixels)
     path.write_bytes(transform(data))
-    (part,) = parts_of(path)
+    (part,) = Contents(path).parts()
     assert part.bulk == [(at, min(at + len(pixels), path.stat().st_size))]
 
 
@@ -349,7 +349,7 @@ def test_damaged_files_never_crash(
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
-    assert sum(len(part.data) for part in parts_of(path)) >= 0
+    assert sum(len(part.data) for part in Contents(path).parts()) >= 0
 
 
 def test_an_archive_that_names_places_before_itself_is_searched_as_bytes(

@@ -10,6 +10,7 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, megabytes, panel, reason_rows, write_json
 from deepfixcx.cli._options import JSON, WORKERS
+from deepfixcx.cli._originals import privatized_contents
 from deepfixcx.cli._outside import check_outside, is_release, release_around
 from deepfixcx.cli._steps import StepBar
 
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOMETHING_REMAINS = 3
+FORMAT_WORDS = """
+deepfixcx.release format limits mechanisms options papers manifest.csv software totals version
+PyWavelets numba numpy pillow pydicom safetensors done failed images dicom codes png
+zero periodic symmetric balanced padded l1 l2 sum max min median pos neg haar db sym coif bior
+float16 float32 neutral compact full both shard dtype shape data offsets metadata F32 F16
+DICOM PS3.15 Annex E reconstruction of a code wavelet packets pooled in cells regions painted black
+before left out as not two positive numbers Lossy Compression Spatial resampling DCM WSD DFCX
+"""
+"""Words of the files of a release that are no names of fields."""
 
 
 def command(
@@ -29,6 +39,10 @@ def command(
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for the evidence; default: OUT.evidence."),
+    ] = None,
+    private: Annotated[
+        Path | None,
+        typer.Option(help="Private folder of the release, which knows its sources."),
     ] = None,
     ignore: Annotated[
         Path | None,
@@ -55,6 +69,7 @@ def command(
     from deepfixcx.deidentify.scan import scan, write_evidence
     from deepfixcx.deidentify.scan.evidence import figures
     from deepfixcx.errors import DeidentifyError
+    from deepfixcx.release.folders import private_of
 
     folder, against = local_path(folder, "what is scanned"), local_path(against, "the source")
     place = folder.with_name(f"{folder.resolve().name}.evidence") if out is None else out
@@ -75,12 +90,41 @@ def command(
             read_words=_burned_in if ocr else None,
             workers=default_workers() if workers is None else workers,
             report=bar.step,
+            contents=_contents(private_of(folder, private)),
+            own_words=_own_words(),
         )
     write_evidence(found, place, scanned=folder)
     write_json(json, {"command": "scan", **figures(found)})
     _close(found, place)
     if not found.clean:
         raise typer.Exit(SOMETHING_REMAINS)
+
+
+def _contents(private: Path) -> list[str]:
+    """Return the hashes of the files that a release was made of, as its private folder has them.
+
+    Of a release by a mechanism these are the private images; public ones are none of a patient's.
+    """
+    known: set[str] = set()
+    for folder in (private, private / "images.private"):
+        known |= set(privatized_contents(folder).values())
+    return sorted(known)
+
+
+def _own_words() -> list[str]:
+    """Return the texts that this program writes into every release, whatever its sources."""
+    from dataclasses import fields
+
+    from deepfixcx.deidentify import Method
+    from deepfixcx.release.manifest import LIMITS, TOTALS
+    from deepfixcx.release.plan import ReleaseOptions
+    from deepfixcx.release.protected.writing import LIMITS as PROTECTED_LIMITS
+    from deepfixcx.release.records import Record
+    from deepfixcx.spec import CodecSpec
+
+    names = [*Record.columns(), *TOTALS, *(each.name for each in fields(ReleaseOptions))]
+    names += [each.name for each in fields(CodecSpec)] + [each.meaning for each in Method]
+    return [*names, LIMITS, PROTECTED_LIMITS, FORMAT_WORDS]
 
 
 def _allowed(path: Path | None) -> list[str]:
@@ -124,6 +168,8 @@ def _close(found: ScanReport, place: Path) -> None:
     where = counted(holding, "file")
     strings, headers = counted(found.strings, "string"), counted(found.sources_read, "header")
     remains = f"{said['findings']} in {where}" if holding else "nothing was found"
+    if found.sources_missing and not holding:
+        remains = "not known: IN does not hold the sources of this release"
     rows = [
         ("searched", f"{files}, {megabytes(sum(each.size for each in found.files))}"),
         ("for", f"{strings} of {headers} and of file names"),
@@ -144,6 +190,11 @@ def _close(found: ScanReport, place: Path) -> None:
     if found.sources_as_bytes:
         text = f"{found.sources_as_bytes} sources without a sound header: their plain text"
         rows.append(("also for", text))
+    if found.sources_missing:
+        text = f"{found.sources_missing:,} of {counted(found.sources_expected or 0, 'source')}"
+        rows.append(("not in IN", f"{text} of this release; theirs was not searched for"))
+    elif found.sources_expected is None and found.release_checksum is not None:
+        rows.append(("not checked", "whether IN holds the sources: there is no private folder"))
     failed = found.sources_failed
     rows += [("not read", f"{len(failed)} sources; theirs was not searched for")] if failed else []
     rows += reason_rows([(each, failed.count(each)) for each in dict.fromkeys(failed)])
@@ -165,4 +216,6 @@ def _next_step(found: ScanReport) -> str:
         )
     if not found.strings:
         return "check the path of the sources: no string of them could be searched for"
-    return "mend what could not be read or searched, then scan again"
+    if found.sources_missing:
+        return "give --against the folder that privatize had as IN"
+    return "remove or unpack what could not be searched, then scan again"

@@ -8,8 +8,8 @@ is no proof that nothing is there.
 
 from __future__ import annotations
 
-from deepfixcx.deidentify.scan.evidence import write_evidence
+from deepfixcx.deidentify.scan.evidence import Finding, ScanReport, write_evidence
 from deepfixcx.deidentify.scan.legibility import read_words
-from deepfixcx.deidentify.scan.run import Finding, ScanReport, scan
+from deepfixcx.deidentify.scan.run import scan
 
 __all__ = ["Finding", "ScanReport", "read_words", "scan", "write_evidence"]

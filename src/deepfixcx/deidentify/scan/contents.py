@@ -1,14 +1,20 @@
-"""What there is to search in a file: its bytes, and those that are packed in them."""
+"""What there is to search in a file: its bytes, and those that are packed in them.
+
+Containers are found by their first bytes, wherever they stand: a zip behind a prefix, the second
+member of a gzip, an archive behind the end of a picture, all of them inside each other.
+"""
 
 from __future__ import annotations
 
-import gzip
+import bz2
 import io
+import lzma
 import mmap
 import re
-import zipfile
+import stat
+import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,10 +23,20 @@ from pydicom import dcmread
 
 from deepfixcx.deidentify.silence import silence
 
-__all__ = ["Part", "TooLargeError", "parts_of"]
+__all__ = ["DEEPEST", "MOST_INFLATED", "Contents", "Part"]
 
 MOST_INFLATED: Final = 1 << 30
+"""Bytes that are unpacked of one file, at all depths together."""
+
+DEEPEST: Final = 8
+"""Containers inside each other."""
+
+MOST_CONTAINERS: Final = 20_000
 PNG: Final = b"\x89PNG\r\n\x1a\n"
+GZIP, ZIP, BZIP, XZ = b"\x1f\x8b\x08", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0"
+LOCAL: Final = "<4sHHHHHIIIHH"
+"""The header of an entry of a zip archive."""
+
 DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 PIXELS: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 END_OF_FRAMES: Final = b"\xfe\xff\xdd\xe0"
@@ -28,12 +44,20 @@ UNDEFINED: Final = 0xFFFFFFFF
 HASH: Final = re.compile(rb"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
 """SHA-256 as tables have it: among many of them short numbers stand by chance."""
 
-UNSOUND: Final = (OSError, EOFError, ValueError)
-"""What zipfile also raises where a directory names places that are not in the file."""
+PICTURES: Final = (b"GIF8", b"II*\0", b"MM\0*", b"BM", b"RIFF", b"\xff\xd8\xff")
+SEALED: Final = {
+    b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\x04\x22\x4d\x18": "LZ4", b"\x1f\x9d": "compress", b"LZIP": "lzip", b"MSCF": "Cabinet",
+    b"]\0\0": "LZMA", b"-----BEGIN PGP MESSAGE": "OpenPGP", b"age-encryption.org": "age",
+    b"Salted__": "OpenSSL", b"\x89LZO": "lzop", b"\x89HDF\r\n": "HDF5", b"PAR1": "Parquet",
+    b"hsqs": "SquashFS", b"sqsh": "SquashFS", b"Obj\x01": "Avro", b"ORC": "ORC",
+    b"\xff\x06\0\0sNaPpY": "Snappy", b"xar!": "XAR", b"\0\0\0\x0cJXL ": "JPEG XL",
+}  # fmt: skip
+"""What is packed or encrypted in ways that are not opened here, by the first bytes."""
 
-
-class TooLargeError(Exception):
-    """Packed bytes become more than what is worth unpacking."""
+_STREAM: Final = re.compile(rb"stream\r?\n")
+_BZIP: Final = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
+_FILTER: Final = re.compile(rb"/(?:Encrypt|Identity-[HV]|LZWDecode|ASCII85Decode|Crypt)\b")
 
 
 class Part(NamedTuple):
@@ -54,109 +78,292 @@ class Part(NamedTuple):
     bulk: list[tuple[int, int]]
 
 
-def parts_of(path: Path) -> Iterator[Part]:
-    """Yield the bytes of a file, and what is packed in it.
+class TooLargeError(Exception):
+    """Packed bytes become more than what is unpacked of one file."""
 
-    Unpacked are the image data and texts of PNG, gzip, zip (which .npz is), and deflated DICOM.
+
+class Contents:
+    """The bytes of one file, and everything that is packed in it.
 
     Parameters
     ----------
     path : Path
         The file.
 
-    Raises
-    ------
-    OSError
-        It cannot be read.
-    TooLargeError
-        What is packed in it is more than 1 GiB.
+    Attributes
+    ----------
+    problems : list of str
+        What was not opened, and why; complete when `parts` ends.
     """
-    if path.stat().st_size == 0:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+        self._left = MOST_INFLATED
+        self._containers = 0
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the bytes of the file, then what is packed in it, at every depth.
+
+        Raises
+        ------
+        OSError
+            It cannot be read.
+        """
+        status = self.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            self._note("it is no regular file, so it was not opened")
+            return
+        if status.st_size == 0:
+            return
+        try:
+            with (
+                self.path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            ):
+                yield from self._opened("file", data, 0)
+        except TooLargeError:
+            self._note("more than 1 GiB is packed in it, which was not searched")
+
+    def inside(self, where: str, data: bytes, depth: int) -> Iterator[Part]:
+        """Yield bytes that were decoded of a text of the file, and what is packed in them."""
+        try:
+            self._spend(len(data))
+            yield from self._opened(where, data, depth)
+        except TooLargeError:
+            self._note("more than 1 GiB is packed in it, which was not searched")
+
+    def _opened(self, where: str, data: Any, depth: int) -> Iterator[Part]:
+        self._containers += 1
+        if depth > DEEPEST or self._containers > MOST_CONTAINERS:
+            self._note(f"containers are nested more than {DEEPEST} deep, or too many of them")
+            return
         head = data[:132]
+        for first, name in SEALED.items():
+            if head.startswith(first):
+                self._note(f"{name} is not opened here")
         if head.startswith(PNG):
-            yield from _png(path, data)
-        elif head.startswith(b"\x1f\x8b"):
-            yield Part("file", data, [(0, len(data))])
-            yield Part("unpacked", _gunzipped(path), [])
-        elif head.startswith(b"PK\x03\x04"):
-            yield from _zip(path, data)
-        elif path.suffix == ".safetensors":
-            header = 8 + int.from_bytes(head[:8], "little")
-            yield Part("file", data, [(header, len(data))])
-        elif head[128:] == b"DICM":
-            yield from _dicom(path, data)
+            end = yield from self._png(where, data, depth)
+            if data[end:].strip(b"\0"):
+                yield from self._opened("behind the end", data[end:], depth + 1)
+            return
+        if head[128:] == b"DICM":
+            yield from self._dicom(where, data, depth)
+        elif where == "file" and self.path.suffix == ".safetensors":
+            yield Part(
+                where, data, [(min(len(data), 8 + int.from_bytes(head[:8], "little")), len(data))]
+            )
+        elif head.startswith(b"\x93NUMPY"):
+            yield Part(where, data, [(min(128, len(data)), len(data))])
+        elif head.startswith((GZIP, ZIP, BZIP, XZ)):
+            yield Part(where, data, [(0, len(data))])
+            yield Part(where, data[-(1 << 16) :], [])  # comments, and what stands behind the end
         else:
-            yield Part("file", data, [found.span() for found in HASH.finditer(data)])
+            if head.startswith(PICTURES):
+                yield from self._pixels(data if depth else self.path)
+            if b"%PDF-" in data[:1024]:
+                yield from self._pdf(data, depth)
+            yield Part(where, data, [found.span() for found in HASH.finditer(data)])
+        yield from self._packed(data, depth)
 
+    def _packed(self, data: Any, depth: int) -> Iterator[Part]:
+        """Yield what is in the archives that begin anywhere in the bytes."""
+        yield from self._zips(data, depth)
+        at = data.find(GZIP, 0)
+        while at >= 0:
+            unpacked, used = self._gzip_member(data, at)
+            # Three bytes stand by chance among pixels; what is no member gives next to nothing.
+            if used:
+                yield from self._opened("unpacked", unpacked, depth + 1)
+            at = data.find(GZIP, at + max(used, 1))
+        for found in _BZIP.finditer(data):
+            yield from self._whole(bz2.BZ2Decompressor, data, found.start(), depth)
+        at = data.find(XZ)
+        while at >= 0:
+            yield from self._whole(lzma.LZMADecompressor, data, at, depth)
+            at = data.find(XZ, at + 1)
 
-def _png(path: Path, data: mmap.mmap) -> Iterator[Part]:
-    bulk, packed, texts = [], [], []
-    at = len(PNG)
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        kind, content = data[at + 4 : at + 8], (at + 8, at + 8 + length)
-        if kind == b"IDAT":
-            bulk.append(content)
-            packed.append(data[slice(*content)])
-        elif kind in (b"zTXt", b"iTXt", b"iCCP"):
-            texts.append(data[slice(*content)])
-        at += 12 + length
-    yield Part("file", data, bulk)
-    pixels = _inflated(b"".join(packed), zlib.MAX_WBITS)
-    yield Part("image data", pixels, [(0, len(pixels))])
-    yield from _png_pixels(path)
-    for text in texts:
-        # After the keyword come a few bytes of flags and languages, then what is packed.
-        for start in range(len(text)):
-            if text[start] & 0x0F == 8 and (unpacked := _inflated(text[start:], zlib.MAX_WBITS)):
-                yield Part("packed text", unpacked, [])
+    def _zips(self, data: Any, depth: int) -> Iterator[Part]:
+        """Yield the members of zip archives by their own headers, whatever a directory says."""
+        at = data.find(ZIP)
+        while at >= 0:
+            following = data.find(ZIP, at + 4)
+            header = data[at : at + 30]
+            if len(header) < 30:
+                return
+            _, version, flags, method, *_, packed, _, name, extra = struct.unpack(LOCAL, header)
+            start = at + 30 + name + extra
+            if start > len(data) or method > 99 or version & 0xFF > 99:
+                at = following
+                continue
+            yield Part("name in an archive", data[at + 30 : start], [])
+            known = 0 < packed < UNDEFINED and not flags & 8
+            stop = start + packed if known else following if following > 0 else len(data)
+            if flags & 1:
+                self._note("an entry of a zip archive is encrypted")
+            elif method == 0:
+                yield from self._opened("packed file", data[start:stop], depth + 1)
+                following = data.find(ZIP, stop) if known else following
+            elif method == 8:
+                unpacked = self._inflated(data, start, -zlib.MAX_WBITS)[0]
+                yield from self._opened("packed file", unpacked, depth + 1)
+            elif method in (12, 14):
+                make: Any = bz2.BZ2Decompressor if method == 12 else _zip_lzma(data[start:][:9])
+                skipped = 0 if method == 12 else 9
+                yield from self._whole(make, data, start + skipped, depth, "packed file")
+            else:
+                self._note("an entry of a zip archive is packed in a way that is not opened here")
+            at = following
+
+    def _whole(
+        self, make: Callable[[], Any], data: Any, at: int, depth: int, where: str = "unpacked"
+    ) -> Iterator[Part]:
+        """Yield what a stream of bzip2 or xz holds, as far as it is sound."""
+        unpacker, done, place = make(), [], at
+        damaged = False
+        try:
+            while not unpacker.eof:
+                fed = b"" if not unpacker.needs_input else data[place : place + (1 << 16)]
+                if unpacker.needs_input and not fed:
+                    break
+                place += len(fed)
+                done.append(unpacker.decompress(fed, 1 << 20))
+                self._spend(len(done[-1]))
+        except (OSError, EOFError, ValueError, lzma.LZMAError):
+            damaged = True
+        if damaged or not unpacker.eof:
+            self._note("a packed stream in it is damaged")
+        yield from self._opened(where, b"".join(done), depth + 1)
+
+    def _gzip_member(self, data: Any, at: int) -> tuple[bytes, int]:
+        """Unpack one member of a gzip; return it, and how many bytes it takes."""
+        flags, start = data[at + 3] if at + 3 < len(data) else 0xFF, at + 10
+        if flags & 0xE0:
+            return b"", 0
+        if flags & 4:
+            start += 2 + int.from_bytes(data[start : start + 2], "little")
+        for flag in (8, 16):
+            if flags & flag:
+                start = data.find(b"\0", start) + 1
+        start += 2 * bool(flags & 2)
+        unpacked, used, whole = self._inflated(data, start, -zlib.MAX_WBITS)
+        # Elsewhere than at the beginning, three bytes that look like a member stand by chance.
+        sound = whole or at == 0 or (len(unpacked) > 64 and unpacked[:64].isascii())
+        if sound and not whole:
+            self._note("a packed stream in it is damaged")
+        return (unpacked, start - at + used) if sound else (b"", 0)
+
+    def _inflated(self, data: Any, start: int, window: int) -> tuple[bytes, int, bool]:
+        """Inflate what can be: the bytes, how many they took, and whether the end was reached."""
+        inflater, done, at = zlib.decompressobj(window), [], start
+        try:
+            while not inflater.eof:
+                fed = inflater.unconsumed_tail or data[at : at + (1 << 16)]
+                if not fed:
+                    break
+                at += 0 if inflater.unconsumed_tail else len(fed)
+                done.append(inflater.decompress(fed, 1 << 20))
+                self._spend(len(done[-1]))
+        except zlib.error:
+            return b"".join(done), at - start, False
+        return b"".join(done), at - start - len(inflater.unused_data), inflater.eof
+
+    def _png(self, where: str, data: Any, depth: int) -> Generator[Part, None, int]:
+        """Yield the parts of a PNG; return where it ends."""
+        bulk, frames, at = [], [b""], len(PNG)
+        texts: list[bytes] = []
+        while at + 12 <= len(data):
+            length = int.from_bytes(data[at : at + 4], "big")
+            kind, content = data[at + 4 : at + 8], (at + 8, min(len(data), at + 8 + length))
+            at += 12 + length
+            if kind in (b"IDAT", b"fdAT"):
+                bulk.append(content)
+                frames[-1] += data[content[0] + 4 * (kind == b"fdAT") : content[1]]
+            elif kind == b"fcTL":
+                frames.append(b"")
+            elif kind == b"IEND":
                 break
+            else:
+                texts.append(data[slice(*content)])
+        yield Part(where, data, bulk)
+        for frame in filter(None, frames):
+            pixels, _, whole = self._inflated(frame, 0, zlib.MAX_WBITS)
+            if not whole:
+                self._note("its image data are damaged")
+            yield Part("image data", pixels, [(0, len(pixels))])
+        yield from self._pixels(self.path if where == "file" else data)
+        for text in texts:
+            yield from self._packed(text, depth)
+            # After the keyword come a few bytes of flags and languages, then what is packed.
+            for start in range(len(text)):
+                if text[start] & 0x0F == 8:
+                    unpacked = self._inflated(text, start, zlib.MAX_WBITS)[0]
+                    if len(unpacked) > 3:
+                        yield from self._opened("packed text", unpacked, depth + 1)
+                        break
+        return min(at, len(data))
 
+    def _pixels(self, source: Any) -> Iterator[Part]:
+        """Yield the values of the pixels of each frame; in the file they are stored otherwise."""
+        opened = source if isinstance(source, Path) else io.BytesIO(source)
+        try:
+            with silence(), Image.open(opened) as picture:
+                for number in range(getattr(picture, "n_frames", 1)):
+                    picture.seek(number)
+                    self._spend(picture.width * picture.height * len(picture.getbands()))
+                    pixels = picture.tobytes()
+                    yield Part("pixels", pixels, [(0, len(pixels))])
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+            return  # damaged, or no picture: what could be inflated of it is searched
 
-def _png_pixels(path: Path) -> Iterator[Part]:
-    """Yield the values of the pixels; in the file only their differences are stored."""
-    try:
-        with silence(), Image.open(path) as picture:
-            if picture.width * picture.height * 8 > MOST_INFLATED:
-                raise TooLargeError
-            pixels = picture.tobytes()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return  # damaged: what could be inflated of it is searched
-    yield Part("pixels", pixels, [(0, len(pixels))])
+    def _pdf(self, data: Any, depth: int) -> Iterator[Part]:
+        if _FILTER.search(data):
+            self._note("its PDF is encrypted, or draws its text in a way that is not read here")
+        for found in _STREAM.finditer(data):
+            unpacked = self._inflated(data, found.end(), zlib.MAX_WBITS)[0]
+            if unpacked:
+                if _FILTER.search(unpacked):
+                    self._note("its PDF draws its text in a way that is not read here")
+                yield from self._opened("packed text", unpacked, depth + 1)
 
-
-def _zip(path: Path, data: mmap.mmap) -> Iterator[Part]:
-    yield Part("file", data, [(0, len(data))])
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield Part("names in the archive", "\n".join(archive.namelist()).encode(), [])
-            if sum(each.file_size for each in archive.infolist()) > MOST_INFLATED:
-                raise TooLargeError
-            for name in archive.namelist():
-                content = archive.read(name)
-                numbers = content.startswith(b"\x93NUMPY")
-                yield Part("packed file", content, [(128, len(content))] if numbers else [])
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, *UNSOUND):
-        yield Part("file", data, [])  # no sound archive: then as any other bytes
-
-
-def _dicom(path: Path, data: mmap.mmap) -> Iterator[Part]:
-    if DEFLATED in data[:1024]:
+    def _dicom(self, where: str, data: Any, depth: int) -> Iterator[Part]:
+        if DEFLATED not in data[:1024]:
+            yield Part(where, data, _pixel_data(data))
+            return
         start = 144 + int.from_bytes(data[140:144], "little")
-        yield Part("file", data, [(start, len(data))])
-        yield Part("unpacked", _inflated(data[start:], -zlib.MAX_WBITS), [])
-        return
-    yield Part("file", data, _pixel_data(path, data))
+        yield Part(where, data, [(start, len(data))])
+        unpacked, _, whole = self._inflated(data, start, -zlib.MAX_WBITS)
+        if not whole:
+            self._note("a packed stream in it is damaged")
+        yield from self._opened("unpacked", unpacked, depth + 1)
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise TooLargeError
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
-def _pixel_data(path: Path, data: mmap.mmap) -> list[tuple[int, int]]:
+def _zip_lzma(header: bytes) -> Callable[[], Any]:
+    """Return what unpacks an entry that a zip archive packs with LZMA, from its 9 first bytes."""
+    try:
+        known = lzma._decode_filter_properties(lzma.FILTER_LZMA1, header[4:9])  # type: ignore[attr-defined]
+    except (lzma.LZMAError, ValueError):
+        known = {"id": lzma.FILTER_LZMA1}
+    return lambda: lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[known])
+
+
+def _pixel_data(data: Any) -> list[tuple[int, int]]:
     """Return where the pixels of a DICOM file are; everything else is header."""
     try:
-        with silence(), path.open("rb") as file:
-            dcmread(file, stop_before_pixels=True)
-            ended = file.tell()
+        stream = io.BytesIO(data) if isinstance(data, bytes) else data
+        stream.seek(0)
+        with silence():
+            dcmread(stream, stop_before_pixels=True)
+        ended = stream.tell()
     except Exception:  # not readable as DICOM: then all of it is searched as text
         return []
     places = [data.find(tag, max(0, ended - 16), ended + 16) for tag in PIXELS]
@@ -168,32 +375,3 @@ def _pixel_data(path: Path, data: mmap.mmap) -> list[tuple[int, int]]:
     length = int.from_bytes(data[start - 4 : start], order)
     stop = data.rfind(END_OF_FRAMES) if length == UNDEFINED else start + length
     return [(start, stop)] if start <= stop <= len(data) else [(start, len(data))]
-
-
-def _inflated(packed: bytes, window: int) -> bytes:
-    """Inflate what can be; damaged bytes give what stands before the damage."""
-    inflater, done, size = zlib.decompressobj(window), [], 0
-    try:
-        while packed:
-            block = inflater.decompress(packed, 1 << 20)
-            done.append(block)
-            size += len(block)
-            if size > MOST_INFLATED:
-                raise TooLargeError
-            packed = inflater.unconsumed_tail
-    except zlib.error:
-        pass
-    return b"".join(done)
-
-
-def _gunzipped(path: Path) -> bytes:
-    done = io.BytesIO()
-    try:
-        with gzip.open(path) as file:
-            while block := file.read(1 << 20):
-                done.write(block)
-                if done.tell() > MOST_INFLATED:
-                    raise TooLargeError
-    except (OSError, EOFError, zlib.error):
-        pass
-    return done.getvalue()

@@ -5,19 +5,158 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepfixcx import __version__
 from deepfixcx.deidentify.scan.needles import SHORTEST
-from deepfixcx.deidentify.scan.run import ScanReport
 from deepfixcx.deidentify.scan.search import LONG_IN_BULK
 from deepfixcx.errors import DeidentifyError
 from deepfixcx.io.files import write_file
 
-__all__ = ["COLUMNS", "figures", "write_evidence"]
+__all__ = ["COLUMNS", "Finding", "ScanReport", "ScannedFile", "figures", "write_evidence"]
 
 FOUND = ("where", "offset", "kind", "tags", "encoding", "length", "digest", "why_harmless")
 COLUMNS = ("file", "bytes", "found", *FOUND, "words", "problem")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One string of the sources in one file of the folder; it does not say which string.
+
+    Attributes
+    ----------
+    where : str
+        ``file name``, ``file``, ``image data``, ``packed text``, ``unpacked``, ``burned in``, …
+    offset : int
+        Place of its first byte there, -1 for what is burned in.
+    kind : str
+        ``name``, ``id``, ``date``, ``text``, ``uid`` or ``file name``.
+    tags : tuple of str
+        Elements of the source headers that hold it.
+    encoding : str
+        How it is written.
+    length : int
+        Characters of it.
+    digest : str
+        The same for the same string in one scan, and nothing that it could be guessed from without
+        the sources.
+    harmless : str
+        Why it may stand there, at each of its places; empty where it must not.
+
+    Examples
+    --------
+    >>> Finding("file", 132, "name", ("(0010,0010)",), "latin-1", 8, "6f1d").kind
+    'name'
+    """
+
+    where: str
+    offset: int
+    kind: str
+    tags: tuple[str, ...]
+    encoding: str
+    length: int
+    digest: str
+    harmless: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """What was found in one file.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the folder, or its number where the name itself was found to name somebody.
+    size : int
+        Bytes of it.
+    findings : tuple of Finding
+        Each string once for each `where`, at its first place that is not harmless, if there is one.
+    problem : str
+        Why it could not be searched whole, or empty.
+    words : int or None
+        Words that were read in the image; None where none were to be read.
+    """
+
+    name: str
+    size: int
+    findings: tuple[Finding, ...] = ()
+    problem: str = ""
+    words: int | None = None
+
+    @property
+    def remaining(self) -> tuple[Finding, ...]:
+        """What must not be there."""
+        return tuple(each for each in self.findings if not each.harmless)
+
+
+@dataclass(slots=True)
+class ScanReport:
+    """What a scan found.
+
+    Attributes
+    ----------
+    files : list of ScannedFile
+        Every file of the folder.
+    sources, sources_read : int
+        Files of the sources; those whose headers were read.
+    sources_as_bytes : int
+        Files whose header is none, or is damaged; plain text in them was searched for.
+    sources_failed : list of str
+        Reasons why files could not be read. Their strings were not searched for.
+    strings : int
+        Different strings that were searched for.
+    ignored : int
+        Strings that were left out because the caller said so.
+    words_before : int or None
+        Words that were read in the images of the sources; None where none were to be read.
+    release_checksum : str or None
+        SHA-256 of ``dataset.json``; None where no release was scanned.
+    sources_expected : int or None
+        Sources that the private folder of the release knows; None where there is none.
+    sources_missing : int
+        How many of these are not among the sources.
+
+    Examples
+    --------
+    >>> ScanReport(sources=2, sources_read=2, strings=31).strings
+    31
+    """
+
+    files: list[ScannedFile] = field(default_factory=list)
+    sources: int = 0
+    sources_read: int = 0
+    sources_as_bytes: int = 0
+    sources_failed: list[str] = field(default_factory=list)
+    strings: int = 0
+    ignored: int = 0
+    words_before: int | None = None
+    release_checksum: str | None = None
+    sources_expected: int | None = None
+    sources_missing: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Whether something was searched for, everywhere, and nothing that must not be is there."""
+        whole = not any(file.remaining or file.problem for file in self.files)
+        sources = not self.sources_failed and not self.sources_missing
+        return self.strings > 0 and whole and sources
+
+    @property
+    def words_after(self) -> int | None:
+        """Words that were read in the images of the folder."""
+        read = [file.words for file in self.files if file.words is not None]
+        return sum(read) if self.words_before is not None else None
+
+    def counts(self, of: str) -> dict[str, int]:
+        """Return how many findings remain by ``kind``, ``where`` or ``encoding``.
+
+        By ``harmless`` it counts the others.
+        """
+        found = [each for file in self.files for each in file.findings]
+        counted = [each for each in found if bool(each.harmless) == (of == "harmless")]
+        return dict(sorted(Counter(getattr(each, of) for each in counted).items()))
 
 
 def figures(report: ScanReport) -> dict[str, object]:
@@ -35,6 +174,9 @@ def figures(report: ScanReport) -> dict[str, object]:
         "sources_read": report.sources_read,
         "sources_as_bytes": report.sources_as_bytes,
         "sources_failed": len(report.sources_failed),
+        "sources_expected": report.sources_expected,
+        "sources_missing": report.sources_missing,
+        "release_checksum": report.release_checksum,
         "strings": report.strings,
         "ignored": report.ignored,
         "words_before": report.words_before,

@@ -1,27 +1,30 @@
 """Why a string of the sources may stand where it was found, for reasons that the file itself shows.
 
-A word is never harmless by itself. It is where three things come together: the element of the new
-header that holds it, what the word is, and the elements of the sources that it comes from. Names,
-numbers of patients and dates are in none of these lists, so what is among them, too, is never
-harmless. Every place of a string in a file needs a reason; one without makes it a finding.
+A word is never harmless by itself, and no list says which are. Three things have to come together:
+the element of the new header that holds it, what the standard or the sources let that element say,
+and the elements of the sources that the word comes from. Every place of a string in a file needs a
+reason; one without makes it a finding.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydicom import dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from deepfixcx.deidentify.scan.forms import Form
+from deepfixcx.deidentify.scan.headers import is_dicom
+from deepfixcx.deidentify.scan.needles import NUMBERS, Needle
 from deepfixcx.deidentify.silence import silence
 
-__all__ = ["DESCRIBING", "DEVICE", "MAKERS", "TERMS", "WORDS", "Reasons"]
+__all__ = ["DESCRIBING", "DEVICE", "TERMS", "WORDS", "Reasons"]
 
 IMAGE_TYPE, BODY_PART, METHOD = "(0008,0008)", "(0018,0015)", "(0012,0063)"
 KEPT_DEVICE, CLEANED_DESCRIPTORS, MOVED_DATES = "113109", "113105", "113107"
@@ -60,15 +63,6 @@ arterial view views volume xray
 WORDS: Final = frozenset((_BODY + _TECHNIQUE).split())
 """What descriptions may be made of. None is a usual name of a person or a place."""
 
-_MAKERS: Final = """
-agfa canon carestream elekta esaote fuji fujifilm ge gehc hitachi hologic kodak konica lorad mindray
-philips picker planmeca samsung shimadzu siemens sirona sonosite swissray toshiba varian zeiss
-company corporation gmbh inc ltd co health healthcare healthineers medical systems electronics
-imaging minolta photo film eastman and
-"""
-MAKERS: Final = frozenset(_MAKERS.split())
-"""Words of the names under which makers sell devices."""
-
 DEVICE: Final = frozenset(
     {"(0008,1010)", "(0018,1000)", "(0018,1002)", "(0018,1004)", "(0018,1005)", "(0018,1007)"}
     | {"(0018,1008)", "(0018,1009)", "(0018,100B)", "(0018,1200)", "(0018,1201)", "(0018,1202)"}
@@ -78,8 +72,14 @@ DEVICE: Final = frozenset(
 )
 """Elements that tell one device from another."""
 
-MADE_BY: Final = frozenset({"(0008,0070)", "(0008,1090)"})
-INSTITUTION: Final = "(0008,0080)"
+WRITTEN_HERE: Final = frozenset(
+    {"(0012,0063)", "(0012,0064)", "(0008,2111)", "(0008,9215)", "(0018,2112)", "(0028,2114)"}
+)
+"""Elements in which a release says how it was made."""
+
+SMALL: Final = 4
+"""Digits of a number that stands among numbers by chance."""
+
 BIRTH_DATE: Final = "(0010,0030)"
 
 DESCRIPTIONS: Final = frozenset(
@@ -91,6 +91,10 @@ DESCRIBING: Final = DESCRIPTIONS | {IMAGE_TYPE, BODY_PART, "(0018,1400)", "(0062
 }  # fmt: skip
 """Elements of sources that say what an image shows and not of whom."""
 
+PERSONAL: Final = NUMBERS | {"(0008,0080)", "(0008,0081)", "(0010,1040)", "(0010,0021)"}
+"""Elements that hold no names and yet tell who it is: numbers, addresses, the institution."""
+
+_WORDS = re.compile(r"[a-z]+|\d+")
 _BETWEEN = re.compile(r"[\s_,;:/\\()+.\-]+")
 _SIZE = re.compile(r"\d{1,3}(?:mm|cm|kv|mas)|[23]d|t[12]")
 
@@ -100,6 +104,7 @@ class _Element(NamedTuple):
     stop: int
     tag: str
     value: bytes
+    vr: str
 
 
 class Reasons:
@@ -107,14 +112,26 @@ class Reasons:
 
     Parameters
     ----------
-    path : Path
+    path : Path or None
         A file of what is shared; only of DICOM there are reasons.
+    terms : mapping of (tag, text) to set of int
+        Values of technical elements of the sources, in lower case, and the patients of those.
+    words : frozenset of str
+        Words that the program writes into every release.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        terms: Mapping[tuple[str, str], Set[int]] | None = None,
+        words: frozenset[str] = frozenset(),
+    ) -> None:
         self._elements: list[_Element] = []
         self._done: frozenset[str] = frozenset()
+        self._terms, self._words = terms or {}, words
         try:
+            if path is None or not is_dicom(path):
+                return
             with silence():
                 header = dcmread(path, stop_before_pixels=True)
                 self._elements = sorted(_elements(header))
@@ -122,29 +139,33 @@ class Reasons:
         except Exception:  # no sound header: then nothing in it is harmless
             self._elements = []
 
-    def why(self, form: Form, offset: int) -> str:
+    def why(self, needle: Needle, offset: int, length: int) -> str:
         """Return why a string may stand at a place of the file, empty where it must not."""
-        element = self._at(offset, offset + len(form.data))
+        element = self._at(offset, offset + length)
         if element is None:
             return ""
-        words = [word for word in _BETWEEN.split(form.needle.text.casefold()) if word]
-        sources, tag = form.needle.tags, element.tag
-        what = ""
+        text = needle.text.casefold()
+        words = [word for word in _BETWEEN.split(text) if word]
         if not words:
             return ""
-        if tag in DEVICE and KEPT_DEVICE in self._done and _all_from(sources, DEVICE):
+        sources, tag, term = needle.tags, element.tag, _term(element, offset)
+        what = self._technical(needle, tag, term)
+        if what:
+            pass
+        elif element.vr in ("IS", "DS") and _is_part(text, term):
+            what = "part of a number"
+        elif tag in WRITTEN_HERE and self._words.issuperset(_WORDS.findall(text)):
+            what = "word of the program's own"
+        elif tag in DEVICE and KEPT_DEVICE in self._done and _all_from(sources, DEVICE):
             what = "device, kept as (0012,0064) says"
-        elif tag in MADE_BY and MAKERS.issuperset(words):
-            if _all_from(sources, MADE_BY | {INSTITUTION}):
-                what = "maker of the device"
-        elif form.needle.kind == "date" and MOVED_DATES in self._done:
+        elif needle.kind == "date" and MOVED_DATES in self._done:
             # Moved by weeks, it has met a date of another element; one that was not moved would
-            # stand in the element it comes from.
-            apart = tag not in sources and BIRTH_DATE not in sources
+            # stand in the element it comes from, or in a text.
+            apart = tag not in sources and BIRTH_DATE not in sources and element.vr in ("DA", "DT")
             what = "date that was moved, as (0012,0064) says" if apart else ""
         elif not _all_from(sources, DESCRIBING | {METHOD}):
             return ""
-        elif tag == IMAGE_TYPE and _term(element, offset) in TERMS:
+        elif tag == IMAGE_TYPE and term in TERMS:
             what = "term of the standard"
         elif tag == BODY_PART or (tag in DESCRIPTIONS and CLEANED_DESCRIPTORS in self._done):
             known = all(word in WORDS or _SIZE.fullmatch(word) for word in words)
@@ -152,6 +173,17 @@ class Reasons:
         elif tag == METHOD and sources <= {METHOD}:
             what = "how the source itself was de-identified"
         return f"{what}, in {tag}" if what else ""
+
+    def _technical(self, needle: Needle, tag: str, term: str) -> str:
+        """Return whether the sources have just this value in just this technical element.
+
+        Of a name, a number or a date that has to be a source of another patient.
+        """
+        patients = self._terms.get((tag, term.casefold()), frozenset[int]())
+        named = needle.kind in ("name", "date") or not PERSONAL.isdisjoint(needle.tags)
+        if patients and (not named or patients - needle.patients):
+            return "value of a technical element, as in the sources"
+        return ""
 
     def _at(self, start: int, stop: int) -> _Element | None:
         place = bisect_right(self._elements, start, key=lambda each: each.start) - 1
@@ -169,7 +201,8 @@ def _elements(header: Dataset) -> list[_Element]:
         each = header.get_item(tag)
         if isinstance(each, RawDataElement) and each.value:
             stop = each.value_tell + len(each.value)
-            found.append(_Element(each.value_tell, stop, _name(tag), each.value))
+            vr = each.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
+            found.append(_Element(each.value_tell, stop, _name(tag), each.value, vr))
     return found
 
 
@@ -180,6 +213,16 @@ def _name(tag: int) -> str:
 def _codes(header: Dataset) -> list[str]:
     items = header.get("DeidentificationMethodCodeSequence") or ()
     return [str(item.get("CodeValue", "")) for item in items]
+
+
+def _is_part(digits: str, term: str) -> bool:
+    """Return whether digits are only a part of a number, or too few to be anybody's."""
+    if not digits.isdigit() or len(digits.lstrip("0")) >= SMALL + 2:
+        return False
+    try:
+        return float(term) != int(digits) or len(digits.lstrip("0")) < SMALL
+    except ValueError:
+        return False
 
 
 def _term(element: _Element, offset: int) -> str:

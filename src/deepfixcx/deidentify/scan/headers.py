@@ -6,15 +6,16 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydicom import dcmread
 from pydicom.datadict import dictionary_has_tag
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
 from deepfixcx.deidentify.silence import silence
 
-__all__ = ["header_strings", "is_dicom", "strings_of_bytes"]
+__all__ = ["Header", "header_strings", "is_dicom", "read_source", "strings_of_bytes"]
 
 KINDS: Final = {
     "PN": "name",
@@ -36,18 +37,22 @@ NOTES: Final = frozenset({"OB", "UN"})
 """Bytes that may be a text of their own."""
 
 PIXELS: Final = 0x7FE00010
+CODE_MEANING: Final = 0x00080104
 
 NAMES_NOBODY: Final = frozenset(
     {
         0x00020012, 0x00020013,  # the program that wrote the file
         0x00080070, 0x00081090,  # manufacturer and model
-        0x00080100, 0x00080102, 0x00080103, 0x00080104,  # codes of schemes
         0x00180024, 0x00181020, 0x00181160, 0x00181170, 0x00181210,  # technique and versions
         0x00181250, 0x00181251, 0x00181261, 0x00189005,
         0x00201040, 0x00209421, 0x00281054, 0x00281055, 0x00283003,  # landmarks; units; windows
     }
 )  # fmt: skip
 """Elements that say how an image was made and mean the same for every patient."""
+
+CODES: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104})
+STANDARD_CODES: Final = frozenset({"DCM", "SCT", "SRT", "SNM3", "LN", "UCUM", "RADLEX", "FMA"})
+"""Schemes of codes that everybody uses; their meanings are terms."""
 
 NUMBERS: Final = frozenset(
     ["AT", "FD", "FL", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "US", "UV"]
@@ -63,10 +68,44 @@ _MOST_BYTES: Final = 1 << 16
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file is DICOM by its bytes or its name."""
+    """Return whether a file is DICOM by its bytes, with or without a preamble, or its name."""
     with path.open("rb") as file:
         head = file.read(132)
-    return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom", ".dic", ".ima")
+    if head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom", ".dic", ".ima", ".dc3"):
+        return True
+    little = head[:2] in (b"\x02\0", b"\x08\0", b"\x10\0") and head[3:4] == b"\0"
+    big = head[:3] in (b"\0\x02\0", b"\0\x08\0", b"\0\x10\0")
+    if len(head) < 16 or not (little or big):
+        return False
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    length = int.from_bytes(head[4:8], "little")
+    return explicit or (little and length % 2 == 0 and length <= 256)
+
+
+class Header(NamedTuple):
+    """What a source says.
+
+    Attributes
+    ----------
+    strings : list of (text, kind, tag)
+        Every string that may name somebody; see `header_strings`.
+    terms : set of (tag, text)
+        Values of technical elements, in lower case, by the outermost element that holds them.
+    patient : str
+        Number and name of the patient, as they are written.
+    """
+
+    strings: list[tuple[str, str, str]]
+    terms: set[tuple[str, str]]
+    patient: str
+
+
+def read_source(path: Path) -> Header:
+    """Read a source; see `header_strings` for what is raised."""
+    with silence():
+        header = _known_header(path)
+        patient = f"{header.get('PatientID') or ''}\\{header.get('PatientName') or ''}"
+        return Header(list(_header_strings(header)), set(_terms(header)), patient)
 
 
 def header_strings(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -89,14 +128,43 @@ def header_strings(path: Path) -> Iterator[tuple[str, str, str]]:
         Or whatever else pydicom raises on a file that it cannot read at all.
     """
     with silence():
-        header = _read(path)
-        if not _is_known(header):
-            header = _read_further_in(path)
-        meta = getattr(header, "file_meta", None) or Dataset()
-        found = [*_strings(meta, 0), *_strings(header, 0)]
-        preamble = getattr(header, "preamble", None) or b""
-        found += [(text, "text", "preamble") for text in _texts_in(preamble)]
+        found = list(_header_strings(_known_header(path)))
     yield from found
+
+
+def _known_header(path: Path) -> Dataset:
+    header = _read(path)
+    return header if _is_known(header) else _read_further_in(path)
+
+
+def _header_strings(header: Dataset) -> Iterator[tuple[str, str, str]]:
+    meta = getattr(header, "file_meta", None) or Dataset()
+    yield from _strings(meta, 0)
+    yield from _strings(header, 0)
+    preamble = getattr(header, "preamble", None) or b""
+    yield from ((text, "text", "preamble") for text in _texts_in(preamble))
+
+
+def _terms(header: Dataset, outermost: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield the values of technical elements: terms of CS, and how an image was made."""
+    if depth > _DEEPEST:
+        return
+    for tag in list(header.keys()):
+        where = outermost or f"({tag.group:04X},{tag.element:04X})"
+        try:
+            element = header[tag]
+            if element.VR == "SQ":
+                for item in element.value or []:
+                    yield from _terms(item, where, depth + 1)
+                continue
+            technical = element.VR == "CS" or tag in NAMES_NOBODY
+            if tag == CODE_MEANING:
+                technical = str(header.get("CodingSchemeDesignator", "")) in STANDARD_CODES
+            if technical and not tag.is_private:
+                for text in _texts(element.value):
+                    yield where, text.strip().casefold()
+        except Exception:  # damaged: then it holds no term
+            continue
 
 
 def _is_known(header: Dataset) -> bool:
@@ -181,7 +249,7 @@ def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
         except Exception:  # damaged: the bytes themselves are what there is to search for
             raw = getattr(header.get_item(tag), "value", None)
             vr, texts = "UN", _texts_in(raw) if isinstance(raw, bytes) else []
-        if tag in NAMES_NOBODY or tag.is_private_creator:
+        if _names_nobody(header, tag):
             continue
         note = vr in NOTES and tag.group != 0x0028  # there they are tables of colours
         kind = "text" if note else KINDS.get(vr, "")
@@ -190,6 +258,12 @@ def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
             kind = "text"
         if kind:
             yield from ((text, kind, where) for text in texts)
+
+
+def _names_nobody(header: Dataset, tag: BaseTag) -> bool:
+    if tag in CODES:  # meanings of a code of one's own may be those of a person
+        return str(header.get("CodingSchemeDesignator", "")).strip() in STANDARD_CODES
+    return tag in NAMES_NOBODY or tag.is_private_creator
 
 
 def _texts(value: Any) -> Iterator[str]:

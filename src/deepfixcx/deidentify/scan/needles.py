@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._uid_dict import UID_dictionary
 
+from deepfixcx.deidentify.scan.keys import folded, keys_of
+
 __all__ = ["SHORTEST", "Needle", "Needles", "Spelling", "spellings"]
 
 SHORTEST: Final = 4
@@ -46,6 +48,12 @@ GENERIC: Final = NO_NAMES.union(
 )
 """Words that name nobody, alone; folders of images are called so, and so are columns of tables."""
 
+NUMBERS: Final = frozenset(
+    {"(0008,0050)", "(0010,0020)", "(0010,1000)", "(0010,1090)", "(0010,2154)", "(0010,2155)"}
+    | {"(0020,0010)", "(0038,0010)", "(0038,0060)", "(0040,2016)", "(0040,2017)"}
+)
+"""Elements whose numbers are a patient's or an examination's, however they are written."""
+
 _BETWEEN_NAMES = re.compile(r"[\s^=,;]+")
 _BETWEEN_PARTS = re.compile(r"[^\w]+|_+")
 _DATE = re.compile(r"(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})")
@@ -78,38 +86,64 @@ class Needle:
         The string; its kind.
     tags : frozenset of str
         Elements of the headers, such as ``(0010,0010)``, or ``file name``.
+    patients : frozenset of int
+        Numbers of the patients whose sources have it.
     """
 
     text: str
     kind: str
     tags: frozenset[str]
+    patients: frozenset[int] = frozenset()
+
+
+_Found = dict[str, tuple[str, set[str], set[int]]]
 
 
 @dataclass(slots=True)
 class Needles:
     """All strings of all sources, each once."""
 
-    _found: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
+    _found: _Found = field(default_factory=dict)
+    _keys: _Found = field(default_factory=dict)
 
-    def add(self, text: str, kind: str, tag: str) -> None:
-        """Add a string of a header, in all its spellings."""
+    def add(self, text: str, kind: str, tag: str, patient: int = 0) -> None:
+        """Add a string of a header, in all its spellings, and its keys."""
         for spelling in spellings(text, kind):
-            self._found.setdefault(spelling.text, (spelling.kind, set()))[1].add(tag)
+            known = self._found.setdefault(spelling.text, (spelling.kind, set(), set()))
+            known[1].add(tag)
+            known[2].add(patient)
+        keyed = "number" if kind == "id" and tag in NUMBERS else kind
+        for key in keys_of(text, keyed):
+            if key not in NO_NAMES:
+                known = self._keys.setdefault(key, (kind, set(), set()))
+                known[1].add(tag)
+                known[2].add(patient)
 
     def without(self, allowed: Iterable[str]) -> Needles:
         """Return all but these, whatever their case, and all but what only these elements hold."""
         low = {text.casefold() for text in allowed}
-        kept = {
-            text: found
-            for text, found in self._found.items()
-            if text.casefold() not in low and not {tag.casefold() for tag in found[1]} <= low
-        }
-        return Needles(kept)
+        keys = {"".join(filter(str.isalnum, folded(text))).lower() for text in allowed}
+
+        def kept(known: _Found, named: set[str]) -> _Found:
+            return {
+                text: found
+                for text, found in known.items()
+                if text.casefold() not in named and not {tag.casefold() for tag in found[1]} <= low
+            }
+
+        return Needles(kept(self._found, low), kept(self._keys, keys))
 
     def __iter__(self) -> Iterator[Needle]:
         """Yield them, sorted, so that a report does not depend on the order of files."""
-        for text, (kind, tags) in sorted(self._found.items()):
-            yield Needle(text, kind, frozenset(tags))
+        for text, (kind, tags, patients) in sorted(self._found.items()):
+            yield Needle(text, kind, frozenset(tags), frozenset(patients))
+
+    def keys(self) -> dict[str, Needle]:
+        """Return what is searched by tokens, by what `keys_of` makes of it."""
+        return {
+            key: Needle(key, kind, frozenset(tags), frozenset(patients))
+            for key, (kind, tags, patients) in sorted(self._keys.items())
+        }
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -140,6 +174,8 @@ def spellings(text: str, kind: str) -> frozenset[Spelling]:
     ['01-19-2004', '01.19.2004', '01/19/2004']
     """
     text = " ".join(text.replace("\0", " ").split())
+    if text in UID_dictionary:
+        return frozenset()
     made = {
         "name": _names,
         "date": _dates,
@@ -193,7 +229,7 @@ def _dates(text: str) -> set[str]:
 
 def _uids(text: str) -> set[str]:
     # Those of the standard say what something is, not which one.
-    return set() if text.startswith("1.2.840.10008.") or text.count(".") < 3 else {text}
+    return set() if text in UID_dictionary or text.count(".") < 3 else {text}
 
 
 def _file_names(text: str) -> set[str]:

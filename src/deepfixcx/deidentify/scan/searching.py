@@ -1,0 +1,251 @@
+"""One file of what is shared, searched for every string of the sources."""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from deepfixcx.deidentify.scan.contents import Contents, Part
+from deepfixcx.deidentify.scan.evidence import Finding, ScannedFile
+from deepfixcx.deidentify.scan.files import Entry
+from deepfixcx.deidentify.scan.forms import forms
+from deepfixcx.deidentify.scan.harmless import Reasons
+from deepfixcx.deidentify.scan.keys import SHORTEST_NAME
+from deepfixcx.deidentify.scan.needles import Needle
+from deepfixcx.deidentify.scan.own import Own
+from deepfixcx.deidentify.scan.search import Searcher
+from deepfixcx.deidentify.scan.texts import Text, decoded, drawn, texts_of
+from deepfixcx.deidentify.scan.tokens import TokenSearcher
+from deepfixcx.deidentify.silence import silence
+
+__all__ = ["Search"]
+
+DEEPEST_TEXT: Final = 3
+"""Encodings of a text inside each other, such as base64 of quoted-printable."""
+
+SHORTEST_IN_TEXT: Final = 3
+"""Letters of a name in a text. In elements of DICOM and names of files two are enough."""
+
+MOST_DECODED: Final = 1 << 26
+"""Characters of a text that are looked into for other encodings."""
+
+NUMERIC: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+TEXTUAL: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+SIZES: Final = frozenset({0x00280008, 0x00280010, 0x00280011})
+
+
+class Search:
+    """Searches files for strings, numbers and dates.
+
+    Parameters
+    ----------
+    needles : sequence of Needle
+        What is searched for as it is written, in every byte.
+    keys : mapping of str to Needle
+        What is searched for by its tokens, in every text.
+    terms : mapping of (tag, text) to set of int
+        Values of technical elements of the sources, and of which patients.
+    own : Own
+        What the release says of itself.
+    secret : bytes
+        What digests are made with.
+    """
+
+    def __init__(
+        self,
+        needles: Sequence[Needle],
+        keys: Mapping[str, Needle],
+        terms: Mapping[tuple[str, str], AbstractSet[int]],
+        own: Own,
+        secret: bytes,
+    ) -> None:
+        self._searcher = Searcher(form for needle in needles for form in forms(needle))
+        self._tokens = TokenSearcher(keys)
+        self._numbers = {key: each for key, each in keys.items() if key.isdigit() and len(key) > 4}
+        self._spoken = {needle.text.casefold(): needle for needle in (*keys.values(), *needles)}
+        self._terms, self._own, self._secret = terms, own, secret
+
+    def file(self, entry: Entry, name: str) -> ScannedFile:
+        """Search one thing in the folder: its name, where it points to, and what is in it."""
+        reasons = Reasons(entry.path if entry.has_content else None, self._terms, self._own.words)
+        one = _File(self._secret, reasons, self._own, name)
+        size, problems = 0, [entry.problem] if entry.problem else []
+        self._look(one, Part("file name", name.encode("utf-8", "surrogateescape"), []), None, 0)
+        target = entry.target.encode("utf-8", "surrogateescape")
+        self._look(one, Part("target of a link", target, []), None, 0)
+        if entry.has_content:
+            contents = Contents(entry.path)
+            try:
+                size = entry.path.stat().st_size
+                for part in contents.parts():
+                    self._look(one, part, contents, 0)
+                self._elements(one, entry.path)
+            except OSError as error:
+                problems.append(f"it cannot be read: {error.strerror or 'not readable'}")
+            problems += contents.problems
+        return ScannedFile(name, size, tuple(one.findings.values()), "; ".join(problems))
+
+    def with_words(self, scanned: ScannedFile, words: list[str] | None) -> ScannedFile:
+        """Add what can be read in the pixels of a file."""
+        if words is None:
+            return scanned
+        low = {word.strip(".,;:()").casefold() for word in words}
+        read = tuple(
+            finding(self._spoken[word], "burned in", -1, "pixels", self._secret)
+            for word in sorted(low & set(self._spoken))
+        )
+        return replace(scanned, findings=(*scanned.findings, *read), words=len(words))
+
+    def _look(self, one: _File, part: Part, contents: Contents | None, depth: int) -> None:
+        for offset, form in self._searcher.find(part.data, part.bulk):
+            one.add(form.needle, part, offset, len(form.data), form.encoding)
+        in_name = part.where in ("file name", "target of a link", "name in an archive")
+        for text in texts_of(part.data, part.bulk):
+            shortest = SHORTEST_NAME if in_name else SHORTEST_IN_TEXT
+            if part.where == "file" and part.data[128:132] == b"DICM":
+                shortest = SHORTEST_IN_TEXT + 1  # two letters name a kind of value there
+            self._look_in(one, part, text, shortest)
+            if depth < DEEPEST_TEXT and contents is not None and len(text.text) <= MOST_DECODED:
+                self._look_further(one, part, text, contents, depth)
+
+    def _look_in(self, one: _File, part: Part, text: Text, shortest: int) -> None:
+        for at, needle in self._tokens.find(text.text, shortest):
+            one.add(needle, part, text.offset(at), len(needle.text), text.encoding, split=True)
+
+    def _look_further(
+        self, one: _File, part: Part, text: Text, contents: Contents, depth: int
+    ) -> None:
+        """Search what a text says when it is decoded."""
+        if part.where == "packed text":
+            page = drawn(text.text)
+            self._look_in(one, Part("drawn text", page.encode(), []), Text(page, 0, 0, "PDF"), 3)
+        same = text.text.encode("utf-8", "surrogateescape")
+        for how, packed in decoded(text.text):
+            if packed != same:
+                for inner in contents.inside(f"{how} in {part.where}"[:64], packed, depth + 1):
+                    self._look(one, inner, contents, depth + 1)
+
+    def _elements(self, one: _File, path: Path) -> None:
+        """Compare the values of a DICOM file: numbers as numbers, and names of two letters."""
+        try:
+            with path.open("rb") as file:
+                if file.read(132)[128:] != b"DICM":
+                    return
+            with silence():
+                header = dcmread(path, stop_before_pixels=True)
+                found = list(_values(header, True))
+        except OSError:
+            raise
+        except Exception:  # whatever pydicom raises: its bytes were searched
+            return
+        for tag, vr, value in found:
+            where = Part("element", b"", [])
+            if vr in NUMERIC and tag not in SIZES:
+                needle = self._numbers.get(_digits(value))
+                if needle is not None:
+                    one.add(needle, where, -1, 0, "number", split=True)
+            elif vr in TEXTUAL and (_name(tag), value.strip().casefold()) not in self._terms:
+                for _, needle in self._tokens.find(value, SHORTEST_NAME):
+                    if not one.is_own(needle):
+                        one.add(needle, where, -1, 0, "text", split=True)
+
+
+class _File:
+    """What was found in one file so far."""
+
+    def __init__(self, secret: bytes, reasons: Reasons, own: Own, name: str) -> None:
+        self.findings: dict[tuple[str, str], Finding] = {}
+        self._secret, self._reasons, self._own, self._name = secret, reasons, own, name
+        self._same: set[tuple[str, str, tuple[str, ...]]] = set()
+
+    def add(
+        self,
+        needle: Needle,
+        part: Part,
+        offset: int,
+        length: int,
+        encoding: str,
+        *,
+        split: bool = False,
+    ) -> None:
+        """Add a place of a string, unless one that has no reason is known already."""
+        key = (needle.text, part.where)
+        if key in self.findings and not self.findings[key].harmless:
+            return
+        new = finding(needle, part.where, offset, encoding, self._secret)
+        same = (part.where if part.where != "element" else "file", needle.kind, new.tags)
+        if split and same in self._same:  # one string, found as it is written
+            return
+        why = self._reasons.why(needle, offset, length) if part.where == "file" else ""
+        why = why or self._own_reason(needle, part, offset)
+        if not why:
+            self._same.add(same)
+        elif split and any(
+            same == (each.where, each.kind, each.tags) for each in self.findings.values()
+        ):
+            return
+        if key not in self.findings or not why:
+            self.findings[key] = replace(new, harmless=why)
+
+    def is_own(self, needle: Needle) -> bool:
+        """Return whether a string is a word that the program writes."""
+        return needle.text.isalpha() and needle.text.lower() in self._own.words
+
+    def _own_reason(self, needle: Needle, part: Part, offset: int) -> str:
+        if offset < 0 or self._own.checksum is None:
+            return ""
+        if part.where == "file name":
+            return self._own.why(self._name, part.where, needle, "", 0)
+        if part.where != "file" or not self._name.endswith((".csv", ".json", ".safetensors")):
+            return ""
+        start = part.data.rfind(b"\n", 0, offset) + 1
+        stop = part.data.find(b"\n", offset)
+        line = part.data[start : stop if stop >= 0 else len(part.data)][: 1 << 20]
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        column = len(line[: offset - start].decode("utf-8", "replace"))
+        return self._own.why(self._name, part.where, needle, text, column)
+
+
+def finding(needle: Needle, where: str, offset: int, encoding: str, secret: bytes) -> Finding:
+    """Return a finding, which does not say of what."""
+    text = needle.text.encode("utf-8", "surrogatepass")
+    digest = hmac.digest(secret, text, sha256).hex()[:16]
+    tags = tuple(sorted(needle.tags))
+    return Finding(where, offset, needle.kind, tags, encoding, len(needle.text), digest)
+
+
+def _values(header: Dataset, top: bool) -> Iterator[tuple[int, str, str]]:
+    for tag in list(header.keys()):
+        try:
+            element = header[tag]
+            value: Any = element.value
+            if element.VR == "SQ":
+                for item in value or []:
+                    yield from _values(item, False)
+            elif element.VR in NUMERIC | TEXTUAL and value is not None:
+                for each in value if element.VM > 1 else [value]:
+                    yield (int(tag) if top or element.VR in TEXTUAL else 0), element.VR, str(each)
+        except Exception:  # damaged: its bytes were searched
+            continue
+
+
+def _digits(value: str) -> str:
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    whole = math.isfinite(number) and number.is_integer() and abs(number) < 1e18
+    return str(abs(int(number))) if whole else ""
+
+
+def _name(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

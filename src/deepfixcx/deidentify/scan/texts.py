@@ -1,0 +1,159 @@
+"""Bytes as the texts that a reader would see in them, whatever they are encoded in."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import quopri
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+__all__ = ["Text", "decoded", "texts_of"]
+
+STEP, OVERLAP = 1 << 22, 1 << 12
+LEAST_PRINTABLE: Final = 0.85
+"""Of what a run of base64 or of hexadecimal digits must hold to be a text."""
+
+_BETWEEN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
+_LETTER: Final = rb"[\x09\x0a\x0d\x20-\x7e\xa0-\xff]"
+_WIDE: Final = tuple(
+    re.compile(b"(?:%s){3,}" % form.replace(b"x", _LETTER))
+    for form in (rb"x\x00(?!\x00)", rb"(?<!\x00)\x00x", rb"x\x00\x00\x00", rb"\x00\x00\x00x")
+)
+_HEX: Final = re.compile(r"(?:(?:0x|\\x|%|=|\\)?[0-9A-Fa-f]{2}[ \t:,;-]?(?:\r?\n)?){8,}")
+_NOT_HEX: Final = re.compile(r"0x|[^0-9A-Fa-f]")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{2,})*={0,2}")
+_ESCAPED: Final = re.compile(r"\\u\{?([0-9A-Fa-f]{2,6})\}?|\\x([0-9A-Fa-f]{2})|\\([0-7]{3})")
+_UTF7: Final = re.compile(r"\+([A-Za-z0-9+/]{2,})-?")
+_DRAWN: Final = re.compile(r"\(((?:[^()\\]|\\.){1,200})\)")
+
+
+class Text(NamedTuple):
+    """A text in bytes.
+
+    Attributes
+    ----------
+    text : str
+        The text.
+    start : int
+        Where it begins in the bytes.
+    width : int
+        Bytes of each character, 0 where they differ: UTF-8.
+    encoding : str
+        How it is written.
+    """
+
+    text: str
+    start: int
+    width: int
+    encoding: str
+
+    def offset(self, at: int) -> int:
+        """Return where a character stands in the bytes."""
+        if self.width:
+            return self.start + self.width * at
+        return self.start + len(self.text[:at].encode("utf-8", "surrogateescape"))
+
+
+def texts_of(data: Any, bulk: Sequence[tuple[int, int]] = ()) -> Iterator[Text]:
+    """Yield what can be read in bytes, in blocks that overlap.
+
+    Parameters
+    ----------
+    data : bytes or mmap
+        The bytes.
+    bulk : sequence of (start, stop)
+        Where numbers stand and no texts; left out.
+    """
+    at = 0
+    for start, stop in [*bulk, (len(data), len(data))]:
+        for first in range(at, max(at, start), STEP):
+            last = min(start, first + STEP + OVERLAP)
+            yield from _of_block(data[first:last], first)
+        at = max(at, stop)
+
+
+def _of_block(block: bytes, first: int) -> Iterator[Text]:
+    if not block:
+        return
+    plain = _BETWEEN.sub(lambda found: b"\n" * len(found[0]), block)
+    text = plain.decode("utf-8", "surrogateescape")
+    yield Text(text, first, 1 if len(text) == len(block) else 0, "utf-8")
+    if any("\udc80" <= letter <= "\udcff" for letter in text[:OVERLAP]) or not text.isascii():
+        yield Text(plain.decode("latin-1"), first, 1, "latin-1")
+    if b"\0" in block:
+        for pattern, width in zip(_WIDE, (2, 2, 4, 4), strict=True):
+            for found in pattern.finditer(block):
+                letters = bytes(byte for byte in found[0] if byte).decode("latin-1")
+                name = f"utf-{8 * width}"
+                yield Text(letters, first + found.start(), width, name)
+
+
+def decoded(text: str) -> Iterator[tuple[str, bytes]]:
+    """Yield what a text says once more when it is decoded: how, and the bytes.
+
+    Percent signs, entities of HTML, escapes of JSON and of C, quoted-printable, UTF-7, and runs of
+    base64 and of hexadecimal digits that hold a text.
+    """
+    if "%" in text:
+        yield "percent", unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
+    if "&" in text and ";" in text:
+        yield "entities", html.unescape(text).encode("utf-8", "surrogateescape")
+    if "\\" in text:
+        yield "escapes", _ESCAPED.sub(_letter, text).encode("utf-8", "surrogateescape")
+    if re.search("=[0-9A-F]{2}|=\r?\n", text):
+        yield "quoted-printable", quopri.decodestring(text.encode("utf-8", "surrogateescape"))
+    if _UTF7.search(text) and "-" in text:
+        yield "utf-7", _UTF7.sub(_from_utf7, text).encode("utf-8", "surrogateescape")
+    for found in _BASE64.finditer(text):
+        yield from _from_base64(found[0])
+    for found in _HEX.finditer(text):
+        digits = _NOT_HEX.sub("", found[0])
+        for shifted in (digits, digits[1:]):
+            packed = bytes.fromhex(shifted[: len(shifted) // 2 * 2])
+            if _is_text(packed):
+                yield "hexadecimal", packed
+
+
+def drawn(text: str) -> str:
+    """Return the strings that a page of PDF draws, joined."""
+    return "".join(_DRAWN.findall(text))
+
+
+def _letter(found: re.Match[str]) -> str:
+    code = found[1] or found[2]
+    number = int(code, 16) if code else int(found[3], 8)
+    return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else " "
+
+
+def _from_utf7(found: re.Match[str]) -> str:
+    try:
+        return found[0].encode().decode("utf-7")
+    except UnicodeDecodeError:
+        return found[0]
+
+
+def _from_base64(run: str) -> Iterator[tuple[str, bytes]]:
+    letters = re.sub(r"[\s=]", "", run).replace("-", "+").replace("_", "/")
+    for start in range(4):  # of a word that stands before it, letters may belong to the run
+        piece = letters[start:]
+        piece = piece[: len(piece) - (len(piece) % 4 == 1)]
+        try:
+            packed = base64.b64decode(piece + "=" * (-len(piece) % 4))
+        except binascii.Error:
+            continue
+        if _is_text(packed) or packed.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x89PNG", b"BZh")):
+            yield "base64", packed
+            return
+
+
+def _is_text(packed: bytes) -> bool:
+    if len(packed) < 6:
+        return False
+    letters = packed.replace(b"\0", b"")
+    printable = sum(32 <= byte < 127 or byte in b"\r\n\t" or byte >= 0xA0 for byte in letters)
+    ascii_letters = sum(chr(byte).isalnum() for byte in letters if byte < 127)
+    return printable >= LEAST_PRINTABLE * len(letters) and ascii_letters * 2 >= len(letters) > 0
