@@ -273,7 +273,7 @@ def test_a_number_is_found_among_numbers_and_without_its_zeros(tmp_path: Path, o
             setattr(made, uid, f"2.25.{len(uid)}")
         setattr(made, keyword, value)
         inner = Dataset()
-        inner.update({"ReferencedImageSequence": Sequence([made.copy()])})
+        inner.ReferencedImageSequence = Sequence([made.copy()])
         for header in (made, inner):
             header.SOPClassUID, header.SOPInstanceUID = made.SOPClassUID, "2.25.1"
             if hasattr(header, "file_meta"):
