@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -10,16 +13,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from socket import AF_UNIX
 
+import psutil
 import pytest
 
+import deepfixcx
 from deepfixcx import CodecSpec
 from deepfixcx.choices import Engine
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
 from deepfixcx.release import ReleaseOptions, privatize_dataset, read_status, verify_release
 from tests.release.conftest import Lethal, contents, rows, write_gray
 
-pytest.importorskip("distributed", reason="the extra [dask] is not installed")
+distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
 
 FILES, SHARDS = 96, 6
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3), output="both")
@@ -30,33 +36,38 @@ pytestmark = pytest.mark.slow
 class Cluster:
     """A scheduler and workers, each a process of its own that can be killed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.folder, self.words = folder, words
         self.processes: list[subprocess.Popen[bytes]] = []
         self.head = self._start("scheduler", "--port", "0", "--no-dashboard",
                                 "--scheduler-file", str(folder / "scheduler.json"))  # fmt: skip
-        until = time.monotonic() + 60
-        while not (folder / "scheduler.json").exists():
+        until = time.monotonic() + 300
+        self.address = ""
+        while not self.address:
             assert time.monotonic() < until, "no scheduler"
             time.sleep(0.05)
-        time.sleep(0.2)
-        self.address = str(json.loads((folder / "scheduler.json").read_text())["address"])
+            with contextlib.suppress(OSError, ValueError):  # not there, or not whole
+                self.address = json.loads((folder / "scheduler.json").read_text())["address"]
 
-    def add_worker(self) -> subprocess.Popen[bytes]:
+    def add_worker(self, site: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker, with the packages of another folder if one is named."""
+        paths = [*([str(site)] if site else []), os.environ.get("PYTHONPATH", "")]
         return self._start("worker", self.address, "--no-nanny", "--nthreads", "1",
-                           "--no-dashboard", "--local-directory", str(self.folder))  # fmt: skip
+                           "--no-dashboard", "--local-directory", str(self.folder),
+                           PYTHONPATH=os.pathsep.join(paths))  # fmt: skip
 
     def close(self) -> None:
         for process in self.processes:
             process.kill()
             process.wait()
 
-    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+    def _start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dask", *words],
+            [sys.executable, "-m", "dask", *words, *self.words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self.folder,
+            env={**os.environ, **variables},
         )
         self.processes.append(process)
         return process
@@ -86,18 +97,24 @@ def whole(many: Path, tmp_path: Path) -> dict[str, str]:
     return contents(tmp_path / "whole")
 
 
-def start(images: Path, out: Path, address: str, *words: str) -> subprocess.Popen[str]:
-    settings = ["-J", "2", "-P", "3", "--engine", "dask", "--scheduler", address]
+def start(images: Path, out: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "deepfixcx", "privatize", str(images), str(out)]
     return subprocess.Popen(
-        [sys.executable, "-m", "deepfixcx", "privatize", str(images), str(out), *settings, *words],
+        [*command, "-J", "2", "-P", "3", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
+def start_on(address: str, images: Path, out: Path) -> subprocess.Popen[str]:
+    flags = ["--insecure-scheduler"] * (not address.startswith("tls:"))
+    return start(images, out, "--engine", "dask", "--scheduler", address, *flags)
+
+
 def wait_for_shards(process: subprocess.Popen[str], out: Path, shards: int) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while True:
         try:
             if read_status(out).shards_done >= shards:
@@ -114,11 +131,11 @@ def test_worker_killed_and_worker_added(
 ) -> None:
     assert lethal.deaths() == 0
     first, _ = cluster.add_worker(), cluster.add_worker()
-    process = start(many, tmp_path / "out", cluster.address)
+    process = start_on(cluster.address, many, tmp_path / "out")
     wait_for_shards(process, tmp_path / "out", 2)
     cluster.add_worker()
     first.send_signal(signal.SIGKILL)
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 0, printed + errors
     assert contents(tmp_path / "out") == whole
     assert verify_release(tmp_path / "out").sound
@@ -128,10 +145,10 @@ def test_lost_scheduler_then_the_command_again(
     many: Path, tmp_path: Path, whole: dict[str, str], cluster: Cluster
 ) -> None:
     cluster.add_worker()
-    process = start(many, tmp_path / "out", cluster.address)
+    process = start_on(cluster.address, many, tmp_path / "out")
     wait_for_shards(process, tmp_path / "out", 1)
     cluster.head.kill()
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 1, printed + errors
     assert "--resume" in errors
     assert "Traceback" not in errors
@@ -170,3 +187,183 @@ def test_full_disk_of_a_worker_stops_the_run(many: Path, tmp_path: Path) -> None
 def test_scheduler_is_for_dask(many: Path, tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="--engine dask"):
         privatize_dataset(many, tmp_path / "out", OPTIONS, scheduler="tcp://nowhere:1")
+
+
+def listening(pid: int) -> dict[int, list[str]]:
+    """Return what the processes of a tree listen on: ports, and named sockets of this machine."""
+    found = {}
+    for each in [psutil.Process(pid), *children(pid)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[each.pid] = [
+                str(socket.laddr)
+                for socket in each.net_connections("all")
+                if socket.status == psutil.CONN_LISTEN
+                or (socket.family == AF_UNIX and socket.laddr)
+            ]
+    return found
+
+
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_local_run_listens_on_no_socket(
+    engine: str, many: Path, tmp_path: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stand_in.is_dir()
+    monkeypatch.setenv("SECONDS_A_FILE", "0.05")
+    process = start(many, tmp_path / "out", "--engine", engine, "--workers", "2")
+    wait_for_shards(process, tmp_path / "out", 1)
+    seen = listening(process.pid)
+    assert len(seen) >= 3, "the workers are not among them"
+    assert not any(seen.values()), seen
+    printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, printed + errors
+
+
+def test_listening_sockets_are_found(cluster: Cluster) -> None:
+    (found,) = listening(cluster.head.pid).values()
+    assert any(cluster.address.rpartition(":")[2] in each for each in found)
+
+
+def test_interrupt_ends_the_workers_of_a_local_cluster(
+    many: Path, tmp_path: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stand_in.is_dir()
+    monkeypatch.setenv("SECONDS_A_FILE", "4")
+    process = start(many, tmp_path / "out", "--engine", "dask", "--workers", "2")
+    until = time.monotonic() + 300
+    while sum("spawn_main" in " ".join(each.cmdline()) for each in children(process.pid)) < 2:
+        assert time.monotonic() < until, "no workers"
+        time.sleep(0.05)
+    workers = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=150)  # the six shards would take 384 s
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    _, alive = psutil.wait_procs(workers, timeout=150)
+    assert not alive
+
+
+def children(pid: int) -> list[psutil.Process]:
+    return list(psutil.Process(pid).children(recursive=True))
+
+
+@pytest.fixture
+def secured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A scheduler with TLS and one worker; dask's configuration names the certificates."""
+    security = distributed.security.Security.temporary()
+    files = {"ca-file": security.tls_ca_file, "cert": security.tls_client_cert}
+    files["key"] = security.tls_client_key
+    words = []
+    for name, text in files.items():
+        (tmp_path / f"{name}.pem").write_text(text)
+        words += [f"--tls-{name}", str(tmp_path / f"{name}.pem")]
+    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
+    monkeypatch.setenv(f"{prefix}CA_FILE", str(tmp_path / "ca-file.pem"))
+    monkeypatch.setenv(f"{prefix}CLIENT__CERT", str(tmp_path / "cert.pem"))
+    monkeypatch.setenv(f"{prefix}CLIENT__KEY", str(tmp_path / "key.pem"))
+    running = Cluster(tmp_path, "--protocol", "tls", *words)
+    running.add_worker()
+    yield running
+    running.close()
+
+
+def test_scheduler_with_tls_needs_no_flag_and_refuses_others(
+    many: Path, tmp_path: Path, whole: dict[str, str], secured: Cluster
+) -> None:
+    assert secured.address.startswith("tls://")
+    process = start_on(secured.address, many, tmp_path / "out")
+    printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, printed + errors
+    assert errors == ""
+    assert contents(tmp_path / "out") == whole
+
+    async def plain() -> None:
+        address = secured.address.replace("tls://", "tcp://")
+        await asyncio.wait_for(distributed.rpc(address).identity(), 20)
+
+    with pytest.raises(OSError, match="before comm was established"):
+        asyncio.run(plain())
+
+
+def test_scheduler_without_tls_needs_a_flag_and_warns(
+    many: Path, tmp_path: Path, cluster: Cluster
+) -> None:
+    with pytest.raises(ReleaseError, match="--insecure-scheduler"):
+        privatize_dataset(many, tmp_path / "out", OPTIONS, engine="dask", scheduler=cluster.address)
+    assert not (tmp_path / "out").exists()
+    cluster.add_worker()
+    process = start_on(cluster.address, many, tmp_path / "out")
+    printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, printed + errors
+    assert errors.startswith("warning the scheduler has no TLS")
+
+
+def another_deepfixcx(site: Path, **changes: tuple[str, str]) -> Path:
+    """Copy the package, with changes in modules of it."""
+    shutil.copytree(
+        Path(deepfixcx.__file__).parent,
+        site / "deepfixcx",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    for module, (old, new) in changes.items():
+        path = next((site / "deepfixcx").rglob(f"{module}.py"))
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    return site
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "message"),
+    [
+        ("__init__", f'__version__ = "{deepfixcx.__version__}"', '__version__ = "0.0.1"',
+         f"deepfixcx 0.0.1 instead of {deepfixcx.__version__}"),
+        ("cluster", "def work_job", "def another_name", "AttributeError.*same version"),
+        ("workers", "waiting = Waiting(jobs)", "raise MemoryError", "MemoryError.*enough memory"),
+    ],
+)  # fmt: skip
+def test_worker_that_cannot_work_is_named_and_is_no_lost_cluster(
+    module: str, old: str, new: str, message: str, many: Path, tmp_path: Path, cluster: Cluster
+) -> None:
+    site = another_deepfixcx(tmp_path / "site of a worker", **{module: (old, new)})
+    cluster.add_worker(site)
+    with pytest.raises(ReleaseStoppedError, match=message) as caught:
+        privatize_dataset(
+            many, tmp_path / "out", OPTIONS, engine="dask", scheduler=cluster.address,
+            insecure_scheduler=True,
+        )  # fmt: skip
+    assert "lost" not in str(caught.value)
+    assert read_status(tmp_path / "out").shards_done == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("localhost", "is not an address"),
+        ("tls://localhost", "is not an address"),
+        ("tls://localhost:port", "is not an address"),
+        ("tls://:8786", "is not an address"),
+        ("inproc://127.0.0.1:8786", "is not an address"),
+        ("tls://127.0.0.1:9", "refused"),
+        ("tls://host.invalid:8786", "can be reached"),
+    ],
+)
+def test_address_without_a_scheduler_is_refused_at_once(
+    address: str, message: str, many: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ReleaseError, match=message):
+        privatize_dataset(many, tmp_path / "out", OPTIONS, engine="dask", scheduler=address)
+    assert not (tmp_path / "out").exists()
+
+
+def test_worker_is_not_taken_for_a_scheduler(many: Path, tmp_path: Path) -> None:
+    async def refused() -> None:
+        async with (
+            distributed.Scheduler(protocol="tcp://", host="127.0.0.1", port=0) as scheduler,
+            distributed.Worker(scheduler.address, nthreads=1) as worker,
+        ):
+            await asyncio.to_thread(
+                privatize_dataset, many, tmp_path / "out", OPTIONS, engine="dask",
+                scheduler=worker.address, insecure_scheduler=True,
+            )  # fmt: skip
+
+    with pytest.raises(ReleaseError, match="not the address of a dask scheduler"):
+        asyncio.run(refused())

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx._optional import require
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers, set_aside
 from deepfixcx.audit.resampling import Floats
@@ -16,6 +15,7 @@ from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, roc_auc
 from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.intervals import Estimate
+from deepfixcx.measures.logistic import logistic_regression
 
 __all__ = ["above_median", "attack_inference"]
 
@@ -23,9 +23,6 @@ WAYS = ((True, 3.0), (False, 100.0), (False, 3000.0))
 """Whether components are whitened, and how much weights are penalized."""
 
 IMAGES_A_COMPONENT = 10
-STEPS = 1000
-"""Most iterations of the solver."""
-
 LEAST_PATIENTS = 10
 """A value that fewer patients have is not guessed."""
 
@@ -218,7 +215,5 @@ def _learn(known: Array, yes: Floats, unknown: Array, way: tuple[bool, float]) -
     if whitened:
         scale = Standard.fit(seen)
         seen, asked = scale(seen), scale(asked)
-    model = require("sklearn.linear_model", extra="audit").LogisticRegression(
-        C=1 / penalty, max_iter=STEPS
-    )
-    return np.asarray(model.fit(seen, yes).decision_function(asked), np.float64)
+    weights, bias = logistic_regression(seen, yes, penalty)
+    return asked @ weights + bias

@@ -29,6 +29,7 @@ __all__ = [
     "ratio",
     "reason_rows",
     "resuming_command",
+    "warn",
     "write_json",
 ]
 
@@ -68,6 +69,11 @@ def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
 def fail(message: str) -> None:
     """Print one error."""
     error_console.print(f"[bold red]error[/bold red] {escape(message)}", soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Print one warning, on the stream of errors."""
+    error_console.print(f"[bold yellow]warning[/bold yellow] {escape(message)}", soft_wrap=True)
 
 
 def check_json(path: object) -> None:

@@ -34,6 +34,7 @@ class Course(TypedDict):
     workers: int
     engine: Engine
     scheduler: str | None
+    insecure_scheduler: bool
     resume: bool
     overwrite: bool
     report: Callable[[Progress], None]

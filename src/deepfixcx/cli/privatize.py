@@ -31,6 +31,7 @@ from deepfixcx.cli._console import (
     ratio,
     reason_rows,
     resuming_command,
+    warn,
     write_json,
 )
 from deepfixcx.cli._options import (
@@ -92,7 +93,7 @@ def command(
     names: Annotated[Names, typer.Option(help="Call files by numbers, or as sources.")] = "neutral",
     mask: Annotated[
         str | None,
-        typer.Option(help="Paint writing black: a file of rules, or ocr."),
+        typer.Option(help="Paint writing black: rule file, or ocr."),
     ] = None,
     mechanism: Annotated[
         str,
@@ -130,6 +131,10 @@ def command(
         str | None,
         typer.Option(help="Address of dask's scheduler, if one runs."),
     ] = None,
+    insecure_scheduler: Annotated[
+        bool,
+        typer.Option("--insecure-scheduler", help="Use a scheduler without TLS."),
+    ] = False,
     private: Annotated[
         str | None,
         typer.Option(
@@ -172,6 +177,11 @@ def command(
         mask=None if mask is None else _mask(mask),
         noise=protection.noise if protection is not None and alone else None,
     )
+    if insecure_scheduler:
+        warn(
+            "the scheduler has no TLS: every account that can connect to it can run code as you, "
+            "and names of source files and the key of pseudonyms cross the network unencrypted"
+        )
     try:
         with _ProgressBar() as report:
             course = Course(
@@ -179,6 +189,7 @@ def command(
                 workers=default_workers() if workers is None else workers,
                 engine=engine,
                 scheduler=scheduler,
+                insecure_scheduler=insecure_scheduler,
                 resume=resume,
                 overwrite=overwrite,
                 report=report,

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import LabelError, ModelError, ModelFileError
+from deepfixcx.measures.logistic import logistic_regression
 
 __all__ = ["LogisticCodes", "square_root"]
 
@@ -27,8 +28,6 @@ Array = NDArray[Any]
 IMAGES_A_COMPONENT = 12
 MOST_COMPONENTS = 256
 PENALTY = 10.0
-STEPS = 1000
-"""Most iterations of the solver; it needs some dozens on whitened numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,8 +229,5 @@ def _regression(
     kinds = np.unique(truth[known])
     if len(kinds) < 2:
         return np.zeros(whitened.shape[1], np.float32), 0.0
-    model = require("sklearn.linear_model", extra="learn").LogisticRegression(
-        C=1 / penalty, max_iter=STEPS
-    )
-    model.fit(whitened[known], truth[known])
-    return model.coef_[0], float(model.intercept_[0])
+    weights, bias = logistic_regression(whitened[known], truth[known], penalty)
+    return weights.astype(np.float32), bias

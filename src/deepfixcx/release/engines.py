@@ -8,7 +8,7 @@ from typing import Any
 from deepfixcx._optional import require
 from deepfixcx.choices import Engine
 from deepfixcx.errors import ReleaseError
-from deepfixcx.release.cluster import run_on_cluster
+from deepfixcx.release.cluster import check_scheduler, run_on_cluster
 from deepfixcx.release.urls import Location, in_memory
 from deepfixcx.release.workers import (
     DEATHS_ALLOWED,
@@ -27,7 +27,11 @@ Run = Callable[[Iterable[Job], Mapping[str, int]], Iterator[Event]]
 
 
 def choose_run(
-    *places: Location, workers: int, engine: Engine = "local", scheduler: str | None = None
+    *places: Location,
+    workers: int,
+    engine: Engine = "local",
+    scheduler: str | None = None,
+    insecure_scheduler: bool = False,
 ) -> Run:
     """Return what works off jobs on these places, and see now that it is there.
 
@@ -37,8 +41,8 @@ def choose_run(
     Raises
     ------
     ReleaseError
-        There are no workers, a scheduler is named and not wanted, or a cluster is asked to work on
-        the memory of this process.
+        There are no workers, a scheduler is named and not wanted, cannot be reached or is open to
+        others, or a cluster is asked to work on the memory of this process.
     MissingExtraError
         dask is not installed.
     """
@@ -51,8 +55,12 @@ def choose_run(
                 "out, or choose another store"
             )
         require("distributed", extra="dask")
+        if scheduler is not None:
+            check_scheduler(scheduler, insecure=insecure_scheduler)
+        elif insecure_scheduler:
+            raise ReleaseError("--insecure-scheduler is for --scheduler; add that, or leave it out")
         return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler)
-    if scheduler is not None:
+    if scheduler is not None or insecure_scheduler:
         raise ReleaseError("--scheduler is for --engine dask; add that, or leave it out")
     if any(map(in_memory, places)):
         return _run_here

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -125,29 +126,44 @@ class Worker:
 
 
 def hire() -> Worker:
-    """Start a worker process."""
+    """Start a worker process.
+
+    Raises
+    ------
+    ReleaseStoppedError
+        The machine has no memory, disk space or open files left for it.
+    """
     # Spawned, not forked: threads and decoder state of this process are not inherited.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    memory = Mark.memory()
-    process = context.Process(target=_worker_main, args=(there, memory), daemon=True)
-    with _ignoring_interrupts():
-        process.start()
-    there.close()
+    try:
+        memory = Mark.memory()
+        process = context.Process(target=_worker_main, args=(there, memory), daemon=True)
+        with _without_interrupts():
+            process.start()
+    except OSError as error:  # no memory, no room for temporary files, too many open files
+        here.close()
+        raise ReleaseStoppedError(
+            f"a worker process cannot be started: {error.strerror}; use fewer --workers or free "
+            f"memory and disk space, then run the same command with --resume"
+        ) from None
+    finally:
+        there.close()
     return Worker(process, here, Mark(memory))
 
 
 @contextlib.contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Let a process be born deaf to Ctrl-C, which the terminal sends to workers too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which the terminal sends to workers too.
+
+    A signal that is blocked stays so in a process that this thread starts.
+    """
+    resource_tracker.ensure_running()  # on its start it unblocks the signal again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def assign(worker: Worker, job: Job, quarantine: frozenset[str], suspects: frozenset[str]) -> None:

@@ -170,6 +170,7 @@ def privatize_dataset(
     workers: int = 1,
     engine: Engine = "local",
     scheduler: str | None = None,
+    insecure_scheduler: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[Progress], None] | None = None,
@@ -203,6 +204,8 @@ def privatize_dataset(
         Processes of this machine, or a dask cluster; the result does not depend on it.
     scheduler : str, optional
         Address of dask's scheduler; without it, a cluster of so many workers on this machine.
+    insecure_scheduler : bool
+        Use a scheduler without TLS. Every account that can connect to it can run code as you.
     resume : bool
         Go on with a release that was stopped; its inputs and options must be the same.
     overwrite : bool
@@ -244,7 +247,14 @@ def privatize_dataset(
         raise ReleaseError("only output 'dicom' has pseudonyms, and a key and a table of them")
     if pseudonyms is not None:
         check_table(Path(pseudonyms), source, release)  # it may be there, before any work
-    run = choose_run(source, release, workers=workers, engine=engine, scheduler=scheduler)
+    run = choose_run(
+        source,
+        release,
+        workers=workers,
+        engine=engine,
+        scheduler=scheduler,
+        insecure_scheduler=insecure_scheduler,
+    )
     keep_apart(source, release, kept_here)
     place = place_of(release)
     sources = find_sources(where)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 
 from deepfixcx.errors import ReleaseStoppedError
 from deepfixcx.release.processes import (
@@ -120,7 +120,10 @@ class _Deaths:
 
 
 def run_jobs(
-    jobs: Iterable[Job], workers: int, deaths: Mapping[str, int] | None = None
+    jobs: Iterable[Job],
+    workers: int,
+    deaths: Mapping[str, int] | None = None,
+    stop: Connection | None = None,
 ) -> Iterator[Event]:
     """Work off jobs in processes, yielding what happens as it happens.
 
@@ -132,6 +135,8 @@ def run_jobs(
         Processes at a time.
     deaths : mapping of str to int, optional
         Workers that files have killed in earlier runs.
+    stop : Connection, optional
+        A pipe whose other end is closed when the run must end.
 
     Yields
     ------
@@ -141,7 +146,7 @@ def run_jobs(
     Raises
     ------
     ReleaseStoppedError
-        A worker could not write its results, or workers cannot be started.
+        A worker could not write its results, workers cannot be started, or the run must end.
     """
     waiting = Waiting(jobs)
     blamed = _Deaths(dict(deaths or {}))
@@ -149,7 +154,9 @@ def run_jobs(
     try:
         yield from _supply(crew, waiting, blamed)
         while busy := [worker for worker in crew if worker.jobs]:
-            ready = wait([worker.pipe for worker in busy])
+            ready = wait([*(worker.pipe for worker in busy), *filter(None, [stop])])
+            if stop in ready:
+                raise ReleaseStoppedError("the run was stopped; go on with --resume")
             for worker in [worker for worker in busy if worker.pipe in ready]:
                 try:
                     events = receive(worker)

@@ -81,7 +81,7 @@ class PassOne:
         The private folder.
     options : ReleaseOptions
         Of the plain codes.
-    workers, engine, scheduler, resume, report, again
+    workers, engine, scheduler, insecure_scheduler, resume, report, again
         As for `privatize_dataset`.
     """
 
@@ -90,6 +90,7 @@ class PassOne:
     workers: int
     engine: Engine
     scheduler: str | None
+    insecure_scheduler: bool
     resume: bool
     report: Callable[[Progress], None] | None
     again: str
@@ -133,6 +134,7 @@ class PassOne:
             workers=self.workers,
             engine=self.engine,
             scheduler=self.scheduler,
+            insecure_scheduler=self.insecure_scheduler,
             resume=self.resume,
             report=self.report,
             again=self.again,

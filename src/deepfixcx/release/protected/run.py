@@ -15,6 +15,7 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, ReleaseError, ReleaseStoppedError
 from deepfixcx.mechanisms.catalogue import mixes
 from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
+from deepfixcx.release.engines import choose_run
 from deepfixcx.release.folders import (
     PROTECTED,
     alone,
@@ -122,6 +123,7 @@ def privatize_protected(
     workers: int = 1,
     engine: Engine = "local",
     scheduler: str | None = None,
+    insecure_scheduler: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[Progress], None] | None = None,
@@ -152,7 +154,7 @@ def privatize_protected(
     seed : int, optional
         Repeats an experiment. Left away, all is drawn from a fresh secret that stays in the private
         folder: who knows it can tell what was drawn.
-    private, workers, engine, scheduler, resume, overwrite, report, again
+    private, workers, engine, scheduler, insecure_scheduler, resume, overwrite, report, again
         As for `privatize_dataset`.
 
     Returns
@@ -189,6 +191,13 @@ def privatize_protected(
     kept_here = private_of(release, private)
     for folder_of_images in _folders_of(dataset, public):
         keep_apart(folder_of_images, release, kept_here)
+    choose_run(  # refuses now what cannot work
+        release,
+        workers=workers,
+        engine=engine,
+        scheduler=scheduler,
+        insecure_scheduler=insecure_scheduler,
+    )
     place = place_of(release)
     refuse(place, kept_here, resume=resume, overwrite=overwrite, protected=True)
     mixed = _mixed(dataset) if mixes(protection.followed) else None
@@ -200,7 +209,17 @@ def privatize_protected(
         state = replace(open_state(kept_here, identity, seed, resume=resume), again=again)
         state.save(kept_here)
         plain = replace(options, dtype="float32", noise=protection.noise)
-        one = PassOne(kept_here, plain, workers, engine, scheduler, resume, report, again)
+        one = PassOne(
+            kept_here,
+            plain,
+            workers,
+            engine,
+            scheduler,
+            insecure_scheduler,
+            resume,
+            report,
+            again,
+        )
         images = one.gather(dataset, IMAGES)
         others = None if public is None else one.gather(public, PUBLIC, images.channels)
         _check_contents(images, others)
