@@ -78,7 +78,7 @@ def test_verify_of_a_release_with_more_in_it(run: Run, out: Path) -> None:
     assert result.exit_code == 3
     assert "not in the manifest  show.png" in result.output
     said = " ".join(result.output.replace("│", " ").split())
-    assert "delete what it does not name, listed above, before it is shared" in said
+    assert "delete the unexpected ones, listed above, before you share the release" in said
     assert "copy it again" not in said
     (out / "show.png").unlink()
     assert run("verify", out).exit_code == 0

@@ -33,10 +33,11 @@ def command(
     workers: Annotated[int | None, WORKERS] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Hash every file of a release again and compare it with the manifest.
+    """Hash every file of a release again, and compare all that it says with what it holds.
 
-    Needs OUT alone, so whoever received a release can run it. Exit code 3 if anything is missing,
-    changed, or not named in the manifest.
+    Needs OUT alone, so a recipient can run it. It proves that a release is consistent, not who made
+    it: compare the checksum with the sender's. Exit code 3 if anything is missing, changed,
+    unexpected or contradictory.
 
     Example: deepfixcx verify shared
     """
@@ -59,8 +60,12 @@ def command(
         "missing": found.missing,
         "changed": found.changed,
         "unlisted": found.unlisted,
+        "links": found.links,
+        "empty": found.empty,
+        "contradictions": found.contradictions,
         "counts": {name: list(counts) for name, counts in found.counts.items()},
         "seal": found.seal,
+        "release_checksum": found.seal,
     }
     write_json(json, figures)
     _print_names(found)
@@ -76,38 +81,51 @@ def _print_names(found: Verification) -> None:
         ("missing", found.missing),
         ("changed", found.changed),
         ("not in the manifest", found.unlisted),
+        ("link or special file", found.links),
+        ("empty folder", found.empty),
+        ("contradiction", found.contradictions),
     ):
         for name in names[:MOST_NAMES]:
-            console.print(f"[bold]{word}[/bold]  {escape(name)}", soft_wrap=True)
+            console.print(f"[bold]{word}[/bold]  {escape(_visible(name))}", soft_wrap=True)
         if len(names) > MOST_NAMES:
             console.print(f"… and {len(names) - MOST_NAMES} more; --json lists all")
+
+
+def _visible(name: str) -> str:
+    """Return a name without control characters, which a terminal would obey."""
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in name)
 
 
 def _close(found: Verification) -> None:
     files = counted(found.files, "file")
     rows = [
-        ("sound", f"{found.files_sound:,} of {files}, {megabytes(found.bytes_read)}"),
+        ("consistent", f"{found.files_sound:,} of {files}, {megabytes(found.bytes_read)}"),
         ("missing", str(len(found.missing) or "none")),
         ("changed", str(len(found.changed) or "none")),
-        ("unlisted", str(len(found.unlisted) or "none")),
+        ("unexpected", str(len(found.unlisted) + len(found.links) + len(found.empty) or "none")),
+        ("contradictory", str(len(found.contradictions) or "none")),
     ]
     rows += [
         ("count", f"{name}: dataset.json says {said}, there are {there}")
         for name, (said, there) in found.counts.items()
     ]
-    rows.append(("seal", f"{found.seal}  of dataset.json: the same for the same release"))
+    rows.append(("checksum", f"{found.seal}  (SHA-256 of dataset.json)"))
     rows.append(("next", _next_step(found)))
     panel("verify", rows, good=found.sound)
 
 
 def _next_step(found: Verification) -> str:
     if found.sound:
-        return "it is what its papers say; compare the seal with that of whoever made it"
-    if found.missing and not (found.changed or found.unlisted):
-        return f"copy it again; whoever made it can run {program()} privatize … --resume"
-    if not (found.missing or found.changed or found.counts):
         return (
-            "what the manifest names is as it was made; delete what it does not name, listed "
-            "above, before it is shared"
+            "all files match the manifest, which shows consistency, not origin: compare the "
+            "checksum with the one that the sender names"
+        )
+    strange = found.unlisted or found.links or found.empty
+    if found.missing and not (found.changed or strange):
+        return f"copy it again; its maker can run {program()} privatize … --resume"
+    if not (found.missing or found.changed or found.counts or found.contradictions):
+        return (
+            "all files of the manifest match it; delete the unexpected ones, listed above, before "
+            "you share the release"
         )
     return "do not use it; copy it again from where it was made"

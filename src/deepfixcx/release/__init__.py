@@ -22,7 +22,7 @@ from deepfixcx.release.reading import load_codes
 from deepfixcx.release.run import Progress, Summary, privatize_dataset
 from deepfixcx.release.status import ReleaseStatus, read_status
 from deepfixcx.release.survey import survey
-from deepfixcx.release.verify import Verification, verify_release
+from deepfixcx.release.verify import Verification, release_checksum, verify_release
 
 __all__ = [
     "Plan",
@@ -43,6 +43,7 @@ __all__ = [
     "privatize_protected",
     "read_members",
     "read_status",
+    "release_checksum",
     "survey",
     "verify_release",
 ]

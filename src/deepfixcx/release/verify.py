@@ -1,4 +1,4 @@
-"""Is a release whole: every file hashed again and held against its papers."""
+"""Is a release consistent: every file hashed again, every statement compared with what it holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,12 +15,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.contents import KINDS, contradictions
+from deepfixcx.release.places import LocalPlace, Place, place_of
 from deepfixcx.release.urls import locate
 
-__all__ = ["Verification", "verify_release"]
+__all__ = ["Verification", "release_checksum", "verify_release"]
 
-PAPERS = frozenset({"manifest.csv", "failures.csv", "dataset.json"})
+NEEDED = frozenset(
+    ("source_id", "frame", "status", "image_file", "code_file", "code_row", "channels", "height",
+     "width", "bits", "image_dtype", "code_dtype", "spec", "image_sha256", "code_sha256", "error",
+     "reason")
+)  # fmt: skip
+"""Columns of the manifest since version 0.1."""
+
 BLOCK_BYTES = 1 << 20
 
 
@@ -33,11 +41,15 @@ class Verification:
         Files that the papers name; those that are what the papers say; bytes that were hashed.
     missing, changed, unlisted : list of str
         Files that are not there; that hold other bytes; that no paper names.
+    links, empty : list of str
+        Links and special files, which no release has; folders without a file.
     counts : dict of str to (int, int)
         Totals that differ: what dataset.json says, and what the manifest and the files say.
+    contradictions : list of str
+        Statements of dataset.json and the manifest that do not fit each other or the files.
     seal : str
-        SHA-256 of dataset.json, which names the hashes of the other papers. Two releases with one
-        seal are the same, so sender and recipient can compare it.
+        SHA-256 of dataset.json, which names the hashes of the other metadata files. Two releases
+        with one checksum are the same, so sender and recipient can compare it.
 
     Examples
     --------
@@ -51,13 +63,17 @@ class Verification:
     missing: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
     seal: str = ""
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
-        return not (self.missing or self.changed or self.unlisted or self.counts)
+        """Whether nothing is wrong: the release is consistent, whoever made it."""
+        wrong = (self.missing, self.changed, self.unlisted, self.links, self.empty, self.counts)
+        return not (any(wrong) or self.contradictions)
 
 
 def verify_release(
@@ -66,7 +82,11 @@ def verify_release(
     workers: int = 1,
     report: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Hash every file of a release again; needs nothing but the release itself.
+    """Hash every file of a release again, and compare what it says with what it holds.
+
+    This needs nothing but the release itself, and shows that it is consistent, not who made it: a
+    forger can write another consistent release. Compare `Verification.seal` with the checksum that
+    the sender names.
 
     Parameters
     ----------
@@ -101,8 +121,9 @@ def verify_release(
     place = place_of(location)
     about = _about(place)
     found = Verification(seal=_hash(place, "dataset.json")[0])
-    wanted, counted = _manifest(place)
-    wanted |= {name: str(value) for name, value in about.get("papers", {}).items()}
+    rows = _rows(place)
+    wanted, counted = _counted(rows)
+    wanted |= {name: str(value) for name, value in about["papers"].items()}
     found.files = len(wanted)
     sizes: dict[str, int] = {}
     for done, (name, content, size) in enumerate(_hashed(place, wanted, workers), start=1):
@@ -115,7 +136,9 @@ def verify_release(
         if report is not None:
             report(done, len(wanted))
     found.files_sound = found.files - len(found.missing) - len(found.changed)
-    found.unlisted = sorted(set(place.names()) - wanted.keys() - PAPERS)
+    found.unlisted = sorted(set(place.names()) - wanted.keys() - {"dataset.json"})
+    if isinstance(location, Path):
+        found.links, found.empty = _strange(location)
     for kind, room in (("image", "images/"), ("dicom", "dicom/"), ("code", "codes/")):
         counted[f"{kind}_file_bytes"] = sum(s for n, s in sizes.items() if n.startswith(room))
     said = about["totals"]
@@ -124,7 +147,72 @@ def verify_release(
         for name, count in counted.items()
         if said.get(name, 0) != count  # older releases have no DICOM files, and say nothing of it
     }
+    found.contradictions = [
+        *_unhashed(about, rows),
+        *contradictions(place, about, rows, wanted.keys() - {*found.missing, *found.changed}),
+    ]
     return found
+
+
+def release_checksum(folder: str | Path) -> str:
+    """Return the checksum that binds audits, evaluations and other evidence to a release.
+
+    It is the SHA-256 of ``dataset.json``, which holds the checksum of the manifest, which holds
+    those of all files.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A finished release; may be a URL.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    ReleaseError
+        There is no finished release, or it cannot be read.
+
+    Examples
+    --------
+    >>> release_checksum("shared")  # doctest: +SKIP
+    '1171a6b7...'
+    """
+    place = place_of(locate(folder))
+    _about(place)
+    return _hash(place, "dataset.json")[0]
+
+
+def _unhashed(about: dict[str, Any], rows: list[dict[str, str]]) -> Iterator[str]:
+    """Yield what no checksum protects."""
+    if "manifest.csv" not in about["papers"]:
+        yield "dataset.json does not hold the checksum of manifest.csv"
+    hashes: dict[str, str] = {}
+    for row in rows:
+        for kind in KINDS:
+            name, content = row.get(f"{kind}_file"), row.get(f"{kind}_sha256", "")
+            if name and hashes.setdefault(name, content) != content:
+                yield f"manifest.csv has several checksums of one file: {name}"
+                return
+
+
+def _strange(folder: Path) -> tuple[list[str], list[str]]:
+    """Return links and special files, and folders that hold nothing, below a folder."""
+    links, empty = [], []
+    for where, folders, files in os.walk(folder):
+        above = Path(where)
+        links += [above / name for name in folders if (above / name).is_symlink()]
+        for name in files:
+            if not stat.S_ISREG(os.lstat(above / name).st_mode):
+                links.append(above / name)
+        if not folders and not files and above != folder:
+            empty.append(above)
+    names = [
+        sorted(each.relative_to(folder).as_posix() for each in some) for some in (links, empty)
+    ]
+    return names[0], names[1]
 
 
 def _check_folder(folder: Path) -> None:
@@ -138,7 +226,8 @@ def _about(place: Place) -> dict[str, Any]:
     try:
         with place.fetched("dataset.json") as path:
             about = json.loads(path.read_text(encoding="utf-8"))
-        if about["format"] == "deepfixcx.release" and isinstance(about["totals"], dict):
+        mappings = all(isinstance(about[name], dict) for name in ("totals", "papers", "options"))
+        if about["format"] == "deepfixcx.release" and mappings:
             return dict(about)
     except FileNotFoundError:
         raise ReleaseError(
@@ -149,30 +238,39 @@ def _about(place: Place) -> dict[str, Any]:
     raise ReleaseError("dataset.json cannot be read as that of a release; it is damaged")
 
 
-def _manifest(place: Place) -> tuple[dict[str, str], dict[str, int]]:
-    """Return the hash of each file that the manifest names, and what can be counted in it."""
-    names = ("files", "files_done", "files_failed", "images", "dicom_files", "code_files")
-    counted = dict.fromkeys(names, 0)
-    wanted: dict[str, str] = {}
+def _rows(place: Place) -> list[dict[str, str]]:
+    """Return the rows of the manifest, which have every column of version 0.1."""
     try:
         with (
             place.fetched("manifest.csv") as path,
             path.open(newline="", encoding="utf-8") as file,
         ):
-            for row in csv.DictReader(file):
-                failed = row["status"] == "failed"
-                counted["files"] += row["frame"] == "0"
-                counted["files_failed"] += failed
-                counted["files_done"] += not failed and row["frame"] == "0"
-                counted["images"] += not failed
-                for kind in ("dicom", "code"):
-                    name = row.get(f"{kind}_file")
-                    counted[f"{kind}_files"] += bool(name) and name not in wanted
-                for kind in ("image", "dicom", "code"):
-                    if row.get(f"{kind}_file"):
-                        wanted[row[f"{kind}_file"]] = row[f"{kind}_sha256"]
-    except (OSError, ValueError, KeyError, csv.Error):
+            reader = csv.DictReader(file, restval="", strict=True)
+            rows = list(reader)
+            if not set(reader.fieldnames or ()) >= NEEDED or any(None in row for row in rows):
+                raise ValueError
+    except (OSError, ValueError, csv.Error):
         raise ReleaseError("manifest.csv is missing or cannot be read; it is damaged") from None
+    return rows
+
+
+def _counted(rows: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, int]]:
+    """Return the hash of each file that the manifest names, and what can be counted in it."""
+    names = ("files", "files_done", "files_failed", "images", "dicom_files", "code_files")
+    counted = dict.fromkeys(names, 0)
+    wanted: dict[str, str] = {}
+    for row in rows:
+        failed = row["status"] == "failed"
+        counted["files"] += row["frame"] == "0"
+        counted["files_failed"] += failed
+        counted["files_done"] += not failed and row["frame"] == "0"
+        counted["images"] += not failed
+        for kind in ("dicom", "code"):
+            name = row.get(f"{kind}_file")
+            counted[f"{kind}_files"] += bool(name) and name not in wanted
+        for kind in KINDS:
+            if row.get(f"{kind}_file"):
+                wanted[row[f"{kind}_file"]] = row[f"{kind}_sha256"]
     return wanted, counted
 
 
@@ -194,6 +292,8 @@ def _hash_inside(place: Place, name: str) -> tuple[str, int]:
     """Hash a file of the release; a name that leads out of it is no file of it."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
+        return "", 0
+    if isinstance(place, LocalPlace) and not place.has(name):  # a pipe would wait for ever
         return "", 0
     return _hash(place, name)
 
