@@ -192,7 +192,7 @@ def test_a_release_with_noise_says_what_it_promises(
     noisy = run(*words(datasets, tmp_path / "out", "noise-2-8", "--output", "codes"))
     assert noisy.exit_code == 0, noisy.output
     told = " ".join(noisy.output.replace("│", "").split())
-    assert "guarantee ε = 2: (2, 0)-differentially private" in told
+    assert "On average: (2, 0)-differentially private" in told
     assert "in at most 8 pixels" in told
     assert "guarantee" not in run(*words(datasets, tmp_path / "2", "bands")).output
 

@@ -81,7 +81,7 @@ def test_every_mechanism_makes_a_whole_release(make: Maker, mechanism: str, tmp_
         assert set(map(tuple, code.sizes.tolist())) == {SPEC.compact_shape()}
     about = json.loads((out / "dataset.json").read_text())
     assert [each["guarantee"] for each in about["mechanisms"]]
-    assert "; then ".join(each["guarantee"] for each in about["mechanisms"]) == summary.guarantee
+    assert " Then ".join(each["guarantee"] for each in about["mechanisms"]) == summary.guarantee
     assert about["records"]["drawn_from"] == "a secret"
     published = load_mechanism(out)
     assert (published.spec, published.label_names) == (SPEC, records.label_names)

@@ -74,9 +74,7 @@ def command(
     ] = 0.4,
     epsilon: Annotated[float, typer.Option(help="Of DP-Pix.")] = 1.0,
     pixels: Annotated[int, typer.Option(help="Of DP-Pix: how many may differ.")] = 16,
-    min_patients: Annotated[
-        int, typer.Option(help="Fewest patients of each combination of released labels.")
-    ] = 11,
+    min_patients: Annotated[int, typer.Option(help="Fewest patients of released labels.")] = 11,
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,

@@ -286,8 +286,7 @@ def _close(
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
     if noise is not None:
-        limit = "it does not hide whose images they are"
-        rows.append(("guarantee", f"ε = {noise.epsilon:g}: {noise.guarantee}; {limit}"))
+        rows.append(("guarantee", noise.guarantee))
     if summary.legible_images:
         rows.append(("writing", _writing(summary, masked)))
     rows += [

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.mechanisms.simple import DataIndependent, Deterministic
+from deepfixcx.mechanisms.simple import DataIndependent, Deterministic, guarantee_text
 from deepfixcx.packets import band_path, band_position
 
 __all__ = ["BandSelection"]
@@ -61,9 +61,11 @@ class BandSelection(DataIndependent, Deterministic):
     @property
     def guarantee(self) -> str:
         """What holds of every record."""
-        return (
+        return guarantee_text(
+            "knows this mechanism and any other image",
             f"records do not depend on bands below {self.lowest:g} or above {self.highest:g} of "
-            f"the highest frequency"
+            "the highest frequency; the other bands tell patients apart",
+            "an attacker who holds the image, or another of the patient, recognizes its record",
         )
 
     def kept(self, bands: int) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.records import Records, label_patterns
-from deepfixcx.mechanisms.simple import DataIndependent
+from deepfixcx.mechanisms.simple import DataIndependent, guarantee_text
 from deepfixcx.mechanisms.whitening import signed_square_root
 
 __all__ = ["KMixing", "nearest_groups"]
@@ -27,8 +27,9 @@ class KMixing(DataIndependent):
     share are withheld.
 
     Guarantee: no released record depends on the images of fewer than k patients, beyond which
-    images are grouped. It is a property of each record, not of all records together: a patient with
-    several images is in several groups.
+    images are grouped. It protects against an attacker who has no image but the release. It does
+    not protect against an attacker who holds candidate images: each record is the mean of few of
+    them, and non-negative least squares finds which. So mixing is not recommended.
 
     Parameters
     ----------
@@ -83,7 +84,13 @@ class KMixing(DataIndependent):
     @property
     def guarantee(self) -> str:
         """What holds of every record."""
-        return f"no record is made of the images of fewer than {self.k} patients"
+        return guarantee_text(
+            "holds candidate images or the codes of other patients",
+            f"each record is a mean over {self.k} patients or more, which hides no member: such an "
+            "attacker finds the members of nearly every record as a subset sum",
+            "the members of every record are found, and two releases that differ by one patient "
+            "give back the code of that patient",
+        )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
         """Mix.

@@ -19,6 +19,7 @@ from deepfixcx.mechanisms.sensitivity import (
     pixel_sensitivity,
     region_sensitivity,
 )
+from deepfixcx.mechanisms.simple import guarantee_text
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Budget", "PixelNoise"]
@@ -137,7 +138,13 @@ class PixelNoise:
             if self.side is None
             else f"that differ within one square of {self.side} x {self.side} pixels"
         )
-        return f"({self.epsilon:g}, {self.delta:g})-differentially private for two images {what}"
+        return guarantee_text(
+            "knows everything but those pixels: all other images and the rest of this one",
+            f"({self.epsilon:g}, {self.delta:g})-differentially private for two images {what}, of "
+            "the same size and number of channels",
+            "the same holds for every image, for one release; whose image it is is not hidden, "
+            "because two images of a patient differ in more pixels",
+        )
 
     def budget(self, height: int, width: int, channels: int = 1) -> Budget:
         """Return the noise for images of this size, and what OpenDP says it costs.

@@ -12,7 +12,7 @@ from deepfixcx._words import counted
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.directions import task_directions
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.mechanisms.simple import Deterministic
+from deepfixcx.mechanisms.simple import Deterministic, guarantee_text
 from deepfixcx.mechanisms.whitening import Whitening
 
 __all__ = ["FittedProjection", "TaskProjection"]
@@ -124,7 +124,11 @@ class FittedProjection(Deterministic):
     def guarantee(self) -> str:
         """What holds of every record."""
         kept = counted(self.weights.shape[1], "number")
-        return f"a record is a function of {kept} of its code"
+        return guarantee_text(
+            "knows the public images, this mechanism and all labels",
+            f"a record is a function of {kept} of its code; all else of the image is gone",
+            "an attacker who holds the image recognizes its record",
+        )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """Project codes."""

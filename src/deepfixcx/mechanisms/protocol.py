@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.mechanisms.simple import DataIndependent, Deterministic
+from deepfixcx.mechanisms.simple import DataIndependent, Deterministic, guarantee_text
 
 __all__ = ["Chain", "FittedChain", "FittedMechanism", "Mechanism", "Plain"]
 
@@ -27,7 +27,7 @@ class FittedMechanism(Protocol):
 
     @property
     def guarantee(self) -> str:
-        """What holds of every release, in one sentence."""
+        """Against which attacker what holds of every release, on average and in the worst case."""
         ...
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
@@ -79,12 +79,16 @@ class Plain(DataIndependent, Deterministic):
 
     Examples
     --------
-    >>> Plain().fit(Records.of([[1.0]], [1], ["a"]), np.random.default_rng(0)).guarantee
-    'none: the codes are released as they are'
+    >>> "none, the codes are released as they are" in Plain().guarantee
+    True
     """
 
     name: str = "plain"
-    guarantee: str = "none: the codes are released as they are"
+    guarantee: str = guarantee_text(
+        "knows any other image",
+        "none, the codes are released as they are",
+        "none; an attacker who holds the image, or another of the patient, recognizes its record",
+    )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the codes."""
@@ -152,7 +156,7 @@ class FittedChain:
     @property
     def guarantee(self) -> str:
         """The guarantees of the steps, in order."""
-        return "; then ".join(step.guarantee for step in self.steps)
+        return " Then ".join(step.guarantee for step in self.steps)
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
         """Apply one step after the other."""

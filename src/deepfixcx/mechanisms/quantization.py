@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.mechanisms.simple import DataIndependent, Deterministic
+from deepfixcx.mechanisms.simple import DataIndependent, Deterministic, guarantee_text
 
 __all__ = ["Quantization"]
 
@@ -72,7 +72,12 @@ class Quantization(DataIndependent, Deterministic):
     @property
     def guarantee(self) -> str:
         """What holds of every record."""
-        return f"every number is zero or one of {self.values} sizes that are fixed beforehand"
+        return guarantee_text(
+            "knows this mechanism and any other image",
+            f"every number is zero or one of {self.values} sizes that are fixed beforehand; the "
+            "rounded numbers tell patients apart",
+            "an attacker who holds the image, or another of the patient, recognizes its record",
+        )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """Round the numbers of codes."""

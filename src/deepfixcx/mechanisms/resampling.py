@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.records import Records
+from deepfixcx.mechanisms.simple import guarantee_text
 from deepfixcx.mechanisms.whitening import Whitening
 
 __all__ = ["FittedResampling", "LabelResampling"]
@@ -126,12 +127,23 @@ class FittedResampling:
     @property
     def guarantee(self) -> str:
         """What holds of every record."""
+        fewest = self.mechanism.patients
         if self.mechanism.kept:
-            share = 1 - self.mechanism.kept
-            return f"{share:.0%} of what a record has beyond its labels is drawn anew"
-        return (
-            "given its labels a record depends on images only through means and a covariance of "
-            f"all patients, {self.mechanism.patients} or more"
+            return guarantee_text(
+                "knows the public images, this mechanism and all labels",
+                f"{1 - self.mechanism.kept:.0%} of the variance that a record has beyond its "
+                "labels is drawn anew",
+                f"the other {self.mechanism.kept:.0%} is the patient's own, and can be linked and "
+                "recognized",
+            )
+        return guarantee_text(
+            "knows the public images, this mechanism, all labels, and the images of other patients",
+            "which record stands for which patient is not known better than from the labels; "
+            f"records depend on images through means and one covariance of {fewest} patients or "
+            "more, in which every patient counts once",
+            "whether a patient was released is not hidden from an attacker who holds the patient's "
+            "images and the statistics of all others (membership); far values are drawn in, which "
+            "bounds the influence of a patient; it is not differentially private",
         )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.directions import identity_directions, task_directions
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.mechanisms.simple import Deterministic
+from deepfixcx.mechanisms.simple import Deterministic, guarantee_text
 from deepfixcx.mechanisms.whitening import Whitening
 
 __all__ = ["FittedSuppression", "IdentitySuppression"]
@@ -114,8 +114,12 @@ class FittedSuppression(Deterministic):
     @property
     def guarantee(self) -> str:
         """What holds of every record."""
-        return (
-            f"records do not depend on {self.removed.shape[1]} directions that tell patients apart"
+        return guarantee_text(
+            "knows the public images, this mechanism and all labels",
+            f"records do not depend on {self.removed.shape[1]} directions that tell patients "
+            "apart; other directions tell them apart too",
+            "a record is a fixed function of one image, so an attacker who holds the image "
+            "recognizes it",
         )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
