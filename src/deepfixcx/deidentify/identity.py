@@ -162,6 +162,10 @@ class Identity:
         digits = str(abs(int(number)))
         return digits in self.numbers or any(each in self.dates for each in _dates_in(digits, 8))
 
+    def has_number(self, text: str) -> bool:
+        """Return whether one of the runs of digits of a text is a number of these."""
+        return any(each in self.numbers for each in re.findall(r"\d+", text))
+
     def stands_in_bytes(self, value: bytes, encodings: Iterable[str] = ()) -> bool:
         """Return whether bytes hold one, in any encoding that headers and programs use."""
         wide = [value[start:].decode(form, "replace") for start in (0, 1) for form in _WIDE]

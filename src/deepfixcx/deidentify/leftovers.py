@@ -103,14 +103,18 @@ def erase(
                     path=f"{where}[{number}]",
                 )
             continue
-        if element.tag in PIXEL_TAGS or (dates_moved and element.VR in ("DA", "DT", "TM")):
+        if element.tag in PIXEL_TAGS:
             continue
         if not path and (element.tag in SIZES or (element.tag == NUMBER_OF_FRAMES and keep_pixels)):
             continue
         bad = [
             number
             for number, value in enumerate(_values(element))
-            if _is_named(element, number, value, identity, generated, encodings)
+            if (
+                identity.has_number(str(value))
+                if dates_moved and element.VR in ("DA", "DT", "TM")
+                else _is_named(element, number, value, identity, generated, encodings)
+            )
         ]
         if bad:
             if keep_pixels and isinstance(element.value, bytes) and element.tag.group == 0x0028:

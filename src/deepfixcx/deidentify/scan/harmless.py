@@ -156,7 +156,7 @@ class Reasons:
             what = "part of a number"
         elif tag in WRITTEN_HERE and self._words.issuperset(_WORDS.findall(text)):
             what = "word of the program's own"
-        elif tag in DEVICE and KEPT_DEVICE in self._done and _all_from(sources, DEVICE):
+        elif tag in DEVICE and KEPT_DEVICE in self._done and self._is_device(needle, tag):
             what = "device, kept as (0012,0064) says"
         elif needle.kind == "date" and MOVED_DATES in self._done:
             # Moved by weeks, it has met a date of another element; one that was not moved would
@@ -173,6 +173,12 @@ class Reasons:
         elif tag == METHOD and sources <= {METHOD}:
             what = "how the source itself was de-identified"
         return f"{what}, in {tag}" if what else ""
+
+    def _is_device(self, needle: Needle, tag: str) -> bool:
+        """Return whether a string names a device: an element of one, and nobody's, has it."""
+        if _all_from(needle.tags, DEVICE):
+            return True
+        return tag in needle.tags and needle.kind == "id" and PERSONAL.isdisjoint(needle.tags)
 
     def _technical(self, needle: Needle, tag: str, term: str) -> str:
         """Return whether the sources have just this value in just this technical element.

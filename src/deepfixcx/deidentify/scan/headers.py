@@ -146,7 +146,7 @@ def _header_strings(header: Dataset) -> Iterator[tuple[str, str, str]]:
 
 
 def _terms(header: Dataset, outermost: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield the values of technical elements: terms of CS, and how an image was made."""
+    """Yield the values of technical elements: terms, numbers, times, how an image was made."""
     if depth > _DEEPEST:
         return
     for tag in list(header.keys()):
@@ -157,7 +157,7 @@ def _terms(header: Dataset, outermost: str = "", depth: int = 0) -> Iterator[tup
                 for item in element.value or []:
                     yield from _terms(item, where, depth + 1)
                 continue
-            technical = element.VR == "CS" or tag in NAMES_NOBODY
+            technical = element.VR in ("CS", "DS", "IS", "TM") or tag in NAMES_NOBODY
             if tag == CODE_MEANING:
                 technical = str(header.get("CodingSchemeDesignator", "")) in STANDARD_CODES
             if technical and not tag.is_private:

@@ -195,6 +195,7 @@ def dicom_words() -> frozenset[str]:
     """Return the words by which the standard calls its own attributes and formats."""
     entries = [entry[2] for entry in (*DicomDictionary.values(), *RepeatersDictionary.values())]
     entries += [entry[0] for entry in UID_dictionary.values()]
+    entries += [entry[4] for entry in DicomDictionary.values()]  # as programs spell them
     words = re.findall(r"[a-z]+", " ".join(entries).casefold())
     return frozenset(word for word in words if len(word) >= SHORTEST)
 

@@ -7,7 +7,7 @@ import binascii
 import html
 import quopri
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -26,8 +26,11 @@ _WIDE: Final = tuple(
 _HEX: Final = re.compile(r"(?:(?:0x|\\x|%|=|\\)?[0-9A-Fa-f]{2}[ \t:,;-]?(?:\r?\n)?){8,}")
 _NOT_HEX: Final = re.compile(r"0x|[^0-9A-Fa-f]")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{2,})*={0,2}")
-_ESCAPED: Final = re.compile(r"\\u\{?([0-9A-Fa-f]{2,6})\}?|\\x([0-9A-Fa-f]{2})|\\([0-7]{3})")
+_ESCAPED: Final = re.compile(
+    r"\\(?:u\{?([0-9A-Fa-f]{2,6})\}?|x([0-9A-Fa-f]{2})|(0[4-7][0-7]|1[0-7]{2}))"
+)
 _UTF7: Final = re.compile(r"\+([A-Za-z0-9+/]{2,})-?")
+_QUOTED: Final = re.compile(r"=(?:[0-9A-F]{2}|\r?\n)")
 _DRAWN: Final = re.compile(r"\(((?:[^()\\]|\\.){1,200})\)")
 
 
@@ -98,16 +101,11 @@ def decoded(text: str) -> Iterator[tuple[str, bytes]]:
     Percent signs, entities of HTML, escapes of JSON and of C, quoted-printable, UTF-7, and runs of
     base64 and of hexadecimal digits that hold a text.
     """
-    if "%" in text:
-        yield "percent", unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
-    if "&" in text and ";" in text:
-        yield "entities", html.unescape(text).encode("utf-8", "surrogateescape")
-    if "\\" in text:
-        yield "escapes", _ESCAPED.sub(_letter, text).encode("utf-8", "surrogateescape")
-    if re.search("=[0-9A-F]{2}|=\r?\n", text):
-        yield "quoted-printable", quopri.decodestring(text.encode("utf-8", "surrogateescape"))
-    if _UTF7.search(text) and "-" in text:
-        yield "utf-7", _UTF7.sub(_from_utf7, text).encode("utf-8", "surrogateescape")
+    for how, sign, decode in _DECODERS:
+        for found in sign.finditer(text):
+            packed = decode(found[0])
+            if packed != found[0].encode("utf-8", "surrogateescape"):
+                yield how, packed
     for found in _BASE64.finditer(text):
         yield from _from_base64(found[0])
     for found in _HEX.finditer(text):
@@ -121,6 +119,12 @@ def decoded(text: str) -> Iterator[tuple[str, bytes]]:
 def drawn(text: str) -> str:
     """Return the strings that a page of PDF draws, joined."""
     return "".join(_DRAWN.findall(text))
+
+
+def _around(sign: str) -> re.Pattern[str]:
+    """Return what finds the words that hold a sign, together with those that follow."""
+    word = rf"[^\s,;\"'<>]{{0,200}}{sign}[^\s\"'<>]{{0,200}}"
+    return re.compile(rf"{word}(?:\s?{word})*")
 
 
 def _letter(found: re.Match[str]) -> str:
@@ -157,3 +161,16 @@ def _is_text(packed: bytes) -> bool:
     printable = sum(32 <= byte < 127 or byte in b"\r\n\t" or byte >= 0xA0 for byte in letters)
     ascii_letters = sum(chr(byte).isalnum() for byte in letters if byte < 127)
     return printable >= LEAST_PRINTABLE * len(letters) and ascii_letters * 2 >= len(letters) > 0
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+_DECODERS: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], bytes]], ...]] = (
+    ("percent", _around("%[0-9A-Fa-f]{2}"), lambda text: unquote_to_bytes(_bytes(text))),
+    ("entities", _around("&#?[0-9A-Za-z]{1,31};"), lambda text: _bytes(html.unescape(text))),
+    ("escapes", _around(_ESCAPED.pattern), lambda text: _bytes(_ESCAPED.sub(_letter, text))),
+    ("quoted-printable", _around(_QUOTED.pattern), lambda text: quopri.decodestring(_bytes(text))),
+    ("utf-7", _around(_UTF7.pattern), lambda text: _bytes(_UTF7.sub(_from_utf7, text))),
+)

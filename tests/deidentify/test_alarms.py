@@ -1,0 +1,132 @@
+"""How often scan is wrong: alarms about nothing, and planted identifiers that it misses."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from pydicom import config, dcmread
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from typer.testing import CliRunner
+
+from deepfixcx.cli.app import app
+from deepfixcx.deidentify.scan import ScanReport, scan
+from deepfixcx.deidentify.silence import silence
+from tests.deidentify.making import save
+from tests.deidentify.vendors import VENDORS, vendor_header, write_all
+
+MOST_ALARMS = 1 / 20
+RETAINED = ["--retain", "dates,device,descriptors,patient"]
+
+
+def privatized(folder: Path, out: Path, *words: str) -> None:
+    command = ["privatize", folder, out, "-J", 1, "-P", 2, "--workers", 1, *words]
+    done = CliRunner().invoke(app, [str(word) for word in command])
+    assert done.exit_code in (0, 3), done.output
+
+
+def alarms(found: ScanReport) -> list[tuple[str, list[tuple[str, ...]]]]:
+    return [
+        (each.name, [one.tags for one in each.remaining]) for each in found.files if each.remaining
+    ]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vendors") / "in"
+    assert write_all(folder) == 34
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--output", "dicom"], ["--output", "dicom", *RETAINED], ["--output", "both"]],
+    ids=["basic", "retained", "images and codes"],
+)
+def test_files_of_many_makers_raise_no_alarm(
+    words: list[str], sources: Path, tmp_path: Path
+) -> None:
+    privatized(sources, tmp_path / "out", *words)
+    found = scan_of(tmp_path / "out", sources)
+    assert len(VENDORS) >= 15
+    assert len(alarms(found)) <= MOST_ALARMS * 34, alarms(found)
+
+
+def scan_of(out: Path, sources: Path) -> ScanReport:
+    from deepfixcx.cli.scan import _own_words
+
+    return scan(out, sources, own_words=_own_words())
+
+
+def test_real_files_of_many_makers_raise_no_alarm(data_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    paths = [*data_folder.glob("dicom/files/*.dcm"), *data_folder.glob("volumes/epi/*.dcm")]
+    for path in paths:
+        (folder / path.name).symlink_to(path.resolve())
+    privatized(folder, tmp_path / "out", "--output", "dicom", *RETAINED)
+    found = scan_of(tmp_path / "out", folder)
+    assert len(found.files) > 30
+    assert len(alarms(found)) <= MOST_ALARMS * len(found.files), alarms(found)
+
+
+TEXTS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN", "OB"}
+
+
+def planted(sources: Path, released: Path, out: Path) -> int:
+    """Write copies of a released file, each with one identifier in one element; return how many."""
+    out.mkdir()
+    source = dcmread(sorted(sources.glob("*.dcm"))[0])
+    family, given = str(source.PatientName).split("^")
+    secrets = {
+        "name": [family, given.upper(), f"x_{family}1", f"{given} {family}"],
+        "number": [str(source.PatientID), str(source.PatientID)[2:]],
+        "date": [str(source.PatientBirthDate), "1940-01-10", "10.01.1940", "10 Jan 1940"],
+    }
+    header = dcmread(released)
+    count = 0
+    for element in list(header.iterall()):
+        if element.VR in TEXTS and not element.tag.is_private:
+            for values in secrets.values():
+                made = copy.deepcopy(header)
+                value = values[count % len(values)]
+                _plant(made, element, value)
+                save(made, out / f"{count:06}.dcm")
+                count += 1
+    return count
+
+
+def _plant(header: Dataset, element: DataElement, value: str) -> None:
+    content = value.encode() if element.VR in ("OB", "UN") else value
+    new = DataElement(element.tag, element.VR, content, validation_mode=config.IGNORE)
+
+    def put(item: Dataset) -> bool:
+        for each in list(item):
+            if each.VR == "SQ":
+                if any(put(inner) for inner in each.value):
+                    return True
+            elif each.tag == element.tag and each.value == element.value:
+                item.add(new)
+                return True
+        return False
+
+    assert put(header)
+
+
+@pytest.mark.parametrize("words", [[], RETAINED], ids=["basic", "retained"])
+def test_no_planted_identifier_is_missed(words: list[str], sources: Path, tmp_path: Path) -> None:
+    one = tmp_path / "in"
+    one.mkdir()
+    with silence():
+        save(vendor_header("Philips CT", 0), one / "IM0000.dcm")
+    privatized(one, tmp_path / "released", "--output", "dicom", *words)
+    with silence():
+        (path,) = (tmp_path / "released" / "dicom").glob("*.dcm")
+        count = planted(one, path, tmp_path / "out")
+    assert count >= 60
+    found = scan_of(tmp_path / "out", sources)
+    assert len(found.files) == count
+    missed = [file.name for file in found.files if not file.remaining]
+    assert missed == []
