@@ -27,6 +27,7 @@ JSON_NAMES = {
     "files",
     "files_done",
     "files_failed",
+    "files_hidden",
     "files_skipped",
     "image_file_bytes",
     "images",

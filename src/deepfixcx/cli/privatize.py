@@ -31,6 +31,7 @@ from deepfixcx.cli._console import (
     ratio,
     reason_rows,
     resuming_command,
+    skipped_words,
     warn,
     write_json,
 )
@@ -250,6 +251,7 @@ def _figures(summary: Summary) -> dict[str, object]:
     return {
         **totals,
         "command": "privatize",
+        "files_hidden": summary.hidden,
         "files_skipped": summary.skipped,
         "legible_images": summary.legible_images,
         "legible_from": summary.legible_from,
@@ -275,7 +277,8 @@ def _close(
     else:
         rows.append(("failed", "none"))
     if summary.skipped:
-        rows.append(("skipped", f"{summary.skipped} of other kinds, listed in the private folder"))
+        skipped = skipped_words(summary.skipped, summary.hidden)
+        rows.append(("skipped", f"{skipped}, listed in the private folder"))
     if totals["images"]:
         share = 100 * totals["kept_values"] / totals["source_values"]
         rows += [

@@ -24,6 +24,7 @@ from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.places import Place
 from deepfixcx.release.plan import Plan, ReleaseOptions
 from deepfixcx.release.records import Record, kept_depth, kept_values
+from deepfixcx.release.sources import hidden_part
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -159,9 +160,8 @@ def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
          *why.get(item.source_id, ("", "")))
         for item in plan.items
     )  # fmt: skip
-    skipped = (
-        ("", name, "skipped", "", "not an image by name or content") for name in plan.skipped
-    )
+    why_not = {False: "not an image by name or content", True: "hidden"}
+    skipped = (("", name, "skipped", "", why_not[bool(hidden_part(name))]) for name in plan.skipped)
     write_rows(
         path, ["source_id", "source", "status", "error", "reason"], chain(done, skipped), mode=0o600
     )
