@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import config, dcmread
 from pydicom._dicom_dict import DicomDictionary
@@ -63,6 +64,12 @@ WRITTEN = [
     ("Ng^Bo", "BO"),
     ("Head^Long", "LONG"),
     ("Max^Kim", "kim"),
+    ("Nguyễn^Thị^Bích", "NTB"),
+    ("McDonald^Ron", "MacDonald"),
+    ("van der Berg^Jan", "VDBerg"),
+    ("al-Ḥasan^ʿAbd ar-Raḥmān", "Rahman"),
+    ("Þórsdóttir^Ása", "THORSDOTTIR"),
+    ("Çelik^İpek", "ipek"),
 ]
 
 
@@ -197,6 +204,32 @@ def test_bytes_are_searched_in_every_nesting(tag: int, note: bytes) -> None:
     assert "name inside" in {each.reason for each in actions.handled}
 
 
+SHORT_IN_BYTES = [
+    ("Lee^Kim", "Kim".encode("utf-16-le")),
+    ("Lee^Kim", b"\x01\x02LEE1\x00\xff"),
+    ("Ek^Bo", b"\x01\x02Bo\x00\xff"),
+    ("McDonald^Ron", "Mc Donald".encode("utf-16-be")),
+    ("山田^太郎", "\x01太郎".encode("utf-16-le")),
+    ("김^희중", b"\x01\x02" + "희중".encode("euc_kr")),
+    ("Ivanov^Igor=Иванов^Игорь", "Иванов".encode("cp1251") + b"\x00\x01"),
+]
+
+
+@pytest.mark.parametrize(("name", "note"), SHORT_IN_BYTES)
+def test_short_and_foreign_names_are_found_in_few_bytes(name: str, note: bytes) -> None:
+    header = make_header(PatientName=name)
+    header.add_new(0x00282000, "OB", note + b"\0" * (len(note) % 2))
+    assert "ICCProfile" not in BASIC.apply(header)[0]
+
+
+def test_noise_is_kept_in_tables() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, 8192).astype(np.uint8).tobytes()
+    for name in ("Mustermann^Hansjakob", "Müller^Jörg", "Lee^Kim", "山田^太郎", "Smith^John"):
+        header = make_header(PatientName=name)
+        header.add_new(0x00281201, "OW", noise)
+        assert "RedPaletteColorLookupTableData" in BASIC.apply(header)[0]
+
+
 def test_a_table_that_the_pixels_need_is_not_silently_dropped() -> None:
     header = make_header(Rows=1, Columns=2, SamplesPerPixel=1, BitsAllocated=8)
     header.PhotometricInterpretation = "MONOCHROME2"
@@ -272,7 +305,6 @@ def _holds(element: DataElement) -> bool:
 
 
 def test_the_lossy_compression_of_the_source_is_no_way_around(tmp_path: Any) -> None:
-    import numpy as np
     from typer.testing import CliRunner
 
     from deepfixcx.cli.app import app

@@ -34,23 +34,26 @@ and the admission; addresses, telephone numbers, the institution."""
 NUMBERED: Final = frozenset({0x0010, 0x0032, 0x0038, 0x0040})
 """Groups of the patient, the request, the visit and the procedure; their numbers are theirs."""
 
-SHORTEST_WORD, SHORTEST_PART, SHORTEST_NUMBER = 4, 5, 4
-"""Letters of a word of an address; of a name that is found inside a longer word; digits."""
+SHORTEST_WORD, SHORTEST_PART, SHORTEST_NUMBER, SHORTEST_INITIALS = 4, 5, 4, 3
+"""Letters of a word of an address; of a name that is found inside a longer word; digits; letters
+of initials without signs between."""
 
-SHORTEST_IN_BINARY: Final = 4
-"""Letters of a name that is searched in bytes that are no text: shorter ones stand by chance."""
+SHORTEST_IN_BINARY: Final = ((64, 2), (4096, 3))
+"""Letters of a name that is searched in bytes that are no text, by how many bytes there are at
+most; four in more of them, where shorter ones stand by chance."""
 
 NO_DATE: Final = frozenset({"19000101", "19700101", "18991230", "18000101", "99991231"})
 """What programs write where they know no date."""
 
 _TOKEN: Final = re.compile(r"[a-z]+|[0-9]+")
-_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_PRINTABLE: Final = re.compile(rb"[\x20-\x7e\x80-\xff]{4,}")
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_PRINTABLE: Final = re.compile(rb"[\x20-\x7e\x80-\xff]{2,}")
 _SOUNDS: Final = tuple(
     (re.compile(sound), letter)
     for sound, letter in (
-        (r"[ck]h|ck|c|q", "k"), (r"s[ck]h?|sh|tsch|z", "s"), ("th", "t"), ("ph|w|v", "f"),
-        ("oy", "ou"), ("ae|oe|ue", lambda found: found[0][0]), ("[yj]", "i"), (r"(.)\1+", r"\1"),
+        ("^mac", "mc"), (r"[ck]h|ck|c|q", "k"), (r"s[ck]h?|sh|tsch|z", "s"), ("th", "t"),
+        ("ph|w|v", "f"), ("oy", "ou"), ("ae|oe|ue", lambda found: found[0][0]), ("[yj]", "i"),
+        (r"(.)\1+", r"\1"),
     )
 )  # fmt: skip
 """Ways to write one sound, so that Müller is Mueller and Muller, and Иванов is Iwanow."""
@@ -142,7 +145,7 @@ class Identity:
         folded = _folded(text)
         for spelled in {folded.lower(), _CAMEL.sub(" ", folded).lower()}:
             tokens = _TOKEN.findall(spelled)
-            if self._among([each for each in tokens if len(each) >= shortest]):
+            if self._among([each for each in tokens if len(each) >= shortest], shortest):
                 return True
             if self._is_joined([each for each in tokens if len(each) >= min(shortest, 2)]):
                 return True
@@ -168,34 +171,42 @@ class Identity:
 
     def stands_in_bytes(self, value: bytes, encodings: Iterable[str] = ()) -> bool:
         """Return whether bytes hold one, in any encoding that headers and programs use."""
-        wide = [value[start:].decode(form, "replace") for start in (0, 1) for form in _WIDE]
-        try:
-            texts = [value.strip(b"\0").decode("utf-8")]
-            printable = all(each.isprintable() or each.isspace() for each in texts[0])
-        except UnicodeDecodeError:
-            texts, printable = [], False
-        if printable:
-            return self.stands_in_text(texts[0]) or any(map(self._in_wide, wide))
-        runs = _PRINTABLE.findall(value)
+        for part in self.parts:
+            for written in {part, part.title(), part.upper()}:
+                for form in (*_WIDE, *_FOREIGN, *encodings):
+                    packed = written.encode(form, "ignore")
+                    if len(packed) > 3 and packed in value:
+                        return True
+        shortest = next((least for most, least in SHORTEST_IN_BINARY if len(value) <= most), 4)
+        for form in ("utf-8", *(_WIDE if b"\0" in value else ())):
+            for text in _texts(value, form):
+                return self.stands_in_text(text)
+        runs = [run for run in _PRINTABLE.findall(value) if len(run) >= shortest]
         for encoding in {"latin-1", "utf-8", *encodings}:
             for run in runs:
-                text = run.decode(encoding, "replace")
-                if self.stands_in_text(text, shortest=SHORTEST_IN_BINARY):
+                if self.stands_in_text(run.decode(encoding, "replace"), shortest=shortest):
                     return True
-        return any(map(self._in_wide, wide))
+        wide = [value[start:].decode(form, "replace") for start in (0, 1) for form in _WIDE]
+        return any(
+            self.stands_in_text(run, shortest=shortest)
+            for text in wide
+            for run in re.findall(r"[0-9A-Za-zÀ-ɏ]{2,}(?:[ -~]+[0-9A-Za-zÀ-ɏ]+)*", text)
+        )
 
-    def _in_wide(self, text: str) -> bool:
-        runs = re.findall(r"[^\W\0]{4,}(?:[ -~][^\W\0]+)*", text)
-        return any(self.stands_in_text(run, shortest=SHORTEST_IN_BINARY) for run in runs)
-
-    def _among(self, tokens: list[str]) -> bool:
+    def _among(self, tokens: list[str], shortest: int) -> bool:
         for token in tokens:
             if token.isdigit():
                 if token in self.numbers or token.lstrip("0") in self.numbers:
                     return True
                 continue
             sound = _sound(token)
-            if sound in self.words or token in self.joined or sound in self.joined:
+            if token in self.joined:
+                return True
+            # Among bytes that are no text, few letters that sound alike are no name.
+            alike = shortest < SHORTEST_WORD or len(sound) >= SHORTEST_WORD
+            if alike and (sound in self.words or sound in self.joined):
+                return True
+            if token in self.initials and len(token) >= SHORTEST_INITIALS:
                 return True
             if any(word in sound for word in self.words if len(word) >= SHORTEST_PART):
                 return True
@@ -216,7 +227,9 @@ class Identity:
                     return True
                 if single and run in self.initials:
                     return True
-                if len(run) >= SHORTEST_WORD and (run in self.joined or _sound(run) in known):
+                if len(run) >= SHORTEST_WORD and run in self.joined:
+                    return True
+                if len(sound := _sound(run)) >= SHORTEST_WORD and sound in known:
                     return True
         return False
 
@@ -279,6 +292,18 @@ class Identity:
 
 
 _WIDE: Final = ("utf-16-le", "utf-16-be")
+_FOREIGN: Final = ("utf-8", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251")
+
+
+def _texts(value: bytes, encoding: str) -> Iterator[str]:
+    """Yield bytes as a text, if all of them are one."""
+    try:
+        text = value.decode(encoding).strip("\0 ")
+    except UnicodeDecodeError:
+        return
+    latin = all(ord(letter) < 0x250 for letter in text) or encoding == "utf-8"
+    if text and latin and all(each.isprintable() or each in "\r\n\t" for each in text):
+        yield text
 
 
 def _is_numbered(tag: BaseTag) -> bool:

@@ -110,6 +110,11 @@ def _spelled(word: str, written: str) -> Iterator[str]:
     yield word
     if len(word) < SHORTEST_JOINED:
         return
+    if word.startswith(("mc", "mac")):
+        yield from (
+            "mc" + word.removeprefix("mac").removeprefix("mc"),
+            "mac" + word.removeprefix("mac").removeprefix("mc"),
+        )
     plain = word
     for pair, letter in _PAIRS:
         if pair in word:
