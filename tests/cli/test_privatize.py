@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,6 @@ JSON_NAMES = {
     "files",
     "files_done",
     "files_failed",
-    "files_hidden",
     "files_skipped",
     "image_file_bytes",
     "images",
@@ -36,6 +36,9 @@ JSON_NAMES = {
     "kept_bytes",
     "kept_values",
     "legible_from",
+    "unmasked_images",
+    "masked_share",
+    "notes",
     "legible_images",
     "private",
     "ratio_disk",
@@ -72,6 +75,27 @@ def test_all_done_is_zero_and_the_panel_says_what_came_of_it(
         for path in (tmp_path / "out" / folder).rglob("*.*")
     )
     assert told["release_file_bytes"] == on_disk
+
+
+def test_images_in_which_a_mask_painted_nothing_are_counted(
+    run: Run, images: Path, tmp_path: Path
+) -> None:
+    rule = {"rows": 48, "columns": 40, "regions": [[0, 0, 12, 40]]}
+    rules = {"otherwise": "keep", "rules": [rule]}
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    figures = tmp_path / "figures.json"
+    result = run(
+        "privatize", images, tmp_path / "out", "-J", 2, "-P", 3, "--workers", 1,
+        "--mask", tmp_path / "rules.json", "--json", figures,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "nothing in 5 of 6 images" in " ".join(result.output.replace("│", "").split())
+    told = json.loads(figures.read_text())
+    assert told["unmasked_images"] == 5
+    assert told["masked_share"] == pytest.approx(0.25 / 6)
+    with (tmp_path / "out" / "manifest.csv").open() as file:
+        shares = sorted(float(row["masked_share"]) for row in csv.DictReader(file))
+    assert shares == [0, 0, 0, 0, 0, 0.25]
 
 
 def test_some_failed_is_three_and_they_are_listed(run: Run, images: Path, tmp_path: Path) -> None:

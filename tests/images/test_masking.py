@@ -14,7 +14,14 @@ from pydicom import examples
 
 from deepfixcx.errors import DeidentifyError
 from deepfixcx.images import phantom
-from deepfixcx.images.masking import DeviceMask, Region, Rule, load_mask, paint
+from deepfixcx.images.masking import (
+    DeviceMask,
+    Region,
+    Rule,
+    load_mask,
+    paint,
+    painted_share,
+)
 from deepfixcx.images.text_mask import TextMask
 from tests.programs import program
 
@@ -160,6 +167,43 @@ def test_writing_is_found_wherever_it_is_and_painted_on_every_frame(height: int,
     written = np.abs(frames[1, 0].astype(int) - frames[0, 0]) > 30
     assert covered[1][written].mean() > 0.98
     assert covered[0].mean() < 0.25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ink", "ground"),
+    [((255, 0, 0), (85, 85, 85)), ((0, 0, 255), (85, 85, 85)), ((255, 0, 0), (0, 255, 0))],
+)
+def test_colour_of_the_same_mean_as_its_ground_is_writing(ink: Any, ground: Any) -> None:
+    program("tesseract-ocr", "tesseract")
+    picture = Image.new("RGB", (512, 300), ground)
+    ImageDraw.Draw(picture).text(
+        (40, 120), "DOE JOHN 1961", fill=ink, font=ImageFont.load_default(24)
+    )
+    frame = np.moveaxis(np.asarray(picture), -1, 0)
+    written = np.abs(frame.astype(int) - np.array(ground)[:, None, None]).max(axis=0) > 60
+    regions = TextMask().regions(frame[np.newaxis], {})
+    covered = paint(np.ones((1, 1, 300, 512), np.uint8), regions)[0, 0] == 0
+    assert covered[written].mean() > 0.98
+    assert covered.mean() < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("height", "gray"), [(200, 255), (260, 0), (320, 230)])
+def test_letters_above_a_third_of_the_height_are_writing(height: int, gray: int) -> None:
+    program("tesseract-ocr", "tesseract")
+    text = "DOE" if height < 300 else "AB"
+    plain, frame = (with_writing({(60, 40): each}, height, gray) for each in ("", text))
+    regions = TextMask().regions(frame[np.newaxis, np.newaxis], {})
+    covered = paint(np.ones((1, 1, *frame.shape), np.uint8), regions)[0, 0] == 0
+    assert covered[np.abs(frame.astype(int) - plain) > 30].mean() > 0.98
+
+
+def test_the_painted_share_counts_overlaps_once() -> None:
+    assert painted_share(
+        [Region(0, 0, 5, 10), Region(0, 0, 10, 5), Region(9, 9, 5, 5)], 10, 10
+    ) == (0.76)
+    assert painted_share([], 10, 10) == 0
 
 
 def test_without_tesseract_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

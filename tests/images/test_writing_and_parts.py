@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -105,15 +104,6 @@ def test_full_range_spans_0_to_1(values: np.ndarray[tuple[int], np.dtype[np.floa
         assert 0 <= scaled.min() <= scaled.max() <= 1
 
 
-def test_a_mask_that_a_png_cannot_hold_is_refused(tmp_path: Path) -> None:
-    pixels = np.ma.masked_array(np.zeros((1, 4, 4)), mask=np.eye(4)[None] > 0)
-    with pytest.raises(PixelsError, match="masked"):
-        write_png(tmp_path / "masked.png", pixels, bits=8)
-    write_png(tmp_path / "filled.png", pixels.filled(1), bits=8)
-    write_png(tmp_path / "none.png", np.ma.masked_array(np.zeros((1, 4, 4))), bits=8)
-    assert not (tmp_path / "masked.png").exists()
-
-
 @pytest.mark.parametrize(
     ("head", "name"),
     [
@@ -129,15 +119,6 @@ def test_a_mask_that_a_png_cannot_hold_is_refused(tmp_path: Path) -> None:
         (b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100", "DICOM"),
         (b"\x08\x00\x05\x00\xff\xff\xff\xffISO_IR 100", ""),
         (b"", ""),
-        (b"GIF89a", "GIF"),
-        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "WebP"),
-        (b"\xff\x0a\x00\x00", "JPEG XL"),
-        (b"\x00\x00\x00\x1cftypheic\x00\x00\x00\x00mif1heic", "HEIC"),
-        (b"P5\n64 48\n255\n", "PNM"),
-        (b"P5 is a page", ""),
-        (b"%PDF-1.7", ""),
-        (b"\x5c\x01\x00\x00" + bytes(340) + b"ni1\x00", "NIfTI pair (.hdr and .img)"),
-        (gzip.compress(b"\x5c\x01\x00\x00" + bytes(600)), "Analyze 7.5"),
         (bytes(132), ""),
     ],
 )

@@ -29,7 +29,6 @@ __all__ = [
     "ratio",
     "reason_rows",
     "resuming_command",
-    "skipped_words",
     "warn",
     "write_json",
 ]
@@ -65,18 +64,6 @@ def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
         why = "another reason" if len(others) == 1 else f"{len(others)} other reasons"
         rows.append(("", f"and {sum(others)} for {why}"))
     return rows
-
-
-def skipped_words(skipped: int, hidden: int) -> str:
-    """Say how many files were skipped, and why.
-
-    Examples
-    --------
-    >>> skipped_words(3, 1), skipped_words(1, 1)
-    ('2 of other kinds, 1 hidden', '1 hidden')
-    """
-    parts = [(skipped - hidden, "of other kinds"), (hidden, "hidden")]
-    return ", ".join(f"{count:,} {why}" for count, why in parts if count)
 
 
 def fail(message: str) -> None:

@@ -16,7 +16,6 @@ from deepfixcx.cli._console import (
     error_console,
     panel,
     program,
-    skipped_words,
     write_json,
 )
 from deepfixcx.cli._options import JSON, MAX_PIXELS, WORKERS
@@ -48,7 +47,7 @@ def command(
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     names: Annotated[
         bool,
-        typer.Option("--show-names", help="Also print which files cannot be used, or have notes."),
+        typer.Option("--show-names", help="Also print which files cannot be used."),
     ] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
@@ -62,7 +61,6 @@ def command(
 
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import survey
-    from deepfixcx.release.sources import hidden_part
 
     with error_console.status("looking at the files") as status:
         found = survey(
@@ -85,19 +83,16 @@ def command(
         for source, fact in found.facts:
             if fact.problem:
                 console.print(f"{escape(source.name)}: {fact.problem}, {fact.reason}")
-            for note in fact.notes:
-                console.print(f"{escape(source.name)}: {note}")
     figures = {
         "command": "inspect",
         "files": len(facts),
         "files_readable": len(readable),
         "files_unreadable": len(facts) - len(readable),
-        "files_hidden": sum(map(bool, map(hidden_part, found.skipped))),
         "files_skipped": len(found.skipped),
         "images": sum(fact.frames for fact in readable),
-        "files_with_notes": sum(bool(fact.notes) for fact in readable),
         "formats": dict(Counter(fact.format for fact in readable)),
         "problems": dict(Counter(fact.problem for fact in facts if fact.problem)),
+        "notes": dict(notes),
         "smallest_height": min((fact.height for fact in readable), default=0),
         "smallest_width": min((fact.width for fact in readable), default=0),
     }
@@ -160,7 +155,7 @@ def _note_table(notes: Counter[str]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table("files", "read, but note", box=SIMPLE, pad_edge=False)
+    table = Table("files", "read although", box=SIMPLE, pad_edge=False)
     for note, files in notes.most_common():
         table.add_row(str(files), note)
     return table
@@ -189,7 +184,7 @@ def _close(figures: dict[str, Any], kinds: int, too_small: int, names: bool) -> 
     if unreadable and not names:
         rows[-1] = ("unreadable", f"{unreadable}; --show-names says which")
     if figures["files_skipped"]:
-        rows.append(("skipped", skipped_words(figures["files_skipped"], figures["files_hidden"])))
+        rows.append(("skipped", f"{figures['files_skipped']} of other kinds"))
     if kinds > MOST_ROWS:
         rows.append(("shown", f"the {MOST_ROWS} most frequent of {kinds} kinds"))
     if too_small:

@@ -31,7 +31,6 @@ from deepfixcx.cli._console import (
     ratio,
     reason_rows,
     resuming_command,
-    skipped_words,
     warn,
     write_json,
 )
@@ -251,10 +250,12 @@ def _figures(summary: Summary) -> dict[str, object]:
     return {
         **totals,
         "command": "privatize",
-        "files_hidden": summary.hidden,
         "files_skipped": summary.skipped,
         "legible_images": summary.legible_images,
         "legible_from": summary.legible_from,
+        "unmasked_images": summary.unmasked_images,
+        "masked_share": summary.masked_share,
+        "notes": dict(summary.notes),
         "images_this_run": progress.images,
         "seconds": round(summary.seconds, 3),
         "images_per_second": round(progress.images / summary.seconds, 1),
@@ -277,8 +278,7 @@ def _close(
     else:
         rows.append(("failed", "none"))
     if summary.skipped:
-        skipped = skipped_words(summary.skipped, summary.hidden)
-        rows.append(("skipped", f"{skipped}, listed in the private folder"))
+        rows.append(("skipped", f"{summary.skipped} of other kinds, listed in the private folder"))
     if totals["images"]:
         share = 100 * totals["kept_values"] / totals["source_values"]
         rows += [
@@ -290,6 +290,11 @@ def _close(
         ]
     if noise is not None:
         rows.append(("guarantee", noise.guarantee))
+    if masked and totals["images"]:
+        rows.append(("mask", _masked(summary)))
+    if summary.notes:
+        rows.append(("notes", "read unlike the header, listed in the private sources.csv:"))
+        rows += reason_rows(summary.notes)
     if summary.legible_images:
         rows.append(("writing", _writing(summary, masked)))
     rows += [
@@ -310,6 +315,13 @@ def _written(totals: dict[str, int]) -> str:
     if totals["code_files"]:
         parts.append(f"{codes} in {counted(totals['code_files'], 'file')}")
     return " and ".join(parts)
+
+
+def _masked(summary: Summary) -> str:
+    painted = f"{100 * summary.masked_share:.2g} % of the pixels painted black"
+    images = counted(summary.totals["images"], "image")
+    nothing = f"nothing in {summary.unmasked_images} of {images} (masked = 0 in manifest.csv)"
+    return f"{painted}; {nothing}: look at these" if summary.unmasked_images else painted
 
 
 def _writing(summary: Summary, masked: bool) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import DeidentifyError
@@ -22,7 +23,7 @@ from deepfixcx.errors import DeidentifyError
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.native import Header
 
-__all__ = ["DeviceMask", "Mask", "Region", "Rule", "load_mask", "paint"]
+__all__ = ["DeviceMask", "Mask", "Region", "Rule", "load_mask", "paint", "painted_share"]
 
 _TEXTS: Final = ("manufacturer", "model")
 _NUMBERS: Final = ("rows", "columns")
@@ -206,6 +207,20 @@ def paint(pixels: NDArray[Any], regions: Sequence[Region]) -> NDArray[Any]:
     for top, left, height, width in regions:
         painted[:, :, top : top + height, left : left + width] = 0
     return painted
+
+
+def painted_share(regions: Sequence[Region], height: int, width: int) -> float:
+    """Return the share of the pixels of a frame that lies in regions, from 0 to 1.
+
+    Examples
+    --------
+    >>> painted_share([Region(0, 0, 2, 4), Region(1, 0, 1, 9)], 4, 4)
+    0.5
+    """
+    inside = np.zeros((height, width), bool)
+    for top, left, down, across in regions:
+        inside[top : top + down, left : left + across] = True
+    return float(inside.mean()) if regions else 0.0
 
 
 def _same(wanted: str, header: Header, keyword: str) -> bool:

@@ -44,8 +44,15 @@ BRIGHT, RISE = 0.92, 0.4
 MARGIN: Final = 0.35
 """A region is larger than its word by so much of the word's height on each side."""
 
-TALLEST: Final = 0.3
-"""What is higher than this share of the image is anatomy that looks like a letter."""
+TALL, SURE_OF_TALL, SURE_OF_ONE_TALL = 0.15, 70.0, 85.0
+"""What is higher than this share of the image may be anatomy that looks like a letter: tesseract
+has to be surer of it, most of all of a single letter."""
+
+REDUCED: Final = (128, 64)
+"""Pixels of the longest side at which the strokes of large letters are thin again."""
+
+SAME: Final = 8
+"""Of 255: channels that differ by no more show the same writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +100,34 @@ class TextMask:
         self.check()
         found: set[Region] = set()
         for frame in pixels:
-            gray = _gray(frame)
-            for picture in _variants(gray):
-                found |= _read(picture)
+            for plane in _planes(frame):
+                for picture in _variants(plane):
+                    found |= _read(picture, 1)
+                for side in REDUCED:
+                    step = max(1, max(plane.shape) // side)
+                    small = Image.fromarray(plane).reduce(step)
+                    for picture in _variants(np.asarray(small)):
+                        found |= {each for each in _read(picture, step) if _is_large(each, plane)}
         return tuple(sorted(found))
 
 
-def _gray(frame: NDArray[Any]) -> NDArray[np.uint8]:
-    """Turn a frame ``(C, H, W)`` into 8-bit gray."""
-    values = frame.astype(np.float32).mean(axis=0)
+def _planes(frame: NDArray[Any]) -> list[NDArray[np.uint8]]:
+    """Return the channels of a frame ``(C, H, W)`` that differ, in 8 bits.
+
+    Writing stands out in some channel, though perhaps not in their mean: red on an equal gray.
+    """
     scale = 1.0 if frame.dtype.kind == "f" else float(np.iinfo(frame.dtype).max)
-    gray: NDArray[np.uint8] = np.rint(values / scale * 255).clip(0, 255).astype(np.uint8)
-    return gray
+    planes: list[NDArray[np.uint8]] = []
+    for channel in frame.astype(np.float32) / scale * 255:
+        plane = np.rint(channel).clip(0, 255).astype(np.uint8)
+        if all(np.abs(plane.astype(np.int16) - other).max() > SAME for other in planes):
+            planes.append(plane)
+    return planes
+
+
+def _is_large(region: Region, plane: NDArray[np.uint8]) -> bool:
+    """Tell what the whole plane may not show: letters of thick strokes."""
+    return bool(region.height > TALL * plane.shape[0])
 
 
 def _variants(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
@@ -119,7 +142,8 @@ def _variants(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
             yield np.where(stroke, 0, 255).astype(np.uint8)
 
 
-def _read(gray: NDArray[np.uint8]) -> set[Region]:
+def _read(gray: NDArray[np.uint8], step: int) -> set[Region]:
+    """Return where writing is, in the pixels of a picture that was reduced by a step."""
     height, width = gray.shape
     factor = min(MOST, max(1, -(-WANTED_SIDE // max(height, width))))
     picture = Image.fromarray(gray)
@@ -139,21 +163,23 @@ def _read(gray: NDArray[np.uint8]) -> set[Region]:
         ) from None
     text = done.stdout.decode("utf-8", "replace")
     rows = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
-    regions = (_region(row, factor, height, width) for row in rows if _is_word(row))
+    regions = (_region(row, factor / step, height * step, width * step) for row in rows)
     return {region for region in regions if region is not None}
 
 
-def _is_word(row: dict[str, str]) -> bool:
-    letters = sum(map(str.isalnum, row.get("text") or ""))
-    sure = float(row.get("conf") or -1)
-    return (letters > 1 and sure >= SURE) or (letters == 1 and sure >= SURE_OF_ONE)
-
-
-def _region(row: dict[str, str], factor: int, height: int, width: int) -> Region | None:
+def _region(row: dict[str, str], factor: float, height: int, width: int) -> Region | None:
+    """Return the place of a word with its margin; None where it is most likely none."""
     left, top, across, down = (
         int(row[name]) / factor for name in ("left", "top", "width", "height")
     )
-    if down > TALLEST * height or across <= 0 or down <= 0:
+    letters = sum(map(str.isalnum, row.get("text") or ""))
+    tall = down > TALL * height
+    needed = (
+        (SURE_OF_ONE_TALL if tall else SURE_OF_ONE)
+        if letters == 1
+        else (SURE_OF_TALL if tall else SURE)
+    )
+    if not letters or float(row.get("conf") or -1) < needed or across <= 0 or down <= 0:
         return None
     margin = MARGIN * down + 1
     first_row, first_column = max(0, int(top - margin)), max(0, int(left - margin))

@@ -25,7 +25,7 @@ __all__ = ["LEDGER", "Ledger"]
 LEDGER = "ledger.sqlite"
 """Name of the file in the private folder."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 COLUMNS = Record.columns()
 SCHEMA = f"""
 CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -24,7 +24,6 @@ from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.places import Place
 from deepfixcx.release.plan import Plan, ReleaseOptions
 from deepfixcx.release.records import Record, kept_depth, kept_values
-from deepfixcx.release.sources import hidden_part
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -88,13 +87,13 @@ def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dic
         A result is gone.
     """
     failed = [record for record in ledger.records() if record.status == "failed"]
-    _write_sources(private / "sources.csv", plan, failed)
+    notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
+    _write_sources(private / "sources.csv", plan, failed, notes)
     totals = _totals(place.sizes(), plan, ledger)
     with place.outbox() as outbox:
         tables = [outbox.folder / "manifest.csv"]
-        write_rows(
-            tables[0], Record.columns(), map(attrgetter(*Record.columns()), ledger.records())
-        )
+        columns = Record.public_columns()
+        write_rows(tables[0], columns, map(attrgetter(*columns), ledger.records()))
         if failed:
             tables.append(outbox.folder / "failures.csv")
             rows = ((record.source_id, record.error, record.reason) for record in failed)
@@ -153,18 +152,18 @@ def mechanism_entries(options: ReleaseOptions, ledger: Ledger) -> list[dict[str,
     ]
 
 
-def _write_sources(path: Path, plan: Plan, failed: list[Record]) -> None:
+def _write_sources(path: Path, plan: Plan, failed: list[Record], notes: dict[str, str]) -> None:
     why = {record.source_id: (record.error, record.reason) for record in failed}
     done = (
         (item.source_id, item.source.name, "failed" if item.source_id in why else "done",
-         *why.get(item.source_id, ("", "")))
+         *why.get(item.source_id, ("", "")), notes.get(item.source_id, ""))
         for item in plan.items
     )  # fmt: skip
-    why_not = {False: "not an image by name or content", True: "hidden"}
-    skipped = (("", name, "skipped", "", why_not[bool(hidden_part(name))]) for name in plan.skipped)
-    write_rows(
-        path, ["source_id", "source", "status", "error", "reason"], chain(done, skipped), mode=0o600
+    skipped = (
+        ("", name, "skipped", "", "not an image by name or content", "") for name in plan.skipped
     )
+    columns = ["source_id", "source", "status", "error", "reason", "notes"]
+    write_rows(path, columns, chain(done, skipped), mode=0o600)
 
 
 def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) -> dict[str, int]:

@@ -40,6 +40,11 @@ class Record:
         Hash of the whole file.
     masked : int
         Regions that were painted black, on every frame alike.
+    masked_share : float
+        Share of the pixels that was painted black, from 0 to 1.
+    notes : str
+        What the file says and what was not followed, such as a window beside all values. It stays
+        in the private folder: its words may be those of a patient's name.
     error, reason : str
         Name of the error and what to do, for a failed file.
     """
@@ -62,6 +67,8 @@ class Record:
     dicom_sha256: str = ""
     code_sha256: str = ""
     masked: int = 0
+    masked_share: float = 0.0
+    notes: str = ""
     error: str = ""
     reason: str = ""
 
@@ -69,6 +76,11 @@ class Record:
     def columns(cls) -> list[str]:
         """Names of the columns, in order."""
         return [field.name for field in fields(cls)]
+
+    @classmethod
+    def public_columns(cls) -> list[str]:
+        """Names of the columns of the manifest, in order."""
+        return [name for name in cls.columns() if name != "notes"]
 
     def files(self) -> list[str]:
         """Names of the files that hold its results."""

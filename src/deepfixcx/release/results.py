@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.images import ImageFrames, write_png
+from deepfixcx.images.masking import Region, painted_share
 from deepfixcx.io.files import sha256_of
 from deepfixcx.release.dicom_output import DicomOutput, DicomSource
 from deepfixcx.release.places import Outbox
@@ -29,7 +30,7 @@ class Loaded:
     codes: Code
     header: DicomHeader | None
     content: str
-    masked: int
+    regions: tuple[Region, ...]
 
 
 def write_results(
@@ -74,7 +75,9 @@ def _rows(codec: Codec, item: Planned, loaded: Loaded) -> list[Record]:
             width=width,
             bits=loaded.frames.bits,
             spec=spec,
-            masked=loaded.masked,
+            masked=len(loaded.regions),
+            masked_share=round(painted_share(loaded.regions, height, width), 4),
+            notes="; ".join(loaded.frames.notes),
         )
         for frame in range(len(loaded.codes))
     ]
@@ -116,7 +119,7 @@ def _write_dicom(
 ) -> list[Record]:
     name = f"dicom/{item.image_stem}.dcm"
     target = _room(outbox, name)
-    source = DicomSource(loaded.header, loaded.content, loaded.frames, loaded.masked)
+    source = DicomSource(loaded.header, loaded.content, loaded.frames, len(loaded.regions))
     dicom.write(target, source, list(codec.decode(loaded.codes, options.size)))
     content = sha256_of(target)
     outbox.add([name])

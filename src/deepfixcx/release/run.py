@@ -39,7 +39,6 @@ from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
 from deepfixcx.release.records import FileDone
 from deepfixcx.release.resume import check_identity, deaths_before, standing_shards
 from deepfixcx.release.shard import ShardJob
-from deepfixcx.release.sources import hidden_part
 from deepfixcx.release.store import RemoteFile
 from deepfixcx.release.urls import Location, locate
 from deepfixcx.release.workers import DeathEvent, Event, FileEvent, StartEvent
@@ -106,9 +105,7 @@ class Summary:
     seconds : float
         Wall time of this run.
     skipped : int
-        Files of the input folder that are not inputs: no images, or hidden.
-    hidden : int
-        Hidden files and folders among them.
+        Files of the input folder that are no images.
     reasons : tuple of (str, int)
         Why files failed, and how many, the most frequent first.
     legible_images : int
@@ -116,6 +113,12 @@ class Summary:
     legible_from : int
         Height in pixels of the letters of which that begins, in the image where it is least; 0 for
         no such image.
+    unmasked_images : int
+        Images in which a mask painted nothing; 0 without a mask.
+    masked_share : float
+        Share of the pixels that a mask painted, on average over all images.
+    notes : tuple of (str, int)
+        What files say and what was not followed, and in how many images, the most frequent first.
 
     Examples
     --------
@@ -134,7 +137,9 @@ class Summary:
     reasons: tuple[tuple[str, int], ...]
     legible_images: int = 0
     legible_from: int = 0
-    hidden: int = 0
+    unmasked_images: int = 0
+    masked_share: float = 0.0
+    notes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -279,6 +284,7 @@ def privatize_dataset(
             _write_pseudonyms(Path(pseudonyms), plan, ledger, dicom, release)
         legible_images, legible_from = _legible(ledger, options)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
+        done = [record for record in ledger.records() if not record.error]
     return Summary(
         folder=release,
         private=kept_here,
@@ -286,10 +292,12 @@ def privatize_dataset(
         progress=progress,
         seconds=time.perf_counter() - began,
         skipped=len(sources.skipped),
-        hidden=sum(map(bool, map(hidden_part, sources.skipped))),
         reasons=tuple(reasons.most_common()),
         legible_images=legible_images,
         legible_from=legible_from,
+        unmasked_images=sum(not row.masked for row in done) if options.mask is not None else 0,
+        masked_share=sum(row.masked_share for row in done) / max(1, len(done)),
+        notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
     )
 
 

@@ -180,7 +180,7 @@ def _encoded(job: ShardJob, codec: Codec, stream: BinaryIO, content: str) -> Loa
     code = codec.encode(frames.pixels) if noise is None else noise.encode(frames.pixels)
     for name in options.mechanisms:
         code = replace(code, array=INDEPENDENT[name].represent(code.array))
-    return Loaded(frames, code, header, content, len(regions))
+    return Loaded(frames, code, header, content, regions)
 
 
 def _check_fixed(stream: BinaryIO, frames: ImageFrames) -> None:

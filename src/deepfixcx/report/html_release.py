@@ -43,6 +43,10 @@ class Shared:
         Row of the file of codes.
     channels, height, width : int
         Of the source.
+    masked : int
+        Regions that were painted black before anything else.
+    masked_share : float
+        Share of its pixels that was painted, from 0 to 1.
     """
 
     source_id: str
@@ -54,6 +58,8 @@ class Shared:
     height: int
     width: int
     dicom_file: str = ""
+    masked: int = 0
+    masked_share: float = 0.0
 
     @classmethod
     def of_row(cls, row: Mapping[str, str]) -> Shared:
@@ -74,6 +80,8 @@ class Shared:
             int(row["height"]),
             int(row["width"]),
             row.get("dicom_file") or "",
+            int(row.get("masked") or 0),
+            float(row.get("masked_share") or 0),
         )
 
     @property

@@ -25,6 +25,9 @@ UNPROVEN = (
     "It is not proven anonymous: share it only with people who are bound not to look for patients."
 )
 
+MOST_NAMED = 20
+"""Images in which a mask painted nothing that are named one by one."""
+
 WORTH_A_WORD = 0.05
 """Linkage that much above what labels give away is called a finding."""
 
@@ -136,8 +139,26 @@ def headers(facts: ReleaseFacts, evidence: Evidence | None) -> str:
     mask = options.get("mask")
     parts = [paragraph(words), paragraph(words_of_names)]
     if mask:
-        parts.append(paragraph(f"Before anything else, regions were painted black: {mask}."))
+        parts.append(paragraph(_painted(facts, mask)))
     return section("headers", "Headers and file names", *parts, _evidence(evidence))
+
+
+def _painted(facts: ReleaseFacts, mask: str) -> str:
+    """Say how much a mask painted, and in which images it painted nothing."""
+    share = 100 * sum(image.masked_share for image in facts.images) / max(1, len(facts.images))
+    untouched = [image.name for image in facts.images if not image.masked]
+    words = f"Before anything else, regions were painted black ({mask})"
+    if facts.records is not None:  # of its images nothing is known
+        return f"{words}."
+    if share:
+        words += f": {share:.2g} % of the pixels on average"
+    if not untouched:
+        return f"{words}. Every image has at least one painted region."
+    named = ", ".join(untouched[:MOST_NAMED]) + (", …" if len(untouched) > MOST_NAMED else "")
+    return (
+        f"{words}. Nothing was painted in {len(untouched)} of "
+        f"{counted(len(facts.images), 'image')}, so text may be left in them: {named}."
+    )
 
 
 def _evidence(evidence: Evidence | None) -> str:

@@ -45,18 +45,20 @@ __all__ = [
     "whole_number",
 ]
 
+_ROOT: Final = "1.2.840.10008.1.2"
+
 FAMILIES: Final = {
     ImplicitVRLittleEndian: "native",
     ExplicitVRLittleEndian: "native",
     ExplicitVRBigEndian: "native",
     DeflatedExplicitVRLittleEndian: "native",
-    UID("1.2.840.10008.1.2.1.98"): "encapsulated",  # uncompressed
-    UID("1.2.840.10008.1.2.8.1"): "deflate",  # each frame
+    UID(f"{_ROOT}.1.98"): "encapsulated",  # uncompressed
+    UID(f"{_ROOT}.8.1"): "deflate",  # each frame
     RLELossless: "RLE",
     JPEGBaseline8Bit: "JPEG",
     JPEGExtended12Bit: "JPEG",
-    UID("1.2.840.10008.1.2.4.53"): "JPEG",  # spectral selection, retired
-    UID("1.2.840.10008.1.2.4.55"): "JPEG",  # full progression, retired
+    UID(f"{_ROOT}.4.53"): "JPEG",  # spectral selection, retired
+    UID(f"{_ROOT}.4.55"): "JPEG",  # full progression, retired
     JPEGLossless: "JPEG",
     JPEGLosslessSV1: "JPEG",
     JPEGLSLossless: "JPEG-LS",
@@ -64,9 +66,17 @@ FAMILIES: Final = {
     **dict.fromkeys(
         (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), "JPEG 2000"
     ),
-    **{UID(f"1.2.840.10008.1.2.4.{last}"): "JPEG XL" for last in (110, 111, 112)},
+    **{UID(f"{_ROOT}.4.{last}"): "JPEG XL" for last in (110, 111, 112)},
 }
 """How frames are compressed, by transfer syntax; others are refused by name."""
+
+_NEWER: Final = {
+    f"{_ROOT}.4.110": "JPEG XL Lossless",
+    f"{_ROOT}.4.111": "JPEG XL JPEG Recompression",
+    f"{_ROOT}.4.112": "JPEG XL",
+    f"{_ROOT}.8.1": "Deflated Image Frame Compression",
+}
+"""Names of transfer syntaxes that pydicom 3.0.2 does not know."""
 
 _GRAY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
 _COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "XYB"})
@@ -178,7 +188,7 @@ def transfer_syntax(dataset: Dataset) -> str:
     """
     uid = UID(str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", "")))
     # pydicom gives back the text itself as the name of an unknown one.
-    return uid.name if uid.name != str(uid) else ""
+    return _NEWER.get(uid, uid.name if uid.name != str(uid) else "")
 
 
 def read_layout(dataset: Dataset) -> Layout:
@@ -292,12 +302,12 @@ def _bits(dataset: Dataset, keyword: str) -> tuple[int, int, int]:
     high = whole_number(dataset, "HighBit", default=stored - 1)
     if not 0 < stored <= allocated:
         _refuse("Bits Stored is not between 1 and Bits Allocated")
-    if not stored - 1 <= high < allocated:
-        _refuse("High Bit contradicts Bits Stored and Bits Allocated")
     if allocated not in (1, 8, 16, 32, 64):
         raise UnsupportedImageError(
             "pixels are not allocated 1, 8, 16, 32 or 64 bits; save the image with 16 bits"
         )
+    if not stored - 1 <= high < allocated:
+        _refuse("High Bit contradicts Bits Stored and Bits Allocated")
     return allocated, stored, high
 
 
