@@ -18,12 +18,14 @@ from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError
 from deepfixcx.mechanisms.records import Records
+from deepfixcx.release.engines import choose_run
 from deepfixcx.release.manifest import write_rows
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.members import Member
 from deepfixcx.release.reading import load_codes
 from deepfixcx.release.run import Progress, Summary, privatize_dataset
 from deepfixcx.release.sources import printable
+from deepfixcx.release.urls import Location
 
 __all__ = ["Gathered", "PassOne", "Withheld"]
 
@@ -94,6 +96,16 @@ class PassOne:
     resume: bool
     report: Callable[[Progress], None] | None
     again: str
+
+    def check(self, *places: Location) -> None:
+        """Refuse, before any work, an engine or a scheduler that cannot be used."""
+        choose_run(
+            *places,
+            workers=self.workers,
+            engine=self.engine,
+            scheduler=self.scheduler,
+            insecure_scheduler=self.insecure_scheduler,
+        )
 
     def gather(self, dataset: Dataset, name: str, channels: int | None = None) -> Gathered:
         """Encode the images of a dataset that have a label, and join codes with labels.

@@ -15,7 +15,6 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, ReleaseError, ReleaseStoppedError
 from deepfixcx.mechanisms.catalogue import mixes
 from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
-from deepfixcx.release.engines import choose_run
 from deepfixcx.release.folders import (
     PROTECTED,
     alone,
@@ -191,13 +190,11 @@ def privatize_protected(
     kept_here = private_of(release, private)
     for folder_of_images in _folders_of(dataset, public):
         keep_apart(folder_of_images, release, kept_here)
-    choose_run(  # refuses now what cannot work
-        release,
-        workers=workers,
-        engine=engine,
-        scheduler=scheduler,
-        insecure_scheduler=insecure_scheduler,
+    plain = replace(options, dtype="float32", noise=protection.noise)
+    one = PassOne(
+        kept_here, plain, workers, engine, scheduler, insecure_scheduler, resume, report, again
     )
+    one.check(release)
     place = place_of(release)
     refuse(place, kept_here, resume=resume, overwrite=overwrite, protected=True)
     mixed = _mixed(dataset) if mixes(protection.followed) else None
@@ -208,18 +205,6 @@ def privatize_protected(
         make_room(place, kept_here, overwrite, resume)
         state = replace(open_state(kept_here, identity, seed, resume=resume), again=again)
         state.save(kept_here)
-        plain = replace(options, dtype="float32", noise=protection.noise)
-        one = PassOne(
-            kept_here,
-            plain,
-            workers,
-            engine,
-            scheduler,
-            insecure_scheduler,
-            resume,
-            report,
-            again,
-        )
         images = one.gather(dataset, IMAGES)
         others = None if public is None else one.gather(public, PUBLIC, images.channels)
         _check_contents(images, others)
