@@ -7,14 +7,18 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
+from deepfixcx._words import plain
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import write_file
 
@@ -33,8 +37,28 @@ __all__ = [
     "write_json",
 ]
 
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
+
+class PlainConsole(Console):
+    """Prints text that may come from files, so that a terminal obeys none of it.
+
+    Text of tables, panels and messages passes `render_str`; what is made in another way passes
+    `render`, where one sign stands for each that is taken out.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Turn text with markup into what is printed."""
+        return super().render_str(plain(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Turn anything into segments of text and style."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else plain(text), style, control)
+
+
+console = PlainConsole(highlight=False)
+error_console = PlainConsole(stderr=True, highlight=False)
 
 MOST_REASONS = 3
 
@@ -45,7 +69,7 @@ def panel(title: str, rows: Sequence[tuple[str, str]], *, good: bool = True) -> 
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in rows:
-        table.add_row(name, escape(text))
+        table.add_row(escape(plain(name)), escape(plain(text, one_line=True)))
     border = "green" if good else "yellow"
     console.print(Panel(table, title=title, border_style=border, expand=False))
 
@@ -68,12 +92,17 @@ def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
 
 def fail(message: str) -> None:
     """Print one error."""
-    error_console.print(f"[bold red]error[/bold red] {escape(message)}", soft_wrap=True)
+    error_console.print(
+        f"[bold red]error[/bold red] {escape(plain(message, one_line=True))}", soft_wrap=True
+    )
 
 
 def warn(message: str) -> None:
     """Print one warning, on the stream of errors."""
-    error_console.print(f"[bold yellow]warning[/bold yellow] {escape(message)}", soft_wrap=True)
+    error_console.print(
+        f"[bold yellow]warning[/bold yellow] {escape(plain(message, one_line=True))}",
+        soft_wrap=True,
+    )
 
 
 def check_json(path: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json as json_module
 from pathlib import Path
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from deepfixcx.cli._explained_codes import Explained
     from deepfixcx.explain.attribution import Attribution
     from deepfixcx.explain.cohort import Bias
+
+from deepfixcx._words import TableWriter
 
 __all__ = ["IMAGES", "SUMMARY_FIGURE", "TABLE", "check_out", "write_explanations"]
 
@@ -159,7 +160,7 @@ def _as_json(values: dict[str, Any]) -> bytes:
 def _table(found: Explained, why: Attribution, figures: int) -> str:
     """Return a table of all images: file, its figure, score, strongest reason, or error."""
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table = TableWriter(text)
     table.writerow(["file", "figure", why.label, "strongest_reason", "error", "reason"])
     row_of = {int(place): row for row, place in enumerate(found.places)}
     for place, name in enumerate(found.names):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from deepfixcx._words import plain
 
 __all__ = ["Command", "Group"]
 
@@ -13,6 +17,17 @@ _DEFAULT = re.compile(r"\s*\[default: \(?(.*?)\)?\]$")
 _REQUIRED = re.compile(r"\s*\[required\]$")
 WIDEST = 30
 """Columns of the names at most; a longer one has its text in the next line."""
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Spell out control characters of names of files that a shell put on the command line."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            error.message = plain(message)  # type: ignore[attr-defined]
+        raise
 
 
 class Command(TyperCommand):
@@ -38,6 +53,16 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """The program, which says of each command in a whole sentence what it does."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the command line up to the name of a command."""
+        with _plain_errors():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the rest of the command line, and run the command."""
+        with _plain_errors():
+            return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options of the program itself."""

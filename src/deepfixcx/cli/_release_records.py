@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfixcx._words import counted
+from deepfixcx._words import TableReader, counted
 from deepfixcx.cli._originals import check_members, check_place, privatized_contents
 from deepfixcx.errors import AuditError, ReleaseError
 
@@ -198,7 +198,7 @@ def _mechanisms(release: Path) -> list[str]:
 def _sources(table: Path, release: Path) -> Mapping[str, str]:
     try:
         with table.open(newline="", encoding="utf-8") as file:
-            return {row["source_id"]: row["source"] for row in csv.DictReader(file)}
+            return {row["source_id"]: row["source"] for row in TableReader(file)}
     except (OSError, KeyError, UnicodeDecodeError, csv.Error):
         raise ReleaseError(
             f"{str(table)!r} does not tell which source each record of {release.name!r} is; name "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepfixcx._words import counted
+from deepfixcx._words import counted, plain
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -82,7 +82,9 @@ def command(
     if names:  # only when asked for: a file name may be a patient's
         for source, fact in found.facts:
             if fact.problem:
-                console.print(f"{escape(source.name)}: {fact.problem}, {fact.reason}")
+                console.print(
+                    f"{escape(plain(source.name, one_line=True))}: {fact.problem}, {fact.reason}"
+                )
     figures = {
         "command": "inspect",
         "files": len(facts),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx._words import counted
+from deepfixcx._words import counted, plain
 from deepfixcx.cli._console import (
     console,
     default_workers,
@@ -86,14 +86,11 @@ def _print_names(found: Verification) -> None:
         ("contradiction", found.contradictions),
     ):
         for name in names[:MOST_NAMES]:
-            console.print(f"[bold]{word}[/bold]  {escape(_visible(name))}", soft_wrap=True)
+            console.print(
+                f"[bold]{word}[/bold]  {escape(plain(name, one_line=True))}", soft_wrap=True
+            )
         if len(names) > MOST_NAMES:
             console.print(f"… and {len(names) - MOST_NAMES} more; --json lists all")
-
-
-def _visible(name: str) -> str:
-    """Return a name without control characters, which a terminal would obey."""
-    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in name)
 
 
 def _close(found: Verification) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from deepfixcx._words import read_rows
 from deepfixcx.errors import LayoutError, RowError
 
 __all__ = ["Row", "Table"]
@@ -101,7 +102,7 @@ class Table:
     def _lines(self) -> Iterator[list[str]]:
         try:
             with self._open() as file:
-                yield from csv.reader(file, delimiter=self._delimiter)
+                yield from read_rows(file, delimiter=self._delimiter)
             return
         except (OSError, EOFError, zlib.error, UnicodeError, csv.Error):
             reason = self._unreadable()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from deepfixcx._words import TableWriter, read_rows
 from deepfixcx.deidentify.key import refuse_inside
 from deepfixcx.deidentify.patient import patient_of
 from deepfixcx.deidentify.silence import silence
@@ -88,7 +89,7 @@ class MappingTable:
             It cannot be written.
         """
         text = io.StringIO(newline="")
-        csv.writer(text).writerows([COLUMNS, *sorted(self._rows)])
+        TableWriter(text, "\r\n").writerows([COLUMNS, *sorted(self._rows)])
         try:
             write_file(self.path, text.getvalue(), mode=0o600, replace=True)
         except OSError as error:
@@ -99,7 +100,7 @@ class MappingTable:
     def _read(self) -> list[tuple[str, ...]]:
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
-                rows = [tuple(row) for row in csv.reader(file)]
+                rows = [tuple(row) for row in read_rows(file)]
         except (OSError, UnicodeDecodeError, csv.Error):
             rows = []
         if not rows or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._words import TableWriter
 from deepfixcx.code import Code
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError
@@ -150,7 +150,7 @@ def write_scores(predictions: Predictions, path: Path) -> None:
         The file cannot be written.
     """
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table = TableWriter(text)
     columns = [column for name in predictions.label_names for column in (name, f"{name}_yes")]
     table.writerow(["file", *columns, "error", "reason"])
     table.writerows(_rows(predictions))

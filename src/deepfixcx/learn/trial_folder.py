@@ -6,7 +6,6 @@ all are, ``KIND.csv`` and ``failures.csv``. No file holds a name of a file or of
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from deepfixcx import __version__
+from deepfixcx._words import TableWriter
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import DeepfixcxError, TrainingStoppedError
 from deepfixcx.learn._files import write_whole
@@ -244,7 +244,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _failures_as_csv(failures: Sequence[Failure]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = TableWriter(text)
     writer.writerow(["image", "error", "reason"])
     writer.writerows([each.place + 1, each.error, each.reason] for each in failures)
     return text.getvalue()

@@ -6,11 +6,11 @@ measured is NaN here, null in JSON, and an empty cell in CSV.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from deepfixcx._words import TableWriter
 from deepfixcx.measures.intervals import Interval
 
 __all__ = ["figures_from_json", "figures_to_json", "interval_named", "put_interval", "table_of"]
@@ -132,7 +132,7 @@ def table_of(
     4,
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = TableWriter(text)
     writer.writerow([*heads, *names])
     for first, figures in rows:
         writer.writerow([*first, *(_cell(figures.get(name, math.nan)) for name in names)])

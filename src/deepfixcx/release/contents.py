@@ -6,7 +6,6 @@ consistent manifest of other files, options or shapes is noticed.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import re
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from deepfixcx._words import read_rows
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
@@ -178,7 +178,7 @@ def _of_failures(place: Place, rows: Sequence[Row]) -> Iterator[str]:
             yield "failures.csv is missing, and manifest.csv has failed rows"
         return
     with place.fetched("failures.csv") as path, path.open(newline="", encoding="utf-8") as file:
-        if list(csv.reader(file))[1:] != failed:
+        if list(read_rows(file))[1:] != failed:
             yield "failures.csv does not list the failed rows of manifest.csv"
 
 
@@ -365,7 +365,7 @@ def _of_records(
 ) -> Iterator[str]:
     """Compare labels, vectors and the fitted mechanism of a release by a mechanism."""
     with place.fetched(LABELS) as path, path.open(newline="", encoding="utf-8") as file:
-        labels = list(csv.reader(file))
+        labels = list(read_rows(file))
     if len(labels) != count + 1 or any(len(row) != len(labels[0]) for row in labels):
         yield "labels.csv has other rows than manifest.csv"
     shape = tuple(map(int, about["records"]["shape"]))

@@ -6,7 +6,6 @@ inputs and options give the same bytes.
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfixcx import __version__
+from deepfixcx._words import TableWriter
 from deepfixcx.io.files import sha256_of, writing_text
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.ledger import Ledger
@@ -207,6 +207,6 @@ def write_rows(
 ) -> None:
     """Write a table that appears under its name only when it is complete."""
     with writing_text(path, mode=mode, replace=True) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = TableWriter(file)
         writer.writerow(header)
         writer.writerows(rows)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
+from deepfixcx._words import TableReader
 from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.places import Place, place_of
@@ -51,7 +51,7 @@ def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
             f"{str(folder)!r} has no manifest.csv: it is no release, or one that was not finished"
         )
     with place.fetched("manifest.csv") as path, path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["code_file"]]
+        rows = [row for row in TableReader(file) if row["code_file"]]
     chosen = [row for row in rows if int(row["channels"]) == channels]
     if not chosen:
         there = sorted({int(row["channels"]) for row in rows})

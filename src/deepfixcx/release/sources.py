@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from deepfixcx._words import TableReader
 from deepfixcx.errors import ImageFileError, ReleaseError, UnreadableFileError
 from deepfixcx.release.store import RemoteFile
 
@@ -88,7 +89,7 @@ def paths_in_table(text: Iterable[str], name: str) -> list[str]:
         It is no table of text, or has no column of paths.
     """
     try:
-        reader = csv.DictReader(text)
+        reader = TableReader(text)
         columns = {column.strip().lower(): column for column in reader.fieldnames or ()}
         column = next((columns[known] for known in PATH_COLUMNS if known in columns), None)
         if column is None:

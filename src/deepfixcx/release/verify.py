@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from deepfixcx._words import TableReader
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.contents import KINDS, contradictions
 from deepfixcx.release.places import LocalPlace, Place, place_of
@@ -245,7 +246,7 @@ def _rows(place: Place) -> list[dict[str, str]]:
             place.fetched("manifest.csv") as path,
             path.open(newline="", encoding="utf-8") as file,
         ):
-            reader = csv.DictReader(file, restval="", strict=True)
+            reader = TableReader(file, restval="", strict=True)
             rows = list(reader)
             if not set(reader.fieldnames or ()) >= NEEDED or any(None in row for row in rows):
                 raise ValueError

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._words import TableReader
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
@@ -52,7 +53,7 @@ class Originals:
             raise ReleaseError(f"there is no folder {str(folder)!r} of originals; check the path")
         try:
             with (private / "sources.csv").open(newline="", encoding="utf-8") as file:
-                rows = [(row["source_id"], row["source"]) for row in csv.DictReader(file)]
+                rows = [(row["source_id"], row["source"]) for row in TableReader(file)]
         except OSError:
             raise ReleaseError(
                 f"{private.name!r} has no sources.csv, so nothing tells which original is which; "

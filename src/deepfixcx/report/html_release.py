@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._words import TableReader
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
@@ -127,7 +128,7 @@ class ReleaseFacts:
             content = (folder / "dataset.json").read_bytes()
             about = json.loads(content)
             with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+                rows = list(TableReader(file))
             done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
             failed = tuple(
                 (row["source_id"], row["error"], row["reason"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepfixcx._words import TableReader
 from deepfixcx.errors import ReleaseError
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.learn.sweep.rows import Row
@@ -215,7 +216,7 @@ def read_sweep(folder: Path) -> tuple[Row, ...]:
     """
     try:
         with (folder / "sweep.csv").open(newline="", encoding="utf-8") as file:
-            return tuple(map(_row, csv.DictReader(file)))
+            return tuple(map(_row, TableReader(file)))
     except OSError:
         raise ReleaseError(f"{folder.name!r} has no sweep.csv; it is no finished sweep") from None
     except (ValueError, KeyError, TypeError, csv.Error):
@@ -232,7 +233,7 @@ def read_frontier(folder: Path) -> tuple[FrontierRow, ...]:
     """
     try:
         with (folder / "frontier.csv").open(newline="", encoding="utf-8") as file:
-            return tuple(map(_frontier_row, csv.DictReader(file)))
+            return tuple(map(_frontier_row, TableReader(file)))
     except OSError:
         raise ReleaseError(
             f"{folder.name!r} has no frontier.csv; it is no finished frontier"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections import Counter
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepfixcx import __version__
+from deepfixcx._words import TableWriter
 from deepfixcx.deidentify.scan.needles import SHORTEST
 from deepfixcx.deidentify.scan.search import LONG_IN_BULK
 from deepfixcx.errors import DeidentifyError
@@ -216,7 +216,7 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
             f"place for it"
         )
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([COLUMNS, *_rows(report)])
+    TableWriter(text, "\r\n").writerows([COLUMNS, *_rows(report)])
     summary = {
         "format": "deepfixcx.scan",
         "program": f"deepfixcx {__version__}",

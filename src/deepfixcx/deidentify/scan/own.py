@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from deepfixcx._words import TableReader
 from deepfixcx.deidentify.scan.needles import Needle
 
 __all__ = ["Own"]
@@ -134,7 +135,7 @@ class Own:
     def _read_manifest(self, path: Path) -> None:
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file)
+                rows = TableReader(file)
                 self._columns = list(rows.fieldnames or [""])
                 files = [each for each in self._columns if each.endswith("_file")]
                 listed = [row for row in rows if row]

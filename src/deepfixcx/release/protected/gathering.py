@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepfixcx._words import counted
+from deepfixcx._words import TableReader, counted
 from deepfixcx.choices import Engine
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
@@ -176,7 +175,7 @@ def _joined(
 ) -> Gathered:
     folder = Path(summary.folder)
     with (summary.private / "sources.csv").open(newline="", encoding="utf-8") as file:
-        sources = {row["source_id"]: row for row in csv.DictReader(file)}
+        sources = {row["source_id"]: row for row in TableReader(file)}
     withheld += [
         Withheld(row["source"], row["error"], row["reason"])
         for row in sources.values()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deepfixcx._words import TableReader
 from deepfixcx.errors import MechanismError, ReleaseError
 from deepfixcx.io.files import writing_text
 from deepfixcx.mechanisms.records import Records
@@ -98,7 +99,7 @@ def read_members(private: str | Path) -> dict[str, tuple[Member, ...]]:
     found: dict[str, list[Member]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+            for row in TableReader(file):
                 member = Member(row["source"], int(row["frame"]), row["patient"])
                 found.setdefault(row["source_id"], []).append(member)
     except (OSError, ValueError, KeyError, TypeError, csv.Error):

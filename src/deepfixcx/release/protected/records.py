@@ -17,6 +17,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from deepfixcx._words import read_rows
 from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.places import Place, place_of
@@ -144,7 +145,7 @@ def label_rows(names: Sequence[str], labels: NDArray[np.float32]) -> Iterator[tu
 def _labels(place: Place) -> tuple[list[str], list[str], NDArray[np.float32]]:
     try:
         with place.fetched(LABELS) as path, path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+            header, *rows = read_rows(file)
         values = [[float(cell or "nan") for cell in row[1:]] for row in rows]
         labels = np.array(values, np.float32).reshape(len(rows), len(header) - 1)
     except (OSError, ValueError, csv.Error):
