@@ -309,7 +309,8 @@ def test_releases_of_few_numbers_are_attacked_in_their_own_form(run: Run, releas
     head, *rows = table.read_text().splitlines()
     (released / "scans" / "public.csv").write_text("\n".join([head, *rows[:20]]))
     table.write_text("\n".join([head, *rows[20:]]))
-    words = protect(run, released, "projection", "--public", released / "scans" / "public.csv")
+    public = ("--public", released / "scans" / "public.csv")
+    words = protect(run, released, "projection", *public, "--min-patients", 5)
     done = run(*words)
     assert done.exit_code == 0, done.output
     told = json.loads((released / "safer.audit" / "audit.json").read_text())

@@ -177,7 +177,7 @@ def test_the_most_useful_that_fulfils_the_wish_is_recommended() -> None:
     sentence = recommend(rows, 0.6).sentence
     assert sentence.startswith("Take resampling with J=3, P=4")
     assert "Plain codes have an AUC of 0.900 and a linkage of 0.840" in sentence
-    assert "0.620 by them alone" in sentence
+    assert "Labels alone link with an AUC of 0.620" in sentence
     nothing = recommend(rows, 0.51)
     assert nothing.row is None
     assert "the lowest is 0.580" in nothing.sentence

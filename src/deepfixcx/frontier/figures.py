@@ -52,7 +52,9 @@ def figures_of(
     Returns
     -------
     dict of str to float
-        ``auc`` with ``auc_low`` and ``auc_high``, and ``auc_0``, ... of each label;
+        ``auc`` with ``auc_low`` and ``auc_high``, and ``auc_0``, ... of each label; in the same
+        way ``public_auc`` of public images alone and ``added``, what the release adds to them;
+        ``other_auc`` of the score for one label on another;
         ``linkage`` (the strongest attacker in the stronger mode, by AUC) with its interval, and in
         each mode ``linkage_MODE``, ``precision_MODE`` (the largest precision@1 of any attacker),
         ``floor_MODE``, ``chance_MODE``, ``precision_floor_MODE``; ``labelled_linkage`` and
@@ -70,6 +72,9 @@ def figures_of(
     utility = trial.utility(fitted)
     figures: Figures = {"auc": utility.auc.value}
     figures |= {"auc_low": utility.auc.low, "auc_high": utility.auc.high}
+    for name, found in (("public_auc", utility.public), ("added", utility.added)):
+        figures |= _with_interval(name, (found.value, found.low, found.high))
+    figures["other_auc"] = utility.other
     figures |= {f"auc_{place}": value for place, value in enumerate(utility.each)}
     figures |= _linkage(trial, fitted, attackers, tell)
     if images is not None:

@@ -22,6 +22,9 @@ __all__ = ["FrontierRow", "Recommendation", "recommend", "rows_as_csv"]
 ABOVE_FLOOR = 0.05
 """Without a wish, linkage may be so much above what labels alone give away, ..."""
 
+ONE_TASK = 0.05
+"""Labels are nearly one task if the score for one does so little worse on another."""
+
 TIMES_CHANCE = 2
 """... and the most similar record may be the right patient's so much more often than by chance."""
 
@@ -181,9 +184,21 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
             f". Plain codes have an AUC of {plain.figures['auc']:.3f} and a linkage of "
             f"{plain.figures['linkage']:.3f}"
         )
-    floor = chosen.figures.get("floor_raw", math.nan)
-    if math.isfinite(floor):
-        sentence += f". Whoever knows the labels links at {floor:.3f} by them alone"
+    figures = chosen.figures
+    if math.isfinite(figures.get("added", math.nan)):
+        sentence += (
+            f". Public images alone reach an AUC of {chosen.interval('public_auc')}; the release "
+            f"adds {chosen.interval('added')}"
+        )
+    if math.isfinite(floor := figures.get("floor_raw", math.nan)):
+        sentence += f". Labels alone link with an AUC of {floor:.3f}"
+        if math.isfinite(labelled := figures.get("labelled_linkage", math.nan)):
+            sentence += f", records and labels together with {labelled:.3f}"
+    if figures.get("other_auc", math.nan) > figures["auc"] - ONE_TASK:
+        sentence += (
+            f". The labels are nearly one task: the score for one label reaches an AUC of "
+            f"{figures['other_auc']:.3f} on another"
+        )
     return Recommendation(chosen, f"{sentence}.")
 
 

@@ -25,7 +25,7 @@ from deepfixcx.errors import MechanismError
 from deepfixcx.frontier.division import divide_patients, patient_folds
 from deepfixcx.frontier.labelled import LabelledAttacker, beside_labels
 from deepfixcx.learn.logistic import LogisticCodes
-from deepfixcx.measures import Interval, auc_interval, roc_auc
+from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc
 from deepfixcx.mechanisms import Mechanism, Records
 from deepfixcx.mechanisms.protocol import FittedChain, FittedMechanism
 from deepfixcx.mechanisms.records import MIN_PATIENTS, safe_labels
@@ -54,10 +54,21 @@ class Utility:
         Mean over labels, with its interval over patients.
     each : tuple of float
         AUC of each label.
+    public : Interval
+        The same of the better of two classifiers of the public images alone: of their codes, and
+        of their codes in the form of the release.
+    added : Interval
+        How much the release adds to that, paired by patients.
+    other : float
+        Mean AUC of the score for one label on another label; NaN where there is only one. As large
+        as `auc` if the labels are one task.
     """
 
     auc: Interval
     each: tuple[float, ...]
+    public: Interval
+    added: Interval
+    other: float
 
 
 class Trial:
@@ -110,6 +121,7 @@ class Trial:
         released = array if noisy is None else noisy
         public_records = Records.of(released[outside], labels[outside], patients[outside])
         self.public = public_records.with_known(range(labels.shape[1]))
+        self._known = array[outside][np.concatenate(self.public.members)]
         safe = safe_labels(labels[inside], patients[inside], min_patients, label_patients)
         if safe.dropped:
             raise MechanismError(
@@ -154,9 +166,36 @@ class Trial:
         """Judge these scores; images of one fold are compared."""
         scores, labels, patients = self.scores(fitted), self.truth, self.private.patients
         folds = self._folds.astype(np.str_)
+        publics = [
+            (auc_interval(labels, each, patients, folds), each) for each in self._public(fitted)
+        ]
+        public, without = max(publics, key=lambda pair: pair[0].value)
+        added = auc_difference(labels, scores, without, patients, folds)
+        count = labels.shape[1]
+        others = [
+            roc_auc(labels[:, one], scores[:, other], folds)
+            for one in range(count)
+            for other in range(count)
+            if one != other
+        ]
         whole = auc_interval(labels, scores, patients, folds)
         each = [roc_auc(*pair, folds) for pair in zip(labels.T, scores.T, strict=True)]
-        return Utility(whole, tuple(each))
+        other = float(np.mean(others)) if others else float("nan")
+        return Utility(whole, tuple(each), public, added, other)
+
+    def _public(self, fitted: FittedMechanism) -> list[Array]:
+        """Return log odds (n, L) of classifiers that learned from public images without noise."""
+        found = []
+        for array, own in (
+            (self._known, self.own),
+            (fitted.represent(self._known), fitted.represent(self.own)),
+        ):
+            components = max(1, len(array) // IMAGES_A_COMPONENT)
+            model = LogisticCodes.fit(
+                array, self.public.labels, rooted=array.ndim > 2, components=components
+            )
+            found.append(model.decision(own))
+        return found
 
     def linkage(
         self,

@@ -148,8 +148,11 @@ def _frontier_table(rows: Sequence[FrontierRow], here: FrontierRow | None) -> st
             f"J={row.level}, P={row.patches}",
             f"{row.numbers:,}",
             str(row.interval("auc")),
+            str(row.interval("added")),
             str(row.interval("linkage")),
+            str(row.interval("labelled_linkage")),
         ]
         for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
     ]
-    return table(["mechanism", "setting", "numbers", "AUC [95 %]", "linkage AUC [95 %]"], lines)
+    heads = ["mechanism", "setting", "numbers", "AUC [95 %]", "added to public images"]
+    return table([*heads, "linkage AUC [95 %]", "with labels"], lines)
