@@ -228,6 +228,18 @@ def test_a_single_pipe_is_named(sources: Path, tmp_path: Path) -> None:
     assert not scan(tmp_path / "pipe", sources).clean
 
 
+@pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])
+def test_a_pipe_instead_of_a_file_of_the_release_stops_no_command(
+    name: str, sources: Path, out: Path, tmp_path: Path
+) -> None:
+    (out / "a.txt").write_text("nothing")
+    for other in {"dataset.json", "manifest.csv"} - {name}:
+        (out / other).write_text('{"format": "deepfixcx.release"}')
+    os.mkfifo(out / name)
+    assert run("scan", out, "--against", sources)[0] == 3
+    assert run("verify", out)[0] in (2, 3)
+
+
 SPLIT = [
     ("Müller-Lüdenscheid^Jörg", "MUELLER_1"), ("Müller-Lüdenscheid^Jörg", "luedenscheid"),
     ("MUELLER^JOERG", "Müller"), ("Muller^X", "mueller"), ("O'Neill^Al", "ONeill"),

@@ -27,8 +27,8 @@ def is_release(folder: Path) -> bool:
     (True, False)
     """
     try:
-        if not (folder / "manifest.csv").is_file():
-            return False
+        if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
+            return False  # nor where one is a pipe, which would wait for its writer
         about = json.loads((folder / "dataset.json").read_bytes())
     except (OSError, ValueError):
         return False

@@ -7,6 +7,7 @@ store a temporary one from which files are sent.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -163,7 +164,10 @@ class LocalPlace:
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
         """Return the path of a file, whether it is there or not."""
-        yield self.folder / name
+        path = self.folder / name
+        if path.exists() and not path.is_file():  # a pipe would wait for its writer
+            raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
+        yield path
 
 
 class LocalOutbox:

@@ -55,6 +55,8 @@ class Own:
         self._columns: list[str] = []
         self._most = 0
         try:
+            if not (folder / ABOUT).is_file():  # a pipe would wait for its writer
+                return
             content = (folder / ABOUT).read_bytes()
             about = json.loads(content)
         except (OSError, ValueError):
@@ -133,7 +135,10 @@ class Own:
             yield str(value)
 
     def _read_manifest(self, path: Path) -> None:
+        self._columns = [""]
         try:
+            if not path.is_file():
+                return
             with path.open(newline="", encoding="utf-8") as file:
                 rows = TableReader(file)
                 self._columns = list(rows.fieldnames or [""])
@@ -142,4 +147,4 @@ class Own:
                 self._most = len(listed)
                 self._names = frozenset(row[each] for row in listed for each in files if row[each])
         except (OSError, UnicodeDecodeError, csv.Error, KeyError):
-            self._columns = self._columns or [""]
+            self._names = frozenset()
