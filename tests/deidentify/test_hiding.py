@@ -230,7 +230,7 @@ def test_a_single_pipe_is_named(sources: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])
 def test_a_pipe_instead_of_a_file_of_the_release_stops_no_command(
-    name: str, sources: Path, out: Path, tmp_path: Path
+    name: str, sources: Path, out: Path
 ) -> None:
     (out / "a.txt").write_text("nothing")
     for other in {"dataset.json", "manifest.csv"} - {name}:
