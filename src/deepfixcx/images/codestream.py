@@ -91,12 +91,9 @@ def read_codestream(frame: bytes) -> Codestream | None:
 
 def ends_before(frame: bytes, header: Codestream) -> bool:
     """Return whether a second codestream follows the first one in the same frame."""
-    start = _JPEG_2000 if header.kind == "JPEG 2000" else _JPEG + b"\xff"
-    # Neither JPEG nor JPEG 2000 can contain these bytes between a header and its end marker.
-    return any(
-        frame.find(b"\xff\xd9" + padding + start, header.header_end) >= 0
-        for padding in (b"", b"\x00")
-    )
+    start = _JPEG_2000 if header.kind == "JPEG 2000" else b"\xff\xd9" + _JPEG + b"\xff"
+    # Behind a header, neither JPEG nor JPEG 2000 can contain these bytes but at a new start.
+    return frame.find(start, header.header_end) >= 0
 
 
 def _read_jpeg(frame: bytes) -> Codestream | None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 __all__ = ["QUIET"]
 
-_LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg", "jpeg_ls", "tifffile")
+_LOGGERS = ("PIL", "pydicom", "tifffile")
 
 
 class _Quiet:

@@ -26,7 +26,6 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from deepfixcx.errors import (
     ContradictoryHeaderError,
     DamagedImageError,
-    PixelsShapeError,
     UnsupportedImageError,
 )
 from deepfixcx.images.codestream import Codestream, ends_before, read_codestream
@@ -37,7 +36,7 @@ from deepfixcx.images.dicom.fragments import (
     of_size,
     other_frames,
 )
-from deepfixcx.images.dicom.layout import Layout, name_of, read_layout, whole_number
+from deepfixcx.images.dicom.layout import Layout, name_of, read_layout
 from deepfixcx.images.dicom.native import without_unused_bits
 
 __all__ = ["Stored", "decode_frames"]
@@ -57,7 +56,7 @@ class Stored(NamedTuple):
 
 
 def decode_frames(dataset: Dataset) -> Stored:
-    """Decode all frames of a data set whose size was checked.
+    """Decode all frames of a data set.
 
     Parameters
     ----------
@@ -86,10 +85,6 @@ def decode_frames(dataset: Dataset) -> Stored:
     >>> decode_frames(examples.ct).values.shape
     (1, 128, 128, 1)
     """
-    for keyword in ("Rows", "Columns", "NumberOfFrames"):
-        size = whole_number(dataset, keyword, default=1 if keyword == "NumberOfFrames" else None)
-        if size < 0 or (size == 0 and keyword != "NumberOfFrames"):
-            raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
     layout = read_layout(dataset)
     notes: list[str] = []
     if layout.family == "native":
@@ -174,13 +169,20 @@ def _encapsulated(dataset: Dataset, layout: Layout, notes: list[str]) -> NDArray
             values[:] = layout.stored_values(_run_length(frame, layout))
         return stack
     headers = [_checked(frame, layout) for frame in frames]
+    if layout.frames == 1:
+        return _decoded(frames[0], headers[0], layout, notes)[np.newaxis]
     stack = np.empty((layout.frames, *shape), layout.dtype)
     for frame, header, values in zip(frames, headers, stack, strict=True):
-        decoded = _DECODERS[layout.family](frame, header, layout, notes)
-        if decoded.shape != (shape if layout.samples == 3 else shape[:2]):
-            raise contradiction("size")
-        values[:] = _as_declared(decoded, header, layout).reshape(shape)
+        values[:] = _decoded(frame, header, layout, notes)
     return stack
+
+
+def _decoded(frame: bytes, header: Codestream, layout: Layout, notes: list[str]) -> NDArray[Any]:
+    decoded = _DECODERS[layout.family](frame, header, layout, notes)
+    shape = (layout.height, layout.width, layout.samples)
+    if decoded.shape != (shape if layout.samples == 3 else shape[:2]):
+        raise contradiction("size")
+    return _as_declared(decoded, header, layout).reshape(shape)
 
 
 def _check_rle(frames: list[bytes], layout: Layout) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -29,7 +30,9 @@ def compressed_frames(dataset: Dataset, layout: Layout) -> list[bytes]:
     """
     content = getattr(dataset, layout.keyword)
     offsets = parse_basic_offsets(content)
-    fragments = [each for each in generate_fragments(content[8 + 4 * len(offsets) :]) if each]
+    behind_table = BytesIO(content)
+    behind_table.seek(8 + 4 * len(offsets))
+    fragments = [each for each in generate_fragments(behind_table) if each]
     wanted = layout.frames
     if not fragments:
         raise DamagedImageError(f"the pixels have no frames; {_AGAIN}")

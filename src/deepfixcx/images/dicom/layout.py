@@ -32,7 +32,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from deepfixcx.errors import ContradictoryHeaderError, UnsupportedImageError
+from deepfixcx.errors import ContradictoryHeaderError, PixelsShapeError, UnsupportedImageError
 from deepfixcx.images.dicom.native import Header, without_unused_bits
 
 __all__ = [
@@ -197,7 +197,7 @@ def read_layout(dataset: Dataset) -> Layout:
     Parameters
     ----------
     dataset : Dataset
-        A complete data set with its transfer syntax, whose height, width and frames are positive.
+        A complete data set with its transfer syntax.
 
     Raises
     ------
@@ -205,6 +205,8 @@ def read_layout(dataset: Dataset) -> Layout:
         A transfer syntax, a photometric interpretation or a depth that is not read.
     ContradictoryHeaderError
         An element is missing, or contradicts another one.
+    PixelsShapeError
+        A height or width of zero.
 
     References
     ----------
@@ -212,6 +214,10 @@ def read_layout(dataset: Dataset) -> Layout:
     """
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     check_syntax(syntax)
+    height, width = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")
+    frames = whole_number(dataset, "NumberOfFrames", default=1) or 1
+    if min(height, width, frames) <= 0:
+        raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
     present = [name for name in ("PixelData", *_FLOATS) if name in dataset]
     if len(present) != 1:
         _refuse("the file holds its pixels twice, as integers and as floating-point numbers")
@@ -233,9 +239,9 @@ def read_layout(dataset: Dataset) -> Layout:
     return Layout(
         syntax,
         keyword,
-        frames=whole_number(dataset, "NumberOfFrames", default=1) or 1,
-        height=whole_number(dataset, "Rows"),
-        width=whole_number(dataset, "Columns"),
+        frames=frames,
+        height=height,
+        width=width,
         samples=samples,
         allocated=allocated,
         stored=stored,

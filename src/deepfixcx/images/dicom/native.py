@@ -48,10 +48,11 @@ _NUMBERS: Final = {
     0x00280102: "HighBit",
     0x00280103: "PixelRepresentation",
 }
-# Supplemental palettes, look-up tables, functional groups, and pixels that are floats.
+# Look-up tables, functional groups, and pixels that are floats.
 _REFUSED: Final = frozenset(
-    {0x00089205, 0x00283000, 0x00283010, 0x52009229, 0x52009230, 0x7FE00008, 0x7FE00009}
+    {0x00283000, 0x00283010, 0x52009229, 0x52009230, 0x7FE00008, 0x7FE00009}
 )
+_PRESENTATION: Final = 0x00089205
 _PIXELS: Final = 0x7FE00010
 
 
@@ -130,6 +131,8 @@ def plain_header(head: bytes) -> PlainHeader | None:
             known[_NUMBERS[tag]] = value[0] | value[1] << 8
         elif tag == _PHOTOMETRIC and value in _GRAY:
             known["PhotometricInterpretation"] = _GRAY[value]
+        elif tag == _PRESENTATION and value.strip() != b"MONOCHROME":
+            return None  # a supplemental palette
         elif tag in _REFUSED or (tag == _CHARACTER_SET and value.strip() not in _CHARACTER_SETS):
             return None
     return None

@@ -7,6 +7,7 @@ representation, or its absence, says otherwise.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -83,7 +84,7 @@ def decimal(header: Header, keyword: str, notes: list[str]) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         raise ContradictoryHeaderError(f"{name_of(keyword)} is not a decimal number; {_CORRECT}")
     return number
 
