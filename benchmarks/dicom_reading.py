@@ -1,8 +1,9 @@
-"""Real DICOM and NIfTI files, damaged at random: nothing may crash, hang, or take all memory.
+"""Image files, damaged at random: nothing may crash, hang, or take all memory.
 
 Each damaged file is read, its header de-identified and a derived DICOM image made of it, as
 ``privatize --output dicom`` does, in a process that is watched: a file on which it dies, or is
-silent for ten seconds, is counted, and so is every error that is none of deepfixcx's own.
+silent for ten seconds, is counted, and so is every error that is none of deepfixcx's own. Without a
+folder of real files, those of benchmarks.formats are made: PNG, JPEG, BMP, TIFF and NIfTI.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ __all__ = ["Outcome", "damaged", "main", "watch"]
 SECONDS, START_SECONDS = 10.0, 120.0
 MOST_BYTES = 1 << 30
 HEADER_BYTES = 2000
+SUFFIXES = (".dcm", ".nii", ".gz", ".made")
 
 
 @dataclass(slots=True)
@@ -131,7 +134,7 @@ def _read_all(folder: Path, first: int, count: int, seed: int) -> None:
     from deepfixcx.release import ReleaseOptions
     from deepfixcx.release.dicom_output import DicomOutput, DicomSource
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".dcm", ".nii", ".gz"))
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
     sources = [content for path in paths if (content := path.read_bytes())]
     options = ReleaseOptions(CodecSpec(1, 2), output="dicom")
     output = DicomOutput(Deidentifier(Profile(), Key(bytes(32))), options)
@@ -157,10 +160,19 @@ def _tell(number: int, end: str, seconds: float) -> None:
     print(json.dumps([number, end, seconds, peak]), flush=True)
 
 
+def _make_all(folder: Path) -> None:
+    """Write a file of every kind of picture and volume."""
+    from benchmarks.formats import all_kinds
+
+    modules = ("formats_tiff", "formats_pictures", "formats_nifti")
+    for number, kind in enumerate(all_kinds(modules)):
+        (folder / f"{number:04}.made").write_bytes(kind.content())
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Watch, and say what became of the files; the exit code is 1 if anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="of .dcm, .nii and .nii.gz files")
+    parser.add_argument("folder", type=Path, nargs="?", help="of .dcm, .nii and .nii.gz files")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
@@ -169,7 +181,12 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.read:
         _read_all(chosen.folder, chosen.first, chosen.count, chosen.seed)
         return 0
-    outcome = watch(chosen.folder, chosen.count, chosen.seed)
+    if chosen.folder is None:
+        with tempfile.TemporaryDirectory(prefix="deepfixcx-damaged-") as made:
+            _make_all(Path(made))
+            outcome = watch(Path(made), chosen.count, chosen.seed)
+    else:
+        outcome = watch(chosen.folder, chosen.count, chosen.seed)
     for end, files in outcome.ends.most_common():
         print(f"{files:6d}  {end}")
     print(f"died on {outcome.died}, silent on {outcome.hung}, other errors on {outcome.foreign}")

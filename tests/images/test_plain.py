@@ -105,6 +105,30 @@ def test_other_jpegs_are_left_to_pillow(options: dict[str, Any]) -> None:
     assert read_image(io.BytesIO(content)).pixels.shape[2:] == ((56, 40) if turned else (40, 56))
 
 
+@pytest.mark.parametrize("side", [40, 400])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("between", [b"", b"\0"])
+def test_a_second_jpeg_behind_the_first_is_not_left_out(
+    side: int, progressive: bool, between: bytes
+) -> None:
+    noise = Image.fromarray(RNG.integers(0, 256, (side, side), dtype=np.uint8))
+    content = encoded(noise, "JPEG", progressive=progressive)
+    assert outcome(content)[0] == "JPEG"
+    assert outcome(content + between + content)[0] == "UnsupportedImageError"
+
+
+def test_thumbnails_of_a_multi_picture_file_are_no_images() -> None:
+    stream = io.BytesIO()
+    picture = Image.fromarray(NOISE)
+    picture.save(stream, "MPO", save_all=True, append_images=[picture.resize((8, 8))])
+    content = stream.getvalue()
+    assert outcome(content)[0] == "UnsupportedImageError"
+    index = content.index(b"MPF\0")
+    second = content.index(struct.pack("<I", 0x030000), index + 50) + 16  # entries of 16 bytes
+    thumbnail = content[:second] + struct.pack("<I", 0x010001) + content[second + 4 :]
+    assert outcome(thumbnail)[0] == "JPEG"
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_jpeg_cut_off_anywhere_fails_as_with_pillow(mode: str) -> None:
     """Also where what is left ends like a whole file."""

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from deepfixcx.errors import DamagedImageError, PixelsShapeError, UnsupportedImageError
 from deepfixcx.images.codestream import codestream_size, ends_before, read_codestream
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, upright
-from deepfixcx.images.plain import decode_deep_png, decode_plain, plain_jpeg_shape
+from deepfixcx.images.plain import decode_deep_png, decode_plain, plain_jpeg_shape, png_chunks
 
 __all__ = ["open_picture"]
 
@@ -26,7 +26,8 @@ _PHOTOMETRIC: Final = {"P": "palette", "PA": "palette", "CMYK": "cmyk"}
 _ORIENTATION: Final = 0x0112
 _TURNED: Final = frozenset(range(2, 9))
 _MAY_TURN: Final = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
-_TURNING_CHUNKS: Final = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+_TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_TURNING_TEXTS: Final = (b"Raw profile type", b"XML:com.adobe.xmp")
 _BMP_KINDS: Final = {4: "BMP that holds a JPEG image", 5: "BMP that holds a PNG image"}
 _BMP_FIELDS: Final = ((28, 2), (30, 4))
 _MPO_ENTRIES: Final = 0xB002
@@ -129,7 +130,10 @@ def _deep_png(stream: BinaryIO, image: Image.Image) -> NDArray[Any]:
     stream.seek(0)
     content = stream.read()
     pixels = _channels_first(decode_deep_png(content))
-    if not any(name in content for name in _TURNING_CHUNKS):
+    if not any(
+        kind == b"eXIf" or (kind in _TEXTS and content.startswith(_TURNING_TEXTS, start))
+        for kind, start, _ in png_chunks(content)
+    ):
         return pixels
     image.load()  # pillow looks for an orientation behind the pixels, too
     return upright(pixels, image.getexif().get(_ORIENTATION))

@@ -17,13 +17,13 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["decode_deep_png", "decode_plain", "plain_jpeg_shape"]
+__all__ = ["decode_deep_png", "decode_plain", "plain_jpeg_shape", "png_chunks"]
 
 LARGEST: Final = 1 << 26
 """Files of more bytes are not taken into memory whole."""
 
 _JPEG_END: Final = b"\xff\xd9"
-_ANOTHER_JPEG: Final = b"\xff\xd9\xff\xd8"
+_JPEG_START: Final = b"\xff\xd8"
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
 _START_OF_SCAN: Final = 0xDA
 _QUANTIZATION: Final = 0xDB
@@ -85,8 +85,7 @@ def decode_plain(
     if format_name == "JPEG":
         # Libjpeg fills up a file that was cut off, where pillow sees that bytes are missing. But
         # in a scan no decoder reads beyond an end marker, so here none can miss bytes.
-        whole = content.endswith(_JPEG_END) and _ANOTHER_JPEG not in content
-        plain, decoder = whole, imagecodecs.jpeg8_decode
+        plain, decoder = _is_one_jpeg(content), imagecodecs.jpeg8_decode
     else:
         plain, decoder = _is_plain_png(content), imagecodecs.png_decode
     if not plain:
@@ -162,6 +161,19 @@ def _frame_shape(segment: bytes) -> tuple[int, ...] | None:
     return (height, width) if segment[5] == 1 else (height, width, 3)
 
 
+def _is_one_jpeg(content: bytes) -> bool:
+    """Tell whether a JPEG file ends with its end marker, and holds no second start of an image.
+
+    In a large file numpy finds the pair of bytes sooner, by several times.
+    """
+    if not content.endswith(_JPEG_END) or len(content) < 1 << 16:
+        return content.endswith(_JPEG_END) and content.rfind(_JPEG_START, 2) < 0
+    start, pairs = int.from_bytes(_JPEG_START, "little"), len(content) // 2 - 1
+    return not any(
+        np.count_nonzero(np.frombuffer(content, "<u2", pairs, offset) == start) for offset in (1, 2)
+    )
+
+
 def _is_plain_png(content: bytes) -> bool:
     """Tell whether the chunks of a PNG file follow each other from its first to its last byte.
 
@@ -215,14 +227,20 @@ def decode_deep_png(content: bytes) -> NDArray[Any]:
 
 def _image_data(content: bytes) -> Iterator[bytes]:
     """Yield the data of the chunks that hold pixels, each checked."""
-    at = len(_PNG_START)
-    while at + 12 <= len(content):
-        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
-        kind, data = content[at + 4 : at + 8], content[at + 8 : end]
+    for kind, start, end in png_chunks(content):
         if kind == b"IDAT":
+            data = content[start:end]
             if zlib.crc32(kind + data).to_bytes(4, "big") != content[end : end + 4]:
                 raise ValueError("a checksum is wrong")
             yield data
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each chunk of a PNG file, and where its data begin and end."""
+    at = len(_PNG_START)
+    while at + 12 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        yield content[at + 4 : at + 8], at + 8, end
         at = end + 4
 
 

@@ -208,7 +208,8 @@ def open_image(path: str | os.PathLike[str]) -> BufferedReader:
                 raise EmptyFileError("the file has no bytes; copy it again from its source")
             return Path(path).open("rb")
         # Opening a pipe would wait for its writer forever.
-        reason = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a regular file"
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+        reason = f"it is {what}, not a regular file; leave it out"
     except PermissionError:
         reason = "you have no permission to read it"
     except FileNotFoundError:

@@ -8,6 +8,7 @@ directories, ignored tags, cut-off strips) is an error here.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import struct
@@ -26,12 +27,15 @@ from deepfixcx.errors import (
     UnsupportedImageError,
 )
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, full_range, upright
+from deepfixcx.images.quiet import QUIET
 from deepfixcx.images.tiff_samples import COMPRESSIONS, JPEG, planes_of, samples_of
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
 __all__ = ["open_tiff"]
+
+logging.getLogger("tifffile").addFilter(QUIET.lets_through)
 
 _PHOTOMETRIC: Final = {
     0: ("grayscale", 1), 1: ("grayscale", 1), 2: ("rgb", 3), 3: ("palette", 1), 5: ("cmyk", 4),
@@ -40,6 +44,7 @@ _PHOTOMETRIC: Final = {
 """Photometric interpretations with their names and samples, without extra samples."""
 
 _COMPRESSIONS_NAMED: Final = {6: "old-style JPEG", 34926: "Zstandard (first code)"}
+_SAMPLE_FORMATS: Final = {2: "signed", 4: "undefined", 5: "complex integer", 6: "complex"}
 _REDUCED_OR_MASK: Final = 0b101
 _TRANSPARENCY_MASK: Final = 4
 _NEEDED: Final = frozenset(
@@ -265,8 +270,8 @@ def _refuse_kind(page: TiffPage, max_pixels: int) -> None:
     elif isinstance(page.bitspersample, tuple):
         what = "different bits per sample in one pixel"
     elif page.dtype is None or page.dtype.kind not in "biuf":
-        form = _named(tifffile.SAMPLEFORMAT, page.sampleformat)
-        what = f"samples of format {form} and {page.bitspersample} bits"
+        form = _SAMPLE_FORMATS.get(page.sampleformat, "unsigned or floating-point")
+        what = f"{form} samples of {page.bitspersample} bits"
     elif name in ("palette", "cmyk", "ycbcr") and (
         page.dtype.kind not in "bu" or page.bitspersample > 16
     ):

@@ -24,6 +24,7 @@ _JPEG_2000: Final = frozenset({33003, 33004, 33005, 34712})
 COMPRESSIONS: Final = _JPEG_2000 | {1, 2, 3, 4, _LZW, JPEG, 8, _LERC, 32773, 32946, 34925, 50000}
 """What is decoded; strips and tiles of other kinds have headers that nothing here checks."""
 
+_BY_LIBTIFF: Final = frozenset({2, 3, 4, _LZW})
 _LIBTIFF_BYTES: Final = 1 << 26
 _JPEG_END: Final = b"\xff\xd9"
 
@@ -51,9 +52,9 @@ def samples_of(file: TiffFile, page: TiffPage) -> NDArray[Any]:
     if plain and sum(page.databytecounts) >= page.nbytes:
         return _plain_samples(file, page, page.dataoffsets[0])
     handle = file.filehandle
-    ordinary = page.bitspersample in (8, 16) and page.planarconfig == 1
-    if page.compression == _LZW and ordinary and handle.size <= _LIBTIFF_BYTES:
-        handle.seek(0)  # libtiff decodes LZW twice as fast as tifffile's decoder
+    ordinary = page.bitspersample in (1, 8, 16) and page.planarconfig == 1
+    if page.compression in _BY_LIBTIFF and ordinary and handle.size <= _LIBTIFF_BYTES:
+        handle.seek(0)  # libtiff decodes LZW twice as fast as tifffile's decoder, fax a little
         decoded = imagecodecs.tiff_decode(handle.read(handle.size), index=page.index)
         if decoded.shape != page.shape or decoded.dtype != page.dtype:
             raise DamagedImageError("the TIFF header is damaged; copy the file from its source")
