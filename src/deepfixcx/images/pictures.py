@@ -8,6 +8,7 @@ decoded faster in `plain`.
 
 from __future__ import annotations
 
+import re
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from deepfixcx.errors import DamagedImageError, PixelsShapeError, UnsupportedImageError
-from deepfixcx.images.codestream import codestream_size, ends_before, read_codestream
+from deepfixcx.images.codestream import codestream_size, read_codestream
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, upright
 from deepfixcx.images.plain import decode_deep_png, decode_plain, plain_jpeg_shape, png_chunks
 
@@ -26,6 +27,7 @@ _PHOTOMETRIC: Final = {"P": "palette", "PA": "palette", "CMYK": "cmyk"}
 _ORIENTATION: Final = 0x0112
 _TURNED: Final = frozenset(range(2, 9))
 _MAY_TURN: Final = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
+_ANOTHER_JPEG: Final = re.compile(rb"\xff\xd9\x00*\xff\xd8\xff")
 _TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _TURNING_TEXTS: Final = (b"Raw profile type", b"XML:com.adobe.xmp")
 _BMP_KINDS: Final = {4: "BMP that holds a JPEG image", 5: "BMP that holds a PNG image"}
@@ -151,7 +153,7 @@ def _refuse_several_images(stream: BinaryIO, image: Image.Image) -> None:
         stream.seek(0)
         content = stream.read()
         header = read_codestream(content)
-        several = header is not None and ends_before(content, header)
+        several = header is not None and bool(_ANOTHER_JPEG.search(content, header.header_end))
     if several:
         raise UnsupportedImageError(
             f"this is {what}, of which one alone would be read; save every image as a file of "
