@@ -190,6 +190,8 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
             f". Public images alone reach an AUC of {chosen.interval('public_auc')}; the release "
             f"adds {chosen.interval('added')}"
         )
+        if not figures.get("added_low", math.nan) > 0:
+            sentence += ", which is not shown to be more than 0"
     if math.isfinite(floor := figures.get("floor_raw", math.nan)):
         sentence += f". Labels alone link with an AUC of {floor:.3f}"
         if math.isfinite(labelled := figures.get("labelled_linkage", math.nan)):
