@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.audit.result import AttackResult, figure_of
 from deepfixcx.errors import AuditError, MechanismError
-from deepfixcx.frontier.trial import WITH_LABELS, Trial
+from deepfixcx.frontier.trial import WITH_LABELS, Trial, Utility
 from deepfixcx.mechanisms import Mechanism
 from deepfixcx.mechanisms.protocol import FittedMechanism
 
@@ -31,6 +31,7 @@ def figures_of(
     mechanism: Mechanism,
     images: Array | None = None,
     *,
+    utility: Utility | None = None,
     attackers: Sequence[str] = ATTACKERS,
     say: Callable[[str], None] | None = None,
 ) -> Figures:
@@ -44,6 +45,8 @@ def figures_of(
         What is tried.
     images : ndarray of float32, shape (N, C, H, W), optional
         All images of the dataset, small, for reconstruction; left away, that is not attacked.
+    utility : Utility, optional
+        Of `Trial.utility`, where it is known already.
     attackers : sequence of str
         Of linkage; each is trained anew. One that also knows labels is added to them.
     say : callable, optional
@@ -68,8 +71,9 @@ def figures_of(
     """
     tell = say or (lambda _: None)
     fitted = trial.fit(mechanism)
-    tell("utility")
-    utility = trial.utility(fitted)
+    if utility is None:
+        tell("utility")
+        utility = trial.utility(fitted)
     figures: Figures = {"auc": utility.auc.value}
     figures |= {"auc_low": utility.auc.low, "auc_high": utility.auc.high}
     for name, found in (("public_auc", utility.public), ("added", utility.added)):

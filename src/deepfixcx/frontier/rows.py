@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import Any
 
 from deepfixcx.errors import MechanismError
@@ -16,14 +17,17 @@ from deepfixcx.measures.figures import (
     interval_named,
     table_of,
 )
+from deepfixcx.measures.intervals import ERROR, Estimate, joint_error
 
-__all__ = ["FrontierRow", "Recommendation", "recommend", "rows_as_csv"]
+__all__ = ["FrontierRow", "Recommendation", "compare", "recommend", "rows_as_csv"]
 
 ABOVE_FLOOR = 0.05
 """Without a wish, linkage may be so much above what labels alone give away, ..."""
 
 ONE_TASK = 0.05
 """Labels are nearly one task if the score for one does so little worse on another."""
+
+CHANCE = 0.5
 
 TIMES_CHANCE = 2
 """... and the most similar record may be the right patient's so much more often than by chance."""
@@ -43,6 +47,8 @@ class FrontierRow:
         Of a record.
     figures : mapping of str to float
         As of `figures_of`; NaN where there is none.
+    estimate : Estimate or None
+        Of ``auc``, with which rows are compared; the table does not have it.
     """
 
     level: int
@@ -50,6 +56,7 @@ class FrontierRow:
     mechanism: str
     numbers: int
     figures: Mapping[str, float] = field(default_factory=dict)
+    estimate: Estimate | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -69,6 +76,7 @@ class FrontierRow:
                 "mechanism": self.mechanism,
                 "numbers": self.numbers,
                 "figures": figures_to_json(self.figures),
+                "estimate": None if self.estimate is None else self.estimate.to_dict(),
             }
         )
 
@@ -83,7 +91,10 @@ class FrontierRow:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            return cls(**{**values, "figures": figures_from_json(values["figures"])})
+            kept = values.get("estimate")
+            estimate = None if kept is None else Estimate.from_dict(kept)
+            figures = figures_from_json(values["figures"])
+            return cls(**{**values, "figures": figures, "estimate": estimate})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise MechanismError("a row of the frontier is damaged; start it anew") from None
 
@@ -118,8 +129,29 @@ class Recommendation:
     sentence: str
 
 
+def compare(rows: Sequence[FrontierRow]) -> list[FrontierRow]:
+    """Return rows with limits of the AUC that hold for all rows at once.
+
+    ``auc_joint_low`` and ``auc_joint_high`` allow for the choice of the best of many settings, by
+    the maximum of a multiplier bootstrap over patients.
+    """
+    known = [row.estimate for row in rows if row.estimate and math.isfinite(row.estimate.value)]
+    error = joint_error(known)
+    compared = []
+    for row in rows:
+        figures = dict(row.figures)
+        if row.estimate is not None:
+            joint = row.estimate.interval(error)
+            figures["auc_joint_low"], figures["auc_joint_high"] = joint.low, joint.high
+        compared.append(replace(row, figures=figures))
+    return compared
+
+
 def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> Recommendation:
-    """Choose the most useful setting that is hard enough to link.
+    """Choose the most useful setting that is shown to be useful and hard enough to link.
+
+    Limits allow for the choice among many settings: the lower limit of the AUC (see `compare`) lies
+    above chance, and the upper limit of linkage, by Bonferroni's rule, meets the threshold.
 
     Parameters
     ----------
@@ -151,9 +183,20 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     ]
     if not judged:
         return Recommendation(None, "No setting could be judged: linkage was not measured.")
-    fitting = [
-        row for row in judged if "mixing" not in row.mechanism and _fulfils(row, max_linkage)
+    hard = [
+        row
+        for row in judged
+        if "mixing" not in row.mechanism and _fulfils(row, max_linkage, len(judged))
     ]
+    fitting = [row for row in hard if not _low(row) <= CHANCE]
+    if hard and not fitting:
+        best = max(hard, key=lambda row: row.figures["auc"])
+        return Recommendation(
+            None,
+            f"No setting that is hard enough to link is better than chance, allowing for the "
+            f"choice among {len(judged)}: the best, {_setting(best)}, has an AUC of "
+            f"{best.interval('auc')}.",
+        )
     wish = (
         f"linkage of at most {max_linkage:.3g}"
         if max_linkage is not None
@@ -166,7 +209,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         least = min(judged, key=lambda row: row.figures["linkage"])
         return Recommendation(
             None,
-            f"No setting has {wish}; the lowest is {least.interval('linkage')}, of "
+            f"No setting is shown to have {wish}; the lowest is {least.interval('linkage')}, of "
             f"{_setting(least)}, whose AUC is {least.interval('auc')}.",
         )
     chosen = max(fitting, key=lambda row: (row.figures["auc"], -row.numbers))
@@ -176,7 +219,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         default=None,
     )
     sentence = (
-        f"Take {_setting(chosen)}: of the settings with {wish}, it has the highest AUC, "
+        f"Take {_setting(chosen)}: of the settings shown to have {wish}, it has the highest AUC, "
         f"{chosen.interval('auc')}; its linkage is {chosen.interval('linkage')}"
     )
     if plain is not None and plain is not chosen:
@@ -204,19 +247,33 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     return Recommendation(chosen, f"{sentence}.")
 
 
-def _fulfils(row: FrontierRow, wish: float | None) -> bool:
-    """Return whether a row serves the wish; what was not measured does not count against it."""
+def _low(row: FrontierRow) -> float:
+    return row.figures.get("auc_joint_low", row.figures.get("auc_low", math.nan))
+
+
+def _fulfils(row: FrontierRow, wish: float | None, choices: int) -> bool:
+    """Return whether a row meets the threshold; what was not measured does not count against it."""
     figures = row.figures
+    linkage = _upper(row.interval("linkage"), choices)
     if wish is not None:
-        return figures["linkage"] <= wish
+        return linkage <= wish
     allowed = figures.get("floor_raw", math.nan) + ABOVE_FLOOR
     found_first = any(
         figures.get(f"precision_{mode}", math.nan)
         > TIMES_CHANCE * figures.get(f"chance_{mode}", math.nan)
         for mode in ("released", "raw")
     )
-    linked = figures["linkage"] > allowed or figures.get("labelled_linkage", math.nan) > allowed
+    linked = linkage > allowed or figures.get("labelled_linkage", math.nan) > allowed
     return math.isfinite(allowed) and not linked and not found_first
+
+
+def _upper(value: Interval, choices: int) -> float:
+    """Return an upper limit that holds for all choices; the value where none is known."""
+    if math.isnan(value.high):
+        return value.value
+    normal = NormalDist()
+    wider = normal.inv_cdf(1 - ERROR / (2 * choices)) / normal.inv_cdf(1 - ERROR / 2)
+    return value.value + wider * (value.high - value.value)
 
 
 def _setting(row: FrontierRow) -> str:

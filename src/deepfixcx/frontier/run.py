@@ -18,10 +18,12 @@ from deepfixcx.frontier.figures import figures_of, mean_figures
 from deepfixcx.frontier.inputs import Inputs, dp_pix, read_inputs
 from deepfixcx.frontier.noise import noised, split_noise
 from deepfixcx.frontier.options import FrontierOptions
-from deepfixcx.frontier.rows import FrontierRow, Recommendation, recommend, rows_as_csv
+from deepfixcx.frontier.rows import FrontierRow, Recommendation, compare, recommend, rows_as_csv
 from deepfixcx.frontier.trial import Trial
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
+from deepfixcx.measures.figures import put_interval
+from deepfixcx.measures.intervals import Estimate
 from deepfixcx.mechanisms.records import safe_labels
 from deepfixcx.spec import CodecSpec
 
@@ -29,7 +31,7 @@ __all__ = ["Frontier", "run_frontier"]
 
 Array = NDArray[np.float32]
 
-KIND = TrialKind("frontier", 2, FrontierRow.from_json, MechanismError)
+KIND = TrialKind("frontier", 3, FrontierRow.from_json, MechanismError)
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many rows are done, and of how many."""
@@ -122,6 +124,7 @@ def run_frontier(
     kept, fewest = _served_labels(inputs.dataset, options)
     names = inputs.dataset.label_names
     rows, skipped = _try_all(place, inputs, kept, fewest, options, progress)
+    rows = compare(rows)
     frontier = Frontier(
         tuple(rows),
         tuple(skipped),
@@ -220,7 +223,8 @@ def _try_one(
     say: Callable[[str], None],
 ) -> FrontierRow:
     labels, patients = np.array(inputs.dataset.labels)[:, kept], inputs.dataset.patients
-    several = []
+    names = np.unique(patients)
+    several, estimates = [], []
     numbers = 0
     for seed in range(options.seeds):
         array, noisy = _arrays_of(name, spec, inputs, options, seed)
@@ -235,12 +239,25 @@ def _try_one(
             seed=seed,
         )
         mechanism = mechanism_named(split_noise(name, spec)[1])
+        fitted = trial.fit(mechanism)
+        say("utility")
+        utility = trial.utility(fitted)
+        judged = np.unique(trial.private.patients)
+        estimates.append((utility.estimate, np.searchsorted(names, judged)))
         several.append(
-            figures_of(trial, mechanism, inputs.small, attackers=options.attackers, say=say)
+            figures_of(
+                trial,
+                mechanism,
+                inputs.small,
+                utility=utility,
+                attackers=options.attackers,
+                say=say,
+            )
         )
-        seen = trial.fit(mechanism).represent(array[:1])
-        numbers = int(np.prod(seen.shape[1:]))
-    return FrontierRow(spec.level, spec.grid_shape[0], name, numbers, mean_figures(several))
+        numbers = int(np.prod(fitted.represent(array[:1]).shape[1:]))
+    figures, estimate = mean_figures(several), Estimate.mean(estimates, len(names))
+    put_interval(figures, "auc", estimate.interval())
+    return FrontierRow(spec.level, spec.grid_shape[0], name, numbers, figures, estimate)
 
 
 def _arrays_of(

@@ -26,6 +26,8 @@ from deepfixcx.frontier.division import divide_patients, patient_folds
 from deepfixcx.frontier.labelled import LabelledAttacker, beside_labels
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc
+from deepfixcx.measures.areas import auc_estimate
+from deepfixcx.measures.intervals import Estimate
 from deepfixcx.mechanisms import Mechanism, Records
 from deepfixcx.mechanisms.protocol import FittedChain, FittedMechanism
 from deepfixcx.mechanisms.records import MIN_PATIENTS, safe_labels
@@ -62,6 +64,8 @@ class Utility:
     other : float
         Mean AUC of the score for one label on another label; NaN where there is only one. As large
         as `auc` if the labels are one task.
+    estimate : Estimate
+        Of `auc`; its patients are those of the division, in the order of their names.
     """
 
     auc: Interval
@@ -69,6 +73,7 @@ class Utility:
     public: Interval
     added: Interval
     other: float
+    estimate: Estimate
 
 
 class Trial:
@@ -178,10 +183,10 @@ class Trial:
             for other in range(count)
             if one != other
         ]
-        whole = auc_interval(labels, scores, patients, folds)
+        whole = auc_estimate(labels, scores, patients, folds)
         each = [roc_auc(*pair, folds) for pair in zip(labels.T, scores.T, strict=True)]
         other = float(np.mean(others)) if others else float("nan")
-        return Utility(whole, tuple(each), public, added, other)
+        return Utility(whole.interval(), tuple(each), public, added, other, whole)
 
     def _public(self, fitted: FittedMechanism) -> list[Array]:
         """Return log odds (n, L) of classifiers that learned from public images without noise."""

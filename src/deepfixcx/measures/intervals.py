@@ -11,8 +11,9 @@ benchmarks.coverage` compares this choice with others.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -159,6 +160,47 @@ class Estimate:
             else:
                 beyond = middle
         return within if within != self.value else beyond
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, with nine digits."""
+        short = {name: [float(f"{each:.9g}") for each in getattr(self, name)]
+                 for name in ("influence", "images", "patients")}  # fmt: skip
+        value = None if math.isnan(self.value) else self.value
+        return {"value": value, "degrees": self.degrees, "weight": self.weight, **short}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Estimate:
+        """Make the estimate again that `to_dict` returned."""
+        return cls(
+            math.nan if values["value"] is None else float(values["value"]),
+            np.array(values["influence"], np.float64),
+            float(values["degrees"]),
+            tuple(map(float, values["images"])),
+            tuple(map(float, values["patients"])),
+            float(values["weight"]),
+        )
+
+    @classmethod
+    def mean(cls, several: Sequence[tuple[Estimate, NDArray[np.int64]]], patients: int) -> Estimate:
+        """Return the mean of estimates of parts of the patients, who may be in several parts.
+
+        Each estimate comes with the numbers of its patients among all `patients`.
+        """
+        known = [pair for pair in several if not math.isnan(pair[0].value)]
+        moved = np.zeros(patients)
+        if not known:
+            return replace(several[0][0], influence=moved)
+        for estimate, numbers in known:
+            moved[numbers] += estimate.influence / len(known)
+        parts = [estimate for estimate, _ in known]
+        return cls(
+            float(np.mean([each.value for each in parts])),
+            moved,
+            min(each.degrees for each in parts),
+            tuple(np.mean([each.images for each in parts], axis=0).tolist()),
+            tuple(np.mean([each.patients for each in parts], axis=0).tolist()),
+            parts[0].weight,
+        )
 
     def less(self, other: Estimate, error: float = ERROR) -> Interval:
         """Return how much larger this value is than another one of the same patients.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepfixcx.errors import ModelFileError
@@ -14,10 +14,12 @@ from deepfixcx.measures.figures import (
     figures_from_json,
     figures_to_json,
     interval_named,
+    put_interval,
     table_of,
 )
+from deepfixcx.measures.intervals import Estimate, joint_error
 
-__all__ = ["Recommendation", "Row", "recommend", "rows_as_csv"]
+__all__ = ["Recommendation", "Row", "compare", "recommend", "rows_as_csv"]
 
 CHANCE = 0.5
 
@@ -34,11 +36,14 @@ class Row:
         P.
     figures : mapping of str to float
         By name, in the order of the columns; NaN where there is none.
+    estimate : Estimate or None
+        Of ``auc``, with which rows are compared; the table does not have it.
     """
 
     level: int | None = None
     patches: int | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
+    estimate: Estimate | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -57,7 +62,15 @@ class Row:
     def to_json(self) -> str:
         """Return the row as JSON; NaN becomes null."""
         figures = figures_to_json(self.figures)
-        return json.dumps({"level": self.level, "patches": self.patches, "figures": figures})
+        estimate = None if self.estimate is None else self.estimate.to_dict()
+        return json.dumps(
+            {
+                "level": self.level,
+                "patches": self.patches,
+                "figures": figures,
+                "estimate": estimate,
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Row:
@@ -70,7 +83,13 @@ class Row:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            return cls(values["level"], values["patches"], figures_from_json(values["figures"]))
+            kept = values.get("estimate")
+            return cls(
+                values["level"],
+                values["patches"],
+                figures_from_json(values["figures"]),
+                None if kept is None else Estimate.from_dict(kept),
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ModelFileError("a row of the sweep is damaged; start it anew") from None
 
@@ -110,12 +129,38 @@ class Recommendation:
     sentence: str
 
 
-def recommend(rows: Sequence[Row]) -> Recommendation:
-    """Choose the smallest code whose AUC cannot be told from the best one's.
+def compare(rows: Sequence[Row], seed: int = 0) -> list[Row]:
+    """Return rows with limits that hold for all settings at once, and the distance to the best.
 
-    Of the settings whose interval for ``auc`` reaches the highest ``auc`` of all settings, that
-    with the fewest numbers; of equally small ones that with the higher AUC, then the lower level.
-    With few patients intervals are wide, and the rule takes smaller codes.
+    Of many settings that are worth nothing, one is above chance by chance. ``auc_joint_low`` and
+    ``auc_joint_high`` are limits of which none is wrong in 95 % of data sets, by the maximum of a
+    multiplier bootstrap over patients; ``auc_behind`` is by how much the best setting is better,
+    with such limits.
+    """
+    tried = [row for row in rows if row.level is not None and row.estimate is not None]
+    known = [row.estimate for row in tried if row.estimate and not math.isnan(row.auc.value)]
+    if not known:
+        return list(rows)
+    error = joint_error(known, seed)
+    best = max(known, key=lambda each: each.value)
+    compared = []
+    for row in rows:
+        figures = dict(row.figures)
+        if row.level is not None and row.estimate is not None:
+            joint = row.estimate.interval(error)
+            figures["auc_joint_low"], figures["auc_joint_high"] = joint.low, joint.high
+            put_interval(figures, "auc_behind", best.less(row.estimate, error))
+        compared.append(replace(row, figures=figures))
+    return compared
+
+
+def recommend(rows: Sequence[Row]) -> Recommendation:
+    """Choose the smallest code whose AUC cannot be distinguished from the best one's.
+
+    Of the settings that may be as good as the best one, that with the fewest numbers; of equally
+    small ones that with the higher AUC, then the lower level. With few patients intervals are wide,
+    and the rule takes smaller codes. Limits are those of `compare`, which allow for the choice
+    among many settings; rows without them are compared by their own intervals.
 
     Parameters
     ----------
@@ -126,7 +171,7 @@ def recommend(rows: Sequence[Row]) -> Recommendation:
     Returns
     -------
     Recommendation
-        A setting, unless there is none whose whole interval lies above 0.5.
+        A setting, unless there is none whose joint interval lies above 0.5.
 
     Examples
     --------
@@ -139,14 +184,16 @@ def recommend(rows: Sequence[Row]) -> Recommendation:
     if not judged:
         return Recommendation(None, None, "No setting could be judged: there is no AUC.")
     best = max(judged, key=lambda row: (row.auc.value, -row.figures["numbers"]))
-    if not any(row.auc.low > CHANCE for row in judged):
+    above = [row for row in judged if _low(row) > CHANCE]
+    if not above:
         return Recommendation(
             None,
             None,
-            f"No setting can be told from chance: the best, {_setting(best)}, has an AUC of "
-            f"{best.auc}; gather more images, or ask whether the label can be seen at all.",
+            f"No setting is better than chance, allowing for the choice among {len(judged)}: the "
+            f"best, {_setting(best)}, has an AUC of {best.auc}; gather more images, or ask whether "
+            f"the label can be seen at all.",
         )
-    reaching = [row for row in judged if row.auc.high >= best.auc.value]
+    reaching = [row for row in above if _reaches(row, best)] or [best]
     chosen = min(
         reaching,
         key=lambda row: (row.figures["numbers"], -row.auc.value, row.level or 0),
@@ -154,15 +201,26 @@ def recommend(rows: Sequence[Row]) -> Recommendation:
     return Recommendation(chosen.level, chosen.patches, _reason(chosen, best, rows))
 
 
+def _low(row: Row) -> float:
+    return row.figures.get("auc_joint_low", row.auc.low)
+
+
+def _reaches(row: Row, best: Row) -> bool:
+    behind = row.figures.get("auc_behind_low")
+    return row.auc.high >= best.auc.value if behind is None else behind <= 0
+
+
 def _reason(chosen: Row, best: Row, rows: Sequence[Row]) -> str:
     kept = f"{chosen.figures['numbers']:,.0f} numbers, {100 * chosen.figures['share']:.3g} %"
     start = f"Take {_setting(chosen)} ({kept} of the original's): its AUC is {chosen.auc}"
+    if "auc_joint_low" in chosen.figures:
+        start += f", above {_low(chosen):.3f} allowing for the choice among all settings"
     if chosen is best:
         start += ", the best, and no smaller code reaches it"
     else:
         start += (
-            f", it is the smallest code whose interval reaches the best, {best.auc.value:.3f} at "
-            f"{_setting(best)}"
+            f", and it is the smallest code that may be as good as the best, {best.auc.value:.3f} "
+            f"at {_setting(best)}"
         )
     for row in rows:
         if row.level is None and not math.isnan(row.auc.value):

@@ -13,14 +13,14 @@ from deepfixcx.learn.grouping import confounder_note
 from deepfixcx.learn.mapping import Crew, Failure, Report
 from deepfixcx.learn.scorers import choose_device
 from deepfixcx.learn.sweep.options import SweepOptions
-from deepfixcx.learn.sweep.rows import Recommendation, Row, recommend, rows_as_csv
+from deepfixcx.learn.sweep.rows import Recommendation, Row, compare, recommend, rows_as_csv
 from deepfixcx.learn.sweep.setting import Judge, measure_original, measure_setting
 from deepfixcx.learn.sweep.survey import Skipped, Survey, survey_dataset
 from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
 
 __all__ = ["Sweep", "run_sweep"]
 
-KIND = TrialKind("sweep", 2, Row.from_json, ModelError)
+KIND = TrialKind("sweep", 3, Row.from_json, ModelError)
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many rows are done, and of how many."""
@@ -128,7 +128,7 @@ def run_sweep(
         folds = folds_by_patient(survey.dataset, options.folds, options.seed)
         judge = Judge.of(survey.dataset, folds, options, device)
         place.begin(survey.content)
-        rows = _measure_all(place, survey, judge, crew, progress)
+        rows = compare(_measure_all(place, survey, judge, crew, progress), options.seed)
     sweep = Sweep(
         tuple(rows),
         survey.skipped,

@@ -29,7 +29,9 @@ from deepfixcx.learn.sweep.options import SweepOptions
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.learn.sweep.survey import Survey, common_pixels
 from deepfixcx.measures import auc_interval
+from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.figures import put_interval
+from deepfixcx.measures.intervals import Estimate
 from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.spec import CodecSpec
 
@@ -106,16 +108,17 @@ class Judge:
             raise ModelError("the sweep has no network")
         return score_by_network(inputs, self.labels, self.folds, training, self.device)
 
-    def judge(self, figures: dict[str, float], name: str, scores: Array) -> None:
-        """Add the AUC, mean and, of several, for each label."""
-        whole = auc_interval(self.labels, scores, self.patients, self.groups)
-        put_interval(figures, name, whole)
+    def judge(self, figures: dict[str, float], name: str, scores: Array) -> Estimate:
+        """Add the AUC, mean and, of several, for each label; return the estimate of the mean."""
+        whole = auc_estimate(self.labels, scores, self.patients, self.groups)
+        put_interval(figures, name, whole.interval())
         if len(self.label_names) > 1:
             for place, label in enumerate(self.label_names):
                 one = auc_interval(
                     self.labels[:, place], scores[:, place], self.patients, self.groups
                 )
                 put_interval(figures, f"{name}_{label}", one)
+        return whole
 
 
 def measure_original(survey: Survey, judge: Judge, crew: Crew, say: Say) -> Row:
@@ -151,10 +154,11 @@ def measure_setting(spec: CodecSpec, survey: Survey, judge: Judge, crew: Crew, s
     say(f"{spec}: comparing with the originals")
     figures |= _qualities(spec, survey, judge.options.seed, crew)
     kinds = {"": parts.codes, "blur_": parts.blurred, "median_": parts.medians}
+    estimates = {}
     for prefix, inputs in kinds.items():
         say(f"{spec}: learning from {'codes' if not prefix else prefix.strip('_')}")
         scores = judge.code_model(inputs, spec, codes=not prefix)
-        judge.judge(figures, f"{prefix}auc", scores)
+        estimates[prefix] = judge.judge(figures, f"{prefix}auc", scores)
     training = judge.options.for_network(spec)
     if training is not None:
         side = int(training.number("side"))
@@ -165,7 +169,7 @@ def measure_setting(spec: CodecSpec, survey: Survey, judge: Judge, crew: Crew, s
             else:
                 scores = judge.network(inputs, spec)
             judge.judge(figures, f"{prefix}cnn_auc", scores)
-    return Row(spec.level, spec.grid_shape[0], figures)
+    return Row(spec.level, spec.grid_shape[0], figures, estimates[""])
 
 
 # -- images -----------------------------------------------------------------------------------
