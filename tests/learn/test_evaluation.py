@@ -110,6 +110,22 @@ def test_parts_of_another_dataset_are_refused(
         evaluate_model(classifier, dataset.select(np.arange(119)), part)
 
 
+def test_a_corrected_label_keeps_the_test_part(dataset: Dataset, classifier: Classifier) -> None:
+    first, *rest = dataset.records
+    corrected = replace(first, labels=(1 - first.labels[0], *first.labels[1:]))
+    changed = replace(dataset, records=(*rest[::-1], corrected))
+    before = classifier.rules.places(dataset, "test")
+    found = evaluate_model(classifier, changed, "test", samples=10)
+    assert found.images == len(before)
+    assert found.patients == len(set(dataset.patients[before]))
+    assert any("with other labels" in note for note in found.notes)
+    whole = " ".join(evaluate_model(classifier, changed, "all", samples=10).notes)
+    assert "trained on such images" in whole
+    assert "not the dataset" not in whole
+    renamed = dataset.with_labels({"ill": "sick", "strange": "odd"})
+    assert evaluate_model(classifier, renamed, "test", samples=10).images == len(before)
+
+
 def test_notes_say_what_was_seen_before(dataset: Dataset, classifier: Classifier) -> None:
     notes = {
         part: " ".join(evaluate_model(classifier, dataset, part, samples=10).notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.mapping import Failure, Report
-from deepfixcx.learn.parts import fingerprint
+from deepfixcx.learn.parts import fingerprint, images_fingerprint, places_in_part
 from deepfixcx.measures import (
     Confusion,
     Interval,
@@ -29,6 +29,9 @@ from deepfixcx.measures import (
 )
 
 __all__ = ["Evaluation", "LabelEvaluation", "evaluate_model"]
+
+Known = Literal["same", "relabelled", "unknown", "other"]
+"""How a dataset compares with that of training."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -192,16 +195,10 @@ def evaluate_model(
             f"the model answers {', '.join(classifier.label_names)}, and the dataset has "
             f"{len(dataset.label_names)} labels; name as many, in the same order"
         )
-    same = fingerprint(dataset) == classifier.dataset
-    if part != "all" and not same:
-        raise SplitError(
-            f"this is not the dataset that the model was trained on, as it was then (its images, "
-            f"patients and labels), so it has no {part} part; evaluate all of another dataset "
-            f"with --part all"
-        )
+    known = _known(classifier, dataset)
     if within is not None:
         group_names(dataset, within)  # before hours of reading
-    places = classifier.rules.places(dataset, part)
+    places = _places(classifier, dataset, part, known)
     places = places[dataset.known[places].any(axis=1)]
     if not len(places):
         raise SplitError(f"the {part} part has no image with a known label; choose another --part")
@@ -226,7 +223,7 @@ def evaluate_model(
         labels,
         None if groups is None else attribute,
         loaded.failures,
-        (*_notes(classifier, chosen, part, same, dataset), *alike),
+        (*_notes(classifier, chosen, part, known, dataset), *alike),
     )
 
 
@@ -286,9 +283,39 @@ def _groups(
     return None, (f"all images have {attribute} {groups[0]}: there is nothing to compare within",)
 
 
+def _known(classifier: Classifier, dataset: Dataset) -> Known:
+    """Compare a dataset with that of training: all the same, the same images only, or another."""
+    if fingerprint(dataset) == classifier.dataset:
+        return "same"
+    images = classifier.facts.get("images")
+    if images is None:
+        return "unknown"  # of a model of version 0.1
+    return "relabelled" if images_fingerprint(dataset) == images else "other"
+
+
+def _places(
+    classifier: Classifier, dataset: Dataset, part: Part, known: Known
+) -> NDArray[np.int64]:
+    """Return the images of a part; with other labels, those that were in it in training."""
+    if known == "same" or part == "all":
+        return classifier.rules.places(dataset, part)
+    if known == "relabelled":
+        divided = str(classifier.facts.get("parts_of_images"))
+        places = places_in_part(dataset, divided, part)
+        if places is not None:
+            return places
+    raise SplitError(
+        f"this is not the dataset that the model was trained on, as it was then (its images and "
+        f"patients), so its {part} part is not known. For images of other patients use --part all; "
+        f"if the model was trained on some of these images, --part all includes them, and its "
+        f"values are too good"
+    )
+
+
 def _notes(
-    classifier: Classifier, chosen: Dataset, part: Part, same: bool, dataset: Dataset
+    classifier: Classifier, chosen: Dataset, part: Part, known: Known, dataset: Dataset
 ) -> tuple[str, ...]:
+    same = known in ("same", "relabelled")
     notes = []
     if not chosen.has_patients:
         notes.append("no patient ids: intervals take each image for a patient of its own")
@@ -296,6 +323,13 @@ def _notes(
         notes.append("the model was trained on such images, so it does better than on new ones")
     if same and part == "validation":
         notes.append("thresholds, and the best epoch, were chosen on these images")
+    if known == "relabelled":
+        notes.append("the same images and patients as in training, with other labels")
+    if known == "unknown":
+        notes.append(
+            "this may be the dataset that the model was trained on, with other labels: then these "
+            "values are too good"
+        )
     if not same:
         notes.append(
             "not the dataset that the model was trained on; images that are in both, or of the "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -12,10 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.choices import Part, Parting
-from deepfixcx.datasets import Dataset, Split, official_split, split_by_patient
+from deepfixcx.datasets import Dataset, ImageRecord, Split, official_split, split_by_patient
 from deepfixcx.errors import ModelFileError, SplitError
 
-__all__ = ["PartRules", "fingerprint"]
+__all__ = [
+    "PartRules",
+    "fingerprint",
+    "images_fingerprint",
+    "parts_of_images",
+    "places_in_part",
+]
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +127,7 @@ def fingerprint(dataset: Dataset) -> str:
     """
     rows = sorted(
         [
-            record.path.relative_to(dataset.root).as_posix()
-            if record.path.is_relative_to(dataset.root)
-            else record.path.as_posix(),
-            record.patient,
-            record.split,
+            *_place_of(dataset, record),
             [
                 float(label) if known else None
                 for label, known in zip(record.labels, record.known, strict=True)
@@ -129,5 +135,47 @@ def fingerprint(dataset: Dataset) -> str:
         ]
         for record in dataset.records
     )
-    text = json.dumps([list(dataset.label_names), rows], ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _digest([list(dataset.label_names), rows])
+
+
+def images_fingerprint(dataset: Dataset) -> str:
+    """Hash the files and patients of a dataset without its labels, as `fingerprint`."""
+    return _digest(sorted((_place_of(dataset, each) for each in dataset.records), key=json.dumps))
+
+
+def parts_of_images(dataset: Dataset, split: Split) -> str:
+    """Return the part of each image, in the order of their names, as text that names none.
+
+    Labels decide the division, too; with this, it is known again where one was corrected.
+    """
+    parts = np.zeros(len(dataset), np.uint8)  # of images in no part
+    for number, name in enumerate(PARTS, start=1):
+        parts[getattr(split, name)] = number
+    return base64.b64encode(zlib.compress(parts[_by_name(dataset)].tobytes(), 9)).decode()
+
+
+def places_in_part(dataset: Dataset, parts: str, part: Part) -> NDArray[np.int64] | None:
+    """Return the places of one part as `parts_of_images` wrote it; None where it does not fit."""
+    try:
+        numbers = np.frombuffer(zlib.decompress(base64.b64decode(parts)), np.uint8)
+    except (ValueError, zlib.error):
+        return None
+    if len(numbers) != len(dataset) or part not in PARTS:
+        return None
+    return np.sort(_by_name(dataset)[numbers == PARTS.index(part) + 1])
+
+
+def _by_name(dataset: Dataset) -> NDArray[np.int64]:
+    """Return places in the order of names; files that are listed twice keep theirs."""
+    names = [_place_of(dataset, record) for record in dataset.records]
+    return np.array(sorted(range(len(names)), key=lambda place: json.dumps(names[place])), np.int64)
+
+
+def _place_of(dataset: Dataset, record: ImageRecord) -> list[Any]:
+    inside = record.path.is_relative_to(dataset.root)
+    path = record.path.relative_to(dataset.root) if inside else record.path
+    return [path.as_posix(), record.patient, record.split]
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, ensure_ascii=True).encode()).hexdigest()

@@ -32,7 +32,7 @@ from deepfixcx.learn.model_folder import (
     save_model,
 )
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.parts import PartRules
+from deepfixcx.learn.parts import PartRules, images_fingerprint, parts_of_images
 from deepfixcx.learn.scorers import LogisticScorer, ModuleScorer, build_module, choose_device
 from deepfixcx.learn.settings import differences, settings_of
 from deepfixcx.measures import roc_auc, youden_threshold
@@ -315,6 +315,8 @@ def _counts(dataset: Dataset, split: Split, prepared: _Prepared) -> dict[str, An
         "images_test": len(split.test),
         "images_failed": len(prepared.failures),
         "images_unlabelled": int(unlabelled.sum()),
+        "images": images_fingerprint(dataset),
+        "parts_of_images": parts_of_images(dataset, split),
     }
 
 

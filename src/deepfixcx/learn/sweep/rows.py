@@ -119,7 +119,7 @@ class Recommendation:
     Attributes
     ----------
     level, patches : int or None
-        J and P; None where no setting can be told from chance.
+        J and P; None where no setting is better than chance.
     sentence : str
         The reason.
     """
