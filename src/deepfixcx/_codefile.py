@@ -29,7 +29,7 @@ from deepfixcx.errors import (
 from deepfixcx.io.files import write_file
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["FORMAT_VERSION", "STORAGES", "read_code_file", "write_code_file"]
+__all__ = ["FORMAT_VERSION", "STORAGES", "code_bytes", "read_code_file", "write_code_file"]
 
 STORAGES: tuple[str, ...] = get_args(Storage)
 FORMAT_NAME = "deepfixcx.code"
@@ -43,7 +43,14 @@ def write_code_file(
     spec: CodecSpec,
     storage: Storage,
 ) -> None:
-    """Write an array, its sizes and its spec; an earlier file of codes is replaced."""
+    """Write an array, its sizes and its spec; an earlier file is replaced."""
+    write_file(path, code_bytes(array, sizes, spec, storage), replace=True)
+
+
+def code_bytes(
+    array: NDArray[np.float32], sizes: NDArray[np.int64], spec: CodecSpec, storage: Storage
+) -> bytes:
+    """Return the file of an array, its sizes and its spec."""
     if storage not in STORAGES:
         raise CodeError(f"codes are stored as {', '.join(STORAGES)}, not {storage!r}")
     tensors = _pack(array, storage) | {"sizes": sizes}
@@ -53,11 +60,10 @@ def write_code_file(
         "storage": storage,
         "spec": spec.to_dict(),
     }
-    data = safetensors.numpy.save(
+    return safetensors.numpy.save(
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
         metadata={"deepfixcx": json.dumps(about, sort_keys=True)},
     )
-    write_file(path, data, replace=True)
 
 
 def read_code_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec]:

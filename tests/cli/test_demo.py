@@ -92,7 +92,9 @@ def test_the_chosen_dicom_files_are_shipped_and_look_like_something(
 
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setattr(socket, "create_connection", no_network)
-    demo._copy_dicom_files(tmp_path / "dicom")
+    folder = tmp_path / "originals" / "dicom"
+    folder.mkdir(parents=True)
+    demo._copy_dicom_files(tmp_path)
     for name in demo.DICOM_FILES:
-        pixels = read_image(tmp_path / "dicom" / name).pixels
+        pixels = read_image(folder / name).pixels
         assert np.unique(pixels[0]).size > 50, name

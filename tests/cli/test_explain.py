@@ -47,7 +47,7 @@ def test_writes_a_figure_and_tables(run: Run, image: Path, tmp_path: Path) -> No
     out, report = tmp_path / "out", tmp_path / "report.json"
     result = run("explain", image, "-o", out, "-J", 2, "-P", "4x5", "--json", report)
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert sorted(path.name for path in out.glob("[!.]*")) == FILES
     with Image.open(out / "explanation.png") as figure:
         assert figure.width > 1200
     figures = json.loads(report.read_text())

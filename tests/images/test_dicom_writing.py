@@ -34,7 +34,7 @@ from deepfixcx.errors import NonFiniteError, PixelsShapeError
 from deepfixcx.images import read_image
 from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry, lattice_of
 from deepfixcx.images.dicom.history import Derivation, lossy_before
-from deepfixcx.images.dicom.writing import derived_dataset, write_dicom
+from deepfixcx.images.dicom.writing import derived_dataset, dicom_bytes
 from tests.programs import program
 
 UIDS: dict[str, Any] = {"instance_uid": "2.25.1", "series_uid": "2.25.2"}
@@ -55,7 +55,7 @@ def ct() -> Dataset:
 
 def errors_of(dataset: Dataset, path: Path) -> list[str]:
     """Return what a validator says is wrong."""
-    write_dicom(path, dataset)
+    path.write_bytes(dicom_bytes(dataset))
     validator = program("dicom3tools", "dciodvfy")
     done = subprocess.run([validator, str(path)], capture_output=True, check=False)
     said = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
@@ -329,7 +329,7 @@ def test_values_that_the_standard_forbids_are_emptied(tmp_path: Path) -> None:
     made = derived(header, [GRAY])
     assert (made.PatientAge, made.StudyTime) == ("", "")
     assert made.SpecificCharacterSet == "ISO_IR 192"
-    write_dicom(tmp_path / "made.dcm", made)
+    (tmp_path / "made.dcm").write_bytes(dicom_bytes(made))
     assert "Größe".encode() in (tmp_path / "made.dcm").read_bytes()
 
 
@@ -338,8 +338,8 @@ def test_written_and_read_back(tmp_path: Path, bits: int) -> None:
     image = np.random.default_rng(bits).random((1, 5, 7))  # an odd number of bytes
     header = Dataset()
     header.StudyInstanceUID = "1.2.3"
-    write_dicom(tmp_path / "one.dcm", derived(header, [image], bits))
-    write_dicom(tmp_path / "two.dcm", derived(header, [image], bits))
+    (tmp_path / "one.dcm").write_bytes(dicom_bytes(derived(header, [image], bits)))
+    (tmp_path / "two.dcm").write_bytes(dicom_bytes(derived(header, [image], bits)))
     assert (tmp_path / "one.dcm").read_bytes() == (tmp_path / "two.dcm").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.dcm", "two.dcm"]
     stored = dcmread(tmp_path / "one.dcm").pixel_array

@@ -170,7 +170,7 @@ def test_a_full_disk_stops_training_and_leaves_the_old_file(
     monkeypatch.setattr("deepfixcx.io.files.os.fsync", full)
     with pytest.raises(TrainingStoppedError, match="No space left"):
         write_whole(path, b"new")
-    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+    assert [each.name for each in tmp_path.glob("[!.]*")] == ["state"]
     assert path.read_bytes() == b"old"
     with pytest.raises(TrainingStoppedError):
         write_whole(tmp_path / "gone" / "state", b"new")
@@ -220,7 +220,7 @@ def test_killed_process(tmp_path: Path) -> None:
     words = [str(tmp_path / "images"), str(killed), str(torch.get_num_threads())]
     done = subprocess.run([sys.executable, "-c", SCRIPT, *words], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert [each.name for each in killed.iterdir()] == ["training.safetensors"]
+    assert [each.name for each in killed.glob("[!.]*")] == ["training.safetensors"]
     with pytest.raises(ModelError, match="--resume"):
         train_model(dataset, killed, OF_KILLED, device="cpu")
     seen: list[int] = []
@@ -236,4 +236,4 @@ def test_killed_process(tmp_path: Path) -> None:
     train_model(dataset, whole, OF_KILLED, device="cpu")
     weights = [(folder / "model.safetensors").read_bytes() for folder in (killed, whole)]
     assert weights[0] == weights[1]
-    assert {each.name for each in killed.iterdir()} == {"model.json", "model.safetensors"}
+    assert {each.name for each in killed.glob("[!.]*")} == {"model.json", "model.safetensors"}

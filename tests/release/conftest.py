@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -37,10 +38,15 @@ def write_bomb(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
 
 
+def without_id(content: bytes) -> bytes:
+    """Return dataset.json without the random id of the release; other files as they are."""
+    return re.sub(rb'"id": "[0-9a-f]{32}"', b'"id": ""', content)
+
+
 def contents(folder: Path) -> dict[str, str]:
-    """Hash every file below a folder."""
+    """Hash every file below a folder; the random ids of releases count as one."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): hashlib.sha256(without_id(path.read_bytes())).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.release.conftest import without_id
+
 fsspec = pytest.importorskip("fsspec", reason="the extra [remote] is not installed")
 pytest.importorskip("s3fs", reason="s3fs is not installed")
 moto_server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
@@ -34,7 +36,7 @@ def contents_at(url: str) -> dict[str, str]:
     system, root = fsspec.url_to_fs(url)
     system.invalidate_cache()
     return {
-        path.removeprefix(f"{root}/"): hashlib.sha256(system.cat_file(path)).hexdigest()
+        path.removeprefix(f"{root}/"): hashlib.sha256(without_id(system.cat_file(path))).hexdigest()
         for path in system.find(root)
     }
 

@@ -177,7 +177,7 @@ def test_ctrl_c_says_how_to_go_on(many: Path, tmp_path: Path, whole: dict[str, s
     assert process.returncode == 130
     assert "--resume" in printed
     assert "Traceback" not in errors
-    names = [path.name for path in (tmp_path / "out").rglob(".*")]
+    names = [path.name for path in (tmp_path / "out").rglob(".*.part")]
     assert names == []
     finish(many, tmp_path / "out", whole)
 

@@ -48,7 +48,12 @@ def test_private_folder_elsewhere_changes_no_byte_of_a_release(
     assert not (tmp_path / "out.private").exists()
     private = tmp_path / "deep" / "er" / "private"
     assert private.stat().st_mode & 0o777 == 0o700
-    assert {path.name for path in private.iterdir()} == {"ledger.sqlite", "lock", "sources.csv"}
+    assert {path.name for path in private.iterdir()} == {
+        ".deepfixcx.jsonl",
+        "ledger.sqlite",
+        "release.jsonl",
+        "sources.csv",
+    }
     with pytest.raises(ReleaseError, match="left alone"):
         privatize_dataset(images, tmp_path / "out", OPTIONS, resume=True)
     again = release(images, tmp_path / "out", private, resume=True)

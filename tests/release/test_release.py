@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import stat
@@ -16,6 +15,7 @@ from PIL import Image
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError, SpecError
+from deepfixcx.io.folders import OwnFolder
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release import (
     ReleaseOptions,
@@ -158,10 +158,8 @@ def test_refuses_to_write_into_its_input_or_over_anything(images: Path, tmp_path
 
 def test_second_writer_is_turned_away(images: Path, tmp_path: Path) -> None:
     private = release(images, tmp_path / "out").private
-    with (private / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ReleaseError, match="another process is writing"):
-            release(images, tmp_path / "out", resume=True)
+    with OwnFolder(private), pytest.raises(ReleaseError, match="another process is writing"):
+        release(images, tmp_path / "out", resume=True)
     assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
 
 
@@ -240,7 +238,7 @@ def test_full_disk_stops_with_advice_and_loses_nothing(
         raise OSError(28, "No space left on device")
 
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
-    monkeypatch.setattr(results_module, "write_png", no_room)
+    monkeypatch.setattr(results_module, "png_bytes", no_room)
     job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))
     with pytest.raises(ReleaseStoppedError, match=r"No space left.*--resume"):
         job.work(ignore, ignore, frozenset())

@@ -12,9 +12,12 @@ import pytest
 
 from deepfixcx import CodecSpec
 from deepfixcx.errors import ReleaseError
+from deepfixcx.io.files import remove_listed
 from deepfixcx.release import ReleaseOptions, Summary, private_folder, privatize_dataset
+from deepfixcx.release.claim import claimed
 from deepfixcx.release.content import content_of, open_hashed, stamp_of
 from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.places import LocalPlace, Place
 from tests.release.conftest import Lethal, contents, rows, write_gray
 
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3), names="keep")
@@ -77,16 +80,42 @@ def test_key_of_the_work_is_the_hash_of_the_bytes_and_stays_private(
 
 
 def test_results_of_a_try_that_was_never_recorded_do_not_stay(images: Path, tmp_path: Path) -> None:
+    """They are listed in a journal; what no journal lists is a user's."""
     release(images, tmp_path / "out")
     whole = contents(tmp_path / "out")
-    (tmp_path / "out" / "images" / "stray.png").write_bytes(b"whole, but of no record")
-    (tmp_path / "out" / "images" / ".deepfixcx--0123456789abcdef.part").write_bytes(b"half")
-    (tmp_path / "out" / "codes" / "shard-00000-09.safetensors").write_bytes(b"of a longer try")
-    (tmp_path / "out" / "codes" / "notes.txt").write_text("of somebody else")
-    (tmp_path / "out" / "failures.csv").write_text("of no failure")
-    release(images, tmp_path / "out", resume=True)
-    (tmp_path / "out" / "codes" / "notes.txt").unlink()
+    place = claimed_place(tmp_path / "out")
+    with place.outbox(shard=0) as outbox:
+        outbox.put("images/stray.png", b"whole, but of no record")
+        outbox.put("codes/shard-00000-09.safetensors", b"of a longer try")
+    theirs = ["codes/notes.txt", "images/.x.part", "images/mine.png"]
+    for name in theirs:
+        (tmp_path / "out" / name).write_text("of a user")
+    again = release(images, tmp_path / "out", resume=True)
+    assert list(again.kept_files) == sorted(theirs)
+    for name in theirs:
+        assert (tmp_path / "out" / name).read_text() == "of a user"
+        (tmp_path / "out" / name).unlink()
     assert contents(tmp_path / "out") == whole
+
+
+@pytest.mark.parametrize("name", ["images/ward-0/image3.png", "codes/shard-00000-00.safetensors"])
+def test_file_of_a_user_under_a_name_that_is_needed_stops_the_run(
+    images: Path, tmp_path: Path, name: str
+) -> None:
+    release(images, tmp_path / "out")
+    (tmp_path / "out" / name).write_text("a user's")
+    with pytest.raises(ReleaseError, match=name):
+        privatize_dataset(images, tmp_path / "out", OPTIONS, overwrite=True)
+    assert (tmp_path / "out" / name).read_text() == "a user's"
+    (tmp_path / "out" / name).unlink()
+    privatize_dataset(images, tmp_path / "out", OPTIONS, overwrite=True)
+    release(images, tmp_path / "fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def claimed_place(out: Path) -> Place:
+    with claimed(LocalPlace(out), private_folder(out), resume=True, overwrite=False) as claim:
+        return claim.place
 
 
 def test_file_that_killed_two_workers_is_not_touched_again_until_it_is_another(
@@ -123,8 +152,10 @@ def test_death_of_an_earlier_run_counts(images: Path, tmp_path: Path, lethal: Le
     assert lethal.deaths() == 2
     with Ledger(private_folder(tmp_path / "new") / "ledger.sqlite") as ledger:
         ledger.died("ward-0/image3.png", stamp_of(killer), 1)
-        ledger.reopen(0)
-        ledger.reopen(1)
+        for number in (0, 1):
+            for listed in ledger.listed(number):
+                remove_listed(tmp_path / "new", listed)
+            ledger.reopen(number)
     assert release(images, tmp_path / "new", resume=True).totals["files_failed"] == 1
     assert lethal.deaths() == 3
     attempts = ask(tmp_path / "new", "SELECT sum(attempts) FROM shards")

@@ -18,9 +18,10 @@ from deepfixcx.release import (
     read_status,
     verify_release,
 )
-from deepfixcx.release.folders import alone
+from deepfixcx.release.claim import claimed
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.places import LocalPlace
+from tests.release.conftest import contents
 
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3))
 
@@ -93,12 +94,18 @@ def test_manifest_cannot_lead_out_of_the_release(received: Path, tmp_path: Path)
 
 
 def test_seal_is_the_same_for_the_same_release(bad_images: Path, received: Path) -> None:
+    """Two releases of the same images differ in their random ids, and so in their seals."""
     other = received.with_name("other")
     privatize_dataset(bad_images, other, OPTIONS, workers=2)
-    assert verify_release(other).seal == verify_release(received).seal
+    seal = verify_release(other).seal
+    assert seal != verify_release(received).seal
+    assert contents(other) == contents(received)
+    (other / "dataset.json").unlink()
+    privatize_dataset(bad_images, other, OPTIONS, resume=True)
+    assert verify_release(other).seal == seal
     flip(bad_images / "ward-1" / "image1.png")
     privatize_dataset(bad_images, other, OPTIONS, overwrite=True)
-    assert verify_release(other).seal != verify_release(received).seal
+    assert verify_release(other).seal != seal
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,7 @@ def test_status_follows_the_ledger(bad_images: Path, tmp_path: Path) -> None:
     assert (status.state, status.shards_done) == ("stopped", 1)
     assert status.files_done + status.files_failed == 16
     assert (status.quarantined, status.quarantined_ids) == (1, ("000017",))
-    with alone(LocalPlace(out), private_folder(out)):
+    with claimed(LocalPlace(out), private_folder(out), resume=True, overwrite=False):
         assert read_status(out).state == "running"
 
 

@@ -6,13 +6,12 @@ before a first part of the files is done (starting processes, importing, filling
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from deepfixcx.bench.loop import WARM_PART, LoopTask, Times, loop_times
@@ -101,15 +100,12 @@ def privatize_times(folder: Path, options: ReleaseOptions, workers: int) -> Time
         if warm and (not reached or now - reached[0][1] < TOLD_TOGETHER):
             reached.append((progress.files_done, now))
 
-    made = Path(mkdtemp(prefix="deepfixcx-bench-"))
-    try:
+    with TemporaryDirectory(prefix="deepfixcx-bench-") as made:
         began = time.perf_counter()
         summary = privatize_dataset(
-            folder, made / "release", options, workers=workers, report=report
+            folder, Path(made) / "release", options, workers=workers, report=report
         )
         ended = time.perf_counter()
-    finally:
-        shutil.rmtree(made)
     files = summary.totals["files"]
     if summary.totals["files_failed"] or not reached or files <= reached[-1][0]:
         raise ReleaseStoppedError("a measured release has failed files, or too few to measure")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from deepfixcx._kernels.threads import ENVIRONMENT_VARIABLE
@@ -99,7 +98,8 @@ def loop_times(
     context = multiprocessing.get_context("spawn")
     parts = [paths[number::workers] for number in range(workers)]
     warm = [max(len(part) // WARM_PART, 1) for part in parts]
-    made = Path(mkdtemp(prefix="deepfixcx-bench-"))
+    temporary = TemporaryDirectory(prefix="deepfixcx-bench-")
+    made = Path(temporary.name)
     began = time.perf_counter()
     crew, pipes = [], []
     try:
@@ -125,7 +125,7 @@ def loop_times(
         for process in crew:
             process.terminate()
             process.join()
-        shutil.rmtree(made)
+        temporary.cleanup()
     return Times(len(paths), ended - began, len(paths) - sum(warm), ended - warmed)
 
 

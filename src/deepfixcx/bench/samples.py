@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import SpecError
 from deepfixcx.images import phantom
+from deepfixcx.io.files import make_folder, write_file
 
 __all__ = ["FILE_KINDS", "sample_pixels", "write_samples"]
 
@@ -101,10 +102,11 @@ def write_samples(folder: Path, kind: str, side: int, count: int, seed: int = 0)
     for rng in np.random.default_rng(seed).spawn(min(DISTINCT, count)):
         noisy = phantom(rng, side) + rng.normal(0, NOISE, (side, side))
         contents.append(write(np.clip(noisy, 0, 1)))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = [folder / f"{number:06d}{suffix}" for number in range(count)]
     for number, path in enumerate(paths):
-        path.write_bytes(number_it(contents[number % len(contents)], number))
+        content = number_it(contents[number % len(contents)], number)
+        write_file(path, content, replace=True, durable=False)
     return paths
 
 

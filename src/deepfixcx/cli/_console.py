@@ -27,6 +27,7 @@ __all__ = [
     "default_workers",
     "error_console",
     "fail",
+    "kept_rows",
     "megabytes",
     "panel",
     "program",
@@ -61,6 +62,7 @@ console = PlainConsole(highlight=False)
 error_console = PlainConsole(stderr=True, highlight=False)
 
 MOST_REASONS = 3
+MOST_KEPT = 5
 
 
 def panel(title: str, rows: Sequence[tuple[str, str]], *, good: bool = True) -> None:
@@ -87,6 +89,22 @@ def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
     if others:
         why = "another reason" if len(others) == 1 else f"{len(others)} other reasons"
         rows.append(("", f"and {sum(others)} for {why}"))
+    return rows
+
+
+def kept_rows(names: Sequence[str], lock_note: str = "") -> list[tuple[str, str]]:
+    """Return rows of a panel on files in a folder that deepfixcx did not make, and on its lock.
+
+    Examples
+    --------
+    >>> kept_rows(["notes.txt"])
+    [('left alone', 'notes.txt: not made by deepfixcx, or changed since')]
+    """
+    rows = [("lock", lock_note)] if lock_note else []
+    if names:
+        shown = ", ".join(names[:MOST_KEPT])
+        more = f" and {len(names) - MOST_KEPT} more" if len(names) > MOST_KEPT else ""
+        rows.append(("left alone", f"{shown}{more}: not made by deepfixcx, or changed since"))
     return rows
 
 

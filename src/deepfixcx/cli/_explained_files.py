@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepfixcx.errors import OverwriteError
+from deepfixcx.io.files import make_folder
+from deepfixcx.io.folders import own_ledger
+
 if TYPE_CHECKING:
     from deepfixcx.cli._explained_codes import Explained
     from deepfixcx.explain.attribution import Attribution
@@ -79,24 +83,25 @@ def write_explanations(
     """
     from deepfixcx.errors import ExplanationError
     from deepfixcx.learn._files import write_whole
-    from deepfixcx.report.drawing import write_figure
+    from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.explained_model import attribution_figure, bias_figure
 
     folder = out / IMAGES
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if overwrite:
             _clear(out)
+            make_folder(folder)  # it was empty
     except OSError as error:
         raise ExplanationError(f"{str(out)!r} cannot be written: {error.strerror}") from None
     count = min(figures, len(why))
     for row in range(count):
         name = f"{row + 1:04d}"
         drawn = attribution_figure(why, row, title=f"image {row + 1}")
-        write_figure(folder / f"{name}.png", drawn)
-        write_whole(folder / f"{name}.json", _as_json(_image_values(why, row, threshold)))
+        write_whole(folder / f"{name}.png", figure_bytes(drawn), out)
+        write_whole(folder / f"{name}.json", _as_json(_image_values(why, row, threshold)), out)
     if bias is not None:
-        write_figure(out / SUMMARY_FIGURE, bias_figure(bias))
+        write_whole(out / SUMMARY_FIGURE, figure_bytes(bias_figure(bias)))
         write_whole(out / SUMMARY, _as_json(bias.to_dict()))
     write_whole(out / TABLE, _table(found, why, count).encode())
     return count
@@ -104,11 +109,13 @@ def write_explanations(
 
 def _clear(out: Path) -> None:
     """Remove an earlier explanation, and nothing else."""
-    for name in (TABLE, SUMMARY, SUMMARY_FIGURE):
-        (out / name).unlink(missing_ok=True)
-    for path in (out / IMAGES).iterdir():
-        if path.stem.isdigit() and path.suffix in (".png", ".json"):
-            path.unlink()
+    ledger = own_ledger(out)
+    images = [name for name in ledger.listed if name.startswith(f"{IMAGES}/")]
+    if left := ledger.remove(out, [TABLE, SUMMARY, SUMMARY_FIGURE, *images]):
+        raise OverwriteError(
+            f"{left[0]!r} in {out.name!r} was not made by deepfixcx, or was changed since; move it "
+            f"away or choose another folder"
+        )
 
 
 def _score(why: Attribution, row: int) -> float:

@@ -111,8 +111,10 @@ def _write(out: Path, audit: Audit, found: Found) -> None:
 
     from deepfixcx.audit.verdict import answers
     from deepfixcx.errors import AuditError
-    from deepfixcx.report import write_figure
+    from deepfixcx.io.files import make_folder
+    from deepfixcx.io.folders import own_ledger
     from deepfixcx.report.audit_page import audit_figure, audit_markdown
+    from deepfixcx.report.drawing import figure_bytes
 
     said = answers(audit)
     told = {
@@ -129,13 +131,14 @@ def _write(out: Path, audit: Audit, found: Found) -> None:
         "not_tested": list(audit.untested),
     }
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
+        ledger = own_ledger(out, "audit.json", FILES)
         text = json.dumps(told, indent=2, sort_keys=True, allow_nan=False)
-        (out / "audit.json").write_text(text + "\n", encoding="utf-8")
-        (out / "verdict.md").write_text(audit_markdown(audit), encoding="utf-8")
+        ledger.write(out, "audit.json", text + "\n")
+        ledger.write(out, "verdict.md", audit_markdown(audit))
+        ledger.write(out, "verdict.png", figure_bytes(audit_figure(audit)))
     except OSError as error:
         raise AuditError(f"{str(out)!r} cannot be written: {error.strerror}") from None
-    write_figure(out / "verdict.png", audit_figure(audit))
 
 
 def _figures(out: Path, audit: Audit, found: Found, seconds: float) -> dict[str, object]:

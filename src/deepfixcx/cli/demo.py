@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,8 @@ import typer
 
 from deepfixcx.cli._console import default_workers, error_console, panel, program, ratio, write_json
 from deepfixcx.cli._options import JSON
+from deepfixcx.io.files import make_folder
+from deepfixcx.io.folders import id_of, own_ledger, write_own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,9 +46,6 @@ CONTACT_ROWS = {
 PHANTOMS, SEED, PHANTOM_SIDE = 12, 20230502, 512
 LEVEL, PATCHES = 3, 8
 COLUMNS = ((3, 32), (3, 16), (3, 8), (3, 4))
-MARKER = ".deepfixcx-demo"
-OWN_FILES = ("contact-sheet.png", "show.png", MARKER)
-OWN_FOLDERS = ("originals", "shared", "shared.private")
 
 
 def command(
@@ -70,14 +69,15 @@ def command(
     with error_console.status("drawing radiographs of nobody") as status:
         _prepare(folder)
         originals = folder / "originals"
-        phantom = _write_phantoms(originals / "phantoms")
-        _copy_dicom_files(originals / "dicom")
+        phantom = _write_phantoms(folder)
+        _copy_dicom_files(folder)
         status.update("privatizing")
         summary = privatize_dataset(
             originals,
             folder / "shared",
             ReleaseOptions(spec, output="both"),
             workers=min(2, default_workers()),
+            overwrite=bool(id_of(folder / "shared.private")),
         )
         status.update("drawing figures")
         _draw(folder, phantom)
@@ -99,18 +99,19 @@ def _prepare(folder: Path) -> None:
     from deepfixcx.errors import ReleaseError
 
     try:
-        if _holds_other_things(folder):
+        if not id_of(folder) and os.path.lexists(folder) and not _is_empty(folder):
             raise ReleaseError(
                 f"{str(folder)!r} was not made by the demo, so it is left alone; choose "
                 f"another place with --folder"
             )
-        for name in OWN_FOLDERS:
-            if (folder / name).exists():
-                shutil.rmtree(folder / name)
-        for name in OWN_FILES:
-            (folder / name).unlink(missing_ok=True)
-        (folder / "originals").mkdir(parents=True)
-        (folder / MARKER).write_text("made by deepfixcx demo, which may replace it\n")
+        make_folder(folder)
+        if left := own_ledger(folder).remove(folder):
+            raise ReleaseError(
+                f"{left[0]!r} in {str(folder)!r} was changed since the demo made it; move it away, "
+                f"or choose another place with --folder"
+            )
+        for name in ("phantoms", "dicom"):
+            make_folder(folder / "originals" / name)
     except OSError as error:
         raise ReleaseError(
             f"{str(folder)!r} cannot be written: {error.strerror}; choose another place with "
@@ -118,25 +119,24 @@ def _prepare(folder: Path) -> None:
         ) from None
 
 
-def _holds_other_things(folder: Path) -> bool:
-    if not folder.exists() or (folder / MARKER).is_file():
-        return False
-    return not folder.is_dir() or any(folder.iterdir())
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _write_phantoms(folder: Path) -> NDArray[np.float32]:
     """Write the phantoms, and return the first."""
     import numpy as np
 
-    from deepfixcx.images import phantom, write_png
+    from deepfixcx.images import phantom
+    from deepfixcx.images.png import png_bytes
 
-    folder.mkdir()
     drawn = [
         phantom(generator, PHANTOM_SIDE)
         for generator in np.random.default_rng(SEED).spawn(PHANTOMS)
     ]
     for number, pixels in enumerate(drawn, start=1):
-        write_png(folder / f"phantom-{number:02d}.png", pixels[np.newaxis], bits=8)
+        content = png_bytes(pixels[np.newaxis], bits=8)
+        write_own(folder, f"originals/phantoms/phantom-{number:02d}.png", content)
     return drawn[0]
 
 
@@ -144,17 +144,17 @@ def _copy_dicom_files(folder: Path) -> None:
     """Copy what the installed pydicom ships; a stripped package ships nothing, and that is fine."""
     from importlib.resources import files
 
-    folder.mkdir()
     shipped = files("pydicom") / "data" / "test_files"
     for name in DICOM_FILES:
         if (shipped / name).is_file():
-            (folder / name).write_bytes((shipped / name).read_bytes())
+            write_own(folder, f"originals/dicom/{name}", (shipped / name).read_bytes())
 
 
 def _draw(folder: Path, phantom: NDArray[np.float32]) -> None:
     from deepfixcx.codec import Codec
     from deepfixcx.images import read_image
-    from deepfixcx.report import gallery, show_figure, write_figure
+    from deepfixcx.report import gallery, show_figure
+    from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.spec import CodecSpec
 
     images: dict[str, NDArray[np.float32]] = {"chest, drawn": phantom}
@@ -163,8 +163,9 @@ def _draw(folder: Path, phantom: NDArray[np.float32]) -> None:
         if path.is_file():
             images[title] = read_image(path).pixels[0]
     specs = [CodecSpec(level, patches) for level, patches in COLUMNS]
-    write_figure(folder / "contact-sheet.png", gallery(images, specs))
-    write_figure(folder / "show.png", show_figure(phantom, Codec(LEVEL, PATCHES)))
+    write_own(folder, "contact-sheet.png", figure_bytes(gallery(images, specs)))
+    shown = show_figure(phantom, Codec(LEVEL, PATCHES))
+    write_own(folder, "show.png", figure_bytes(shown))
 
 
 def _figures(folder: Path, summary: Summary, seconds: float) -> dict[str, object]:

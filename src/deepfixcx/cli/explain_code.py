@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from deepfixcx.cli._console import panel, ratio, write_json
 from deepfixcx.cli._explain_source import Asked, Source, read_source
-from deepfixcx.io.files import write_file
+from deepfixcx.io.files import make_folder
+from deepfixcx.io.folders import write_own
 
 if TYPE_CHECKING:
     from deepfixcx.explain.bands import BandSummary, Energy
@@ -43,7 +44,7 @@ def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> N
     """
     from deepfixcx.errors import ImageFileError
     from deepfixcx.explain.bands import band_energy, code_energy, explain_bands
-    from deepfixcx.report.drawing import write_figure
+    from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.explained_image import explained_figure
     from deepfixcx.report.words import Kept
 
@@ -65,15 +66,15 @@ def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> N
     )
     bands = _band_rows(summary, energy)
     _make(out)
-    write_figure(out / FIGURE, figure)
-    _write(out / TABLE, _as_csv(bands))
+    _write(out, FIGURE, figure_bytes(figure))
+    _write(out, TABLE, _as_csv(bands))
     about = {
         "channels": code.channels,
         "index": asked.index,
         "energy": _energy_values(energy, summary),
         "bands": bands,
     }
-    _write(out / WHOLE, json_module.dumps(summary.to_dict() | about, indent=2) + "\n")
+    _write(out, WHOLE, json_module.dumps(summary.to_dict() | about, indent=2) + "\n")
     write_json(
         json,
         {
@@ -124,26 +125,28 @@ def _make(out: Path) -> None:
     from deepfixcx.errors import ReleaseError
 
     try:
-        out.mkdir(exist_ok=True)
+        make_folder(out)
     except OSError as error:
         raise ReleaseError(f"{str(out)!r} cannot be made: {error.strerror}") from None
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+def _write(out: Path, name: str, content: bytes | str) -> None:
+    """Write a file whole or not at all, or replace one of an earlier explanation.
 
     Raises
     ------
+    OverwriteError
+        A file is in the way that deepfixcx did not write.
     ReleaseError
         It cannot be written. Nothing is left behind.
     """
     from deepfixcx.errors import ReleaseError
 
     try:
-        write_file(path, text, replace=True)
+        write_own(out, name, content)
     except OSError as error:
         raise ReleaseError(
-            f"{str(path)!r} cannot be written: {error.strerror}; choose another place"
+            f"{str(out / name)!r} cannot be written: {error.strerror}; choose another place"
         ) from None
 
 

@@ -131,13 +131,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _draw(frontier: Frontier, out: Path, max_linkage: float | None) -> list[str]:
     """Write the figure, unless nothing could be tried."""
-    from deepfixcx.report import write_figure
+    from deepfixcx.io.folders import write_own
+    from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.frontier_plot import frontier_figure
 
     if not frontier.rows:
         return []
     figure = frontier_figure(frontier.rows, frontier.recommendation.row, max_linkage)
-    write_figure(out / "frontier.png", figure)
+    write_own(out, "frontier.png", figure_bytes(figure))
     return ["frontier.png"]
 
 

@@ -25,6 +25,7 @@ from deepfixcx.cli._console import (
     console,
     default_workers,
     error_console,
+    kept_rows,
     megabytes,
     panel,
     program,
@@ -251,6 +252,7 @@ def _figures(summary: Summary) -> dict[str, object]:
         **totals,
         "command": "privatize",
         "files_skipped": summary.skipped,
+        "files_kept": list(summary.kept_files),
         "legible_images": summary.legible_images,
         "legible_from": summary.legible_from,
         "unmasked_images": summary.unmasked_images,
@@ -297,6 +299,7 @@ def _close(
         rows += reason_rows(summary.notes)
     if summary.legible_images:
         rows.append(("writing", _writing(summary, masked)))
+    rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),
         ("private", f"{summary.private}  which source is which; do not share"),

@@ -158,18 +158,19 @@ def parse_numbers(option: str, text: str) -> tuple[int, ...]:
 
 def _draw(sweep: Sweep, out: Path) -> list[str]:
     """Write the figures, and return their names."""
-    from deepfixcx.report import write_figure
+    from deepfixcx.io.folders import write_own
+    from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.heatmaps import comparison_figure, heatmap_figure
 
     chosen = sweep.recommendation
     pair = None
     if chosen.level is not None and chosen.patches is not None:
         pair = (chosen.level, chosen.patches)
-    write_figure(out / "heatmaps.png", heatmap_figure(sweep.rows, pair))
+    write_own(out, "heatmaps.png", figure_bytes(heatmap_figure(sweep.rows, pair)))
     names = ["heatmaps.png"]
     for name, file in (("auc", "baselines.png"), ("cnn_auc", "baselines-network.png")):
         if any(row.level and math.isfinite(row.figures.get(name, math.nan)) for row in sweep.rows):
-            write_figure(out / file, comparison_figure(sweep.rows, name))
+            write_own(out, file, figure_bytes(comparison_figure(sweep.rows, name)))
             names.append(file)
     return names
 

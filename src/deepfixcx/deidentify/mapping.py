@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -13,8 +15,9 @@ from deepfixcx._words import TableWriter, read_rows
 from deepfixcx.deidentify.key import refuse_inside
 from deepfixcx.deidentify.patient import patient_of
 from deepfixcx.deidentify.silence import silence
-from deepfixcx.errors import DeidentifyError
+from deepfixcx.errors import DeidentifyError, OverwriteError
 from deepfixcx.io.files import write_file
+from deepfixcx.io.folders import exclusive
 
 __all__ = ["MappingTable"]
 
@@ -88,10 +91,12 @@ class MappingTable:
         DeidentifyError
             It cannot be written.
         """
-        text = io.StringIO(newline="")
-        TableWriter(text, "\r\n").writerows([COLUMNS, *sorted(self._rows)])
         try:
-            write_file(self.path, text.getvalue(), mode=0o600, replace=True)
+            with contextlib.suppress(OverwriteError):  # it is there
+                write_file(self.path, _as_csv({}), mode=0o600)
+            with exclusive(self.path):
+                self._rows |= dict.fromkeys(self._read())  # of another process since
+                write_file(self.path, _as_csv(self._rows), mode=0o600, replace=True)
         except OSError as error:
             raise DeidentifyError(
                 f"the table of patients cannot be written: {error.strerror}"
@@ -108,3 +113,9 @@ class MappingTable:
                 f"{self.path.name!r} is no table of patients of deepfixcx; choose another file"
             )
         return rows[1:]
+
+
+def _as_csv(rows: Iterable[tuple[str, ...]]) -> str:
+    text = io.StringIO(newline="")
+    TableWriter(text, "\r\n").writerows([COLUMNS, *sorted(rows)])
+    return text.getvalue()

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from deepfixcx.errors import NonFiniteError, PixelsError, PixelsShapeError
 from deepfixcx.io.files import write_file
 
-__all__ = ["write_png"]
+__all__ = ["png_bytes", "write_png"]
 
 
 def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> None:
@@ -48,6 +48,11 @@ def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> 
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
+    write_file(path, png_bytes(pixels, bits=bits), replace=True, durable=False)
+
+
+def png_bytes(pixels: ArrayLike, *, bits: int) -> bytes:
+    """Return the file that `write_png` writes."""
     array = np.asarray(pixels, np.float64)
     if array.ndim != 3 or array.shape[0] not in (1, 3) or array.size == 0:
         raise PixelsShapeError(f"a PNG needs pixels (C, H, W) with C = 1 or 3, not {array.shape}")
@@ -60,4 +65,4 @@ def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> 
     dtype = np.uint8 if bits == 8 else np.uint16
     samples = np.rint(np.clip(array, 0, 1) * np.iinfo(dtype).max).astype(dtype)
     last = samples[0] if len(samples) == 1 else np.ascontiguousarray(np.moveaxis(samples, 0, -1))
-    write_file(path, bytes(imagecodecs.png_encode(last, level=6)), replace=True, durable=False)
+    return bytes(imagecodecs.png_encode(last, level=6))

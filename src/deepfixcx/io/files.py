@@ -28,8 +28,10 @@ __all__ = [
     "holds",
     "inside",
     "make_folder",
+    "remove_folder",
     "remove_listed",
     "remove_temporaries",
+    "set_aside",
     "sha256_of",
     "sync",
     "sync_folder",
@@ -185,7 +187,7 @@ def _name_new(temporary: Path, path: Path) -> None:
         check_free(path)
 
 
-def make_folder(folder: Path, *, mode: int = 0o777) -> bool:
+def make_folder(folder: Path, *, mode: int = 0o777, durable: bool = True) -> bool:
     """Make a folder and those above it; return whether it is new."""
     try:
         folder.mkdir(mode=mode)
@@ -196,7 +198,8 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> bool:
     except FileNotFoundError:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=mode)
-    sync_folder(folder.parent)
+    if durable:
+        sync_folder(folder.parent)
     return True
 
 
@@ -269,9 +272,23 @@ def remove_listed(folder: Path, listed: Mapping[str, Collection[str]]) -> list[s
         elif os.path.lexists(path):
             left.append(name)
     for each in sorted(emptied - {Path()}, key=lambda path: -len(path.parts)):
-        with contextlib.suppress(OSError):  # it is not empty
-            (folder / each).rmdir()
+        remove_folder(folder / each)
     return left
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that is empty; one that is not stays."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file that cannot be used another name, so that nothing is lost; return it."""
+    aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(4)}")
+    _name_new(path, aside)
+    if aside.exists() and os.path.lexists(path):
+        path.unlink()
+    return aside
 
 
 def remove_temporaries(folder: Path, tag: str) -> None:

@@ -21,13 +21,25 @@ from deepfixcx.io.files import (
     holds,
     inside,
     make_folder,
+    remove_folder,
     remove_listed,
     sha256_of,
     write_file,
     writing_as,
 )
 
-__all__ = ["MARKER", "FileLedger", "OwnFolder", "id_of", "in_use", "locked"]
+__all__ = [
+    "MARKER",
+    "FileLedger",
+    "OwnFolder",
+    "exclusive",
+    "id_of",
+    "in_use",
+    "locked",
+    "marker_line",
+    "own_ledger",
+    "write_own",
+]
 
 MARKER = ".deepfixcx.jsonl"
 """In each folder that deepfixcx may remove files from: one line about it, then one line a file."""
@@ -61,6 +73,26 @@ def _try_lock(handle: int) -> bool:
     return True
 
 
+@contextmanager
+def exclusive(path: Path, wait_s: float = 60.0) -> Iterator[None]:
+    """Hold a file that is there and that others replace while they hold it.
+
+    Raises
+    ------
+    InUseError
+        Another process has held it for so long.
+    """
+    while True:
+        with locked(path, wait_s=wait_s) as handle:
+            if handle is None:
+                raise InUseError(
+                    f"another process is writing {path.name!r}; wait for it or stop it"
+                )
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                yield
+                return
+
+
 def in_use(path: Path) -> bool:
     """Return whether another process holds a lock file right now; change nothing."""
     try:
@@ -88,14 +120,16 @@ class FileLedger:
         The ledger; made by the first entry.
     mode : int
         Its permissions, before the umask.
+    durable : bool
+        Whether to wait for the disk with each file. Omit it where `sync` is called for many.
     """
 
-    def __init__(self, path: Path, *, mode: int = 0o666) -> None:
-        self.path, self._mode = path, mode
+    def __init__(self, path: Path, *, mode: int = 0o666, durable: bool = True) -> None:
+        self.path, self._mode, self._durable = path, mode, durable
         self.listed: dict[str, set[str]] = {}
         for entry in _lines(path):
             if {"name", "sha256"} <= entry.keys():
-                self.listed.setdefault(entry["name"], set()).add(entry["sha256"])
+                self.listed.setdefault(str(entry["name"]), set()).add(str(entry["sha256"]))
 
     def add(self, name: str, size: int, digest: str) -> None:
         """List a file that is about to be written."""
@@ -103,6 +137,13 @@ class FileLedger:
             return
         self._append({"name": name, "size": size, "sha256": digest})
         self.listed.setdefault(name, set()).add(digest)
+
+    def adopt(self, folder: Path, names: Iterable[str]) -> None:
+        """List files of an earlier version, which the caller has recognized."""
+        for name in names:
+            path = inside(folder, name)
+            if path is not None and path.is_file() and not path.is_symlink():
+                self.add(name, path.stat().st_size, sha256_of(path))
 
     def is_own(self, folder: Path, name: str) -> bool:
         """Return whether a file of a folder holds what is listed."""
@@ -130,19 +171,31 @@ class FileLedger:
         path = inside(folder, name)
         if path is None:
             raise OverwriteError(f"{name!r} lies behind a link, and links are not followed")
-        check_free(path, replace=self.is_own(folder, name))
+        own = self.is_own(folder, name)
+        check_free(path, replace=own)
 
-        def named(temporary: Path) -> bool:
+        def listed(temporary: Path) -> bool:
             self.add(name, temporary.stat().st_size, sha256_of(temporary))
-            return self.is_own(folder, name)  # by other bytes, or by the same ones
+            return own
 
-        with writing_as(path, mode, named, durable=True) as file:
+        with writing_as(path, mode, listed, durable=self._durable) as file:
             yield file
+
+    def recognize(self, known: str, names: Iterable[str]) -> None:
+        """List results of version 0.1, if a JSON file with a format of deepfixcx is among them."""
+        folder = self.path.parent
+        if not self.listed and _states_format(folder / known):
+            self.adopt(folder, names)
 
     def remove(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
         """Remove files that are listed, all of them by default; see `remove_listed`."""
         chosen = list(self.listed) if names is None else [*names]
         return remove_listed(folder, {name: self.listed.get(name, ()) for name in chosen})
+
+    def discard(self) -> None:
+        """Remove the ledger itself, when what it lists is gone or listed elsewhere."""
+        self.path.unlink(missing_ok=True)
+        self.listed.clear()
 
     def _append(self, entry: Mapping[str, object]) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -152,7 +205,8 @@ class FileLedger:
             cut_off = size and os.pread(handle, 1, size - 1) != b"\n"
             line = json.dumps(entry, sort_keys=True) + "\n"
             os.write(handle, (b"\n" if cut_off else b"") + line.encode())
-            os.fsync(handle)
+            if self._durable:
+                os.fsync(handle)
         finally:
             os.close(handle)
 
@@ -167,7 +221,7 @@ class OwnFolder(FileLedger):
     private : bool
         Whether only its owner may read it.
     name : str
-        Of a new folder; by default random.
+        Of a new folder, for `id_of`; by default random.
 
     Raises
     ------
@@ -180,27 +234,46 @@ class OwnFolder(FileLedger):
     """
 
     def __init__(self, folder: Path, *, private: bool = False, name: str = "") -> None:
-        self.folder = folder
+        self.folder, self.id = folder, name or secrets.token_hex(16)
         self.is_new = make_folder(folder, mode=0o700 if private else 0o777)
         path, mode = folder / MARKER, 0o600 if private else 0o666
-        about = {"format": FORMAT_NAME, "version": FORMAT_VERSION}
-        about["id"] = name or secrets.token_hex(16)
-        with contextlib.suppress(OverwriteError):  # it is there
-            write_file(path, json.dumps(about, sort_keys=True) + "\n", mode=mode)
         self._stack = contextlib.ExitStack()
-        if self._stack.enter_context(locked(path)) is None:
+        while True:
+            self.is_marked = False  # by this process
+            with contextlib.suppress(OverwriteError):  # it is there
+                write_file(path, marker_line(self.id), mode=mode)
+                self.is_marked = True
+            check_free(path, replace=True)
+            with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+                handle = self._stack.enter_context(locked(path))
+                if handle is None:
+                    self._stack.close()
+                    raise InUseError(
+                        f"another process is writing {str(folder)!r} right now; wait for it or "
+                        f"stop it"
+                    )
+                if os.path.samestat(os.fstat(handle), os.stat(path)):
+                    self._handle = handle
+                    break
             self._stack.close()
-            raise InUseError(
-                f"another process is writing {str(folder)!r} right now; wait for it or stop it"
-            )
-        try:
-            super().__init__(path, mode=mode)
-            self.id = id_of(folder)
-            if not self.id:
-                raise OverwriteError(f"{MARKER} in {folder.name!r} is not that of deepfixcx")
-        except BaseException:
+        super().__init__(path, mode=mode)
+        self.id = id_of(folder)
+        if not self.id:
             self._stack.close()
-            raise
+            raise OverwriteError(f"{MARKER} in {folder.name!r} is not that of deepfixcx")
+
+    def set_id(self, name: str) -> None:
+        """Give the folder another id; its ledger is empty."""
+        os.ftruncate(self._handle, 0)
+        os.write(self._handle, marker_line(name).encode())
+        self.id = name
+
+    def withdraw(self) -> None:
+        """Leave the folder as it was before this process marked it."""
+        if self.is_marked:
+            self.discard()
+            if self.is_new:
+                remove_folder(self.folder)
 
     def __enter__(self) -> OwnFolder:
         """Return the folder."""
@@ -214,6 +287,60 @@ class OwnFolder(FileLedger):
     ) -> None:
         """Release the lock."""
         self._stack.close()
+
+
+def write_own(folder: Path, name: str, content: bytes | str) -> None:
+    """Write a file of a folder of results, which is there, and list it in the folder's marker.
+
+    Raises
+    ------
+    OverwriteError
+        Something is in the way that is not listed, or was changed since.
+    OSError
+        It cannot be written.
+    """
+    own_ledger(folder).write(folder, name, content)
+
+
+def own_ledger(folder: Path, known: str = "", names: Iterable[str] = ()) -> FileLedger:
+    """Return the ledger of a folder of results, which gets a marker where it has none.
+
+    Results of version 0.1, which had no marker, are listed where a JSON file with a format of
+    deepfixcx is among them.
+
+    Parameters
+    ----------
+    folder : Path
+        It is there.
+    known : str
+        Name of that file.
+    names : iterable of str
+        Names of the results.
+    """
+    marker, is_new = folder / MARKER, False
+    with contextlib.suppress(OverwriteError):
+        write_file(marker, marker_line(secrets.token_hex(16)))
+        is_new = True
+    check_free(marker, replace=True)
+    if not id_of(folder):
+        raise OverwriteError(f"{MARKER} in {folder.name!r} is not that of deepfixcx")
+    ledger = FileLedger(marker)
+    if is_new and known:
+        ledger.recognize(known, names)
+    return ledger
+
+
+def _states_format(path: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        about = json.loads(path.read_bytes())
+        return isinstance(about, dict) and str(about.get("format")).startswith("deepfixcx.")
+    return False
+
+
+def marker_line(name: str) -> str:
+    """Return the first line of the marker of a folder."""
+    about = {"format": FORMAT_NAME, "version": FORMAT_VERSION, "id": name}
+    return json.dumps(about, sort_keys=True) + "\n"
 
 
 def id_of(folder: Path) -> str:

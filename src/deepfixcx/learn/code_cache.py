@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 
 from deepfixcx import __version__
 from deepfixcx.errors import ModelError, TrainingStoppedError
-from deepfixcx.io.files import write_file
+from deepfixcx.io.files import make_folder, write_file
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["CodeCache"]
@@ -60,7 +60,7 @@ class CodeCache:
         name = f"{FORMAT_VERSION} {__version__} {gray} {spec.to_json()}"
         self._folder = folder / hashlib.sha256(name.encode()).hexdigest()[:16]
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
         except OSError as error:
             raise ModelError(
                 f"the cache {folder.name!r} cannot be made: {error.strerror}; choose another folder"

@@ -13,7 +13,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,14 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from deepfixcx import __version__
-from deepfixcx.errors import DeepfixcxError, ModelError, ModelFileError
+from deepfixcx.errors import (
+    DeepfixcxError,
+    InUseError,
+    ModelError,
+    ModelFileError,
+    OverwriteError,
+)
+from deepfixcx.io.folders import OwnFolder
 from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.options import TrainingOptions
@@ -51,8 +58,8 @@ _PACKAGES = ("numpy", "torch", "monai", "scikit-learn", "safetensors")
 
 
 @contextmanager
-def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
-    """Make the folder of a model, or refuse one that holds something else.
+def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[OwnFolder]:
+    """Make and lock the folder of a model, or refuse one that holds something else.
 
     A folder that was made here, and in which nothing was written, does not stay.
 
@@ -63,25 +70,34 @@ def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
     """
     if resume and overwrite:
         raise ModelError("either --resume or --overwrite, not both")
-    new = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _make_room(folder, resume=resume, overwrite=overwrite)
+        own = OwnFolder(folder)
+    except (InUseError, OverwriteError) as error:
+        raise ModelError(str(error)) from None
     except OSError as error:
-        raise ModelError(
-            f"the folder {folder.name!r} cannot be used: {error.strerror}; choose another"
-        ) from None
+        raise _unusable(folder, error) from None
+    with own:
+        try:
+            _make_room(own, resume=resume, overwrite=overwrite)
+            yield own
+        except BaseException:
+            if not own.listed:
+                own.withdraw()
+            raise
+
+
+def _unusable(folder: Path, error: OSError) -> ModelError:
+    return ModelError(
+        f"the folder {folder.name!r} cannot be used: {error.strerror}; choose another"
+    )
+
+
+def _make_room(own: OwnFolder, *, resume: bool, overwrite: bool) -> None:
+    folder = own.folder
     try:
-        yield
-    except BaseException:
-        if new:
-            with suppress(OSError):  # it is not empty
-                folder.rmdir()
-        raise
-
-
-def _make_room(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    except OSError as error:
+        raise _unusable(folder, error) from None
     if present and present.isdisjoint(_OURS):
         raise ModelError(f"{folder.name!r} holds other things than a model; choose another folder")
     if present and not (resume or overwrite):
@@ -89,11 +105,13 @@ def _make_room(folder: Path, *, resume: bool, overwrite: bool) -> None:
             f"{folder.name!r} already holds a model, or one that was stopped; go on with --resume, "
             f"start again with --overwrite, or choose another folder"
         )
-    if overwrite:  # what else lies in the folder stays
-        for name in _OURS:
-            (folder / name).unlink(missing_ok=True)
-    for leftover in folder.glob(".deepfixcx-*.part"):
-        leftover.unlink(missing_ok=True)
+    own.recognize(MODEL_FILE, _OURS)
+    left = own.remove(folder, _OURS) if overwrite else []  # what else lies in the folder stays
+    if left:
+        raise ModelError(
+            f"{left[0]!r} in {folder.name!r} was not made by deepfixcx, or was changed since; move "
+            f"it away or choose another folder"
+        )
 
 
 def save_model(classifier: Classifier, folder: Path) -> None:

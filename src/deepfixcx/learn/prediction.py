@@ -14,7 +14,7 @@ from deepfixcx._words import TableWriter
 from deepfixcx.code import Code
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError
-from deepfixcx.learn._files import write_whole
+from deepfixcx.io.files import write_file
 from deepfixcx.learn.classifier import Classifier
 
 __all__ = ["Predictions", "predict_code", "predict_files", "with_failures", "write_scores"]
@@ -154,7 +154,12 @@ def write_scores(predictions: Predictions, path: Path) -> None:
     columns = [column for name in predictions.label_names for column in (name, f"{name}_yes")]
     table.writerow(["file", *columns, "error", "reason"])
     table.writerows(_rows(predictions))
-    write_whole(path, text.getvalue().encode())
+    try:
+        write_file(path, text.getvalue(), replace=True)
+    except OSError as error:
+        raise ModelError(
+            f"the table {path.name!r} cannot be written: {error.strerror}; choose another place"
+        ) from None
 
 
 def _rows(predictions: Predictions) -> Iterator[list[str]]:

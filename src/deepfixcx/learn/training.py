@@ -160,7 +160,7 @@ def train_model(
     loader = loader_of(options, None) if released is None else released.load
     mechanism = None if released is None else released.mechanism
     settings = settings_of(options, rules, dataset)
-    with claimed(place, resume=resume, overwrite=overwrite):
+    with claimed(place, resume=resume, overwrite=overwrite) as own:
         if resume and (place / MODEL_FILE).is_file():
             return _trained_before(place, settings, options, device)
         keeping = Keeping(place / CHECKPOINT_FILE, settings, resume)
@@ -192,7 +192,7 @@ def train_model(
             mechanism,
         )
         save_model(classifier, place)
-        keeping.path.unlink(missing_ok=True)
+        own.remove(place, [CHECKPOINT_FILE])
     notes = (*split.notes, *_notes(dataset.label_names, held))
     return Trained(classifier, prepared.failures, notes, time.perf_counter() - start)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from deepfixcx import __version__
 from deepfixcx._words import TableWriter
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import DeepfixcxError, TrainingStoppedError
+from deepfixcx.io.files import make_folder
+from deepfixcx.io.folders import FileLedger, own_ledger
 from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.parts import fingerprint
@@ -135,8 +136,8 @@ class TrialFolder(Generic[AnyRow]):
         if not (place / kind.about).is_file():
             raise kind.error(f"the folder {place.name!r} holds other things; name a new one")
         if overwrite:
-            shutil.rmtree(place / ROWS, ignore_errors=True)
-            folder._forget(kind.table, FAILURES, kind.about)
+            rows = [name for name in folder._ledger.listed if name.startswith(f"{ROWS}/")]
+            folder._forget(*rows, kind.table, FAILURES, kind.about)
         elif not resume:
             raise kind.error(
                 f"the folder {place.name!r} holds an earlier {kind.name}; --resume goes on with "
@@ -173,7 +174,7 @@ class TrialFolder(Generic[AnyRow]):
             self._forget(self.kind.table, FAILURES)
             return
         try:
-            (self.place / ROWS).mkdir(parents=True, exist_ok=True)
+            make_folder(self.place / ROWS)
         except OSError as error:
             raise TrainingStoppedError(
                 f"the folder {self.place.name!r} cannot be made: {error.strerror}; choose another "
@@ -190,7 +191,7 @@ class TrialFolder(Generic[AnyRow]):
     def keep(self, row: AnyRow) -> AnyRow:
         """Write a row that is done; return it as a resumed trial will read it."""
         text = row.to_json()
-        write_whole(self.place / ROWS / f"{row.name}.json", text.encode())
+        write_whole(self.place / ROWS / f"{row.name}.json", text.encode(), self.place)
         return self.kind.read_row(text)
 
     def finish(self, table: str, failures: Sequence[Failure]) -> None:
@@ -203,8 +204,17 @@ class TrialFolder(Generic[AnyRow]):
         return {"format": f"deepfixcx.{self.kind.name}", "version": self.kind.version}
 
     def _forget(self, *names: str) -> None:
-        for name in names:
-            (self.place / name).unlink(missing_ok=True)
+        if left := self._ledger.remove(self.place, names):
+            raise self.kind.error(
+                f"{left[0]!r} in {self.place.name!r} was not made by deepfixcx, or was changed "
+                f"since; move it away or choose another folder"
+            )
+
+    @property
+    def _ledger(self) -> FileLedger:
+        rows = (f"{ROWS}/{path.name}" for path in (self.place / ROWS).glob("*.json"))
+        names = [*rows, self.kind.table, FAILURES, self.kind.about]
+        return own_ledger(self.place, self.kind.about, names)
 
     def _about(self) -> dict[str, Any]:
         damaged = self.kind.error(

@@ -71,13 +71,11 @@ class DicomOutput:
     deidentifier: Deidentifier = field(repr=False)
     options: ReleaseOptions
 
-    def write(self, path: Path, source: DicomSource, images: Sequence[NDArray[Any]]) -> None:
-        """Write one DICOM file.
+    def content(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> bytes:
+        """Return one DICOM file.
 
         Parameters
         ----------
-        path : Path
-            The file to write; its folder exists.
         source : DicomSource
             The input.
         images : sequence of ndarray
@@ -87,15 +85,13 @@ class DicomOutput:
         ------
         DeidentifyError
             The header cannot be de-identified, or cannot be written again.
-        OSError
-            The folder cannot be written, or is full.
         """
-        from deepfixcx.images.dicom.writing import write_dicom
+        from deepfixcx.images.dicom.writing import dicom_bytes
 
-        write_dicom(path, self.dataset(source, images))
+        return dicom_bytes(self.dataset(source, images))
 
     def dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
-        """Return what `write` writes.
+        """Return the data set of that file.
 
         Raises
         ------

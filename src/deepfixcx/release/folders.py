@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import posixpath
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from fnmatch import fnmatchcase
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.io.files import sync_folder
-from deepfixcx.release.ledger import LEDGER
-from deepfixcx.release.places import LocalPlace, Place
+from deepfixcx.io import folders
+from deepfixcx.io.files import sha256_of
+from deepfixcx.io.folders import MARKER, FileLedger, id_of
+from deepfixcx.io.paths import within
+from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
+from deepfixcx.release.places import ABOUT, OTHER_PRIVATE, LocalPlace, Place, id_in
 from deepfixcx.release.store import open_store
 from deepfixcx.release.urls import Location, locate
 
 __all__ = [
+    "METADATA",
     "PLAIN_FOLDERS",
     "PROTECTED",
     "PUBLIC_PRIVATE",
-    "alone",
+    "TABLES",
     "in_use",
     "keep_apart",
-    "make_room",
+    "listed_files",
     "private_folder",
     "private_of",
     "refuse",
-    "remove_strays",
-    "withdraw_papers",
+    "release_id",
+    "state_id",
+    "stated_metadata",
 ]
-
-OWN_FILES = ("manifest.csv", "failures.csv", "dataset.json")
-PROTECTED_FILES = (*OWN_FILES, "labels.csv", "records.safetensors", "mechanism.safetensors")
-OWN_FOLDERS = ("images", "dicom", "codes")
-RESULTS = (("images", "*.png"), ("dicom", "*.dcm"), ("codes", "shard-*.safetensors"))
-"""Folders of a release, and how its own files in them are called."""
 
 PROTECTED = "protected.json"
 """In the private folder of a release by a mechanism; that of an ordinary one has a ledger."""
@@ -47,11 +43,19 @@ PUBLIC_PRIVATE = "public.private"
 PLAIN_FOLDERS = ("images", "images.private", "public", PUBLIC_PRIVATE)
 """In the private folder of a release by a mechanism: what it was applied to."""
 
-PROTECTED_TABLES = ("members.csv", "withheld.csv", "images.csv", "public.csv")
+METADATA = "release.jsonl"
+"""In the private folder: ledger of the files of a release that are no results."""
 
-LOCK = "lock"
-PATIENCE_S = 1.0
-"""`in_use` holds the lock for an instant; a process that wants to write waits so long for it."""
+TABLES = (
+    "sources.csv",
+    "members.csv",
+    "withheld.csv",
+    "images.csv",
+    "public.csv",
+    PROTECTED,
+    "lock",
+)
+"""In the private folder of version 0.1, which did not list them."""
 
 
 def private_folder(folder: Path) -> Path:
@@ -99,38 +103,45 @@ def private_of(release: Location, private: str | Path | None) -> Path:
 
 
 def keep_apart(where: Location, release: Location, private: Path) -> None:
-    """Refuse a release or a private folder that would mix with the input or each other."""
-    if _mixed(where, release):
+    """Refuse an input, a release and a private folder of which one lies in another."""
+    if isinstance(where, str) and isinstance(release, str):
+        mixed = _one_store(where, release)
+    else:
+        mixed = _mixed(where, release)
+    if mixed:
         raise ReleaseError(
             f"the release {str(release)!r} and its input {str(where)!r} lie within each other; "
             f"choose an output folder outside the input"
         )
     for other in (where, release):
-        if isinstance(other, Path) and private.resolve().is_relative_to(other.resolve()):
+        if isinstance(other, Path) and within(private, other):
             raise ReleaseError(
                 f"the private folder {str(private)!r} lies in {str(other)!r}; choose one outside "
                 f"the input and outside what is shared"
             )
-    if isinstance(release, Path) and release.resolve().is_relative_to(private.resolve()):
+    if isinstance(release, Path) and within(release, private):
         raise ReleaseError(
             f"the release {str(release)!r} lies in the private folder {str(private)!r}; choose "
             f"another one for it"
         )
+    if isinstance(where, Path) and where.is_dir() and within(where, private):
+        raise ReleaseError(
+            f"the input {str(where)!r} lies in the private folder {str(private)!r}; choose another "
+            f"one with --private"
+        )
 
 
 def _mixed(where: Location, release: Location) -> bool:
-    if isinstance(where, Path) and isinstance(release, Path):
-        source = where.resolve() if where.is_dir() else where.resolve().parent
-        target = release.resolve()
-        inside = where.is_dir() and target.is_relative_to(source)
-        return target == source or inside or source.is_relative_to(target)
-    if isinstance(where, str) and isinstance(release, str):
-        (here, above), (there, below) = open_store(where), open_store(release)
-        roots = [f"{path.rstrip('/')}/" for path in (above, below)]
-        return bool(here == there) and (
-            roots[0].startswith(roots[1]) or roots[1].startswith(roots[0])
-        )
-    return False
+    """Return whether a folder lies in the other; beside a single image or a table it may lie."""
+    if not isinstance(where, Path) or not isinstance(release, Path):
+        return False
+    return within(where, release) or (where.is_dir() and within(release, where))
+
+
+def _one_store(where: str, release: str) -> bool:
+    (here, above), (there, below) = open_store(where), open_store(release)
+    roots = [f"{path.rstrip('/')}/" for path in (above, below)]
+    return bool(here == there) and (roots[0].startswith(roots[1]) or roots[1].startswith(roots[0]))
 
 
 def refuse(
@@ -145,7 +156,8 @@ def refuse(
     state = place.state()
     if state == "file":
         raise ReleaseError(f"{str(place)!r} is a file; choose another folder for the release")
-    kinds = {False: (private / LEDGER).is_file(), True: (private / PROTECTED).is_file()}
+    _check_private(private)
+    kinds = {False: is_ledger(private / LEDGER), True: (private / PROTECTED).is_file()}
     has_ledger = any(kinds.values())
     if resume and has_ledger and not kinds[protected]:
         raise ReleaseError(
@@ -165,88 +177,110 @@ def refuse(
             f"{str(place)!r} already holds something; go on with --resume, start again with "
             f"--overwrite, or choose another folder"
         )
-    if not has_ledger:
+    damaged = id_of(private) != "" and (private / LEDGER).is_file()
+    if not has_ledger and not damaged:
+        raise _not_ours(place, private)
+    _check_owner(place, private)
+
+
+def _check_private(private: Path) -> None:
+    """Refuse a folder that holds something and is not the private folder of a release."""
+    if not private.is_dir():
+        if private.exists():
+            raise ReleaseError(f"{str(private)!r} is a file; --private names a folder")
+        return
+    known = id_of(private) or is_ledger(private / LEDGER) or _is_state(private / PROTECTED)
+    if not known and any(private.iterdir()):
         raise ReleaseError(
-            f"{str(place)!r} was not made by deepfixcx, or its ledger is no longer in "
-            f"{private.name!r}, so it is left alone; choose another folder, or name the right one "
-            f"with --private"
+            f"{str(private)!r} holds something and was not made by deepfixcx, so it is left alone; "
+            f"choose another folder with --private"
         )
 
 
-@contextmanager
-def alone(place: Place, private: Path) -> Iterator[None]:
-    """Hold the release, so that no other process writes it; a process that dies lets go."""
-    at = str(place)
-    try:
-        place.prepare()
-        at = str(private)
-        private.parent.mkdir(parents=True, exist_ok=True)
-        private.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(private.parent)
-        lock = os.open(private / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise ReleaseError(
-            f"{at!r} cannot be written: {error.strerror}; choose another folder"
-        ) from None
-    try:
-        until = time.monotonic() + PATIENCE_S
-        while not _locked(lock):
-            if time.monotonic() > until:
-                raise ReleaseError(
-                    f"another process is writing {str(place)!r} right now; wait for it or stop it"
-                )
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(lock)
+def _is_state(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        about = json.loads(path.read_bytes())
+        return isinstance(about, dict) and about.get("format") == "deepfixcx.protected"
+    return False
+
+
+def _not_ours(place: Place, private: Path) -> ReleaseError:
+    return ReleaseError(
+        f"{str(place)!r} was not made by deepfixcx, or its ledger is no longer in "
+        f"{private.name!r}, so it is left alone; choose another folder, or name the right one "
+        f"with --private"
+    )
+
+
+def _check_owner(place: Place, private: Path) -> None:
+    """Refuse a place that is not the release of this private folder.
+
+    Known by its marker, by the id in dataset.json, or, in releases of version 0.1, which have
+    neither, by a file that holds what the private folder lists.
+    """
+    marker, stated = place.owner(), id_in(place)
+    if marker is not None:
+        if marker != id_of(private):
+            raise ReleaseError(OTHER_PRIVATE.format(str(place)))
+        return
+    if stated:
+        if stated != release_id(private):
+            raise ReleaseError(OTHER_PRIVATE.format(str(place)))
+        return
+    for listed in listed_files(place, private):
+        if any(place.holds(name, digests) for name, digests in listed.items()):
+            return
+    raise _not_ours(place, private)
+
+
+def release_id(private: Path) -> str:
+    """Return the id of the release that a private folder belongs to; empty before version 0.2."""
+    if is_ledger(private / LEDGER):
+        with suppress(ReleaseError), Ledger(private / LEDGER) as ledger:
+            return ledger.id() if ledger.identity() else ""
+        return ""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads((private / PROTECTED).read_bytes())
+        return state_id(about["secret"])
+    return ""
+
+
+def state_id(secret: str) -> str:
+    """Return the id of a release by a mechanism: it depends on its secret alone, on no image."""
+    return sha256(f"deepfixcx release {secret}".encode()).hexdigest()[:32]
+
+
+def listed_files(place: Place, private: Path) -> Iterator[dict[str, set[str]]]:
+    """Yield the files of a release that a ledger lists, and their hashes, a few at a time.
+
+    Where the ledger of the results is lost, the manifest of the finished release stands in.
+    """
+    metadata = FileLedger(private / METADATA).listed or stated_metadata(place)
+    yield metadata
+    if is_ledger(private / LEDGER):
+        with suppress(ReleaseError), Ledger(private / LEDGER) as ledger:
+            yield from ledger.listed()
+            return
+    with suppress(OSError, ValueError, KeyError, csv.Error), ExitStack() as stack:
+        path = stack.enter_context(place.fetched("manifest.csv"))
+        if sha256_of(path) in metadata.get("manifest.csv", ()):
+            file = stack.enter_context(path.open(newline="", encoding="utf-8"))
+            for row in csv.DictReader(file):
+                for kind in ("image", "dicom", "code"):
+                    if row.get(f"{kind}_file"):
+                        yield {row[f"{kind}_file"]: {row[f"{kind}_sha256"]}}
+
+
+def stated_metadata(place: Place) -> dict[str, set[str]]:
+    """Return the metadata files of a release of version 0.1, as dataset.json states them."""
+    with suppress(OSError, ValueError, KeyError, TypeError, ReleaseError):
+        if id_in(place) == "":
+            with place.fetched(ABOUT) as path:
+                papers = json.loads(path.read_bytes())["papers"]
+                return {ABOUT: {sha256_of(path)}} | {str(k): {str(v)} for k, v in papers.items()}
+    return {}
 
 
 def in_use(private: Path) -> bool:
     """Return whether a process is writing the release right now."""
-    try:
-        lock = os.open(private / LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        return not _locked(lock, fcntl.LOCK_SH)
-    finally:
-        os.close(lock)
-
-
-def make_room(place: Place, private: Path, overwrite: bool, resume: bool) -> Path:
-    """Remove what must not stay of earlier runs, and return where the ledger goes."""
-    if overwrite:  # other files that lie in the folder stay
-        withdraw_papers(place, protected=(private / PROTECTED).is_file())
-        for name in OWN_FOLDERS:
-            place.clear(name)
-    if not resume:  # last: a folder with results and no ledger would never be touched again
-        for name in PLAIN_FOLDERS:
-            shutil.rmtree(private / name, ignore_errors=True)
-        for name in (*PROTECTED_TABLES, f"{LEDGER}-journal", LEDGER, PROTECTED):
-            (private / name).unlink(missing_ok=True)
-    place.remove_unfinished()
-    return private / LEDGER
-
-
-def withdraw_papers(place: Place, *, protected: bool = False) -> None:
-    """Remove the papers of a release, so that it counts as unfinished."""
-    place.remove(PROTECTED_FILES if protected else OWN_FILES)
-
-
-def remove_strays(place: Place, known: Callable[[str], bool]) -> None:
-    """Remove whole results that no record names, of a try that died before it was recorded."""
-    for room, pattern in RESULTS:
-        strays = [
-            name
-            for name in place.names(room)
-            if fnmatchcase(posixpath.basename(name), pattern) and not known(name)
-        ]
-        place.remove(strays)
-
-
-def _locked(lock: int, kind: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return folders.in_use(private / MARKER)

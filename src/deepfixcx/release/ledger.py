@@ -9,23 +9,26 @@ does not work on the network file systems of clusters.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 
-from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
+from deepfixcx.io.files import write_file
 from deepfixcx.release.records import Record, ShardResult, SourceSeen
 
-__all__ = ["LEDGER", "Ledger"]
+__all__ = ["LEDGER", "Ledger", "is_ledger"]
 
 LEDGER = "ledger.sqlite"
 """Name of the file in the private folder."""
 
 SCHEMA_VERSION = 4
+TABLES = ("identity", "notes", "shards", "records", "sources", "deaths")
 COLUMNS = Record.columns()
 SCHEMA = f"""
 CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -65,7 +68,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         with _writing():
             try:
-                path.touch(mode=0o600)  # it may hold names of files
+                with suppress(OverwriteError):  # it is there
+                    write_file(path, b"", mode=0o600)  # it may hold names of files
                 self._database = sqlite3.connect(path)
                 self._database.execute("PRAGMA synchronous = FULL")
                 (version,) = self._database.execute("PRAGMA user_version").fetchone()
@@ -96,6 +100,18 @@ class Ledger:
     ) -> None:
         """Close the file."""
         self._database.close()
+
+    def id(self) -> str:
+        """Return the random id of this release, which stands in ``dataset.json``, too."""
+        return hashlib.sha256(f"deepfixcx release {self.secret()}".encode()).hexdigest()[:32]
+
+    def listed(self, shard: int | None = None) -> Iterator[dict[str, set[str]]]:
+        """Yield the results of each frame, and the hash of each file."""
+        for row in self.records(shard):
+            found = {row.image_file: {row.image_sha256}, row.dicom_file: {row.dicom_sha256}}
+            found[row.code_file] = {row.code_sha256}
+            found.pop("", None)
+            yield found
 
     def identity(self) -> dict[str, str]:
         """Return what the release is begun with; empty for a new ledger."""
@@ -205,6 +221,19 @@ class Ledger:
         """Forget the workers that a file has killed, because it is another file now."""
         with _writing(), self._database as transaction:
             transaction.execute("DELETE FROM deaths WHERE source_id = ?", (source_id,))
+
+
+def is_ledger(path: Path) -> bool:
+    """Return whether a file is a ledger; change nothing."""
+    if not path.is_file() or path.is_symlink():
+        return False
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as database,
+    ):
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
+        return tables >= set(TABLES)
+    return False
 
 
 @contextmanager

@@ -7,30 +7,34 @@ inputs and options give the same bytes.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from deepfixcx import __version__
 from deepfixcx._words import TableWriter
-from deepfixcx.io.files import sha256_of, writing_text
+from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
 from deepfixcx.mechanisms.independent import INDEPENDENT
+from deepfixcx.release.claim import Claim
 from deepfixcx.release.ledger import Ledger
-from deepfixcx.release.places import Place
 from deepfixcx.release.plan import Plan, ReleaseOptions
 from deepfixcx.release.records import Record, kept_depth, kept_values
 
 __all__ = [
     "MANIFEST_VERSION",
     "TOTALS",
+    "as_json",
     "mechanism_entries",
     "software",
     "write_papers",
+    "write_private_rows",
     "write_rows",
 ]
 
@@ -61,16 +65,15 @@ LIMITS = (
 )
 
 
-def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dict[str, int]:
+def write_papers(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
     """Write what goes with a finished release, and return its totals.
 
     Parameters
     ----------
-    place : Place
-        The release; gets ``manifest.csv``, ``failures.csv`` (only where there are failures) and,
-        last, ``dataset.json``.
-    private : Path
-        The private folder; gets ``sources.csv``, which tells source files from neutral names.
+    claim : Claim
+        The release gets ``manifest.csv``, ``failures.csv`` (only where there are failures) and,
+        last, ``dataset.json``; the private folder gets ``sources.csv``, which tells source files
+        from neutral names.
     plan : Plan
         What was to be done.
     ledger : Ledger
@@ -85,29 +88,26 @@ def write_papers(place: Place, private: Path, plan: Plan, ledger: Ledger) -> dic
     ------
     FileNotFoundError
         A result is gone.
+    OverwriteError
+        A file is in the way that deepfixcx did not write.
     """
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
-    _write_sources(private / "sources.csv", plan, failed, notes)
-    totals = _totals(place.sizes(), plan, ledger)
-    with place.outbox() as outbox:
-        tables = [outbox.folder / "manifest.csv"]
+    _write_sources(claim.private, plan, failed, notes)
+    totals = _totals(claim.place.sizes(), plan, ledger)
+    with claim.place.outbox(claim.metadata) as outbox:
         columns = Record.public_columns()
-        write_rows(tables[0], columns, map(attrgetter(*columns), ledger.records()))
+        rows = map(attrgetter(*columns), ledger.records())
+        papers = {"manifest.csv": write_rows(outbox.writing("manifest.csv"), columns, rows)}
         if failed:
-            tables.append(outbox.folder / "failures.csv")
-            rows = ((record.source_id, record.error, record.reason) for record in failed)
-            write_rows(tables[1], ["source_id", "error", "reason"], rows)
-        else:
-            place.remove(["failures.csv"])
-        hashes = {path.name: sha256_of(path) for path in tables}
-        about = _about(plan, ledger, _stated(totals, plan.options), hashes)
-        outbox.add(path.name for path in tables)
+            reasons = ((record.source_id, record.error, record.reason) for record in failed)
+            file = outbox.writing("failures.csv")
+            papers["failures.csv"] = write_rows(file, ["source_id", "error", "reason"], reasons)
+        elif "failures.csv" in claim.metadata.listed:
+            claim.withdraw("failures.csv")
         outbox.send()
-        with writing_text(outbox.folder / "dataset.json", replace=True) as file:
-            json.dump(about, file, indent=2, sort_keys=True)
-            file.write("\n")
-        outbox.add(["dataset.json"])
+        about = _about(plan, ledger, _stated(totals, plan.options), papers)
+        outbox.put("dataset.json", as_json(about))
         outbox.send()
     return totals
 
@@ -128,6 +128,7 @@ def _about(
         "software": software(),
         "totals": totals,
         "papers": papers,
+        "id": ledger.id(),
         "limits": LIMITS,
     }
 
@@ -152,7 +153,9 @@ def mechanism_entries(options: ReleaseOptions, ledger: Ledger) -> list[dict[str,
     ]
 
 
-def _write_sources(path: Path, plan: Plan, failed: list[Record], notes: dict[str, str]) -> None:
+def _write_sources(
+    private: OwnFolder, plan: Plan, failed: list[Record], notes: dict[str, str]
+) -> None:
     why = {record.source_id: (record.error, record.reason) for record in failed}
     done = (
         (item.source_id, item.source.name, "failed" if item.source_id in why else "done",
@@ -162,8 +165,8 @@ def _write_sources(path: Path, plan: Plan, failed: list[Record], notes: dict[str
     skipped = (
         ("", name, "skipped", "", "not an image by name or content", "") for name in plan.skipped
     )
-    columns = ["source_id", "source", "status", "error", "reason", "notes"]
-    write_rows(path, columns, chain(done, skipped), mode=0o600)
+    header = ["source_id", "source", "status", "error", "reason", "notes"]
+    write_private_rows(private.folder, "sources.csv", header, chain(done, skipped))
 
 
 def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) -> dict[str, int]:
@@ -203,10 +206,39 @@ def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) ->
 
 
 def write_rows(
-    path: Path, header: list[str], rows: Iterable[tuple[object, ...]], mode: int = 0o666
-) -> None:
-    """Write a table that appears under its name only when it is complete."""
-    with writing_text(path, mode=mode, replace=True) as file:
-        writer = TableWriter(file)
+    opened: AbstractContextManager[BinaryIO],
+    header: list[str],
+    rows: Iterable[tuple[object, ...]],
+) -> str:
+    """Write a table that appears under its name only when it is complete; return its SHA-256."""
+    with opened as file:
+        hashing = _Hashing(file)
+        writer = TableWriter(hashing)
         writer.writerow(header)
         writer.writerows(rows)
+    return hashing.content.hexdigest()
+
+
+class _Hashing:
+    """Hashes the text that it passes on."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.content = file, hashlib.sha256()
+
+    def write(self, text: str) -> int:
+        data = text.encode()
+        self.content.update(data)
+        return self._file.write(data)
+
+
+def write_private_rows(
+    private: Path, name: str, header: list[str], rows: Iterable[tuple[object, ...]]
+) -> None:
+    """Write a table of the private folder, which its owner alone may read."""
+    ledger = FileLedger(private / MARKER, mode=0o600)
+    write_rows(ledger.writing(private, name, mode=0o600), header, rows)
+
+
+def as_json(about: Mapping[str, Any]) -> bytes:
+    """Return a metadata file."""
+    return json.dumps(about, indent=2, sort_keys=True).encode() + b"\n"

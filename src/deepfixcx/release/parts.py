@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
+from deepfixcx._codefile import code_bytes
 from deepfixcx.choices import Storage
 from deepfixcx.code import Code
-from deepfixcx.io.files import sha256_of
+from deepfixcx.release.places import Outbox
 from deepfixcx.release.records import Record
 
 __all__ = ["CodeParts"]
@@ -19,12 +19,13 @@ PART_BYTES = 1 << 26
 class CodeParts:
     """Collects codes and writes them in files of bounded size, one number of channels a file."""
 
-    def __init__(self, number: int, folder: Path, dtype: Storage) -> None:
-        self._number, self._folder, self._dtype = number, folder, dtype
+    def __init__(self, number: int, outbox: Outbox, dtype: Storage) -> None:
+        self._number, self._outbox, self._dtype = number, outbox, dtype
         self._waiting: dict[int, list[Code]] = {}
         self._places: dict[tuple[str, int], tuple[str, int]] = {}
         self._keys: dict[int, list[tuple[str, int]]] = {}
         self._hashes: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
 
     def add(self, codes: Code, rows: list[Record]) -> None:
         """Take the codes of one file, frame by frame."""
@@ -48,10 +49,10 @@ class CodeParts:
         if not codes:
             return
         name = f"codes/shard-{self._number:05d}-{len(self._hashes):02d}.safetensors"
-        target = self._folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Code.concatenate(codes).save(target, self._dtype)
-        self._hashes[name] = sha256_of(target)
+        code = Code.concatenate(codes)
+        content = code_bytes(code.array, code.sizes, code.spec, self._dtype)
+        self._hashes[name] = self._outbox.put(name, content)
+        self.sizes[name] = len(content)
         self._places |= {key: (name, row) for row, key in enumerate(keys)}
         codes.clear()
         keys.clear()

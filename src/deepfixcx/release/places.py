@@ -8,23 +8,50 @@ store a temporary one from which files are sent.
 from __future__ import annotations
 
 import errno
+import json
 import os
-import shutil
+import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Literal, Protocol
 
-from deepfixcx.io.files import sync, sync_folder
-from deepfixcx.release.disk import remove_unfinished
+from deepfixcx.errors import ReleaseError
+from deepfixcx.io.files import (
+    holds,
+    make_folder,
+    remove_folder,
+    remove_listed,
+    remove_temporaries,
+    sync,
+    tagged,
+)
+from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
+from deepfixcx.io.paths import find_link
 from deepfixcx.release.urls import Location
 
-__all__ = ["LocalPlace", "Outbox", "Place", "State", "place_of"]
+__all__ = [
+    "ABOUT",
+    "OTHER_PRIVATE",
+    "LocalPlace",
+    "Outbox",
+    "Place",
+    "State",
+    "id_in",
+    "journal_name",
+    "place_of",
+]
 
 State = Literal["free", "file", "taken"]
-"""Nothing is there, or an empty folder; a file; a folder that holds something."""
+"""Nothing is there, or a marker alone; a file; a folder that holds something."""
+
+ABOUT = "dataset.json"
+OTHER_PRIVATE = (
+    "{!r} holds a release that was begun with another private folder; name that one with "
+    "--private, or choose another folder"
+)
 
 
 class Outbox(Protocol):
@@ -34,32 +61,82 @@ class Outbox(Protocol):
     def folder(self) -> Path:
         """Where results are made, under the names that they have in the release."""
 
-    def add(self, names: Iterable[str]) -> None:
-        """Take results that are whole; they may leave the folder at any time from now on."""
+    def put(self, name: str, content: bytes) -> str:
+        """Write a result, which may leave the folder from now on, and return its SHA-256.
+
+        Raises
+        ------
+        OverwriteError
+            A file that this release did not make is in the way.
+        """
+
+    def writing(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file that is written bit by bit, as `put` does."""
 
     def send(self) -> None:
-        """Return when everything that was added outlasts a crash of any machine."""
+        """Return when everything that was put outlasts a crash of any machine."""
 
 
 class Place(Protocol):
     """A folder in which a release is made or lies. Names are relative to it, with slashes.
 
-    Whoever asks gets `FileNotFoundError` where a file is not there. A store that cannot be reached
-    or denies access raises `ReleaseError`, while it is written `ReleaseStoppedError`.
+    A file that is not there raises `FileNotFoundError`. A store that cannot be reached or denies
+    access raises `ReleaseError`, while it is written `ReleaseStoppedError`.
     """
 
     @property
     def made_in(self) -> str:
         """What is full when no result can be made, in words."""
 
-    def state(self) -> State:
-        """Return what is there now."""
+    @property
+    def tag(self) -> str:
+        """A secret of the run, in the names of temporary files; empty before it is claimed."""
 
-    def prepare(self) -> None:
-        """Make the folder, where folders must be made."""
+    @property
+    def lock_note(self) -> str:
+        """What a user has to know of the lock; empty where it holds."""
+
+    def state(self) -> State:
+        """Return what is there now.
+
+        Raises
+        ------
+        ReleaseError
+            There are links in it.
+        """
+
+    def owner(self) -> str | None:
+        """Return the id in the marker of an unfinished release, None where there is no marker."""
+
+    def held(self, owner: str, check: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold the lock of the folder, which has a marker until the release is finished.
+
+        Parameters
+        ----------
+        owner : str
+            Id of the private folder.
+        check : callable
+            Raises what keeps a release from being made here; called when the lock is held.
+
+        Raises
+        ------
+        InUseError
+            Another process holds it.
+        ReleaseError
+            The marker has another id.
+        """
+
+    def tagged(self, tag: str) -> Place:
+        """Return this place with a secret of the run in the names of temporary files."""
+
+    def guarding(self, names: frozenset[str]) -> Place:
+        """Return this place with names of files that are not to be replaced."""
 
     def has(self, name: str) -> bool:
         """Return whether there is such a file now."""
+
+    def holds(self, name: str, digests: Collection[str]) -> bool:
+        """Return whether a file is there with one of these hashes."""
 
     def names(self, room: str = "") -> Iterator[str]:
         """Yield every file below a folder of the release, or below the release itself."""
@@ -67,17 +144,22 @@ class Place(Protocol):
     def sizes(self) -> Callable[[str], int | None]:
         """Return what tells the size of a file, None where there is none."""
 
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove files; those that are not there are none of its business."""
-
-    def clear(self, room: str) -> None:
-        """Remove a folder of the release."""
+    def remove(self, listed: Mapping[str, Collection[str]]) -> list[str]:
+        """Remove files that hold what is listed; return the names of those that do not."""
 
     def remove_unfinished(self) -> None:
-        """Remove files that a process which died was writing."""
+        """Remove what processes of this run that died were writing."""
 
-    def outbox(self) -> AbstractContextManager[Outbox]:
-        """Open an outbox for results of this release."""
+    def journals(self) -> Iterator[tuple[str, dict[str, set[str]]]]:
+        """Yield the name of each journal of a shard, and the files that it lists."""
+
+    def settle(self, journal: str) -> None:
+        """Remove a journal, when what it lists is in the ledger of the release, or gone."""
+
+    def outbox(
+        self, ledger: FileLedger | None = None, shard: int = 0
+    ) -> AbstractContextManager[Outbox]:
+        """Open an outbox for files that a ledger lists, by default the journal of a shard."""
 
     def fetched(self, name: str) -> AbstractContextManager[Path]:
         """Make a file of the release readable on this machine."""
@@ -92,11 +174,26 @@ def place_of(location: Location) -> Place:
     return RemotePlace(location)
 
 
+def id_in(place: Place) -> str | None:
+    """Return the id in dataset.json: empty in one of version 0.1, None where there is none."""
+    with suppress(OSError, ValueError, ReleaseError), place.fetched(ABOUT) as path:
+        about = json.loads(path.read_bytes())
+        if isinstance(about, dict) and about.get("format") == "deepfixcx.release":
+            return str(about.get("id", ""))
+    return None
+
+
+def journal_name(tag: str, shard: int) -> str:
+    """Return what the journal of a shard is called: the files that were made and not recorded."""
+    return f".deepfixcx-{tag}-{shard:05d}.jsonl"
+
+
 @dataclass(frozen=True, slots=True)
 class LocalPlace:
     """A release in a folder of this machine."""
 
     folder: Path
+    tag: str = ""
 
     def __str__(self) -> str:
         """Return the path."""
@@ -107,22 +204,65 @@ class LocalPlace:
         """What is full when no result can be made, in words."""
         return "the release folder"
 
+    @property
+    def lock_note(self) -> str:
+        """What a user has to know of the lock; empty where it holds."""
+        return ""
+
     def state(self) -> State:
         """Return what is there now."""
         if not self.folder.exists():
             return "free"
         if not self.folder.is_dir():
             return "file"
-        return "taken" if any(self.folder.iterdir()) else "free"
+        if link := find_link(self.folder):
+            raise ReleaseError(
+                f"{link!r} in {str(self.folder)!r} is a link, and a release holds none; remove the "
+                f"link or choose another folder"
+            )
+        return "taken" if any(name != MARKER for name in os.listdir(self.folder)) else "free"
 
-    def prepare(self) -> None:
-        """Make the folder, with a name that outlasts a crash."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(self.folder.parent)
+    def owner(self) -> str | None:
+        """Return the id in the marker, None where there is none."""
+        return id_of(self.folder) or None
+
+    @contextmanager
+    def held(self, owner: str, check: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock, which lies in the folder: by whatever name it is called, it is one."""
+        with OwnFolder(self.folder, name=owner) as own:
+            try:
+                if own.id != owner and self.state() == "free":
+                    own.set_id(owner)  # of a process that died before it wrote anything
+                if own.id != owner:
+                    raise ReleaseError(OTHER_PRIVATE.format(str(self)))
+                check()
+            except BaseException:
+                own.withdraw()
+                raise
+            try:
+                yield
+            finally:
+                if self.has(ABOUT) or os.listdir(self.folder) == [MARKER]:
+                    own.discard()
+                    if own.is_new:
+                        remove_folder(self.folder)
+
+    def tagged(self, tag: str) -> LocalPlace:
+        """Return this place with a secret of the run."""
+        return replace(self, tag=tag)
+
+    def guarding(self, names: frozenset[str]) -> LocalPlace:
+        """Return this place: a disk can be asked when the file is written."""
+        del names
+        return self
 
     def has(self, name: str) -> bool:
         """Return whether there is such a file now."""
         return (self.folder / name).is_file()
+
+    def holds(self, name: str, digests: Collection[str]) -> bool:
+        """Return whether a file is there with one of these hashes."""
+        return holds(self.folder / name, digests)
 
     def names(self, room: str = "") -> Iterator[str]:
         """Yield every file below a folder of the release, or below the release itself."""
@@ -143,23 +283,32 @@ class LocalPlace:
 
         return size
 
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove files."""
-        for name in names:
-            (self.folder / name).unlink(missing_ok=True)
-
-    def clear(self, room: str) -> None:
-        """Remove a folder of the release."""
-        shutil.rmtree(self.folder / room, ignore_errors=True)
+    def remove(self, listed: Mapping[str, Collection[str]]) -> list[str]:
+        """Remove files that hold what is listed; return the names of those that do not."""
+        return remove_listed(self.folder, listed)
 
     def remove_unfinished(self) -> None:
-        """Remove files under temporary names."""
-        remove_unfinished(self.folder)
+        """Remove what processes of this run that died were writing."""
+        remove_temporaries(self.folder, self.tag)
+
+    def journals(self) -> Iterator[tuple[str, dict[str, set[str]]]]:
+        """Yield the name of each journal of a shard, and the files that it lists."""
+        pattern = re.compile(re.escape(journal_name(self.tag, 0)).replace("00000", r"\d{5,}"))
+        for name in sorted(os.listdir(self.folder)):
+            if self.tag and pattern.fullmatch(name):
+                yield name, FileLedger(self.folder / name).listed
+
+    def settle(self, journal: str) -> None:
+        """Remove a journal."""
+        FileLedger(self.folder / journal).discard()
 
     @contextmanager
-    def outbox(self) -> Iterator[LocalOutbox]:
+    def outbox(self, ledger: FileLedger | None = None, shard: int = 0) -> Iterator[LocalOutbox]:
         """Open an outbox that is the release itself: what is made is there already."""
-        yield LocalOutbox(self.folder)
+        if ledger is None:
+            ledger = FileLedger(self.folder / journal_name(self.tag, shard), durable=False)
+        with tagged(self.tag):
+            yield LocalOutbox(self.folder, ledger)
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
@@ -173,15 +322,29 @@ class LocalPlace:
 class LocalOutbox:
     """Results are made where they stay; sending waits until the disk itself has them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ledger: FileLedger) -> None:
         self.folder = folder
+        self._ledger = ledger
         self._added: list[str] = []
 
-    def add(self, names: Iterable[str]) -> None:
-        """Take results that are whole."""
-        self._added += names
+    def put(self, name: str, content: bytes) -> str:
+        """Write a result."""
+        self._prepare(name)
+        return self._ledger.write(self.folder, name, content)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file that is written bit by bit."""
+        self._prepare(name)
+        with self._ledger.writing(self.folder, name) as file:
+            yield file
 
     def send(self) -> None:
         """Wait until everything that was added is on the disk itself."""
         sync(self.folder, self._added)
         self._added.clear()
+
+    def _prepare(self, name: str) -> None:
+        for each in reversed(PurePosixPath(name).parents[:-1]):
+            make_folder(self.folder / each, durable=False)
+        self._added.append(name)

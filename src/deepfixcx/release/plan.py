@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -252,6 +253,20 @@ class Plan:
     def path_of(self, source_id: str) -> Path | RemoteFile:
         """Return where an input lies."""
         return next(item.source.path for item in self.items if item.source_id == source_id)
+
+    def needs(self, name: str) -> bool:
+        """Return whether a release by this plan may have a file of this name."""
+        if name in ("manifest.csv", "failures.csv", "dataset.json"):
+            return True
+        room, _, rest = name.partition("/")
+        if room == "codes" and self.options.output in ("codes", "both"):
+            return re.fullmatch(r"shard-\d+-\d+\.safetensors", rest) is not None
+        made = {"images": ["images"], "both": ["images"], "dicom": ["dicom"], "codes": []}
+        if room not in made[self.options.output]:
+            return False
+        suffix = ".png" if room == "images" else ".dcm"
+        stem = re.sub(r"\.frame\d{4,}$", "", rest.removesuffix(suffix))
+        return rest.endswith(suffix) and any(item.image_stem == stem for item in self.items)
 
     def identity(self) -> dict[str, str]:
         """Return what must agree for a release to be resumed: its inputs and each option."""

@@ -1,27 +1,36 @@
 """A release in a store of another machine.
 
 In an object store a file appears under its name whole or not at all, and there is no renaming: a
-result is made in a temporary folder of this machine, sent, and held against its size. A file that
-was sent and never recorded is sent again or removed later, like a stray on a disk.
+result is made in a temporary folder of this machine, sent, and compared with its size. A file that
+was sent and never recorded is listed in a journal, which is sent first.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
-from deepfixcx.errors import ReleaseStoppedError
-from deepfixcx.release.places import State
+from deepfixcx.errors import InUseError, OverwriteError, ReleaseError, ReleaseStoppedError
+from deepfixcx.io.files import holds, make_folder, remove_listed, sha256_of, writing
+from deepfixcx.io.folders import MARKER, FileLedger, id_of, marker_line
+from deepfixcx.release.places import ABOUT, State, journal_name
 from deepfixcx.release.store import asking, at_once, name_below, open_store
 
 __all__ = ["RemotePlace"]
 
 SEND_BYTES = 1 << 26
 """So many bytes at most wait in the temporary folder, beside the file being made."""
+
+ATOMIC = frozenset(
+    {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory", "file", "local"}
+)
+"""Stores in which one of two processes that make a file at once is refused."""
 
 REMOVED_AT_ONCE = 1000
 MAGIC = frozenset("*?[")
@@ -32,6 +41,8 @@ class RemotePlace:
     """A release below a URL."""
 
     url: str
+    tag: str = ""
+    guarded: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         """Return the URL."""
@@ -53,10 +64,67 @@ class RemotePlace:
         if there.get(root) == "file" and len(there) == 1:
             return "file"
         # A store may list a folder in itself.
-        return "taken" if any(name.strip("/") != root.strip("/") for name in there) else "free"
+        own = {root.strip("/"), _join(root, MARKER).strip("/")}
+        return "taken" if any(name.strip("/") not in own for name in there) else "free"
 
-    def prepare(self) -> None:
-        """Do nothing: folders come with the files in them."""
+    @property
+    def lock_note(self) -> str:
+        """What a user has to know of the lock; empty where it holds."""
+        scheme = self.url.partition("://")[0].rpartition("::")[2]
+        if scheme in ATOMIC:
+            return ""
+        return (
+            f"{scheme}:// cannot lock a folder: see to it that only one process writes "
+            f"{self.url!r} at a time"
+        )
+
+    def owner(self) -> str | None:
+        """Return the id in the marker, None where there is none."""
+        try:
+            with self.fetched(MARKER) as path:
+                return id_of(path.parent) or None
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def held(self, owner: str, check: Callable[[], None]) -> Iterator[None]:
+        """Make the marker, or find that of an earlier run of the same private folder.
+
+        The private folder is locked on this machine, so a marker with its id is not in use.
+        """
+        is_marked = False
+        with asking(self.url), suppress(FileExistsError), _taken():
+            system, root = self._open()
+            system.pipe_file(_join(root, MARKER), marker_line(owner).encode(), mode="create")
+            is_marked = True
+        if (found := self.owner()) != owner:
+            if found is None:
+                raise ReleaseError(f"{MARKER} at {self.url!r} is not that of deepfixcx")
+            raise InUseError(
+                f"another process is writing {self.url!r} right now, or a release was begun there "
+                f"with another private folder; wait for it, name that folder with --private, or "
+                f"choose another OUT"
+            )
+        try:
+            check()
+        except BaseException:
+            if is_marked:
+                self._remove([MARKER])
+            raise
+        try:
+            yield
+        finally:
+            with suppress(ReleaseError):
+                if self.has(ABOUT) or self.state() == "free":
+                    self._remove([MARKER])
+
+    def tagged(self, tag: str) -> RemotePlace:
+        """Return this place with a secret of the run."""
+        return replace(self, tag=tag)
+
+    def guarding(self, names: frozenset[str]) -> RemotePlace:
+        """Return this place with names of files that are not to be replaced."""
+        return replace(self, guarded=names)
 
     def has(self, name: str) -> bool:
         """Return whether there is such a file now."""
@@ -75,7 +143,36 @@ class RemotePlace:
         """List the release once, and return what tells sizes from that list."""
         return self._listing().get
 
-    def remove(self, names: Iterable[str]) -> None:
+    def holds(self, name: str, digests: Collection[str]) -> bool:
+        """Return whether a file is there with one of these hashes."""
+        try:
+            with self.fetched(name) as path:
+                return holds(path, digests)
+        except FileNotFoundError:
+            return False
+
+    def remove(self, listed: Mapping[str, Collection[str]]) -> list[str]:
+        """Remove files that hold what is listed, which are fetched for that; return the others."""
+        there = [name for name in self.names() if name in listed]
+        own = at_once(lambda name: self.holds(name, listed[name]), there)
+        self._remove(name for name, holds in zip(there, own, strict=True) if holds)
+        return [name for name, holds in zip(there, own, strict=True) if not holds]
+
+    def remove_unfinished(self) -> None:
+        """Do nothing: a file appears whole or not at all."""
+
+    def journals(self) -> Iterator[tuple[str, dict[str, set[str]]]]:
+        """Yield the name of each journal of a shard, and the files that it lists."""
+        pattern = re.compile(re.escape(journal_name(self.tag, 0)).replace("00000", r"\d{5,}"))
+        for name in [name for name in self.names() if self.tag and pattern.fullmatch(name)]:
+            with self.fetched(name) as path:
+                yield name, FileLedger(path).listed
+
+    def settle(self, journal: str) -> None:
+        """Remove a journal."""
+        self._remove([journal])
+
+    def _remove(self, names: Iterable[str]) -> None:
         """Remove files, many with one request where the store can do that."""
         with asking(self.url, begun=True):
             system, root = self._open()
@@ -91,18 +188,11 @@ class RemotePlace:
                     with suppress(FileNotFoundError):
                         system.rm_file(path)
 
-    def clear(self, room: str) -> None:
-        """Remove a folder of the release."""
-        self.remove(self.names(room))
-
-    def remove_unfinished(self) -> None:
-        """Do nothing: a file appears whole or not at all."""
-
     @contextmanager
-    def outbox(self) -> Iterator[RemoteOutbox]:
+    def outbox(self, ledger: FileLedger | None = None, shard: int = 0) -> Iterator[RemoteOutbox]:
         """Open an outbox in a temporary folder."""
         with tempfile.TemporaryDirectory(prefix="deepfixcx-") as folder:
-            yield RemoteOutbox(self, Path(folder))
+            yield RemoteOutbox(self, Path(folder), ledger, journal_name(self.tag, shard))
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
@@ -114,7 +204,7 @@ class RemotePlace:
                 system.get_file(_join(root, name), str(near))
             yield near
 
-    def put(self, files: dict[str, Path]) -> None:
+    def put(self, files: Mapping[str, Path]) -> None:
         """Send files, and see that they arrived whole.
 
         Raises
@@ -165,32 +255,68 @@ class RemotePlace:
 
 
 class RemoteOutbox:
-    """A temporary folder whose files are sent, and removed, whenever there are enough of them."""
+    """A temporary folder whose files are sent, and removed, whenever there are enough of them.
 
-    def __init__(self, place: RemotePlace, folder: Path) -> None:
+    The journal is sent before the files that it lists.
+    """
+
+    def __init__(
+        self, place: RemotePlace, folder: Path, ledger: FileLedger | None, journal: str
+    ) -> None:
         self.folder = folder
         self._place = place
-        self._added: dict[str, Path] = {}
+        self._journal = "" if ledger else journal
+        self._ledger = ledger or FileLedger(folder / journal, durable=False)
+        self._added: dict[str, str] = {}
         self._bytes = 0
 
-    def add(self, names: Iterable[str]) -> None:
-        """Take results that are whole."""
-        for name in names:
-            path = self.folder / name
-            if name not in self._added:
-                self._added[name] = path
-                self._bytes += path.stat().st_size
+    def put(self, name: str, content: bytes) -> str:
+        """Write a result."""
+        with self.writing(name) as file:
+            file.write(content)
+        return hashlib.sha256(content).hexdigest()
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file that is written bit by bit."""
+        if name in self._place.guarded:
+            raise OverwriteError(
+                f"{name!r} in the release exists and was not made by it, or was changed since; "
+                f"move it away"
+            )
+        path = self.folder / name
+        make_folder(path.parent, durable=False)
+        with writing(path, replace=True, durable=False) as file:
+            yield file
+        size, digest = path.stat().st_size, sha256_of(path)
+        self._ledger.add(name, size, digest)
+        self._added[name] = digest
+        self._bytes += size
         if self._bytes >= SEND_BYTES:
             self.send()
 
     def send(self) -> None:
-        """Send everything that was added."""
+        """Send everything that was put."""
+        if self._added and self._journal:
+            self._place.put({self._journal: self.folder / self._journal})
         if self._added:
-            self._place.put(self._added)
-        for path in self._added.values():
-            path.unlink()
+            self._place.put({name: self.folder / name for name in self._added})
+        remove_listed(self.folder, {name: {digest} for name, digest in self._added.items()})
         self._added.clear()
         self._bytes = 0
+
+
+@contextmanager
+def _taken() -> Iterator[None]:
+    """Turn the answer of a store that has a file of this name into `FileExistsError`."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:  # S3 answers 412, which s3fs turns into one without a class
+        if "PreconditionFailed" in repr(error) or "412" in str(error):
+            raise FileExistsError from None
+        raise
 
 
 def _join(root: str, name: str) -> str:

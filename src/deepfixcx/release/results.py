@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
-from deepfixcx.images import ImageFrames, write_png
+from deepfixcx.images import ImageFrames
 from deepfixcx.images.masking import Region, painted_share
-from deepfixcx.io.files import sha256_of
+from deepfixcx.images.png import png_bytes
 from deepfixcx.release.dicom_output import DicomOutput, DicomSource
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Planned, ReleaseOptions
@@ -95,16 +94,11 @@ def _write_images(
     for frame in range(len(codes)):
         suffix = f".frame{frame:04d}" if len(codes) > 1 else ""
         name = f"images/{item.image_stem}{suffix}.png"
-        target = _room(outbox, name)
         image = codec.decode(codes[frame], options.size)[0]
-        write_png(target, image, bits=bits)
+        content = outbox.put(name, png_bytes(image, bits=bits))
         rows[frame] = replace(
-            rows[frame],
-            image_file=name,
-            image_dtype=f"uint{bits}",
-            image_sha256=sha256_of(target),
+            rows[frame], image_file=name, image_dtype=f"uint{bits}", image_sha256=content
         )
-        outbox.add([name])
     return rows
 
 
@@ -118,16 +112,7 @@ def _write_dicom(
     rows: list[Record],
 ) -> list[Record]:
     name = f"dicom/{item.image_stem}.dcm"
-    target = _room(outbox, name)
     source = DicomSource(loaded.header, loaded.content, loaded.frames, len(loaded.regions))
-    dicom.write(target, source, list(codec.decode(loaded.codes, options.size)))
-    content = sha256_of(target)
-    outbox.add([name])
+    images = list(codec.decode(loaded.codes, options.size))
+    content = outbox.put(name, dicom.content(source, images))
     return [replace(row, dicom_file=name, dicom_sha256=content) for row in rows]
-
-
-def _room(outbox: Outbox, name: str) -> Path:
-    """Return where a result goes, in a folder that is there."""
-    target = outbox.folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target

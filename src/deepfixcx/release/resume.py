@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from deepfixcx.errors import ReleaseError
+from deepfixcx.release.claim import Claim
 from deepfixcx.release.content import content_of, stamp_of
 from deepfixcx.release.ledger import Ledger
-from deepfixcx.release.places import Place
 from deepfixcx.release.plan import Plan
 
 __all__ = ["check_identity", "deaths_before", "standing_shards"]
@@ -35,7 +35,7 @@ def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
         )
 
 
-def standing_shards(plan: Plan, place: Place, ledger: Ledger) -> set[int]:
+def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> set[int]:
     """Return the shards that need not be worked again.
 
     A shard that lost a result, or one of whose inputs holds other bytes than when it was worked,
@@ -44,10 +44,10 @@ def standing_shards(plan: Plan, place: Place, ledger: Ledger) -> set[int]:
     Raises
     ------
     ReleaseError
-        One would be reopened whose results have noise, which is drawn once only.
+        One would be reopened whose results have noise, which is drawn once only, or were changed.
     """
     standing = set()
-    size_of = place.sizes()
+    size_of = claim.place.sizes()
     for number in sorted(ledger.complete_shards()):
         if _is_there(number, size_of, ledger) and _same_sources(number, plan, ledger):
             standing.add(number)
@@ -58,6 +58,13 @@ def standing_shards(plan: Plan, place: Place, ledger: Ledger) -> set[int]:
                 "accept that with --overwrite"
             )
         else:
+            for listed in ledger.listed(number):
+                if left := claim.place.remove(listed):
+                    raise ReleaseError(
+                        f"{left[0]!r} in {str(claim.place)!r} has to be made again, and was "
+                        f"changed since deepfixcx made it; move it away, then run the same "
+                        f"command again"
+                    )
             ledger.reopen(number)
     return standing
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepfixcx.choices import Engine
-from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.images.legibility import legible_height, stays_legible
+from deepfixcx.release.claim import Claim, claimed
 from deepfixcx.release.content import stamp_of
 from deepfixcx.release.dicom_output import (
     DicomOutput,
@@ -22,19 +23,11 @@ from deepfixcx.release.dicom_output import (
     write_patients,
 )
 from deepfixcx.release.engines import Run, choose_run
-from deepfixcx.release.folders import (
-    alone,
-    keep_apart,
-    make_room,
-    private_of,
-    refuse,
-    remove_strays,
-    withdraw_papers,
-)
+from deepfixcx.release.folders import keep_apart, private_of
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.manifest import write_papers
-from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
 from deepfixcx.release.records import FileDone
 from deepfixcx.release.resume import check_identity, deaths_before, standing_shards
@@ -119,6 +112,11 @@ class Summary:
         Share of the pixels that a mask painted, on average over all images.
     notes : tuple of (str, int)
         What files say and what was not followed, and in how many images, the most frequent first.
+    kept_files : tuple of str
+        Files in the release folder that deepfixcx did not make, or that were changed since. They
+        were left alone and are part of no manifest.
+    lock_note : str
+        What a user has to know where the store of the release cannot lock it; else empty.
 
     Examples
     --------
@@ -140,12 +138,15 @@ class Summary:
     unmasked_images: int = 0
     masked_share: float = 0.0
     notes: tuple[tuple[str, int], ...] = ()
+    kept_files: tuple[str, ...] = ()
+    lock_note: str = ""
 
 
 @dataclass(slots=True)
 class _Books:
     """Writes down what happens; each file counts once, though a shard tried again reports again."""
 
+    claim: Claim
     ledger: Ledger
     paths: Callable[[str], Path | RemoteFile]
     progress: Progress
@@ -160,6 +161,7 @@ class _Books:
             self.ledger.attempt(event.number)
         elif not isinstance(event, DeathEvent):
             self.ledger.complete(event.number, event.results)
+            self.claim.settle(event.number)
             self.seen.difference_update(each.source_id for each in event.results.sources)
         elif event.count:
             stamp = stamp_of(self.paths(event.source_id))
@@ -265,21 +267,20 @@ def privatize_dataset(
         insecure_scheduler=insecure_scheduler,
     )
     keep_apart(source, release, kept_here)
-    place = place_of(release)
     sources = find_sources(where)
-    refuse(place, kept_here, resume=resume, overwrite=overwrite)
     with (
-        alone(place, kept_here),
-        Ledger(make_room(place, kept_here, overwrite, resume)) as ledger,
+        claimed(place_of(release), kept_here, resume=resume, overwrite=overwrite) as claim,
+        Ledger(claim.ledger_path) as ledger,
     ):
         plan = make_plan(sources, options, ledger.secret())
+        claim.check_free(plan.needs)
         dicom = None
         if options.output == "dicom":
             dicom = dicom_output(options, Path(key or kept_here / KEY), release)
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         ledger.note(again=again, folder=os.getcwd())
-        progress = _work(plan, place, ledger, run, report, dicom)
-        totals = _finish(plan, place, kept_here, ledger)
+        progress = _work(plan, claim, ledger, run, report, dicom)
+        totals = _finish(plan, claim, ledger)
         if dicom is not None and pseudonyms is not None:
             _write_pseudonyms(Path(pseudonyms), plan, ledger, dicom, release)
         legible_images, legible_from = _legible(ledger, options)
@@ -298,24 +299,27 @@ def privatize_dataset(
         unmasked_images=sum(not row.masked for row in done) if options.mask is not None else 0,
         masked_share=sum(row.masked_share for row in done) / max(1, len(done)),
         notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
+        kept_files=tuple(claim.kept),
+        lock_note=claim.place.lock_note,
     )
 
 
 def _work(
     plan: Plan,
-    place: Place,
+    claim: Claim,
     ledger: Ledger,
     run: Run,
     report: Callable[[Progress], None] | None,
     dicom: DicomOutput | None,
 ) -> Progress:
-    standing = standing_shards(plan, place, ledger)
+    place, options = claim.place, plan.options
+    standing = standing_shards(plan, claim, ledger)
     todo = [number for number in range(plan.shards) if number not in standing]
     if todo:
-        withdraw_papers(place)  # they speak of results that are about to be replaced
-    jobs = (ShardJob(number, plan.shard(number), plan.options, place, dicom) for number in todo)
+        claim.withdraw()  # they speak of results that are about to be replaced
+    jobs = (ShardJob(number, plan.shard(number), options, place, dicom) for number in todo)
     progress = Progress(files=len(plan.items), files_before=sum(map(plan.files_of, standing)))
-    books = _Books(ledger, plan.path_of, progress)
+    books = _Books(claim, ledger, plan.path_of, progress)
     try:
         for event in run(jobs, deaths_before(plan, ledger)):
             books.enter(event)
@@ -342,15 +346,16 @@ def _legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
     return sum(sizes[size] for size in legible), min(heights, default=0)
 
 
-def _finish(plan: Plan, place: Place, private: Path, ledger: Ledger) -> dict[str, int]:
+def _finish(plan: Plan, claim: Claim, ledger: Ledger) -> dict[str, int]:
     try:
-        remove_strays(place, ledger.names)
-        return write_papers(place, private, plan, ledger)
-    except (OSError, ReleaseError) as error:
+        return write_papers(claim, plan, ledger)
+    except (OSError, ReleaseError, OverwriteError) as error:
         with suppress(OSError, ReleaseError):
-            withdraw_papers(place)  # all of them or none
+            claim.withdraw()  # all of them or none
         if isinstance(error, ReleaseStoppedError):
             raise
+        if isinstance(error, OverwriteError):
+            raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
         if isinstance(error, ReleaseError):
             raise ReleaseStoppedError(f"{error}: the same command with --resume") from None
         raise ReleaseStoppedError(

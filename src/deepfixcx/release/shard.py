@@ -15,6 +15,7 @@ from deepfixcx.errors import (
     DeepfixcxError,
     DeidentifyError,
     MechanismError,
+    OverwriteError,
     ReleaseStoppedError,
     UnreadableFileError,
     WorkerDiedError,
@@ -92,10 +93,12 @@ class ShardJob:
             input is a record.
         """
         try:
-            with self.place.outbox() as outbox:
+            with self.place.outbox(shard=self.number) as outbox:
                 return self._work(outbox, started, done, quarantine)
         except CodeError as error:
             raise ReleaseStoppedError(f"codes cannot be stored: {error}") from None
+        except OverwriteError as error:
+            raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
         except OSError as error:
             raise ReleaseStoppedError(
                 f"{self.place.made_in} cannot be written: {error.strerror}; make room or change "
@@ -110,7 +113,7 @@ class ShardJob:
         quarantine: frozenset[str],
     ) -> ShardResult:
         codec = Codec(self.options.spec)
-        parts = CodeParts(self.number, outbox.folder, self.options.dtype)
+        parts = CodeParts(self.number, outbox, self.options.dtype)
         records: list[Record] = []
         sources: list[SourceSeen] = []
         for item in self.items:
@@ -129,7 +132,6 @@ class ShardJob:
                 figures = FileDone(False, len(rows), item.source.size, kept * depth // 8)
             done(item.source_id, figures)
         records = parts.finish(records)
-        outbox.add(dict.fromkeys(row.code_file for row in records if row.code_file))
         outbox.send()
         return ShardResult(records, sources)
 

@@ -15,7 +15,16 @@ from deepfixcx.errors import PixelsShapeError, ReleaseError
 from deepfixcx.io.files import write_file
 from deepfixcx.pixels import as_batch, pixel_scale
 
-__all__ = ["FONT", "INK", "MUTED", "Page", "as_image", "for_display", "write_figure"]
+__all__ = [
+    "FONT",
+    "INK",
+    "MUTED",
+    "Page",
+    "as_image",
+    "figure_bytes",
+    "for_display",
+    "write_figure",
+]
 
 FONT = "DejaVu Sans"  # comes with matplotlib, so every machine draws the same letters
 INK, MUTED, RULE = "#1a1a1a", "#5a5a5a", "#c8c8c8"
@@ -117,12 +126,17 @@ def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    content = io.BytesIO()
-    # matplotlib's name and version would change the bytes
-    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
     try:
-        write_file(path, content.getvalue(), replace=True)
+        write_file(path, figure_bytes(figure, dpi=dpi), replace=True)
     except OSError as error:
         raise ReleaseError(
             f"the figure {str(path)!r} cannot be written: {error.strerror}; choose another place"
         ) from None
+
+
+def figure_bytes(figure: Figure, *, dpi: int = 150) -> bytes:
+    """Return the PNG file of a figure."""
+    content = io.BytesIO()
+    # matplotlib's name and version would change the bytes
+    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
+    return content.getvalue()

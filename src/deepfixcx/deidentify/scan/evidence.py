@@ -13,7 +13,8 @@ from deepfixcx._words import TableWriter
 from deepfixcx.deidentify.scan.needles import SHORTEST
 from deepfixcx.deidentify.scan.search import LONG_IN_BULK
 from deepfixcx.errors import DeidentifyError
-from deepfixcx.io.files import write_file
+from deepfixcx.io.files import make_folder
+from deepfixcx.io.folders import own_ledger
 
 __all__ = ["COLUMNS", "Finding", "ScanReport", "ScannedFile", "figures", "write_evidence"]
 
@@ -207,7 +208,7 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> write_evidence(ScanReport(), folder / "evidence", scanned=folder / "shared")
-    >>> sorted(path.name for path in (folder / "evidence").iterdir())
+    >>> sorted(path.name for path in (folder / "evidence").glob("[!.]*"))
     ['evidence.csv', 'summary.json']
     """
     if folder.resolve().is_relative_to(scanned.resolve()):
@@ -225,10 +226,11 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
         **figures(report),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / "evidence.csv", text.getvalue(), replace=True)
+        make_folder(folder)
+        ledger = own_ledger(folder, "summary.json", ["evidence.csv", "summary.json"])
+        ledger.write(folder, "evidence.csv", text.getvalue())
         content = json.dumps(summary, indent=2, sort_keys=True) + "\n"
-        write_file(folder / "summary.json", content, replace=True)
+        ledger.write(folder, "summary.json", content)
     except OSError as error:
         raise DeidentifyError(
             f"the evidence cannot be written to {folder.name!r}: {error.strerror}"

@@ -11,7 +11,6 @@ import io
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -39,9 +38,8 @@ from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry
 from deepfixcx.images.dicom.groups import plane_groups
 from deepfixcx.images.dicom.history import Derivation, add_derivation
 from deepfixcx.images.dicom.validity import make_valid
-from deepfixcx.io.files import write_file
 
-__all__ = ["derived_dataset", "write_dicom"]
+__all__ = ["derived_dataset", "dicom_bytes"]
 
 IMPLEMENTATION_UID: Final = UID("2.25.84636468981563785507127730568070158264")
 """Names this writer in every file, as the standard asks for."""
@@ -149,28 +147,11 @@ def derived_dataset(
     return made
 
 
-def write_dicom(path: Path, dataset: Dataset) -> None:
-    """Write a complete data set, whole or not at all; the same data set gives the same bytes.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write; its folder exists.
-    dataset : Dataset
-        From `derived_dataset`.
-
-    Raises
-    ------
-    OSError
-        The folder cannot be written, or is full. Nothing is left behind.
-
-    Examples
-    --------
-    >>> write_dicom(Path("image.dcm"), dataset)  # doctest: +SKIP
-    """
+def dicom_bytes(dataset: Dataset) -> bytes:
+    """Return the file of a complete data set from `derived_dataset`, the same for the same one."""
     content = io.BytesIO()
     dataset.save_as(content, enforce_file_format=True)
-    write_file(path, content.getvalue(), replace=True, durable=False)
+    return content.getvalue()
 
 
 def _channels_of(images: Sequence[NDArray[Any]]) -> int:

@@ -18,7 +18,7 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.engines import choose_run
-from deepfixcx.release.manifest import write_rows
+from deepfixcx.release.manifest import write_private_rows
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.members import Member
 from deepfixcx.release.reading import load_codes
@@ -135,10 +135,10 @@ class PassOne:
         return _joined(dataset, summary, named, withheld, channels)
 
     def _encode(self, paths: list[str], name: str) -> Summary:
-        table = self.private / f"{name}.csv"
-        write_rows(table, ["path"], ((path,) for path in paths), mode=0o600)
+        table = f"{name}.csv"
+        write_private_rows(self.private, table, ["path"], ((path,) for path in paths))
         return privatize_dataset(
-            table,
+            self.private / table,
             self.private / name,
             self.options,
             private=self.private / f"{name}.private",

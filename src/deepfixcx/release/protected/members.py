@@ -12,7 +12,7 @@ from deepfixcx._words import TableReader
 from deepfixcx.errors import MechanismError, ReleaseError
 from deepfixcx.io.files import writing_text
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.release.manifest import write_rows
+from deepfixcx.release.manifest import write_private_rows
 
 __all__ = [
     "MEMBERS",
@@ -66,7 +66,7 @@ def write_members(
         for name, places in zip(names, records.members, strict=True)
         for place in places.tolist()
     )
-    write_rows(private / MEMBERS, COLUMNS, rows, mode=0o600)
+    write_private_rows(private, MEMBERS, COLUMNS, rows)
 
 
 def read_members(private: str | Path) -> dict[str, tuple[Member, ...]]:

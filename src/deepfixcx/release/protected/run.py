@@ -12,21 +12,13 @@ from pathlib import Path
 
 from deepfixcx.choices import Engine
 from deepfixcx.datasets import Dataset
-from deepfixcx.errors import MechanismError, ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import MechanismError, OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.mechanisms.catalogue import mixes
 from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
-from deepfixcx.release.folders import (
-    PROTECTED,
-    alone,
-    keep_apart,
-    make_room,
-    private_of,
-    refuse,
-    remove_strays,
-    withdraw_papers,
-)
-from deepfixcx.release.manifest import write_rows
-from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.claim import Claim, claimed
+from deepfixcx.release.folders import PROTECTED, keep_apart, private_of
+from deepfixcx.release.manifest import write_private_rows
+from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.gathering import IMAGES, PUBLIC, Gathered, PassOne, Withheld
 from deepfixcx.release.protected.members import (
@@ -195,14 +187,12 @@ def privatize_protected(
         kept_here, plain, workers, engine, scheduler, insecure_scheduler, resume, report, again
     )
     one.check(release)
-    place = place_of(release)
-    refuse(place, kept_here, resume=resume, overwrite=overwrite, protected=True)
     mixed = _mixed(dataset) if mixes(protection.followed) else None
     if mixed is not None:  # before --overwrite removes the earlier release
         check_not_mixed_before(kept_here, _going_on(kept_here, resume=resume), *mixed)
-    with alone(place, kept_here):
+    ways = {"resume": resume, "overwrite": overwrite, "protected": True}
+    with claimed(place_of(release), kept_here, **ways) as claim:
         identity = _identity(dataset, public, options, protection, seed, min_patients)
-        make_room(place, kept_here, overwrite, resume)
         state = replace(open_state(kept_here, identity, seed, resume=resume), again=again)
         state.save(kept_here)
         images = one.gather(dataset, IMAGES)
@@ -215,7 +205,7 @@ def privatize_protected(
         state.applied_to(images.digest + ("" if others is None else others.digest), kept_here)
         if mixed is not None:
             remember_mixed(kept_here, state.id, *mixed)
-        totals = _write(place, kept_here, written, images, withheld)
+        totals = _write(claim, written, images, withheld)
     unread = [each for each in withheld if each.error]
     unread += [] if others is None else [each for each in others.withheld if each.error]
     return ProtectedSummary(
@@ -319,24 +309,22 @@ def _withheld_by_mechanism(images: Gathered, released: Records) -> list[Withheld
 
 
 def _write(
-    place: Place, private: Path, written: Written, images: Gathered, withheld: list[Withheld]
+    claim: Claim, written: Written, images: Gathered, withheld: list[Withheld]
 ) -> dict[str, int]:
-    """Write the private tables first, then the release; all of its papers or none."""
-    withdraw_papers(place, protected=True)
+    """Write the private tables first, then the release; all of its metadata or none."""
+    claim.withdraw()
     names = record_names(len(written.released))
+    private = claim.private.folder
     try:
         write_members(private, names, written.released, images.members)
         rows = ((each.source, each.error, each.reason) for each in withheld)
-        write_rows(private / "withheld.csv", ["source", "error", "reason"], rows, mode=0o600)
-        totals = write_release(place, written)
-        files = {
-            f"codes/shard-00000-{part:02d}.safetensors" for part in range(totals["code_files"])
-        }
-        remove_strays(place, files.__contains__)
-        return totals
+        write_private_rows(private, "withheld.csv", ["source", "error", "reason"], rows)
+        return write_release(claim, written)
+    except OverwriteError as error:
+        raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
     except OSError as error:
         with suppress(OSError, ReleaseError):
-            withdraw_papers(place, protected=True)
+            claim.withdraw()
         raise ReleaseStoppedError(
             f"the release cannot be written: {error.strerror}; make room or change its "
             f"permissions, then run the same command with --resume"

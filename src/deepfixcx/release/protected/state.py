@@ -17,8 +17,9 @@ import numpy as np
 
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
-from deepfixcx.io.files import writing_text
-from deepfixcx.release.folders import PROTECTED
+from deepfixcx.io.folders import MARKER, FileLedger
+from deepfixcx.release.folders import PROTECTED, state_id
+from deepfixcx.release.manifest import as_json
 
 __all__ = ["State", "fingerprint", "open_state"]
 
@@ -53,6 +54,11 @@ class State:
     folder: str = ""
     id: str = ""
 
+    @property
+    def release_id(self) -> str:
+        """What ``dataset.json`` calls the release; known to the private folder alone."""
+        return state_id(self.secret)
+
     def generator(self) -> np.random.Generator:
         """Return what draws; the same for the same secret.
 
@@ -70,9 +76,8 @@ class State:
         """
         about = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(self)}
         try:
-            with writing_text(private / PROTECTED, mode=0o600, replace=True) as file:
-                json.dump(about, file, indent=2, sort_keys=True)
-                file.write("\n")
+            ledger = FileLedger(private / MARKER, mode=0o600)
+            ledger.write(private, PROTECTED, as_json(about), mode=0o600)
         except OSError as error:
             raise ReleaseStoppedError(
                 f"the private folder cannot be written: {error.strerror}; make room or change its "

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +12,13 @@ from deepfixcx.choices import Storage
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError
-from deepfixcx.io.files import sha256_of, write_file, writing_text
 from deepfixcx.mechanisms.catalogue import label_patients
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
 from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
-from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, software, write_rows
+from deepfixcx.release.claim import Claim
+from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, as_json, software, write_rows
 from deepfixcx.release.parts import CodeParts
-from deepfixcx.release.places import Outbox, Place
+from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.gathering import Gathered
 from deepfixcx.release.protected.protection import Protection
@@ -58,6 +56,8 @@ class Written:
         Entries for the papers, with guarantees.
     facts : dict
         For the papers: how many images, which labels, from what it is drawn.
+    id : str
+        Random name of the release.
     """
 
     released: Records
@@ -67,6 +67,7 @@ class Written:
     options: dict[str, Any]
     mechanisms: list[dict[str, Any]]
     facts: dict[str, Any]
+    id: str = ""
 
 
 def apply_mechanism(
@@ -122,6 +123,7 @@ def apply_mechanism(
             "labels_dropped": [dataset.label_names[column] for column in safe.dropped],
             "labels_merged": safe.merged,
         },
+        state.release_id,
     )
     return written, safe
 
@@ -149,41 +151,39 @@ def record_names(count: int) -> list[str]:
     return [f"{number:0{digits}d}" for number in range(1, count + 1)]
 
 
-def write_release(place: Place, written: Written) -> dict[str, int]:
-    """Write a release, its papers last, and return its totals.
+def write_release(claim: Claim, written: Written) -> dict[str, int]:
+    """Write a release, dataset.json last, and return its totals.
 
     Raises
     ------
     CodeError
         A number does not fit into the dtype.
+    OverwriteError
+        A file is in the way that deepfixcx did not write.
     OSError
         The release cannot be written.
     """
-    with place.outbox() as outbox:
-        rows = _records(outbox, written)
-        papers = [_labels(outbox, written), _mechanism(outbox, written)]
+    columns = Record.columns()
+    with claim.place.outbox(claim.metadata) as outbox:
+        rows, sizes = _records(outbox, written)
+        names = record_names(len(written.released))
+        header = ["source_id", *written.published.label_names]
+        labels = label_rows(names, written.released.labels)
+        papers = {LABELS: write_rows(outbox.writing(LABELS), header, labels)}
+        papers[MECHANISM_FILE] = outbox.put(MECHANISM_FILE, mechanism_bytes(written.published))
         if written.vectors:
-            path = outbox.folder / VECTORS
-            write_file(path, vector_bytes(written.released.array), replace=True)
-            papers.append(path)
-        manifest = outbox.folder / "manifest.csv"
-        columns = Record.columns()
-        write_rows(manifest, columns, map(attrgetter(*columns), rows))
-        papers.append(manifest)
-        totals = _totals(outbox.folder, rows, written)
-        hashes = {path.name: sha256_of(path) for path in papers}
-        outbox.add(path.name for path in papers)
+            papers[VECTORS] = outbox.put(VECTORS, vector_bytes(written.released.array))
+        table = map(attrgetter(*columns), rows)
+        papers["manifest.csv"] = write_rows(outbox.writing("manifest.csv"), columns, table)
         outbox.send()
-        with writing_text(outbox.folder / "dataset.json", replace=True) as file:
-            json.dump(_about(written, totals, hashes), file, indent=2, sort_keys=True)
-            file.write("\n")
-        outbox.add(["dataset.json"])
+        totals = _totals(sizes, written)
+        outbox.put("dataset.json", as_json(_about(written, totals, papers)))
         outbox.send()
     return totals
 
 
-def _records(outbox: Outbox, written: Written) -> list[Record]:
-    """Write codes, where records are codes, and return the rows of the manifest."""
+def _records(outbox: Outbox, written: Written) -> tuple[list[Record], dict[str, int]]:
+    """Write codes, where records are codes; return the rows of the manifest and sizes of files."""
     released, spec = written.released, written.published.spec
     height, width = spec.compact_shape()  # of no image: a size could tell one
     rows = [
@@ -198,34 +198,17 @@ def _records(outbox: Outbox, written: Written) -> list[Record]:
         for name in record_names(len(released))
     ]
     if written.vectors:
-        return rows
-    parts = CodeParts(0, outbox.folder, written.dtype)
+        return rows, {}
+    parts = CodeParts(0, outbox, written.dtype)
     sizes = np.array([[height, width]], np.int64)
     for place, row in enumerate(rows):
         parts.add(Code(released.array[place : place + 1], spec, sizes), [row])
-    rows = parts.finish(rows)
-    outbox.add(dict.fromkeys(row.code_file for row in rows))
-    return rows
+    return parts.finish(rows), parts.sizes
 
 
-def _labels(outbox: Outbox, written: Written) -> Path:
-    path = outbox.folder / LABELS
-    names = record_names(len(written.released))
-    header = ["source_id", *written.published.label_names]
-    write_rows(path, header, label_rows(names, written.released.labels))
-    return path
-
-
-def _mechanism(outbox: Outbox, written: Written) -> Path:
-    path = outbox.folder / MECHANISM_FILE
-    write_file(path, mechanism_bytes(written.published), replace=True)
-    return path
-
-
-def _totals(folder: Path, rows: list[Record], written: Written) -> dict[str, int]:
+def _totals(sizes: dict[str, int], written: Written) -> dict[str, int]:
     """Count records as files and images; nothing is said of the files behind them."""
-    count = len(rows)
-    files = dict.fromkeys(row.code_file for row in rows if row.code_file)
+    count = len(written.released)
     depth = 4 if written.vectors else np.dtype(written.dtype).itemsize
     # no sums of the sources: with all other files at hand, they would tell the size of one
     totals = dict.fromkeys(TOTALS, 0)
@@ -236,8 +219,8 @@ def _totals(folder: Path, rows: list[Record], written: Written) -> dict[str, int
         "images": count,
         "kept_values": values,
         "kept_bytes": values * depth,
-        "code_files": len(files),
-        "code_file_bytes": sum((folder / name).stat().st_size for name in files),
+        "code_files": len(sizes),
+        "code_file_bytes": sum(sizes.values()),
     }
 
 
@@ -251,5 +234,6 @@ def _about(written: Written, totals: dict[str, int], papers: dict[str, str]) -> 
         "software": software(),
         "totals": totals,
         "papers": papers,
+        "id": written.id,
         "limits": LIMITS,
     }

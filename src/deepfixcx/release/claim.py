@@ -1,0 +1,201 @@
+"""Both folders of a release in one hand: locked, and cleaned of what earlier runs left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from deepfixcx.errors import InUseError, OverwriteError, ReleaseError
+from deepfixcx.io import folders
+from deepfixcx.io.files import remove_folder, remove_listed, set_aside, sha256_of
+from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
+from deepfixcx.release.folders import (
+    METADATA,
+    PLAIN_FOLDERS,
+    TABLES,
+    in_use,
+    listed_files,
+    refuse,
+    stated_metadata,
+)
+from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
+from deepfixcx.release.places import ABOUT, LocalPlace, Place, journal_name
+
+__all__ = ["Claim", "claimed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The two folders of a release, both locked.
+
+    Attributes
+    ----------
+    place : Place
+        The release.
+    private : OwnFolder
+        The private folder, with the ledger of its tables.
+    metadata : FileLedger
+        Of the files of the release that are no results.
+    kept : list of str
+        Files in the release that deepfixcx did not make, or that were changed since.
+    """
+
+    place: Place
+    private: OwnFolder
+    metadata: FileLedger
+    kept: list[str] = field(default_factory=list)
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger of the results lies."""
+        return self.private.folder / LEDGER
+
+    def withdraw(self, *names: str) -> None:
+        """Remove metadata files, all of them by default, so that the release is unfinished.
+
+        Raises
+        ------
+        ReleaseError
+            One was changed since.
+        """
+        listed = self.metadata.listed
+        chosen = names or (ABOUT, *(name for name in listed if name != ABOUT))
+        left = self.place.remove({name: listed.get(name, ()) for name in chosen})
+        if left:
+            raise ReleaseError(
+                f"{left[0]!r} in {str(self.place)!r} is not what deepfixcx wrote; move it away, "
+                f"then run the same command again"
+            )
+
+    def settle(self, shard: int) -> None:
+        """Remove the journal of a shard that is in the ledger."""
+        self.place.settle(journal_name(self.place.tag, shard))
+
+    def check_free(self, names: Callable[[str], bool]) -> None:
+        """Refuse the release if a file that is kept has a name that the release needs."""
+        if taken := next(filter(names, self.kept), ""):
+            raise ReleaseError(
+                f"{taken!r} in {str(self.place)!r} was not made by this release, or was changed "
+                f"since, and the release needs its name; move it away, then run the same command "
+                f"again"
+            )
+
+
+@contextmanager
+def claimed(
+    place: Place, private: Path, *, resume: bool, overwrite: bool, protected: bool = False
+) -> Iterator[Claim]:
+    """Lock both folders of a release, and remove from them what must not stay of earlier runs.
+
+    Raises
+    ------
+    ReleaseError
+        One holds something else than what the caller expects, or is in use.
+    """
+    ways = {"resume": resume, "overwrite": overwrite, "protected": protected}
+    with ExitStack() as stack:
+        try:
+            near = place.folder if isinstance(place, LocalPlace) else private
+            if folders.in_use(near / MARKER) or in_use(private):
+                raise InUseError(
+                    f"another process is writing {str(place)!r} right now; wait for it or stop it"
+                )
+            refuse(place, private, **ways)
+            at = str(private)
+            own = stack.enter_context(OwnFolder(private, private=True))
+            tag = sha256(f"deepfixcx temporary files {own.id}".encode()).hexdigest()[:16]
+            at = str(place)
+            place = place.tagged(tag)
+            try:
+                stack.enter_context(place.held(own.id, lambda: refuse(place, private, **ways)))
+            except BaseException:
+                own.withdraw()
+                raise
+            claim = _clean(place, own, overwrite=overwrite, resume=resume)
+        except (InUseError, OverwriteError) as error:
+            raise ReleaseError(str(error)) from None
+        except OSError as error:
+            raise ReleaseError(
+                f"{at!r} cannot be written: {error.strerror}; choose another folder"
+            ) from None
+        yield claim
+
+
+def _clean(place: Place, own: OwnFolder, *, overwrite: bool, resume: bool) -> Claim:
+    """Remove what a ledger lists and this run must not find, and list what else is there."""
+    private = own.folder
+    metadata = FileLedger(private / METADATA, mode=0o600)
+    if own.is_marked:  # of version 0.1
+        own.adopt(private, TABLES)
+    if place.state() == "free":
+        if not resume:
+            _forget(own, metadata)
+        return Claim(place, own, metadata)
+    if resume and not metadata.listed:
+        for name, digests in stated_metadata(place).items():
+            metadata.add(name, 0, next(iter(digests)))
+    with ExitStack() as stack:
+        ledger = None
+        if resume and is_ledger(private / LEDGER):
+            ledger = stack.enter_context(Ledger(private / LEDGER))
+
+        def known(name: str) -> bool:
+            return name in metadata.listed or (ledger is not None and ledger.names(name))
+
+        for journal, made in list(place.journals()):
+            place.remove({name: made[name] for name in made if not (resume and known(name))})
+            place.settle(journal)
+        place.remove_unfinished()
+        if overwrite:
+            lists = [next(listed := listed_files(place, private)), *_unless_ledger(private, listed)]
+            place.remove({ABOUT: lists[0].get(ABOUT, set())})  # first: it is unfinished now
+            for each in (*lists, *listed):
+                place.remove(each)
+        kept = sorted(
+            name for name in place.names() if name != MARKER and not (resume and known(name))
+        )
+    if not resume:  # last: without a ledger, results would stay for ever
+        _forget(own, metadata)
+    return Claim(place.guarding(frozenset(kept)), own, metadata, kept)
+
+
+def _unless_ledger(
+    private: Path, listed: Iterator[dict[str, set[str]]]
+) -> list[dict[str, set[str]]]:
+    """Read now what is listed in the release itself, before any of it is removed."""
+    return [] if is_ledger(private / LEDGER) else list(listed)
+
+
+def _forget(own: OwnFolder, metadata: FileLedger) -> None:
+    """Remove the ledgers of a release, and what a mechanism was applied to."""
+    private = own.folder
+    for room, beside in zip(PLAIN_FOLDERS[::2], PLAIN_FOLDERS[1::2], strict=True):
+        if id_of(private / beside) or is_ledger(private / beside / LEDGER):
+            _remove_release(LocalPlace(private / room), private / beside)
+    own.remove(private)
+    metadata.discard()
+    _remove_ledger(private)
+
+
+def _remove_ledger(private: Path) -> None:
+    """Remove the ledger of the results; what cannot be read as one gets another name."""
+    path = private / LEDGER
+    if is_ledger(path):
+        with suppress(ReleaseError), Ledger(path):
+            pass  # takes back what a process that was killed had begun
+        remove_listed(private, {LEDGER: {sha256_of(path)}})
+    elif path.exists():
+        set_aside(path)
+
+
+def _remove_release(place: LocalPlace, private: Path) -> None:
+    """Remove a release in the private folder, with its own private folder."""
+    with claimed(place, private, resume=False, overwrite=True):
+        pass  # the results and metadata are gone
+    with OwnFolder(private, private=True) as own:
+        own.discard()
+    remove_folder(private)
+    remove_folder(place.folder)
