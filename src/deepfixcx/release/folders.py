@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from hashlib import sha256
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
@@ -14,7 +13,7 @@ from deepfixcx.io import folders
 from deepfixcx.io.files import sha256_of
 from deepfixcx.io.folders import MARKER, FileLedger, id_of
 from deepfixcx.io.paths import within
-from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
+from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
 from deepfixcx.release.places import ABOUT, OTHER_PRIVATE, LocalPlace, Place, id_in
 from deepfixcx.release.store import open_store
 from deepfixcx.release.urls import Location, locate
@@ -32,7 +31,6 @@ __all__ = [
     "private_of",
     "refuse",
     "release_id",
-    "state_id",
     "stated_metadata",
 ]
 
@@ -236,18 +234,11 @@ def _check_owner(place: Place, private: Path) -> None:
 def release_id(private: Path) -> str:
     """Return the id of the release that a private folder belongs to; empty before version 0.2."""
     if is_ledger(private / LEDGER):
-        with suppress(ReleaseError), Ledger(private / LEDGER) as ledger:
-            return ledger.id() if ledger.identity() else ""
-        return ""
+        return read_id(private / LEDGER)
     with suppress(OSError, ValueError, KeyError, TypeError):
         about = json.loads((private / PROTECTED).read_bytes())
-        return state_id(about["secret"])
+        return id_from(about["secret"])
     return ""
-
-
-def state_id(secret: str) -> str:
-    """Return the id of a release by a mechanism: it depends on its secret alone, on no image."""
-    return sha256(f"deepfixcx release {secret}".encode()).hexdigest()[:32]
 
 
 def listed_files(place: Place, private: Path) -> Iterator[dict[str, set[str]]]:

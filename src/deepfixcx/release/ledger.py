@@ -22,7 +22,7 @@ from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.io.files import write_file
 from deepfixcx.release.records import Record, ShardResult, SourceSeen
 
-__all__ = ["LEDGER", "Ledger", "is_ledger"]
+__all__ = ["LEDGER", "Ledger", "id_from", "is_ledger", "read_id"]
 
 LEDGER = "ledger.sqlite"
 """Name of the file in the private folder."""
@@ -103,7 +103,7 @@ class Ledger:
 
     def id(self) -> str:
         """Return the random id of this release, which stands in ``dataset.json``, too."""
-        return hashlib.sha256(f"deepfixcx release {self.secret()}".encode()).hexdigest()[:32]
+        return id_from(self.secret())
 
     def listed(self, shard: int | None = None) -> Iterator[dict[str, set[str]]]:
         """Yield the results of each frame, and the hash of each file."""
@@ -221,6 +221,22 @@ class Ledger:
         """Forget the workers that a file has killed, because it is another file now."""
         with _writing(), self._database as transaction:
             transaction.execute("DELETE FROM deaths WHERE source_id = ?", (source_id,))
+
+
+def id_from(secret: str) -> str:
+    """Return the id of a release: it depends on its secret alone, on no image."""
+    return hashlib.sha256(f"deepfixcx release {secret}".encode()).hexdigest()[:32]
+
+
+def read_id(path: Path) -> str:
+    """Return the id of the release of a ledger of any version; empty where it has none."""
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database,
+    ):
+        for (secret,) in database.execute("SELECT value FROM notes WHERE name = 'secret'"):
+            return id_from(str(secret))
+    return ""
 
 
 def is_ledger(path: Path) -> bool:

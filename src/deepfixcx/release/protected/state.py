@@ -18,7 +18,8 @@ import numpy as np
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
 from deepfixcx.io.folders import MARKER, FileLedger
-from deepfixcx.release.folders import PROTECTED, state_id
+from deepfixcx.release.folders import PROTECTED
+from deepfixcx.release.ledger import id_from
 from deepfixcx.release.manifest import as_json
 
 __all__ = ["State", "fingerprint", "open_state"]
@@ -57,7 +58,7 @@ class State:
     @property
     def release_id(self) -> str:
         """What ``dataset.json`` calls the release; known to the private folder alone."""
-        return state_id(self.secret)
+        return id_from(self.secret)
 
     def generator(self) -> np.random.Generator:
         """Return what draws; the same for the same secret.
