@@ -150,7 +150,7 @@ def test_completion_of_commands_options_and_words() -> None:
         ("train --wavelet coif1", [f"coif{n}" for n in (1, *range(10, 18))]),
         ("explain --method occlusion-", ["occlusion-by-cell", "occlusion-by-band"]),
         ("explain --baseline d", ["details"]),
-        ("frontier --mechanisms plain,mixing", ["plain,mixing-3", "plain,mixing-5"]),
+        ("frontier --mechanisms plain,mixing", []),
         ("frontier --attackers distance,siamese-m", ["distance,siamese-mlp"]),
         ("sweep --model l", ["logistic"]),
     ],

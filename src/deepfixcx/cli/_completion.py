@@ -34,9 +34,9 @@ def wavelets(incomplete: str) -> list[str]:
 
 def mechanisms(incomplete: str) -> list[str]:
     """Offer mechanisms, with commas between."""
-    from deepfixcx.mechanisms.catalogue import MECHANISMS
+    from deepfixcx.mechanisms.catalogue import OFFERED
 
-    return _listed(incomplete, MECHANISMS)
+    return _listed(incomplete, OFFERED)
 
 
 def attackers(incomplete: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms import catalogue
-from deepfixcx.mechanisms.catalogue import MECHANISMS
+from deepfixcx.mechanisms.catalogue import MECHANISMS, OFFERED
 from deepfixcx.mechanisms.protocol import Mechanism, Plain
 
 __all__ = ["BASELINES", "DEFAULT", "MECHANISMS", "check_names", "mechanism_named"]
@@ -47,6 +47,6 @@ def check_names(names: Sequence[str]) -> None:
         One is unknown, or there is no name.
     """
     if not names:
-        raise MechanismError(f"name a mechanism or more: {', '.join([*MECHANISMS, *BASELINES])}")
+        raise MechanismError(f"name a mechanism or more: {', '.join([*OFFERED, *BASELINES])}")
     for name in names:
         catalogue.check_name(name, BASELINES)

@@ -65,7 +65,8 @@ class BandSelection(DataIndependent, Deterministic):
             "knows this mechanism and any other image",
             f"records do not depend on bands below {self.lowest:g} or above {self.highest:g} of "
             "the highest frequency; the other bands tell patients apart",
-            "an attacker who holds the image, or another of the patient, recognizes its record",
+            "an attacker who holds the image, or another of the patient, recognizes its record"
+            ", unless a later step draws it anew",
         )
 
     def kept(self, bands: int) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "MECHANISMS",
+    "OFFERED",
     "check_name",
     "label_patients",
     "makes_vectors",
@@ -52,6 +53,10 @@ MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
 )
 """Each makes a mechanism that is not fitted yet. Beside them there are ``mixing`` (with k = 3),
 ``mixing-K`` and ``resampling-P``, which keeps P % of what a record has beyond its labels."""
+
+OFFERED = tuple(name for name in MECHANISMS if "mixing" not in name)
+"""Names that help, completion and errors list. Mixing is known and not offered: an attacker who
+holds candidate images finds the members of its records."""
 
 NOISE = re.compile(r"noise-([0-9]+(?:\.[0-9]+)?)-([0-9]+)")
 
@@ -97,7 +102,7 @@ def mechanism_named(text: str) -> Mechanism:
     """
     names = names_in(text)
     if not names:
-        raise MechanismError(f"name a mechanism or more: {', '.join(MECHANISMS)}")
+        raise MechanismError(f"name a mechanism or more: {', '.join(OFFERED)}")
     if len(set(names)) < len(names):
         raise MechanismError(f"a mechanism is named twice: {', '.join(names)}")
     steps: list[Mechanism] = []
@@ -227,4 +232,6 @@ def _one(name: str, others: Sequence[str] = ()) -> Mechanism:
     known = [*MECHANISMS, *others]
     near = difflib.get_close_matches(name, [*known, "mixing", "noise-2-16"], n=1)
     hint = f", did you mean {near[0]!r}?" if near else ";"
-    raise MechanismError(f"unknown mechanism {name!r}{hint} choose from: {', '.join(known)}")
+    raise MechanismError(
+        f"unknown mechanism {name!r}{hint} choose from: {', '.join([*OFFERED, *others])}"
+    )

@@ -127,7 +127,8 @@ class FittedProjection(Deterministic):
         return guarantee_text(
             "knows the public images, this mechanism and all labels",
             f"a record is a function of {kept} of its code; all else of the image is gone",
-            "an attacker who holds the image recognizes its record",
+            "an attacker who holds the image recognizes its record, unless a later step draws it "
+            "anew",
         )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:

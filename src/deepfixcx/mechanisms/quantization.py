@@ -76,7 +76,8 @@ class Quantization(DataIndependent, Deterministic):
             "knows this mechanism and any other image",
             f"every number is zero or one of {self.values} sizes that are fixed beforehand; the "
             "rounded numbers tell patients apart",
-            "an attacker who holds the image, or another of the patient, recognizes its record",
+            "an attacker who holds the image, or another of the patient, recognizes its record"
+            ", unless a later step draws it anew",
         )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:

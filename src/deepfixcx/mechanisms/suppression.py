@@ -119,7 +119,7 @@ class FittedSuppression(Deterministic):
             f"records do not depend on {self.removed.shape[1]} directions that tell patients "
             "apart; other directions tell them apart too",
             "a record is a fixed function of one image, so an attacker who holds the image "
-            "recognizes it",
+            "recognizes it, unless a later step draws it anew",
         )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
