@@ -54,6 +54,27 @@ def test_files_of_many_makers_raise_no_alarm(
     assert len(alarms(found)) <= MOST_ALARMS * 34, alarms(found)
 
 
+COMMON = (
+    "Max^Kim", "Haar^Basic", "Code^Frame", "Long^Head", "Image^Done", "Sum^Min", "Level^Patches",
+    "Method^Annex", "Gray^Brain", "Lee^Bo", "Lung^Data", "Series^Study", "Li^Xi", "Train^Test",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("output", ["dicom", "both"])
+def test_patients_with_common_words_as_names_raise_no_alarm(output: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with silence():
+        for number, name in enumerate(COMMON * 2):
+            header = vendor_header(list(VENDORS)[number % len(VENDORS)], number)
+            header.PatientName, header.PatientID = name, f"{number + 1:06}"
+            save(header, folder / f"IM{number}.dcm")
+    privatized(folder, tmp_path / "out", "--output", output)
+    found = scan_of(tmp_path / "out", folder)
+    assert len(alarms(found)) <= MOST_ALARMS * 28, alarms(found)
+    assert not any(file.name.startswith("file ") for file in found.files)
+
+
 def scan_of(out: Path, sources: Path) -> ScanReport:
     from deepfixcx.cli.scan import _own_words
 

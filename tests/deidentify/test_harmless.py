@@ -170,6 +170,26 @@ def test_what_has_none_remains(case: str, tmp_path: Path) -> None:
     assert not clean
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_a_name_may_stand_where_another_patient_has_the_same_value(
+    others: bool, tmp_path: Path
+) -> None:
+    """As a code, a term or a maker; where none has it, it is the name."""
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-A0100", "SRT", "Brain"
+    elements = {"AnatomicRegionSequence": Sequence([code]), "Manufacturer": "Brain"}
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    save(make_header(PatientName="Gray^Brain", **elements), tmp_path / "in" / "1.dcm")
+    if others:
+        other = make_header(PatientName="Other^Person", PatientID="2", **elements)
+        save(other, tmp_path / "in" / "2.dcm")
+    save(stamped(**elements), tmp_path / "out" / "1.dcm")
+    found = scan(tmp_path / "out", tmp_path / "in")
+    assert found.clean is others
+    assert bool(found.counts("harmless")) is others
+
+
 def test_nothing_in_a_packed_header_is_harmless(tmp_path: Path) -> None:
     """Places in it are not those of the file, where something else may stand."""
     made = stamped(DEVICE_KEPT, Manufacturer="x" * 64, StationName="GENIEACQ")

@@ -94,6 +94,7 @@ DESCRIBING: Final = DESCRIPTIONS | {IMAGE_TYPE, BODY_PART, "(0018,1400)", "(0062
 PERSONAL: Final = NUMBERS | {"(0008,0080)", "(0008,0081)", "(0010,1040)", "(0010,0021)"}
 """Elements that hold no names and yet tell who it is: numbers, addresses, the institution."""
 
+_MEANING = re.compile(rb"\x08\x00\x04\x01LO(..)", re.DOTALL)
 _WORDS = re.compile(r"[a-z]+|\d+")
 _BETWEEN = re.compile(r"[\s_,;:/\\()+.\-]+")
 _SIZE = re.compile(r"\d{1,3}(?:mm|cm|kv|mas)|[23]d|t[12]")
@@ -232,8 +233,18 @@ def _is_part(digits: str, term: str) -> bool:
 
 
 def _term(element: _Element, offset: int) -> str:
-    """Return the one of several values that a place lies in."""
+    """Return the one of several values that a place lies in; of a sequence, the meaning of a code.
+
+    The meaning of a code is explicit here, as this program writes it; others have no reason.
+    """
     before, after = offset - element.start, element.value
+    if element.vr == "SQ":
+        meanings = [
+            (found.end(), found.end() + int.from_bytes(found[1], "little"))
+            for found in _MEANING.finditer(after)
+        ]
+        after = next((after[start:end] for start, end in meanings if start <= before < end), b"")
+        return after.decode("utf-8", "replace").strip(" \0")
     start = after.rfind(b"\\", 0, before) + 1
     return after[start:].split(b"\\")[0].decode("latin-1").strip()
 

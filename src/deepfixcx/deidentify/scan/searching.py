@@ -142,20 +142,21 @@ class Search:
                     return
             with silence():
                 header = dcmread(path, stop_before_pixels=True)
-                found = list(_values(header, True))
+                found = list(_values(header))
         except OSError:
             raise
         except Exception:  # whatever pydicom raises: its bytes were searched
             return
-        for tag, vr, value in found:
+        for tag, nested, vr, value in found:
             where = Part("element", b"", [])
-            if vr in NUMERIC and tag not in SIZES:
+            if vr in NUMERIC and (nested or tag not in SIZES):
                 needle = self._numbers.get(_digits(value))
                 if needle is not None:
                     one.add(needle, where, -1, 0, "number", split=True)
-            elif vr in TEXTUAL and (_name(tag), value.strip().casefold()) not in self._terms:
+            elif vr in TEXTUAL:
+                patients = self._terms.get((_name(tag), value.strip().casefold()), frozenset())
                 for _, needle in self._tokens.find(value, SHORTEST_NAME):
-                    if not one.is_own(needle):
+                    if not one.is_own(needle) and not patients - needle.patients:
                         one.add(needle, where, -1, 0, "text", split=True)
 
 
@@ -223,17 +224,18 @@ def finding(needle: Needle, where: str, offset: int, encoding: str, secret: byte
     return Finding(where, offset, needle.kind, tags, encoding, len(needle.text), digest)
 
 
-def _values(header: Dataset, top: bool) -> Iterator[tuple[int, str, str]]:
+def _values(header: Dataset, outermost: int = 0) -> Iterator[tuple[int, bool, str, str]]:
+    """Yield the outermost tag, whether the element lies in a sequence, its kind and a value."""
     for tag in list(header.keys()):
         try:
             element = header[tag]
             value: Any = element.value
             if element.VR == "SQ":
                 for item in value or []:
-                    yield from _values(item, False)
+                    yield from _values(item, outermost or int(tag))
             elif element.VR in NUMERIC | TEXTUAL and value is not None:
                 for each in value if element.VM > 1 else [value]:
-                    yield (int(tag) if top or element.VR in TEXTUAL else 0), element.VR, str(each)
+                    yield outermost or int(tag), outermost > 0, element.VR, str(each)
         except Exception:  # damaged: its bytes were searched
             continue
 
