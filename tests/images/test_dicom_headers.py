@@ -106,6 +106,12 @@ def test_the_markers_of_a_jpeg_count_before_the_header(write_dicom: WriteDicom) 
     frames = read_image(compressed(write_dicom, [bare], JPEGBaseline8Bit))
     assert np.abs(frames.pixels - wanted).max() <= 6
     assert frames.notes == ()
+    renamed = bytearray(bare)  # libjpeg takes components 1, 2, 3 for YBR
+    frame, scan = bare.index(b"\xff\xc0"), bare.index(b"\xff\xda")
+    for place in range(3):
+        renamed[frame + 10 + 3 * place] = renamed[scan + 5 + 2 * place] = place + 1
+    frames = read_image(compressed(write_dicom, [bytes(renamed)], JPEGBaseline8Bit))
+    assert np.abs(frames.pixels - wanted).max() <= 6
 
 
 @pytest.mark.parametrize(("stored", "high"), [(12, 15), (12, 13), (10, 15)])
