@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from deepfixcx.images import phantom, write_png
-from deepfixcx.release import ReleaseOptions, privatize_dataset
+from deepfixcx.release import ReleaseOptions, privatize_dataset, release_checksum
 from deepfixcx.spec import CodecSpec
 from tests.studio.results import write_results
 
@@ -87,3 +88,65 @@ def test_a_report_is_not_replaced_unasked(run: Run, shelf: Path, tmp_path: Path)
     assert out.read_text("utf-8") == "mine"
     assert run(*words, "--overwrite").exit_code == 0
     assert out.read_text("utf-8").startswith("<!doctype html>")
+
+
+BOUND = {
+    "audit": "shared.audit/audit.json",
+    "evaluation": "evaluation.json",
+    "sweep": "sweep/sweep.json",
+    "frontier": "frontier/frontier.json",
+    "evidence": "shared.evidence/summary.json",
+}
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_results_of_another_release_are_refused(
+    run: Run, shelf: Path, tmp_path: Path, name: str
+) -> None:
+    for each in ("shared", "shared.audit", "sweep", "frontier"):
+        shutil.copytree(shelf / each, tmp_path / each)
+    shutil.copy(shelf / "evaluation.json", tmp_path)
+    (tmp_path / "shared.evidence").mkdir()
+    counts = ("files", "files_found", "files_failed", "findings", "strings", "sources_read")
+    (tmp_path / BOUND["evidence"]).write_text(json.dumps(dict.fromkeys(counts, 0)))
+    path = tmp_path / BOUND[name]
+    values = json.loads(path.read_text()) if path.exists() else {}
+    given = path if name == "evaluation" else path.parent
+    out = tmp_path / "r.html"
+    words = ["report", tmp_path / "shared", "-o", out, "--overwrite", f"--{name}", given]
+
+    def report(**more: object) -> Result:
+        path.write_text(json.dumps({**values, **more}))
+        return run(*map(str, words), "--json", str(tmp_path / "told.json"))
+
+    other = report(release_checksum="0" * 64)
+    assert other.exit_code == 2
+    assert "belongs to another release" in " ".join(other.output.split())
+    assert not out.exists()
+    unbound = report()
+    assert unbound.exit_code == 0, unbound.output
+    assert "names no release" in out.read_text("utf-8")
+    what = "scan" if name == "evidence" else name
+    told = json.loads((tmp_path / "told.json").read_text())["not_bound"]
+    assert any(each.startswith(f"The {what} ") for each in told)
+    own = report(release_checksum=release_checksum(tmp_path / "shared"))
+    assert own.exit_code == 0, own.output
+    told = json.loads((tmp_path / "told.json").read_text())["not_bound"]
+    assert not any(each.startswith(f"The {what} ") for each in told)
+
+
+def test_an_evaluation_says_what_it_is_of(run: Run, shelf: Path, tmp_path: Path) -> None:
+    values = json.loads((shelf / "evaluation.json").read_text())
+    path, out = tmp_path / "e.json", tmp_path / "r.html"
+
+    def report(**more: object) -> Result:
+        path.write_text(json.dumps({**values, **more}))
+        words = [shelf / "shared", "-o", out, "--overwrite", "--evaluation", path]
+        return run("report", *map(str, words))
+
+    assert "model on original images" in " ".join(report(on="original", spec=None).output.split())
+    other = report(on="codes", spec="J=3 P=4 haar l1")
+    assert "another codec" in " ".join(other.output.split())
+    note = "the model was trained on such images, so it does better than on new ones"
+    assert report(on="codes", spec="J=2 P=4 haar l1", notes=[note]).exit_code == 0
+    assert note[4:] in out.read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInput
     from deepfixcx.datasets.labels import parse_labels
     from deepfixcx.learn.released import ReleasedInputs
     from deepfixcx.mechanisms import load_mechanism
-    from deepfixcx.release import load_records
+    from deepfixcx.release import load_records, release_checksum
 
     if not _is_released(where):
         return None
@@ -36,7 +37,8 @@ def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInput
         raise ModelError(f"{where.name!r} is a release; leave --layout away")
     records = load_records(where)
     wanted = [rule.name for rule in parse_labels(labels)]
-    return ReleasedInputs.of(records.array, records.labels, load_mechanism(where), wanted)
+    inputs = ReleasedInputs.of(records.array, records.labels, load_mechanism(where), wanted)
+    return replace(inputs, checksum=release_checksum(where))
 
 
 def refuse_released(where: Path) -> None:

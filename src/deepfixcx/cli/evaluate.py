@@ -106,6 +106,9 @@ def command(
         "within": found.within,
         "labels": [label.to_dict() for label in found.labels],
         "notes": list(found.notes),
+        "release_checksum": found.release_checksum,
+        "on": classifier.options.on,
+        "spec": None if classifier.options.spec is None else str(classifier.options.spec),
     }
     write_json(json, figures)
     for label in found.labels:

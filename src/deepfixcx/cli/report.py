@@ -92,11 +92,13 @@ def command(
         "audit": inputs.measured.audit is not None,
         "utility": bool(inputs.measured.evaluation or inputs.measured.sweep),
         "evidence": inputs.evidence is not None,
+        "not_bound": list(inputs.measured.unbound),
         "originals_shown": include_originals,
     }
     write_json(json, figures)
     rows = [("report", f"{out}  {megabytes(len(content))}")]
     rows += [("verdict" if not number else "", text) for number, text in enumerate(sentences)]
+    rows += [("not bound", sentence) for sentence in inputs.measured.unbound]
     if include_originals:
         rows.append(("originals", "are in it: share it as you would share them"))
     rows.append(("next", _next_step(inputs)))
@@ -147,16 +149,20 @@ def _gather(
     ReleaseError
         Something is missing or damaged.
     """
+    from dataclasses import replace
+
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ReleaseError
     from deepfixcx.release import private_folder
     from deepfixcx.report.html_originals import Originals
     from deepfixcx.report.html_release import ReleaseFacts
     from deepfixcx.report.html_results import (
+        check_bound,
         read_audit,
         read_evaluation,
         read_evidence,
         read_frontier,
+        read_notes,
         read_sweep,
     )
     from deepfixcx.report.page import ReportInputs
@@ -165,13 +171,27 @@ def _gather(
     release = local_path(release, "a release")
     audit = _beside(release, "audit", "audit.json") if audit is None else audit
     evidence = _beside(release, "evidence", "summary.json") if evidence is None else evidence
+    facts = ReleaseFacts.read(release)
     measured = Measured(
         None if audit is None else read_audit(audit / "audit.json" if audit.is_dir() else audit),
         () if evaluation is None else read_evaluation(evaluation),
         () if sweep is None else read_sweep(sweep),
         () if frontier is None else read_frontier(frontier),
+        () if evaluation is None else read_notes(evaluation),
     )
-    facts = ReleaseFacts.read(release)
+    results = {
+        "the audit": audit and (audit / "audit.json" if audit.is_dir() else audit),
+        "the evaluation": evaluation,
+        "the sweep": sweep and sweep / "sweep.json",
+        "the frontier": frontier and frontier / "frontier.json",
+        "the scan": evidence and evidence / "summary.json",
+    }
+    bound = [
+        check_bound(path, what, facts.seal, facts.spec if path == evaluation else None)
+        for what, path in results.items()
+        if path
+    ]
+    measured = replace(measured, unbound=tuple(filter(None, bound)))
     found = None
     if originals is not None:
         if facts.records is not None:

@@ -15,7 +15,7 @@ from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.mapping import Failure, Report
-from deepfixcx.learn.parts import fingerprint, images_fingerprint, places_in_part
+from deepfixcx.learn.parts import fingerprint, images_fingerprint, places_in_part, release_of
 from deepfixcx.measures import (
     Confusion,
     Interval,
@@ -128,6 +128,8 @@ class Evaluation:
         Images that could not be read.
     notes : tuple of str
         What a user should know.
+    release_checksum : str or None
+        Of the release that the model was trained on or, for another model, that the images are of.
     """
 
     part: Part
@@ -137,6 +139,7 @@ class Evaluation:
     within: str | None
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
+    release_checksum: str | None = None
 
 
 def evaluate_model(
@@ -224,6 +227,7 @@ def evaluate_model(
         None if groups is None else attribute,
         loaded.failures,
         (*_notes(classifier, chosen, part, known, dataset), *alike),
+        classifier.facts.get("release_checksum") or release_of(dataset),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -23,6 +25,7 @@ __all__ = [
     "images_fingerprint",
     "parts_of_images",
     "places_in_part",
+    "release_of",
 ]
 
 PARTS = ("train", "validation", "test")
@@ -141,6 +144,23 @@ def fingerprint(dataset: Dataset) -> str:
 def images_fingerprint(dataset: Dataset) -> str:
     """Hash the files and patients of a dataset without its labels, as `fingerprint`."""
     return _digest(sorted((_place_of(dataset, each) for each in dataset.records), key=json.dumps))
+
+
+def release_of(dataset: Dataset) -> str | None:
+    """Return the checksum of the release that holds all images of a dataset; None for others."""
+    folders = {record.path.parent.resolve() for record in dataset.records}
+    if not folders:
+        return None
+    shared = Path(os.path.commonpath([str(folder) for folder in folders]))
+    for folder in (shared, *shared.parents):
+        about = folder / "dataset.json"
+        try:
+            content = about.read_bytes()
+            if json.loads(content)["format"] == "deepfixcx.release":
+                return hashlib.sha256(content).hexdigest()
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 def parts_of_images(dataset: Dataset, split: Split) -> str:

@@ -34,11 +34,14 @@ class ReleasedInputs:
         The records.
     mechanism : PublishedMechanism
         Of the release.
+    checksum : str or None
+        Of the release.
     """
 
     dataset: Dataset
     array: NDArray[np.float32]
     mechanism: PublishedMechanism
+    checksum: str | None = None
 
     @classmethod
     def of(

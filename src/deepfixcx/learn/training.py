@@ -32,7 +32,7 @@ from deepfixcx.learn.model_folder import (
     save_model,
 )
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.parts import PartRules, images_fingerprint, parts_of_images
+from deepfixcx.learn.parts import PartRules, images_fingerprint, parts_of_images, release_of
 from deepfixcx.learn.scorers import LogisticScorer, ModuleScorer, build_module, choose_device
 from deepfixcx.learn.settings import differences, settings_of
 from deepfixcx.measures import roc_auc, youden_threshold
@@ -185,6 +185,7 @@ def train_model(
                 **_counts(dataset, split, prepared),
                 **_figures(dataset.label_names, prepared, scores),
                 **progress,
+                "release_checksum": release_of(dataset) if released is None else released.checksum,
                 "seconds_reading": round(read - start, 3),
                 "seconds_training": round(time.perf_counter() - read, 3),
             },

@@ -21,7 +21,7 @@ from deepfixcx.io.files import make_folder
 from deepfixcx.io.folders import FileLedger, own_ledger
 from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.mapping import Failure
-from deepfixcx.learn.parts import fingerprint
+from deepfixcx.learn.parts import fingerprint, release_of
 
 __all__ = ["TrialFolder", "TrialKind", "TrialRow"]
 
@@ -88,11 +88,14 @@ class TrialFolder(Generic[AnyRow]):
         The folder; it need not exist yet.
     identity : dict
         What decides the result, as plain JSON values by name: labels, images, options, version.
+    release : str or None
+        Checksum of the release that the images are of; None for other images.
     """
 
     kind: TrialKind[AnyRow]
     place: Path
     identity: dict[str, Any]
+    release: str | None = None
 
     @classmethod
     def claim(
@@ -126,7 +129,7 @@ class TrialFolder(Generic[AnyRow]):
             Of the kind's own type: the folder is in use, is damaged, or holds a trial of something
             else, and then the message says what differs.
         """
-        folder = cls(kind, place, _identity(dataset, options))
+        folder = cls(kind, place, _identity(dataset, options), release_of(dataset))
         if not place.exists():
             return folder
         if not place.is_dir():
@@ -180,7 +183,12 @@ class TrialFolder(Generic[AnyRow]):
                 f"the folder {self.place.name!r} cannot be made: {error.strerror}; choose another "
                 f"place"
             ) from None
-        about = {**self._format, "identity": self.identity, "content": content}
+        about = {
+            **self._format,
+            "identity": self.identity,
+            "content": content,
+            "release_checksum": self.release,
+        }
         write_whole(self.place / self.kind.about, (json.dumps(about, indent=2) + "\n").encode())
 
     def row(self, name: str) -> AnyRow | None:

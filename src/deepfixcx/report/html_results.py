@@ -18,16 +18,19 @@ from deepfixcx.errors import ReleaseError
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.measures import Interval
+from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "Attack",
     "Audit",
     "Evaluated",
     "Evidence",
+    "check_bound",
     "read_audit",
     "read_evaluation",
     "read_evidence",
     "read_frontier",
+    "read_notes",
     "read_sweep",
 ]
 
@@ -204,6 +207,55 @@ def read_evaluation(path: Path) -> tuple[Evaluated, ...]:
         raise ReleaseError(
             f"{path.name!r} is no result of deepfixcx evaluate --json, or a damaged one"
         ) from None
+
+
+def check_bound(path: Path, what: str, checksum: str, spec: CodecSpec | None = None) -> str:
+    """Refuse a result of another release; return a sentence where it is bound to none.
+
+    Parameters
+    ----------
+    path : Path
+        JSON of the result.
+    what : str
+        Such as ``"the audit"``.
+    checksum : str
+        Of the release.
+    spec : CodecSpec, optional
+        Of the release: a model on codes of another codec, or on originals, is not one for it.
+
+    Raises
+    ------
+    ReleaseError
+        The result is of another release.
+    """
+    values = _json(path, what) if path.exists() else {}
+    own = values.get("release_checksum")
+    if own is not None and own != checksum:
+        raise ReleaseError(
+            f"{what} in {path.name!r} belongs to another release, of checksum {str(own)[:16]}…; "
+            f"this one has {checksum[:16]}…. Run the command again on this release"
+        )
+    if own is not None:
+        return ""
+    if values.get("on") == "original":
+        raise ReleaseError(
+            f"{what} in {path.name!r} is of a model on original images, so it says nothing of this "
+            f"release; evaluate one on codes or privatized images"
+        )
+    if spec is not None and values.get("spec", str(spec)) != str(spec):
+        raise ReleaseError(
+            f"{what} in {path.name!r} is of a model on another codec than this release ({spec}); "
+            f"evaluate one on the same codec"
+        )
+    return (
+        f"{what.capitalize()} names no release, so nothing proves that it belongs to this one: it "
+        f"is of other images or of an earlier version of deepfixcx"
+    )
+
+
+def read_notes(path: Path) -> tuple[str, ...]:
+    """Return the notes of an evaluation, such as that its images trained the model."""
+    return _texts(_json(path, "the file that deepfixcx evaluate --json wrote").get("notes"))
 
 
 def read_sweep(folder: Path) -> tuple[Row, ...]:

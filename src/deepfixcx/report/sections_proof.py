@@ -208,7 +208,7 @@ def _harmless(evidence: Evidence) -> str:
 
 def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
     """List what nobody looked at, so that nobody takes silence for safety."""
-    missing = []
+    missing = [f"{sentence}." for sentence in measured.unbound]
     if measured.audit is None:
         missing.append("Attacks of any kind: linkage, reconstruction, inference, membership.")
         if not facts.has_codes:

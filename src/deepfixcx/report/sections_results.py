@@ -81,12 +81,17 @@ MOST_LINES = 8
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of other commands; what was not made is None or empty."""
+    """Results of other commands; what was not made is None or empty.
+
+    `notes` are those of the evaluation; `unbound` says which results name no release.
+    """
 
     audit: Audit | None = None
     evaluation: tuple[Evaluated, ...] = ()
     sweep: tuple[Row, ...] = ()
     frontier: tuple[FrontierRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    unbound: tuple[str, ...] = ()
 
 
 def privacy(measured: Measured, *, has_codes: bool = True) -> str:
@@ -217,6 +222,8 @@ def utility(measured: Measured) -> str:
     if measured.evaluation:
         rows = [[each.label, str(each.auc), _auc_words(each.auc)] for each in measured.evaluation]
         parts.append(table(["label", "AUC [95 %]", "in words"], rows))
+        if measured.notes:
+            parts.append(items([f"{note[:1].upper()}{note[1:]}." for note in measured.notes]))
     if measured.sweep:
         parts.append(_sweep(measured.sweep))
     if not parts:
