@@ -145,9 +145,10 @@ def test_interlaced_png_files_of_any_size_are_read_in_silence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for height, width in ((1, 1), (1, 9), (2, 3), (5, 1), (9, 17)):
-        pixels = ramp("uint16", 3, bits=16)[:, :height, :width]
-        (tmp_path / "image").write_bytes(png(pixels, 16, 2, interlaced=True))
-        np.testing.assert_array_equal(read_image(tmp_path / "image").pixels[0], pixels)
+        for bits in (8, 16):
+            pixels = ramp("uint16", 3, bits=bits)[:, :height, :width]
+            (tmp_path / "image").write_bytes(png(pixels, bits, 2, interlaced=True))
+            np.testing.assert_array_equal(read_image(tmp_path / "image").pixels[0], pixels)
     assert capfd.readouterr() == ("", "")
 
 

@@ -64,10 +64,10 @@ def read_image(
     ImageFrames
         Frames ``(F, C, H, W)``. Alpha is dropped; the EXIF orientation is applied; a palette
         becomes RGB, or gray if it only has grays. Integers beyond 16 bits and floats beyond
-        [0, 1] are scaled from the file's smallest to its largest value. 16-bit RGB keeps its
-        precision in PNG; in TIFF pillow reduces it to 8 bits. DICOM pixels went through the
-        modality LUT, the (first) VOI LUT or window, and the inversion of MONOCHROME1. The slices
-        of a NIfTI volume are frames, turned as a radiologist looks at them; see `open_nifti`.
+        [0, 1] are scaled from the file's smallest to its largest value. DICOM pixels went through
+        the modality LUT, the (first) VOI LUT or window, and the inversion of MONOCHROME1. The
+        slices of a NIfTI volume are frames, turned as a radiologist looks at them; see
+        `open_nifti`.
 
     Raises
     ------
