@@ -294,3 +294,17 @@ def test_a_truncated_file_is_damaged_and_not_contradictory(write_dicom: WriteDic
     path = write_dicom(STORED)
     path.write_bytes(path.read_bytes()[:-100])
     assert refusal(path)[0] is DamagedImageError
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_an_indirect_segment_is_at_an_offset_in_bytes(write_dicom: WriteDicom, bits: int) -> None:
+    # PS3.3 C.7.9.2.3: two discrete segments of 2 and 3 entries, and again the second one.
+    codes = [0, 2, 7, 9, 0, 3, 20, 40, 60, 2, 1, 4 * bits // 8, *[0] * (32 // bits - 1)]
+    wanted = np.array([7, 9, 20, 40, 60, 20, 40, 60])
+    content = np.array(codes).astype("<u2" if bits == 16 else "u1").tobytes()
+    elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        elements[f"{colour}PaletteColorLookupTableDescriptor"] = [8, 0, bits]
+        elements[f"Segmented{colour}PaletteColorLookupTableData"] = content
+    pixels = read_image(write_dicom(np.arange(8, dtype=np.uint8).reshape(1, 2, 4), **elements))
+    np.testing.assert_array_equal(pixels.pixels[0, 0].ravel(), wanted)
