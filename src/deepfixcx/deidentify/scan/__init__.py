@@ -1,9 +1,9 @@
 """What is about to be shared, searched for what the sources say of their patients.
 
 It shares no code with the rules of `deepfixcx.deidentify`: it reads the headers anew, collects
-every string that may name somebody, and looks for each in every byte of the output, in all usual
-encodings and spellings. What it finds is evidence that something is wrong. That it finds nothing
-is no proof that nothing is there.
+every string that may identify a person, and looks for each in every byte of the output, in all
+usual encodings and spellings. What it finds is evidence that something is wrong. That it finds
+nothing is no proof that nothing is there.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class ScannedFile:
     Attributes
     ----------
     name : str
-        Its name in the folder, or its number where the name itself was found to name somebody.
+        Its name in the folder, or its number where the name itself was found to identify a person.
     size : int
         Bytes of it.
     findings : tuple of Finding

@@ -176,7 +176,7 @@ class Reasons:
         return f"{what}, in {tag}" if what else ""
 
     def _is_device(self, needle: Needle, tag: str) -> bool:
-        """Return whether a string names a device: an element of one, and nobody's, has it."""
+        """Return whether a string names a device: an element of one has it, and no personal one."""
         if _all_from(needle.tags, DEVICE):
             return True
         return tag in needle.tags and needle.kind == "id" and PERSONAL.isdisjoint(needle.tags)
@@ -223,7 +223,7 @@ def _codes(header: Dataset) -> list[str]:
 
 
 def _is_part(digits: str, term: str) -> bool:
-    """Return whether digits are only a part of a number, or too few to be anybody's."""
+    """Return whether digits are only a part of a number, or too few for a number of a person."""
     if not digits.isdigit() or len(digits.lstrip("0")) >= SMALL + 2:
         return False
     try:

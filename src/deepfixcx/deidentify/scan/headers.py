@@ -52,7 +52,7 @@ NAMES_NOBODY: Final = frozenset(
 
 CODES: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104})
 STANDARD_CODES: Final = frozenset({"DCM", "SCT", "SRT", "SNM3", "LN", "UCUM", "RADLEX", "FMA"})
-"""Schemes of codes that everybody uses; their meanings are terms."""
+"""Schemes of standard codes; their meanings are terms."""
 
 NUMBERS: Final = frozenset(
     ["AT", "FD", "FL", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "US", "UV"]
@@ -88,7 +88,7 @@ class Header(NamedTuple):
     Attributes
     ----------
     strings : list of (text, kind, tag)
-        Every string that may name somebody; see `header_strings`.
+        Every string that may identify a person; see `header_strings`.
     terms : set of (tag, text)
         Values of technical elements, in lower case, by the outermost element that holds them.
     patient : str
@@ -109,7 +109,7 @@ def read_source(path: Path) -> Header:
 
 
 def header_strings(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield every string of a DICOM header that may name somebody.
+    """Yield every string of a DICOM header that may identify a person.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def _read_further_in(path: Path) -> Dataset:
 
 
 def _behind_pixels(header: Dataset, value: Any) -> bytes:
-    """Return what follows the last pixel of uncompressed data, where somebody may leave a note."""
+    """Return what follows the last pixel of uncompressed data, where a note may stand."""
     try:
         bits = header.Rows * header.Columns * header.SamplesPerPixel * header.BitsAllocated
         expected = int(bits * int(header.get("NumberOfFrames") or 1)) // 8
@@ -249,7 +249,7 @@ def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
         except Exception:  # damaged: the bytes themselves are what there is to search for
             raw = getattr(header.get_item(tag), "value", None)
             vr, texts = "UN", _texts_in(raw) if isinstance(raw, bytes) else []
-        if _names_nobody(header, tag):
+        if _is_technical(header, tag):
             continue
         note = vr in NOTES and tag.group != 0x0028  # there they are tables of colours
         kind = "text" if note else KINDS.get(vr, "")
@@ -260,7 +260,7 @@ def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
             yield from ((text, kind, where) for text in texts)
 
 
-def _names_nobody(header: Dataset, tag: BaseTag) -> bool:
+def _is_technical(header: Dataset, tag: BaseTag) -> bool:
     if tag in CODES:  # meanings of a code of one's own may be those of a person
         return str(header.get("CodingSchemeDesignator", "")).strip() in STANDARD_CODES
     return tag in NAMES_NOBODY or tag.is_private_creator

@@ -1,4 +1,4 @@
-"""What is searched for: every string of the sources that may name somebody."""
+"""What is searched for: every string of the sources that may identify a person."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ GENERIC: Final = NO_NAMES.union(
     ("that", "then", "there", "this", "thorax", "train", "true", "truncated", "validation"),
     ("ward", "were", "with", "xray", "xrays", "your"),
 )
-"""Words that name nobody, alone; folders of images are called so, and so are columns of tables."""
+"""Words that identify no person; folders of images and columns of tables are called so."""
 
 NUMBERS: Final = frozenset(
     {"(0008,0050)", "(0010,0020)", "(0010,1000)", "(0010,1090)", "(0010,2154)", "(0010,2155)"}

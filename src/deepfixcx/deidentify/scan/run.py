@@ -200,6 +200,6 @@ class _Sources:
 
 
 def _unnamed(scanned: ScannedFile, number: int) -> ScannedFile:
-    """Call a file by its number where its name itself names somebody."""
+    """Call a file by its number where its name itself identifies a person."""
     named = any(each.where in ("file name", "target of a link") for each in scanned.remaining)
     return replace(scanned, name=f"file {number}") if named else scanned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import html
 import quopri
 import re
@@ -13,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 __all__ = ["Text", "decoded", "texts_of"]
 
-STEP, OVERLAP = 1 << 22, 1 << 12
+STEP, OVERLAP, MANY = 1 << 22, 1 << 12, 64
 LEAST_PRINTABLE: Final = 0.85
 """Of what a run of base64 or of hexadecimal digits must hold to be a text."""
 
@@ -71,6 +72,11 @@ def texts_of(data: Any, bulk: Sequence[tuple[int, int]] = ()) -> Iterator[Text]:
     bulk : sequence of (start, stop)
         Where numbers stand and no texts; left out.
     """
+    if len(bulk) > MANY:  # hashes in a table: one text with gaps, and not thousands
+        blank = bytearray(data)
+        for start, stop in bulk:
+            blank[start:stop] = b"\n" * (stop - start)
+        data, bulk = bytes(blank), ()
     at = 0
     for start, stop in [*bulk, (len(data), len(data))]:
         for first in range(at, max(at, start), STEP):
@@ -102,7 +108,9 @@ def decoded(text: str) -> Iterator[tuple[str, bytes]]:
     base64 and of hexadecimal digits that hold a text.
     """
     for how, sign, decode in _DECODERS:
-        for found in sign.finditer(text):
+        if not re.search(sign, text):  # at once, before words are looked at
+            continue
+        for found in _around(sign).finditer(text):
             packed = decode(found[0])
             if packed != found[0].encode("utf-8", "surrogateescape"):
                 yield how, packed
@@ -121,6 +129,7 @@ def drawn(text: str) -> str:
     return "".join(_DRAWN.findall(text))
 
 
+@functools.cache
 def _around(sign: str) -> re.Pattern[str]:
     """Return what finds the words that hold a sign, together with those that follow."""
     word = rf"[^\s,;\"'<>]{{0,200}}{sign}[^\s\"'<>]{{0,200}}"
@@ -167,10 +176,10 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-_DECODERS: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], bytes]], ...]] = (
-    ("percent", _around("%[0-9A-Fa-f]{2}"), lambda text: unquote_to_bytes(_bytes(text))),
-    ("entities", _around("&#?[0-9A-Za-z]{1,31};"), lambda text: _bytes(html.unescape(text))),
-    ("escapes", _around(_ESCAPED.pattern), lambda text: _bytes(_ESCAPED.sub(_letter, text))),
-    ("quoted-printable", _around(_QUOTED.pattern), lambda text: quopri.decodestring(_bytes(text))),
-    ("utf-7", _around(_UTF7.pattern), lambda text: _bytes(_UTF7.sub(_from_utf7, text))),
+_DECODERS: Final[tuple[tuple[str, str, Callable[[str], bytes]], ...]] = (
+    ("percent", "%[0-9A-Fa-f]{2}", lambda text: unquote_to_bytes(_bytes(text))),
+    ("entities", "&#?[0-9A-Za-z]{1,31};", lambda text: _bytes(html.unescape(text))),
+    ("escapes", _ESCAPED.pattern, lambda text: _bytes(_ESCAPED.sub(_letter, text))),
+    ("quoted-printable", _QUOTED.pattern, lambda text: quopri.decodestring(_bytes(text))),
+    ("utf-7", _UTF7.pattern, lambda text: _bytes(_UTF7.sub(_from_utf7, text))),
 )
