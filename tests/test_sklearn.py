@@ -180,6 +180,48 @@ def test_what_cannot_be_transformed() -> None:
         CodecTransformer().get_feature_names_out()
 
 
+WHOLE = np.random.default_rng(3).integers(0, 256, (6, 64)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["UInt8", "uint8[pyarrow]", "int64", "float64", "list"])
+def test_the_same_numbers_in_another_container_give_the_same_codes(kind: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    transformer = CodecTransformer(1, 2, image_shape=(8, 8)).fit(WHOLE)
+    other: Any = WHOLE.tolist() if kind == "list" else pandas.DataFrame(WHOLE).astype(kind)
+    np.testing.assert_array_equal(transformer.transform(other), transformer.transform(WHOLE))
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given"),
+    [
+        (WHOLE, WHOLE / 255),
+        (WHOLE, WHOLE.astype(np.uint16)),
+        (WHOLE, WHOLE * 2.0),
+        (WHOLE / 255, WHOLE * 1.0),
+        (WHOLE.astype(np.uint16) * 257, WHOLE),
+    ],
+)
+def test_pixels_on_another_scale_are_refused(fitted: Any, given: Any) -> None:
+    transformer = CodecTransformer(1, 2, image_shape=(8, 8)).fit(fitted)
+    with pytest.raises(ValueError, match="not on the scale"):
+        transformer.transform(given)
+
+
+def test_floats_of_unit_range_and_bytes_are_one_scale() -> None:
+    transformer = CodecTransformer(1, 2, image_shape=(8, 8)).fit(WHOLE / 255)
+    expected = transformer.transform(WHOLE / 255)
+    np.testing.assert_allclose(transformer.transform(WHOLE), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_masked_pixels_are_refused(axes: int) -> None:
+    images = np.ma.masked_equal(WHOLE.reshape((6, 64) if axes == 2 else (6, 8, 8)), WHOLE[0, 0])
+    with pytest.raises(ValueError, match="masked"):
+        CodecTransformer(1, 2, image_shape=(8, 8)).fit(images)
+    with pytest.raises(ValueError, match="pixels of this array are masked"):
+        Codec(1, 2).encode(images.reshape(6, 1, 8, 8))
+
+
 WITHOUT = """
 import sys
 sys.modules["sklearn"] = None

@@ -135,7 +135,7 @@ class Codec:
         if size not in ("original", "compact"):
             raise SpecError(f"size is 'original' or 'compact', got {size!r}")
         values = amplitudes(code.array, self.spec)
-        if size == "compact":
+        if size == "compact" or not len(code):  # no image, no size of its own
             # where every band has one coefficient a cell, there is nothing to repeat
             return decode_values(values, self.spec, *self.spec.compact_shape())
         if (code.sizes == code.sizes[:1]).all() and len(code):

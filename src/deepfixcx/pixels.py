@@ -28,13 +28,18 @@ def as_batch(pixels: NDArray[Any]) -> NDArray[Any]:
     Raises
     ------
     PixelsShapeError
-        Not an array of 2 to 4 axes with a supported dtype and at least one pixel.
+        Not an array of 2 to 4 axes with a supported dtype and at least one pixel, or masked ones.
 
     Examples
     --------
     >>> as_batch(np.zeros((5, 7), np.uint8)).shape
     (1, 1, 5, 7)
     """
+    if isinstance(pixels, np.ma.MaskedArray) and np.ma.is_masked(pixels):
+        raise PixelsShapeError(
+            f"{np.count_nonzero(pixels.mask)} pixels of this array are masked, and a code has no "
+            f"mask: give them a value first, such as pixels.filled(0)"
+        )
     pixels = np.asarray(pixels)
     if not 2 <= pixels.ndim <= 4:
         raise PixelsShapeError(

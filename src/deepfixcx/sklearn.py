@@ -46,6 +46,8 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         The codec that these settings make.
     image_shape_ : tuple of int
         (C, H, W) of the images.
+    pixel_scale_ : {"uint8", "uint16", "unit", "float"}
+        What `fit` saw: integers that are scaled, floats in [0, 1], or other numbers.
     n_features_in_ : int
         C * H * W, the numbers per image.
     feature_names_in_ : ndarray of str
@@ -53,8 +55,10 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    uint8 and uint16 are scaled to [0, 1], as everywhere in this package. Other numbers become
-    float32 and are taken as they are.
+    uint8 and uint16 are scaled to [0, 1], as everywhere in this package, also in a data frame
+    (pandas ``UInt8``, Arrow ``uint8``). Other numbers become float32 and stay as they are.
+    `transform` takes pixels on the scale that `fit` saw: whole numbers of another type
+    count as that type, and pixels on another scale are refused.
 
     References
     ----------
@@ -114,7 +118,9 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.codec_ = Codec(
             self.level, self.patches, self.wavelet, self.pooling, self.boundary, self.grid
         )
-        shape = self._validate(X, reset=True).shape[1:]
+        images = self._validate(X, reset=True)
+        shape = images.shape[1:]
+        self.pixel_scale_ = _scale_of(images)
         self.image_shape_ = self._shape_of_images(shape)
         self.codec_.spec.cells(*self.image_shape_[1:])
         return self
@@ -137,10 +143,10 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         sklearn.exceptions.NotFittedError
             `fit` was not called.
         ValueError
-            X is not a finite array of images of that shape.
+            X is not a finite array of images of that shape, or on another scale than `fit` saw.
         """
         validation.check_is_fitted(self)
-        images = self._validate(X, reset=False)
+        images = _on_scale(self._validate(X, reset=False), self.pixel_scale_)
         if images.ndim > 2 and self._with_channels(images.shape[1:]) != self.image_shape_:
             raise ValueError(
                 f"X holds images of shape {images.shape[1:]}, and the transformer was fitted to "
@@ -197,7 +203,10 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _validate(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
         """Return X as an array of pixels, and set or check the number of its features."""
         if (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) <= 2:
-            return _as_pixels(validation.validate_data(self, X, dtype="numeric", reset=reset))
+            _refuse_masked(X)
+            rows = validation.validate_data(self, X, dtype="numeric", reset=reset)
+            return _as_pixels(rows, _declared(X))
+        _refuse_masked(X)
         images = validation.check_array(X, dtype="numeric", allow_nd=True)
         if images.ndim > 4:
             raise ValueError(
@@ -205,7 +214,7 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         flat = images.reshape(len(images), -1)
         validation.validate_data(self, flat, reset=reset, skip_check_array=True)
-        return _as_pixels(images)
+        return _as_pixels(images, images.dtype)
 
     def _shape_of_images(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Return (C, H, W) of images that come as rows of this shape."""
@@ -239,7 +248,70 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
 
 
-def _as_pixels(images: NDArray[Any]) -> NDArray[Any]:
+def _refuse_masked(X: Any) -> None:
+    if np.ma.is_masked(X):
+        raise ValueError("X has masked pixels, and a code has no mask: use X.filled(0) or the like")
+
+
+def _declared(X: Any) -> np.dtype[Any] | None:
+    """Return the one dtype of an array or of the columns of a data frame, if it has one."""
+    if not hasattr(X, "dtypes"):
+        return getattr(X, "dtype", None)
+    names = {str(each).lower().partition("[")[0] for each in np.atleast_1d(X.dtypes)}
+    return np.dtype(names.pop()) if names in ({"uint8"}, {"uint16"}) else None
+
+
+def _as_pixels(images: NDArray[Any], declared: Any) -> NDArray[Any]:
     """Let through what the codec takes and turn any other number into float32."""
-    scaled = images.dtype.kind == "u" and images.dtype.itemsize <= 2
-    return images if scaled or images.dtype.kind == "f" else images.astype(np.float32)
+    if isinstance(declared, np.dtype) and declared.kind == "u" and declared.itemsize <= 2:
+        return images.astype(declared, copy=False)
+    return images if images.dtype.kind == "f" else images.astype(np.float32)
+
+
+def _scale_of(images: NDArray[Any]) -> str:
+    if images.dtype.kind == "u":
+        return "uint8" if images.dtype.itemsize == 1 else "uint16"
+    return "unit" if images.min() >= 0 and images.max() <= 1 else "float"
+
+
+def _on_scale(images: NDArray[Any], fitted: str) -> NDArray[Any]:
+    """Return pixels on the scale that `fit` saw.
+
+    Raises
+    ------
+    ValueError
+        They are on another one.
+    """
+    given = _scale_of(images)
+    if fitted in ("uint8", "uint16"):
+        if given == fitted:
+            return images
+        most = np.iinfo(fitted).max
+        # a few dark pixels may be 0 and 1, but numbers that are all at most 1 are on another scale
+        if given == "float" and images.min() >= 0 and images.max() <= most:
+            whole = images.astype(fitted)
+            if np.array_equal(whole, images):
+                return whole
+        elif given == "unit" and not images.any():
+            return images
+    elif given in ("uint8", "uint16"):
+        if fitted == "unit":
+            return images  # scaled to [0, 1], as `fit` saw
+        return images.astype(np.float32)  # the same numbers as `fit` saw
+    elif fitted == "float" or given == "unit" or images.max() <= FAR_ABOVE_ONE:
+        return images
+    raise ValueError(
+        f"X is not on the scale of the pixels that the transformer was fitted to "
+        f"({_WORDS[fitted]}); it holds {_WORDS[given]}: convert it, or fit again"
+    )
+
+
+FAR_ABOVE_ONE = 2.0
+"""Filters may give pixels slightly above 1; those above this are on another scale."""
+
+_WORDS = {
+    "uint8": "uint8, 0 to 255",
+    "uint16": "uint16, 0 to 65535",
+    "unit": "floats in [0, 1]",
+    "float": "floats beyond [0, 1]",
+}

@@ -49,3 +49,21 @@ def test_codes_and_reconstructions_do_not_depend_on_the_processor(
             code = codec.encode(pixels)
             np.testing.assert_array_equal(results[f"code {level} {patches}"], code.array)
             np.testing.assert_array_equal(results[f"image {level} {patches}"], codec.decode(code))
+
+
+def test_codes_are_made_where_neither_the_package_nor_the_home_can_be_written() -> None:
+    """As in a container with a read-only image and an unknown user; numba has no other cache."""
+    program = """
+import numpy as np
+from numba.core import caching
+
+for name in ("InTreeCacheLocator", "InTreeCacheLocatorFsAgnostic", "UserWideCacheLocator"):
+    locator = getattr(caching, name, None) or getattr(caching, f"_{name}")
+    locator.ensure_cache_path = lambda self: (_ for _ in ()).throw(OSError("read-only"))
+from deepfixcx import Codec
+print(Codec(2, 4).encode(np.ones((64, 64), np.float32)).array.shape)
+"""
+    env = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(1, 1, 16, 4, 4)"

@@ -253,3 +253,15 @@ def test_copies_join_patients_and_their_patients(tmp_path: Path) -> None:
         assert any(together <= part for part in named(dataset, split))
         fold = folds_by_patient(dataset, 3, seed=seed, by_content=True)[0]
         assert any(together <= part for part in named(dataset, fold))
+
+
+def test_validation_part_is_the_test_part_where_none_comes_with_the_dataset() -> None:
+    """So it is with CheXpert, whose validation part was labelled by radiologists."""
+    records = tuple(
+        ImageRecord(Path(f"/{n}.png"), f"p{n}", None, None, (float(n % 2),), (True,), part, {})
+        for n, part in enumerate(["train"] * 12 + ["validation"] * 4)
+    )
+    split = official_split(Dataset("mine", ("sick",), records, Path("/")), 0.25)
+    assert split.test.tolist() == [12, 13, 14, 15]
+    assert len(split.validation) == 3
+    assert any("its validation part is the test part" in note for note in split.notes)

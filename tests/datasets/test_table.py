@@ -240,3 +240,41 @@ def test_table_without_a_usable_image_says_where_paths_begin(table: Path) -> Non
     table.write_text("file,sick\nno/0.png,1\n,0\nno/1.png,0\n")
     with pytest.raises(LayoutError, match="3 problems, most often UnreadableFileError"):
         read_table(table)
+
+
+def ids(tmp_path: Path, picture: Callable[..., Path], *patients: str) -> Dataset:
+    lines = ["file,patient_id,sick"]
+    for number, patient in enumerate(patients):
+        picture(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{patient},{number % 2}")
+    (tmp_path / "ids.csv").write_text("\n".join(lines))
+    return read_table(tmp_path / "ids.csv")
+
+
+def test_words_for_a_missing_cell_are_no_patient(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    dataset = ids(tmp_path, picture, "a", "a", "nan", "NaN", "NA", "None", "<NA>", "null", "n/a")
+    assert dataset.patient_count == 8
+    assert any("7 images without a patient id" in note for note in dataset.notes)
+
+
+def test_ids_are_text_and_those_that_differ_by_zeros_are_noted(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    dataset = ids(tmp_path, picture, "007", "7", "7.0", "70", "8")
+    assert dataset.patient_count == 5
+    assert any(note.startswith("3 patient ids differ") for note in dataset.notes)
+    assert not any("zeros" in note for note in ids(tmp_path, picture, "1", "10", "p1").notes)
+
+
+def test_label_with_a_comma_is_named_in_quotes(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for number in range(2):
+        picture(tmp_path / f"{number}.png")
+    (tmp_path / "t.csv").write_text('file,"opacity, left",sick\n0.png,1,0\n1.png,0,1\n')
+    names = read_table(tmp_path / "t.csv", 'sick, "opacity, left"').label_names
+    assert names == ("sick", "opacity, left")
+    with pytest.raises(LabelError, match=r'"opacity, left".*double quotes'):
+        read_table(tmp_path / "t.csv", "edema")

@@ -17,9 +17,13 @@ from monai.data.meta_obj import set_track_meta
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 from monai.transforms.intensity.array import ScaleIntensity
+from monai.transforms.intensity.dictionary import ScaleIntensityRanged
 from monai.transforms.io.array import LoadImage
+from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.transform import MapTransform, Transform
 from monai.transforms.utility.array import EnsureChannelFirst
+from monai.transforms.utility.dictionary import EnsureChannelFirstd
+from PIL import Image
 
 from deepfixcx import Codec
 from deepfixcx.errors import PixelsShapeError
@@ -104,3 +108,29 @@ def test_a_chain_on_real_images(data_folder: Path) -> None:
     assert isinstance(image, MetaTensor)
     assert image.shape == (1, 32, 32)
     assert float(image.std()) > 0.01
+
+
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # a decoder that MONAI misses
+def test_png_loaded_with_the_documented_arguments_is_not_transposed(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 80), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    page = (Path(__file__).parents[2] / "docs" / "how-to-pytorch.md").read_text()
+    call = next(line.strip().rstrip(",") for line in page.splitlines() if "LoadImaged(" in line)
+    assert call == 'LoadImaged("image", reader="PILReader", reverse_indexing=False)'
+    ours = Codec(3, 4).privatize(pixels)
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({"reader": "PILReader", "reverse_indexing": False}, True),
+        ({}, False),
+    ]
+    for settings, alike in cases:
+        load = Compose(
+            [
+                LoadImaged("image", **settings),
+                EnsureChannelFirstd("image"),
+                ScaleIntensityRanged("image", 0, 255, 0, 1),
+                Privatized("image", level=3, patches=4),
+            ]
+        )
+        theirs = load({"image": str(tmp_path / "a.png")})["image"][0].numpy()
+        same = theirs.shape == ours.shape and bool(np.allclose(theirs, ours, atol=1e-4))
+        assert same is alike

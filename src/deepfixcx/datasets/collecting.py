@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deepfixcx._words import counted
@@ -15,6 +16,9 @@ from deepfixcx.datasets.records import ImageRecord, Problem
 from deepfixcx.errors import DeepfixcxError, ImageFileError, LayoutError, RowError
 
 __all__ = ["Collector", "absolute", "sex_letter", "split_word"]
+
+_MISSING = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})
+"""What programs write where a cell is missing, in lower case; it is the id of no patient."""
 
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -96,7 +100,7 @@ class Collector:
         self._records.append(
             ImageRecord(
                 path,
-                patient or None,
+                None if patient.casefold() in _MISSING else patient,
                 study or None,
                 view.upper() or None,
                 tuple(value for value, _ in answers),
@@ -141,6 +145,14 @@ class Collector:
                 f"{of_how_many}: each such image counts as a patient of its own, so two parts of a "
                 f"split may hold images of one person",
             ]
+        alike = _alike({record.patient for record in self._records if record.patient})
+        if alike:
+            notes = [
+                *notes,
+                f"{counted(alike, 'patient id')} differ from another one only by leading zeros or "
+                f"'.0': they count as different patients; if a program changed them, correct the "
+                f"table, because one person may be in two parts of a split",
+            ]
         dataset = Dataset(
             self._name,
             self._label_names,
@@ -167,6 +179,12 @@ class Collector:
         if len(reasons) > 1:
             return f"{text}: {len(self._problems)} problems, most often {often}{advice}"
         return f"{text}: {count} × {often}{advice}"
+
+
+def _alike(patients: Iterable[str]) -> int:
+    """Count the ids that another id equals but for zeros in front or ``.0`` behind."""
+    plain = Counter(re.sub(r"\.0+$", "", patient).lstrip("0") for patient in patients)
+    return sum(count for count in plain.values() if count > 1)
 
 
 def split_word(word: str) -> str:

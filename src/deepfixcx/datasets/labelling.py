@@ -123,7 +123,10 @@ def _yes_or_no(rule: LabelRule, cells: Sequence[str]) -> tuple[Answers, int]:
 
 
 def _no_such_label(rule: LabelRule, labels: Sequence[str], attributes: Sequence[str]) -> str:
-    words = [*labels, *(f"{name}=..." for name in attributes)]
+    names = [*labels, *(f"{name}=..." for name in attributes)]
+    words = [f'"{name}"' if "," in name else name for name in names]
+    if any("," in name for name in names):
+        words[-1] += " (put a name with a comma in double quotes, inside the quotes of the shell)"
     normal = {normal_name(word): word for word in reversed([*labels, *attributes])}
     close = difflib.get_close_matches(normal_name(rule.column), normal, n=1)
     hint = f"did you mean {normal[close[0]]!r}? " if close else ""

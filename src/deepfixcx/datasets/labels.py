@@ -7,6 +7,7 @@ holds categories, by the column and the values that mean yes (``kind=bacteria|vi
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,7 +150,8 @@ def parse_labels(labels: Labels) -> tuple[LabelRule, ...]:
     Parameters
     ----------
     labels : str, sequence of str, or mapping of str to str
-        ``"pneumonia,kind=bacteria|virus"``; or the same in a list; or a mapping from new names to
+        ``"pneumonia,kind=bacteria|virus"``, where a name with a comma is put in double quotes as
+        in CSV; or the same in a list; or a mapping from new names to
         such words. ``COLUMN=A|B`` is yes where the column holds A or B, no where it holds anything
         else, and unknown where it is blank.
 
@@ -172,7 +174,10 @@ def parse_labels(labels: Labels) -> tuple[LabelRule, ...]:
     ('infection', 'kind', ['bacteria', 'virus'])
     """
     if isinstance(labels, str):
-        labels = labels.split(",")
+        try:
+            labels = next(csv.reader([labels], skipinitialspace=True), [""])
+        except csv.Error:
+            raise LabelError("the names of labels stand in one line, with commas between") from None
     if not isinstance(labels, Mapping):
         labels = dict(_once(label.strip() for label in labels))
     rules = tuple(_rule(name.strip(), words) for name, words in labels.items())

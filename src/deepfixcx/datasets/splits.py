@@ -213,12 +213,19 @@ def official_split(
     held = np.isin(given, ("test", "validation"))
     train = ~held & (given != "") & ((given == "train") | labelled)
     test, validated = given == "test", given == "validation"
+    tested_on_validation = not test.any() and validated.any()
+    if tested_on_validation:  # CheXpert: its validation part is the one that radiologists labelled
+        test, validated = validated, test
     if not train.any() or not test.any():
         raise SplitError(
             f"{dataset.name} comes without a training or without a test part; divide it by patient"
         )
     groups = _groups(dataset, by_content)
     notes = list(_notes(dataset, by_content))
+    if tested_on_validation:
+        notes.append(
+            f"no test part comes with {dataset.name}; its validation part is the test part"
+        )
     unused = len(dataset) - int((train | held).sum())
     if unused:
         notes.append(f"{counted(unused, 'image')} left out: in no part, or in one without labels")

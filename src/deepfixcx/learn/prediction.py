@@ -141,7 +141,8 @@ def with_failures(
 def write_scores(predictions: Predictions, path: Path) -> None:
     """Write a table (CSV): ``file``, of each label its score and its answer, ``error``, ``reason``.
 
-    The columns of a label are called like it, and like it with ``_yes`` behind. An image that
+    The columns of a label are called like it, and like it with ``_yes`` behind, or ``_yes_yes``
+    where a label has that name. An image that
     could not be used has an error, and no scores.
 
     Raises
@@ -151,7 +152,14 @@ def write_scores(predictions: Predictions, path: Path) -> None:
     """
     text = io.StringIO()
     table = TableWriter(text)
-    columns = [column for name in predictions.label_names for column in (name, f"{name}_yes")]
+    taken = {"file", *predictions.label_names, "error", "reason"}
+    columns = []
+    for name in predictions.label_names:
+        answer = f"{name}_yes"
+        while answer in taken:  # a label of this name
+            answer += "_yes"
+        taken.add(answer)
+        columns += [name, answer]
     table.writerow(["file", *columns, "error", "reason"])
     table.writerows(_rows(predictions))
     try:

@@ -200,7 +200,8 @@ def _check_labels(dataset: Dataset) -> None:
         if not yes or not no:
             raise LabelError(
                 f"the label {name!r} has {yes} yes and {no} no among the images that can be used; "
-                f"leave it away, or gather more"
+                f"omit it or gather more images. A label of -1 counts as uncertain and so as "
+                f"unknown; --uncertain negative counts it as no"
             )
 
 
