@@ -10,7 +10,14 @@ from pathlib import Path
 
 from deepfixcx.errors import InUseError, OverwriteError, ReleaseError
 from deepfixcx.io import folders
-from deepfixcx.io.files import remove_folder, remove_listed, set_aside, sha256_of
+from deepfixcx.io.files import (
+    remove_folder,
+    remove_listed,
+    remove_temporaries,
+    set_aside,
+    sha256_of,
+    tagged,
+)
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
 from deepfixcx.release.folders import (
     METADATA,
@@ -109,6 +116,7 @@ def claimed(
             tag = sha256(f"deepfixcx temporary files {own.id}".encode()).hexdigest()[:16]
             at = str(place)
             place = place.tagged(tag)
+            stack.enter_context(tagged(tag))
             try:
                 stack.enter_context(place.held(own.id, lambda: refuse(place, private, **ways)))
             except BaseException:
@@ -127,6 +135,7 @@ def claimed(
 def _clean(place: Place, own: OwnFolder, *, overwrite: bool, resume: bool) -> Claim:
     """Remove what a ledger lists and this run must not find, and list what else is there."""
     private = own.folder
+    remove_temporaries(private, place.tag)
     metadata = FileLedger(private / METADATA, mode=0o600)
     if own.is_marked:  # of version 0.1
         own.adopt(private, TABLES)
