@@ -227,11 +227,20 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
             f". Plain codes have an AUC of {plain.figures['auc']:.3f} and a linkage of "
             f"{plain.figures['linkage']:.3f}"
         )
-    figures = chosen.figures
+    return Recommendation(chosen, f"{sentence}{_beside(chosen)}.")
+
+
+def _low(row: FrontierRow) -> float:
+    return row.figures.get("auc_joint_low", row.figures.get("auc_low", math.nan))
+
+
+def _beside(row: FrontierRow) -> str:
+    """Say what public images reach alone, how labels link, and whether labels are one task."""
+    figures, sentence = row.figures, ""
     if math.isfinite(figures.get("added", math.nan)):
         sentence += (
-            f". Public images alone reach an AUC of {chosen.interval('public_auc')}; the release "
-            f"adds {chosen.interval('added')}"
+            f". Public images alone reach an AUC of {row.interval('public_auc')}; the release "
+            f"adds {row.interval('added')}"
         )
         if not figures.get("added_low", math.nan) > 0:
             sentence += ", which is not shown to be more than 0"
@@ -244,11 +253,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
             f". The labels are nearly one task: the score for one label reaches an AUC of "
             f"{figures['other_auc']:.3f} on another"
         )
-    return Recommendation(chosen, f"{sentence}.")
-
-
-def _low(row: FrontierRow) -> float:
-    return row.figures.get("auc_joint_low", row.figures.get("auc_low", math.nan))
+    return sentence
 
 
 def _fulfils(row: FrontierRow, wish: float | None, choices: int) -> bool:
