@@ -23,11 +23,18 @@ def make_population(
 
 
 def make_images(patients: int = 40, images: int = 2, side: int = 32) -> tuple[Vectors, Owners]:
-    """Return drawn chests (N, 1, side, side): those of one patient differ by light and noise."""
+    """Return drawn chests (N, 1, side, side).
+
+    Those of one patient differ by where they lie, light and noise: by light and noise alone they
+    would be copies, which an audit does not count.
+    """
     owners = np.repeat(np.arange(patients), images)
     drawn = [phantom(np.random.default_rng(patient), side) for patient in range(patients)]
     generator = np.random.default_rng(1)
-    pixels = np.stack([drawn[owner] for owner in owners])[:, None].astype(np.float64)
+    step = side // 10 * (np.arange(len(owners)) % images)
+    pixels = np.stack(
+        [np.roll(drawn[owner], (by, -by), (0, 1)) for owner, by in zip(owners, step, strict=True)]
+    )[:, None].astype(np.float64)
     pixels = pixels * generator.uniform(0.8, 1, (len(owners), 1, 1, 1))
     pixels = pixels + generator.normal(0, 0.03, pixels.shape)
     return pixels.clip(0, 1).astype(np.float32), owners

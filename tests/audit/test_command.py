@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -60,15 +61,26 @@ def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "singled out?" in done.output
     out = released / "shared.audit"
-    assert sorted(path.name for path in out.iterdir()) == ["audit.json", "verdict.md",
-                                                           "verdict.png"]  # fmt: skip
+    names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    assert names == ["audit.json", "verdict.md", "verdict.png"]
     assert (out / "verdict.png").read_bytes()[1:4] == b"PNG"
     told = json.loads((out / "audit.json").read_text())
     figures = json.loads((released / "figures.json").read_text())
     assert told["format"] == "deepfixcx.audit"
     assert (figures["images"], figures["patients"]) == (60, 30)
     assert figures["answers"] == told["answers"]
-    assert len(told["verdict"]) == 4
+    assert len(told["verdict"]) == 5
+    content = (released / "shared" / "dataset.json").read_bytes()
+    assert told["release_checksum"] == hashlib.sha256(content).hexdigest()
+    assert figures["release_checksum"] == told["release_checksum"]
+    assert told["release_checksum"] in (out / "verdict.md").read_text()
+    curve = next(each for each in told["top1_by_gallery"] if each["attacker"] == "whitening")
+    assert len(curve["strangers"]) == len(curve["top1"]) == len(curve["chance"])
+    assert told["copies"] == {
+        "identical_pairs": 0,
+        "near_identical_pairs": 0,
+        "pairs_across_patients": told["copies"]["pairs_across_patients"],
+    }
     guessed = {each["mode"] for each in told["results"] if each["attack"] == "inference"}
     assert guessed == {"sex", "view", "scanner", "age above the median"}
     linked = [each for each in told["results"]
@@ -331,3 +343,103 @@ def test_labels_that_the_table_lacks_are_said(run: Run, released: Path) -> None:
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert "lacks some of the released labels (sick)" in done.output
+
+
+# -- what must not be believed -----------------------------------------------------------------
+
+
+def test_the_private_folder_of_another_release_is_refused(run: Run, released: Path) -> None:
+    """The same images and another seed: records would be paired with other patients."""
+    first = protect(run, released, "mixing-3")
+    table = released / "scans" / "table.csv"
+    done = run("privatize", table, released / "other", "-J", 2, "-P", 4, "--output", "codes",
+               "--mechanism", "mixing-3", "--labels", "sick", "--seed", 2,
+               "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    done = run(*first, "--private", released / "other.private")
+    assert done.exit_code == 2, done.output
+    assert "it is of another release" in flat(done)
+    members = released / "other.private" / "members.csv"
+    rows = members.read_text().splitlines()
+    members.write_text("\n".join(rows[: len(rows) // 2]))
+    done = run(*first, "--private", released / "other.private")
+    assert done.exit_code == 2, done.output
+    assert "is the private folder of another release: it lists" in flat(done)
+
+
+def test_a_private_folder_that_was_shuffled_is_refused(run: Run, released: Path) -> None:
+    sources = released / "shared.private" / "sources.csv"
+    head, *rows = sources.read_text().splitlines()
+    split = [row.split(",", 1) for row in rows]
+    moved = [
+        f"{one[0]},{other[1]}" for one, other in zip(split, split[1:] + split[:1], strict=True)
+    ]
+    sources.write_text("\n".join([head, *moved]) + "\n")
+    (released / "shared.private" / "ledger.sqlite").unlink()
+    done = run(*words(released))
+    assert done.exit_code == 2, done.output
+    assert "pairs the records of 'shared' with other images" in flat(done)
+    sources.write_text("\n".join([head, *rows[:40]]) + "\n")
+    done = run(*words(released))
+    assert done.exit_code == 2, done.output
+    assert "it does not list 20 records of 'shared'" in flat(done)
+
+
+def test_known_columns_make_the_baseline_stronger(run: Run, released: Path) -> None:
+    floors = []
+    for columns in ((), ("--known-columns", "sex,age,view")):
+        done = run(*words(released), "--overwrite", *columns)
+        assert done.exit_code == 0, done.output
+        told = json.loads((released / "shared.audit" / "audit.json").read_text())
+        floors.append(next(each["floor"] for each in told["results"]
+                           if (each["attack"], each["figure"]) == ("linkage", "AUC")))  # fmt: skip
+    assert floors[1] > floors[0]
+    assert "the label-only baseline knows: sick, sex, age, view" in flat(done)
+    done = run(*words(released), "--overwrite", "--known-columns", "height")
+    assert done.exit_code == 2
+    assert "no values in a column 'height'" in flat(done)
+
+
+def test_attackers_with_public_images_only(run: Run, released: Path) -> None:
+    table = released / "scans" / "table.csv"
+    head, *rows = table.read_text().splitlines()
+    (released / "scans" / "public.csv").write_text("\n".join([head, *rows[40:]]))
+    (released / "scans" / "mine.csv").write_text("\n".join([head, *rows[:40]]))
+    done = run("privatize", released / "scans" / "mine.csv", released / "part", "-J", 2, "-P", 4,
+               "--output", "codes", "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    call = ["audit", released / "part", "--against", released / "scans" / "mine.csv",
+            "--patients", released / "scans" / "mine.csv", "--workers", 1]  # fmt: skip
+    done = run(*call, "--public", released / "scans" / "public.csv")
+    assert done.exit_code == 0, done.output
+    told = json.loads((released / "part.audit" / "audit.json").read_text())
+    made = {each["attacker"] for each in told["results"]}
+    assert {"whitening, public images", "ridge, public images"} <= made
+    done = run(*call, "--public", table, "--overwrite")
+    assert done.exit_code == 2
+    assert "20 patients are in both tables" in flat(done)
+
+
+@pytest.mark.parametrize("other", ["7.0", "007"])
+def test_one_patient_is_not_written_in_two_ways(run: Run, released: Path, other: str) -> None:
+    """Split across two IDs, the images of one patient would be those of strangers."""
+    table = released / "scans" / "table.csv"
+    text = table.read_text().replace("patient-1,", "7,", 1)
+    table.write_text(text.replace("patient-2,", f"{other},", 1))
+    done = run(*words(released))
+    assert done.exit_code == 2, done.output
+    assert "writes 1 patient ID in several ways" in flat(done)
+
+
+def test_an_audit_of_two_patients_says_too_few(run: Run, released: Path) -> None:
+    table = released / "scans" / "table.csv"
+    head, *rows = table.read_text().splitlines()
+    (released / "scans" / "two.csv").write_text("\n".join([head, *rows[:4]]))
+    done = run("privatize", released / "scans" / "two.csv", released / "two", "-J", 2, "-P", 4,
+               "--output", "codes", "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    done = run("audit", released / "two", "--against", released / "scans" / "two.csv",
+               "--patients", released / "scans" / "two.csv", "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    told = json.loads((released / "two.audit" / "audit.json").read_text())
+    assert "not shown" not in told["answers"].values(), told["verdict"]

@@ -100,6 +100,7 @@ def attack_rare_labels(
             f"labels of shape {np.shape(labels)} and {np.shape(candidate_labels)}, "
             f"{len(owners)} patients and {len(names)} names do not fit"
         )
+    told, truth = (np.where(np.isfinite(each), each > 0.5, np.nan) for each in (told, truth))
     records, held = flatten(released), flatten(candidates)
     if not (np.isfinite(records).all() and np.isfinite(held).all()):
         raise AuditError("records or candidates hold values that are not finite")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers, set_aside
 from deepfixcx.audit.resampling import Floats
-from deepfixcx.audit.result import AttackResult
+from deepfixcx.audit.result import AttackResult, detectable_gain
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, roc_auc
 from deepfixcx.measures.areas import auc_estimate
@@ -139,7 +139,15 @@ def attack_inference(
         n=int(whose.max()) + 1,
         seed=seed,
         reference="Gichoya et al. 2022, doi:10.1016/S2589-7500(22)00063-2",
+        detectable=detectable_gain(gain, _null_error(truth, whose)),
     )
+
+
+def _null_error(truth: Floats, owners: NDArray[np.int64]) -> float:
+    """Return the standard error of the area of a guess, by Mann and Whitney, over patients."""
+    yes = np.array([len(np.unique(owners[column > 0.5])) for column in truth.T], np.float64)
+    no = np.maximum(len(np.unique(owners)) - yes, 1)
+    return float(np.sqrt((yes + no + 1) / (12 * yes * no)).mean())
 
 
 def above_median(values: ArrayLike) -> list[str]:

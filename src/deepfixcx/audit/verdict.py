@@ -1,8 +1,9 @@
-"""The three questions of the European data protection authorities, answered by attacks.
+"""Five questions about a release, answered by attacks.
 
 Can a person be singled out, can records be linked, can something be inferred? The Article 29
-Working Party asks them of every technique that is to make data anonymous. The answers here say what
-the attackers of this package could do, never that something is impossible.
+Working Party asks these three of every technique that is to make data anonymous. Beside them: can
+images be reconstructed, and does the release show who is in it? The answers say what the attackers
+of this package could do, never that something is impossible.
 """
 
 from __future__ import annotations
@@ -13,22 +14,35 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deepfixcx.audit.result import AttackResult
-from deepfixcx.audit.suite import REFERENCE, Audit
+from deepfixcx.audit.suite import REFERENCE, UNIQUE, Audit
 
 __all__ = ["Answer", "answers"]
 
 Word = Literal["yes", "a little", "not shown", "not tested"]
 
 MARGIN = 0.05
-"""A gain that is sure and larger than this means yes, not only a little."""
+"""A gain that is certain and larger than this means yes, not only a little."""
+
+DECIBELS = 1.0
+"""The same for PSNR."""
+
+FACTOR = 2.0
+"""A first hit that is certainly so many times as frequent as without the release means yes."""
+
+ROUNDING = 1e-6
+"""Gains below are those of floating point numbers."""
 
 MODES = {
     "released-released": "two records of the release",
     "released-raw": "an image from elsewhere and a record",
-    "inverted-raw": "an image from elsewhere and one made of a record",
+    "inverted-raw": "an image from elsewhere and a reconstruction",
+    "labels": "the released labels",
 }
 
 OPINION = "Article 29 Data Protection Working Party, Opinion 05/2014, WP216"
+
+FIRST, AREAS = ("precision@1", "mAP@R", UNIQUE), ("AUC", "EER", "KS")
+LIKENESS = ("SSIM", "MS-SSIM", "PSNR", "right signs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +54,13 @@ class Answer:
     question : str
         In plain words.
     word : str
-        ``"yes"``; ``"a little"``, where what is gained on the floor is 0.05 at most; ``"not
-        shown"``, where the interval reaches down to the floor; ``"not tested"``.
+        ``"yes"``; ``"a little"``, where the lower bound of a gain is above 0 and the gain is at
+        most 0.05; ``"not shown"``, where no attack has a lower bound above its baseline;
+        ``"not tested"``, where no attacker was strong enough and none succeeded.
     sentence : str
-        What was found, with its figures.
+        What was measured, with intervals and baselines.
     evidence : tuple of AttackResult
-        The strongest attacks that count.
+        The attacks that decided.
 
     References
     ----------
@@ -59,152 +74,297 @@ class Answer:
 
 
 def answers(audit: Audit) -> tuple[Answer, ...]:
-    """Answer the three questions by the strongest attack of each kind.
+    """Answer the questions: an attack that succeeds counts, however weak its attacker.
 
     Examples
     --------
-    >>> [answer.word for answer in answers(Audit((), (), 0, 0, False, 0))]
-    ['not tested', 'not tested', 'not tested', 'not tested']
+    >>> {answer.word for answer in answers(Audit((), (), 0, 0, False, 0))}
+    {'not tested'}
     """
     return (
         _singled_out(audit.results),
         _linked(audit.results),
         _inferred(audit.results),
-        _inverted(audit.results),
+        _reconstructed(audit.results),
+        _members(audit.results),
     )
 
 
 def _singled_out(results: Sequence[AttackResult]) -> Answer:
     question = "Can a person be singled out?"
-    best = _strongest(results, "linkage", ("released-raw", "inverted-raw"), "precision@1")
-    if best is None:
-        return Answer(question, "not tested", _untested(results))
-    sentence = (
-        f"Whoever holds another image of a patient and searches the release finds a record of that "
-        f"patient first in {_percent(best.value.value)} of the searches (95 % interval "
-        f"{_percent(best.value.low)} to {_percent(best.value.high)}; attacker: {best.attacker}). "
-        f"Guessing does in {_percent(best.chance)}{_besides(results, best)}."
-        f"{_nothing_more(best)}{_caution(best)}"
-    )
-    return Answer(question, _word(best), sentence, (best,))
+    family = _of(results, "linkage", FIRST)
+    best = _strongest(family, "precision@1")
+    if best is None and not any(map(_succeeds, family)):
+        return Answer(question, "not tested", _untested(family))
+    sentences = []
+    if best is not None:
+        sentences.append(
+            f"An attacker who holds another image of a patient ranks a record of that patient "
+            f"first in {_percent(best.value.value)} of the searches (95 % CI "
+            f"{_percent(best.value.low)} to {_percent(best.value.high)}; {_attacker(best)})."
+            f"{_baselines(results, best)}"
+        )
+    sentences += [
+        f"The released labels alone single out {_percent(each.value.value)} of {each.n} patients."
+        for each in family
+        if each.figure == UNIQUE and each.value.value > 0
+    ]
+    return _answer(question, family, best, sentences)
 
 
 def _linked(results: Sequence[AttackResult]) -> Answer:
     question = "Can records of one person be linked?"
-    best = _strongest(results, "linkage", ("released-released", "released-raw"), "AUC")
+    family = _of(results, "linkage", AREAS)
+    best = _strongest(family, "AUC")
     if best is None:
-        return Answer(question, "not tested", _untested(results))
+        return Answer(question, "not tested", _untested(family))
     sentence = (
-        f"Of another image of a patient and one of a stranger, the attacker says which is which in "
-        f"{_percent(best.value.value)} of the cases (AUC {best.value}; {best.attacker}, "
-        f"{MODES[best.mode]}). Guessing does in {_percent(best.chance)}"
-        f"{_besides(results, best)}.{_nothing_more(best)}{_caution(best)}"
+        f"Another image of a patient is more similar to the patient's record than to another "
+        f"patient's with an AUC of {best.value} ({_attacker(best)}).{_baselines(results, best)}"
     )
-    return Answer(question, _word(best), sentence, (best,))
+    return _answer(question, family, best, [sentence])
 
 
 def _inferred(results: Sequence[AttackResult]) -> Answer:
     question = "Can something be inferred about a person?"
-    found = [each for each in results if each.attack == "inference"]
-    if not found:
-        return Answer(question, "not tested", "The table tells nothing that could be inferred.")
-    found.sort(key=lambda each: -each.gain.low)
-    told = [each for each in found if _word(each) != "not shown"]
-    hidden = [each for each in found if each not in told]
+    found = _of(results, "inference", ("AUC",))
+    rare = _of(results, "rare labels", ("AUC",))
+    if not found and not rare:
+        return Answer(
+            question, "not tested", "The table has no column from which this can be measured."
+        )
+    found.sort(key=lambda each: -each.gain.low if math.isfinite(each.gain.low) else math.inf)
+    shown = [each for each in found if _succeeds(each)]
+    hidden = [each for each in found if not _succeeds(each)]
     sentences = []
-    if told:
-        parts = "; ".join(_attribute(each) for each in told)
+    if shown:
+        parts = "; ".join(_attribute(each) for each in shown)
         sentences.append(
-            f"Codes of people whom the attacker has never seen tell {parts}. An AUC of 0.5 is "
-            f"guessing, 1 always right."
+            f"Records of patients on whom the attacker did not train show {parts}. Chance is an "
+            f"AUC of 0.5."
         )
     if hidden:
         parts = "; ".join(_attribute(each) for each in hidden)
-        begin = "Not shown" if told else "No attacker told more than is known without the codes"
-        sentences.append(f"{begin}: {parts}.{_caution(*hidden)}")
-    return Answer(question, _word(found[0]), " ".join(sentences), tuple(found))
+        sentences.append(f"Not shown: {parts}.")
+    carriers = sorted((each for each in rare if _succeeds(each)), key=lambda each: -each.gain.value)
+    if carriers:
+        parts = "; ".join(
+            f"{each.mode} (AUC {each.value}, {each.attacker}; learned from other patients "
+            f"{each.floor:.3f})"
+            for each in _one_each(carriers)[:3]
+        )
+        sentences.append(
+            f"An attacker who holds images of released patients finds the carriers of released "
+            f"labels better than from other patients' images: {parts}."
+        )
+    family = [*found, *rare]
+    best = max(family, key=lambda each: _or(each.gain.low, -math.inf))
+    return _answer(question, family, best, sentences, tuple(found))
 
 
-def _inverted(results: Sequence[AttackResult]) -> Answer:
-    question = "Do images come back?"
-    best = _strongest(results, "reconstruction", None, "SSIM")
-    loud = _strongest(results, "reconstruction", None, "PSNR")
-    if best is None or loud is None:
-        return Answer(question, "not tested", "No image was inverted.")
-    sentence = (
-        f"The images nearest to the small originals have an SSIM of {best.value.value:.3f} (1 is "
-        f"equal; attacker: {best.attacker}). The mean of other people's images, for which no code "
-        f"is needed, has {best.floor:.3f}; the gain in PSNR is {loud.gain.value:.1f} dB "
-        f"({loud.attacker})."
-    )
-    again = _strongest(results, "linkage", ("inverted-raw",), "AUC")
-    if again is not None:
-        sentence += f" Images made of records link to their patients with an AUC of {again.value}."
-    return Answer(question, _word(best), sentence, (best, loud))
-
-
-def _strongest(
-    results: Sequence[AttackResult], attack: str, modes: tuple[str, ...] | None, figure: str
-) -> AttackResult | None:
-    """Return the valid result with the largest gain, or nothing."""
-    found = [
+def _reconstructed(results: Sequence[AttackResult]) -> Answer:
+    question = "Can images be reconstructed?"
+    family = [
         each
-        for each in results
-        if (each.attack, each.figure, each.valid) == (attack, figure, True)
-        and (modes is None or each.mode in modes)
-        and math.isfinite(each.gain.value)
+        for each in _of(results, "reconstruction", LIKENESS)
+        if each.figure != "right signs" or each.mode == "all details"
     ]
+    best, loud = _strongest(family, "SSIM"), _strongest(family, "PSNR")
+    if best is None or loud is None:
+        return Answer(question, "not tested", "No image was reconstructed.")
+    sentence = (
+        f"The reconstructions nearest to the small originals have an SSIM of {best.value} (1 is "
+        f"equal; attacker: {best.attacker}). Baseline, the mean of other patients' images: "
+        f"{best.floor:.3f}. The gain in PSNR is {loud.gain.value:.1f} dB ({loud.attacker})."
+    )
+    again = _strongest(
+        [each for each in _of(results, "linkage", ("AUC",)) if each.mode == "inverted-raw"], "AUC"
+    )
+    if again is not None:
+        sentence += f" Reconstructions link to their patients with an AUC of {again.value}."
+    return _answer(question, family, best, [sentence], (best, loud))
+
+
+def _members(results: Sequence[AttackResult]) -> Answer:
+    question = "Does the release show whose images it was made of?"
+    family = [each for each in results if each.attack == "membership"]
+    tested = [each for each in family if math.isfinite(each.gain.low)]
+    if not tested:
+        return Answer(question, "not tested", "No attacker with candidate images could be tried.")
+    shown = sorted((each for each in tested if _succeeds(each)), key=lambda each: -each.gain.value)
+    sentences = [
+        f"{_membership(each)} {each.value} ({each.attacker}, "
+        f"{each.mode}; chance {each.chance:.3f}"
+        + (f", baseline {each.floor:.3f}" if each.floor != each.chance else "")
+        + ")."
+        for each in _one_each(shown or tested, by="attacker")
+    ]
+    best = max(tested, key=lambda each: _or(each.gain.low, -math.inf))
+    return _answer(question, tested, best, sentences)
+
+
+# -- helpers ----------------------------------------------------------------------------------
+
+_MEMBERSHIP = {
+    "recall": "An attacker who holds candidate images names the members of a record with a recall "
+    "of",
+    "precision@1": "An attacker who holds an image ranks its record first in a share of",
+    "AUC rank": "An attacker who holds an image ranks its record before others with an AUC of",
+    "AUC": "Membership of a patient is inferred with an AUC of",
+    "TPR at 1 % FPR": "Membership is inferred, at a false positive rate of 1 %, for a share of",
+    "worst patient AUC": "Membership of the patient who is most exposed is inferred with an AUC of",
+}
+
+
+def _membership(result: AttackResult) -> str:
+    if (result.attacker, result.figure) == ("subset sum", "precision@1"):
+        return "The candidate with the largest weight in a record is a member in a share of"
+    return _MEMBERSHIP.get(result.figure, result.figure)
+
+
+def _of(
+    results: Sequence[AttackResult], attack: str, figures: tuple[str, ...]
+) -> list[AttackResult]:
+    return [each for each in results if each.attack == attack and each.figure in figures]
+
+
+def _answer(
+    question: str,
+    family: Sequence[AttackResult],
+    best: AttackResult | None,
+    sentences: Sequence[str],
+    evidence: tuple[AttackResult, ...] = (),
+) -> Answer:
+    """Join the sentences, with what could have been detected where nothing was shown."""
+    word = _word(family)
+    parts = [each for each in sentences if each]
+    if word == "not shown":
+        parts.append(_power(family if best is None else [best]))
+    if word == "not tested":
+        parts.append("There are too few patients to detect any effect.")
+    if not evidence and best is not None:
+        evidence = (best,)
+    return Answer(question, word, " ".join(parts), evidence)
+
+
+def _word(family: Sequence[AttackResult]) -> Word:
+    """Say no less than a little where any lower bound exceeds its baseline."""
+    shown = [each for each in family if _succeeds(each)]
+    if any(map(_is_large, shown)):
+        return "yes"
+    if shown:
+        return "a little"
+    return "not shown" if any(map(_counts, family)) else "not tested"
+
+
+def _succeeds(result: AttackResult) -> bool:
+    return result.gain.low > ROUNDING
+
+
+def _counts(result: AttackResult) -> bool:
+    """Whether a failure of the attack means anything: complete success would have been detected."""
+    if result.figure == "PSNR" or not math.isfinite(result.detectable):
+        return result.valid and math.isfinite(result.gain.low)
+    most = 0.5 if result.figure == "EER" else 1 - result.floor
+    return result.valid and math.isfinite(result.gain.low) and result.detectable < most
+
+
+def _is_large(result: AttackResult) -> bool:
+    if result.figure in FIRST and result.value.low > FACTOR * result.floor > 0:
+        return True
+    return result.gain.value > (DECIBELS if result.figure == "PSNR" else MARGIN)
+
+
+def _strongest(family: Sequence[AttackResult], figure: str) -> AttackResult | None:
+    """Return the result of largest gain: of those that succeed if any do, else of strong ones."""
+    of_figure = [
+        each for each in family if each.figure == figure and math.isfinite(each.gain.value)
+    ]
+    found = [each for each in of_figure if _succeeds(each)]
+    found = found or [each for each in of_figure if _counts(each)]
     return max(found, key=lambda each: each.gain.value, default=None)
 
 
-def _word(best: AttackResult) -> Word:
-    """Say yes where the whole interval is above the floor, and the gain is not a small one."""
-    if not best.gain.low > 0:
-        return "not shown"
-    return "yes" if best.gain.value > MARGIN else "a little"
+def _power(family: Sequence[AttackResult]) -> str:
+    """Return the smallest effect that could have been detected, of each kind of estimate."""
+    least: dict[str, float] = {}
+    for each in family:
+        if _counts(each) and math.isfinite(each.detectable):
+            least[each.figure] = min(each.detectable, least.get(each.figure, math.inf))
+    if not least:
+        return "No attack exceeds its baseline; the smallest detectable gain is unknown."
+    figure = next(iter(least))
+    unit = " dB" if figure == "PSNR" else ""
+    return (
+        f"No attack exceeds its baseline. Smallest gain in {figure} that would have been detected "
+        f"with a probability of 80 %: {least[figure]:.3f}{unit}; smaller effects are not excluded."
+    )
 
 
-def _nothing_more(best: AttackResult) -> str:
-    """Say why a large figure can be nothing: it is reached without the codes, too."""
-    if _word(best) != "not shown":
-        return ""
-    without = "labels alone do" if best.floor > best.chance else "guessing does"
-    return f" That is not surely more than {without}: the gain is {best.gain}."
+def _attacker(result: AttackResult) -> str:
+    return f"attacker: {result.attacker}, {MODES.get(result.mode, result.mode)}"
 
 
-def _caution(*results: AttackResult) -> str:
-    """Say where nothing was shown only because there are too few patients to show it."""
-    for each in results:
-        if _word(each) == "not shown" and each.gain.high > MARGIN:
-            return " There are too few patients here to exclude more."
-    return ""
-
-
-def _besides(results: Sequence[AttackResult], best: AttackResult) -> str:
-    """Say what labels reach, and what the same attacker does to raw images."""
-    words = ""
-    if best.floor > best.chance:
-        words += f", whoever knows labels alone in {_percent(best.floor)}"
-    for each in results:
-        if (each.attack, each.attacker, each.figure) == (REFERENCE, best.attacker, best.figure):
-            words += f", and the same attacker on raw images in {_percent(each.value.value)}"
-    return words
+def _baselines(results: Sequence[AttackResult], best: AttackResult) -> str:
+    """State chance, labels alone, the records without and with labels, and raw images."""
+    write = _percent if best.figure == "precision@1" else _area
+    words = [f"Chance: {write(best.chance)}"]
+    peers = [
+        each
+        for each in results
+        if each.figure == best.figure and each.mode in (best.mode, "raw images")
+    ]
+    name = best.attacker.removesuffix(", public images").removesuffix(" + labels")
+    for each in peers:
+        if each.attacker == "labels" and each is not best:
+            words.append(f"label-only baseline: {write(each.value.value)}")
+        elif each.mode == best.mode and each.attacker == f"{name} + labels" and each is not best:
+            words.append(f"records with labels: {write(each.value.value)}")
+        elif each.mode == best.mode and each.attacker == name and each is not best:
+            words.append(f"records without labels: {write(each.value.value)}")
+        elif each.attack == REFERENCE and each.attacker == name and each.mode == "raw images":
+            words.append(f"same attacker on raw images: {write(each.value.value)}")
+    if best.floor > best.chance and not any("label-only" in word for word in words):
+        words.insert(1, f"label-only baseline: {write(best.floor)}")
+    gain = f" Gain over the baseline: {best.gain}."
+    return " " + ". ".join(word[:1].upper() + word[1:] for word in words) + "." + gain
 
 
 def _attribute(result: AttackResult) -> str:
-    known = [f"labels alone {result.floor:.3f}"] if result.floor > result.chance else []
+    known = [f"label-only baseline {result.floor:.3f}"] if result.floor > result.chance else []
     if math.isfinite(result.raw):
         known.append(f"raw images {result.raw:.3f}")
     beside = f" ({', '.join(known)})" if known else ""
     return f"{result.mode} with an AUC of {result.value}{beside}"
 
 
-def _untested(results: Sequence[AttackResult]) -> str:
-    reasons = dict.fromkeys(each.reason for each in results if each.reason)
+def _one_each(results: Sequence[AttackResult], by: str = "mode") -> list[AttackResult]:
+    """Return the first result of each label, or of each attacker and estimate."""
+    kept: dict[tuple[str, ...], AttackResult] = {}
+    for each in results:
+        key = (each.mode,) if by == "mode" else (each.attacker, each.figure)
+        kept.setdefault(key, each)
+    return list(kept.values())
+
+
+def _untested(family: Sequence[AttackResult]) -> str:
+    reasons = dict.fromkeys(each.reason for each in family if each.reason)
     if reasons:
-        return f"No attacker is strong enough to tell: {next(iter(reasons))}."
-    return "No patient has two images, so that nobody could be looked for."
+        return f"No attacker is strong enough: {next(iter(reasons))}."
+    if family:
+        return "There are too few patients with several images for an interval."
+    return "No patient has two images that are no copies, so that no search could be made."
+
+
+def _or(value: float, default: float) -> float:
+    return value if math.isfinite(value) else default
+
+
+def _area(value: float) -> str:
+    return f"AUC {value:.3f}"
 
 
 def _percent(share: float) -> str:
+    if not math.isfinite(share):
+        return "an unknown share"
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"

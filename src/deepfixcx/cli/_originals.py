@@ -13,7 +13,19 @@ from deepfixcx.errors import AuditError, ReleaseError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["check_contents", "check_members", "check_place", "count_missing", "privatized_contents"]
+    from deepfixcx.audit.suite import Target
+
+__all__ = [
+    "check_contents",
+    "check_members",
+    "check_pairs",
+    "check_place",
+    "count_missing",
+    "privatized_contents",
+]
+
+FEWEST = 8
+"""Records below which a pairing cannot be told from a random one."""
 
 HINT = "give --against what was given to privatize as IN"
 
@@ -78,6 +90,50 @@ def check_contents(contents: Mapping[Path, str]) -> None:
             f"{others:,} of {counted(len(present), 'original')} are not the files that were "
             f"privatized: they hold other bytes; {HINT}"
         )
+
+
+def check_pairs(release: str, target: Target, *, drawn: bool) -> None:
+    """Refuse a private folder that pairs records with images or labels of another release.
+
+    Released labels are compared with those of the originals, and records with the codes of the
+    originals; of records that were drawn anew, only labels. Both must agree better than halfway
+    between perfectly and at random.
+
+    Raises
+    ------
+    AuditError
+        They do not.
+    """
+    import numpy as np
+
+    from deepfixcx.audit.reconstruction.released import numbers_of
+
+    behind = target.members_of_each()
+    order = np.roll(np.arange(len(behind)), len(behind) // 2)
+    refused = AuditError(
+        f"the private folder pairs the records of {release!r} with other images than those that "
+        f"they were made of: it is of another release; name the right folder with --private"
+    )
+    if target.record_labels is not None and target.labels is not None:
+        told = np.asarray(target.record_labels, np.float64)
+        labels = np.asarray(target.labels, np.float64)[:, : told.shape[1]]
+        truth = np.stack([labels[list(images)].mean(axis=0) for images in behind])
+        known = np.isfinite(told) & np.isfinite(truth)
+        apart = np.where(known, np.abs(told - truth), 0).mean()
+        random = np.where(known, np.abs(told[order] - truth), 0).mean()
+        if apart > random / 2:
+            raise refused
+    if drawn or len(behind) < FEWEST:
+        return
+    records = numbers_of(target.released).reshape(len(behind), -1)
+    own = np.stack([target.encoded[list(images)].mean(axis=0).ravel() for images in behind])
+    scale = np.maximum(own.std(axis=0), 1e-6 * max(float(np.abs(own).max()), 1e-30))
+    apart, random = (
+        float(np.median(np.abs((records[rows] - own) / scale).mean(axis=1)))
+        for rows in (np.arange(len(behind)), order)
+    )
+    if apart > 0.9 * random > 0:
+        raise refused
 
 
 def count_missing(members: Iterable[Sequence[Path]]) -> int:

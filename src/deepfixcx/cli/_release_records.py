@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from deepfixcx.audit.membership import Remake
     from deepfixcx.code import Code
+    from deepfixcx.mechanisms import FittedMechanism
     from deepfixcx.spec import CodecSpec
 
 __all__ = ["ReleaseRecords", "read_release"]
@@ -48,6 +50,14 @@ class ReleaseRecords:
         What is released beside the records, where the release says it.
     notes : tuple of str
         What a user should know.
+    record_labels : ndarray of float32, shape (R, L), or None
+        Labels that are released beside the records.
+    label_names : tuple of L str
+        Their names.
+    drawn : bool
+        Whether records were drawn anew, so that none resembles its original.
+    fitted : FittedMechanism or None
+        What made the records, where it is published.
     """
 
     records: Code | NDArray[np.float32]
@@ -58,6 +68,35 @@ class ReleaseRecords:
     represent: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     labels: str | None
     notes: tuple[str, ...]
+    record_labels: NDArray[np.float32] | None = None
+    label_names: tuple[str, ...] = ()
+    drawn: bool = False
+    fitted: FittedMechanism | None = None
+
+    def again(
+        self, codes: NDArray[np.float32], labels: NDArray[np.float32], patients: NDArray[np.str_]
+    ) -> Remake | None:
+        """Return what applies the same mechanism to some of the images, where it is published."""
+        fitted = self.fitted
+        if fitted is None:
+            return None
+
+        def remake(
+            places: NDArray[np.int64], generator: np.random.Generator
+        ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+            from deepfixcx.errors import MechanismError
+            from deepfixcx.mechanisms import Records
+
+            some = Records.of(codes[places], labels[places], patients[places])
+            try:
+                made = fitted.apply(some, generator)
+            except MechanismError:
+                raise AuditError(
+                    "half of the patients are too few for the mechanism of this release"
+                ) from None
+            return made.array, made.labels.astype("float64")
+
+        return remake
 
 
 def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecords:
@@ -89,6 +128,13 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
         [Path(member.source).resolve() for member in members.get(name, ()) if member.frame == 0]
         for name in records.source_ids
     ]
+    missing = sum(not each for each in paths)
+    if missing or len(members) != len(records.source_ids):
+        raise AuditError(
+            f"{private.name!r} is the private folder of another release: it lists "
+            f"{counted(len(members), 'record')}, and {release.name!r} has "
+            f"{counted(len(records.source_ids), 'record')}; name the right folder with --private"
+        )
     encoded = private / "images.private"
     contents = privatized_contents(encoded)
     sources = _sources(encoded / "sources.csv", release) if contents else {}
@@ -107,6 +153,10 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
         published.represent,
         ",".join(records.label_names),
         notes,
+        records.labels,
+        records.label_names,
+        any("resampling" in name or "noise" in name for name in _mechanisms(release)),
+        published.fitted,
     )
 
 
@@ -147,6 +197,12 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
         more = counted(len(ids) - len(first), "further frame")
         notes += (f"{more} of files with several: left out",)
     rows = sorted(first.values())
+    unknown = sum(ids[row] not in sources for row in rows)
+    if unknown:
+        raise AuditError(
+            f"{private.name!r} is the private folder of another release: it does not list "
+            f"{counted(unknown, 'record')} of {release.name!r}; name the right one with --private"
+        )
     base = originals if originals.is_dir() else originals.parent
     paths = {ids[row]: (base / sources[ids[row]]).resolve() for row in rows}
     return ReleaseRecords(
@@ -158,6 +214,7 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
         lambda array: array,
         None,
         notes,
+        drawn=any("noise" in name for name in used),
     )
 
 

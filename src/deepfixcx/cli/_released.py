@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from deepfixcx._words import counted
-from deepfixcx.cli._originals import check_contents, count_missing
+from deepfixcx.cli._originals import check_contents, check_pairs, count_missing
 from deepfixcx.cli._release_records import ReleaseRecords, read_release
 from deepfixcx.errors import AuditError, LabelError, LayoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deepfixcx.audit.suite import Target
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepfixcx.audit.suite import PublicImages, Target
     from deepfixcx.datasets import Dataset
 
 __all__ = ["Found", "Listed", "find_listed", "find_target"]
@@ -54,10 +57,19 @@ class Listed:
     made: ReleaseRecords
     dataset: Dataset
     notes: tuple[str, ...]
+    known: tuple[str, ...] = ()
+    public: Dataset | None = None
 
 
 def find_listed(
-    release: Path, originals: Path, table: Path, *, private: Path | None, labels: str | None
+    release: Path,
+    originals: Path,
+    table: Path,
+    *,
+    private: Path | None,
+    labels: str | None,
+    known: str | None = None,
+    public: Path | None = None,
 ) -> Listed:
     """Read a release and a table of patients, and refuse what does not belong together.
 
@@ -75,9 +87,22 @@ def find_listed(
 
     made = read_release(release, private or private_folder(release), originals)
     dataset, notes = _dataset(table, originals, labels, made)
-    if not dataset.has_patients:
-        raise AuditError(f"{table.name!r} does not say of every image whose it is; add a column")
-    listed = Listed(release.name, table.name, made, dataset, notes)
+    _check_patients(dataset, table)
+    columns = tuple(name.strip() for name in (known or "").split(",") if name.strip())
+    for name in columns:
+        if not any(_column(dataset, name)):
+            raise AuditError(f"{table.name!r} has no values in a column {name!r}; --known-columns")
+    others = None
+    if public is not None:
+        others = _read(public, public.parent, ",".join(dataset.label_names) or None)
+        _check_patients(others, public)
+        both = set(others.patients.tolist()) & set(dataset.patients.tolist())
+        if both:
+            raise AuditError(
+                f"{counted(len(both), 'patient is', 'patients are')} in both tables; --public "
+                f"names images of other patients"
+            )
+    listed = Listed(release.name, table.name, made, dataset, notes, columns, others)
     _linked(listed, dataset)
     check_contents(made.contents)
     return listed
@@ -116,18 +141,97 @@ def find_target(
         notes += (
             f"{counted(lost, 'record has', 'records have')} no patient in the table: left out",
         )
-    if dataset.label_names:
-        notes += (f"what labels alone reach is of: {', '.join(dataset.label_names)}",)
+    names = (*dataset.label_names, *listed.known)
+    if names:
+        notes += (f"the label-only baseline knows: {', '.join(names)}",)
+    codes = encoded.array[np.isin(encoded.places, usable)]
+    labels = np.array(dataset.labels, np.float32).reshape(len(dataset), -1)
+    of_records, shared = None, 0
+    if made.record_labels is not None and dataset.label_names == made.label_names:
+        of_records, shared = made.record_labels[np.array(rows)], len(made.label_names)
+    public, failed_public = _public(listed, codes.shape[1], workers, report)
     target = Target(
         released=made.records[np.array(rows)],
         images=loaded.array[np.isin(loaded.places, usable)],
-        encoded=made.represent(encoded.array[np.isin(encoded.places, usable)]),
+        encoded=made.represent(codes),
         patients=dataset.patients,
         members=members,
-        labels=np.array(dataset.labels) if dataset.label_names else None,
+        labels=_known(dataset, listed.known) if names else None,
         attributes=_attributes(dataset),
+        record_labels=of_records,
+        label_names=made.label_names[:shared],
+        remake=None if of_records is None else made.again(codes, labels, dataset.patients),
+        public=public,
     )
-    return Found(target, notes, failed + len(dataset.problems))
+    check_pairs(listed.release, target, drawn=made.drawn)
+    return Found(target, notes, failed + failed_public + len(dataset.problems))
+
+
+def _public(
+    listed: Listed, channels: int, workers: int, report: Callable[[int, int], None] | None
+) -> tuple[PublicImages | None, int]:
+    """Read the public images, and return them with the number that could not be read."""
+    import numpy as np
+
+    from deepfixcx.audit.target import PublicImages
+    from deepfixcx.learn.loading import encode_records, load_pixels
+
+    if listed.public is None:
+        return None, 0
+    dataset, made, kind = listed.public, listed.made, cast("Any", channels)
+    loaded = load_pixels(dataset.records, SIDE, channels=kind, workers=workers, report=report)
+    encoded = encode_records(
+        dataset.records, made.spec, channels=kind, workers=workers, report=report
+    )
+    usable = np.intersect1d(loaded.places, encoded.places)
+    if not len(usable):
+        raise AuditError("no public image can be read; check the paths of the table --public")
+    failed = len(dataset) - len(usable) + len(dataset.problems)
+    dataset = dataset.select(usable)
+    named = dataset.label_names or listed.known
+    return PublicImages(
+        loaded.array[np.isin(loaded.places, usable)],
+        made.represent(encoded.array[np.isin(encoded.places, usable)]),
+        dataset.patients,
+        _known(dataset, listed.known) if named else None,
+    ), failed
+
+
+def _known(dataset: Dataset, columns: tuple[str, ...]) -> NDArray[np.float32]:
+    """Return labels and known columns of each image, (N, L): labels first, NaN where unknown."""
+    import numpy as np
+
+    from deepfixcx.audit.linkage.labels import encode_columns
+
+    labels = np.array(dataset.labels, np.float32).reshape(len(dataset), -1)
+    if not columns:
+        return labels
+    known = encode_columns([_column(dataset, name) for name in columns])
+    return np.concatenate([labels, known], axis=1)
+
+
+def _column(dataset: Dataset, name: str) -> list[str]:
+    if name == "view":
+        return [record.view or "" for record in dataset.records]
+    return [record.attributes.get(name, "") for record in dataset.records]
+
+
+def _check_patients(dataset: Dataset, table: Path) -> None:
+    """Refuse a table without patients, or whose IDs may write one patient in two ways."""
+    if not dataset.has_patients:
+        raise AuditError(f"{table.name!r} does not say of every image whose it is; add a column")
+    written: dict[str, set[str]] = {}
+    for name in set(dataset.patients.tolist()):
+        plain = name.strip().casefold()
+        number = plain.removesuffix(".0") if plain.removesuffix(".0").isdigit() else plain
+        written.setdefault(number.lstrip("0") if number.isdigit() else number, set()).add(name)
+    twice = sum(len(names) > 1 for names in written.values())
+    if twice:
+        raise AuditError(
+            f"{table.name!r} writes {counted(twice, 'patient ID', 'patient IDs')} in several ways "
+            f"(such as 7, 07 and 7.0, or p1 and P1): one patient would count as several; write "
+            f"each ID in one way"
+        )
 
 
 def _linked(listed: Listed, dataset: Dataset) -> tuple[list[int], list[tuple[int, ...]]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOME_FAILED = 3
-SHORT = ("singled out?", "linked?", "inferred?", "images back?")
+SHORT = ("singled out?", "linked?", "inferred?", "reconstructed?", "who is in it?")
 """The questions of the verdict, in the margin of the terminal."""
 
 FILES = ("audit.json", "verdict.md", "verdict.png")
@@ -41,21 +41,29 @@ def command(
     ] = False,
     labels: Annotated[
         str | None,
-        typer.Option(help="What is shared beside the codes: a,b; default: all of the table."),
+        typer.Option(help="Labels shared beside the codes: a,b; default: all of the table."),
+    ] = None,
+    known_columns: Annotated[
+        str | None,
+        typer.Option(help="Columns an attacker may know of both sides: view,sex,age."),
+    ] = None,
+    public: Annotated[
+        Path | None,
+        typer.Option(help="Table of images of other patients, for attackers who have no others."),
     ] = None,
     private: Annotated[
-        Path | None, typer.Option(help="The private folder, where it was made elsewhere.")
+        Path | None, typer.Option(help="The private folder; default: RELEASE.private.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, attackers and intervals.")] = 0,
     workers: Annotated[int | None, WORKERS] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Attack a release with what its owner knows, and answer three questions.
+    """Attack a release with what its owner knows, and answer five questions.
 
-    Can a person be singled out, can records be linked, can something be inferred? Attackers
-    learn on some patients and are tested on others; each figure stands beside what is reached
-    without the codes.
+    Can a person be singled out, can records be linked, can something be inferred, can images be
+    reconstructed, does the release show who is in it? Attackers learn on some patients and are
+    tested on others; each value stands beside what is reached without the records.
 
     Example: deepfixcx audit shared --against scans --patients scans/manifest.csv
     """
@@ -69,7 +77,10 @@ def command(
     out = release.with_name(f"{release.name}.audit") if out is None else out
     _check_out(out, release)
     with StepBar("audit") as bar:
-        listed = find_listed(release, against, patients, private=private, labels=labels)
+        listed = find_listed(
+            release, against, patients, private=private, labels=labels, known=known_columns,
+            public=None if public is None else local_path(public, "a table of public images"),
+        )  # fmt: skip
         _check_earlier(out, overwrite=overwrite)
         found = find_target(
             listed,
@@ -77,9 +88,10 @@ def command(
             report=bar.read,
         )
         audit = audit_release(found.target, full=full, seed=seed, report=bar.step)
-    _write(out, audit, found)
+    checksum = _checksum(release)
+    _write(out, audit, found, checksum)
     figures = _figures(out, audit, found, time.monotonic() - begin)
-    write_json(json, figures)
+    write_json(json, {**figures, "release_checksum": checksum})
     _close(out, audit, found)
     if found.failures:
         raise typer.Exit(SOME_FAILED)
@@ -105,8 +117,20 @@ def _check_earlier(out: Path, *, overwrite: bool) -> None:
         )
 
 
-def _write(out: Path, audit: Audit, found: Found) -> None:
-    """Write all figures, the verdict in words and as a picture."""
+def _checksum(release: Path) -> str:
+    """Return the checksum of the release, which binds the audit to it."""
+    import hashlib
+
+    from deepfixcx.errors import ReleaseError
+
+    try:
+        return hashlib.sha256((release / "dataset.json").read_bytes()).hexdigest()
+    except OSError:
+        raise ReleaseError(f"{release.name!r} has no dataset.json that can be read") from None
+
+
+def _write(out: Path, audit: Audit, found: Found, checksum: str) -> None:
+    """Write all results, the verdict in words and as a picture."""
     import json
 
     from deepfixcx.audit.verdict import answers
@@ -120,12 +144,15 @@ def _write(out: Path, audit: Audit, found: Found) -> None:
     told = {
         "format": "deepfixcx.audit",
         "version": 1,
+        "release_checksum": checksum,
         "images": audit.images,
         "patients": audit.patients,
         "full": audit.full,
         "seed": audit.seed,
-        "notes": list(found.notes),
+        "notes": list(_notes(audit, found)),
         "answers": {each.question: each.word for each in said},
+        "copies": _copies(audit),
+        "top1_by_gallery": [each.to_dict() for each in audit.curves],
         "verdict": [f"{each.question} {each.word.capitalize()}. {each.sentence}" for each in said],
         "results": [each.to_dict() for each in audit.results],
         "not_tested": list(audit.untested),
@@ -135,10 +162,27 @@ def _write(out: Path, audit: Audit, found: Found) -> None:
         ledger = own_ledger(out, "audit.json", FILES)
         text = json.dumps(told, indent=2, sort_keys=True, allow_nan=False)
         ledger.write(out, "audit.json", text + "\n")
-        ledger.write(out, "verdict.md", audit_markdown(audit))
+        page = audit_markdown(audit, checksum=checksum, notes=_notes(audit, found))
+        ledger.write(out, "verdict.md", page)
         ledger.write(out, "verdict.png", figure_bytes(audit_figure(audit)))
     except OSError as error:
         raise AuditError(f"{str(out)!r} cannot be written: {error.strerror}") from None
+
+
+def _notes(audit: Audit, found: Found) -> tuple[str, ...]:
+    """Return what a reader should know, with the copies that were left out."""
+    return (*found.notes, *(audit.copies.notes() if audit.copies is not None else ()))
+
+
+def _copies(audit: Audit) -> dict[str, int]:
+    copies = audit.copies
+    if copies is None:
+        return {}
+    return {
+        "identical_pairs": copies.identical,
+        "near_identical_pairs": copies.near,
+        "pairs_across_patients": copies.across,
+    }
 
 
 def _figures(out: Path, audit: Audit, found: Found, seconds: float) -> dict[str, object]:
@@ -153,7 +197,8 @@ def _figures(out: Path, audit: Audit, found: Found, seconds: float) -> dict[str,
         "attacks": len(audit.results),
         "answers": {each.question: each.word for each in answers(audit)},
         "not_tested": list(audit.untested),
-        "notes": list(found.notes),
+        "notes": list(_notes(audit, found)),
+        "copies": _copies(audit),
         "seconds": round(seconds, 1),
         "folder": str(out),
     }
@@ -166,7 +211,7 @@ def _close(out: Path, audit: Audit, found: Found) -> None:
     rows = [("attacked", f"{audit.images} images of {audit.patients} patients")]
     if found.failures:
         rows.append(("failed", f"{found.failures} originals could not be read"))
-    rows += [("note", note) for note in found.notes]
+    rows += [("note", note) for note in _notes(audit, found)]
     for short, answer in zip(SHORT, said, strict=True):
         rows.append((short, f"{answer.word.capitalize()}. {answer.sentence}"))
     rows += [("not tested", each) for each in audit.untested[:1]]

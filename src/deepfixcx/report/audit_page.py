@@ -23,22 +23,26 @@ HEAD, LEGEND = 0.95, 0.45
 QUESTION, LINE, SPACE = 0.26, 0.175, 0.16
 """Heights of an answer: its first line, each line of its sentence, and what follows."""
 
-PANEL_LEFT, ROW, PANEL_HEAD, PANEL_FOOT = 2.3, 0.24, 0.5, 0.55
+PANEL_LEFT, ROW, PANEL_HEAD, PANEL_FOOT = 2.6, 0.24, 0.5, 0.55
 WORDS_A_LINE = 140
 VALUE, FLOOR, RAW = "#0b4f8a", "#c05a00", "#6e6e6e"
 
-SHOWN = ("SSIM", "MS-SSIM", "PSNR", "right signs", "AUC", "EER", "precision@1", "mAP@R", "KS")
+SHOWN = (
+    *("SSIM", "MS-SSIM", "PSNR", "right signs", "AUC", "EER", "precision@1", "mAP@R", "KS"),
+    *("unique patients", "recall", "AUC rank", "TPR at 1 % FPR", "worst patient AUC"),
+)
 COLUMNS = (
     *("attack", "attacker", "figure", "value", "chance", "floor", "gain", "control"),
-    *("residual risk", "counts"),
+    *("residual risk", "detectable", "counts"),
 )
 EXPLAINED = (
-    "Floor: what is reached without the codes, by labels alone or the mean of other people's "
+    "Floor: what is reached without the records, by labels alone or the mean of other patients' "
     "images. Gain: what lies above it. Control: the same attack on targets of which the release "
-    "holds nothing. Residual risk: (attack − control) / (1 − control). Intervals are of 95 %, over "
-    "patients. A third of the patients is searched at a time, by attackers who learned from the "
-    "others: among more records the first hit is less often right, and whoever has more images "
-    "learns more. Rows of the reference are no attacks on the release."
+    "holds nothing. Residual risk: (attack − control) / (1 − control). Detectable: the smallest "
+    "gain that the attack would have detected with a probability of 80 %. Intervals are of 95 %, "
+    "over patients. A third of the patients is searched at a time, by attackers who learned from "
+    "the others: among more records the first hit is less often right, and an attacker with more "
+    "images learns more. Rows of the reference are no attacks on the release."
 )
 NO_LEGAL_ADVICE = (
     "This page says what the attackers tried here could do. Others will do better. It is no legal "
@@ -93,8 +97,25 @@ def audit_figure(audit: Audit, title: str = "Audit of a release") -> Figure:
     return page.figure
 
 
-def audit_markdown(audit: Audit, title: str = "Audit of a release") -> str:
-    """Write the verdict as Markdown: answers, figures, what was not tested.
+def audit_markdown(
+    audit: Audit,
+    title: str = "Audit of a release",
+    *,
+    checksum: str = "",
+    notes: Sequence[str] = (),
+) -> str:
+    """Write the verdict as Markdown: answers, results, what was not tested.
+
+    Parameters
+    ----------
+    audit : Audit
+        What came of the attacks.
+    title : str
+        The heading.
+    checksum : str
+        SHA-256 of the dataset.json of the release that was attacked.
+    notes : sequence of str
+        What a reader should know, such as how many copies were left out.
 
     Examples
     --------
@@ -102,12 +123,15 @@ def audit_markdown(audit: Audit, title: str = "Audit of a release") -> str:
     # Audit of a release
     """
     lines = [f"# {title}", "", f"{_about(audit)}.", ""]
+    if checksum:
+        lines += [f"Release checksum (SHA-256 of dataset.json): `{checksum}`", ""]
+    lines += [f"- Note: {each}." for each in notes] + ([""] if notes else [])
     for answer in answers(audit):
         lines += [f"**{answer.question} {_capital(answer.word)}.** {answer.sentence}", ""]
     lines += [
         f"The first three are the questions of the {OPINION}.",
         "",
-        "## Figures",
+        "## Results",
         "",
         EXPLAINED,
         "",
@@ -115,12 +139,35 @@ def audit_markdown(audit: Audit, title: str = "Audit of a release") -> str:
         f"|{'---|' * len(COLUMNS)}",
     ]
     lines += [_row(each) for each in audit.results if _is_shown(each)]
+    lines += _curve_lines(audit)
     lines += ["", "## Not tested", "", *(f"- {each}" for each in audit.untested), ""]
     references = sorted({each.reference for each in audit.results if each.reference})
     lines += ["## References", "", *(f"- {each}" for each in references)]
     lines += ["- residual risk: Giomi et al. 2023, doi:10.56553/popets-2023-0055", ""]
     lines += [NO_LEGAL_ADVICE, ""]
     return "\n".join(lines)
+
+
+def _curve_lines(audit: Audit) -> list[str]:
+    """Return a table: how often the first hit is right, by the size of the gallery."""
+    if not audit.curves:
+        return []
+    sizes = sorted({size for curve in audit.curves for size in curve.strangers})
+    lines = [
+        "",
+        "## First hit by size of the gallery",
+        "",
+        "Share of searches whose first hit is right among so many records of other patients, with "
+        "95 % intervals over patients.",
+        "",
+        f"| attack | {' | '.join(map(str, sizes))} |",
+        f"|---{'|---' * len(sizes)}|",
+    ]
+    for curve in audit.curves:
+        values = dict(zip(curve.strangers, map(str, curve.top1), strict=True))
+        cells = " | ".join(values.get(size, "") for size in sizes)
+        lines.append(f"| {curve.mode}, {curve.attacker} | {cells} |")
+    return lines
 
 
 # -- words ------------------------------------------------------------------------------------
@@ -151,6 +198,7 @@ def _row(result: AttackResult) -> str:
         str(result.gain),
         _number(result.control),
         _number(result.residual_risk),
+        _number(result.detectable),
         "yes" if result.valid else f"no: {result.reason}",
     ]
     return f"| {' | '.join(cells)} |"
@@ -169,12 +217,12 @@ Panel = tuple[str, list[tuple[str, AttackResult]], str]
 def _panels(results: Sequence[AttackResult]) -> list[Panel]:
     linkage = [each for each in results if each.attack == "linkage"]
     panels: list[Panel] = [
-        ("Linked: AUC", _named(linkage, "AUC"), "0.5 is guessing, 1 always right"),
+        ("Linked: AUC", _named(linkage, "AUC"), "0.5 is chance, 1 always right"),
         ("Singled out: first hit is right", _named(linkage, "precision@1"), "share of searches"),
         (
             "Inferred: AUC",
             [(each.mode, each) for each in results if each.attack == "inference"],
-            "0.5 is guessing, 1 always right",
+            "0.5 is chance, 1 always right",
         ),
         (
             "Inverted: SSIM",
@@ -185,6 +233,18 @@ def _panels(results: Sequence[AttackResult]) -> list[Panel]:
             ],
             "1 is the original",
         ),
+        (
+            "Members: AUC",
+            [
+                (
+                    f"{each.attacker}: {'worst patient' if 'worst' in each.figure else each.mode}",
+                    each,
+                )
+                for each in results
+                if each.attack == "membership" and each.figure in ("AUC", "worst patient AUC")
+            ],
+            "0.5 is chance, 1 always right",
+        ),
     ]
     return [panel for panel in panels if panel[1]]
 
@@ -193,10 +253,14 @@ def _named(results: Sequence[AttackResult], figure: str) -> list[tuple[str, Atta
     short = {
         "released-released": "two records",
         "released-raw": "image, record",
-        "inverted-raw": "image, inverted",
+        "inverted-raw": "reconstruction",
     }
     return [
-        (f"{each.attacker}: {short[each.mode]}" + ("" if each.valid else " (weak)"), each)
+        (
+            f"{each.attacker}: {short.get(each.mode, each.mode)}"
+            + ("" if each.valid else " (weak)"),
+            each,
+        )
         for each in results
         if each.figure == figure
     ]
@@ -221,7 +285,7 @@ def _high(answer: Answer) -> float:
 def _write_legend(page: Page, top: float) -> None:
     marks = (
         ("o", VALUE, VALUE, "attack, 95 % interval"),
-        ("D", FLOOR, FLOOR, "floor: without the codes (labels, mean image)"),
+        ("D", FLOOR, FLOOR, "floor: without the records (labels, mean image)"),
         ("o", "none", RAW, "same attacker on raw images"),
     )
     left = MARGIN

@@ -25,9 +25,7 @@ from deepfixcx.measures import Interval, mean_difference, mean_interval
 
 __all__ = ["LABELS", "WITH_LABELS", "GalleryCurve", "Linkage", "attack_linkage", "link_records"]
 
-CONTROL_DRAWS = 10
-"""So many times other strangers stand in for the true records."""
-
+CONTROL_DRAWS = 10  # so many times other strangers stand in for the true records
 LABELS = "labels"
 """The attacker who has labels and no records."""
 
@@ -45,12 +43,8 @@ class GalleryCurve:
     ----------
     mode, attacker : str
         As of `AttackResult`.
-    strangers : tuple of int
-        Number of records of other patients, drawn at random.
-    top1 : tuple of Interval
-        Mean over patients.
-    chance : tuple of float
-        By guessing.
+    strangers, top1, chance : tuples of int, Interval and float
+        Number of records of other patients; mean over patients; by guessing.
     """
 
     mode: str
@@ -58,6 +52,20 @@ class GalleryCurve:
     strangers: tuple[int, ...]
     top1: tuple[Interval, ...]
     chance: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; None stands for NaN."""
+        intervals = [
+            [value if np.isfinite(value) else None for value in (each.value, each.low, each.high)]
+            for each in self.top1
+        ]
+        return {
+            "mode": self.mode,
+            "attacker": self.attacker,
+            "strangers": list(self.strangers),
+            "top1": intervals,
+            "chance": list(self.chance),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +189,7 @@ def link_records(
     Returns
     -------
     Linkage
+        Results, and the curves.
 
     Examples
     --------
@@ -210,10 +219,9 @@ def link_records(
         found.setdefault("null", []).append(
             judge(generator.random(alike[name].shape).astype(np.float32), test.searches, generator)
         )
-        found.setdefault("control", []).extend(
-            judge(alike[name], stand_ins(test.searches, known, generator), generator)
-            for _ in range(CONTROL_DRAWS)
-        )
+        for _ in range(CONTROL_DRAWS):
+            others = stand_ins(test.searches, known, generator)
+            found.setdefault("control", []).append(judge(alike[name], others, generator))
     whole = {each: join(parts) for each, parts in found.items()}
     mode = "released-released" if probes is None else "released-raw"
     count = int(owners.max()) + 1

@@ -31,6 +31,7 @@ ATTACKERS: Mapping[str, Fit] = {
 }
 
 REFERENCES: Mapping[str, str] = {
+    "labels": "Fellegi and Sunter 1969, doi:10.1080/01621459.1969.10501049",
     "distance": "Gaudio et al. 2023, doi:10.1002/widm.1495",
     "whitening": "Ioffe 2006, doi:10.1007/11744085_41",
     "siamese-mlp": "Packhäuser et al. 2022, doi:10.1038/s41598-022-19045-3",

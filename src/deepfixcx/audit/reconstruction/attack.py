@@ -12,8 +12,8 @@ from deepfixcx.audit.folds import patient_folds, patient_numbers
 from deepfixcx.audit.reconstruction.attackers import INVERTERS, REFERENCES
 from deepfixcx.audit.reconstruction.likeness import LIKENESS, likeness
 from deepfixcx.audit.reconstruction.released import FitInverter, Released, numbers_of
-from deepfixcx.audit.resampling import patient_means
-from deepfixcx.audit.result import AttackResult
+from deepfixcx.audit.resampling import Floats, patient_means
+from deepfixcx.audit.result import AttackResult, detectable_gain
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import mean_difference, mean_interval
 
@@ -55,6 +55,7 @@ def attack_reconstruction(
     patients: ArrayLike,
     *,
     attacker: str | FitInverter = "ridge",
+    public: tuple[Released, Array, ArrayLike] | None = None,
     folds: int = 3,
     most: int | None = None,
     seed: int = 0,
@@ -71,8 +72,12 @@ def attack_reconstruction(
     patients : array_like, shape (N,)
         Whose they are.
     attacker : str or callable
-        ``"plain"``, ``"neighbour"``, ``"ridge"``, ``"ridge-ssim"``, ``"variation"``, ``"unet"``;
-        or one's own, see `deepfixcx.audit.reconstruction.released.FitInverter`.
+        ``"plain"``, ``"neighbour"``, ``"ridge"``, ``"ridge-ssim"``, ``"interpolation"``,
+        ``"variation"``, ``"unet"``; or a function, see
+        `deepfixcx.audit.reconstruction.released.FitInverter`.
+    public : tuple, optional
+        Records, images and patients that the attacker trains on, instead of those of other folds:
+        public images, encoded without protection. The floor is then their mean image.
     folds : int
         Of the patients.
     most : int, optional
@@ -120,6 +125,8 @@ def attack_reconstruction(
         )
     generator = np.random.default_rng(seed)
     fold_of = patient_folds(owners, folds, generator)[owners]
+    if public is not None:
+        folds, fold_of = 1, np.zeros(len(owners), np.int64)
     chosen = np.arange(len(images))
     if most is not None and most < len(images):
         chosen = np.sort(generator.permutation(len(images))[:most])
@@ -129,9 +136,11 @@ def attack_reconstruction(
         others, tested = np.flatnonzero(fold_of != fold), chosen[fold_of[chosen] == fold]
         if not len(tested):
             continue
-        invert = fit(released[others], images[others], owners[others], seed)
-        shown[tested] = invert(released[tested])
-        means[tested] = images[others].mean(axis=0)
+        known = released[others], images[others], owners[others]
+        if public is not None:
+            known = public[0], public[1], patient_numbers(public[2])
+        shown[tested] = fit(*known, seed)(released[tested])
+        means[tested] = known[1].mean(axis=0)
         strangers[tested] = shown[_others(tested, owners, generator)]
     results = _judge(
         name, images[chosen], (shown[chosen], means[chosen], strangers[chosen]), owners[chosen],
@@ -175,12 +184,19 @@ def _judge(
                 value=mean_interval(own),
                 chance=float("nan"),
                 floor=float(np.nanmean(floor)),
-                gain=mean_difference(own, floor),
+                gain=(gain := mean_difference(own, floor)),
                 control=float(np.nanmean(control)),
                 raw=float("nan"),
                 n=int(np.isfinite(own).sum()),
                 seed=seed,
                 reference=REFERENCES.get(attacker, ""),
+                detectable=detectable_gain(gain, _error(floor)),
             )
         )
     return tuple(results)
+
+
+def _error(values: Floats) -> float:
+    """Return the standard error of the floor: a lone figure of no spread is no proof of power."""
+    known = values[np.isfinite(values)]
+    return float(known.std() / np.sqrt(max(len(known), 1)))

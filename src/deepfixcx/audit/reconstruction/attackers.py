@@ -11,7 +11,7 @@ from deepfixcx.audit.features import Array
 from deepfixcx.audit.reconstruction.neighbour import fit_neighbour
 from deepfixcx.audit.reconstruction.plain import fit_plain
 from deepfixcx.audit.reconstruction.released import FitInverter, Invert, Released
-from deepfixcx.audit.reconstruction.ridge import fit_ridge, fit_ridge_by_ssim
+from deepfixcx.audit.reconstruction.ridge import fit_interpolation, fit_ridge, fit_ridge_by_ssim
 
 __all__ = ["INVERTERS", "REFERENCES"]
 
@@ -33,6 +33,7 @@ INVERTERS: Mapping[str, FitInverter] = {
     "neighbour": fit_neighbour,
     "ridge": fit_ridge,
     "ridge-ssim": fit_ridge_by_ssim,
+    "interpolation": fit_interpolation,
     "variation": _variation,
     "unet": _unet,
 }
@@ -42,6 +43,7 @@ REFERENCES: Mapping[str, str] = {
     "neighbour": "Fredrikson et al. 2015, doi:10.1145/2810103.2813677",
     "ridge": "Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634",
     "ridge-ssim": "Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634",
+    "interpolation": "Unser 1999, doi:10.1109/79.799930",
     "variation": "Rudin, Osher and Fatemi 1992, doi:10.1016/0167-2789(92)90242-F",
     "unet": "Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28",
 }

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._optional import require
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import set_aside
 from deepfixcx.audit.reconstruction.likeness import likeness
-from deepfixcx.audit.reconstruction.released import Invert, LogScores, Released
+from deepfixcx.audit.reconstruction.released import Invert, LogScores, Released, code_of
 
-__all__ = ["fit_ridge", "fit_ridge_by_ssim"]
+__all__ = ["fit_interpolation", "fit_ridge", "fit_ridge_by_ssim"]
 
 PENALTIES = np.logspace(-3, 2, 11)
 """As shares of the mean strength of an image."""
@@ -43,6 +44,61 @@ def fit_ridge_by_ssim(
     As `fit_ridge`.
     """
     return _fit(released, images, owners, seed, _mean_ssim)
+
+
+def fit_interpolation(
+    released: Released, images: Array, owners: NDArray[np.int64], seed: int
+) -> Invert:
+    """Interpolate the approximation, one value a cell, and learn what is missing by ridge.
+
+    At fine settings the approximation alone is a small copy of the image. Cubic splines; the
+    penalty is that of the highest SSIM, and may be infinite, which leaves the interpolation.
+
+    References
+    ----------
+    Unser, Splines: a perfect fit for signal and image processing, IEEE Signal Processing Magazine,
+    1999, doi:10.1109/79.799930.
+    """
+    scale = 0.0
+
+    def interpolated(unknown: Released) -> Array:
+        return np.asarray(scale * _splines(unknown, *images.shape[2:]), np.float32)
+
+    begin = _splines(released, *images.shape[2:])
+    scale = float((begin * images).sum() / max(float((begin * begin).sum()), 1e-12))
+    missing = images - np.float32(scale) * begin
+    scores = LogScores.fit(released)
+    known = scores(released)
+    generator = np.random.default_rng(seed)
+    learning, aside = set_aside(owners, generator)
+    held = generator.permutation(aside)[:MOST_ASIDE]
+    trial = _Ridge(known[learning], missing[learning])
+    base = np.float32(scale) * begin[held]
+    made = {each: base + trial.predict(known[held], each, None) for each in PENALTIES}
+    made[np.inf] = base
+    best = max(made, key=lambda each: _mean_ssim(images[held], made[each].clip(0, 1)))
+    if not np.isfinite(best):
+        return lambda unknown: interpolated(unknown).clip(0, 1)
+    ridge = _Ridge(known, missing)
+    return lambda unknown: (
+        interpolated(unknown) + ridge.predict(scores(unknown), float(best), None)
+    ).clip(0, 1)
+
+
+def _splines(released: Released, height: int, width: int) -> Array:
+    """Return the approximation of codes in the size of images, not scaled, (N, C, H, W)."""
+    ndimage = require("scipy.ndimage", extra="audit")
+    code = code_of(released, "interpolation")
+    cells = np.asarray(code.array[:, :, 0], np.float64)
+    cells = cells[..., 0] if cells.ndim == 5 else cells  # the first of several poolings
+    rows, columns = (
+        (np.arange(after) + 0.5) * before / after - 0.5
+        for before, after in zip(cells.shape[2:], (height, width), strict=True)
+    )
+    places = np.stack(np.meshgrid(rows, columns, indexing="ij"))
+    flat = cells.reshape(-1, *cells.shape[2:])
+    made = [ndimage.map_coordinates(each, places, order=3, mode="nearest") for each in flat]
+    return np.asarray(made, np.float32).reshape(*cells.shape[:2], height, width)
 
 
 def _minus_error(truth: Array, made: Array) -> float:
@@ -78,9 +134,11 @@ class _Ridge:
         self._turned = self._axes.T @ wanted
         self._unit = max(float(self._strengths.mean()), 1e-12)
 
-    def predict(self, scores: Array, penalty: float) -> Array:
+    def predict(
+        self, scores: Array, penalty: float, limits: tuple[float, float] | None = (0, 1)
+    ) -> Array:
         """Return images (N, C, H, W) of scores (N, n)."""
         shrunk = np.maximum(self._strengths, 0) + penalty * self._unit
         alike = scores.astype(np.float64) @ self._known.T @ self._axes / shrunk
         pixels = (alike @ self._turned).reshape(-1, *self._mean.shape) + self._mean
-        return np.asarray(pixels.clip(0, 1), np.float32)
+        return np.asarray(pixels if limits is None else pixels.clip(*limits), np.float32)

@@ -11,7 +11,7 @@ from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.reconstruction.resizing import resize
 from deepfixcx.audit.resampling import Floats, patient_means
-from deepfixcx.audit.result import AttackResult
+from deepfixcx.audit.result import AttackResult, detectable_gain
 from deepfixcx.codec import Codec
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import mean_difference, mean_interval
@@ -101,12 +101,13 @@ def attack_signs(
                 value=mean_interval(pair[0], (0, 1)),
                 chance=0.5,
                 floor=float(np.nanmean(pair[1])),
-                gain=mean_difference(pair[0], pair[1], (0, 1)),
+                gain=(gain := mean_difference(pair[0], pair[1], (0, 1))),
                 control=float("nan"),
                 raw=float("nan"),
                 n=int(np.isfinite(pair[0]).sum()),
                 seed=seed,
                 reference="Gaudio et al. 2023, doi:10.1002/widm.1495",
+                detectable=detectable_gain(gain),
             )
         )
     return tuple(results)
