@@ -78,6 +78,9 @@ def test_what_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path) -> Non
     with pytest.raises(MechanismError, match="damaged"):
         run_frontier(dataset, out, TWO, resume=True)
     one = FrontierOptions(levels=(2,), patches=(2,), mechanisms=("plain",), seeds=1)
+    with pytest.raises(MechanismError, match="changed since"):
+        run_frontier(dataset, out, one, overwrite=True)
+    (out / "rows" / "J2_P2_plain.json").unlink()
     assert len(run_frontier(dataset, out, one, overwrite=True).rows) == 1
 
 

@@ -212,11 +212,14 @@ class TrialFolder(Generic[AnyRow]):
         return {"format": f"deepfixcx.{self.kind.name}", "version": self.kind.version}
 
     def _forget(self, *names: str) -> None:
-        if left := self._ledger.remove(self.place, names):
+        ledger = self._ledger
+        there = [name for name in names if (self.place / name).exists()]
+        if left := [name for name in there if not ledger.is_own(self.place, name)]:
             raise self.kind.error(
                 f"{left[0]!r} in {self.place.name!r} was not made by deepfixcx, or was changed "
                 f"since; move it away or choose another folder"
             )
+        ledger.remove(self.place, names)
 
     @property
     def _ledger(self) -> FileLedger:

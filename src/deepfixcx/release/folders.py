@@ -175,7 +175,8 @@ def refuse(
             f"{str(place)!r} already holds something; go on with --resume, start again with "
             f"--overwrite, or choose another folder"
         )
-    damaged = id_of(private) != "" and (private / LEDGER).is_file()
+    known = id_of(private)  # the ledger may be damaged, or gone by a kill during --overwrite
+    damaged = known != "" and ((private / LEDGER).is_file() or place.owner() == known)
     if not has_ledger and not damaged:
         raise _not_ours(place, private)
     _check_owner(place, private)
