@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image
 from typer.testing import Result
 
@@ -16,8 +17,10 @@ JSON_NAMES = {
     "command",
     "files",
     "files_readable",
+    "files_hidden",
     "files_skipped",
     "files_unreadable",
+    "files_with_notes",
     "formats",
     "images",
     "notes",
@@ -50,6 +53,22 @@ def test_unreadable_files_are_counted_by_reason(run: Run, images: Path, tmp_path
     assert (told["files"], told["files_readable"], told["files_skipped"]) == (8, 6, 1)
     assert (told["smallest_height"], told["smallest_width"]) == (48, 40)
     assert "bad.png" not in result.output
+
+
+def test_hidden_files_and_notes_are_counted(run: Run, images: Path, tmp_path: Path) -> None:
+    Image.new("L", (50, 40)).save(images / ".hidden.png")
+    (images / "notes.txt").write_text("counted apart")
+    pages = [np.zeros((40, 50), np.uint8), np.zeros((20, 25), np.uint8)]
+    with tifffile.TiffWriter(images / "copy.tif") as writer:
+        writer.write(pages[0])
+        writer.write(pages[1], subfiletype=1)
+    result = run("inspect", images, "--json", tmp_path / "figures.json")
+    told = json.loads((tmp_path / "figures.json").read_text())
+    assert (told["files_skipped"], told["files_hidden"], told["files_with_notes"]) == (2, 1, 1)
+    assert "1 of other kinds, 1 hidden" in result.output
+    assert "reduced copies" in result.output
+    assert "copy.tif" not in result.output
+    assert "copy.tif: thumbnails" in run("inspect", images, "--show-names").output
 
 
 def test_names_are_printed_only_when_asked_for(run: Run, images: Path) -> None:

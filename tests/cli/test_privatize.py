@@ -28,6 +28,7 @@ JSON_NAMES = {
     "files",
     "files_done",
     "files_failed",
+    "files_hidden",
     "files_kept",
     "files_skipped",
     "image_file_bytes",

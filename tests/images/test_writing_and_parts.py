@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import deepfixcx.images
-from deepfixcx.errors import NonFiniteError, PixelsError, PixelsShapeError
+from deepfixcx.errors import NonFiniteError, OverwriteError, PixelsError, PixelsShapeError
 from deepfixcx.images import phantom, read_image, write_png
 from deepfixcx.images.codestream import codestream_size
 from deepfixcx.images.frames import full_range
@@ -59,7 +60,7 @@ def test_png_is_deterministic_and_leaves_nothing_else(tmp_path: Path) -> None:
     write_png(tmp_path / "two.png", pixels, bits=16)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(OSError, match="folder"):
+    with pytest.raises(OverwriteError, match="folder"):
         write_png(tmp_path / "folder.png", pixels, bits=16)
     assert {path.name for path in tmp_path.iterdir()} == {"one.png", "two.png", "folder.png"}
 
@@ -104,6 +105,15 @@ def test_full_range_spans_0_to_1(values: np.ndarray[tuple[int], np.dtype[np.floa
         assert 0 <= scaled.min() <= scaled.max() <= 1
 
 
+def test_a_mask_that_a_png_cannot_hold_is_refused(tmp_path: Path) -> None:
+    pixels = np.ma.masked_array(np.zeros((1, 4, 4)), mask=np.eye(4)[None] > 0)
+    with pytest.raises(PixelsError, match="masked"):
+        write_png(tmp_path / "masked.png", pixels, bits=8)
+    write_png(tmp_path / "filled.png", pixels.filled(1), bits=8)
+    write_png(tmp_path / "none.png", np.ma.masked_array(np.zeros((1, 4, 4))), bits=8)
+    assert not (tmp_path / "masked.png").exists()
+
+
 @pytest.mark.parametrize(
     ("head", "name"),
     [
@@ -119,6 +129,15 @@ def test_full_range_spans_0_to_1(values: np.ndarray[tuple[int], np.dtype[np.floa
         (b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100", "DICOM"),
         (b"\x08\x00\x05\x00\xff\xff\xff\xffISO_IR 100", ""),
         (b"", ""),
+        (b"GIF89a", "GIF"),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "WebP"),
+        (b"\xff\x0a\x00\x00", "JPEG XL"),
+        (b"\x00\x00\x00\x1cftypheic\x00\x00\x00\x00mif1heic", "HEIC"),
+        (b"P5\n64 48\n255\n", "PNM"),
+        (b"P5 is a page", ""),
+        (b"%PDF-1.7", ""),
+        (b"\x5c\x01\x00\x00" + bytes(340) + b"ni1\x00", "NIfTI pair (.hdr and .img)"),
+        (gzip.compress(b"\x5c\x01\x00\x00" + bytes(600)), "Analyze 7.5"),
         (bytes(132), ""),
     ],
 )

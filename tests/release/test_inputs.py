@@ -22,7 +22,14 @@ def test_folder_is_walked_sorted_and_other_files_are_skipped(bad_images: Path) -
     found = [source.name for source in sources.found]
     assert found == sorted(found)
     assert len(found) == 24 + 8
-    assert sources.skipped == ("bad/notes.txt", "bad/pipe.dat")
+    assert sources.skipped == ("bad/.hidden.png", "bad/notes.txt", "bad/pipe.dat")
+
+
+def test_hidden_files_are_listed_and_hidden_folders_once(images: Path) -> None:
+    for name in (".hidden.png", "ward-0/.DS_Store", ".git/config", ".git/objects/a.png"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        (images / name).write_bytes(b"?")
+    assert find_sources(images).skipped == (".git/", ".hidden.png", "ward-0/.DS_Store")
 
 
 def test_loop_of_links_is_one_problem_and_nothing_is_found_twice(bad_images: Path) -> None:

@@ -355,7 +355,7 @@ def test_listing_is_that_of_the_same_folder_on_a_disk(mixed: Path, remote: str) 
     memory().mv(f"{remote}/colour/c0.bmp", f"{remote}/colour/scan.dat")
     near, far = find_sources(mixed), find_sources(remote)
     assert [(s.name, s.size) for s in far.found] == [(s.name, s.size) for s in near.found]
-    assert far.skipped == near.skipped == ("bad/notes.txt",)
+    assert far.skipped == near.skipped == ("bad/.hidden.png", "bad/notes.txt")
     one = find_sources(f"{remote}/ward-0/image0.png").found
     assert [source.name for source in one] == ["image0.png"]
 

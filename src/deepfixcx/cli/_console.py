@@ -34,6 +34,7 @@ __all__ = [
     "ratio",
     "reason_rows",
     "resuming_command",
+    "skipped_words",
     "warn",
     "write_json",
 ]
@@ -106,6 +107,18 @@ def kept_rows(names: Sequence[str], lock_note: str = "") -> list[tuple[str, str]
         more = f" and {len(names) - MOST_KEPT} more" if len(names) > MOST_KEPT else ""
         rows.append(("left alone", f"{shown}{more}: not made by deepfixcx, or changed since"))
     return rows
+
+
+def skipped_words(skipped: int, hidden: int) -> str:
+    """Say how many files were skipped, and why.
+
+    Examples
+    --------
+    >>> skipped_words(3, 1), skipped_words(1, 1)
+    ('2 of other kinds, 1 hidden', '1 hidden')
+    """
+    parts = [(skipped - hidden, "of other kinds"), (hidden, "hidden")]
+    return ", ".join(f"{count:,} {why}" for count, why in parts if count)
 
 
 def fail(message: str) -> None:

@@ -16,6 +16,7 @@ from deepfixcx.cli._console import (
     error_console,
     panel,
     program,
+    skipped_words,
     write_json,
 )
 from deepfixcx.cli._options import JSON, MAX_PIXELS, WORKERS
@@ -47,7 +48,7 @@ def command(
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     names: Annotated[
         bool,
-        typer.Option("--show-names", help="Also print which files cannot be used."),
+        typer.Option("--show-names", help="Also print which files cannot be used, or have notes."),
     ] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
@@ -61,6 +62,7 @@ def command(
 
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import survey
+    from deepfixcx.release.sources import hidden_part
 
     with error_console.status("looking at the files") as status:
         found = survey(
@@ -85,13 +87,17 @@ def command(
                 console.print(
                     f"{escape(plain(source.name, one_line=True))}: {fact.problem}, {fact.reason}"
                 )
+            for note in fact.notes:
+                console.print(f"{escape(plain(source.name, one_line=True))}: {escape(note)}")
     figures = {
         "command": "inspect",
         "files": len(facts),
         "files_readable": len(readable),
         "files_unreadable": len(facts) - len(readable),
+        "files_hidden": sum(map(bool, map(hidden_part, found.skipped))),
         "files_skipped": len(found.skipped),
         "images": sum(fact.frames for fact in readable),
+        "files_with_notes": sum(bool(fact.notes) for fact in readable),
         "formats": dict(Counter(fact.format for fact in readable)),
         "problems": dict(Counter(fact.problem for fact in facts if fact.problem)),
         "notes": dict(notes),
@@ -186,7 +192,7 @@ def _close(figures: dict[str, Any], kinds: int, too_small: int, names: bool) -> 
     if unreadable and not names:
         rows[-1] = ("unreadable", f"{unreadable}; --show-names says which")
     if figures["files_skipped"]:
-        rows.append(("skipped", f"{figures['files_skipped']} of other kinds"))
+        rows.append(("skipped", skipped_words(figures["files_skipped"], figures["files_hidden"])))
     if kinds > MOST_ROWS:
         rows.append(("shown", f"the {MOST_ROWS} most frequent of {kinds} kinds"))
     if too_small:

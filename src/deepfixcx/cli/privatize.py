@@ -32,6 +32,7 @@ from deepfixcx.cli._console import (
     ratio,
     reason_rows,
     resuming_command,
+    skipped_words,
     warn,
     write_json,
 )
@@ -251,6 +252,7 @@ def _figures(summary: Summary) -> dict[str, object]:
     return {
         **totals,
         "command": "privatize",
+        "files_hidden": summary.hidden,
         "files_skipped": summary.skipped,
         "files_kept": list(summary.kept_files),
         "legible_images": summary.legible_images,
@@ -280,7 +282,8 @@ def _close(
     else:
         rows.append(("failed", "none"))
     if summary.skipped:
-        rows.append(("skipped", f"{summary.skipped} of other kinds, listed in the private folder"))
+        skipped = skipped_words(summary.skipped, summary.hidden)
+        rows.append(("skipped", f"{skipped}, listed in the private folder"))
     if totals["images"]:
         share = 100 * totals["kept_values"] / totals["source_values"]
         rows += [

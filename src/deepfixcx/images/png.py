@@ -30,6 +30,8 @@ def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> 
 
     Raises
     ------
+    PixelsError
+        A masked array with masked pixels: a PNG has no mask, so what lies below would be written.
     PixelsShapeError
         Not ``(C, H, W)`` with C = 1 or 3 and at least one pixel.
     NonFiniteError
@@ -53,6 +55,10 @@ def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> 
 
 def png_bytes(pixels: ArrayLike, *, bits: int) -> bytes:
     """Return the file that `write_png` writes."""
+    if np.ma.is_masked(pixels):
+        raise PixelsError(
+            "the array has masked pixels, and a PNG has no mask; fill them first (numpy.ma.filled)"
+        )
     array = np.asarray(pixels, np.float64)
     if array.ndim != 3 or array.shape[0] not in (1, 3) or array.size == 0:
         raise PixelsShapeError(f"a PNG needs pixels (C, H, W) with C = 1 or 3, not {array.shape}")

@@ -89,7 +89,7 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     """
     stream.seek(0)
     file = tifffile.TiffFile(stream, is_lsm=False, is_ndpi=False, is_scanimage=False)
-    pages = _frames(file, max_pixels)
+    pages, left_out = _frames(file, max_pixels)
     first = pages[0]
     if 262 not in first.tags and first.imagewidth and first.imagelength:
         raise ContradictoryHeaderError(
@@ -107,16 +107,18 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> OpenedImage:
         photometric=photometric,
         frames=len(pages) * planes,
     )
-    return OpenedImage(facts, lambda: _decoded(file, pages, planes, max_pixels))
+    return OpenedImage(facts, lambda: _decoded(file, pages, planes, max_pixels, left_out))
 
 
-def _frames(file: TiffFile, max_pixels: int) -> list[TiffPage]:
-    """Return the directories that are frames; all have one size."""
+def _frames(file: TiffFile, max_pixels: int) -> tuple[list[TiffPage], int]:
+    """Return the directories that are frames, all of one size, and how many others there are."""
     frames: list[TiffPage] = []
     first: TiffPage | None = None
+    left_out = 0
     for page in _directories(file):
         first = first or page
         if page.subfiletype & _REDUCED_OR_MASK or page.photometric == _TRANSPARENCY_MASK:
+            left_out += 1
             continue
         frames.append(page)
         area = frames[0].imagewidth * frames[0].imagelength
@@ -135,7 +137,7 @@ def _frames(file: TiffFile, max_pixels: int) -> list[TiffPage]:
             "export it as an ordinary TIFF or PNG file"
         )
     _refuse_images_in_sub_directories(file, frames)
-    return frames or [first]
+    return (frames, left_out) if frames else ([first], left_out - 1)
 
 
 def _directories(file: TiffFile) -> Iterator[TiffPage]:
@@ -223,7 +225,9 @@ def _planes(file: TiffFile, page: TiffPage) -> int:
     return max(planes, 1)
 
 
-def _decoded(file: TiffFile, pages: list[TiffPage], planes: int, max_pixels: int) -> ImageFrames:
+def _decoded(
+    file: TiffFile, pages: list[TiffPage], planes: int, max_pixels: int, left_out: int
+) -> ImageFrames:
     for page in pages:
         _refuse_kind(page, max_pixels)
     kinds = {
@@ -242,7 +246,8 @@ def _decoded(file: TiffFile, pages: list[TiffPage], planes: int, max_pixels: int
     stack = frames[0][np.newaxis] if len(frames) == 1 else _stacked(frames)
     pixels = _displayed(stack, inverted=pages[0].photometric == 0)
     bits = 8 if pixels.dtype == np.uint8 else 16
-    return ImageFrames(np.require(pixels, None, ["C", "W"]), bits=bits, format="TIFF")
+    notes = ("thumbnails, reduced copies or masks in the TIFF file were left out",) * bool(left_out)
+    return ImageFrames(np.require(pixels, None, ["C", "W"]), bits, "TIFF", notes)
 
 
 def _stacked(frames: list[NDArray[Any]]) -> NDArray[Any]:

@@ -29,8 +29,8 @@ def find_sources(where: str | Path) -> Sources:
     """List the inputs below a folder, in a table, or one image.
 
     A file counts as an input if its name or its first bytes are those of an image, or if its name
-    has no suffix (DICOM files often have none). Hidden files and other files are skipped. Links
-    to folders are followed unless they lead back above themselves.
+    has no suffix (DICOM files often have none). Hidden files and folders, and other files, are
+    skipped and listed. Links to folders are followed unless they lead back above themselves.
 
     Parameters
     ----------
@@ -111,6 +111,7 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
     for entry in here:
         name, path = prefix + entry.name, Path(entry.path)
         if entry.name.startswith("."):
+            yield printable(name) + "/" * _is_folder(entry)
             continue
         if not _is_folder(entry):
             yield source_on_disk(path, name) if _is_input(path) else printable(name)

@@ -26,6 +26,7 @@ from deepfixcx.release.claim import Claim
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.plan import Plan, ReleaseOptions
 from deepfixcx.release.records import Record, kept_depth, kept_values
+from deepfixcx.release.sources import hidden_part
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -162,8 +163,9 @@ def _write_sources(
          *why.get(item.source_id, ("", "")), notes.get(item.source_id, ""))
         for item in plan.items
     )  # fmt: skip
+    why_not = {False: "not an image by name or content", True: "hidden"}
     skipped = (
-        ("", name, "skipped", "", "not an image by name or content", "") for name in plan.skipped
+        ("", name, "skipped", "", why_not[bool(hidden_part(name))], "") for name in plan.skipped
     )
     header = ["source_id", "source", "status", "error", "reason", "notes"]
     write_private_rows(private.folder, "sources.csv", header, chain(done, skipped))

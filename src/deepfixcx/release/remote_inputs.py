@@ -18,6 +18,7 @@ from deepfixcx.release.sources import (
     Sources,
     cannot_open,
     counts_by_name,
+    hidden_part,
     paths_in_table,
     printable,
     source_on_disk,
@@ -77,10 +78,12 @@ def _in_folder(url: str, system: Any, root: str) -> Sources:
     files = {
         name: RemoteFile(url, path, stamp_in(about), int(about["size"] or 0))
         for path, about in listing.items()
-        if about["type"] == "file" and _is_seen(name := name_below(root, path))
+        if about["type"] == "file" and not (name := name_below(root, path)).endswith("/")
     }
     del listing
     system.invalidate_cache()  # which keeps a listing of millions otherwise
+    hidden = {name: part for name in files if (part := hidden_part(name))}
+    files = {name: file for name, file in files.items() if name not in hidden}
     unclear = [name for name in files if not counts_by_name(name)]
     images = at_once(lambda name: _is_image(system, files[name]), unclear)
     skipped = {name for name, image in zip(unclear, images, strict=True) if not image}
@@ -89,12 +92,7 @@ def _in_folder(url: str, system: Any, root: str) -> Sources:
         for name, file in files.items()
         if name not in skipped
     )
-    return Sources(Listing(found), tuple(sorted(map(printable, skipped))))
-
-
-def _is_seen(name: str) -> bool:
-    """Return whether a name is of a file that is not hidden; stores have names of folders, too."""
-    return not name.endswith("/") and not any(part.startswith(".") for part in name.split("/"))
+    return Sources(Listing(found), tuple(sorted(map(printable, skipped | {*hidden.values()}))))
 
 
 def _is_image(system: Any, file: RemoteFile) -> bool:

@@ -32,6 +32,7 @@ from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
 from deepfixcx.release.records import FileDone
 from deepfixcx.release.resume import check_identity, deaths_before, standing_shards
 from deepfixcx.release.shard import ShardJob
+from deepfixcx.release.sources import hidden_part
 from deepfixcx.release.store import RemoteFile
 from deepfixcx.release.urls import Location, locate
 from deepfixcx.release.workers import DeathEvent, Event, FileEvent, StartEvent
@@ -98,7 +99,9 @@ class Summary:
     seconds : float
         Wall time of this run.
     skipped : int
-        Files of the input folder that are no images.
+        Files of the input folder that are not inputs: no images, or hidden.
+    hidden : int
+        Hidden files and folders among them.
     reasons : tuple of (str, int)
         Why files failed, and how many, the most frequent first.
     legible_images : int
@@ -140,6 +143,7 @@ class Summary:
     notes: tuple[tuple[str, int], ...] = ()
     kept_files: tuple[str, ...] = ()
     lock_note: str = ""
+    hidden: int = 0
 
 
 @dataclass(slots=True)
@@ -293,6 +297,7 @@ def privatize_dataset(
         progress=progress,
         seconds=time.perf_counter() - began,
         skipped=len(sources.skipped),
+        hidden=sum(map(bool, map(hidden_part, sources.skipped))),
         reasons=tuple(reasons.most_common()),
         legible_images=legible_images,
         legible_from=legible_from,

@@ -16,6 +16,7 @@ __all__ = [
     "Sources",
     "cannot_open",
     "counts_by_name",
+    "hidden_part",
     "paths_in_table",
     "printable",
     "source_on_disk",
@@ -60,7 +61,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Every input, sorted by name, and the names of the files that are no images."""
+    """Every input, sorted by name, and the names of the files that are not inputs.
+
+    Those are files that are no images, and hidden files; of a hidden folder its name alone, with a
+    slash behind it.
+    """
 
     found: Sequence[Source]
     skipped: tuple[str, ...] = ()
@@ -78,6 +83,22 @@ def counts_by_name(name: str) -> bool:
     if name.lower().endswith(".nii.gz"):
         return True
     return not suffix or suffix in IMAGE_SUFFIXES or suffix.removeprefix(".").isdigit()
+
+
+def hidden_part(name: str) -> str:
+    """Return a name up to its first hidden part, or nothing if no part is hidden.
+
+    Examples
+    --------
+    >>> hidden_part("a/.git/config"), hidden_part("a/.x.png"), hidden_part("a/x.png")
+    ('a/.git/', 'a/.x.png', '')
+    """
+    parts = name.rstrip("/").split("/")
+    for number, part in enumerate(parts, 1):
+        if part.startswith("."):
+            below = number < len(parts) or name.endswith("/")
+            return "/".join(parts[:number]) + "/" * below
+    return ""
 
 
 def paths_in_table(text: Iterable[str], name: str) -> list[str]:
