@@ -33,7 +33,8 @@ def test_a_constant_code_is_at_chance() -> None:
     _, owners = make_population(patients=100)
     results = attack_linkage(Records(np.ones((200, 4))), owners, samples=200, raw=0.9)
     auc, error, first, _ = results
-    assert (auc.value.low, auc.value.value, auc.value.high) == (0.5, 0.5, 0.5)
+    assert auc.value.value == 0.5
+    assert 0.4 < auc.value.low < 0.5 < auc.value.high < 0.6
     assert error.value.value == pytest.approx(0.5, abs=0.005)
     assert first.value.low <= first.chance <= first.value.high
     assert auc.residual_risk == 0

@@ -66,7 +66,6 @@ OF_A_DATASET = [
     "--part all --uncertain positive",
     "--part all --blank negative",
     "--part all --samples 9",
-    "--part all --seed 1",
 ]
 
 

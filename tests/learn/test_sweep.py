@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError, ModelFileError, SpecError, SplitError
+from deepfixcx.io.folders import MARKER
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.sweep import run as sweeping
 from deepfixcx.learn.sweep import setting as sweep_setting
@@ -72,7 +73,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != MARKER
     }
 
 
@@ -347,12 +348,18 @@ def test_only_the_same_sweep_is_resumed(
         run_sweep(dataset, out, SweepOptions((1, 2, 5), (2, 3), folds=3, seed=1), resume=True)
     with pytest.raises(ModelError, match="differs in images; give"):
         run_sweep(dataset.select(range(38)), out, OPTIONS, resume=True)
+    row = (out / "rows" / "J1_P2.json").read_bytes()
     (out / "rows" / "J1_P2.json").write_text('{"level": 1}')
     with pytest.raises(ModelFileError, match="damaged"):
         run_sweep(dataset, out, OPTIONS, resume=True)
+    with pytest.raises(ModelError, match="changed since"):
+        run_sweep(dataset, out, OPTIONS, overwrite=True)
+    (out / "rows" / "J1_P2.json").write_bytes(row)
+    about = (out / "sweep.json").read_bytes()
     (out / "sweep.json").write_text("{}")
     with pytest.raises(ModelError, match="damaged"):
         run_sweep(dataset, out, OPTIONS, resume=True)
+    (out / "sweep.json").write_bytes(about)
     run_sweep(dataset, out, OPTIONS, overwrite=True)
     assert bytes_of(out) == before
 

@@ -109,12 +109,13 @@ def audit_release(
     --------
     >>> from deepfixcx import Codec
     >>> from deepfixcx.images import phantom
-    >>> images = np.stack([phantom(np.random.default_rng(n // 2), 32)[None] for n in range(60)])
+    >>> drawn = [phantom(np.random.default_rng(n // 2), 32)[None] for n in range(60)]
+    >>> images = np.stack([np.roll(image, 3 * (n % 2), 1) for n, image in enumerate(drawn)])
     >>> code = Codec(level=2, patches=2).encode(images)
     >>> patients = (np.arange(60) // 2).astype(str)
     >>> audit = audit_release(Target(code, images, code.array, patients), samples=100)
     >>> sorted({result.attack for result in audit.results})
-    ['linkage', 'reconstruction', 'reference']
+    ['linkage', 'membership', 'reconstruction', 'reference']
     """
     target.check()
     found = Found(find_copies(target.images, target.patients))

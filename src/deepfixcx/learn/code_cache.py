@@ -49,6 +49,7 @@ class CodeCache:
 
     Examples
     --------
+    >>> import tempfile
     >>> cache = CodeCache(Path(tempfile.mkdtemp()), CodecSpec(2, 3), gray=False)
     >>> cache.add({"ab12": np.ones((1, 16, 3, 3), np.float32)})
     >>> sorted(cache.find(["ab12", "ab99"]))

@@ -8,6 +8,7 @@ reason; one without makes it a finding.
 
 from __future__ import annotations
 
+import functools
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Set
@@ -18,6 +19,7 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from deepfixcx.deidentify.scan.headers import is_dicom
@@ -76,6 +78,8 @@ WRITTEN_HERE: Final = frozenset(
     {"(0012,0063)", "(0012,0064)", "(0008,2111)", "(0008,9215)", "(0018,2112)", "(0028,2114)"}
 )
 """Elements in which a release says how it was made."""
+
+CODE_VALUE: Final = "(0008,0100)"
 
 SMALL: Final = 4
 """Digits of a number that stands among numbers by chance."""
@@ -157,6 +161,8 @@ class Reasons:
             what = "part of a number"
         elif tag in WRITTEN_HERE and self._words.issuperset(_WORDS.findall(text)):
             what = "word of the program's own"
+        elif text in _registered(tag) and _all_from(sources, {CODE_VALUE}):
+            what = "code that the standard registers for the element"
         elif tag in DEVICE and KEPT_DEVICE in self._done and self._is_device(needle, tag):
             what = "device, kept as (0012,0064) says"
         elif needle.kind == "date" and MOVED_DATES in self._done:
@@ -197,6 +203,14 @@ class Reasons:
         if place < 0 or stop > self._elements[place].stop:
             return None
         return self._elements[place]
+
+
+@functools.cache
+def _registered(tag: str) -> frozenset[str]:
+    """Return the codes of the context group of a coded element that a release writes."""
+    groups = {"(0008,9215)": "CID7203", "(0012,0064)": "CID7050"}
+    group = getattr(codes, groups[tag]) if tag in groups else None
+    return frozenset(getattr(group, name).value for name in group.dir()) if group else frozenset()
 
 
 def _elements(header: Dataset) -> list[_Element]:
