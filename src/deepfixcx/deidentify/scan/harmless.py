@@ -161,7 +161,7 @@ class Reasons:
             what = "part of a number"
         elif tag in WRITTEN_HERE and self._words.issuperset(_WORDS.findall(text)):
             what = "word of the program's own"
-        elif text in _registered(tag) and _all_from(sources, {CODE_VALUE}):
+        elif text in _registered(tag) and _all_from(sources, frozenset({CODE_VALUE})):
             what = "code that the standard registers for the element"
         elif tag in DEVICE and KEPT_DEVICE in self._done and self._is_device(needle, tag):
             what = "device, kept as (0012,0064) says"
