@@ -176,10 +176,9 @@ def test_file_that_kills_workers_is_quarantined_as_on_one_machine(
 
 def test_full_disk_of_a_worker_stops_the_run(many: Path, tmp_path: Path) -> None:
     """A file in place of a folder stands in for a disk that is full."""
-    (tmp_path / "out").mkdir()
+    privatize_dataset(many, tmp_path / "out", OPTIONS)
+    shutil.rmtree(tmp_path / "out" / "codes")
     (tmp_path / "out" / "codes").write_text("no folder")
-    privatize_dataset(many, tmp_path / "other", OPTIONS)
-    shutil.copytree(tmp_path / "other.private", tmp_path / "out.private")
     with pytest.raises(ReleaseStoppedError, match="cannot be written"):
         privatize_dataset(many, tmp_path / "out", OPTIONS, engine="dask", resume=True)
 

@@ -127,7 +127,10 @@ class FileLedger:
     def __init__(self, path: Path, *, mode: int = 0o666, durable: bool = True) -> None:
         self.path, self._mode, self._durable = path, mode, durable
         self.listed: dict[str, set[str]] = {}
-        for entry in _lines(path):
+        self._read()
+
+    def _read(self) -> None:
+        for entry in _lines(self.path):
             if {"name", "sha256"} <= entry.keys():
                 self.listed.setdefault(str(entry["name"]), set()).add(str(entry["sha256"]))
 
@@ -146,9 +149,17 @@ class FileLedger:
                 self.add(name, path.stat().st_size, sha256_of(path))
 
     def is_own(self, folder: Path, name: str) -> bool:
-        """Return whether a file of a folder holds what is listed."""
+        """Return whether a file of a folder holds what is listed, now if not before.
+
+        A task of a run that was stopped may still write, and lists its files in the same ledger.
+        """
         path = inside(folder, name)
-        return path is not None and holds(path, self.listed.get(name, ()))
+        if path is None or not path.exists():
+            return False
+        if holds(path, self.listed.get(name, ())):
+            return True
+        self._read()
+        return holds(path, self.listed.get(name, ()))
 
     def write(self, folder: Path, name: str, content: bytes | str, *, mode: int = 0o666) -> str:
         """Write a file of a folder, or replace one that is listed; return its hash.
@@ -176,7 +187,7 @@ class FileLedger:
 
         def listed(temporary: Path) -> bool:
             self.add(name, temporary.stat().st_size, sha256_of(temporary))
-            return own
+            return own or self.is_own(folder, name)
 
         with writing_as(path, mode, listed, durable=self._durable) as file:
             yield file

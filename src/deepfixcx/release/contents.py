@@ -370,8 +370,13 @@ def _of_records(
         yield "labels.csv has other rows than manifest.csv"
     shape = tuple(map(int, about["records"]["shape"]))
     if place.has(VECTORS):
-        with place.fetched(VECTORS) as path, safe_open(path, "numpy") as vectors:
-            if tuple(vectors.get_slice("array").get_shape()) != (count, *shape):
+        try:
+            with place.fetched(VECTORS) as path, safe_open(path, "numpy") as vectors:
+                found = tuple(vectors.get_slice("array").get_shape())
+        except SafetensorError:
+            yield "records.safetensors is damaged"
+        else:
+            if found != (count, *shape):
                 yield "records.safetensors has another shape than dataset.json says"
     elif shape[1:] != spec.code_shape(shape[0])[1:]:
         yield "the shape of records in dataset.json is not that of its codec"

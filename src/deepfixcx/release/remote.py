@@ -93,10 +93,13 @@ class RemotePlace:
         The private folder is locked on this machine, so a marker with its id is not in use.
         """
         is_marked = False
-        with asking(self.url), suppress(FileExistsError), _taken():
-            system, root = self._open()
-            system.pipe_file(_join(root, MARKER), marker_line(owner).encode(), mode="create")
-            is_marked = True
+        try:
+            with asking(self.url), suppress(FileExistsError), _taken():
+                system, root = self._open()
+                system.pipe_file(_join(root, MARKER), marker_line(owner).encode(), mode="create")
+                is_marked = True
+        except FileNotFoundError:
+            raise self._no_bucket() from None
         if (found := self.owner()) != owner:
             if found is None:
                 raise ReleaseError(f"{MARKER} at {self.url!r} is not that of deepfixcx")
@@ -221,15 +224,18 @@ class RemotePlace:
                 system.invalidate_cache()
                 arrived = [about["size"] for about in at_once(system.info, far)]
         except FileNotFoundError:
-            raise ReleaseStoppedError(
-                f"{self.url!r} cannot be written: there is no such bucket or folder, or what was "
-                f"sent is gone; make it, then run the same command with --resume"
-            ) from None
+            raise self._no_bucket() from None
         if arrived != [files[name].stat().st_size for name in names]:
             raise ReleaseStoppedError(
                 f"what was sent to {self.url!r} did not arrive whole; run the same command with "
                 f"--resume"
             )
+
+    def _no_bucket(self) -> ReleaseStoppedError:
+        return ReleaseStoppedError(
+            f"{self.url!r} cannot be written: there is no such bucket or folder, or what was "
+            f"sent is gone; make it, then run the same command with --resume"
+        )
 
     def _open(self) -> tuple[Any, str]:
         """Return the file system, which must not answer from memory, and the path."""
