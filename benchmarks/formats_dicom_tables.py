@@ -401,6 +401,10 @@ def _unsupported() -> Iterator[tuple[str, Source]]:
         yield f"transfer syntax {syntax}", Source(gray, syntax)
     for photometric in ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YUV"):
         yield photometric, Source(rgb, change=_set(PhotometricInterpretation=photometric))
+    for stored in (12, 16):
+        deep = Source(rgb.astype("u2"), stored=stored)
+        deep.change = _set(PhotometricInterpretation="YBR_FULL")
+        yield f"YBR_FULL, {stored} bits", deep
     yield "signed colour", Source(rgb.astype("i1"))
     yield "12 bits allocated", Source(gray, change=_set(BitsAllocated=12))
     yield "supplemental palette", Source(gray, change=_set(PixelPresentation="COLOR"))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.formats import DIFFERENT, REFUSED, SAME, Kind, all_kinds, compare
+from deepfixcx.errors import UnsupportedImageError
+from deepfixcx.images import read_image
 from tests.programs import program
 
 MODULES = ("formats_dicom", "formats_dicom_tables")
@@ -24,6 +26,17 @@ def test_kinds_across_the_whole_matrix(tmp_path: Path) -> None:
     found = verdicts(list(all_kinds(MODULES))[::11], tmp_path)
     assert found.count(SAME) > 50
     assert found.count(REFUSED) > 5
+
+
+def test_luma_and_chroma_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
+    deep = [kind for kind in all_kinds(MODULES) if "YBR_FULL, 1" in kind.name]
+    assert len(deep) == 2
+    assert verdicts(deep, tmp_path) == [REFUSED] * 2
+    for number, kind in enumerate(deep):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(kind.content())
+        with pytest.raises(UnsupportedImageError, match="8 bits alone"):
+            read_image(path)
 
 
 @pytest.mark.slow

@@ -86,6 +86,11 @@ def decode_frames(dataset: Dataset) -> Stored:
     (1, 128, 128, 1)
     """
     layout = read_layout(dataset)
+    if layout.photometric in _YBR and layout.stored != 8:
+        # The conversion of pydicom places zero chroma at 128, whatever the bits.
+        raise UnsupportedImageError(
+            f"{layout.photometric} is read with 8 bits alone; convert the image to RGB"
+        )
     notes: list[str] = []
     if layout.family == "native":
         values = _native(dataset, layout)
