@@ -276,11 +276,8 @@ def _close(
 ) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
     rows = [("done", f"{totals['files_done']:,} of {counted(totals['files'], 'file')}")]
-    if failed:
-        rows.append(("failed", f"{failed}, listed in {summary.folder}/failures.csv"))
-        rows += reason_rows(summary.reasons)
-    else:
-        rows.append(("failed", "none"))
+    listed = f"{failed}, listed in {summary.folder}/failures.csv" if failed else "none"
+    rows += [("failed", listed), *reason_rows(summary.reasons)]
     if summary.skipped:
         skipped = skipped_words(summary.skipped, summary.hidden)
         rows.append(("skipped", f"{skipped}, listed in the private folder"))
