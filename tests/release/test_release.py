@@ -102,6 +102,7 @@ def test_every_bad_input_has_its_own_error_and_nothing_else_is_lost(
             assert listed[row["source_id"]]["error"] == row["error"]
             assert len(listed[row["source_id"]]["reason"]) > 20
     assert {row["source"] for row in sources if row["status"] == "skipped"} == {
+        "bad/.hidden.png",
         "bad/notes.txt",
         "bad/pipe.dat",
     }
@@ -299,7 +300,7 @@ def test_survey_finds_what_a_release_would_find(
     del expected_failures["bad/small.png"]  # it is a good image, only too small for that spec
     assert problems == expected_failures
     assert len(found.facts) == 32
-    assert len(found.skipped) == 2
+    assert found.skipped == ("bad/.hidden.png", "bad/notes.txt", "bad/pipe.dat")
     with pytest.raises(ReleaseError):
         survey(bad_images, workers=0)
 

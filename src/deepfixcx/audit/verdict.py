@@ -348,6 +348,13 @@ def _one_each(results: Sequence[AttackResult], by: str = "mode") -> list[AttackR
 
 
 def _untested(family: Sequence[AttackResult]) -> str:
+    narrow = [each for each in family if each.valid and math.isfinite(each.detectable)]
+    if narrow:
+        best = max(narrow, key=lambda each: each.value.value)
+        return (
+            f"The baseline of {best.floor:.3f} leaves less room than the smallest detectable gain "
+            f"in {best.figure}, {best.detectable:.3f}, with {best.n} patients."
+        )
     reasons = dict.fromkeys(each.reason for each in family if each.reason)
     if reasons:
         return f"No attacker is strong enough: {next(iter(reasons))}."
