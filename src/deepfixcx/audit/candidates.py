@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx._optional import require
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.distance import minus_distances
@@ -22,6 +21,7 @@ from deepfixcx.audit.resampling import Floats, patient_means
 from deepfixcx.audit.result import AttackResult, detectable_gain, result_of_means
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, auc_interval
+from deepfixcx.measures.solvers import non_negative_weights
 
 __all__ = ["attack_differencing", "attack_own_record", "attack_subset_sum"]
 
@@ -301,7 +301,6 @@ def _subset_sums(records: Floats, held: Floats) -> Floats:
 
     Candidates are projected on an orthonormal basis of their span, which changes no solution.
     """
-    nnls = require("scipy.optimize", extra="audit").nnls
     matrix, target = held.T, records.T
     if matrix.shape[0] > matrix.shape[1]:
         basis, matrix = np.linalg.qr(matrix)
@@ -309,14 +308,7 @@ def _subset_sums(records: Floats, held: Floats) -> Floats:
     scale = SUM_TO_ONE * float(np.median(np.linalg.norm(target, axis=0)))
     matrix = np.concatenate([matrix, np.full((1, matrix.shape[1]), scale)])
     target = np.concatenate([target, np.full((1, target.shape[1]), scale)])
-    return np.stack([_nnls(nnls, matrix, column) for column in target.T])
-
-
-def _nnls(nnls: Any, matrix: Floats, target: Floats) -> Floats:
-    try:
-        return np.asarray(nnls(matrix, target, maxiter=10 * matrix.shape[1])[0], np.float64)
-    except RuntimeError:  # no convergence: this record is not explained
-        return np.zeros(matrix.shape[1])
+    return non_negative_weights(matrix, target).T
 
 
 def _ranks(

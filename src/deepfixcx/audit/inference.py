@@ -15,7 +15,7 @@ from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, roc_auc
 from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.intervals import Estimate
-from deepfixcx.measures.logistic import logistic_regression
+from deepfixcx.measures.solvers import logistic_regression
 
 __all__ = ["above_median", "attack_inference"]
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import LabelError, ModelError, ModelFileError
-from deepfixcx.measures.logistic import logistic_regression
+from deepfixcx.measures.solvers import logistic_regression
 
 __all__ = ["LogisticCodes", "square_root"]
 

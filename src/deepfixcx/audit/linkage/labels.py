@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx._optional import require
 from deepfixcx.audit.features import Array, Standard
 from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
 from deepfixcx.audit.linkage.records import Records
 from deepfixcx.audit.linkage.trial import Searches
 from deepfixcx.errors import AuditError
+from deepfixcx.measures.solvers import logistic_regression
 
 __all__ = [
     "encode_columns",
@@ -44,7 +44,7 @@ PRIOR = 10.0
 """So many pairs of one patient are assumed to agree as those of two patients do."""
 
 MOST_PAIRS = 20_000
-REGULARIZATION = 0.1
+PENALTY = 10.0
 ASIDE = 0.35
 
 
@@ -313,10 +313,10 @@ def _learn_sum(features: list[Any], pairs: Pairs) -> Callable[[list[Any]], Float
     chosen = np.sort(np.concatenate([np.flatnonzero(truth), strangers]))
     seen = np.stack([feature[usable][chosen] for feature in features], axis=1)
     # not scaled: log likelihood ratios have one unit, and a rare label is not made loud
-    model = require("sklearn.linear_model", extra="audit").LogisticRegression(
-        class_weight="balanced", C=REGULARIZATION, solver="newton-cholesky"
+    weights, _ = logistic_regression(
+        seen, truth[chosen], PENALTY, balanced=True, solvers=("newton-cholesky", "lbfgs")
     )
-    weights = np.maximum(model.fit(seen, truth[chosen]).coef_[0], 0)
+    weights = np.maximum(weights, 0)
     return lambda each: np.asarray(np.tensordot(weights, np.stack(each), 1), np.float64)
 
 
