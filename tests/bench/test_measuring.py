@@ -35,7 +35,7 @@ def test_calls_are_made_by_turns_after_one_to_warm_up() -> None:
 
 def test_the_median_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0, 5, 10, 11, 20, 22])  # calls of 5, 1 and 2 seconds
-    monkeypatch.setattr("deepfixcx.bench.clock.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("deepfixcx.bench.machine.time.perf_counter", lambda: next(ticks))
     assert median_seconds({"call": list}, rounds=3, warm=False) == {"call": 2}
 
 

@@ -19,9 +19,8 @@ from deepfixcx import Codec, CodecSpec
 from deepfixcx.pooling import amplitudes
 from deepfixcx.spec import POOLINGS
 from deepfixcx.torch import Decode, Encode, Privatize
-from deepfixcx.torch.functional import decode, encode, kernel_for
+from deepfixcx.torch.functional import decode, encode, kernel_for, to_unit
 from deepfixcx.torch.packets import decompose, recompose
-from deepfixcx.torch.pixels import to_unit
 from deepfixcx.torch.pooling import pool
 from tests.core import oracle
 from tests.core.strategies import images_and_specs, sides, specs

@@ -8,14 +8,24 @@ all of them alike.
 
 from __future__ import annotations
 
-from deepfixcx.bench.bandwidth import MemoryReader, read_bandwidth
-from deepfixcx.bench.clock import by_turns, median_seconds
-from deepfixcx.bench.codecs import Speed, measure_decode, measure_encode
-from deepfixcx.bench.disk import DiskSpeed, measure_disk, privatize_times
-from deepfixcx.bench.loop import LoopTask, Times, loop_times
-from deepfixcx.bench.machine import Machine, describe_machine
+from deepfixcx.bench.disk import (
+    DiskSpeed,
+    LoopTask,
+    Times,
+    loop_times,
+    measure_disk,
+    privatize_times,
+)
+from deepfixcx.bench.machine import (
+    Machine,
+    MemoryReader,
+    by_turns,
+    describe_machine,
+    median_seconds,
+    read_bandwidth,
+)
 from deepfixcx.bench.samples import FILE_KINDS, sample_pixels, write_samples
-from deepfixcx.bench.suite import Results, measure
+from deepfixcx.bench.suite import Results, Speed, measure, measure_decode, measure_encode
 
 __all__ = [
     "FILE_KINDS",

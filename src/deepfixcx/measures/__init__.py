@@ -5,16 +5,23 @@ Everywhere: labels are 1, 0, or NaN where unknown, and what is unknown does not 
 
 from __future__ import annotations
 
-from deepfixcx.measures.areas import auc_difference, auc_interval, average_precision_interval
-from deepfixcx.measures.calibration import (
+from deepfixcx.measures.areas import (
+    auc_difference,
+    auc_interval,
+    average_precision,
+    average_precision_interval,
+    roc_auc,
+)
+from deepfixcx.measures.decisions import (
+    Confusion,
     Reliability,
     calibration_interval,
+    confusion_at,
     expected_calibration_error,
     reliability_curve,
+    youden_threshold,
 )
-from deepfixcx.measures.decisions import Confusion, confusion_at, youden_threshold
 from deepfixcx.measures.intervals import Interval, patient_bootstrap
-from deepfixcx.measures.ranking import average_precision, roc_auc
 from deepfixcx.measures.shares import mean_difference, mean_interval, rate_interval
 
 __all__ = [

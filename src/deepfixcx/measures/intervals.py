@@ -19,14 +19,50 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
-from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
+from deepfixcx.errors import LabelError
 
 __all__ = [
     "Estimate",
+    "Floats",
     "Interval",
     "joint_error",
+    "known_pairs",
+    "member_numbers",
     "patient_bootstrap",
 ]
+
+Floats = NDArray[np.float64]
+
+
+def known_pairs(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return labels and scores where the label is known, and where that is."""
+    truth, values = np.asarray(labels, np.float64), np.asarray(scores, np.float64)
+    if truth.ndim != 1 or truth.shape != values.shape:
+        raise LabelError(
+            f"labels and scores are two lists of one length, got shapes {truth.shape} and "
+            f"{values.shape}"
+        )
+    known = ~np.isnan(truth)
+    truth, values = truth[known], values[known]
+    if not np.isin(truth, (0, 1)).all():
+        raise LabelError("labels are 1, 0, or NaN where unknown; there are other numbers")
+    if not np.isfinite(values).all():
+        raise LabelError("there are scores that are not finite; the model that gave them diverged")
+    return truth, values, known
+
+
+def member_numbers(groups: ArrayLike | None, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Give the groups of the images that are kept a number each."""
+    if groups is None:
+        return np.zeros(int(kept.sum()), np.int64)
+    names = np.asarray(groups)
+    if names.shape != kept.shape:
+        raise LabelError(
+            f"there are {len(kept)} images and groups or patients of shape {names.shape}; "
+            f"give one for each image"
+        )
+    return np.unique(names[kept], return_inverse=True)[1].astype(np.int64)
+
 
 Metric = Callable[[Floats, Floats], float]
 
@@ -100,29 +136,16 @@ class Interval:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Estimate:
-    """A measured value in [0, 1] with what its intervals, alone or together, are made of.
+    """A measured value in [0, 1] with what its intervals, alone or together, are made of."""
 
-    Attributes
-    ----------
-    value : float
-        The value; NaN where nothing can be measured.
-    influence : ndarray, shape (patients,)
-        How much each patient moves the value; the sum of squares is the variance.
-    degrees : float
-        Degrees of freedom of that variance; below 1 where it says nothing.
-    images, patients : tuple of float
-        Sample sizes, (positives, negatives) of an AUC or (all,) of a share: in images, and in
-        patients whose images agree perfectly (Kish's effective sizes).
-    weight : float
-        Degrees of freedom that the assumption of perfect agreement is worth.
-    """
-
-    value: float
-    influence: Floats
-    degrees: float
+    value: float  # NaN where nothing can be measured
+    influence: Floats  # (patients,), how much each moves the value; squares sum to the variance
+    degrees: float  # of freedom of that variance; below 1 where it says nothing
+    # sample sizes, (positives, negatives) of an AUC or (all,) of a share: in images, and in
+    # patients whose images agree perfectly (Kish's effective sizes)
     images: tuple[float, ...]
     patients: tuple[float, ...]
-    weight: float
+    weight: float  # degrees of freedom that the assumption of perfect agreement is worth
 
     @property
     def variance(self) -> float:
@@ -205,9 +228,7 @@ class Estimate:
     def less(self, other: Estimate, error: float = ERROR) -> Interval:
         """Return how much larger this value is than another one of the same patients.
 
-        The limits of both are joined in the manner of Newcombe (Interval estimation for the
-        difference between independent proportions, Statistics in Medicine, 1998, method 10), with
-        the correlation that is measured between patients.
+        Newcombe 1998, method 10, with the correlation that is measured between patients.
         """
         one, two = self.interval(error), other.interval(error)
         spread = math.sqrt(self.variance * other.variance)
@@ -287,27 +308,8 @@ def patient_bootstrap(
 def joint_error(estimates: Sequence[Estimate], seed: int = 0, error: float = ERROR) -> float:
     """Return the error of each of several intervals with which all of them hold at once.
 
-    The largest of the estimates' deviations, in standard errors, is drawn with a Gaussian
-    multiplier for each patient, so that estimates that move together cost little.
-
-    Parameters
-    ----------
-    estimates : sequence of Estimate
-        Of the same patients in the same order.
-    seed : int
-        Of the draws.
-    error : float
-        Probability that one interval or more misses its truth.
-
-    Returns
-    -------
-    float
-        For `Estimate.interval`; at most `error`.
-
-    References
-    ----------
-    Chernozhukov, Chetverikov and Kato, Gaussian approximations and multiplier bootstrap for maxima
-    of sums of high-dimensional random vectors, Annals of Statistics, 2013.
+    By a Gaussian multiplier for each patient: Chernozhukov, Chetverikov and Kato, Annals of
+    Statistics, 2013, so that estimates that move together cost little.
     """
     if len(estimates) < 2:
         return error

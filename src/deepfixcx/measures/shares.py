@@ -9,8 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import LabelError
-from deepfixcx.measures._pairs import Floats, known_pairs, member_numbers
-from deepfixcx.measures.intervals import ERROR, Estimate, Interval
+from deepfixcx.measures.intervals import (
+    ERROR,
+    Estimate,
+    Floats,
+    Interval,
+    known_pairs,
+    member_numbers,
+)
 
 __all__ = ["mean_difference", "mean_interval", "rate_interval"]
 

@@ -32,7 +32,7 @@ import triton.language as tl
 from torch import Tensor
 
 from deepfixcx.spec import CodecSpec
-from deepfixcx.torch.pixels import SCALES
+from deepfixcx.torch.functional import SCALES
 
 __all__ = ["encode_haar_l1"]
 

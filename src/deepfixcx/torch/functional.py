@@ -7,25 +7,27 @@
   operations. It is that of learned filters and of float64, which it keeps; and of exported
   programs, so that they run without deepfixcx.
 
-`kernel_for` says which.
+`kernel_for` says which. As everywhere in this package, uint8 and uint16 are scaled to [0, 1] by
+their full range and floats are taken as they are. Work is done in float32, or in float64 where the
+pixels are; a code has the dtype of its pixels if they are floats, and else float32.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from deepfixcx.errors import CodeError
+from deepfixcx._passes import decode_values, encode_batch
+from deepfixcx.errors import CodeError, PixelsShapeError
+from deepfixcx.pixels import SCALES as SCALES_BY_NAME
 from deepfixcx.spec import CodecSpec
-from deepfixcx.torch import _ops
-from deepfixcx.torch._constants import size_of, spec_text
-from deepfixcx.torch.packets import decompose, recompose
-from deepfixcx.torch.pixels import check_pixels, code_dtype, to_unit, working_dtype
+from deepfixcx.torch.packets import constant, decompose, recompose, size_of
 from deepfixcx.torch.pooling import amplitudes, pool, unpool
 
 __all__ = ["decode", "encode", "kernel_for"]
@@ -34,6 +36,11 @@ __all__ = ["decode", "encode", "kernel_for"]
 unpack_dual: Callable[[Tensor], Any] = forward_ad.unpack_dual
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
+
+SCALES = {getattr(torch, name): scale for name, scale in SCALES_BY_NAME.items() if scale != 1}
+"""What integer pixels are multiplied by."""
+
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 DEEPEST_ON_GPU = 8
 """Largest level of the fused kernel: beyond, it would read an image too often."""
@@ -109,7 +116,7 @@ def encode(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) -> Te
     check_pixels(pixels)
     if filters is None and kernel_for(pixels, spec) != "torch":
         images = pixels.reshape((1,) * (4 - pixels.ndim) + tuple(pixels.shape))
-        code: Tensor = _ops.encode(images, spec_text(spec))
+        code: Tensor = _encode(images, _spec_text(spec))
         code = code.reshape(*pixels.shape[:-2], *code.shape[2:])
     else:
         height, width = size_of(pixels)
@@ -160,7 +167,7 @@ def decode(
     values = amplitudes(code.to(working_dtype(code.dtype)), spec)
     if filters is None and kernel_for(values, spec) == "numba":
         every = values.reshape((1,) * (5 - values.ndim) + tuple(values.shape))
-        images: Tensor = _ops.decode(every, spec_text(spec), height, width)
+        images: Tensor = _decode(every, _spec_text(spec), height, width)
         images = images.reshape(*values.shape[:-3], height, width)
     else:
         bands = values if size is None else unpool(values, spec, height, width)
@@ -177,3 +184,116 @@ def _check_code(code: Tensor, spec: CodecSpec) -> None:
             f"a code of {spec} is a tensor of floats of shape (B, C, "
             f"{', '.join(map(str, whole))}), with or without B and C; got {got}"
         )
+
+
+def check_pixels(pixels: Tensor) -> None:
+    """Raise a PixelsShapeError if a tensor does not hold images ([[B,] C,] H, W)."""
+    if not isinstance(pixels, Tensor):
+        raise PixelsShapeError(
+            f"pixels must be a torch tensor, got {type(pixels).__name__}; for arrays there is "
+            f"deepfixcx.Codec, and torch.from_numpy"
+        )
+    shape = tuple(pixels.shape)
+    if not 2 <= len(shape) <= 4:
+        raise PixelsShapeError(
+            f"pixels must be (H, W), (C, H, W) or (B, C, H, W), got shape {shape}"
+        )
+    if 0 in shape[-3:]:
+        raise PixelsShapeError(f"an image without pixels: shape {shape}")
+    if len(shape) > 2 and shape[-1] in (1, 3, 4) and shape[-3] > 4:
+        raise PixelsShapeError(
+            f"shape {shape} looks like channels last; deepfixcx takes channels first, "
+            f"so use torch.movedim(pixels, -1, -3)"
+        )
+    if pixels.dtype not in SCALES and pixels.dtype not in FLOATS:
+        raise PixelsShapeError(
+            f"pixels of dtype {pixels.dtype} have no known range; pass uint8, uint16, or floats "
+            f"in [0, 1]"
+        )
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype that numbers of this dtype are worked in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def code_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of the code of such pixels."""
+    return dtype if dtype in FLOATS else torch.float32
+
+
+def to_unit(pixels: Tensor) -> Tensor:
+    """Return pixels in the dtype they are worked in, integers scaled to [0, 1].
+
+    >>> to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+    [0.0, 1.0]
+    """
+    unit = pixels.to(working_dtype(pixels.dtype))
+    return unit * SCALES[pixels.dtype] if pixels.dtype in SCALES else unit
+
+
+# -- the kernels as operators of torch ------------------------------------------------------------
+# An operator is a black box with a known shape, so a compiled module calls the same kernel as a
+# plain one. Operators have no gradient; where one is needed, the differentiable way is taken.
+
+
+@constant
+def _spec_text(spec: CodecSpec) -> str:
+    """Return a spec as the text that an operator takes."""
+    return spec.to_json()
+
+
+_spec_of = lru_cache(maxsize=256)(CodecSpec.from_json)
+
+
+@torch.library.custom_op("deepfixcx::encode", mutates_args=(), device_types="cpu")
+def _encode(pixels: Tensor, spec: str) -> Tensor:
+    """Encode pixels (B, C, H, W) of any supported dtype into float32 (B, C, 4**J, P, P[, F])."""
+    exact = pixels if pixels.dtype in SCALES else pixels.float()
+    return torch.from_numpy(encode_batch(exact.detach().contiguous().numpy(), _spec_of(spec)))
+
+
+@_encode.register_kernel("cuda")
+def _(pixels: Tensor, spec: str) -> Tensor:
+    from deepfixcx.torch._triton import encode_haar_l1  # Triton is not everywhere
+
+    with torch.cuda.device(pixels.device):
+        return encode_haar_l1(pixels, _spec_of(spec))
+
+
+@_encode.register_fake
+def _(pixels: Tensor, spec: str) -> Tensor:
+    shape = _spec_of(spec).code_shape(pixels.shape[1])
+    return pixels.new_empty((pixels.shape[0], *shape), dtype=torch.float32)
+
+
+@_encode.register_vmap
+def _(info: Any, in_dims: tuple[int, None], pixels: Tensor, spec: str) -> tuple[Tensor, int]:
+    images = pixels.movedim(in_dims[0], 0).flatten(0, 1)
+    return torch.unflatten(_encode(images, spec), 0, (info.batch_size, -1)), 0
+
+
+@torch.library.custom_op("deepfixcx::decode", mutates_args=(), device_types="cpu")
+def _decode(values: Tensor, spec: str, height: int, width: int) -> Tensor:
+    """Decode values (B, C, 4**J, P, P) of float32 into images (B, C, height, width)."""
+    array = values.detach().contiguous().numpy()
+    return torch.from_numpy(decode_values(array, _spec_of(spec), height, width))
+
+
+@_decode.register_fake
+def _(values: Tensor, _spec: str, height: int, width: int) -> Tensor:
+    return values.new_empty((*values.shape[:2], height, width))
+
+
+@_decode.register_vmap
+def _(
+    info: Any,
+    in_dims: tuple[int, None, None, None],
+    values: Tensor,
+    spec: str,
+    height: int,
+    width: int,
+) -> tuple[Tensor, int]:
+    codes = values.movedim(in_dims[0], 0).flatten(0, 1)
+    images = _decode(codes, spec, height, width)
+    return torch.unflatten(images, 0, (info.batch_size, -1)), 0

@@ -13,8 +13,8 @@ from deepfixcx.choices import Boundary, Grid, Size
 from deepfixcx.codec import Codec
 from deepfixcx.errors import SpecError
 from deepfixcx.spec import CodecSpec
-from deepfixcx.torch._constants import size_of, taps
 from deepfixcx.torch.functional import decode, encode
+from deepfixcx.torch.packets import size_of, taps
 
 __all__ = ["Adaptive", "Decode", "Encode", "Privatize"]
 

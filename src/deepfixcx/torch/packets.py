@@ -3,21 +3,52 @@
 The twin of `deepfixcx.packets`. Filters are applied as sums of shifted slices rather than as
 convolutions, which run in TF32 on many GPUs by default, and in half precision under autocast, and
 then no longer equal the codec. Only learned filters are convolutions.
+
+Filters and indices follow from a spec and the size of the images: `constant` lets a compiler take
+them as they are. Sizes become plain integers, so a module is compiled once for every size.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from itertools import pairwise
+from typing import Literal, NamedTuple, ParamSpec, TypeVar, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepfixcx.errors import PixelsShapeError
 from deepfixcx.spec import CodecSpec
-from deepfixcx.torch._constants import size_of, taps, wrapped
+from deepfixcx.wavelets import filter_bank
 
 __all__ = ["decompose", "recompose"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def constant(function: Callable[P, T]) -> Callable[P, T]:
+    """Remember the results of a function of hashable arguments, and let compilers ask it."""
+    cached = cast("Callable[P, T]", lru_cache(maxsize=256)(function))
+    mark: Callable[[Callable[P, T]], Callable[P, T]] = torch.compiler.assume_constant_result
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return cached(*args, **kwargs)
+
+    return mark(call)
+
+
+class Taps(NamedTuple):
+    """The filters of one direction, and how far before its output position they begin."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    offset: int
 
 
 def decompose(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) -> Tensor:
@@ -224,3 +255,25 @@ def _merge_2d(four: Tensor, spec: CodecSpec, filters: Tensor) -> Tensor:
     first = 2 * margin + before
     bands = wide[..., first : first + 2 * height, first : first + 2 * width]
     return bands.reshape(*four.shape[:-3], 2 * height, 2 * width)
+
+
+# -- constants ------------------------------------------------------------------------------------
+
+
+def size_of(images: Tensor) -> tuple[int, int]:
+    """Return height and width of images (..., H, W) as plain integers."""
+    return operator.index(images.shape[-2]), operator.index(images.shape[-1])
+
+
+@constant
+def taps(wavelet: str, direction: Literal["analysis", "synthesis"]) -> Taps:
+    """Return the filters of a wavelet as numbers."""
+    bank = filter_bank(wavelet)
+    low, high, offset = bank.analysis if direction == "analysis" else bank.synthesis
+    return Taps(tuple(low.tolist()), tuple(high.tolist()), offset)
+
+
+@constant
+def wrapped(size: int, margin: int) -> tuple[int, ...]:
+    """Return the places of a signal that comes around, with a margin on both sides."""
+    return tuple((np.arange(-margin, size + margin) % size).tolist())

@@ -7,19 +7,57 @@ the root in `amplitudes`, is zero at zero.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepfixcx.errors import PixelsShapeError
-from deepfixcx.spec import CodecSpec
-from deepfixcx.torch._constants import Members, cell_numbers, members
+from deepfixcx.spec import Cells, CodecSpec
+from deepfixcx.torch.packets import constant
 
 __all__ = ["amplitudes", "pool", "unpool"]
 
 NO_MEMBER = {"max": -math.inf, "min": math.inf, "median": math.inf}
 """What fills the places of a shorter cell of the balanced grid, so that it is never chosen."""
+
+
+class Members(NamedTuple):
+    """Which rows (or columns) of a band are members of each cell.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Cells, and places in each: as many as the longest cell has members.
+    rows : None or tuple of int
+        Row of the band for every place of every cell; the row behind the last stands for no row.
+        None where cells are equally long and lie end to end, so that there is nothing to gather.
+    lengths : tuple of int
+        Members of each cell, with the zeros that the padded grid adds.
+    """
+
+    shape: tuple[int, int]
+    rows: tuple[int, ...] | None
+    lengths: tuple[int, ...]
+
+
+@constant
+def members(spec: CodecSpec, height: int, width: int) -> tuple[Members, Members]:
+    """Return the members of the rows of cells and of the columns of cells."""
+    rows, columns = spec.cells(height, width)
+    band_rows, band_columns = spec.band_shape(height, width)
+    return _members(rows, band_rows), _members(columns, band_columns)
+
+
+@constant
+def cell_numbers(
+    spec: CodecSpec, height: int, width: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the cell of each row, and of each column, of a band."""
+    rows, columns = spec.cells(height, width)
+    return tuple(rows.of_each_row().tolist()), tuple(columns.of_each_row().tolist())
 
 
 def pool(bands: Tensor, spec: CodecSpec, height: int, width: int) -> Tensor:
@@ -184,3 +222,14 @@ def _lay(bands: Tensor, cells: Members, axis: int, fill: float) -> Tensor:
     bands = F.pad(bands, (0, 1) if axis == -1 else (0, 0, 0, 1), value=fill)
     places = torch.tensor(cells.rows, device=bands.device)
     return torch.unflatten(bands.index_select(axis, places), axis, cells.shape)
+
+
+def _members(cells: Cells, band_rows: int) -> Members:
+    longest = int(cells.lengths.max())
+    shape = (len(cells.starts), longest)
+    lengths = tuple(cells.lengths.tolist())
+    places = cells.starts[:, None] + np.arange(longest)
+    if np.array_equal(places.ravel(), np.arange(band_rows)):
+        return Members(shape, None, lengths)
+    rows = np.where(places < cells.stops[:, None], places, band_rows)
+    return Members(shape, tuple(rows.ravel().tolist()), lengths)

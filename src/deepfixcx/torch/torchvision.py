@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from deepfixcx import torch as twins
 from deepfixcx.choices import Boundary, Grid, Size
 from deepfixcx.spec import CodecSpec
-from deepfixcx.torch.pixels import SCALES
+from deepfixcx.torch.functional import SCALES
 
 __all__ = ["Privatize"]
 
