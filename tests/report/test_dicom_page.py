@@ -44,7 +44,7 @@ def test_the_usual_size_is_not_that_of_the_longest_series(facts: ReleaseFacts) -
     single = [each for each in facts.images if each.source_id != long or each.frame == 0]
     assert (
         ReleaseFacts.usual_size(facts)
-        == ReleaseFacts(facts.folder, facts.about, tuple(single), (), facts.seal).usual_size()
+        == ReleaseFacts(facts.folder, facts.about, tuple(single), (), facts.checksum).usual_size()
     )
 
 

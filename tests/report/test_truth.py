@@ -6,21 +6,25 @@ import html
 import json
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
 
+from deepfixcx.audit.result import QUESTIONS, WORDS
 from deepfixcx.errors import ReleaseError
 from deepfixcx.frontier.rows import FrontierRow, recommend
 from deepfixcx.images import phantom, write_png
-from deepfixcx.release import ReleaseOptions, privatize_dataset
+from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset
+from deepfixcx.report.html_originals import NotRead
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Evidence, read_audit, read_evaluation, read_evidence
 from deepfixcx.report.page import ReportInputs, release_page
 from deepfixcx.report.sections_frontier import frontier
-from deepfixcx.report.sections_proof import headers, untested, verdict, verdict_sentences
-from deepfixcx.report.sections_results import Measured
+from deepfixcx.report.sections_proof import binding, headers, untested, verdict, verdict_sentences
+from deepfixcx.report.sections_results import Measured, utility
 from deepfixcx.spec import CodecSpec
 from tests.studio.results import attack
 
@@ -68,12 +72,12 @@ def test_what_a_scan_called_harmless_is_told_with_its_reasons(
     (tmp_path / "summary.json").write_text(json.dumps({**summary, "harmless": harmless}), "utf-8")
     section = headers(facts, read_evidence(tmp_path))
     assert "none of them was found where it must not be." in section
-    assert "7 strings were found where there is a reason for it" in section
+    assert "7 further strings were found where there is a reason for it" in section
     assert "<li>maker of the device: 5</li><li>a body part: 2</li>" in section
     assert "none of them was found." in headers(facts, CLEAN)
     assert "harmless" not in headers(facts, CLEAN)
     one = replace(CLEAN, harmless=(("a body part", 1),))
-    assert "1 string was found where there is a reason" in headers(facts, one)
+    assert "1 further string was found where there is a reason" in headers(facts, one)
     (tmp_path / "summary.json").write_text(json.dumps({**summary, "harmless": [7]}), "utf-8")
     with pytest.raises(ReleaseError, match=r"summary\.json"):
         read_evidence(tmp_path)
@@ -93,13 +97,13 @@ def test_records_of_numbers_are_not_described_as_images(facts: ReleaseFacts) -> 
     text = text_of(release_page(ReportInputs(of_records(facts, [1]))))
     for words in ("bands, each", "Preserved", "of 4,096", "seen by a scanner", "burned into"):
         assert words not in text
-    assert "The images of which" not in text
+    assert "The images that keep" not in text
     for words in (
         "8 records were made from 2 images with J=2 P=4 haar l1 and then projection and resampling",
-        "a record has 1 number, 0.024 % of those of a usual image",
+        "a record has 1 value, 0.024 % of those of a typical image",
         "8 (1 a record, 0.024 % of an image)",
         "8 records, made from codes of 2 images (4 records for each image)",
-        "A record has 1 number.",
+        "A record has 1 value.",
         "the mechanisms below make the records from them, 1 number each",
         "means and a covariance only",
         "The mechanisms, which come after it, learned from 40 images of other patients.",
@@ -113,51 +117,151 @@ def test_records_that_are_codes_have_bands(facts: ReleaseFacts) -> None:
     for words in ("16 bands, each", "Preserved", "seen by a scanner", "burned into"):
         assert words in text
     assert "(256 a record, 6.2 % of an image)" in text
-    assert "a record has 6.2 % of the numbers of a usual image" in text
+    assert "a record has 6.2 % of the values of a typical image" in text
+
+
+@pytest.mark.parametrize("words", list(product(WORDS, repeat=2)))
+@pytest.mark.parametrize("rest", WORDS)
+def test_the_verdict_says_what_the_answers_of_the_audit_say(
+    facts: ReleaseFacts, tmp_path: Path, words: tuple[str, str], rest: str
+) -> None:
+    answers = dict.fromkeys(QUESTIONS, rest) | dict(zip(QUESTIONS[1::2], words, strict=True))
+    # estimates are far above their baselines, or far below: the sentence does not judge them again
+    value = 0.51 if "yes" in answers.values() else 0.99
+    results = [attack("linkage", "released-raw", "whitening", "AUC", value, 0.6)]
+    told = {"results": results, "answers": answers}
+    (tmp_path / "audit.json").write_text(json.dumps(told), "utf-8")
+    measured = Measured(read_audit(tmp_path / "audit.json"))
+    sentence, page = verdict_sentences(facts, measured)[2], verdict(facts, measured, None)
+    shown = {"yes", "a little"} & set(answers.values())
+    assert ("The release is not anonymous" in sentence) == bool(shown)
+    assert ('class="verdict bad"' in page) == bool(shown)
+    assert ('class="verdict good"' in page) == (set(answers.values()) == {"not shown"})
+    for word in WORDS:
+        said = f"{word.capitalize()}: " in sentence or f"{word} (5 of 5" in sentence
+        assert said == (word in answers.values())
+    tested = untested(facts, measured, None)
+    for asked, answer in answers.items():
+        assert asked in sentence or len(set(answers.values())) == 1
+        assert (asked in tested) == (answer == "not tested")
+
+
+def test_an_audit_without_answers_is_no_tested_release(facts: ReleaseFacts, tmp_path: Path) -> None:
+    strong = attack("linkage", "released-raw", "whitening", "AUC", 0.5, 0.6)
+    (tmp_path / "audit.json").write_text(json.dumps({"results": [strong]}), "utf-8")
+    measured = Measured(read_audit(tmp_path / "audit.json"))
+    assert (
+        "Treat the release as if it identified patients." in verdict_sentences(facts, measured)[2]
+    )
+    assert 'class="verdict unknown"' in verdict(facts, measured, None)
+    assert "The audit states no answers" in untested(facts, measured, None)
+    assert all(asked in untested(facts, measured, None) for asked in QUESTIONS)
+
+
+@pytest.mark.parametrize("answers", [{"Is it safe?": "yes"}, {QUESTIONS[0]: "certainly not"}, [1]])
+def test_answers_of_no_audit_are_refused(tmp_path: Path, answers: object) -> None:
+    told = {"results": [], "answers": answers}
+    (tmp_path / "audit.json").write_text(json.dumps(told), "utf-8")
+    with pytest.raises(ReleaseError, match="no audit of deepfixcx"):
+        read_audit(tmp_path / "audit.json")
 
 
 @pytest.mark.parametrize(
-    ("value", "floor", "said"),
+    ("limit", "said"),
     [
-        (0.549, 0.705, "no more than labels alone tell"),
-        (0.705, 0.705, "no more than labels alone tell"),
-        (0.73, 0.705, "no more than 0.05 above it"),
-        (0.5, float("nan"), "no more than guessing tells"),
+        ({"missing": 3}, "3 sources of this release were not given to the scan"),
+        ({"unread": 1}, "1 source could not be read"),
+        ({"unsearched": 2}, "2 files could not be searched"),
     ],
 )
-def test_the_verdict_of_a_weak_attack_says_how_to_treat_the_release(
-    facts: ReleaseFacts, tmp_path: Path, value: float, floor: float, said: str
+def test_an_incomplete_scan_is_no_clean_one(
+    facts: ReleaseFacts, limit: dict[str, int], said: str
 ) -> None:
-    near = attack("linkage", "released-raw", "whitening", "AUC", value, floor)
-    (tmp_path / "audit.json").write_text(json.dumps({"results": [near]}), "utf-8")
-    measured = Measured(read_audit(tmp_path / "audit.json"))
-    sentence = verdict_sentences(facts, measured)[2]
-    assert f"{said}, against the attackers that were tried." in sentence
-    assert "It is not proven anonymous: share it only with" in sentence
-    assert 'class="verdict good"' in verdict(facts, measured, None)
+    partial = replace(CLEAN, **limit)  # type: ignore[arg-type]
+    assert said in headers(facts, partial)
+    assert "Whether a byte of a header" in untested(facts, Measured(), partial)
+    assert "The scan is incomplete" in verdict_sentences(facts, Measured(), partial)[2]
+    assert "The scan is incomplete" not in verdict_sentences(facts, Measured(), CLEAN)[2]
+    assert "No private folder showed" in headers(facts, replace(CLEAN, unchecked=True))
+    assert "read 7 words" in headers(facts, replace(CLEAN, words=7))
 
 
-def test_a_weaker_attack_far_above_its_own_floor_is_a_finding(
-    facts: ReleaseFacts, tmp_path: Path
-) -> None:
-    results = [
-        attack("linkage", "released-raw", "whitening", "AUC", 0.70, 0.705),
-        attack("linkage", "released-released", "whitening", "AUC", 0.65, 0.55),
-    ]
-    (tmp_path / "audit.json").write_text(json.dumps({"results": results}), "utf-8")
-    sentence = verdict_sentences(facts, Measured(read_audit(tmp_path / "audit.json")))[2]
-    assert sentence.startswith("An attacker tells")
-    assert "where 0.550 needs no image: it is not anonymous" in sentence
+def test_results_are_bound_by_checksum_and_the_others_are_named(facts: ReleaseFacts) -> None:
+    measured = Measured(bound=("audit", "scan"), unbound=("frontier",))
+    own, other = binding(facts, measured)
+    assert own == f"The audit and scan belong to this release (checksum {facts.checksum[:16]}…)."
+    assert other.startswith("The frontier names no release, so nothing proves that it belongs")
+    assert own in text_of(release_page(ReportInputs(facts, measured)))
+    assert binding(facts, Measured()) == []
 
 
-def test_a_recommendation_says_by_which_wish(facts: ReleaseFacts) -> None:
+def test_a_changed_manifest_is_refused(facts: ReleaseFacts, tmp_path: Path) -> None:
+    copytree(facts.folder, tmp_path / "copy")
+    ReleaseFacts.read(tmp_path / "copy")
+    with (tmp_path / "copy" / "manifest.csv").open("a", encoding="utf-8") as file:
+        file.write("")
+        file.write("\n")
+    with pytest.raises(ReleaseError, match="was changed after the release was made"):
+        ReleaseFacts.read(tmp_path / "copy")
+
+
+def test_what_was_not_read_is_in_the_report(facts: ReleaseFacts, tmp_path: Path) -> None:
+    private = private_folder(facts.folder)
+    assert NotRead.find(facts, private) == NotRead()
+    assert NotRead.find(facts, tmp_path / "none") is None
+    copytree(facts.folder.parent / "scans", tmp_path / "scans")
+    (tmp_path / "scans" / ".hidden.png").write_bytes(b"")
+    (tmp_path / "scans" / "letter.txt").write_text("DOE JANE", "utf-8")
+    privatize_dataset(tmp_path / "scans", tmp_path / "out", ReleaseOptions(CodecSpec(2, 4)))
+    found = NotRead.find(ReleaseFacts.read(tmp_path / "out"), tmp_path / "out.private")
+    assert found is not None
+    assert dict(found.files) == {"hidden": 1, "not an image by name or content": 1}
+    noted = replace(found, notes=(("the window is empty and was ignored", 2),))
+    text = text_of(release_page(ReportInputs(facts, not_read=noted)))
+    for words in ("hidden: 1", "content: 1", "the window is empty and was ignored: 2"):
+        assert words in text
+    assert "letter.txt" not in text
+    with pytest.raises(ReleaseError, match="private folder of another release"):
+        NotRead.find(facts, tmp_path / "out.private")
+
+
+def test_dropped_labels_are_named(facts: ReleaseFacts) -> None:
+    records = of_records(facts, [1])
+    told = {**(records.records or {}), "labels_dropped": ["hernia"], "labels_merged": True}
+    told |= {"min_patients": 11, "min_patients_positive": 50}
+    dropped = replace(records, about={**records.about, "records": told})
+    text = text_of(release_page(ReportInputs(dropped)))
+    assert "because fewer than 50 patients are positive or negative: hernia." in text
+    assert "combinations of fewer than 11 patients became unknown" in text
+    assert "not released, because" not in text_of(release_page(ReportInputs(records)))
+
+
+def test_public_images_stand_beside_every_utility(facts: ReleaseFacts, tmp_path: Path) -> None:
+    labels = [
+        {"label": "sick", "auc": [0.8, 0.7, 0.9], "public_auc": [0.78, 0.7, 0.85],
+         "added": [0.02, -0.01, 0.05]},
+        {"label": "old", "auc": [0.7, 0.6, 0.8]},
+    ]  # fmt: skip
+    (tmp_path / "e.json").write_text(json.dumps({"labels": labels}), "utf-8")
+    measured = Measured(evaluation=read_evaluation(tmp_path / "e.json"))
+    assert "Public images alone: 0.780 [0.700, 0.850]." in verdict_sentences(facts, measured)[1]
+    table = utility(measured)
+    assert "<td>0.780 [0.700, 0.850]</td><td>0.020 [-0.010, 0.050]</td>" in table
+    assert table.count("<td>not measured</td>") == 2
+    row = {"auc": 0.9, "public_auc": 0.88, "added": 0.02, "other_auc": 0.89, "linkage": 0.7}
+    shown = text_of(frontier([FrontierRow(2, 4, "plain", 9, row)], facts))
+    for value in ("0.880", "0.890", "not measured"):
+        assert value in shown
+
+
+def test_a_recommendation_says_by_which_threshold(facts: ReleaseFacts) -> None:
     rows = [
         FrontierRow(2, 4, name, 9, {"auc": auc, "linkage": linkage, "floor_raw": 0.6})
         for name, auc, linkage in (("plain", 0.9, 0.8), ("resampling", 0.8, 0.55))
     ]
-    assert recommend(rows, 0.9).row != recommend(rows).row  # a wish changes what is recommended
+    assert recommend(rows, 0.9).row != recommend(rows).row  # it changes what is recommended
     words = text_of(frontier(rows, facts))
-    assert "By the default wish, that of deepfixcx frontier without --max-linkage: Take" in words
+    assert "By the default threshold of deepfixcx frontier (without --max-linkage): Take" in words
 
 
 @pytest.mark.parametrize("content", ["label,score\nsick,0.4\n", "[]", b"\xff\xfe"])

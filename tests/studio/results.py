@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfixcx.audit.result import AttackResult
+from deepfixcx.audit.result import QUESTIONS, AttackResult
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.rows import rows_as_csv as frontier_as_csv
 from deepfixcx.learn.sweep.rows import Row, rows_as_csv
@@ -32,6 +32,8 @@ def write_results(folder: Path) -> None:
     results = [
         attack("linkage", "released-released", "distance", "AUC", 0.74, 0.62, **weak),
         attack("linkage", "released-raw", "whitening", "AUC", 0.81, 0.62),
+        attack("linkage", "released-raw", "whitening + labels", "AUC", 0.84, 0.62),
+        attack("linkage", "released-raw", "labels", "AUC", 0.66, 0.5),
         attack("reconstruction", "codes", "ridge", "SSIM", 0.54, 0.49),
         attack("reconstruction", "codes", "ridge", "PSNR", 18.2, 16.9),
         attack("inference", "sex", "logistic", "AUC", 0.83, 0.5),
@@ -40,6 +42,11 @@ def write_results(folder: Path) -> None:
         "format": "deepfixcx.audit",
         "version": 1,
         "results": results,
+        "images": 208,
+        "patients": 99,
+        "full": False,
+        "notes": ["2 pairs of identical images were left out"],
+        "answers": {QUESTIONS[1]: "yes", QUESTIONS[2]: "not shown", QUESTIONS[4]: "not tested"},
         "verdict": ["Can records be linked? Yes. In 81 of 100 pairs."],
         "not_tested": ["Membership in a released model was not tested."],
     }
@@ -75,6 +82,6 @@ def write_results(folder: Path) -> None:
     (folder / "sweep").mkdir()
     (folder / "sweep" / "sweep.csv").write_text(rows_as_csv(swept), "utf-8")
     labels = [{"label": "pneumonia", "auc": [0.87, 0.83, 0.90]}]
-    (folder / "evaluation.json").write_text(
-        json.dumps({"command": "evaluate", "labels": labels}), "utf-8"
-    )
+    evaluation = {"command": "evaluate", "labels": labels, "part": "test", "images": 60}
+    evaluation |= {"patients": 41, "images_failed": 1, "notes": ["copies of training images"]}
+    (folder / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")

@@ -1,10 +1,11 @@
-"""What every attack returns: a figure, its interval, and all it has to be held against."""
+"""What every attack returns, an estimate with its baselines; and what the answers mean together."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +16,12 @@ from deepfixcx.measures import Interval, mean_difference, mean_interval
 __all__ = [
     "LEAST_RAW_AUC",
     "LOWER_IS_STRONGER",
+    "QUESTIONS",
+    "WORDS",
     "AttackResult",
+    "Conclusion",
+    "Word",
+    "conclude",
     "detectable_gain",
     "figure_of",
     "result_of_means",
@@ -27,6 +33,23 @@ LEAST_RAW_AUC = 0.75
 
 LOWER_IS_STRONGER = ("EER",)
 """Figures of which a small one means that the attack succeeds."""
+
+Word = Literal["yes", "a little", "not shown", "not tested"]
+WORDS: tuple[Word, ...] = ("yes", "a little", "not shown", "not tested")
+"""Every answer, the most serious first."""
+
+QUESTIONS = (
+    "Can a person be singled out?",
+    "Can records of one person be linked?",
+    "Can something be inferred about a person?",
+    "Can images be reconstructed?",
+    "Does the release show whose images it was made of?",
+)
+
+UNPROVEN = (
+    "This is no proof that the release is anonymous: share it only with recipients who are bound "
+    "not to search for patients."
+)
 
 NORMAL_95, NORMAL_80 = 1.959964, 0.841621
 """Quantiles of the normal distribution: 97.5 %, and the power of 80 %."""
@@ -135,6 +158,57 @@ class AttackResult:
             interval = values[name]
             values[name] = [_plain(interval[part]) for part in ("value", "low", "high")]
         return {name: _plain(value) for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the five answers mean together.
+
+    Attributes
+    ----------
+    state : str
+        ``"shown"``, where an attack succeeded; ``"not tested"``, where a question has no answer;
+        else ``"not shown"``.
+    sentence : str
+        The answers, and how to treat the release.
+    """
+
+    state: Literal["shown", "not shown", "not tested"]
+    sentence: str
+
+
+def conclude(words: Mapping[str, str]) -> Conclusion:
+    """Join the answers of an audit; a question without an answer was not tested.
+
+    Parameters
+    ----------
+    words : mapping of str to str
+        One of `WORDS` by its question, as in ``answers`` of ``audit.json``.
+
+    Examples
+    --------
+    >>> conclude({QUESTIONS[0]: "yes"}).state, conclude({}).state
+    ('shown', 'not tested')
+    >>> conclude(dict.fromkeys(QUESTIONS, "not shown")).sentence
+    'Audit: not shown (5 of 5 questions). This is no proof that the release is anonymous: share it \
+only with recipients who are bound not to search for patients.'
+    """
+    of_word = {word: [q for q in QUESTIONS if words.get(q, WORDS[-1]) == word] for word in WORDS}
+    parts = [f"{word.capitalize()}: {' '.join(asked)}" for word, asked in of_word.items() if asked]
+    said = f"Answers of the audit. {' '.join(parts)}"
+    if len(parts) == 1:
+        only = next(word for word, asked in of_word.items() if asked)
+        said = f"Audit: {only} ({len(QUESTIONS)} of {len(QUESTIONS)} questions)."
+    if of_word["yes"] or of_word["a little"]:
+        return Conclusion(
+            "shown", f"{said} The release is not anonymous: share it only as patient data."
+        )
+    if not of_word["not shown"]:
+        return Conclusion("not tested", f"{said} Treat the release as if it identified patients.")
+    state: Literal["not shown", "not tested"] = (
+        "not tested" if of_word["not tested"] else "not shown"
+    )
+    return Conclusion(state, f"{said} {UNPROVEN}")
 
 
 def figure_of(results: tuple[AttackResult, ...], figure: str) -> AttackResult:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from deepfixcx.audit.result import AttackResult
+from deepfixcx.audit.result import QUESTIONS, AttackResult, Word
 from deepfixcx.audit.suite import REFERENCE, UNIQUE, Audit
 
 __all__ = ["Answer", "answers"]
 
-Word = Literal["yes", "a little", "not shown", "not tested"]
+SINGLED_OUT, LINKED, INFERRED, RECONSTRUCTED, MEMBERS = QUESTIONS
 
 MARGIN = 0.05
 """A gain that is certain and larger than this means yes, not only a little."""
@@ -91,7 +90,7 @@ def answers(audit: Audit) -> tuple[Answer, ...]:
 
 
 def _singled_out(results: Sequence[AttackResult]) -> Answer:
-    question = "Can a person be singled out?"
+    question = SINGLED_OUT
     family = _of(results, "linkage", FIRST)
     best = _strongest(family, "precision@1")
     if best is None and not any(map(_succeeds, family)):
@@ -113,7 +112,7 @@ def _singled_out(results: Sequence[AttackResult]) -> Answer:
 
 
 def _linked(results: Sequence[AttackResult]) -> Answer:
-    question = "Can records of one person be linked?"
+    question = LINKED
     family = _of(results, "linkage", AREAS)
     best = _strongest(family, "AUC")
     if best is None:
@@ -126,7 +125,7 @@ def _linked(results: Sequence[AttackResult]) -> Answer:
 
 
 def _inferred(results: Sequence[AttackResult]) -> Answer:
-    question = "Can something be inferred about a person?"
+    question = INFERRED
     found = _of(results, "inference", ("AUC",))
     rare = _of(results, "rare labels", ("AUC",))
     if not found and not rare:
@@ -163,7 +162,7 @@ def _inferred(results: Sequence[AttackResult]) -> Answer:
 
 
 def _reconstructed(results: Sequence[AttackResult]) -> Answer:
-    question = "Can images be reconstructed?"
+    question = RECONSTRUCTED
     family = [
         each
         for each in _of(results, "reconstruction", LIKENESS)
@@ -186,7 +185,7 @@ def _reconstructed(results: Sequence[AttackResult]) -> Answer:
 
 
 def _members(results: Sequence[AttackResult]) -> Answer:
-    question = "Does the release show whose images it was made of?"
+    question = MEMBERS
     family = [each for each in results if each.attack == "membership"]
     tested = [each for each in family if math.isfinite(each.gain.low)]
     if not tested:

@@ -11,11 +11,15 @@ from deepfixcx.cli._console import error_console, megabytes, panel, program, wri
 from deepfixcx.cli._options import JSON, OVERWRITE
 
 if TYPE_CHECKING:
+    from deepfixcx.report.html_release import ReleaseFacts
     from deepfixcx.report.page import ReportInputs
+    from deepfixcx.report.sections_results import Measured
 
 __all__ = ["command"]
 
 PageFormat = Literal["html", "pdf"]
+MODEL = "evaluation"
+"""The result whose model must have the codec of the release."""
 
 
 def command(
@@ -48,7 +52,7 @@ def command(
     ] = False,
     private: Annotated[
         Path | None,
-        typer.Option(help="Private folder of the release, for --originals; default: beside it."),
+        typer.Option(help="Private folder of the release; default: RELEASE.private."),
     ] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
@@ -61,7 +65,7 @@ def command(
     Example: deepfixcx report shared -o report.html
     """
     from deepfixcx.report.page import release_page, write_page
-    from deepfixcx.report.sections_proof import verdict_sentences
+    from deepfixcx.report.sections_proof import binding, is_bad, verdict_sentences
 
     kind = _check_out(out, page_format, overwrite=overwrite)
     with error_console.status("reading the release") as status:
@@ -85,24 +89,27 @@ def command(
         "report": str(out),
         "format": kind,
         "bytes": len(content),
-        "seal": inputs.facts.seal,
+        "release_checksum": inputs.facts.checksum,
+        "seal": inputs.facts.checksum,
         "images": len(inputs.facts.images),
         "failed": len(inputs.facts.failures),
         "verdict": list(sentences),
         "audit": inputs.measured.audit is not None,
-        "utility": bool(inputs.measured.evaluation or inputs.measured.sweep),
+        "utility": inputs.measured.evaluation is not None or bool(inputs.measured.sweep),
         "evidence": inputs.evidence is not None,
+        "bound": list(inputs.measured.bound),
         "not_bound": list(inputs.measured.unbound),
         "originals_shown": include_originals,
     }
     write_json(json, figures)
     rows = [("report", f"{out}  {megabytes(len(content))}")]
     rows += [("verdict" if not number else "", text) for number, text in enumerate(sentences)]
-    rows += [("not bound", sentence) for sentence in inputs.measured.unbound]
+    rows += [("belongs", sentence) for sentence in binding(inputs.facts, inputs.measured)]
     if include_originals:
         rows.append(("originals", "are in it: share it as you would share them"))
     rows.append(("next", _next_step(inputs)))
-    panel("report", rows, good=inputs.measured.audit is not None)
+    audited = inputs.measured.audit is not None
+    panel("report", rows, good=audited and not is_bad(inputs.measured, inputs.evidence))
 
 
 def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageFormat:
@@ -142,67 +149,82 @@ def _gather(
     private: Path | None,
     include_originals: bool,
 ) -> ReportInputs:
-    """Read everything a report is made of.
-
-    Raises
-    ------
-    ReleaseError
-        Something is missing or damaged.
-    """
-    from dataclasses import replace
-
+    """Read everything a report is made of; refuse what is damaged or of another release."""
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ReleaseError
     from deepfixcx.release import private_folder
-    from deepfixcx.report.html_originals import Originals
+    from deepfixcx.report.html_originals import NotRead, Originals
     from deepfixcx.report.html_release import ReleaseFacts
-    from deepfixcx.report.html_results import (
-        check_bound,
-        read_audit,
-        read_evaluation,
-        read_evidence,
-        read_frontier,
-        read_notes,
-        read_sweep,
-    )
+    from deepfixcx.report.html_results import read_evidence
     from deepfixcx.report.page import ReportInputs
-    from deepfixcx.report.sections_results import Measured
 
     release = local_path(release, "a release")
-    audit = _beside(release, "audit", "audit.json") if audit is None else audit
     evidence = _beside(release, "evidence", "summary.json") if evidence is None else evidence
     facts = ReleaseFacts.read(release)
-    measured = Measured(
-        None if audit is None else read_audit(audit / "audit.json" if audit.is_dir() else audit),
-        () if evaluation is None else read_evaluation(evaluation),
-        () if sweep is None else read_sweep(sweep),
-        () if frontier is None else read_frontier(frontier),
-        () if evaluation is None else read_notes(evaluation),
-    )
-    results = {
-        "the audit": audit and (audit / "audit.json" if audit.is_dir() else audit),
-        "the evaluation": evaluation,
-        "the sweep": sweep and sweep / "sweep.json",
-        "the frontier": frontier and frontier / "frontier.json",
-        "the scan": evidence and evidence / "summary.json",
-    }
-    bound = [
-        check_bound(path, what, facts.seal, facts.spec if path == evaluation else None)
-        for what, path in results.items()
-        if path
-    ]
-    measured = replace(measured, unbound=tuple(filter(None, bound)))
+    measured = _measured(facts, release, audit, evaluation, sweep, frontier, evidence)
+    if private is not None and not private.is_dir():
+        raise ReleaseError(f"there is no private folder {str(private)!r}; check the path")
+    private = private_folder(release) if private is None else private
     found = None
     if originals is not None:
         if facts.records is not None:
             raise ReleaseError(
-                "a record of this release is not of one image, so there is no original to hold it "
-                "against; leave out --originals"
+                "a record of this release is not of one image, so there is no original to compare "
+                "it with; omit --originals"
             )
-        found = Originals.find(originals, private_folder(release) if private is None else private)
+        found = Originals.find(originals, private)
         found.check(facts.images)
     scanned = None if evidence is None else read_evidence(evidence)
-    return ReportInputs(facts, measured, scanned, found, include_originals)
+    not_read = NotRead.find(facts, private)
+    return ReportInputs(facts, measured, scanned, found, include_originals, not_read)
+
+
+def _measured(
+    facts: ReleaseFacts,
+    release: Path,
+    audit: Path | None,
+    evaluation: Path | None,
+    sweep: Path | None,
+    frontier: Path | None,
+    evidence: Path | None,
+) -> Measured:
+    """Read the results of other commands, and see that none is of another release."""
+    from dataclasses import replace
+
+    from deepfixcx.report.html_results import (
+        is_bound,
+        read_audit,
+        read_evaluation,
+        read_frontier,
+        read_sweep,
+    )
+    from deepfixcx.report.sections_results import Measured
+
+    audit = _beside(release, "audit", "audit.json") if audit is None else audit
+    audit = audit / "audit.json" if audit is not None and audit.is_dir() else audit
+    measured = Measured(
+        None if audit is None else read_audit(audit),
+        None if evaluation is None else read_evaluation(evaluation),
+        () if sweep is None else read_sweep(sweep),
+        () if frontier is None else read_frontier(frontier),
+    )
+    results = {
+        "audit": audit,
+        "scan": evidence and evidence / "summary.json",
+        "evaluation": evaluation,
+        "sweep": sweep and sweep / "sweep.json",
+        "frontier": frontier and frontier / "frontier.json",
+    }
+    bound = {
+        what: is_bound(path, f"the {what}", facts.checksum, facts.spec if what == MODEL else None)
+        for what, path in results.items()
+        if path
+    }
+    return replace(
+        measured,
+        bound=tuple(what for what in bound if bound[what]),
+        unbound=tuple(what for what in bound if not bound[what]),
+    )
 
 
 def _beside(release: Path, what: str, file: str) -> Path | None:

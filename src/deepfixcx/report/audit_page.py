@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from deepfixcx._words import plain
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.audit.suite import Audit
 from deepfixcx.audit.verdict import OPINION, Answer, answers
@@ -125,9 +126,10 @@ def audit_markdown(
     lines = [f"# {title}", "", f"{_about(audit)}.", ""]
     if checksum:
         lines += [f"Release checksum (SHA-256 of dataset.json): `{checksum}`", ""]
-    lines += [f"- Note: {each}." for each in notes] + ([""] if notes else [])
+    lines += [f"- Note: {_safe(each)}." for each in notes] + ([""] if notes else [])
     for answer in answers(audit):
-        lines += [f"**{answer.question} {_capital(answer.word)}.** {answer.sentence}", ""]
+        sentence = _safe(answer.sentence)
+        lines += [f"**{answer.question} {_capital(answer.word)}.** {sentence}", ""]
     lines += [
         f"The first three are the questions of the {OPINION}.",
         "",
@@ -140,7 +142,7 @@ def audit_markdown(
     ]
     lines += [_row(each) for each in audit.results if _is_shown(each)]
     lines += _curve_lines(audit)
-    lines += ["", "## Not tested", "", *(f"- {each}" for each in audit.untested), ""]
+    lines += ["", "## Not tested", "", *(f"- {_safe(each)}" for each in audit.untested), ""]
     references = sorted({each.reference for each in audit.results if each.reference})
     lines += ["## References", "", *(f"- {each}" for each in references)]
     lines += ["- residual risk: Giomi et al. 2023, doi:10.56553/popets-2023-0055", ""]
@@ -166,7 +168,7 @@ def _curve_lines(audit: Audit) -> list[str]:
     for curve in audit.curves:
         values = dict(zip(curve.strangers, map(str, curve.top1), strict=True))
         cells = " | ".join(values.get(size, "") for size in sizes)
-        lines.append(f"| {curve.mode}, {curve.attacker} | {cells} |")
+        lines.append(f"| {_safe(curve.mode)}, {curve.attacker} | {cells} |")
     return lines
 
 
@@ -201,7 +203,12 @@ def _row(result: AttackResult) -> str:
         _number(result.detectable),
         "yes" if result.valid else f"no: {result.reason}",
     ]
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(_safe, cells))} |"
+
+
+def _safe(text: str) -> str:
+    """Return text, which may name a column of a table, as Markdown that shows it in one line."""
+    return plain(text, one_line=True).replace("<", "&lt;").replace("|", "\\|")
 
 
 def _number(value: float) -> str:

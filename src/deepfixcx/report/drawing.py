@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from deepfixcx.errors import PixelsShapeError, ReleaseError
@@ -136,6 +137,8 @@ def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150
 
 def figure_bytes(figure: Figure, *, dpi: int = 150) -> bytes:
     """Return the PNG file of a figure."""
+    for text in figure.findobj(Text):  # names of labels may hold what looks like mathematics
+        text.set_parse_math(False)
     content = io.BytesIO()
     # matplotlib's name and version would change the bytes
     figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})

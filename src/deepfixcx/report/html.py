@@ -7,10 +7,23 @@ from functools import lru_cache
 from html import escape
 from importlib.resources import files
 
-__all__ = ["code", "document", "figure", "items", "paragraph", "section", "table"]
+from deepfixcx._words import plain
+
+__all__ = ["code", "document", "escaped", "figure", "items", "paragraph", "section", "table"]
 
 MOST_WHOLE = 10
 """A table of no more rows stays on one page of paper."""
+
+
+def escaped(text: str) -> str:
+    r"""Return text, which may come from a file, as HTML that shows it and obeys none of it.
+
+    Examples
+    --------
+    >>> print(escaped('<b a="1">\u202e'))
+    &lt;b a=&quot;1&quot;&gt;\u202e
+    """
+    return escape(plain(text.encode("utf-8", "backslashreplace").decode()))
 
 
 def paragraph(text: str, classes: str = "") -> str:
@@ -21,7 +34,7 @@ def paragraph(text: str, classes: str = "") -> str:
     >>> paragraph("a < b")
     '<p>a &lt; b</p>'
     """
-    return f"<p{_class(classes)}>{escape(text)}</p>"
+    return f"<p{_class(classes)}>{escaped(text)}</p>"
 
 
 def items(texts: Iterable[str]) -> str:
@@ -32,7 +45,7 @@ def items(texts: Iterable[str]) -> str:
     >>> items(["one", "two"])
     '<ul><li>one</li><li>two</li></ul>'
     """
-    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
+    return "<ul>" + "".join(f"<li>{escaped(text)}</li>" for text in texts) + "</ul>"
 
 
 def code(text: str) -> str:
@@ -43,7 +56,7 @@ def code(text: str) -> str:
     >>> code("a > b")
     '<pre>a &gt; b</pre>'
     """
-    return f"<pre>{escape(text)}</pre>"
+    return f"<pre>{escaped(text)}</pre>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
@@ -67,26 +80,26 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     whole = " whole" if len(rows) <= MOST_WHOLE else ""
     lines = [f'<div class="wide{whole}" tabindex="0"><table>']
     if caption:
-        lines.append(f"<caption>{escape(caption)}</caption>")
+        lines.append(f"<caption>{escaped(caption)}</caption>")
     if head:
-        cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+        cells = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
         lines.append(f"<thead><tr>{cells}</tr></thead>")
     lines.append("<tbody>")
     for first, *others in rows:
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
-        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+        cells = "".join(f"<td>{escaped(cell)}</td>" for cell in others)
+        lines.append(f'<tr><th scope="row">{escaped(first)}</th>{cells}</tr>')
     return "".join([*lines, "</tbody></table></div>"])
 
 
 def figure(content: str, caption: str, classes: str = "") -> str:
     """Return a figure of markup that is safe already, with a caption of plain text."""
-    return f"<figure{_class(classes)}>{content}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure{_class(classes)}>{content}<figcaption>{escaped(caption)}</figcaption></figure>"
 
 
 def section(name: str, title: str, *parts: str) -> str:
     """Return a section with a heading, of parts that are markup already."""
     inside = "".join(parts)
-    return f'<section id="{escape(name)}"><h2>{escape(title)}</h2>{inside}</section>'
+    return f'<section id="{escaped(name)}"><h2>{escaped(title)}</h2>{inside}</section>'
 
 
 def document(title: str, body: str) -> str:
@@ -105,7 +118,7 @@ def document(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="referrer" content="no-referrer">'
-        f"<title>{escape(title)}</title><style>{_style()}</style></head>"
+        f"<title>{escaped(title)}</title><style>{_style()}</style></head>"
         f"<body>{body}</body></html>\n"
     )
 
@@ -116,4 +129,4 @@ def _style() -> str:
 
 
 def _class(classes: str) -> str:
-    return f' class="{escape(classes)}"' if classes else ""
+    return f' class="{escaped(classes)}"' if classes else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
+
+from deepfixcx.report.html import escaped
 
 __all__ = ["QUIET", "TEXT", "WIDE", "powers", "steps", "svg"]
 
@@ -17,7 +18,7 @@ def svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
     """Return a whole figure; its title is what screen readers say."""
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="group" '
-        f'aria-label="{escape(title)}" font-family="inherit">{"".join(parts)}</svg>'
+        f'aria-label="{escaped(title)}" font-family="inherit">{"".join(parts)}</svg>'
     )
 
 

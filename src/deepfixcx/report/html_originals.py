@@ -1,8 +1,9 @@
-"""The originals of a release, for those who have them: which file is which, and how alike."""
+"""What the private folder of a release knows: its originals, and what was not read."""
 
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,12 +18,53 @@ from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
 from deepfixcx.measures.quality import ssim
 from deepfixcx.pixels import pixel_scale
+from deepfixcx.release.folders import release_id
 from deepfixcx.report.html_release import ReleaseFacts, Shared, spread_out
 
-__all__ = ["Originals"]
+__all__ = ["NotRead", "Originals"]
 
 TRIED = 20
 """So many images are looked for in a folder before it is called the wrong one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotRead:
+    """Counts of what a release does not hold, and of what its files state but was not followed.
+
+    Attributes
+    ----------
+    files : tuple of (str, int)
+        Reasons why files of the input are not in the release, without those that failed.
+    notes : tuple of (str, int)
+        What was read unlike the header, and in how many files.
+    """
+
+    files: tuple[tuple[str, int], ...] = ()
+    notes: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def find(cls, facts: ReleaseFacts, private: Path) -> NotRead | None:
+        """Count from the tables of the private folder, no names; None where there is no folder."""
+        if not private.is_dir():
+            return None
+        stated, own = str(facts.about.get("id") or ""), release_id(private)
+        if stated and own and stated != own:
+            raise ReleaseError(
+                f"{private.name!r} is the private folder of another release; name the right one "
+                f"with --private"
+            )
+        name = "sources.csv" if facts.records is None else "withheld.csv"
+        try:
+            with (private / name).open(newline="", encoding="utf-8") as file:
+                rows = list(TableReader(file))
+        except OSError:
+            return None
+        except (ValueError, csv.Error):
+            raise ReleaseError(f"{name} cannot be read; it is damaged") from None
+        left = [row for row in rows if row.get("status", "skipped") == "skipped"]
+        files = Counter(row.get("reason") or "unknown" for row in left)
+        notes = Counter(row["notes"] for row in rows if row.get("notes"))
+        return cls(tuple(files.most_common()), tuple(notes.most_common()))
 
 
 @dataclass(frozen=True, eq=False)

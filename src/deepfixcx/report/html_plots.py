@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from deepfixcx.measures import Interval
+from deepfixcx.report.html import escaped
 from deepfixcx.report.html_axes import QUIET, TEXT, steps, svg
 
 __all__ = ["Bar", "intervals_svg", "signed_svg"]
@@ -97,7 +97,7 @@ def intervals_svg(
         parts.append(
             f'<path d="M{x:.1f} {HEAD}V{bottom}" stroke="var(--muted)" stroke-width="1.5" '
             f'stroke-dasharray="5 4"/><text x="{x:.1f}" y="{HEAD - 4}" '
-            f'text-anchor="{anchor}" {QUIET}>guessing</text>'
+            f'text-anchor="{anchor}" {QUIET}>chance</text>'
         )
     for number, bar in enumerate(bars):
         parts.append(_bar(bar, across, HEAD + ROW * number + ROW - 14))
@@ -112,7 +112,7 @@ def _legend(bars: Sequence[Bar], top: float) -> list[str]:
     if any(not bar.valid for bar in bars):
         marks.append((_cross, "the same, where it does not count"))
     if any(math.isfinite(bar.floor) for bar in bars):
-        marks.append((_diamond, "floor: what labels or averages alone give away"))
+        marks.append((_diamond, "floor: labels or mean images alone"))
     if any(math.isfinite(bar.raw) for bar in bars):
         marks.append((_ring, "the same attacker on raw images"))
     return [
@@ -149,7 +149,7 @@ def signed_svg(amounts: Sequence[tuple[str, float]], title: str) -> str:
     parts = [
         '<defs><pattern id="stripes" width="6" height="6" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)"><rect width="3" height="6" fill="var(--accent)"/></pattern>'
-        f'</defs><text x="{wide}" y="16" text-anchor="end" {QUIET}>{escape(title)} →</text>'
+        f'</defs><text x="{wide}" y="16" text-anchor="end" {QUIET}>{escaped(title)} →</text>'
     ]
     for number, (name, amount) in enumerate(amounts):
         y = 32 + row * number
@@ -157,8 +157,8 @@ def signed_svg(amounts: Sequence[tuple[str, float]], title: str) -> str:
         left = middle if amount >= 0 else middle - length
         fill = "var(--mark)" if amount >= 0 else "url(#stripes)"
         parts.append(
-            f"<g><title>{escape(name)}: {amount:+.3g}</title>"
-            f'<text x="0" y="{y + 14}" font-size="13" fill="var(--ink)">{escape(name)}</text>'
+            f"<g><title>{escaped(name)}: {amount:+.3g}</title>"
+            f'<text x="0" y="{y + 14}" font-size="13" fill="var(--ink)">{escaped(name)}</text>'
             f'<rect x="{left:.1f}" y="{y + 2}" width="{length:.1f}" height="16" fill="{fill}"/></g>'
         )
     parts.append(f'<path d="M{middle:.1f} 24V{tall - 8}" stroke="var(--muted)"/>')
@@ -177,18 +177,18 @@ def _axis_across(
         )
     parts.append(
         f'<text x="{NARROW / 2:.0f}" y="{bottom + 40}" text-anchor="middle" {TEXT}>'
-        f"{escape(title)}</text>"
+        f"{escaped(title)}</text>"
     )
     return "".join(parts)
 
 
 def _bar(bar: Bar, place: Callable[[float], float], y: float) -> str:
     value, words = bar.value, str(bar.value)
-    note = f'<tspan {QUIET} dx="6">{escape(bar.note)}</tspan>' if bar.note else ""
+    note = f'<tspan {QUIET} dx="6">{escaped(bar.note)}</tspan>' if bar.note else ""
     wide = LETTER * (len(bar.label) + len(bar.note) + 1)
     parts = [
         f'<rect x="0" y="{y - 30:.1f}" width="{wide:.0f}" height="20" fill="var(--paper)"/>',
-        f'<text x="0" y="{y - 14:.1f}" {TEXT}>{escape(bar.label)}{note}</text>',
+        f'<text x="0" y="{y - 14:.1f}" {TEXT}>{escaped(bar.label)}{note}</text>',
     ]
     if math.isfinite(value.low) and math.isfinite(value.high):
         parts.append(
@@ -205,7 +205,7 @@ def _bar(bar: Bar, place: Callable[[float], float], y: float) -> str:
         words += f"; {bar.raw:.3f} on raw images"
     if not bar.valid:
         words += "; does not count"
-    return f"<g><title>{escape(f'{bar.label} {bar.note}: {words}')}</title>{''.join(parts)}</g>"
+    return f"<g><title>{escaped(f'{bar.label} {bar.note}: {words}')}</title>{''.join(parts)}</g>"
 
 
 def _disc(x: float, y: float) -> str:

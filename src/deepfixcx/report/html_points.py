@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from deepfixcx.measures import Interval
+from deepfixcx.report.html import escaped
 from deepfixcx.report.html_axes import QUIET, TEXT, WIDE, powers, steps, svg
 
 __all__ = ["Point", "points_svg"]
@@ -150,7 +150,7 @@ def _frame(
     parts.append(f'<path d="M{left} {bottom}H{right}" stroke="var(--muted)"/>')
     parts.append(
         f'<text x="{(left + right) / 2:.0f}" y="{bottom + 48}" text-anchor="middle" {TEXT}>'
-        f'{escape(x_title)}</text><text x="{left - 56}" y="14" {TEXT}>{escape(y_title)}</text>'
+        f'{escaped(x_title)}</text><text x="{left - 56}" y="14" {TEXT}>{escaped(y_title)}</text>'
     )
     return "".join(parts)
 
@@ -172,19 +172,19 @@ def _point(point: Point, kind: int, x_scale: _Scale, y_scale: _Scale) -> str:
             f'stroke-width="3"{"" if point.ring else DASHES}/>'
             f'<text class="halo" x="{x + (-20 if right else 20):.1f}" y="{base:.1f}" '
             f'text-anchor="{"end" if right else "start"}" font-size="14" font-weight="600" '
-            f'fill="var(--ink)">{escape(point.mark)}</text>'
+            f'fill="var(--ink)">{escaped(point.mark)}</text>'
         )
     parts.append(_form(kind, x, y))
     name = f"{point.label}{f', {point.kind}' if point.kind else ''}: {_at(point)}"
     name += f", {point.mark}" if point.mark else ""
     if point.pick:
-        picked = f'data-pick="{escape(point.pick)}" tabindex="0" role="button"'
+        picked = f'data-pick="{escaped(point.pick)}" tabindex="0" role="button"'
         reach = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="12" fill="transparent"/>'
         parts.append(reach)
-        opening = f'<g class="mark" {picked} aria-label="{escape(name)}">'
+        opening = f'<g class="mark" {picked} aria-label="{escaped(name)}">'
     else:
         opening = "<g>"
-    return f"{opening}<title>{escape(name)}</title>{''.join(parts)}</g>"
+    return f"{opening}<title>{escaped(name)}</title>{''.join(parts)}</g>"
 
 
 def _at(point: Point) -> str:
@@ -235,7 +235,7 @@ def _legend(named: Sequence[str], kinds: Sequence[str], top: float) -> tuple[str
             x, y = 64.0, y + 24
         parts.append(
             f'{_form(kinds.index(kind), x + 8, y - 5)}<text x="{x + 24:.0f}" y="{y}" {QUIET}>'
-            f"{escape(kind)}</text>"
+            f"{escaped(kind)}</text>"
         )
         x += wide + 16
     return "".join(parts), y + 16 if named else top - 8

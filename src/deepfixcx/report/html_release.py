@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections import Counter
@@ -105,7 +106,7 @@ class ReleaseFacts:
         In the order of the manifest.
     failures : tuple of (str, str, str)
         Id, name of the error and reason of each file that failed.
-    seal : str
+    checksum : str
         SHA-256 of ``dataset.json``.
     """
 
@@ -113,7 +114,7 @@ class ReleaseFacts:
     about: Mapping[str, Any]
     images: tuple[Shared, ...]
     failures: tuple[tuple[str, str, str], ...]
-    seal: str
+    checksum: str
 
     @classmethod
     def read(cls, folder: Path) -> ReleaseFacts:
@@ -127,8 +128,8 @@ class ReleaseFacts:
         try:
             content = (folder / "dataset.json").read_bytes()
             about = json.loads(content)
-            with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-                rows = list(TableReader(file))
+            manifest = (folder / "manifest.csv").read_bytes()
+            rows = list(TableReader(io.StringIO(manifest.decode(), newline="")))
             done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
             failed = tuple(
                 (row["source_id"], row["error"], row["reason"])
@@ -136,7 +137,8 @@ class ReleaseFacts:
                 if row["status"] == "failed"
             )
             facts = cls(folder, about, done, failed, hashlib.sha256(content).hexdigest())
-            _ = facts.spec, facts.totals["images"], about["software"]["deepfixcx"], about["papers"]
+            _ = facts.spec, facts.totals["images"], about["software"]["deepfixcx"]
+            stated = about["papers"]["manifest.csv"]
         except OSError:
             raise ReleaseError(
                 f"{str(folder)!r} has no dataset.json and manifest.csv that can be read: it is no "
@@ -144,8 +146,13 @@ class ReleaseFacts:
             ) from None
         except (ValueError, KeyError, TypeError, csv.Error):
             raise ReleaseError(
-                f"the papers of {str(folder)!r} are damaged; verify says what is wrong with it"
+                f"the metadata of {str(folder)!r} is damaged; deepfixcx verify names the fault"
             ) from None
+        if stated != hashlib.sha256(manifest).hexdigest():
+            raise ReleaseError(
+                f"manifest.csv of {str(folder)!r} was changed after the release was made: its "
+                f"checksum is not the one in dataset.json; deepfixcx verify lists all differences"
+            )
         return facts
 
     @property

@@ -8,12 +8,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from deepfixcx._words import TableReader
+from deepfixcx._words import TableReader, counted
+from deepfixcx.audit.result import QUESTIONS, WORDS
 from deepfixcx.errors import ReleaseError
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.learn.sweep.rows import Row
@@ -24,36 +25,23 @@ __all__ = [
     "Attack",
     "Audit",
     "Evaluated",
+    "Evaluation",
     "Evidence",
-    "check_bound",
+    "is_bound",
     "read_audit",
     "read_evaluation",
     "read_evidence",
     "read_frontier",
-    "read_notes",
     "read_sweep",
 ]
+
+UNKNOWN = Interval.unknown()
+RowType = TypeVar("RowType")
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One figure of one attack, as of `AttackResult`.
-
-    Attributes
-    ----------
-    attack, mode, attacker, figure : str
-        What was tried, how, by whom, and what was measured.
-    value : Interval
-        With its 95 % interval.
-    chance, floor, raw, risk : float
-        By guessing; without the images; on raw images; residual risk. NaN where not known.
-    patients : int
-        How many were attacked.
-    valid : bool
-        Whether the figure counts.
-    reason : str
-        Why not.
-    """
+    """One estimate of one attack, as of `AttackResult`; NaN where a baseline is not known."""
 
     attack: str
     mode: str
@@ -68,20 +56,9 @@ class Attack:
     valid: bool
     reason: str
 
-    @property
-    def base(self) -> float:
-        """What needs no image: the floor, or chance where no floor is known."""
-        return self.chance if math.isnan(self.floor) else self.floor
-
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> Attack:
-        """Read what `AttackResult.to_dict` made.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            It is none.
-        """
+        """Read what `AttackResult.to_dict` made."""
         value, low, high = (_number(end) for end in values["value"])
         return cls(
             attack=str(values["attack"]),
@@ -101,49 +78,36 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit found.
+    """What an audit found: the word that answers each question, and all that it rests on.
 
-    Attributes
-    ----------
-    attacks : tuple of Attack
-        Every figure.
-    verdict : tuple of str
-        Its sentences.
-    untested : tuple of str
-        What it did not test.
+    `answers` is empty for an audit that states none; `sample` is images, patients and effort.
     """
 
     attacks: tuple[Attack, ...]
     verdict: tuple[str, ...]
     untested: tuple[str, ...]
-
-    def linkage(self) -> list[Attack]:
-        """Return the attacks that count and tell patients apart."""
-        return [
-            each
-            for each in self.attacks
-            if each.attack == "linkage" and each.figure == "AUC" and each.valid
-        ]
-
-    def strongest_linkage(self) -> Attack | None:
-        """Return the attack that counts and tells patients apart best; None where there is none."""
-        return max(self.linkage(), key=lambda each: each.value.value, default=None)
+    answers: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    sample: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """How well a classifier does on what was released.
-
-    Attributes
-    ----------
-    label : str
-        What it tells.
-    auc : Interval
-        Area under the ROC curve, over patients.
-    """
+    """AUC of a label; of public images alone; and what the release adds to that."""
 
     label: str
     auc: Interval
+    public: Interval = UNKNOWN
+    added: Interval = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What ``deepfixcx evaluate`` found: its labels, its notes, and on which images."""
+
+    labels: tuple[Evaluated, ...]
+    notes: tuple[str, ...] = ()
+    sample: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +126,12 @@ class Evidence:
         Strings that were left out of the search on purpose.
     harmless : tuple of (str, int)
         Reasons why strings may stand where they were found, and how often each; most first.
+    unread, missing : int
+        Sources that could not be read; those of the release that were not given to the scan.
+    unchecked : bool
+        Whether no private folder showed that the sources are those of the release.
+    words : int or None
+        Words that were read in the images of the release; None without ``--ocr``.
     """
 
     files: int
@@ -172,142 +142,101 @@ class Evidence:
     sources: int
     ignored: int = 0
     harmless: tuple[tuple[str, int], ...] = ()
+    unread: int = 0
+    missing: int = 0
+    unchecked: bool = False
+    words: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the strings of every source were searched for in every file."""
+        return self.strings > 0 and not (self.unsearched or self.unread or self.missing)
 
 
-def read_audit(path: Path) -> Audit:
-    """Read the JSON of an audit.
+def is_bound(path: Path, what: str, checksum: str, spec: CodecSpec | None = None) -> bool:
+    """Return whether a result names this release; refuse one of another release or codec.
 
-    Raises
-    ------
-    ReleaseError
-        It cannot be read, or is none.
-    """
-    values = _json(path, "the audit.json that deepfixcx audit wrote")
-    try:
-        attacks = tuple(Attack.of_json(each) for each in _list(values, "results", "attacks"))
-    except (KeyError, TypeError, ValueError):
-        raise ReleaseError(f"{path.name!r} is no audit of deepfixcx, or a damaged one") from None
-    return Audit(attacks, _texts(values.get("verdict")), _texts(values.get("not_tested")))
-
-
-def read_evaluation(path: Path) -> tuple[Evaluated, ...]:
-    """Read the JSON of ``deepfixcx evaluate --json``.
-
-    Raises
-    ------
-    ReleaseError
-        It cannot be read, or is none.
-    """
-    values = _json(path, "the file that deepfixcx evaluate --json wrote")
-    try:
-        labels = values["labels"]
-        named = labels.items() if isinstance(labels, dict) else ((x["label"], x) for x in labels)
-        return tuple(Evaluated(str(name), _interval(found["auc"])) for name, found in named)
-    except (KeyError, TypeError, ValueError):
-        raise ReleaseError(
-            f"{path.name!r} is no result of deepfixcx evaluate --json, or a damaged one"
-        ) from None
-
-
-def check_bound(path: Path, what: str, checksum: str, spec: CodecSpec | None = None) -> str:
-    """Refuse a result of another release; return a sentence where it is bound to none.
-
-    Parameters
-    ----------
-    path : Path
-        JSON of the result.
-    what : str
-        Such as ``"the audit"``.
-    checksum : str
-        Of the release.
-    spec : CodecSpec, optional
-        Of the release: a model on codes of another codec, or on originals, is not one for it.
-
-    Raises
-    ------
-    ReleaseError
-        The result is of another release.
+    `spec` is given for a model only: one on originals, or on another codec, is not of this release.
     """
     values = _json(path, what) if path.exists() else {}
     own = values.get("release_checksum")
     if own is not None and own != checksum:
         raise ReleaseError(
-            f"{what} in {path.name!r} belongs to another release, of checksum {str(own)[:16]}…; "
-            f"this one has {checksum[:16]}…. Run the command again on this release"
+            f"{what} in {path.name!r} belongs to another release (checksum {str(own)[:16]}…); "
+            f"this one has the checksum {checksum[:16]}…; run the command again on this release"
         )
-    if own is not None:
-        return ""
-    if values.get("on") == "original":
+    if own is None and spec is not None and values.get("on") == "original":
         raise ReleaseError(
             f"{what} in {path.name!r} is of a model on original images, so it says nothing of this "
             f"release; evaluate one on codes or privatized images"
         )
-    if spec is not None and values.get("spec", str(spec)) != str(spec):
+    if own is None and spec is not None and values.get("spec", str(spec)) != str(spec):
         raise ReleaseError(
             f"{what} in {path.name!r} is of a model on another codec than this release ({spec}); "
             f"evaluate one on the same codec"
         )
-    return (
-        f"{what.capitalize()} names no release, so nothing proves that it belongs to this one: it "
-        f"is of other images or of an earlier version of deepfixcx"
+    return own is not None
+
+
+def read_audit(path: Path) -> Audit:
+    """Read the JSON of an audit."""
+    values = _json(path, "the audit.json that deepfixcx audit wrote")
+    try:
+        listed = values["results"] if "results" in values else values["attacks"]
+        attacks = tuple(Attack.of_json(each) for each in listed)
+        answers = {str(asked): str(word) for asked, word in values.get("answers", {}).items()}
+        if not (answers.keys() <= set(QUESTIONS) and set(answers.values()) <= set(WORDS)):
+            raise ValueError("answers")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise ReleaseError(f"{path.name!r} is no audit of deepfixcx, or a damaged one") from None
+    effort = "all attackers" if values.get("full") is True else "quick attackers, no networks"
+    sample = _sample(values)
+    return Audit(
+        attacks,
+        _texts(values.get("verdict")),
+        _texts(values.get("not_tested")),
+        answers,
+        _texts(values.get("notes")),
+        f"{sample}; {effort}" if sample else "",
     )
 
 
-def read_notes(path: Path) -> tuple[str, ...]:
-    """Return the notes of an evaluation, such as that its images trained the model."""
-    return _texts(_json(path, "the file that deepfixcx evaluate --json wrote").get("notes"))
+def read_evaluation(path: Path) -> Evaluation:
+    """Read the JSON of ``deepfixcx evaluate --json``."""
+    values = _json(path, "the file that deepfixcx evaluate --json wrote")
+    try:
+        labels = values["labels"]
+        named = labels.items() if isinstance(labels, dict) else ((x["label"], x) for x in labels)
+        found = tuple(_evaluated(str(name), each) for name, each in named)
+        failed = int(values.get("images_failed") or 0)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise ReleaseError(
+            f"{path.name!r} is no result of deepfixcx evaluate --json, or a damaged one"
+        ) from None
+    notes = _texts(values.get("notes"))
+    notes += (f"{counted(failed, 'image')} could not be read",) if failed else ()
+    sample, part = _sample(values), values.get("part")
+    return Evaluation(found, notes, f"{sample}, part {part}" if sample and part else sample)
 
 
 def read_sweep(folder: Path) -> tuple[Row, ...]:
-    """Read the table of a sweep.
-
-    Raises
-    ------
-    ReleaseError
-        There is none, or it is damaged.
-    """
-    try:
-        with (folder / "sweep.csv").open(newline="", encoding="utf-8") as file:
-            return tuple(map(_row, TableReader(file)))
-    except OSError:
-        raise ReleaseError(f"{folder.name!r} has no sweep.csv; it is no finished sweep") from None
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise ReleaseError("sweep.csv cannot be read; it is damaged") from None
+    """Read the table of a sweep."""
+    return _table(folder, "sweep", _row)
 
 
 def read_frontier(folder: Path) -> tuple[FrontierRow, ...]:
-    """Read the table of a frontier.
-
-    Raises
-    ------
-    ReleaseError
-        There is none, or it is damaged.
-    """
-    try:
-        with (folder / "frontier.csv").open(newline="", encoding="utf-8") as file:
-            return tuple(map(_frontier_row, TableReader(file)))
-    except OSError:
-        raise ReleaseError(
-            f"{folder.name!r} has no frontier.csv; it is no finished frontier"
-        ) from None
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise ReleaseError("frontier.csv cannot be read; it is damaged") from None
+    """Read the table of a frontier."""
+    return _table(folder, "frontier", _frontier_row)
 
 
 def read_evidence(folder: Path) -> Evidence:
-    """Read the summary of a scan.
-
-    Raises
-    ------
-    ReleaseError
-        There is none, or it is damaged.
-    """
+    """Read the summary of a scan."""
     values = _json(folder / "summary.json", "the summary.json that deepfixcx scan wrote")
     names = ("files", "files_found", "files_failed", "findings", "strings", "sources_read")
     try:
         counts = {name: int(values[name]) for name in names}
         reasons = [(str(why), int(count)) for why, count in values.get("harmless", {}).items()]
-        harmless = tuple(sorted(reasons, key=lambda each: (-each[1], each[0])))
+        words = values.get("words_after")
         return Evidence(
             files=counts["files"],
             holding=counts["files_found"],
@@ -315,32 +244,62 @@ def read_evidence(folder: Path) -> Evidence:
             findings=counts["findings"],
             strings=counts["strings"],
             sources=counts["sources_read"],
-            ignored=int(values.get("ignored", 0)),
-            harmless=harmless,
+            ignored=int(values.get("ignored") or 0),
+            harmless=tuple(sorted(reasons, key=lambda each: (-each[1], each[0]))),
+            unread=int(values.get("sources_failed") or 0),
+            missing=int(values.get("sources_missing") or 0),
+            unchecked=values.get("sources_expected") is None,
+            words=None if words is None else int(words),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise ReleaseError("summary.json is no summary of deepfixcx scan") from None
+
+
+def _evaluated(label: str, values: Mapping[str, Any]) -> Evaluated:
+    others = (_interval(values.get(name)) for name in ("public_auc", "added"))
+    return Evaluated(label, _interval(values["auc"]), *others)
+
+
+def _sample(values: Mapping[str, Any]) -> str:
+    """Return the images and patients of a result in words; nothing where they are not stated."""
+    images, patients = values.get("images"), values.get("patients")
+    if not isinstance(images, int):
+        return ""
+    whose = counted(patients, "patient") if isinstance(patients, int) else "unknown patients"
+    return f"{counted(images, 'image')} of {whose}"
+
+
+def _table(
+    folder: Path, what: str, read: Callable[[Mapping[str, str]], RowType]
+) -> tuple[RowType, ...]:
+    """Read the rows of ``WHAT.csv`` in the folder of a sweep or a frontier."""
+    try:
+        with (folder / f"{what}.csv").open(newline="", encoding="utf-8") as file:
+            return tuple(map(read, TableReader(file)))
+    except OSError:
+        raise ReleaseError(f"{folder.name!r} has no {what}.csv; it is no finished {what}") from None
+    except (ValueError, KeyError, TypeError, csv.Error):
+        raise ReleaseError(f"{what}.csv cannot be read; it is damaged") from None
 
 
 def _frontier_row(values: Mapping[str, str]) -> FrontierRow:
     named = ("level", "patches", "mechanism", "numbers")
-    figures = {
-        name: float(text) if text else math.nan
-        for name, text in values.items()
-        if name not in named
-    }
     level, patches = int(values["level"]), int(values["patches"])
-    return FrontierRow(level, patches, values["mechanism"], int(values["numbers"]), figures)
+    numbers = int(values["numbers"])
+    return FrontierRow(level, patches, values["mechanism"], numbers, _figures(values, named))
 
 
 def _row(values: Mapping[str, str]) -> Row:
     level, patches = (int(values[name]) if values[name] else None for name in ("level", "patches"))
-    figures = {
+    return Row(level, patches, _figures(values, ("what", "level", "patches")))
+
+
+def _figures(values: Mapping[str, str], named: Sequence[str]) -> dict[str, float]:
+    return {
         name: float(text) if text else math.nan
         for name, text in values.items()
-        if name not in ("what", "level", "patches")
+        if name not in named
     }
-    return Row(level, patches, figures)
 
 
 def _json(path: Path, wanted: str) -> dict[str, Any]:
@@ -349,19 +308,11 @@ def _json(path: Path, wanted: str) -> dict[str, Any]:
         values = json.loads(path.read_text("utf-8"))
     except OSError:
         raise ReleaseError(f"there is no file {str(path)!r} that can be read") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReleaseError(f"{path.name!r} is no JSON; wanted: {wanted}") from None
     if not isinstance(values, dict):
         raise ReleaseError(f"{path.name!r} is no result of deepfixcx; wanted: {wanted}")
     return values
-
-
-def _list(values: Mapping[str, Any], *names: str) -> Sequence[Any]:
-    for name in names:
-        if isinstance(values.get(name), list):
-            found: Sequence[Any] = values[name]
-            return found
-    raise KeyError(names[0])
 
 
 def _texts(value: object) -> tuple[str, ...]:

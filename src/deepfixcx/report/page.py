@@ -9,11 +9,11 @@ from deepfixcx import __version__
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import write_file
 from deepfixcx.report.html import document, paragraph
-from deepfixcx.report.html_originals import Originals
+from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Evidence
 from deepfixcx.report.sections_frontier import frontier
-from deepfixcx.report.sections_proof import headers, reproduce, untested, verdict
+from deepfixcx.report.sections_proof import binding, headers, reproduce, untested, verdict
 from deepfixcx.report.sections_release import (
     contents,
     examples,
@@ -35,14 +35,14 @@ SECTIONS = {
     "contents": "What is in the release",
     "transform": "What is done to an image",
     "examples": "Examples",
-    "privacy": "How well it withstood attacks",
-    "utility": "What it is still good for",
+    "privacy": "What attacks show",
+    "utility": "What the release is useful for",
     "frontier": "Other settings",
-    "worst": "The images of which the most is left",
-    "failures": "What failed",
+    "worst": "The images that keep the most content",
+    "failures": "What failed or was not read",
     "headers": "Headers and file names",
     "untested": "What was not tested",
-    "reproduce": "How to make it again, and check it",
+    "reproduce": "How to repeat and check the release",
 }
 
 
@@ -50,18 +50,8 @@ SECTIONS = {
 class ReportInputs:
     """Everything a report is made of.
 
-    Attributes
-    ----------
-    facts : ReleaseFacts
-        The release.
-    measured : Measured
-        Results of other commands.
-    evidence : Evidence, optional
-        Of a scan.
-    originals : Originals, optional
-        To rank images by how alike they are to their originals.
-    include_originals : bool
-        Whether originals may be shown.
+    `originals` rank images by how alike they are to them; they are shown only where
+    `include_originals` allows it. `not_read` is None where no private folder tells it.
     """
 
     facts: ReleaseFacts
@@ -69,6 +59,7 @@ class ReportInputs:
     evidence: Evidence | None = None
     originals: Originals | None = None
     include_originals: bool = False
+    not_read: NotRead | None = None
 
 
 def release_page(inputs: ReportInputs) -> str:
@@ -103,7 +94,10 @@ def release_page(inputs: ReportInputs) -> str:
     body = "".join(
         (
             f"<header><h1>{TITLE}</h1>",
-            paragraph(f"Seal {facts.seal[:16]}…, made with deepfixcx {_maker(facts)}", "lead"),
+            paragraph(
+                f"Checksum {facts.checksum[:16]}…, made with deepfixcx {_maker(facts)}", "lead"
+            ),
+            *map(paragraph, binding(facts, measured)),
             "</header><main>",
             verdict(facts, measured, evidence),
             f'<nav aria-label="Contents"><ol>{contents_list}</ol></nav>',
@@ -114,7 +108,7 @@ def release_page(inputs: ReportInputs) -> str:
             utility(measured),
             frontier(measured.frontier, facts),
             worst_images(facts, worst, shown),
-            failures(facts),
+            failures(facts, inputs.not_read),
             headers(facts, evidence),
             untested(facts, measured, evidence),
             reproduce(facts),

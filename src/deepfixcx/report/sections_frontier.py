@@ -15,8 +15,18 @@ from deepfixcx.report.html_release import ReleaseFacts
 
 __all__ = ["frontier", "frontier_figure", "frontier_points", "row_of"]
 
-WISH = "By the default wish, that of deepfixcx frontier without --max-linkage"
-"""A frontier holds what was found, and no wish: whoever had one was told something else."""
+COLUMNS = {
+    "auc": "AUC",
+    "public_auc": "public images alone",
+    "added": "the release adds",
+    "other_auc": "score on another label",
+    "linkage": "linkage without labels",
+    "labelled_linkage": "linkage with labels",
+}
+"""Columns of the table, by the names of the estimates."""
+
+THRESHOLD = "By the default threshold of deepfixcx frontier (without --max-linkage)"
+"""A frontier holds estimates and no threshold: a run with --max-linkage recommends by its own."""
 
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 
@@ -36,8 +46,8 @@ def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> str:
             "frontier",
             "Other settings",
             paragraph(
-                "No other setting was tried. deepfixcx frontier shows how much privacy each costs "
-                "how much utility."
+                "No other setting was tried. deepfixcx frontier measures privacy and utility of "
+                "several settings."
             ),
         )
     here = row_of(rows, facts)
@@ -45,12 +55,12 @@ def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> str:
     return section(
         "frontier",
         "Other settings",
-        paragraph(f"{WISH}: {recommend(rows).sentence}"),
+        paragraph(f"{THRESHOLD}: {recommend(rows).sentence}"),
         paragraph(_place_words(here, facts)),
         figure(
             frontier_figure(frontier_points(rows, rows, here=marked)),
-            "Each point is a setting; lines are 95 % intervals. What is recommended is so by the "
-            "default wish.",
+            "Each point is a setting; lines are 95 % intervals. The recommendation is by the "
+            "default threshold.",
         ),
         _frontier_table(rows, here),
     )
@@ -102,8 +112,10 @@ def _place_words(here: FrontierRow | None, facts: ReleaseFacts) -> str:
     names = facts.mechanism_names
     made = "is plain" if names == ("plain",) else f"is made with {' and '.join(names)}"
     return (
-        f"This release {made}: there, classifiers reached an AUC of {here.interval('auc')}, and "
-        f"the strongest attacker {here.interval('linkage')}."
+        f"This release {made}. At this setting classifiers reached an AUC of "
+        f"{here.interval('auc')} (public images alone: {here.interval('public_auc')}), and the "
+        f"strongest attacker a linkage AUC of {here.interval('linkage')} without labels and "
+        f"{here.interval('labelled_linkage')} with labels."
     )
 
 
@@ -147,12 +159,9 @@ def _frontier_table(rows: Sequence[FrontierRow], here: FrontierRow | None) -> st
             row.mechanism + (" (this release)" if row is here else ""),
             f"J={row.level}, P={row.patches}",
             f"{row.numbers:,}",
-            str(row.interval("auc")),
-            str(row.interval("added")),
-            str(row.interval("linkage")),
-            str(row.interval("labelled_linkage")),
+            *(str(row.interval(name)) for name in COLUMNS),
         ]
         for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
     ]
-    heads = ["mechanism", "setting", "numbers", "AUC [95 %]", "added to public images"]
-    return table([*heads, "linkage AUC [95 %]", "with labels"], lines)
+    heads = ["mechanism", "setting", "values", *COLUMNS.values()]
+    return table(heads, lines, caption="AUC and linkage AUC, 95 % intervals in brackets")

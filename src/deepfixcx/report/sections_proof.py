@@ -1,140 +1,166 @@
-"""Sections for whoever has to be sure: verdict, headers, what was not tested, how to repeat it."""
+"""Sections about proof: verdict, headers, what was not tested, how to repeat the release."""
 
 from __future__ import annotations
 
 import json
 import math
 import shlex
+from collections.abc import Iterator
 
 from deepfixcx._words import counted
+from deepfixcx.audit.result import QUESTIONS, conclude
 from deepfixcx.report.html import code, items, paragraph, section, table
 from deepfixcx.report.html_release import ReleaseFacts
-from deepfixcx.report.html_results import Attack, Evidence
+from deepfixcx.report.html_results import Evidence
 from deepfixcx.report.sections_results import Measured
 
-__all__ = ["headers", "reproduce", "untested", "verdict", "verdict_sentences"]
-
-REMAINS = "Something is left"
+__all__ = ["binding", "headers", "is_bad", "reproduce", "untested", "verdict", "verdict_sentences"]
 
 NO_CODES = (
     "The release holds no codes, which are what deepfixcx audit attacks. Audit a release of the "
     "same images with the same settings and --output codes: nothing else went into what is here."
 )
-
-UNPROVEN = (
-    "It is not proven anonymous: share it only with people who are bound not to look for patients."
-)
+NOT_TESTED = "not tested"
+NO_ANSWERS = "The audit states no answers to the five questions; run deepfixcx audit again."
 
 MOST_NAMED = 20
 """Images in which a mask painted nothing that are named one by one."""
-
-WORTH_A_WORD = 0.05
-"""Linkage that much above what labels give away is called a finding."""
 
 
 def verdict_sentences(
     facts: ReleaseFacts, measured: Measured, evidence: Evidence | None = None
 ) -> tuple[str, str, str]:
-    """Say in three sentences what was done, what it is good for, and what it gives away."""
+    """State what was done, what the release is useful for, and what attacks and scan show."""
+    return (
+        _made_sentence(facts),
+        _utility_sentence(measured),
+        f"{_remains_sentence(evidence)}{_privacy_sentence(measured)}",
+    )
+
+
+def _made_sentence(facts: ReleaseFacts) -> str:
     totals = facts.totals
     failed = totals["files_failed"]
     beside = f"; {counted(failed, 'file')} failed" if failed else ""
     names = " and ".join(dict.fromkeys(each.name for each in facts.applied))
     mixed = f" and then {names}" if names else ""
     made = counted(len(facts.images), facts.noun)
+    was = "was" if len(facts.images) == 1 else "were"
     if facts.records is None:
-        was = "was" if len(facts.images) == 1 else "were"
         begun = f"{made} of {counted(totals['files_done'], 'file')} {was} privatized with"
         keeps = "the code keeps"
     else:
         images = counted(int(facts.records.get("images") or 0), "image")
-        was = "was" if len(facts.images) == 1 else "were"
         begun, keeps = f"{made} {was} made from {images} with", "a record has"
-    share = f"{facts.kept().percent} of the numbers of a usual image"
+    values = counted(facts.kept().numbers, "value")
+    share = f"{facts.kept().percent} of the values of a typical image"
     if facts.vectors:
-        numbers = counted(facts.kept().numbers, "number")
-        share = f"{numbers}, {facts.kept().percent} of those of a usual image"
+        share = f"{values}, {facts.kept().percent} of those of a typical image"
     if facts.records is not None and not facts.states_sizes:
-        share = counted(facts.kept().numbers, "number")
-    first = f"{begun} {facts.spec}{mixed}; {keeps} {share}{beside}."
-    if evidence is not None and evidence.findings:
-        third = (
-            f"{REMAINS} of the headers or names of the sources in {evidence.holding:,} of "
-            f"{counted(evidence.files, 'file')}: it must not be shared as it is."
-        )
-        return first, _utility_sentence(measured), third
-    return first, _utility_sentence(measured), _privacy_sentence(measured)
+        share = values
+    return f"{begun} {facts.spec}{mixed}; {keeps} {share}{beside}."
 
 
 def _utility_sentence(measured: Measured) -> str:
-    if measured.evaluation:
-        best = max(measured.evaluation, key=lambda each: each.auc.value)
-        what = best.label if len(measured.evaluation) == 1 else f"{best.label}, the best of them,"
-        return f"A classifier tells {what} with an AUC of {best.auc} (0.5 is guessing)."
+    found = measured.evaluation
+    if found is not None and found.labels:
+        known = [each for each in found.labels if math.isfinite(each.auc.value)]
+        best = max(known or found.labels, key=lambda each: each.auc.value)
+        of_best = f", the best of {len(found.labels)} labels," if len(found.labels) > 1 else ""
+        on = f" on {found.sample}" if found.sample else ""
+        words = (
+            f"A classifier detects {best.label}{of_best} with an AUC of {best.auc}{on} (chance "
+            f"0.5). Public images alone: {best.public}."
+        )
+        return " ".join([words, *(f"Caveat: {note}." for note in found.notes)])
     if measured.sweep:
-        return "Classifiers were tried at several settings; see what it is still good for."
-    return "How useful it is was not measured."
+        return "Classifiers were tried at several settings; see what the release is useful for."
+    return "How useful the release is was not measured."
 
 
-def _is_finding(attack: Attack) -> bool:
-    return attack.value.value > attack.base + WORTH_A_WORD
+def _remains_sentence(evidence: Evidence | None) -> str:
+    """State what a scan found, or that it was incomplete; nothing of a clean one."""
+    if evidence is None:
+        return ""
+    if evidence.findings:
+        return (
+            f"{REMAINS} in {evidence.holding:,} of {counted(evidence.files, 'file')}: do not share "
+            f"the release as it is. "
+        )
+    return "" if evidence.complete else f"{INCOMPLETE} "
+
+
+REMAINS = "The scan found texts of headers or names of the sources"
+INCOMPLETE = "The scan is incomplete, so it does not show that header texts are absent."
 
 
 def _privacy_sentence(measured: Measured) -> str:
+    """Repeat the answers of the audit; the rule that makes them lies in the audit alone."""
     if measured.audit is None:
-        return "No attack was made on it, so it must be treated as if it identified patients."
-    strongest = measured.audit.strongest_linkage()
-    if strongest is None:
-        return "No attack that counts was made, so it must be treated as if it identified patients."
-    who = "The strongest attacker"
-    above = [each for each in measured.audit.linkage() if _is_finding(each)]
-    if above and not _is_finding(strongest):  # floors differ: a weaker one may be above its own
-        who, strongest = "An attacker", max(above, key=lambda each: each.value.value)
-    base = strongest.base
-    words = (
-        f"{who} tells images of one patient from those of two with an AUC of "
-        f"{strongest.value}, where {base:.3f} needs no image"
-    )
-    if _is_finding(strongest):
-        return f"{words}: it is not anonymous, and must be shared as patient data."
-    if strongest.value.value > base:
-        most = f"no more than {WORTH_A_WORD} above it"
-    else:
-        without = "guessing tells" if math.isnan(strongest.floor) else "labels alone tell"
-        most = f"no more than {without}"
-    return f"{words}: {most}, against the attackers that were tried. {UNPROVEN}"
+        return "No attack was made on the release: treat it as if it identified patients."
+    return conclude(measured.audit.answers).sentence
+
+
+def is_bad(measured: Measured, evidence: Evidence | None) -> bool:
+    """Return whether an attack succeeded or a scan found something."""
+    shown = measured.audit is not None and conclude(measured.audit.answers).state == "shown"
+    return shown or (evidence is not None and evidence.findings > 0)
 
 
 def verdict(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
     """Return the three sentences, framed."""
-    sentences = verdict_sentences(facts, measured, evidence)
-    known = measured.audit is not None and measured.audit.strongest_linkage() is not None
-    bad = "not anonymous" in sentences[2] or sentences[2].startswith(REMAINS)
-    look = "bad" if bad else "good" if known else "unknown"
-    inside = "".join(map(paragraph, sentences))
+    tested = measured.audit is not None and (conclude(measured.audit.answers).state == "not shown")
+    whole = evidence is None or evidence.complete
+    look = "bad" if is_bad(measured, evidence) else "good" if tested and whole else "unknown"
+    inside = "".join(map(paragraph, verdict_sentences(facts, measured, evidence)))
     return f'<div class="verdict {look}" role="note" aria-label="Verdict">{inside}</div>'
 
 
+def binding(facts: ReleaseFacts, measured: Measured) -> list[str]:
+    """State which results belong to this release by its checksum, and which name no release."""
+    said = []
+    if measured.bound:
+        named, belong = _listed(measured.bound), "belong" if len(measured.bound) > 1 else "belongs"
+        said.append(f"{named} {belong} to this release (checksum {facts.checksum[:16]}…).")
+    if measured.unbound:
+        one = len(measured.unbound) == 1
+        named, name, belong = (
+            _listed(measured.unbound),
+            *(("names", "it belongs") if one else ("name", "they belong")),
+        )
+        said.append(
+            f"{named} {name} no release, so nothing proves that {belong} to this one: other images "
+            f"were measured, or an earlier version of deepfixcx was used."
+        )
+    return said
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Return ``The audit, scan and evaluation``."""
+    *first, last = names
+    return f"The {', '.join(first)}{' and ' if first else ''}{last}"
+
+
 def headers(facts: ReleaseFacts, evidence: Evidence | None) -> str:
-    """Say what became of headers, and what a search for their contents found."""
+    """State how headers were treated, and what a search for their texts found."""
     options = facts.about["options"]
     if options.get("output") == "dicom":
         retained = ", ".join(options.get("retain") or []) or "nothing"
         words = (
-            f"Outputs are derived DICOM files. Headers were de-identified by the Basic Profile of "
-            f"DICOM PS3.15, Annex E; retained beside it: {retained}."
+            f"The outputs are derived DICOM files. Headers were de-identified by the Basic Profile "
+            f"of DICOM PS3.15, Annex E; retained beside it: {retained}."
         )
     else:
         outputs = "arrays of numbers" if facts.vectors else "plain images and arrays of numbers"
         words = (
-            f"Outputs are {outputs}. No value of any header of the sources "
-            "goes into them; windows and lookup tables of DICOM only decide how pixels look."
+            f"The outputs are {outputs}. They hold no value of any header of the sources; DICOM "
+            f"windows and lookup tables only determine the gray values."
         )
     names = options.get("names", "neutral")
     words_of_names = (
-        "Files are called by numbers in a shuffled order."
+        "File names are numbers in a shuffled order."
         if names == "neutral"
-        else "Files are called as their sources: look whether a name tells something of a patient."
+        else "Files have the names of their sources: check that no name identifies a patient."
     )
     mask = options.get("mask")
     parts = [paragraph(words), paragraph(words_of_names)]
@@ -144,10 +170,10 @@ def headers(facts: ReleaseFacts, evidence: Evidence | None) -> str:
 
 
 def _painted(facts: ReleaseFacts, mask: str) -> str:
-    """Say how much a mask painted, and in which images it painted nothing."""
+    """State how much a mask painted, and in which images it painted nothing."""
     share = 100 * sum(image.masked_share for image in facts.images) / max(1, len(facts.images))
     untouched = [image.name for image in facts.images if not image.masked]
-    words = f"Before anything else, regions were painted black ({mask})"
+    words = f"First, a mask painted regions black ({mask})"
     if facts.records is not None:  # of its images nothing is known
         return f"{words}."
     if share:
@@ -156,7 +182,7 @@ def _painted(facts: ReleaseFacts, mask: str) -> str:
         return f"{words}. Every image has at least one painted region."
     named = ", ".join(untouched[:MOST_NAMED]) + (", …" if len(untouched) > MOST_NAMED else "")
     return (
-        f"{words}. Nothing was painted in {len(untouched)} of "
+        f"{words}. It painted nothing in {len(untouched)} of "
         f"{counted(len(facts.images), 'image')}, so text may be left in them: {named}."
     )
 
@@ -164,33 +190,60 @@ def _painted(facts: ReleaseFacts, mask: str) -> str:
 def _evidence(evidence: Evidence | None) -> str:
     if evidence is None:
         return paragraph(
-            "The files were not searched for what stands in the headers of the sources. Run: "
+            "The files were not searched for texts of the headers of the sources. Run: "
             "deepfixcx scan RELEASE --against ORIGINALS"
         )
     if not evidence.strings:
-        left_out = " but what was left out on purpose" if evidence.ignored else ""
+        left_out = " other than those left out on purpose" if evidence.ignored else ""
         return paragraph(
             "There was nothing to search for: neither headers nor names of the sources gave a "
-            f"string that could be searched for{left_out}. The scan says nothing of the "
+            f"string that could be searched for{left_out}. The scan says nothing about the "
             f"{counted(evidence.files, 'file')} of the release."
         )
     found = (
         f"{counted(evidence.findings, 'place')} in {counted(evidence.holding, 'file')} "
-        f"{'holds' if evidence.findings == 1 else 'hold'} one: do not share it"
+        f"{'holds' if evidence.findings == 1 else 'hold'} one: do not share the release"
         if evidence.findings
         else "none of them was found" + (" where it must not be" if evidence.harmless else "")
     )
     words = (
-        f"Every byte of {counted(evidence.files, 'file')} was searched for "
+        f"Every byte of {counted(evidence.files - evidence.unsearched, 'file')} was searched for "
         f"{counted(evidence.strings, 'string')} from the headers of "
         f"{counted(evidence.sources, 'source')} and from their names: {found}."
     )
-    if evidence.ignored:
-        left_out = counted(evidence.ignored, "string was", "strings were")
-        words += f" {left_out} left out of the search on purpose."
+    limits = list(_limits_of_scan(evidence))
+    return paragraph(words) + (items(limits) if limits else "") + _harmless(evidence)
+
+
+def _limits_of_scan(evidence: Evidence) -> Iterator[str]:
+    """Yield what a scan did not search, or not for everything."""
+    if evidence.missing:
+        yield (
+            f"{counted(evidence.missing, 'source')} of this release {_was(evidence.missing)} not "
+            f"given to the scan: their strings were not searched for."
+        )
+    if evidence.unread:
+        yield (
+            f"{counted(evidence.unread, 'source')} could not be read: their strings were not "
+            f"searched for."
+        )
     if evidence.unsearched:
-        words += f" {counted(evidence.unsearched, 'file')} could not be searched."
-    return paragraph(words) + _harmless(evidence)
+        yield f"{counted(evidence.unsearched, 'file')} could not be searched."
+    if evidence.unchecked:
+        yield (
+            "No private folder showed whether the sources of the scan are those of this release."
+        )
+    if evidence.ignored:
+        yield (
+            f"{counted(evidence.ignored, 'string')} {_was(evidence.ignored)} left out of the "
+            f"search on purpose."
+        )
+    if evidence.words is not None:
+        yield f"Text recognition read {counted(evidence.words, 'word')} in the released images."
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _harmless(evidence: Evidence) -> str:
@@ -198,45 +251,43 @@ def _harmless(evidence: Evidence) -> str:
     if not evidence.harmless:
         return ""
     count = sum(times for _, times in evidence.harmless)
-    were = counted(count, "string was", "strings were")
     words = (
-        f"Beside that, {were} found where there is a reason for it, and listed as harmless. "
-        "evidence.csv names the file and the place of each; the reasons:"
+        f"{counted(count, 'further string')} {_was(count)} found where there is a reason for it, "
+        "and listed as harmless. evidence.csv names the file and the place of each; the reasons:"
     )
     return paragraph(words) + items(f"{why}: {times:,}" for why, times in evidence.harmless)
 
 
 def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
-    """List what nobody looked at, so that nobody takes silence for safety."""
-    missing = [f"{sentence}." for sentence in measured.unbound]
+    """List what was not tested, so that silence is not taken for safety."""
+    missing: list[str] = []
     if measured.audit is None:
-        missing.append("Attacks of any kind: linkage, reconstruction, inference, membership.")
+        missing += QUESTIONS
         if not facts.has_codes:
             missing.append(NO_CODES)
     else:
-        missing += measured.audit.untested
-        tried = {each.attack for each in measured.audit.attacks}
-        for attack in ("linkage", "reconstruction", "inference", "membership"):
-            if attack not in tried and not any(attack in each.lower() for each in missing):
-                missing.append(f"{attack.capitalize()} was not attacked.")
+        answers = measured.audit.answers
+        missing += [] if answers else [NO_ANSWERS]
+        missing += [asked for asked in QUESTIONS if answers.get(asked, NOT_TESTED) == NOT_TESTED]
+        missing += [f"{each[:1].upper()}{each[1:]}" for each in measured.audit.untested]
     if not (measured.evaluation or measured.sweep):
-        missing.append("Whether the images still serve any task.")
+        missing.append("Whether the images are still useful for any task.")
     if not measured.frontier:
         missing.append("Whether another setting gives more privacy for the same utility.")
-    if evidence is None or not evidence.strings:
+    if evidence is None or not evidence.complete:
         missing.append("Whether a byte of a header, or of a file name, is left in a file.")
     missing.append(
         "Attackers who know more than those that were tried: other images of the same patients "
-        "from another source, the means of a state, or methods not yet known."
+        "from another source, or methods not yet known."
     )
     if not facts.vectors:
         missing.append(
-            "Text that is burned into images, unless a mask or a reader of text is named above; "
+            "Text that is burned into images, unless a mask or text recognition is named above; "
             "many patches keep letters legible."
         )
     parts = [items(missing)]
     if limits := facts.about.get("limits"):
-        parts.append(paragraph(f"What the release says of itself: {limits}"))
+        parts.append(paragraph(f"The release states: {limits}"))
     return section("untested", "What was not tested", *parts)
 
 
@@ -245,13 +296,15 @@ def reproduce(facts: ReleaseFacts) -> str:
     options = facts.about["options"]
     software = [[name, str(version)] for name, version in sorted(facts.about["software"].items())]
     papers = [[name, str(value)] for name, value in sorted(facts.about["papers"].items())]
-    papers.append(["dataset.json (the seal)", facts.seal])
+    papers.append(["dataset.json (checksum of the release)", facts.checksum])
     plain = {name: value for name, value in options.items() if name != "spec"}
     return section(
         "reproduce",
-        "How to make it again, and check it",
+        "How to repeat and check the release",
         code(f"{_command(facts)}\ndeepfixcx verify RELEASE"),
-        paragraph(f"{_repeats(facts)} Compare the seal with that of whoever made it.", "small"),
+        paragraph(
+            f"{_repeats(facts)} Compare the checksum with the one that the sender names.", "small"
+        ),
         "<h3>Spec</h3>",
         code(facts.spec.to_json()),
         "<h3>Options</h3>",
@@ -268,8 +321,8 @@ def _repeats(facts: ReleaseFacts) -> str:
     records = facts.records or {}
     if records and records.get("drawn_from") == "a secret":
         return (
-            "Records are drawn with a secret in the private folder: with it, the same inputs, "
-            "options and versions give the same bytes, and without it others."
+            "Records are drawn with a secret in the private folder: only with this secret do the "
+            "same inputs, options and versions give the same bytes."
         )
     key = ", with the same key," if facts.output == "dicom" else ""
     return f"The same inputs, options and versions{key} give the same bytes."

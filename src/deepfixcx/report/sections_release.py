@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from deepfixcx._words import counted
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.removal import statements
-from deepfixcx.report.html import figure, items, paragraph, section, table
+from deepfixcx.report.html import escaped, figure, items, paragraph, section, table
 from deepfixcx.report.html_images import data_url, for_screen
-from deepfixcx.report.html_originals import Originals
+from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable, spread_out
 from deepfixcx.report.words import Kept
 
@@ -30,7 +29,7 @@ MOST_REASONS = 20
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """Images of which the most is left.
+    """Images that keep the most content.
 
     Attributes
     ----------
@@ -55,10 +54,10 @@ def contents(facts: ReleaseFacts) -> str:
     files += totals.get("dicom_file_bytes", 0)
     rows = [
         [f"{facts.noun.capitalize()}s", "", f"{len(facts.images):,} in the manifest"],
-        ["Numbers", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)} of all)"],
+        ["Values", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)} of all)"],
         ["In memory", _bytes(totals["source_bytes"]), _bytes(totals["kept_bytes"])],
     ]
-    if facts.records is None:  # papers of records say nothing of files: a size could tell one
+    if facts.records is None:  # metadata of records states no files: a size could identify one
         rows.append(["On disk", _bytes(totals["source_file_bytes"]), _bytes(files)])
         done = f"{totals['files_done']:,} done, {totals['files_failed']:,} failed"
         rows.insert(0, ["Files", f"{totals['files']:,}", done])
@@ -74,7 +73,7 @@ def contents(facts: ReleaseFacts) -> str:
         ""
         if facts.vectors
         else f" An image became {facts.spec.bands} bands, each for one size and direction of "
-        f"edges, and every band {_grid(facts)} numbers."
+        f"edges, and every band {_grid(facts)} values."
     )
     return section(
         "contents",
@@ -103,25 +102,36 @@ def _holds(facts: ReleaseFacts) -> str:
 
 
 def _record_words(facts: ReleaseFacts) -> list[str]:
-    """Say what a record is, where it is not the code of one image."""
+    """State what a record is, where it is not the code of one image, and which labels it lacks."""
     if facts.records is None:
         return []
-    numbers = counted(facts.kept().numbers, "number")
+    values = counted(facts.kept().numbers, "value")
     what = (
         "It has no bands and no cells, and is not a picture."
         if facts.vectors
         else "What a picture of it shows was never seen by a scanner."
     )
-    return [
-        paragraph(
-            f"A record has {numbers}. It is not the code of one image: mechanisms changed it, "
-            f"mixed it with others, or drew it anew, as told below. {what}"
-        )
+    words = [
+        f"A record has {values}. It is not the code of one image: the mechanisms listed below "
+        f"changed it, mixed it with others, or drew it anew. {what}"
     ]
+    fewest = facts.records.get("min_patients_positive") or facts.records.get("min_patients")
+    dropped = ", ".join(map(str, facts.records.get("labels_dropped") or []))
+    if dropped:
+        words.append(
+            f"Labels that are not released, because fewer than {fewest} patients are positive or "
+            f"negative: {dropped}."
+        )
+    if facts.records.get("labels_merged"):
+        words.append(
+            f"Labels in combinations of fewer than {facts.records.get('min_patients')} patients "
+            f"became unknown."
+        )
+    return list(map(paragraph, words))
 
 
 def transform(facts: ReleaseFacts) -> str:
-    """Say what the transform removes, obscures and preserves of an image of the usual size."""
+    """State what the transform removes, obscures and preserves of an image of typical size."""
     channels, height, width = facts.usual_size()
     spec = facts.spec
     kept = Kept.of_image(spec, channels, height, width)
@@ -139,7 +149,7 @@ def transform(facts: ReleaseFacts) -> str:
             f"below make the records from them, {numbers} each. {fixed}"
         )
         return section("transform", title, paragraph(made), _mechanisms(facts))
-    of_image = f"Of an image of {height:,} × {width:,} pixels, {size}, {kept} are kept by the code."
+    of_image = f"Of an image of {height:,} × {width:,} pixels ({size}), the code keeps {kept}."
     parts = [paragraph(f"{of_image} {fixed}")]
     try:
         found = statements(spec, height, width)
@@ -169,7 +179,7 @@ def _mechanisms(facts: ReleaseFacts) -> str:
     if not facts.applied:
         return ""
     rows = [[each.words, each.guarantee or "none is stated"] for each in facts.applied]
-    caption = "After that, these mechanisms were applied to codes, one after the other"
+    caption = "Mechanisms that were applied to the codes, in this order"
     return table(["mechanism", "what it guarantees"], rows, caption=caption)
 
 
@@ -197,10 +207,7 @@ def examples(facts: ReleaseFacts, originals: Originals | None) -> str:
 
 
 def worst_of(facts: ReleaseFacts, originals: Originals | None) -> Worst:
-    """Find the images of which the most is left: most like their originals, where those are known.
-
-    Without originals, those with the most detail.
-    """
+    """Find the images most similar to their originals; without originals, those of most detail."""
     looked = spread_out(facts.images, MOST_LOOKED_AT)
     if originals is not None:
         alike = [(image, originals.likeness(facts, image)) for image in looked]
@@ -213,7 +220,7 @@ def worst_of(facts: ReleaseFacts, originals: Originals | None) -> Worst:
 
 
 def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None) -> str:
-    """Show the images of which the most is left."""
+    """Show the images that keep the most content."""
     shown = []
     for image, value in worst.images:
         after = readable(facts, image)
@@ -225,48 +232,70 @@ def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None)
         shown.append(figure(pictures, f"{image.name}: {measure}"))
     if not shown:
         words = "There is nothing in the release that can be shown as a picture."
-        return section("worst", f"The {facts.noun}s of which the most is left", paragraph(words))
+        return section("worst", f"The {facts.noun}s that keep the most content", paragraph(words))
     if worst.alike:
         words = (
-            "Most like their originals, by structural similarity (SSIM; 1 is the same image). Look "
-            "at these before you share any."
+            "Most similar to their originals by structural similarity (SSIM; 1 is the same image). "
+            "Look at them before you share the release."
         )
     else:
         words = (
-            "With the most detail left: root mean square of differences between neighbouring "
-            "pixels, from 0 to 1. Originals were not compared. Look at these before you share any."
+            "Highest detail: root mean square of the differences between neighbouring pixels, from "
+            "0 to 1. Originals were not compared. Look at them before you share the release."
         )
     if worst.looked_at < len(facts.images):
         several = counted(len(facts.images), facts.noun)
-        words += f" Of {several}, {worst.looked_at:,} were looked at."
+        words += f" {worst.looked_at:,} of {several} were examined."
     classes = "pictures pairs" if originals is not None else "pictures"
     return section(
         "worst",
-        f"The {counted(len(shown), facts.noun)} of which the most is left",
+        f"The {counted(len(shown), facts.noun)} that keep the most content",
         paragraph(words),
         f'<div class="{classes}">{"".join(shown)}</div>',
     )
 
 
-def failures(facts: ReleaseFacts) -> str:
-    """Say what failed, and why; nothing of those files is in the release."""
-    reasons = facts.reasons()
-    if facts.records is not None:
-        words = "Images that failed or were withheld are listed in the private folder alone."
-        return section("failures", "What failed", paragraph(words))
-    if not reasons:
-        return section("failures", "What failed", paragraph("Nothing: every file was privatized."))
-    rows = [[error, reason, f"{count:,}"] for error, reason, count in reasons[:MOST_REASONS]]
-    more = len(reasons) - MOST_REASONS
-    others = counted(more, "other reason")
-    rest = paragraph(f"And {others}; failures.csv lists all.") if more > 0 else ""
-    return section(
-        "failures",
-        "What failed",
-        paragraph(f"{counted(len(facts.failures), 'file is', 'files are')} not in the release."),
-        table(["error", "reason", "files"], rows),
-        rest,
-    )
+def failures(facts: ReleaseFacts, not_read: NotRead | None) -> str:
+    """State what failed and what was not read, and why; nothing of it is in the release."""
+    parts = []
+    if facts.records is None:
+        reasons = facts.reasons()
+        rows = [[error, reason, f"{count:,}"] for error, reason, count in reasons[:MOST_REASONS]]
+        if not rows:
+            parts.append(paragraph("No file failed."))
+        else:
+            failed = counted(len(facts.failures), "file is", "files are")
+            parts.append(paragraph(f"{failed} not in the release."))
+            parts.append(table(["error", "reason", "files"], rows))
+        if (more := len(reasons) - MOST_REASONS) > 0:
+            parts.append(paragraph(f"And {counted(more, 'other reason')}; see failures.csv."))
+    return section("failures", "What failed or was not read", *parts, *_not_read(facts, not_read))
+
+
+def _not_read(facts: ReleaseFacts, not_read: NotRead | None) -> list[str]:
+    """State the counts of the private folder, or that they are unknown."""
+    if not_read is None:
+        return [
+            paragraph(
+                "The private folder of the release was not found, so it is unknown which files of "
+                "the input were not read. Name it with --private."
+            )
+        ]
+    parts = []
+    what = "file or folder" if facts.records is None else "image"
+    left = sum(count for _, count in not_read.files)
+    if left:
+        words = f"{left:,} further inputs are not in the release, by reason:"
+        if left == 1:
+            words = f"1 further {what} is not in the release, for this reason:"
+        rows = [f"{reason}: {count:,}" for reason, count in not_read.files[:MOST_REASONS]]
+        parts += [paragraph(words), items(rows)]
+    else:
+        parts.append(paragraph("No other file of the input was left out."))
+    if not_read.notes:
+        parts.append(paragraph("Read unlike the header, in so many files:"))
+        parts.append(items(f"{note}: {count:,}" for note, count in not_read.notes[:MOST_REASONS]))
+    return parts
 
 
 def _first(ranked: Sequence[tuple[Shared, float]]) -> tuple[tuple[Shared, float], ...]:
@@ -275,7 +304,7 @@ def _first(ranked: Sequence[tuple[Shared, float]]) -> tuple[tuple[Shared, float]
 
 def _picture(pixels: NDArray[Any], words: str, *, smooth: bool = False) -> str:
     look = ' class="smooth"' if smooth else ""
-    return f'<img{look} src="{data_url(for_screen(pixels, SIDE))}" alt="{escape(words)}">'
+    return f'<img{look} src="{data_url(for_screen(pixels, SIDE))}" alt="{escaped(words)}">'
 
 
 def _side_by_side(image: Shared, after: NDArray[Any], before: NDArray[Any] | None) -> str:

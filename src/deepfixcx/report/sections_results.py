@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from deepfixcx._words import counted
 from deepfixcx.audit.result import LOWER_IS_STRONGER
@@ -13,9 +12,9 @@ from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
 from deepfixcx.measures import Interval
-from deepfixcx.report.html import figure, items, paragraph, section, table
+from deepfixcx.report.html import escaped, figure, items, paragraph, section, table
 from deepfixcx.report.html_plots import Bar, intervals_svg
-from deepfixcx.report.html_results import Attack, Audit, Evaluated
+from deepfixcx.report.html_results import Attack, Audit, Evaluation
 
 __all__ = [
     "Measured",
@@ -30,36 +29,36 @@ __all__ = [
 ]
 
 SHARES = ("AUC", "precision@1", "mAP@R", "EER", "KS", "SSIM", "MS-SSIM", "right signs")
-"""Figures between 0 and 1."""
+"""Estimates between 0 and 1."""
 
 UNITS = {"PSNR": "PSNR, dB"}
 
 MEANING = {
     ("linkage", "AUC"): (
         "Given two images, one of the same patient and one of another, how often the attacker "
-        "picks the right one. 0.5 is guessing, 1 is always."
+        "picks the right one. Chance is 0.5, the maximum 1."
     ),
     ("linkage", "precision@1"): (
-        "How often the image that the attacker finds most alike is of the same patient."
+        "How often the image that the attacker ranks first is of the same patient."
     ),
     ("linkage", "EER"): (
-        "How often the attacker is wrong, where both mistakes are equally frequent. 0.5 is "
-        "guessing; a small number means that the attack succeeds."
+        "How often the attacker is wrong, where both errors are equally frequent. Chance is 0.5; a "
+        "small value means that the attack succeeds."
     ),
     ("linkage", "mAP@R"): "How well all images of a patient are found among the first.",
     ("linkage", "KS"): (
         "How far apart distances within and between patients lie: 0 is not at all, 1 is completely."
     ),
     ("reconstruction", "right signs"): (
-        "How often the sign of an edge, which the code does not keep, is guessed. 0.5 is guessing."
+        "How often the sign of an edge, which the code does not keep, is predicted. Chance is 0.5."
     ),
     ("reconstruction", "SSIM"): (
-        "How alike the attacker's picture is to the original: 1 is the same. The diamond, the "
-        "floor, is what the mean image of other patients reaches."
+        "Structural similarity of the attacker's picture to the original; 1 is equal. The diamond, "
+        "the floor, is what the mean image of other patients reaches."
     ),
-    ("inference", "AUC"): "How well an attribute of the patient is guessed. 0.5 is guessing.",
+    ("inference", "AUC"): "How well an attribute of the patient is predicted. Chance is 0.5.",
     ("membership", "AUC"): (
-        "How well the attacker tells images that a released model learned from. 0.5 is guessing."
+        "How well the attacker finds the patients whose images are in the release. Chance is 0.5."
     ),
 }
 
@@ -73,7 +72,11 @@ DRAWN = {
     ("reconstruction", "PSNR"),
     ("reconstruction", "right signs"),
 }
-"""What is drawn; other figures of the same attacks stand in a table."""
+"""What is drawn; other estimates of the same attacks stand in a table."""
+
+PRIVACY = "What attacks show"
+LABELS = "labels"
+"""The attacker who knows labels only; others who know them, too, end with it."""
 
 MOST_LINES = 8
 """Of attacks that are made on each band, say, the strongest are shown."""
@@ -83,42 +86,71 @@ MOST_LINES = 8
 class Measured:
     """Results of other commands; what was not made is None or empty.
 
-    `notes` are those of the evaluation; `unbound` says which results name no release.
+    `bound` names the results that state the checksum of this release, `unbound` those that state
+    no release.
     """
 
     audit: Audit | None = None
-    evaluation: tuple[Evaluated, ...] = ()
+    evaluation: Evaluation | None = None
     sweep: tuple[Row, ...] = ()
     frontier: tuple[FrontierRow, ...] = ()
-    notes: tuple[str, ...] = ()
+    bound: tuple[str, ...] = ()
     unbound: tuple[str, ...] = ()
 
 
 def privacy(measured: Measured, *, has_codes: bool = True) -> str:
-    """Show every attack that was made, against what it has to be held against."""
+    """Show every attack that was made, with its baselines."""
     audit = measured.audit
     if audit is None:
         release = "RELEASE" if has_codes else "CODES"
         first = "" if has_codes else f"deepfixcx privatize ORIGINALS {release} --output codes …; "
         return section(
             "privacy",
-            "How well it withstood attacks",
+            PRIVACY,
             paragraph(
                 "No attack was made on this release, so nothing is known of what an attacker "
                 f"learns from it. Run: {first}deepfixcx audit {release} --against ORIGINALS "
                 "--patients CSV"
             ),
         )
-    parts = [items(audit.verdict)] if audit.verdict else []
+    parts = [paragraph(f"Attacked: {audit.sample}.")] if audit.sample else []
+    parts += [items(audit.verdict)] if audit.verdict else []
+    parts += [items(f"{note[:1].upper()}{note[1:]}." for note in audit.notes)] * bool(audit.notes)
+    parts.append(_with_labels(audit.attacks))
     drawn, others = drawn_and_others(audit.attacks)
     groups = attack_groups(drawn)
     parts.append(f'<div class="plots">{"".join(_attack_block(*group) for group in groups)}</div>')
     if doubtful := sorted({each.reason for each in drawn if not each.valid and each.reason}):
-        parts.append(paragraph("Figures that do not count are crosses. The reasons:"))
+        parts.append(paragraph("Values that do not count are crosses. The reasons:"))
         parts.append(items(doubtful))
     if others:
         parts.append(attack_table(others))
-    return section("privacy", "How well it withstood attacks", *parts)
+    return section("privacy", PRIVACY, *parts)
+
+
+def _with_labels(attacks: Sequence[Attack]) -> str:
+    """Show linkage with labels beside linkage without, for each way of linking."""
+    linkage = [each for each in attacks if (each.attack, each.figure) == ("linkage", "AUC")]
+    rows = []
+    for mode in dict.fromkeys(each.mode for each in linkage):
+        of_mode = [each for each in linkage if each.mode == mode]
+        labels = [each for each in of_mode if each.attacker == LABELS]
+        both = [each for each in of_mode if each.attacker.endswith(f"+ {LABELS}")]
+        alone = [each for each in of_mode if each not in labels and each not in both]
+        rows.append([mode.replace("-", " to "), *map(_strongest, (alone, both, labels))])
+    if not rows:
+        return ""
+    heads = ["linkage", "records without labels", "records with labels", "labels alone"]
+    return table(heads, rows, caption="Linkage AUC of the strongest attacker, 95 % intervals")
+
+
+def _strongest(attacks: Sequence[Attack]) -> str:
+    """Return the largest value and its attacker; of those that count, if any does."""
+    chosen = [each for each in attacks if each.valid] or attacks
+    if not chosen:
+        return str(Interval.unknown())
+    best = max(chosen, key=lambda each: each.value.value)
+    return f"{best.value} ({best.attacker}{'' if best.valid else '; does not count'})"
 
 
 def drawn_and_others(attacks: Sequence[Attack]) -> tuple[list[Attack], list[Attack]]:
@@ -128,7 +160,7 @@ def drawn_and_others(attacks: Sequence[Attack]) -> tuple[list[Attack], list[Atta
 
 
 def attack_table(attacks: Sequence[Attack]) -> str:
-    """List the figures that are not drawn, the strongest of each kind; raw images come last."""
+    """List the estimates that are not drawn, the strongest of each kind; raw images come last."""
     lines = [
         [
             "raw images" if attack == "reference" else attack,
@@ -140,13 +172,13 @@ def attack_table(attacks: Sequence[Attack]) -> str:
         for attack, name, shown, _ in attack_groups(attacks)
         for each in shown
     ]
-    head = ["attack", "attacker", "figure", "value [95 %]", "floor"]
-    caption = "Other figures of the same attackers, and what they reach on raw images"
+    head = ["attack", "attacker", "estimate", "value [95 %]", "floor"]
+    caption = "Other estimates of the same attackers, and what they reach on raw images"
     return table(head, lines, caption=caption)
 
 
 def _attack_block(attack: str, name: str, chosen: Sequence[Attack], others: int) -> str:
-    parts = [f"<h3>{escape(attack.capitalize())}, {escape(name)}</h3>"]
+    parts = [f"<h3>{escaped(attack.capitalize())}, {escaped(name)}</h3>"]
     if meaning := MEANING.get((attack, name)):
         parts.append(paragraph(meaning, "small"))
     parts.append(figure(attack_figure(chosen, name), _attack_caption(chosen)))
@@ -199,7 +231,7 @@ def attack_figure(attacks: Sequence[Attack], name: str) -> str:
         end for each in attacks for end in (each.value.high, each.value.value, each.floor, each.raw)
     ]
     largest = max((end for end in ends if math.isfinite(end)), default=1.0)
-    high = 1.0 if name in SHARES else 1.1 * largest
+    high = 1.0 if name in SHARES else max(1.1 * largest, 1.0)
     return intervals_svg(
         attack_bars(attacks), low=0, high=high, title=UNITS.get(name, name), chance=chance
     )
@@ -219,30 +251,41 @@ def _attack_caption(attacks: Sequence[Attack]) -> str:
 def utility(measured: Measured) -> str:
     """Show what the release is still good for."""
     parts = []
-    if measured.evaluation:
-        rows = [[each.label, str(each.auc), _auc_words(each.auc)] for each in measured.evaluation]
-        parts.append(table(["label", "AUC [95 %]", "in words"], rows))
-        if measured.notes:
-            parts.append(items([f"{note[:1].upper()}{note[1:]}." for note in measured.notes]))
+    if measured.evaluation is not None:
+        parts += _evaluation(measured.evaluation)
     if measured.sweep:
         parts.append(_sweep(measured.sweep))
     if not parts:
         parts.append(
             paragraph(
-                "No classifier was tried, so nothing is known of how useful it is. Run: deepfixcx "
-                "sweep, or deepfixcx evaluate"
+                "No classifier was tried, so nothing is known of how useful the release is. Run: "
+                "deepfixcx sweep, or deepfixcx evaluate"
             )
         )
     else:
         parts.insert(
             0,
             paragraph(
-                "AUC: given one image with and one without the finding, how often the classifier "
-                "gives the first the higher score. 0.5 is guessing, 1 is always.",
+                "AUC: given one image with the finding and one without it, how often the "
+                "classifier gives the first image the higher score. Chance is 0.5, the maximum 1. "
+                "Public images alone: the same classifier without this release.",
                 "small",
             ),
         )
-    return section("utility", "What it is still good for", *parts)
+    return section("utility", "What the release is useful for", *parts)
+
+
+def _evaluation(found: Evaluation) -> list[str]:
+    """Return the table of the labels, public images beside each, and every note."""
+    rows = [
+        [each.label, *map(str, (each.auc, each.public, each.added)), _auc_words(each.auc)]
+        for each in found.labels
+    ]
+    heads = ["label", "AUC [95 %]", "public images alone", "the release adds", "in words"]
+    parts = [table(heads, rows, caption=f"Evaluated on {found.sample}" if found.sample else "")]
+    if found.notes:
+        parts.append(items([f"{note[:1].upper()}{note[1:]}." for note in found.notes]))
+    return parts
 
 
 def _sweep(rows: Sequence[Row]) -> str:
@@ -282,7 +325,7 @@ def sweep_table(
     if original and math.isfinite(original[0].value):
         caption += f". Originals reach {original[0]}"
     return (
-        f'<div class="wide whole" tabindex="0"><table><caption>{escape(caption)}</caption>'
+        f'<div class="wide whole" tabindex="0"><table><caption>{escaped(caption)}</caption>'
         f'<thead><tr><th scope="col">level</th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
@@ -308,13 +351,13 @@ def _cell(
     can = f' data-pick="J{row.level}_P{row.patches}" tabindex="0"' if pick else ""
     return (
         f'<td class="{classes}" style="background:hsl(209 55% {lightness:.0f}%)"{can} '
-        f'title="{escape(str(value))}{extra}">{value.value:.3f}</td>'
+        f'title="{escaped(str(value))}{extra}">{value.value:.3f}</td>'
     )
 
 
 def _auc_words(auc: Interval) -> str:
     if not math.isfinite(auc.value):
-        return "not known"
+        return "unknown"
     if not auc.low > 0.5:
-        return "cannot be told from guessing"
+        return "not shown to differ from chance"
     return f"right in {100 * auc.value:.0f} of 100 such pairs"
