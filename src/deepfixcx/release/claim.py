@@ -36,19 +36,7 @@ __all__ = ["Claim", "claimed"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The two folders of a release, both locked.
-
-    Attributes
-    ----------
-    place : Place
-        The release.
-    private : OwnFolder
-        The private folder, with the ledger of its tables.
-    metadata : FileLedger
-        Of the files of the release that are no results.
-    kept : list of str
-        Files in the release that deepfixcx did not make, or that were changed since.
-    """
+    """The two folders of a release, both locked."""
 
     place: Place
     private: OwnFolder
@@ -61,13 +49,7 @@ class Claim:
         return self.private.folder / LEDGER
 
     def withdraw(self, *names: str) -> None:
-        """Remove metadata files, all of them by default, so that the release is unfinished.
-
-        Raises
-        ------
-        ReleaseError
-            One was changed since.
-        """
+        """Remove metadata files, all of them by default, so that the release is unfinished."""
         listed = self.metadata.listed
         chosen = names or (ABOUT, *(name for name in listed if name != ABOUT))
         left = self.place.remove({name: listed.get(name, ()) for name in chosen})
@@ -95,13 +77,7 @@ class Claim:
 def claimed(
     place: Place, private: Path, *, resume: bool, overwrite: bool, protected: bool = False
 ) -> Iterator[Claim]:
-    """Lock both folders of a release, and remove from them what must not stay of earlier runs.
-
-    Raises
-    ------
-    ReleaseError
-        One holds something else than what the caller expects, or is in use.
-    """
+    """Lock both folders of a release, and remove from them what must not stay of earlier runs."""
     ways = {"resume": resume, "overwrite": overwrite, "protected": protected}
     with ExitStack() as stack:
         try:

@@ -51,15 +51,7 @@ STOPS: dict[str, Connection] = {}
 
 
 def check_scheduler(address: str, *, insecure: bool) -> None:
-    """See, before any work, that a scheduler is at this address and lets only its user in.
-
-    Raises
-    ------
-    ReleaseError
-        The address is none, nothing answers there, or it has no TLS and that is not allowed.
-    MissingExtraError
-        dask is not installed.
-    """
+    """See, before any work, that a scheduler is at this address and lets only its user in."""
     distributed = require("distributed", extra="dask")
     url = urlsplit(address if "://" in address else f"tcp://{address}")
     try:
@@ -124,32 +116,7 @@ def run_on_cluster(
     deaths: Mapping[str, int] | None = None,
     scheduler: str | None = None,
 ) -> Iterator[Event]:
-    """Work off jobs on a dask cluster, yielding what happens as the client hears of it.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-        Taken in order; the folders they name are the same on every machine.
-    workers : int
-        Processes at a time on this machine, where no scheduler is given.
-    deaths : mapping of str to int, optional
-        Workers that files have killed in earlier runs.
-    scheduler : str, optional
-        Address of a running scheduler, such as ``tls://10.0.0.1:8786``.
-
-    Yields
-    ------
-    StartEvent, FileEvent, DeathEvent or JobEvent
-        Those of a job together, once it is complete.
-
-    Raises
-    ------
-    ReleaseStoppedError
-        The cluster was lost or cannot be reached, a worker of it has other versions of packages or
-        failed, or results cannot be written.
-    MissingExtraError
-        dask is not installed.
-    """
+    """Work off jobs on a dask cluster, yielding what happens as the client hears of it."""
     distributed = require("distributed", extra="dask")
     waiting = Waiting(jobs)
     run = uuid.uuid4().hex

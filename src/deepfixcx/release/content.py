@@ -24,15 +24,7 @@ HELD_BYTES = 1 << 26
 
 
 def stamp_of(where: Path | RemoteFile) -> str:
-    """Return what the file system says of a file, empty where it says nothing.
-
-    Of a file in a store that is what the store said when the inputs were listed.
-
-    Examples
-    --------
-    >>> stamp_of(Path("no such file"))
-    ''
-    """
+    """Return what the file system says of a file, empty where it says nothing."""
     if isinstance(where, RemoteFile):
         return where.stamp
     try:
@@ -43,22 +35,7 @@ def stamp_of(where: Path | RemoteFile) -> str:
 
 
 def open_hashed(where: Path | RemoteFile) -> tuple[BinaryIO, str]:
-    """Open an input and hash its bytes.
-
-    Returns
-    -------
-    stream : binary file
-        At its first byte; for the caller to close.
-    content : str
-        SHA-256 in hexadecimal digits.
-
-    Raises
-    ------
-    ImageFileError
-        The file cannot be opened or read, or is empty.
-    ReleaseStoppedError
-        The store of the file does not answer.
-    """
+    """Open an input and hash its bytes."""
     if isinstance(where, RemoteFile):
         return where.open_hashed(HELD_BYTES)
     stream = open_image(where)

@@ -58,19 +58,7 @@ SAME_PIXELS = {"float32": 0.01, "float16": 0.02, "uint8": 0.08}
 def contradictions(
     place: Place, about: Mapping[str, Any], rows: Sequence[Row], sound: Container[str]
 ) -> list[str]:
-    """Return sentences on what does not fit together; none for a consistent release.
-
-    Parameters
-    ----------
-    place : Place
-        The release.
-    about : mapping
-        What ``dataset.json`` says.
-    rows : sequence of mapping
-        The manifest.
-    sound : container of str
-        Files whose hash is the one of the manifest; others are not opened.
-    """
+    """Return sentences on what does not fit together; none for a consistent release."""
     try:
         spec = CodecSpec.from_dict(about["options"]["spec"])
         found = [*_of_rows(about, rows, spec), *_of_failures(place, rows)]

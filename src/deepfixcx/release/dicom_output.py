@@ -36,19 +36,7 @@ __all__ = ["DicomOutput", "DicomSource", "dicom_output", "write_patients"]
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
 class DicomSource:
-    """What one input gives to the DICOM file that is made of it.
-
-    Attributes
-    ----------
-    header : DicomHeader or None
-        None for an input of another format.
-    content : str
-        SHA-256 of the input.
-    frames : ImageFrames
-        Its pixels.
-    masked : int
-        Regions that were painted black.
-    """
+    """What one input gives to the DICOM file that is made of it."""
 
     header: DicomHeader | None = field(repr=False)
     content: str
@@ -58,46 +46,19 @@ class DicomSource:
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
 class DicomOutput:
-    """Writes DICOM files; it travels to the workers with the key in it.
-
-    Attributes
-    ----------
-    deidentifier : Deidentifier
-        Takes the patient out of headers.
-    options : ReleaseOptions
-        Of the release.
-    """
+    """Writes DICOM files; it travels to the workers with the key in it."""
 
     deidentifier: Deidentifier = field(repr=False)
     options: ReleaseOptions
 
     def content(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> bytes:
-        """Return one DICOM file.
-
-        Parameters
-        ----------
-        source : DicomSource
-            The input.
-        images : sequence of ndarray
-            Privatized frames ``(C, H, W)``, floats.
-
-        Raises
-        ------
-        DeidentifyError
-            The header cannot be de-identified, or cannot be written again.
-        """
+        """Return one DICOM file."""
         from deepfixcx.images.dicom.writing import dicom_bytes
 
         return dicom_bytes(self.dataset(source, images))
 
     def dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
-        """Return the data set of that file.
-
-        Raises
-        ------
-        DeidentifyError
-            The header cannot be de-identified, or cannot be written again.
-        """
+        """Return the data set of that file."""
         from deepfixcx.images.quiet import QUIET
 
         reason: DeidentifyError
@@ -174,27 +135,7 @@ class DicomOutput:
 
 
 def dicom_output(options: ReleaseOptions, key: Path, release: Path | str) -> DicomOutput:
-    """Prepare the writing of DICOM files; the key file is made on first use.
-
-    Parameters
-    ----------
-    options : ReleaseOptions
-        Of the release.
-    key : Path
-        File of the key.
-    release : Path or str
-        The release, in which the key must not lie.
-
-    Returns
-    -------
-    DicomOutput
-        For the workers.
-
-    Raises
-    ------
-    DeidentifyError
-        The key cannot be used.
-    """
+    """Prepare the writing of DICOM files; the key file is made on first use."""
     from deepfixcx.deidentify import Deidentifier, Profile, load_key
 
     retained = options.retain
@@ -209,13 +150,7 @@ def dicom_output(options: ReleaseOptions, key: Path, release: Path | str) -> Dic
 
 
 def patients_table(table: Path, release: Path | str) -> MappingTable:
-    """Return the table of patients at a place, with the rows that it has.
-
-    Raises
-    ------
-    DeidentifyError
-        The table lies in the release, or is another file.
-    """
+    """Return the table of patients at a place, with the rows that it has."""
     from deepfixcx.deidentify import MappingTable
 
     apart_from = release if isinstance(release, Path) else table / "release"
@@ -223,13 +158,7 @@ def patients_table(table: Path, release: Path | str) -> MappingTable:
 
 
 def check_table(table: Path, source: Path | str, release: Path | str) -> None:
-    """See that a table of patients may be written, before any work.
-
-    Raises
-    ------
-    DeidentifyError
-        It is called otherwise than ``.csv``, lies in the input or the release, or is another file.
-    """
+    """See that a table of patients may be written, before any work."""
     from deepfixcx.errors import DeidentifyError
 
     if table.suffix.lower() != ".csv":
@@ -247,29 +176,7 @@ def check_table(table: Path, source: Path | str, release: Path | str) -> None:
 def write_patients(
     table: Path, inputs: Iterable[Path | RemoteFile], dicom: DicomOutput, release: Path | str
 ) -> int:
-    """Write which pseudonym is whose, from the headers of the inputs; for the steward alone.
-
-    Parameters
-    ----------
-    table : Path
-        The table, a ``.csv`` file. If it exists, its rows stay.
-    inputs : iterable of Path or RemoteFile
-        The inputs of a release. Those that are no DICOM files, or cannot be read, are left out.
-    dicom : DicomOutput
-        What the release was made with.
-    release : Path or str
-        The release, in which the table must not lie.
-
-    Returns
-    -------
-    int
-        Patients in the table.
-
-    Raises
-    ------
-    DeidentifyError
-        The table lies in the release, is another file, or cannot be written.
-    """
+    """Write which pseudonym is whose, from the headers of the inputs; for the steward alone."""
     patients = patients_table(table, release)
     for where in inputs:
         with suppress(ImageFileError):

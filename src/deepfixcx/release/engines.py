@@ -33,19 +33,7 @@ def choose_run(
     scheduler: str | None = None,
     insecure_scheduler: bool = False,
 ) -> Run:
-    """Return what works off jobs on these places, and see now that it is there.
-
-    What lies in the memory of this process (``memory://``) is worked in this process, one job
-    after the other, because no other process could see it.
-
-    Raises
-    ------
-    ReleaseError
-        There are no workers, a scheduler is named and not wanted, cannot be reached or is open to
-        others, or a cluster is asked to work on the memory of this process.
-    MissingExtraError
-        dask is not installed.
-    """
+    """Return what works off jobs on these places, and see now that it is there."""
     if workers < 1:
         raise ReleaseError(f"workers must be at least 1, got {workers}")
     if engine == "dask":

@@ -77,13 +77,7 @@ def private_folder(folder: Path) -> Path:
 
 
 def private_of(release: Location, private: str | Path | None) -> Path:
-    """Return the private folder of a release: the one asked for, or the one beside it.
-
-    Raises
-    ------
-    ReleaseError
-        None is asked for and the release lies in a store, or it is a URL itself.
-    """
+    """Return the private folder of a release: the one asked for, or the one beside it."""
     if private is not None:
         chosen = locate(private)
         if isinstance(chosen, str):
@@ -145,10 +139,7 @@ def _one_store(where: str, release: str) -> bool:
 def refuse(
     place: Place, private: Path, *, resume: bool, overwrite: bool, protected: bool = False
 ) -> None:
-    """Refuse a place that holds something else than what the caller expects, touching nothing.
-
-    `protected` tells whether a release by a mechanism is to be made, or an ordinary one.
-    """
+    """Refuse a place that holds something else than what the caller expects, touching nothing."""
     if resume and overwrite:
         raise ReleaseError("either --resume or --overwrite, not both")
     state = place.state()
@@ -212,11 +203,7 @@ def _not_ours(place: Place, private: Path) -> ReleaseError:
 
 
 def _check_owner(place: Place, private: Path) -> None:
-    """Refuse a place that is not the release of this private folder.
-
-    Known by its marker, by the id in dataset.json, or, in releases of version 0.1, which have
-    neither, by a file that holds what the private folder lists.
-    """
+    """Refuse a place that is not the release of this private folder."""
     marker, stated = place.owner(), id_in(place)
     if marker is not None:
         if marker != id_of(private):
@@ -243,10 +230,7 @@ def release_id(private: Path) -> str:
 
 
 def listed_files(place: Place, private: Path) -> Iterator[dict[str, set[str]]]:
-    """Yield the files of a release that a ledger lists, and their hashes, a few at a time.
-
-    Where the ledger of the results is lost, the manifest of the finished release stands in.
-    """
+    """Yield the files of a release that a ledger lists, and their hashes, a few at a time."""
     metadata = FileLedger(private / METADATA).listed or stated_metadata(place)
     yield metadata
     if is_ledger(private / LEDGER):

@@ -98,10 +98,7 @@ def _in_folder(root: Path) -> Sources:
 
 
 def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Source | str]:
-    """Yield every input below `folder`, and of other files the name.
-
-    `above` identifies the folders on the way here.
-    """
+    """Yield every input below `folder`, and of other files the name."""
     try:
         with os.scandir(folder) as entries:
             here = sorted(entries, key=lambda entry: entry.name)

@@ -50,20 +50,7 @@ _VALUES = attrgetter(*COLUMNS)
 
 
 class Ledger:
-    """The ledger of one release.
-
-    Parameters
-    ----------
-    path : Path
-        SQLite file, made where it does not exist.
-
-    Raises
-    ------
-    ReleaseError
-        The file exists and is not a ledger, or not of this version.
-    ReleaseStoppedError
-        It cannot be written.
-    """
+    """The ledger of one release."""
 
     def __init__(self, path: Path) -> None:
         with _writing():
@@ -152,13 +139,7 @@ class Ledger:
             )
 
     def complete(self, shard: int, result: ShardResult) -> None:
-        """Record a shard whose results are on disk.
-
-        Raises
-        ------
-        ReleaseStoppedError
-            The ledger cannot be written, because the disk is full, say.
-        """
+        """Record a shard whose results are on disk."""
         marks = ", ".join("?" * (2 + len(COLUMNS)))
         records = [(shard, place, *_VALUES(row)) for place, row in enumerate(result.records)]
         sources = [

@@ -19,22 +19,7 @@ __all__ = ["Listing"]
 
 
 class Listing(Sequence[Source]):
-    """Inputs in an order, kept as bytes; a `Source` is made whenever one is asked for.
-
-    Almost every path is one prefix and then the name. Inputs of which that is not true, or with a
-    problem, are kept as they are.
-
-    Parameters
-    ----------
-    sources : iterable of Source
-        Taken one by one; nothing of them is kept.
-
-    Examples
-    --------
-    >>> listing = Listing(Source(Path("/in") / name, name, 10) for name in ("a.png", "b.png"))
-    >>> len(listing), listing[1].name, [source.size for source in listing]
-    (2, 'b.png', [10, 10])
-    """
+    """Inputs in an order, kept as bytes; a `Source` is made whenever one is asked for."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._text = bytearray()

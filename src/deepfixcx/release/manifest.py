@@ -67,31 +67,7 @@ LIMITS = (
 
 
 def write_papers(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
-    """Write what goes with a finished release, and return its totals.
-
-    Parameters
-    ----------
-    claim : Claim
-        The release gets ``manifest.csv``, ``failures.csv`` (only where there are failures) and,
-        last, ``dataset.json``; the private folder gets ``sources.csv``, which tells source files
-        from neutral names.
-    plan : Plan
-        What was to be done.
-    ledger : Ledger
-        What was done.
-
-    Returns
-    -------
-    dict of str to int
-        As named in `TOTALS`.
-
-    Raises
-    ------
-    FileNotFoundError
-        A result is gone.
-    OverwriteError
-        A file is in the way that deepfixcx did not write.
-    """
+    """Write what goes with a finished release, and return its totals."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
     _write_sources(claim.private, plan, failed, notes)

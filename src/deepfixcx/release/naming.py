@@ -26,15 +26,7 @@ class Naming(Protocol):
 
 
 class NeutralNames:
-    """Numbers from 1 in release order, in folders that are numbered at random.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Of all inputs, in any order.
-    generator : numpy.random.Generator
-        Numbers the folders.
-    """
+    """Numbers from 1 in release order, in folders that are numbered at random."""
 
     def __init__(self, names: Iterable[str], generator: np.random.Generator) -> None:
         count, folders = 0, set()
@@ -58,15 +50,7 @@ class NeutralNames:
 
 
 class KeptNames:
-    """Names as they are, without suffix where that is unambiguous.
-
-    ``a.png`` becomes ``a``, but beside ``a.jpg`` both stay whole.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of all inputs, in release order.
-    """
+    """Names as they are, without suffix where that is unambiguous."""
 
     def __init__(self, names: Iterable[str]) -> None:
         names = list(names)

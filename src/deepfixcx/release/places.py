@@ -62,13 +62,7 @@ class Outbox(Protocol):
         """Where results are made, under the names that they have in the release."""
 
     def put(self, name: str, content: bytes) -> str:
-        """Write a result, which may leave the folder from now on, and return its SHA-256.
-
-        Raises
-        ------
-        OverwriteError
-            A file that this release did not make is in the way.
-        """
+        """Write a result, which may leave the folder from now on, and return its SHA-256."""
 
     def writing(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Open a file that is written bit by bit, as `put` does."""
@@ -78,11 +72,7 @@ class Outbox(Protocol):
 
 
 class Place(Protocol):
-    """A folder in which a release is made or lies. Names are relative to it, with slashes.
-
-    A file that is not there raises `FileNotFoundError`. A store that cannot be reached or denies
-    access raises `ReleaseError`, while it is written `ReleaseStoppedError`.
-    """
+    """A folder in which a release is made or lies. Names are relative to it, with slashes."""
 
     @property
     def made_in(self) -> str:
@@ -97,34 +87,13 @@ class Place(Protocol):
         """What a user has to know of the lock; empty where it holds."""
 
     def state(self) -> State:
-        """Return what is there now.
-
-        Raises
-        ------
-        ReleaseError
-            There are links in it.
-        """
+        """Return what is there now."""
 
     def owner(self) -> str | None:
         """Return the id in the marker of an unfinished release, None where there is no marker."""
 
     def held(self, owner: str, check: Callable[[], None]) -> AbstractContextManager[None]:
-        """Hold the lock of the folder, which has a marker until the release is finished.
-
-        Parameters
-        ----------
-        owner : str
-            Id of the private folder.
-        check : callable
-            Raises what keeps a release from being made here; called when the lock is held.
-
-        Raises
-        ------
-        InUseError
-            Another process holds it.
-        ReleaseError
-            The marker has another id.
-        """
+        """Hold the lock of the folder, which has a marker until the release is finished."""
 
     def tagged(self, tag: str) -> Place:
         """Return this place with a secret of the run in the names of temporary files."""

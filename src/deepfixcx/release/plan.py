@@ -152,17 +152,7 @@ class ReleaseOptions:
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
 class Planned:
-    """One input with its place in the release.
-
-    Attributes
-    ----------
-    source : Source
-        The input file.
-    source_id : str
-        What the release calls it: a number, or its own name.
-    image_stem : str
-        Path of its privatized image below ``images/``, without suffix.
-    """
+    """One input with its place in the release."""
 
     source: Source
     source_id: str

@@ -47,10 +47,7 @@ class Job(Protocol):
         done: Callable[[str, Any], None],
         quarantine: frozenset[str],
     ) -> Any:
-        """Work off every file, telling its id before and its result after.
-
-        Files in `quarantine` must not be touched. What is returned reaches the parent once.
-        """
+        """Work off every file, telling its id before and its result after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +67,7 @@ class JobEvent:
 
 
 class Mark:
-    """The file that a worker is at, in memory that its parent reads once it is dead.
-
-    There are two places for a name, and a first byte that says which one counts: so a worker that
-    is killed while it writes a name leaves the one before.
-    """
+    """The file that a worker is at, in memory that its parent reads once it is dead."""
 
     def __init__(self, memory: Any) -> None:
         self._memory = memory
@@ -126,13 +119,7 @@ class Worker:
 
 
 def hire() -> Worker:
-    """Start a worker process.
-
-    Raises
-    ------
-    ReleaseStoppedError
-        The machine has no memory, disk space or open files left for it.
-    """
+    """Start a worker process."""
     # Spawned, not forked: threads and decoder state of this process are not inherited.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -154,10 +141,7 @@ def hire() -> Worker:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, which the terminal sends to workers too.
-
-    A signal that is blocked stays so in a process that this thread starts.
-    """
+    """Start processes that ignore Ctrl-C, which the terminal sends to workers too."""
     resource_tracker.ensure_running()  # on its start it unblocks the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -167,34 +151,14 @@ def _without_interrupts() -> Iterator[None]:
 
 
 def assign(worker: Worker, job: Job, quarantine: frozenset[str], suspects: frozenset[str]) -> None:
-    """Give a worker a job, which it begins after those that it has.
-
-    Parameters
-    ----------
-    worker : Worker
-        One that lives, or died without anybody knowing: its pipe will say so.
-    job : Job
-        The job.
-    quarantine : frozenset of str
-        Ids of files that must not be touched.
-    suspects : frozenset of str
-        Ids of files whose end is told at once.
-    """
+    """Give a worker a job, which it begins after those that it has."""
     worker.jobs.append(job)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.pipe.send((job, quarantine, suspects))
 
 
 def receive(worker: Worker) -> list[FileEvent | JobEvent]:
-    """Take what a worker tells.
-
-    Raises
-    ------
-    EOFError, ConnectionError
-        It died.
-    ReleaseStoppedError
-        It could not write its results.
-    """
+    """Take what a worker tells."""
     ended, job, refusal = worker.pipe.recv()
     if refusal is not None:
         raise ReleaseStoppedError(refusal)
@@ -257,11 +221,7 @@ class _Diary:
 
 
 def _listen(pipe: Connection, orders: SimpleQueue[Any]) -> None:
-    """Take orders while others are worked; end this process when its parent is gone.
-
-    An order that nobody took might fill the pipe, and the parent would wait for ever. A worker
-    that outlived its parent might write into a later run.
-    """
+    """Take orders while others are worked; end this process when its parent is gone."""
     parent = multiprocessing.parent_process()
     gone = [parent.sentinel] if parent is not None else []
     try:

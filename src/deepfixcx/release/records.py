@@ -13,41 +13,7 @@ __all__ = ["FileDone", "Record", "ShardResult", "SourceSeen", "kept_depth", "kep
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
 class Record:
-    """One row of the manifest: one frame of one input, or one input that failed.
-
-    Attributes
-    ----------
-    source_id : str
-        What the release calls the input.
-    frame : int
-        Number of the frame in its file, from 0.
-    status : str
-        ``"done"`` or ``"failed"``.
-    image_file, dicom_file, code_file : str
-        Where the result is, relative to the release folder; empty where there is none. All frames
-        of an input are in one DICOM file.
-    code_row : int
-        Row of the file of codes, -1 where there is none.
-    channels, height, width : int
-        Shape of the source frame, 0 for a failed file.
-    bits : int
-        Depth at which the source's pixels count, 8 or 16.
-    image_dtype, code_dtype : str
-        Dtype of the stored image and of the stored code.
-    spec : str
-        The codec, in short.
-    image_sha256, dicom_sha256, code_sha256 : str
-        Hash of the whole file.
-    masked : int
-        Regions that were painted black, on every frame alike.
-    masked_share : float
-        Share of the pixels that was painted black, from 0 to 1.
-    notes : str
-        What the file says and what was not followed, such as a window beside all values. It stays
-        in the private folder: its words may be those of a patient's name.
-    error, reason : str
-        Name of the error and what to do, for a failed file.
-    """
+    """One row of the manifest: one frame of one input, or one input that failed."""
 
     source_id: str
     frame: int = 0
@@ -89,19 +55,7 @@ class Record:
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
 class FileDone:
-    """What became of one input, for the progress.
-
-    Attributes
-    ----------
-    failed : bool
-        Whether it is listed among the failures.
-    images : int
-        Frames it held.
-    bytes_in : int
-        Size of the source file.
-    bytes_kept : int
-        Bytes of what is kept of its pixels, in memory.
-    """
+    """What became of one input, for the progress."""
 
     failed: bool
     images: int = 0
@@ -111,17 +65,7 @@ class FileDone:
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
 class SourceSeen:
-    """Which bytes an input held when it was worked; for the private ledger alone.
-
-    Attributes
-    ----------
-    source_id : str
-        What the release calls the input.
-    stamp : str
-        What the file system says of the file, from before it was read; empty if it says nothing.
-    content : str
-        SHA-256 of its bytes; empty where it was not read.
-    """
+    """Which bytes an input held when it was worked; for the private ledger alone."""
 
     source_id: str
     stamp: str

@@ -88,10 +88,7 @@ class RemotePlace:
 
     @contextmanager
     def held(self, owner: str, check: Callable[[], None]) -> Iterator[None]:
-        """Make the marker, or find that of an earlier run of the same private folder.
-
-        The private folder is locked on this machine, so a marker with its id is not in use.
-        """
+        """Make the marker, or find that of an earlier run of the same private folder."""
         is_marked = False
         try:
             with asking(self.url), suppress(FileExistsError), _taken():
@@ -208,13 +205,7 @@ class RemotePlace:
             yield near
 
     def put(self, files: Mapping[str, Path]) -> None:
-        """Send files, and see that they arrived whole.
-
-        Raises
-        ------
-        ReleaseStoppedError
-            They cannot be written.
-        """
+        """Send files, and see that they arrived whole."""
         names = list(files)
         try:
             with asking(self.url, begun=True):
@@ -261,10 +252,7 @@ class RemotePlace:
 
 
 class RemoteOutbox:
-    """A temporary folder whose files are sent, and removed, whenever there are enough of them.
-
-    The journal is sent before the files that it lists.
-    """
+    """A temporary folder whose files are sent, and removed, whenever there are enough of them."""
 
     def __init__(
         self, place: RemotePlace, folder: Path, ledger: FileLedger | None, journal: str

@@ -37,13 +37,7 @@ __all__ = ["find_in_store", "sources_at"]
 
 
 def find_in_store(url: str) -> Sources:
-    """List the inputs below a URL, in a table, or one image.
-
-    Raises
-    ------
-    ReleaseError
-        There is nothing there, the table cannot be used, or the store cannot be reached.
-    """
+    """List the inputs below a URL, in a table, or one image."""
     try:
         with asking(url):
             system, root = open_store(url)

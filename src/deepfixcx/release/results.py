@@ -41,18 +41,6 @@ def write_results(
     loaded: Loaded,
 ) -> list[Record]:
     """Write what the options ask for of one input, except codes, which many inputs share a file of.
-
-    Returns
-    -------
-    list of Record
-        One for each frame.
-
-    Raises
-    ------
-    DeidentifyError
-        No DICOM file can be made of its header.
-    OSError
-        The release cannot be written.
     """
     rows = _rows(codec, item, loaded)
     if options.output in ("images", "both"):

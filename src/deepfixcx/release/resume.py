@@ -15,15 +15,7 @@ __all__ = ["check_identity", "deaths_before", "standing_shards"]
 
 
 def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
-    """Begin a new ledger, or see that an old one is of the same inputs and options.
-
-    `key` tells which key pseudonyms are made with, without telling the key.
-
-    Raises
-    ------
-    ReleaseError
-        They differ; the message says in what.
-    """
+    """Begin a new ledger, or see that an old one is of the same inputs and options."""
     before, now = ledger.identity(), plan.identity() | {"key": key}
     if not before:
         ledger.begin(now, list(map(plan.files_of, range(plan.shards))))
@@ -36,16 +28,7 @@ def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
 
 
 def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> set[int]:
-    """Return the shards that need not be worked again.
-
-    A shard that lost a result, or one of whose inputs holds other bytes than when it was worked,
-    is reopened.
-
-    Raises
-    ------
-    ReleaseError
-        One would be reopened whose results have noise, which is drawn once only, or were changed.
-    """
+    """Return the shards that need not be worked again."""
     standing = set()
     size_of = claim.place.sizes()
     for number in sorted(ledger.complete_shards()):
@@ -70,10 +53,7 @@ def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> set[int]:
 
 
 def deaths_before(plan: Plan, ledger: Ledger) -> dict[str, int]:
-    """Return how many workers each file has killed in earlier runs.
-
-    A file that was replaced since is another file, and is tried again.
-    """
+    """Return how many workers each file has killed in earlier runs."""
     deaths = ledger.deaths()
     for item in plan.items if deaths else ():
         stamp, _ = deaths.get(item.source_id, ("", 0))

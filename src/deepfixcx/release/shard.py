@@ -44,21 +44,7 @@ __all__ = ["ShardJob"]
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """One shard of a plan, as a worker gets it.
-
-    Attributes
-    ----------
-    number : int
-        Number of the shard.
-    items : tuple of Planned
-        Its files.
-    options : ReleaseOptions
-        What to do with them.
-    place : Place
-        Where the release is made.
-    dicom : DicomOutput, optional
-        What writes DICOM files, where they are asked for.
-    """
+    """One shard of a plan, as a worker gets it."""
 
     number: int
     items: tuple[Planned, ...] = field(repr=False)  # names of files, which must not be printed
@@ -72,26 +58,7 @@ class ShardJob:
         done: Callable[[str, FileDone], None],
         quarantine: frozenset[str],
     ) -> ShardResult:
-        """Privatize every file of the shard; return when its results outlast a crash.
-
-        Parameters
-        ----------
-        started, done : callable
-            Told the id of each file before, and its figures after.
-        quarantine : frozenset of str
-            Ids of files that are recorded as failed without being opened.
-
-        Returns
-        -------
-        ShardResult
-            Records in the order of the shard; failed files are rows of their own.
-
-        Raises
-        ------
-        ReleaseStoppedError
-            The release cannot be written, or a store does not answer. Whatever is wrong with an
-            input is a record.
-        """
+        """Privatize every file of the shard; return when its results outlast a crash."""
         try:
             with self.place.outbox(shard=self.number) as outbox:
                 return self._work(outbox, started, done, quarantine)

@@ -61,24 +61,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Every input, sorted by name, and the names of the files that are not inputs.
-
-    Those are files that are no images, and hidden files; of a hidden folder its name alone, with a
-    slash behind it.
-    """
+    """Every input, sorted by name, and the names of the files that are not inputs."""
 
     found: Sequence[Source]
     skipped: tuple[str, ...] = ()
 
 
 def counts_by_name(name: str) -> bool:
-    """Return whether a file is an input whatever it holds.
-
-    Examples
-    --------
-    >>> [counts_by_name(name) for name in ("a.PNG", "IM0001", "1.2.840.1", "b.nii.gz", "notes.txt")]
-    [True, True, True, True, False]
-    """
+    """Return whether a file is an input whatever it holds."""
     suffix = PurePosixPath(name).suffix.lower()
     if name.lower().endswith(".nii.gz"):
         return True
@@ -86,13 +76,7 @@ def counts_by_name(name: str) -> bool:
 
 
 def hidden_part(name: str) -> str:
-    """Return a name up to its first hidden part, or nothing if no part is hidden.
-
-    Examples
-    --------
-    >>> hidden_part("a/.git/config"), hidden_part("a/.x.png"), hidden_part("a/x.png")
-    ('a/.git/', 'a/.x.png', '')
-    """
+    """Return a name up to its first hidden part, or nothing if no part is hidden."""
     parts = name.rstrip("/").split("/")
     for number, part in enumerate(parts, 1):
         if part.startswith("."):
@@ -102,13 +86,7 @@ def hidden_part(name: str) -> str:
 
 
 def paths_in_table(text: Iterable[str], name: str) -> list[str]:
-    """Return the paths that a table lists, each once.
-
-    Raises
-    ------
-    ReleaseError
-        It is no table of text, or has no column of paths.
-    """
+    """Return the paths that a table lists, each once."""
     try:
         reader = TableReader(text)
         columns = {column.strip().lower(): column for column in reader.fieldnames or ()}

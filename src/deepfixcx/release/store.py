@@ -47,15 +47,7 @@ Answer = TypeVar("Answer")
 
 
 def open_store(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL, and the path in it that the URL names.
-
-    Raises
-    ------
-    MissingExtraError
-        fsspec, or its package for such URLs, is not installed.
-    ReleaseError
-        No file system is known for such URLs.
-    """
+    """Return the file system of a URL, and the path in it that the URL names."""
     fsspec = require("fsspec", extra="remote")
     known = require("fsspec.registry", extra="remote").known_implementations
     scheme = url.partition("://")[0].partition("::")[0]
@@ -73,20 +65,7 @@ def open_store(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def asking(url: str, *, begun: bool = False) -> Iterator[None]:
-    """Let out of a store what it says of one file (`FileNotFoundError`), and errors of ours.
-
-    Parameters
-    ----------
-    url : str
-        The store.
-    begun : bool
-        Whether a release is being written, so that ``--resume`` is the advice.
-
-    Raises
-    ------
-    ReleaseError, ReleaseStoppedError
-        The store cannot be reached, or denies access.
-    """
+    """Let out of a store what it says of one file (`FileNotFoundError`), and errors of ours."""
     try:
         yield
     except (DeepfixcxError, FileNotFoundError, ImportError):
@@ -125,43 +104,19 @@ def at_once(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer
 
 
 def name_below(root: str, path: str) -> str:
-    """Return the name of a file relative to a folder of its store.
-
-    Examples
-    --------
-    >>> name_below("bucket/scans", "bucket/scans/ward/a.png"), name_below("", "/a.png")
-    ('ward/a.png', 'a.png')
-    """
+    """Return the name of a file relative to a folder of its store."""
     return path.lstrip("/").removeprefix(f"{root.strip('/')}/")
 
 
 def stamp_in(about: Mapping[str, Any]) -> str:
-    """Return what a store says of a file that changes with it; empty if that is its size alone.
-
-    Examples
-    --------
-    >>> stamp_in({"name": "a.png", "size": 3, "ETag": "abc"}), stamp_in({"size": 3})
-    ('3:abc', '')
-    """
+    """Return what a store says of a file that changes with it; empty if that is its size alone."""
     said = [str(about[name]) for name in STAMPS if about.get(name)]
     return ":".join([str(about.get("size")), *said]) if said else ""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One input in a store.
-
-    Attributes
-    ----------
-    url : str
-        Opens the store.
-    path : str
-        Its path there.
-    stamp : str
-        What the store said of it when it was listed; empty where it says nothing.
-    size : int
-        Its bytes, then.
-    """
+    """One input in a store."""
 
     url: str
     path: str = field(repr=False)  # a name of a file, which must not be printed
@@ -169,15 +124,7 @@ class RemoteFile:
     size: int = 0
 
     def open_hashed(self, held_bytes: int) -> tuple[BinaryIO, str]:
-        """Fetch the file and hash its bytes; a large one into a temporary file without a name.
-
-        Raises
-        ------
-        ImageFileError
-            It vanished, may not be read, is empty, or the store cannot give it.
-        ReleaseStoppedError
-            The store does not answer at all, or there is no room for a large file.
-        """
+        """Fetch the file and hash its bytes; a large one into a temporary file without a name."""
         reason = ""
         for last in (False, True):
             try:
@@ -218,13 +165,7 @@ class RemoteFile:
         return near, content.hexdigest()
 
     def _see_that_it_answers(self) -> None:
-        """Ask the store about the folder of the file.
-
-        Raises
-        ------
-        ReleaseStoppedError
-            No answer: it cannot be reached, or nothing may be read there any more.
-        """
+        """Ask the store about the folder of the file."""
         system, _ = open_store(self.url)
         system.invalidate_cache()
         try:

@@ -25,15 +25,7 @@ JOB_FILES = 64
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What `survey` found.
-
-    Attributes
-    ----------
-    facts : tuple of (Source, ImageFacts)
-        Every input, sorted by name.
-    skipped : tuple of str
-        Names of the files that are no images.
-    """
+    """What `survey` found."""
 
     facts: tuple[tuple[Source, ImageFacts], ...]
     skipped: tuple[str, ...]

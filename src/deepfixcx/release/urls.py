@@ -23,31 +23,12 @@ _OF_THIS_MACHINE = ("file://", "local://")
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is a URL rather than a path.
-
-    Examples
-    --------
-    >>> is_url("s3://bucket/scans"), is_url("simplecache::s3://bucket"), is_url("a/b.png")
-    (True, True, False)
-    """
+    """Return whether a text is a URL rather than a path."""
     return _URL.match(text) is not None
 
 
 def locate(where: str | Path) -> Location:
-    """Tell paths from URLs; ``file://`` is a path.
-
-    Raises
-    ------
-    ReleaseError
-        The URL holds what may be a secret. The message does not repeat it.
-
-    Examples
-    --------
-    >>> locate("s3://bucket/scans")
-    's3://bucket/scans'
-    >>> locate("file:///data/scans")
-    PosixPath('/data/scans')
-    """
+    """Tell paths from URLs; ``file://`` is a path."""
     if isinstance(where, Path) or not is_url(where):
         return Path(where).absolute()
     for scheme in _OF_THIS_MACHINE:

@@ -125,29 +125,7 @@ def run_jobs(
     deaths: Mapping[str, int] | None = None,
     stop: Connection | None = None,
 ) -> Iterator[Event]:
-    """Work off jobs in processes, yielding what happens as it happens.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-        Taken in order.
-    workers : int
-        Processes at a time.
-    deaths : mapping of str to int, optional
-        Workers that files have killed in earlier runs.
-    stop : Connection, optional
-        A pipe whose other end is closed when the run must end.
-
-    Yields
-    ------
-    StartEvent, FileEvent, DeathEvent or JobEvent
-        In the order in which they happen, which is not that of the jobs.
-
-    Raises
-    ------
-    ReleaseStoppedError
-        A worker could not write its results, workers cannot be started, or the run must end.
-    """
+    """Work off jobs in processes, yielding what happens as it happens."""
     waiting = Waiting(jobs)
     blamed = _Deaths(dict(deaths or {}))
     crew = [hire() for _ in range(waiting.count(workers))]

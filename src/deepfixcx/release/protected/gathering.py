@@ -43,25 +43,7 @@ class Withheld:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Gathered:
-    """Plain codes of one dataset.
-
-    Attributes
-    ----------
-    records : Records
-        One of each frame.
-    members : tuple of Member
-        Which file and frame each is of.
-    channels : int
-        Of all codes.
-    withheld : tuple of Withheld
-        Images that could not be used.
-    contents : frozenset of str
-        Hashes of the files.
-    digest : str
-        Hash of the codes and of what they are of.
-    about : dict
-        ``dataset.json`` of the plain codes.
-    """
+    """Plain codes of one dataset."""
 
     records: Records
     members: tuple[Member, ...]
@@ -74,17 +56,7 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class PassOne:
-    """How images are encoded; the same for those that are released and for the public ones.
-
-    Attributes
-    ----------
-    private : Path
-        The private folder.
-    options : ReleaseOptions
-        Of the plain codes.
-    workers, engine, scheduler, insecure_scheduler, resume, report, again
-        As for `privatize_dataset`.
-    """
+    """How images are encoded; the same for those that are released and for the public ones."""
 
     private: Path
     options: ReleaseOptions
@@ -107,13 +79,7 @@ class PassOne:
         )
 
     def gather(self, dataset: Dataset, name: str, channels: int | None = None) -> Gathered:
-        """Encode the images of a dataset that have a label, and join codes with labels.
-
-        Raises
-        ------
-        ReleaseError
-            No image can be used.
-        """
+        """Encode the images of a dataset that have a label, and join codes with labels."""
         labelled = np.flatnonzero(dataset.known.any(axis=1)).tolist()
         withheld = [
             Withheld(printable(str(problem.path or "")), problem.error, problem.reason)

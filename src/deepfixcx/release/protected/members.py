@@ -113,17 +113,7 @@ def read_members(private: str | Path) -> dict[str, tuple[Member, ...]]:
 def check_not_mixed_before(
     private: Path, release: str, patients: set[str], sources: set[str]
 ) -> None:
-    """Refuse to mix what another release of this private folder mixed already.
-
-    Two releases whose groups differ by one patient give back that patient's code as a difference.
-
-    Raises
-    ------
-    MechanismError
-        A patient or a file is in an earlier release.
-    ReleaseError
-        The table of earlier releases is damaged.
-    """
+    """Refuse to mix what another release of this private folder mixed already."""
     again = 0
     for name, earlier in _mixed_before(private).items():
         if name != release:

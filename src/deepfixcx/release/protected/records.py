@@ -119,25 +119,13 @@ def load_records(folder: str | Path) -> ReleasedRecords:
 
 
 def vector_bytes(array: NDArray[np.float32]) -> bytes:
-    """Return the file of vectors (M, K).
-
-    Examples
-    --------
-    >>> safetensors.numpy.load(vector_bytes(np.ones((3, 2), np.float32)))["array"].shape
-    (3, 2)
-    """
+    """Return the file of vectors (M, K)."""
     about = json.dumps({"format": FORMAT_NAME, "version": FORMAT_VERSION}, sort_keys=True)
     return safetensors.numpy.save({"array": np.ascontiguousarray(array)}, {"deepfixcx": about})
 
 
 def label_rows(names: Sequence[str], labels: NDArray[np.float32]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table of labels.
-
-    Examples
-    --------
-    >>> list(label_rows(["000001"], np.array([[1, np.nan]], np.float32)))
-    [('000001', '1', '')]
-    """
+    """Yield the rows of the table of labels."""
     for name, row in zip(names, labels.tolist(), strict=True):
         yield (name, *("" if value != value else str(int(value)) for value in row))
 

@@ -32,21 +32,7 @@ ID_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What must be the same when a release goes on.
-
-    Attributes
-    ----------
-    identity : mapping of str to str
-        Mechanism, options, labels, images and seed; each as a text that may be compared.
-    secret : str
-        Hexadecimal; decides all that is drawn.
-    codes : str
-        Hash of the plain codes that the mechanism was applied to; empty before.
-    again, folder : str
-        The command that goes on, and where it was typed.
-    id : str
-        Random name of the release, the same when it goes on; empty in those of version 0.1.
-    """
+    """What must be the same when a release goes on."""
 
     identity: Mapping[str, str]
     secret: str = field(repr=False)
@@ -61,20 +47,11 @@ class State:
         return id_from(self.secret)
 
     def generator(self) -> np.random.Generator:
-        """Return what draws; the same for the same secret.
-
-        Philox, because nobody knows how to find the key of its ten rounds from what it draws.
-        """
+        """Return what draws; the same for the same secret."""
         return np.random.Generator(np.random.Philox(np.random.SeedSequence(int(self.secret, 16))))
 
     def save(self, private: Path) -> None:
-        """Write it down.
-
-        Raises
-        ------
-        ReleaseStoppedError
-            The private folder cannot be written.
-        """
+        """Write it down."""
         about = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(self)}
         try:
             ledger = FileLedger(private / MARKER, mode=0o600)
@@ -86,15 +63,7 @@ class State:
             ) from None
 
     def applied_to(self, codes: str, private: Path) -> None:
-        """See that the mechanism is applied to one set of codes only, and write down which.
-
-        The same draws for two sets would tell in what they differ.
-
-        Raises
-        ------
-        ReleaseError
-            It was applied to others before.
-        """
+        """See that the mechanism is applied to one set of codes only, and write down which."""
         if self.codes not in ("", codes):
             raise ReleaseError(
                 "images changed since this release was made; --overwrite makes it again, with "
@@ -106,13 +75,7 @@ class State:
 def open_state(
     private: Path, identity: Mapping[str, str], seed: int | None, *, resume: bool
 ) -> State:
-    """Begin, with a fresh secret, or go on with what an earlier run has left.
-
-    Raises
-    ------
-    ReleaseError
-        The earlier run was begun with something else, or its file is damaged.
-    """
+    """Begin, with a fresh secret, or go on with what an earlier run has left."""
     again = os.getcwd()
     if resume and (private / PROTECTED).is_file():
         before = _read(private / PROTECTED)
@@ -142,13 +105,7 @@ def fingerprint(dataset: Dataset | None) -> str:
 
 
 def read_state(private: Path) -> State:
-    """Read the state of a release by a mechanism.
-
-    Raises
-    ------
-    ReleaseError
-        It is damaged.
-    """
+    """Read the state of a release by a mechanism."""
     return _read(private / PROTECTED)
 
 

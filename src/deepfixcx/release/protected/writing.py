@@ -38,27 +38,7 @@ LIMITS = (
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Written:
-    """All that decides the bytes of a release.
-
-    Attributes
-    ----------
-    released : Records
-        In release order.
-    published : PublishedMechanism
-        What made them.
-    vectors : bool
-        Whether they are vectors rather than codes.
-    dtype : {"float32", "float16", "uint8"}
-        How codes are stored.
-    options : dict
-        For the papers.
-    mechanisms : list of dict
-        Entries for the papers, with guarantees.
-    facts : dict
-        For the papers: how many images, which labels, from what it is drawn.
-    id : str
-        Random name of the release.
-    """
+    """All that decides the bytes of a release."""
 
     released: Records
     published: PublishedMechanism
@@ -80,13 +60,7 @@ def apply_mechanism(
     *,
     min_patients: int,
 ) -> tuple[Written, SafeLabels]:
-    """Choose the labels, fit, make the records, and put them in an order that tells nothing.
-
-    Raises
-    ------
-    MechanismError
-        No label can be released, or the mechanism does not fit the images.
-    """
+    """Choose the labels, fit, make the records, and put them in an order that tells nothing."""
     generator = state.generator()
     records = images.records
     positives = label_patients(protection.followed)
@@ -140,29 +114,13 @@ def _options(
 
 
 def record_names(count: int) -> list[str]:
-    """Return numbers from 1, with as many digits as the last one needs, six at least.
-
-    Examples
-    --------
-    >>> record_names(2)
-    ['000001', '000002']
-    """
+    """Return numbers from 1, with as many digits as the last one needs, six at least."""
     digits = max(LEAST_DIGITS, len(str(count)))
     return [f"{number:0{digits}d}" for number in range(1, count + 1)]
 
 
 def write_release(claim: Claim, written: Written) -> dict[str, int]:
-    """Write a release, dataset.json last, and return its totals.
-
-    Raises
-    ------
-    CodeError
-        A number does not fit into the dtype.
-    OverwriteError
-        A file is in the way that deepfixcx did not write.
-    OSError
-        The release cannot be written.
-    """
+    """Write a release, dataset.json last, and return its totals."""
     columns = Record.columns()
     with claim.place.outbox(claim.metadata) as outbox:
         rows, sizes = _records(outbox, written)
