@@ -22,7 +22,7 @@ from deepfixcx.errors import (
 )
 from deepfixcx.images import inspect_image, nifti, read_image
 from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
-from deepfixcx.release.sources import counts_by_name
+from deepfixcx.release.inputs import counts_by_name
 
 nibabel: Any = importlib.import_module("nibabel")
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 from deepfixcx import CodecSpec
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release import ReleaseOptions, Summary, privatize_dataset, verify_release
-from deepfixcx.release.urls import locate
+from deepfixcx.release.storage import locate
 from tests.release.conftest import contents
 
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3))

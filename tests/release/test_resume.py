@@ -15,9 +15,9 @@ from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import remove_listed
 from deepfixcx.release import ReleaseOptions, Summary, private_folder, privatize_dataset
 from deepfixcx.release.claim import claimed
-from deepfixcx.release.content import content_of, open_hashed, stamp_of
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.places import LocalPlace, Place
+from deepfixcx.release.storage import content_of, open_hashed, stamp_of
 from tests.release.conftest import Lethal, contents, rows, write_gray
 
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3), names="keep")
@@ -175,7 +175,7 @@ def test_large_input_is_hashed_without_being_held(
 ) -> None:
     image = images / "ward-0" / "image0.png"
     small, held = open_hashed(image)
-    monkeypatch.setattr("deepfixcx.release.content.HELD_BYTES", 100)
+    monkeypatch.setattr("deepfixcx.release.storage.HELD_BYTES", 100)
     large, streamed = open_hashed(image)
     with small, large:
         assert small.read() == large.read() == image.read_bytes()

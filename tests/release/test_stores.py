@@ -26,9 +26,9 @@ from deepfixcx.release import (
     survey,
     verify_release,
 )
-from deepfixcx.release.content import open_hashed
 from deepfixcx.release.places import place_of
 from deepfixcx.release.shard import ShardJob
+from deepfixcx.release.storage import open_hashed
 from tests.release.conftest import contents, rows, write_gray
 
 fsspec = pytest.importorskip("fsspec", reason="the extra [remote] is not installed")
@@ -343,7 +343,7 @@ def test_large_input_is_copied_to_the_disk_and_hashed_on_the_way(
 ) -> None:
     source = next(s for s in find_sources(remote).found if s.size > 1000)
     small, held = open_hashed(source.path)
-    monkeypatch.setattr("deepfixcx.release.content.HELD_BYTES", 100)
+    monkeypatch.setattr("deepfixcx.release.storage.HELD_BYTES", 100)
     large, streamed = open_hashed(source.path)
     with small, large:
         assert small.read() == large.read()

@@ -80,7 +80,7 @@ def check_contents(contents: Mapping[Path, str]) -> None:
     AuditError
         Some are other files.
     """
-    from deepfixcx.release.content import content_of
+    from deepfixcx.release.storage import content_of
 
     now = {path: content_of(path) for path in contents}
     present = {path: content for path, content in now.items() if content}

@@ -62,7 +62,7 @@ def command(
 
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import survey
-    from deepfixcx.release.sources import hidden_part
+    from deepfixcx.release.inputs import hidden_part
 
     with error_console.status("looking at the files") as status:
         found = survey(

@@ -151,7 +151,7 @@ def _in_table(table: Path) -> tuple[list[Path], list[str]]:
     """
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ReleaseError
-    from deepfixcx.release.sources import paths_in_table
+    from deepfixcx.release.inputs import paths_in_table
 
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:

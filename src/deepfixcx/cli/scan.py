@@ -116,10 +116,10 @@ def _own_words() -> list[str]:
     from dataclasses import fields
 
     from deepfixcx.deidentify import Method
+    from deepfixcx.release.ledger import Record
     from deepfixcx.release.manifest import LIMITS, TOTALS
     from deepfixcx.release.plan import ReleaseOptions
     from deepfixcx.release.protected.writing import LIMITS as PROTECTED_LIMITS
-    from deepfixcx.release.records import Record
     from deepfixcx.spec import CodecSpec
 
     names = [*Record.columns(), *TOTALS, *(each.name for each in fields(ReleaseOptions))]

@@ -36,7 +36,7 @@ def command(
     Example: deepfixcx status shared
     """
     from deepfixcx.release import read_status
-    from deepfixcx.release.urls import locate
+    from deepfixcx.release.storage import locate
 
     status = read_status(folder, private)
     figures = {"command": "status", "release": str(locate(folder)), **asdict(status)}

@@ -42,7 +42,7 @@ def command(
     Example: deepfixcx verify shared
     """
     from deepfixcx.release import verify_release
-    from deepfixcx.release.urls import locate
+    from deepfixcx.release.storage import locate
 
     with error_console.status("hashing") as status:
         found = verify_release(

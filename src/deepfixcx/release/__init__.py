@@ -9,7 +9,8 @@ folder never does.
 """
 
 from deepfixcx.release.folders import private_folder
-from deepfixcx.release.inputs import Source, find_sources
+from deepfixcx.release.inputs import find_sources
+from deepfixcx.release.listing import Source
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
 from deepfixcx.release.protected import (
     ProtectedSummary,

@@ -20,9 +20,8 @@ from deepfixcx import __version__
 from deepfixcx.errors import DeidentifyError, ImageFileError
 from deepfixcx.images import ImageFrames
 from deepfixcx.images.reading import read_header
-from deepfixcx.release.content import open_hashed
 from deepfixcx.release.plan import ReleaseOptions
-from deepfixcx.release.store import RemoteFile
+from deepfixcx.release.storage import RemoteFile, open_hashed
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

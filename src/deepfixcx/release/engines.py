@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import multiprocessing
+import pickle
+import socket
+import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
 from typing import Any
+from urllib.parse import urlsplit
 
 from deepfixcx._optional import require
 from deepfixcx.choices import Engine
-from deepfixcx.errors import ReleaseError
-from deepfixcx.release.cluster import check_scheduler, run_on_cluster
-from deepfixcx.release.urls import Location, in_memory
+from deepfixcx.errors import DeepfixcxError, ReleaseError, ReleaseStoppedError
+from deepfixcx.release.manifest import software
+from deepfixcx.release.storage import Location, in_memory
 from deepfixcx.release.workers import (
     DEATHS_ALLOWED,
     Event,
@@ -17,10 +27,240 @@ from deepfixcx.release.workers import (
     Job,
     JobEvent,
     StartEvent,
+    Waiting,
     run_jobs,
 )
 
-__all__ = ["Run", "choose_run"]
+__all__ = ["Run", "check_scheduler", "choose_run", "run_on_cluster"]
+
+TASKS_A_THREAD = 2
+"""So many shards are with the cluster for each of its threads: one worked, one waiting."""
+
+LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
+"""What they print may quote a task, which holds names of files."""
+
+LOSSES_ALLOWED = 3
+"""So often dask may give up one shard, each time after it lost several workers on it."""
+
+CONNECT_SECONDS = 10
+"""A scheduler that does not answer in this time is not there."""
+
+ENCRYPTED, PLAIN = ("tls", "wss"), ("tcp", "ws")
+"""Protocols of dask: with TLS, where both sides show a certificate, and without."""
+
+STOPS: dict[str, Connection] = {}
+"""For each run on a cluster of this process, a pipe that is closed when its tasks must end."""
+
+
+def check_scheduler(address: str, *, insecure: bool) -> None:
+    """See, before any work, that a scheduler is at this address and lets only its user in."""
+    distributed = require("distributed", extra="dask")
+    url = urlsplit(address if "://" in address else f"tcp://{address}")
+    try:
+        host, port = url.hostname, url.port
+    except ValueError:  # not a number
+        host = port = None
+    if url.scheme not in ENCRYPTED + PLAIN or not host or not port or url.username is not None:
+        raise ReleaseError(
+            f"--scheduler {address!r} is not an address of a dask scheduler, such as "
+            f"tls://10.0.0.1:8786"
+        )
+    if url.scheme in PLAIN and not insecure:
+        raise ReleaseError(
+            f"--scheduler {address!r} has no TLS: every account that can connect to it can run "
+            f"code as you and read the key of pseudonyms; start it with TLS and use tls://, or "
+            f"add --insecure-scheduler on a network that only you can use"
+        )
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        why = error.strerror or "timed out"
+        raise ReleaseError(
+            f"no scheduler can be reached at {address!r} ({why}); start it, or correct --scheduler"
+        ) from None
+    with ExitStack() as stack:
+        _silence(stack)
+        try:
+            answer = _ask(distributed, address)
+        except Exception as error:
+            raise ReleaseError(
+                f"what answers at {address!r} does not accept this program as a dask client "
+                f"({type(error).__name__}); see that it is a scheduler and, for tls://, that "
+                f"dask's configuration names the certificates (distributed.comm.tls)"
+            ) from None
+    if answer.get("type") != "Scheduler":
+        raise ReleaseError(f"{address!r} is not the address of a dask scheduler; correct it")
+
+
+def _ask(distributed: Any, address: str) -> dict[str, Any]:
+    """Ask a server of dask what it is; a client would wait a minute for one that says nothing."""
+
+    async def identity() -> Any:
+        security = distributed.Security().get_connection_args("client")
+        server = distributed.rpc(address, timeout=CONNECT_SECONDS, connection_args=security)
+        try:
+            return await asyncio.wait_for(server.identity(), CONNECT_SECONDS)
+        finally:
+            await server.close_rpc()
+
+    runner = distributed.utils.LoopRunner()
+    runner.start()
+    try:
+        answer: dict[str, Any] = runner.run_sync(identity)
+        return answer
+    finally:
+        runner.stop()
+
+
+def run_on_cluster(
+    jobs: Iterable[Job],
+    workers: int,
+    deaths: Mapping[str, int] | None = None,
+    scheduler: str | None = None,
+) -> Iterator[Event]:
+    """Work off jobs on a dask cluster, yielding what happens as the client hears of it."""
+    distributed = require("distributed", extra="dask")
+    waiting = Waiting(jobs)
+    run = uuid.uuid4().hex
+    with ExitStack() as stack:
+        _silence(stack)
+        try:
+            client = stack.enter_context(
+                distributed.Client(
+                    scheduler or _cluster(distributed, stack, workers),
+                    set_as_default=False,
+                    timeout=CONNECT_SECONDS,
+                )
+            )
+            _end_tasks_with(stack, run)
+            yield from _work_off(distributed, client, waiting, dict(deaths or {}), run)
+        except DeepfixcxError:
+            raise
+        except Exception as error:
+            raise ReleaseStoppedError(
+                f"the connection to the dask scheduler was lost ({type(error).__name__}); see that "
+                f"it runs, then run the same command with --resume"
+            ) from None
+
+
+def _silence(stack: ExitStack) -> None:
+    for logger in map(logging.getLogger, LOGGERS):
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL + 1)
+
+
+def _cluster(distributed: Any, stack: ExitStack, workers: int) -> Any:
+    """Start a scheduler and a worker in this process, which talk through its memory alone."""
+
+    class Unheard:
+        """Both always start a server for HTTP, on every interface, even without a dashboard."""
+
+        def start_http_server(self, *_: object, **__: object) -> None:
+            """Start none."""
+
+    class Scheduler(Unheard, distributed.Scheduler):  # type: ignore[misc]
+        pass
+
+    class Worker(Unheard, distributed.Worker):  # type: ignore[misc]
+        pass
+
+    options = {"protocol": "inproc://", "dashboard": False}
+    threads = {"nthreads": workers, "memory_limit": None}  # the work is done in other processes
+    return stack.enter_context(
+        distributed.SpecCluster(
+            scheduler={"cls": Scheduler, "options": options},
+            workers={0: {"cls": Worker, "options": options | threads}},
+            silence_logs=logging.CRITICAL,
+        )
+    )
+
+
+def _end_tasks_with(stack: ExitStack, run: str) -> None:
+    """Let tasks in threads of this process end before its cluster does, however the run ends."""
+    STOPS[run], writer = multiprocessing.Pipe(duplex=False)
+    stack.callback(STOPS.pop, run)
+    stack.callback(writer.close)
+
+
+def _work_off(
+    distributed: Any, client: Any, waiting: Waiting, deaths: dict[str, int], run: str
+) -> Iterator[Event]:
+    completed = distributed.as_completed(loop=client.loop)
+    run_task, wanted = _make_run_task(), software()
+    given: dict[str, Job] = {}
+    losses: Counter[int] = Counter()
+    while waiting.count(1) or given:
+        threads = sum(client.nthreads().values())  # workers come and go
+        while waiting.count(1) and len(given) < TASKS_A_THREAD * max(1, threads):
+            job = waiting.take()
+            task = pickle.dumps((work_job, (job, deaths, wanted, run)))
+            future = client.submit(run_task, task, pure=False)
+            given[future.key] = job
+            completed.add(future)
+            yield StartEvent(job.number)
+        future = next(completed)
+        job = given.pop(future.key)
+        if future.status != "error":
+            result = future.result()
+        elif isinstance(error := future.exception(), distributed.KilledWorker):
+            losses[job.number] += 1
+            if losses[job.number] < LOSSES_ALLOWED:
+                waiting.again([job])
+                continue
+            result = (
+                "dask workers are lost again and again on one shard: is there enough memory? Give "
+                "them more, then run the same command with --resume"
+            )
+        else:
+            result = (
+                f"dask could not run a task ({type(error).__name__}); see the logs of its workers, "
+                f"then run the same command with --resume"
+            )
+        if isinstance(result, str):
+            raise ReleaseStoppedError(result)
+        yield from result
+
+
+def _make_run_task() -> Callable[[bytes], list[Event] | str]:
+    """Return a function that dask sends by value, so that it runs beside any deepfixcx or none."""
+
+    def run_task(task: bytes) -> list[Event] | str:
+        # It raises nothing, because dask would print the task, names of files and all; and what
+        # cannot be unpickled would end the worker, and the next one.
+        try:
+            function, arguments = pickle.loads(task)
+            result: list[Event] | str = function(*arguments)
+            return result
+        except Exception as error:
+            return (
+                f"a task failed in a dask worker ({type(error).__name__}); see that every worker "
+                f"has the same version of deepfixcx, enough memory and room for temporary files, "
+                f"then run the same command with --resume"
+            )
+
+    return run_task
+
+
+def work_job(
+    job: Job, deaths: dict[str, int], wanted: dict[str, str], run: str
+) -> list[Event] | str:
+    """Work off one job in a process of its own, or say why not; runs in a dask worker."""
+    own = software()
+    if other := [name for name in wanted if own.get(name) != wanted[name]]:
+        versions = ", ".join(f"{name} {own.get(name)} instead of {wanted[name]}" for name in other)
+        return (
+            f"a dask worker has {versions}, and the values of codes depend on it; install the "
+            f"same versions on every machine, then run the same command with --resume"
+        )
+    if multiprocessing.parent_process() is not None:
+        # A worker that a nanny looks after may not have children unless it says so.
+        multiprocessing.current_process().daemon = False
+    try:
+        events = list(run_jobs([job], 1, deaths, STOPS.get(run)))
+    except ReleaseStoppedError as error:
+        return str(error)
+    return [event for event in events if not isinstance(event, StartEvent)]
+
 
 Run = Callable[[Iterable[Job], Mapping[str, int]], Iterator[Event]]
 """Works off jobs, knowing how many workers each file has killed before."""

@@ -15,8 +15,7 @@ from deepfixcx.io.folders import MARKER, FileLedger, id_of
 from deepfixcx.io.paths import within
 from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
 from deepfixcx.release.places import ABOUT, OTHER_PRIVATE, LocalPlace, Place, id_in
-from deepfixcx.release.store import open_store
-from deepfixcx.release.urls import Location, locate
+from deepfixcx.release.storage import Location, locate, open_store
 
 __all__ = [
     "METADATA",

@@ -1,28 +1,106 @@
-"""Which files are the inputs of a release: a folder, a table with paths, or one image."""
+"""Find the inputs of a release: in a folder, a table or a store."""
 
 from __future__ import annotations
 
+import csv
+import errno
+import io
 import os
+import posixpath
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from deepfixcx.errors import FolderLoopError, ReleaseError
+from deepfixcx._words import TableReader
+from deepfixcx.errors import FolderLoopError, ReleaseError, UnreadableFileError
 from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
-from deepfixcx.release.listing import Listing
-from deepfixcx.release.remote_inputs import find_in_store, sources_at
-from deepfixcx.release.sources import (
-    Source,
-    Sources,
-    cannot_open,
-    counts_by_name,
-    paths_in_table,
-    printable,
-    source_on_disk,
+from deepfixcx.release.listing import Listing, Source, Sources
+from deepfixcx.release.storage import (
+    Location,
+    RemoteFile,
+    asking,
+    at_once,
+    is_url,
+    locate,
+    name_below,
+    open_store,
+    stamp_in,
 )
-from deepfixcx.release.urls import is_url, locate
 
-__all__ = ["Source", "Sources", "find_sources"]
+__all__ = [
+    "cannot_open",
+    "counts_by_name",
+    "find_in_store",
+    "find_sources",
+    "hidden_part",
+    "paths_in_table",
+    "printable",
+    "source_on_disk",
+    "sources_at",
+]
+
+PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
+"""Names of the column that holds the paths of a table, in order of preference, in any case."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
+    | {".dcm", ".dicom", ".ima", ".dc3", ".nii"}
+)
+"""A file with such a name is an input whatever it holds: if it is no image, that is a failure."""
+
+
+def counts_by_name(name: str) -> bool:
+    """Return whether a file is an input whatever it holds."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if name.lower().endswith(".nii.gz"):
+        return True
+    return not suffix or suffix in IMAGE_SUFFIXES or suffix.removeprefix(".").isdigit()
+
+
+def hidden_part(name: str) -> str:
+    """Return a name up to its first hidden part, or nothing if no part is hidden."""
+    parts = name.rstrip("/").split("/")
+    for number, part in enumerate(parts, 1):
+        if part.startswith("."):
+            below = number < len(parts) or name.endswith("/")
+            return "/".join(parts[:number]) + "/" * below
+    return ""
+
+
+def paths_in_table(text: Iterable[str], name: str) -> list[str]:
+    """Return the paths that a table lists, each once."""
+    try:
+        reader = TableReader(text)
+        columns = {column.strip().lower(): column for column in reader.fieldnames or ()}
+        column = next((columns[known] for known in PATH_COLUMNS if known in columns), None)
+        if column is None:
+            raise ReleaseError(
+                f"{name} has no column of paths; name one of its columns "
+                f"{' or '.join(PATH_COLUMNS[:2])}"
+            )
+        paths = [row[column].strip() for row in reader if (row[column] or "").strip()]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise ReleaseError(f"{name} is not a readable table of UTF-8 text") from None
+    return list(dict.fromkeys(paths))  # a file listed twice is one input
+
+
+def printable(name: str) -> str:
+    """Spell out bytes that are not UTF-8, so that the name can stand in a table."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def source_on_disk(path: Path, name: str) -> Source:
+    """Return the input at a path, with its size or why it cannot be tried."""
+    try:
+        return Source(path, printable(name), path.stat().st_size)
+    except OSError as error:
+        return Source(path, printable(name), problem=cannot_open(error.strerror))
+
+
+def cannot_open(reason: str | None) -> UnreadableFileError:
+    """Return the error of a file that cannot even be tried, with the system's word for it."""
+    return UnreadableFileError(f"cannot be opened: {reason}; check that it may be read")
 
 
 def find_sources(where: str | Path) -> Sources:
@@ -158,3 +236,97 @@ def _is_input(path: Path) -> bool:
             return bool(sniff(file.read(SNIFFED_BYTES)))
     except OSError:
         return False
+
+
+def find_in_store(url: str) -> Sources:
+    """List the inputs below a URL, in a table, or one image."""
+    try:
+        with asking(url):
+            system, root = open_store(url)
+            system.invalidate_cache()
+            if url.endswith("/") or system.info(root)["type"] == "directory":
+                return _in_store_folder(url, system, root)
+            if root.lower().endswith(".csv"):
+                return Sources(tuple(_in_store_table(url, system, root)))
+            return Sources((_asked(url, root, posixpath.basename(root)),))
+    except FileNotFoundError:
+        raise ReleaseError(f"there is no file or folder {url!r}; check the URL") from None
+
+
+def sources_at(places: Iterable[tuple[Location, str]]) -> list[Source]:
+    """Return the input at each path or URL, under the name beside it."""
+    places = list(places)
+
+    def ask(place: tuple[str, str]) -> Source:
+        url, name = place
+        with asking(url):
+            return _asked(url, open_store(url)[1], name)
+
+    remote = at_once(ask, ((where, name) for where, name in places if isinstance(where, str)))
+    local = [source_on_disk(where, name) for where, name in places if isinstance(where, Path)]
+    return remote + local
+
+
+def _in_store_folder(url: str, system: Any, root: str) -> Sources:
+    listing: dict[str, Mapping[str, Any]] = system.find(root, detail=True)
+    unsized = [path for path, about in listing.items() if about["size"] is None]  # in HTTP, all
+    listing |= zip(unsized, at_once(system.info, unsized), strict=True)
+    files = {
+        name: RemoteFile(url, path, stamp_in(about), int(about["size"] or 0))
+        for path, about in listing.items()
+        if about["type"] == "file" and not (name := name_below(root, path)).endswith("/")
+    }
+    del listing
+    system.invalidate_cache()  # which keeps a listing of millions otherwise
+    hidden = {name: part for name in files if (part := hidden_part(name))}
+    files = {name: file for name, file in files.items() if name not in hidden}
+    unclear = [name for name in files if not counts_by_name(name)]
+    images = at_once(lambda name: _is_image(system, files[name]), unclear)
+    skipped = {name for name, image in zip(unclear, images, strict=True) if not image}
+    found = (
+        Source(file, printable(name), file.size)
+        for name, file in files.items()
+        if name not in skipped
+    )
+    return Sources(Listing(found), tuple(sorted(map(printable, skipped | {*hidden.values()}))))
+
+
+def _is_image(system: Any, file: RemoteFile) -> bool:
+    if not file.size:
+        return False
+    try:
+        return bool(sniff(system.cat_file(file.path, start=0, end=SNIFFED_BYTES)))
+    except (FileNotFoundError, PermissionError):
+        return False
+
+
+def _in_store_table(url: str, system: Any, table: str) -> Iterator[Source]:
+    name = posixpath.basename(table)
+    try:
+        text = bytes(system.cat_file(table)).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ReleaseError(f"{name} is not a readable table of UTF-8 text") from None
+    paths = paths_in_table(io.StringIO(text, newline=""), name)
+    yield from sources_at((locate(path), path) for path in paths if is_url(path))
+    folder = posixpath.dirname(table)
+
+    def ask(path: str) -> Source:
+        return _asked(url, posixpath.normpath(posixpath.join(folder, path)), path)
+
+    yield from at_once(ask, (path for path in paths if not is_url(path)))
+
+
+def _asked(url: str, path: str, name: str) -> Source:
+    """Ask a store about one file."""
+    system, _ = open_store(url)
+    try:
+        about = system.info(path)
+    except FileNotFoundError:
+        reason = errno.ENOENT
+    except PermissionError:
+        reason = errno.EACCES
+    else:
+        size = int(about["size"] or 0)
+        return Source(RemoteFile(url, path, stamp_in(about), size), printable(name), size)
+    problem = cannot_open(os.strerror(reason))
+    return Source(RemoteFile(url, path), printable(name), problem=problem)

@@ -9,13 +9,49 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
-from deepfixcx.release.sources import Source
-from deepfixcx.release.store import RemoteFile
+from deepfixcx.errors import ImageFileError
+from deepfixcx.release.storage import RemoteFile
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "Source", "Sources"]
+
+
+@dataclass(frozen=True)  # without slots, which make pickling slow
+class Source:
+    """One input file.
+
+    Attributes
+    ----------
+    path : Path or RemoteFile
+        Where it is.
+    name : str
+        Its path below the input folder, with forward slashes; or as a table lists it.
+    size : int
+        Its bytes, 0 where it cannot be asked.
+    problem : ImageFileError or None
+        Why it cannot even be tried: a folder that may not be listed, or a loop of links.
+
+    Examples
+    --------
+    >>> Source(Path("scans/a/1.dcm"), "a/1.dcm", size=512).name
+    'a/1.dcm'
+    """
+
+    path: Path | RemoteFile
+    name: str
+    size: int = 0
+    problem: ImageFileError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Every input, sorted by name, and the names of the files that are not inputs."""
+
+    found: Sequence[Source]
+    skipped: tuple[str, ...] = ()
 
 
 class Listing(Sequence[Source]):

@@ -23,10 +23,9 @@ from deepfixcx._words import TableWriter
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.claim import Claim
-from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.inputs import hidden_part
+from deepfixcx.release.ledger import Ledger, Record, kept_depth, kept_values
 from deepfixcx.release.plan import Plan, ReleaseOptions
-from deepfixcx.release.records import Record, kept_depth, kept_values
-from deepfixcx.release.sources import hidden_part
 
 __all__ = [
     "MANIFEST_VERSION",

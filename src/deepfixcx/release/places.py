@@ -30,7 +30,7 @@ from deepfixcx.io.files import (
 )
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
 from deepfixcx.io.paths import find_link
-from deepfixcx.release.urls import Location
+from deepfixcx.release.storage import Location
 
 __all__ = [
     "ABOUT",

@@ -21,10 +21,9 @@ from deepfixcx.errors import SpecError
 from deepfixcx.images import DEFAULT_MAX_PIXELS
 from deepfixcx.images.masking import Mask
 from deepfixcx.mechanisms.pixel_noise import PixelNoise
-from deepfixcx.release.listing import Listing
+from deepfixcx.release.listing import Listing, Source, Sources
 from deepfixcx.release.naming import KeptNames, Naming, NeutralNames
-from deepfixcx.release.sources import Source, Sources
-from deepfixcx.release.store import RemoteFile
+from deepfixcx.release.storage import RemoteFile
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Plan", "Planned", "PlannedItems", "ReleaseOptions", "make_plan"]

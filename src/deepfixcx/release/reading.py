@@ -10,7 +10,7 @@ from deepfixcx._words import TableReader
 from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.places import Place, place_of
-from deepfixcx.release.urls import locate
+from deepfixcx.release.storage import locate
 
 __all__ = ["load_codes"]
 

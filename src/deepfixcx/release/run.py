@@ -14,8 +14,7 @@ from pathlib import Path
 from deepfixcx.choices import Engine
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.images.legibility import legible_height, stays_legible
-from deepfixcx.release.claim import Claim, claimed
-from deepfixcx.release.content import stamp_of
+from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
 from deepfixcx.release.dicom_output import (
     DicomOutput,
     check_table,
@@ -24,17 +23,13 @@ from deepfixcx.release.dicom_output import (
 )
 from deepfixcx.release.engines import Run, choose_run
 from deepfixcx.release.folders import keep_apart, private_of
-from deepfixcx.release.inputs import find_sources
-from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.inputs import find_sources, hidden_part
+from deepfixcx.release.ledger import FileDone, Ledger
 from deepfixcx.release.manifest import write_papers
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
-from deepfixcx.release.records import FileDone
-from deepfixcx.release.resume import check_identity, deaths_before, standing_shards
 from deepfixcx.release.shard import ShardJob
-from deepfixcx.release.sources import hidden_part
-from deepfixcx.release.store import RemoteFile
-from deepfixcx.release.urls import Location, locate
+from deepfixcx.release.storage import Location, RemoteFile, locate, stamp_of
 from deepfixcx.release.workers import DeathEvent, Event, FileEvent, StartEvent
 
 __all__ = ["KEY", "Progress", "Summary", "privatize_dataset"]

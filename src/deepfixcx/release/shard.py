@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from deepfixcx._codefile import code_bytes
+from deepfixcx.choices import Storage
+from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import (
     CodeError,
@@ -21,15 +24,12 @@ from deepfixcx.errors import (
     WorkerDiedError,
 )
 from deepfixcx.images import ImageFrames, inspect_image, read_image
-from deepfixcx.images.masking import Region, paint
+from deepfixcx.images.masking import Region, paint, painted_share
+from deepfixcx.images.png import png_bytes
 from deepfixcx.images.reading import read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
-from deepfixcx.release.content import open_hashed, stamp_of
-from deepfixcx.release.dicom_output import DicomOutput
-from deepfixcx.release.parts import CodeParts
-from deepfixcx.release.places import Outbox, Place
-from deepfixcx.release.plan import Planned, ReleaseOptions
-from deepfixcx.release.records import (
+from deepfixcx.release.dicom_output import DicomOutput, DicomSource
+from deepfixcx.release.ledger import (
     FileDone,
     Record,
     ShardResult,
@@ -37,9 +37,14 @@ from deepfixcx.release.records import (
     kept_depth,
     kept_values,
 )
-from deepfixcx.release.results import Loaded, write_results
+from deepfixcx.release.places import Outbox, Place
+from deepfixcx.release.plan import Planned, ReleaseOptions
+from deepfixcx.release.storage import open_hashed, stamp_of
 
-__all__ = ["ShardJob"]
+if TYPE_CHECKING:
+    from deepfixcx.images.dicom.reading import DicomHeader
+
+__all__ = ["CodeParts", "Loaded", "ShardJob", "write_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +181,145 @@ def _write(
 
 def _failed(item: Planned, name: str, reason: str) -> list[Record]:
     return [Record(item.source_id, status="failed", error=name, reason=reason)]
+
+
+PART_BYTES = 1 << 26
+"""A file of codes holds at most so many bytes of float32 numbers (and always one image)."""
+
+
+class CodeParts:
+    """Collects codes and writes them in files of bounded size, one number of channels a file."""
+
+    def __init__(self, number: int, outbox: Outbox, dtype: Storage) -> None:
+        self._number, self._outbox, self._dtype = number, outbox, dtype
+        self._waiting: dict[int, list[Code]] = {}
+        self._places: dict[tuple[str, int], tuple[str, int]] = {}
+        self._keys: dict[int, list[tuple[str, int]]] = {}
+        self._hashes: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+
+    def add(self, codes: Code, rows: list[Record]) -> None:
+        """Take the codes of one file, frame by frame."""
+        waiting = self._waiting.setdefault(codes.channels, [])
+        keys = self._keys.setdefault(codes.channels, [])
+        for frame, row in enumerate(rows):
+            code = codes if len(rows) == 1 else codes[frame]
+            if waiting and (len(waiting) + 1) * code.array.nbytes > PART_BYTES:
+                self._write(codes.channels)
+            waiting.append(code)
+            keys.append((row.source_id, row.frame))
+
+    def finish(self, records: list[Record]) -> list[Record]:
+        """Write what is left, and tell each record where its code went."""
+        for channels in sorted(self._waiting):
+            self._write(channels)
+        return [self._with_place(record) for record in records]
+
+    def _write(self, channels: int) -> None:
+        codes, keys = self._waiting[channels], self._keys[channels]
+        if not codes:
+            return
+        name = f"codes/shard-{self._number:05d}-{len(self._hashes):02d}.safetensors"
+        code = Code.concatenate(codes)
+        content = code_bytes(code.array, code.sizes, code.spec, self._dtype)
+        self._hashes[name] = self._outbox.put(name, content)
+        self.sizes[name] = len(content)
+        self._places |= {key: (name, row) for row, key in enumerate(keys)}
+        codes.clear()
+        keys.clear()
+
+    def _with_place(self, record: Record) -> Record:
+        if (record.source_id, record.frame) not in self._places:
+            return record
+        name, row = self._places[record.source_id, record.frame]
+        return replace(
+            record,
+            code_file=name,
+            code_row=row,
+            code_dtype=self._dtype,
+            code_sha256=self._hashes[name],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One input: read, masked and encoded."""
+
+    frames: ImageFrames
+    codes: Code
+    header: DicomHeader | None
+    content: str
+    regions: tuple[Region, ...]
+
+
+def write_results(
+    options: ReleaseOptions,
+    dicom: DicomOutput | None,
+    outbox: Outbox,
+    codec: Codec,
+    item: Planned,
+    loaded: Loaded,
+) -> list[Record]:
+    """Write images or DICOM of one input; codes of many inputs share a file."""
+    rows = _rows(codec, item, loaded)
+    if options.output in ("images", "both"):
+        return _write_images(options, outbox, codec, item, loaded, rows)
+    if dicom is not None:
+        return _write_dicom(options, dicom, outbox, codec, item, loaded, rows)
+    return rows
+
+
+def _rows(codec: Codec, item: Planned, loaded: Loaded) -> list[Record]:
+    channels, height, width = loaded.frames.pixels.shape[1:]
+    spec = str(codec.spec)
+    return [
+        Record(
+            item.source_id,
+            frame,
+            channels=channels,
+            height=height,
+            width=width,
+            bits=loaded.frames.bits,
+            spec=spec,
+            masked=len(loaded.regions),
+            masked_share=round(painted_share(loaded.regions, height, width), 4),
+            notes="; ".join(loaded.frames.notes),
+        )
+        for frame in range(len(loaded.codes))
+    ]
+
+
+def _write_images(
+    options: ReleaseOptions,
+    outbox: Outbox,
+    codec: Codec,
+    item: Planned,
+    loaded: Loaded,
+    rows: list[Record],
+) -> list[Record]:
+    codes, bits = loaded.codes, loaded.frames.bits
+    for frame in range(len(codes)):
+        suffix = f".frame{frame:04d}" if len(codes) > 1 else ""
+        name = f"images/{item.image_stem}{suffix}.png"
+        image = codec.decode(codes[frame], options.size)[0]
+        content = outbox.put(name, png_bytes(image, bits=bits))
+        rows[frame] = replace(
+            rows[frame], image_file=name, image_dtype=f"uint{bits}", image_sha256=content
+        )
+    return rows
+
+
+def _write_dicom(
+    options: ReleaseOptions,
+    dicom: DicomOutput,
+    outbox: Outbox,
+    codec: Codec,
+    item: Planned,
+    loaded: Loaded,
+    rows: list[Record],
+) -> list[Record]:
+    name = f"dicom/{item.image_stem}.dcm"
+    source = DicomSource(loaded.header, loaded.content, loaded.frames, len(loaded.regions))
+    images = list(codec.decode(loaded.codes, options.size))
+    content = outbox.put(name, dicom.content(source, images))
+    return [replace(row, dicom_file=name, dicom_sha256=content) for row in rows]

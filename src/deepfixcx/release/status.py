@@ -12,7 +12,7 @@ from deepfixcx.errors import ReleaseError
 from deepfixcx.release.folders import PLAIN_FOLDERS, PROTECTED, PUBLIC_PRIVATE, in_use, private_of
 from deepfixcx.release.ledger import LEDGER
 from deepfixcx.release.places import place_of
-from deepfixcx.release.urls import Location, locate
+from deepfixcx.release.storage import Location, locate
 from deepfixcx.release.workers import DEATHS_ALLOWED
 
 __all__ = ["ReleaseStatus", "read_status"]

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from deepfixcx.errors import ImageFileError
 from deepfixcx.images import DEFAULT_MAX_PIXELS, ImageFacts, inspect_image
-from deepfixcx.release.content import open_hashed
 from deepfixcx.release.engines import choose_run
-from deepfixcx.release.inputs import Source, find_sources
-from deepfixcx.release.store import RemoteFile
-from deepfixcx.release.urls import locate
+from deepfixcx.release.inputs import find_sources
+from deepfixcx.release.listing import Source
+from deepfixcx.release.storage import RemoteFile, locate, open_hashed
 from deepfixcx.release.workers import FileEvent, JobEvent
 
 __all__ = ["Survey", "survey"]

@@ -18,7 +18,7 @@ from deepfixcx._words import TableReader
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.contents import KINDS, contradictions
 from deepfixcx.release.places import LocalPlace, Place, place_of
-from deepfixcx.release.urls import locate
+from deepfixcx.release.storage import locate
 
 __all__ = ["Verification", "release_checksum", "verify_release"]
 

@@ -18,13 +18,13 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.engines import choose_run
+from deepfixcx.release.inputs import printable
 from deepfixcx.release.manifest import write_private_rows
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.members import Member
 from deepfixcx.release.reading import load_codes
 from deepfixcx.release.run import Progress, Summary, privatize_dataset
-from deepfixcx.release.sources import printable
-from deepfixcx.release.urls import Location
+from deepfixcx.release.storage import Location
 
 __all__ = ["Gathered", "PassOne", "Withheld"]
 

@@ -22,7 +22,7 @@ from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.places import Place, place_of
 from deepfixcx.release.reading import load_codes
-from deepfixcx.release.urls import locate
+from deepfixcx.release.storage import locate
 
 __all__ = [
     "LABELS",

@@ -35,7 +35,7 @@ from deepfixcx.release.protected.writing import (
     write_release,
 )
 from deepfixcx.release.run import Progress
-from deepfixcx.release.urls import Location, locate
+from deepfixcx.release.storage import Location, locate
 
 __all__ = ["ProtectedSummary", "privatize_protected"]
 

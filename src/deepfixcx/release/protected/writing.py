@@ -16,15 +16,15 @@ from deepfixcx.mechanisms.catalogue import label_patients
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
 from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
 from deepfixcx.release.claim import Claim
+from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, as_json, software, write_rows
-from deepfixcx.release.parts import CodeParts
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.gathering import Gathered
 from deepfixcx.release.protected.protection import Protection
 from deepfixcx.release.protected.records import LABELS, VECTORS, label_rows, vector_bytes
 from deepfixcx.release.protected.state import State
-from deepfixcx.release.records import Record
+from deepfixcx.release.shard import CodeParts
 
 __all__ = ["Written", "apply_mechanism", "record_names", "write_release"]
 

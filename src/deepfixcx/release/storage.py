@@ -1,8 +1,12 @@
-"""Stores of other machines, asked through fsspec: S3 and all that fsspec knows.
+"""Where inputs and releases lie: paths of this machine, URLs, and stores asked through fsspec.
 
-A store is opened by its URL wherever it is needed, so no credentials travel between processes.
+A URL travels to workers, into the command line of ``status`` and into messages, so it must not
+hold a secret: credentials come from where fsspec and its packages look for them on each machine.
 What goes wrong in a store becomes an error of this package without the text of the original, which
 may quote names of files or an account.
+
+The SHA-256 of an input is the key of the work done on it. Its stamp (size, times of change) is kept
+beside it, and only a file with another stamp is hashed again.
 """
 
 from __future__ import annotations
@@ -10,24 +14,78 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from deepfixcx._optional import require
 from deepfixcx.errors import (
     DeepfixcxError,
     EmptyFileError,
+    ImageFileError,
     MissingExtraError,
     ReleaseError,
     ReleaseStoppedError,
     UnreadableFileError,
 )
+from deepfixcx.images.reading import open_image
 
-__all__ = ["RemoteFile", "asking", "at_once", "name_below", "open_store", "stamp_in"]
+__all__ = [
+    "Location",
+    "RemoteFile",
+    "asking",
+    "at_once",
+    "content_of",
+    "in_memory",
+    "is_url",
+    "locate",
+    "name_below",
+    "open_hashed",
+    "open_store",
+    "stamp_in",
+    "stamp_of",
+]
+
+Location = Path | str
+"""An absolute path of this machine, or a URL; `locate` makes one."""
+
+_SCHEME = r"[A-Za-z][\w+.-]*"
+_URL = re.compile(rf"{_SCHEME}(::{_SCHEME})*://")
+_PASSWORD = re.compile(r"//[^/@]*:[^/@]*@")
+_OF_THIS_MACHINE = ("file://", "local://")
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL rather than a path."""
+    return _URL.match(text) is not None
+
+
+def locate(where: str | Path) -> Location:
+    """Tell paths from URLs; ``file://`` is a path."""
+    if isinstance(where, Path) or not is_url(where):
+        return Path(where).absolute()
+    for scheme in _OF_THIS_MACHINE:
+        if where.startswith(scheme):
+            return Path(where.removeprefix(scheme)).absolute()
+    if _PASSWORD.search(where) or "?" in where:
+        raise ReleaseError(
+            "a URL with a password or a query (?…) in it would be written down with its secret; "
+            "leave that out, and give credentials through fsspec's configuration or the "
+            "environment variables of its package"
+        )
+    return where
+
+
+def in_memory(location: Location) -> bool:
+    """Return whether a place is memory of this very process, which no other one can see."""
+    return isinstance(location, str) and "memory://" in location
+
 
 REQUESTS = 16
 """So many questions are put to a store at a time."""
@@ -177,3 +235,46 @@ class RemoteFile:
                         raise
         except FileNotFoundError:
             pass
+
+
+HELD_BYTES = 1 << 26
+"""A file up to this size is read once and decoded from memory; a larger one is read twice."""
+
+
+def stamp_of(where: Path | RemoteFile) -> str:
+    """Return what the file system says of a file, empty where it says nothing."""
+    if isinstance(where, RemoteFile):
+        return where.stamp
+    try:
+        status = os.stat(where)
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
+def open_hashed(where: Path | RemoteFile) -> tuple[BinaryIO, str]:
+    """Open an input and hash its bytes."""
+    if isinstance(where, RemoteFile):
+        return where.open_hashed(HELD_BYTES)
+    stream = open_image(where)
+    try:
+        if os.fstat(stream.fileno()).st_size <= HELD_BYTES:
+            held = stream.read()
+            stream.close()
+            return io.BytesIO(held), hashlib.sha256(held).hexdigest()
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+    except OSError:
+        stream.close()
+        raise UnreadableFileError("the file cannot be read: input/output error") from None
+    return stream, content
+
+
+def content_of(where: Path | RemoteFile) -> str:
+    """Return the hash of an input as it is now, empty where it cannot be read."""
+    try:
+        stream, content = open_hashed(where)
+    except ImageFileError:
+        return ""
+    stream.close()
+    return content
