@@ -120,7 +120,7 @@ def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecord
 def _protected(release: Path, private: Path) -> ReleaseRecords:
     """Read a release by a mechanism that knows labels, or several images."""
     from deepfixcx.mechanisms import load_mechanism
-    from deepfixcx.release.protected import load_records, read_members
+    from deepfixcx.release import load_records, read_members
 
     records, published = load_records(release), load_mechanism(release)
     members = read_members(private)

@@ -57,6 +57,6 @@ def refuse_released(where: Path) -> None:
 
 
 def _is_released(where: Path) -> bool:
-    from deepfixcx.release.protected.records import LABELS
+    from deepfixcx.release.release import LABELS
 
     return (where / LABELS).is_file() and (where / "dataset.json").is_file()

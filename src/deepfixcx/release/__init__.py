@@ -14,21 +14,26 @@ from deepfixcx.release.listing import Source
 from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
 from deepfixcx.release.protected import (
     ProtectedSummary,
-    ReleasedRecords,
-    load_records,
     privatize_protected,
     read_members,
 )
-from deepfixcx.release.reading import load_codes
+from deepfixcx.release.release import (
+    Release,
+    ReleasedRecords,
+    load_codes,
+    load_records,
+    release_checksum,
+)
 from deepfixcx.release.run import Progress, Summary, privatize_dataset
 from deepfixcx.release.status import ReleaseStatus, read_status
 from deepfixcx.release.survey import survey
-from deepfixcx.release.verify import Verification, release_checksum, verify_release
+from deepfixcx.release.verify import Verification, verify_release
 
 __all__ = [
     "Plan",
     "Progress",
     "ProtectedSummary",
+    "Release",
     "ReleaseOptions",
     "ReleaseStatus",
     "ReleasedRecords",

@@ -19,6 +19,7 @@ from deepfixcx.io.files import (
     tagged,
 )
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
+from deepfixcx.io.release_files import ABOUT
 from deepfixcx.release.folders import (
     METADATA,
     PLAIN_FOLDERS,
@@ -29,7 +30,7 @@ from deepfixcx.release.folders import (
     stated_metadata,
 )
 from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
-from deepfixcx.release.places import ABOUT, LocalPlace, Place, journal_name
+from deepfixcx.release.places import LocalPlace, Place, journal_name
 from deepfixcx.release.plan import Plan
 from deepfixcx.release.storage import content_of, stamp_of
 

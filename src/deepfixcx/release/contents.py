@@ -25,8 +25,8 @@ from deepfixcx.images import read_image
 from deepfixcx.mechanisms.files import MECHANISM_FILE, load_mechanism
 from deepfixcx.release.manifest import LIMITS, TOTALS
 from deepfixcx.release.places import Place
-from deepfixcx.release.protected.records import LABELS, VECTORS
 from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
+from deepfixcx.release.release import LABELS, VECTORS
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["contradictions"]

@@ -13,8 +13,9 @@ from deepfixcx.io import folders
 from deepfixcx.io.files import sha256_of
 from deepfixcx.io.folders import MARKER, FileLedger, id_of
 from deepfixcx.io.paths import within
+from deepfixcx.io.release_files import ABOUT
 from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
-from deepfixcx.release.places import ABOUT, OTHER_PRIVATE, LocalPlace, Place, id_in
+from deepfixcx.release.places import OTHER_PRIVATE, LocalPlace, Place, id_in
 from deepfixcx.release.storage import Location, locate, open_store
 
 __all__ = [

@@ -30,10 +30,10 @@ from deepfixcx.io.files import (
 )
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
 from deepfixcx.io.paths import find_link
+from deepfixcx.io.release_files import ABOUT, FORMAT
 from deepfixcx.release.storage import Location
 
 __all__ = [
-    "ABOUT",
     "OTHER_PRIVATE",
     "LocalPlace",
     "Outbox",
@@ -47,7 +47,6 @@ __all__ = [
 State = Literal["free", "file", "taken"]
 """Nothing is there, or a marker alone; a file; a folder that holds something."""
 
-ABOUT = "dataset.json"
 OTHER_PRIVATE = (
     "{!r} holds a release that was begun with another private folder; name that one with "
     "--private, or choose another folder"
@@ -147,7 +146,7 @@ def id_in(place: Place) -> str | None:
     """Return the id in dataset.json: empty in one of version 0.1, None where there is none."""
     with suppress(OSError, ValueError, ReleaseError), place.fetched(ABOUT) as path:
         about = json.loads(path.read_bytes())
-        if isinstance(about, dict) and about.get("format") == "deepfixcx.release":
+        if isinstance(about, dict) and about.get("format") == FORMAT:
             return str(about.get("id", ""))
     return None
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deepfixcx._words import TableReader
 from deepfixcx.errors import ReleaseError
+from deepfixcx.io.release_files import ABOUT, MANIFEST
 from deepfixcx.release.contents import KINDS, contradictions
-from deepfixcx.release.places import LocalPlace, Place, place_of
+from deepfixcx.release.places import LocalPlace, Place
+from deepfixcx.release.release import Release
 from deepfixcx.release.storage import locate
 
-__all__ = ["Verification", "release_checksum", "verify_release"]
-
-NEEDED = frozenset(
-    ("source_id", "frame", "status", "image_file", "code_file", "code_row", "channels", "height",
-     "width", "bits", "image_dtype", "code_dtype", "spec", "image_sha256", "code_sha256", "error",
-     "reason")
-)  # fmt: skip
-"""Columns of the manifest since version 0.1."""
+__all__ = ["Verification", "verify_release"]
 
 BLOCK_BYTES = 1 << 20
 
@@ -119,10 +111,9 @@ def verify_release(
     location = locate(folder)
     if isinstance(location, Path):
         _check_folder(location)
-    place = place_of(location)
-    about = _about(place)
-    found = Verification(seal=_hash(place, "dataset.json")[0])
-    rows = _rows(place)
+    release = Release.open(folder)
+    place, about, rows = release.place, release.about, release.rows
+    found = Verification(seal=release.checksum)
     wanted, counted = _counted(rows)
     wanted |= {name: str(value) for name, value in about["papers"].items()}
     found.files = len(wanted)
@@ -137,7 +128,7 @@ def verify_release(
         if report is not None:
             report(done, len(wanted))
     found.files_sound = found.files - len(found.missing) - len(found.changed)
-    found.unlisted = sorted(set(place.names()) - wanted.keys() - {"dataset.json"})
+    found.unlisted = sorted(set(place.names()) - wanted.keys() - {ABOUT})
     if isinstance(location, Path):
         found.links, found.empty = _strange(location)
     for kind, room in (("image", "images/"), ("dicom", "dicom/"), ("code", "codes/")):
@@ -155,47 +146,16 @@ def verify_release(
     return found
 
 
-def release_checksum(folder: str | Path) -> str:
-    """Return the checksum that binds audits, evaluations and other evidence to a release.
-
-    It is the SHA-256 of ``dataset.json``, which holds the checksum of the manifest, which holds
-    those of all files.
-
-    Parameters
-    ----------
-    folder : str or Path
-        A finished release; may be a URL.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Raises
-    ------
-    ReleaseError
-        There is no finished release, or it cannot be read.
-
-    Examples
-    --------
-    >>> release_checksum("shared")  # doctest: +SKIP
-    '1171a6b7...'
-    """
-    place = place_of(locate(folder))
-    _about(place)
-    return _hash(place, "dataset.json")[0]
-
-
-def _unhashed(about: dict[str, Any], rows: list[dict[str, str]]) -> Iterator[str]:
+def _unhashed(about: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Yield what no checksum protects."""
-    if "manifest.csv" not in about["papers"]:
-        yield "dataset.json does not hold the checksum of manifest.csv"
+    if MANIFEST not in about["papers"]:
+        yield f"{ABOUT} does not hold the checksum of {MANIFEST}"
     hashes: dict[str, str] = {}
     for row in rows:
         for kind in KINDS:
             name, content = row.get(f"{kind}_file"), row.get(f"{kind}_sha256", "")
             if name and hashes.setdefault(name, content) != content:
-                yield f"manifest.csv has several checksums of one file: {name}"
+                yield f"{MANIFEST} has several checksums of one file: {name}"
                 return
 
 
@@ -223,39 +183,7 @@ def _check_folder(folder: Path) -> None:
         raise ReleaseError(f"{str(folder)!r} is a file; a release is a folder")
 
 
-def _about(place: Place) -> dict[str, Any]:
-    try:
-        with place.fetched("dataset.json") as path:
-            about = json.loads(path.read_text(encoding="utf-8"))
-        mappings = all(isinstance(about[name], dict) for name in ("totals", "papers", "options"))
-        if about["format"] == "deepfixcx.release" and mappings:
-            return dict(about)
-    except FileNotFoundError:
-        raise ReleaseError(
-            f"{str(place)!r} has no dataset.json: it is no release, or one that was not finished"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise ReleaseError("dataset.json cannot be read as that of a release; it is damaged")
-
-
-def _rows(place: Place) -> list[dict[str, str]]:
-    """Return the rows of the manifest, which have every column of version 0.1."""
-    try:
-        with (
-            place.fetched("manifest.csv") as path,
-            path.open(newline="", encoding="utf-8") as file,
-        ):
-            reader = TableReader(file, restval="", strict=True)
-            rows = list(reader)
-            if not set(reader.fieldnames or ()) >= NEEDED or any(None in row for row in rows):
-                raise ValueError
-    except (OSError, ValueError, csv.Error):
-        raise ReleaseError("manifest.csv is missing or cannot be read; it is damaged") from None
-    return rows
-
-
-def _counted(rows: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, int]]:
+def _counted(rows: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], dict[str, int]]:
     """Return the hash of each file that the manifest names, and what can be counted in it."""
     names = ("files", "files_done", "files_failed", "images", "dicom_files", "code_files")
     counted = dict.fromkeys(names, 0)

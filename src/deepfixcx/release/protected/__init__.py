@@ -9,15 +9,12 @@ whole; what it draws depends on a secret in the private folder, so it gives the 
 
 from deepfixcx.release.protected.members import Member, read_members
 from deepfixcx.release.protected.protection import Protection
-from deepfixcx.release.protected.records import ReleasedRecords, load_records
 from deepfixcx.release.protected.run import ProtectedSummary, privatize_protected
 
 __all__ = [
     "Member",
     "ProtectedSummary",
     "Protection",
-    "ReleasedRecords",
-    "load_records",
     "privatize_protected",
     "read_members",
 ]

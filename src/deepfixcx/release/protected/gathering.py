@@ -22,7 +22,7 @@ from deepfixcx.release.inputs import printable
 from deepfixcx.release.manifest import write_private_rows
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.members import Member
-from deepfixcx.release.reading import load_codes
+from deepfixcx.release.release import load_codes
 from deepfixcx.release.run import Progress, Summary, privatize_dataset
 from deepfixcx.release.storage import Location
 

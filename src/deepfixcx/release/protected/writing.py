@@ -22,8 +22,8 @@ from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.gathering import Gathered
 from deepfixcx.release.protected.protection import Protection
-from deepfixcx.release.protected.records import LABELS, VECTORS, label_rows, vector_bytes
 from deepfixcx.release.protected.state import State
+from deepfixcx.release.release import LABELS, VECTORS, label_rows, vector_bytes
 from deepfixcx.release.shard import CodeParts
 
 __all__ = ["Written", "apply_mechanism", "record_names", "write_release"]

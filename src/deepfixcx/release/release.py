@@ -1,0 +1,368 @@
+"""A finished release, opened for reading: its manifest files, codes and records.
+
+``dataset.json`` states how the release was made and holds the SHA-256 of ``manifest.csv``, which
+holds that of every result, so the SHA-256 of ``dataset.json`` is the checksum of the release.
+
+A release by a mechanism that needs labels has two files more. ``records.safetensors`` holds one
+tensor, ``array`` (M, K) float32, and one metadata entry, ``deepfixcx``: JSON with ``format``
+("deepfixcx.records") and ``version``. ``labels.csv`` has a row for each record: ``source_id``, then
+1, 0 or nothing for each label.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from deepfixcx._words import TableReader, read_rows
+from deepfixcx.code import Code
+from deepfixcx.errors import ReleaseError
+from deepfixcx.io.release_files import ABOUT, FORMAT, MANIFEST
+from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.storage import locate
+from deepfixcx.spec import CodecSpec
+
+__all__ = [
+    "LABELS",
+    "VECTORS",
+    "Release",
+    "ReleasedRecords",
+    "label_rows",
+    "load_codes",
+    "load_records",
+    "release_checksum",
+    "vector_bytes",
+]
+
+LABELS = "labels.csv"
+VECTORS = "records.safetensors"
+RECORDS_FORMAT = "deepfixcx.records"
+RECORDS_VERSION = 1
+
+NEEDED = frozenset(
+    ("source_id", "frame", "status", "image_file", "code_file", "code_row", "channels", "height",
+     "width", "bits", "image_dtype", "code_dtype", "spec", "image_sha256", "code_sha256", "error",
+     "reason")
+)  # fmt: skip
+"""Columns of the manifest since version 0.1."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ReleasedRecords:
+    """Records, labels and IDs of a release by a mechanism.
+
+    Attributes
+    ----------
+    array : ndarray of float32, shape (M, K) or (M, C, 4**J, P, P)
+        Vectors, or codes.
+    labels : ndarray of float32, shape (M, L)
+        1, 0, or NaN where unknown.
+    label_names : tuple of str, length L
+        Names of the labels.
+    source_ids : tuple of str, length M
+        IDs of the records in the release.
+    code : Code or None
+        The same as `array` with spec and sizes, where records are codes.
+
+    Examples
+    --------
+    >>> array, labels = np.zeros((2, 3), np.float32), np.ones((2, 1), np.float32)
+    >>> len(ReleasedRecords(array, labels, ("pneumonia",), ("000001", "000002"), None))
+    2
+    """
+
+    array: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    label_names: tuple[str, ...]
+    source_ids: tuple[str, ...]
+    code: Code | None
+
+    def __len__(self) -> int:
+        """Return the number of records, M."""
+        return len(self.array)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Release:
+    """A finished release.
+
+    Attributes
+    ----------
+    place : Place
+        The folder or URL.
+    about : mapping
+        The content of ``dataset.json``.
+    rows : tuple of mapping of str to str
+        The manifest: one row for each frame, and one for each file that failed.
+    checksum : str
+        SHA-256 of ``dataset.json``, 64 hexadecimal digits. It binds audits, evaluations and other
+        evidence to the release.
+
+    Raises
+    ------
+    ReleaseError
+        From `open`: the folder is no finished release, its manifest files are damaged, or a store
+        cannot be reached.
+
+    Examples
+    --------
+    >>> release = Release.open("shared")  # doctest: +SKIP
+    >>> release.spec, len(release.rows), release.codes()[0].array.shape  # doctest: +SKIP
+    (CodecSpec(level=2, patches=19), 560, (560, 1, 16, 19, 19))
+    """
+
+    place: Place
+    about: Mapping[str, Any]
+    rows: tuple[Mapping[str, str], ...]
+    checksum: str
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Release:
+        """Read the manifest files of a release at a path or URL."""
+        place = place_of(locate(folder))
+        about, checksum = _about(place)
+        return cls(place, about, _rows(place), checksum)
+
+    @property
+    def spec(self) -> CodecSpec:
+        """The codec."""
+        return CodecSpec.from_dict(self.about["options"]["spec"])
+
+    @property
+    def id(self) -> str:
+        """The random ID that the private folder holds as well; empty in releases of version 0.1."""
+        return str(self.about.get("id", ""))
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """Names of the mechanisms that were applied to codes, step by step."""
+        try:
+            steps = [
+                step for each in self.about["mechanisms"] for step in each.get("steps", [each])
+            ]
+            return tuple(str(step["mechanism"]) for step in steps)
+        except (LookupError, TypeError, AttributeError):
+            raise ReleaseError(f"{ABOUT} of {str(self.place)!r} is damaged: verify it") from None
+
+    def codes(self, channels: int | None = None) -> tuple[Code, list[str]]:
+        """Return all codes with so many channels and the ID of the source of each.
+
+        Without a number of channels: the codes of gray images or, where there are none, those of
+        colour images.
+        """
+        rows = [row for row in self.rows if row["code_file"]]
+        there = sorted({int(row["channels"]) for row in rows})
+        if channels is None:
+            channels = there[0] if there else 1
+        chosen = [row for row in rows if int(row["channels"]) == channels]
+        if not chosen:
+            made = "its records are vectors: read them with load_records"
+            if not self.place.has(VECTORS):
+                made = "it was made without --output codes or both"
+            hint = f"but of {there}" if there else made
+            raise ReleaseError(f"{str(self.place)!r} has no codes of {channels} channels; {hint}")
+        files = list(dict.fromkeys(row["code_file"] for row in chosen))
+        codes = [self._code(name) for name in files]
+        first_rows = np.cumsum([0, *(len(code) for code in codes)])
+        first_row = dict(zip(files, first_rows, strict=False))
+        rows_of = [first_row[row["code_file"]] + int(row["code_row"]) for row in chosen]
+        return Code.concatenate(codes)[np.array(rows_of)], [row["source_id"] for row in chosen]
+
+    def records(self) -> ReleasedRecords:
+        """Return the records of a release by a mechanism, and their labels."""
+        if not self.place.has(LABELS):
+            raise ReleaseError(
+                f"{str(self.place)!r} has no {LABELS}: only a release by a mechanism that needs "
+                f"labels has one; read others with load_codes"
+            )
+        names, source_ids, labels = self._labels()
+        if self.place.has(VECTORS):
+            code, array = None, self._vectors()
+            codes_of: list[str] = source_ids
+        else:
+            code, codes_of = self.codes()
+            array = code.array
+        if len(array) != len(source_ids) or codes_of != source_ids:
+            raise ReleaseError(f"records and {LABELS} do not fit together; verify the release")
+        return ReleasedRecords(array, labels, tuple(names), tuple(source_ids), code)
+
+    def _code(self, name: str) -> Code:
+        with self.place.fetched(name) as path:
+            return Code.load(path)
+
+    def _labels(self) -> tuple[list[str], list[str], NDArray[np.float32]]:
+        try:
+            with (
+                self.place.fetched(LABELS) as path,
+                path.open(newline="", encoding="utf-8") as file,
+            ):
+                header, *rows = read_rows(file)
+            values = [[float(cell or "nan") for cell in row[1:]] for row in rows]
+            labels = np.array(values, np.float32).reshape(len(rows), len(header) - 1)
+        except (OSError, ValueError, csv.Error):
+            raise ReleaseError(
+                f"{LABELS} cannot be read; it is damaged: verify the release"
+            ) from None
+        return header[1:], [row[0] for row in rows], labels
+
+    def _vectors(self) -> NDArray[np.float32]:
+        damaged = ReleaseError(f"{VECTORS} cannot be read; it is damaged: verify the release")
+        try:
+            with self.place.fetched(VECTORS) as path:
+                data = path.read_bytes()
+            length = int.from_bytes(data[:8], "little")
+            about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["deepfixcx"])
+            array = safetensors.numpy.load(data)["array"]
+            version = about["version"] if about["format"] == RECORDS_FORMAT else None
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+            raise damaged from None
+        if version != RECORDS_VERSION:
+            raise ReleaseError(
+                f"{VECTORS} has format version {version} and this deepfixcx reads "
+                f"{RECORDS_VERSION}; update deepfixcx to read it"
+            )
+        if array.ndim != 2 or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise damaged
+        return array
+
+
+def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
+    """Load every code of a release, and the ID of the source of each.
+
+    Parameters
+    ----------
+    folder : path-like
+        A release with codes; may be a URL, as a str.
+    channels : int
+        1 for gray images, 3 for colour: codes of both kinds cannot stand in one array.
+
+    Returns
+    -------
+    code : Code
+        All codes with so many channels, in the order of the manifest.
+    source_ids : list of str
+        The ID of the source of each row, to join labels with. A file of several frames has its
+        ID on several rows.
+
+    Raises
+    ------
+    ReleaseError
+        The folder is no finished release, or holds no such code, or cannot be reached.
+    CodeFileError
+        A file of codes is damaged.
+
+    Examples
+    --------
+    >>> code, source_ids = load_codes("shared")  # doctest: +SKIP
+    >>> embedding = code.embedding()  # doctest: +SKIP
+    """
+    return Release.open(folder).codes(channels)
+
+
+def load_records(folder: str | Path) -> ReleasedRecords:
+    """Load the records of a release by a mechanism, and their labels.
+
+    Parameters
+    ----------
+    folder : path-like
+        The release; may be a URL, as a str.
+
+    Returns
+    -------
+    ReleasedRecords
+        In the order of the release, which is random.
+
+    Raises
+    ------
+    ReleaseError
+        The folder is no such release, or it is damaged.
+    CodeFileError
+        A file of codes is damaged.
+
+    Examples
+    --------
+    >>> records = load_records("shared")  # doctest: +SKIP
+    >>> records.array.shape, records.label_names  # doctest: +SKIP
+    ((560, 2), ('pneumonia', 'effusion'))
+    """
+    return Release.open(folder).records()
+
+
+def release_checksum(folder: str | Path) -> str:
+    """Return the checksum that binds audits, evaluations and other evidence to a release.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A finished release; may be a URL.
+
+    Returns
+    -------
+    str
+        SHA-256 of ``dataset.json``, 64 hexadecimal digits.
+
+    Raises
+    ------
+    ReleaseError
+        The folder is no finished release, or it cannot be read.
+
+    Examples
+    --------
+    >>> release_checksum("shared")  # doctest: +SKIP
+    '1171a6b7...'
+    """
+    return _about(place_of(locate(folder)))[1]
+
+
+def vector_bytes(array: NDArray[np.float32]) -> bytes:
+    """Return the file of vectors (M, K)."""
+    about = json.dumps({"format": RECORDS_FORMAT, "version": RECORDS_VERSION}, sort_keys=True)
+    return safetensors.numpy.save({"array": np.ascontiguousarray(array)}, {"deepfixcx": about})
+
+
+def label_rows(names: Sequence[str], labels: NDArray[np.float32]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table of labels."""
+    for name, row in zip(names, labels.tolist(), strict=True):
+        yield (name, *("" if value != value else str(int(value)) for value in row))
+
+
+def _about(place: Place) -> tuple[dict[str, Any], str]:
+    """Return the content of dataset.json and its SHA-256."""
+    try:
+        with place.fetched(ABOUT) as path:
+            content = path.read_bytes()
+        about = json.loads(content)
+        mappings = all(isinstance(about[name], dict) for name in ("totals", "papers", "options"))
+        if about["format"] == FORMAT and mappings:
+            return about, hashlib.sha256(content).hexdigest()
+    except FileNotFoundError:
+        raise ReleaseError(
+            f"{str(place)!r} has no {ABOUT}: it is no release, or one that was not finished"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ReleaseError(
+        f"{ABOUT} of {str(place)!r} cannot be read as that of a release: it is damaged"
+    )
+
+
+def _rows(place: Place) -> tuple[Mapping[str, str], ...]:
+    """Return the rows of the manifest, which has every column of version 0.1."""
+    try:
+        with place.fetched(MANIFEST) as path, path.open(newline="", encoding="utf-8") as file:
+            reader = TableReader(file, restval="", strict=True)
+            rows = tuple(reader)
+            if not set(reader.fieldnames or ()) >= NEEDED or any(None in row for row in rows):
+                raise ValueError
+    except (OSError, ValueError, csv.Error):
+        raise ReleaseError(f"{MANIFEST} is missing or cannot be read; it is damaged") from None
+    return rows
