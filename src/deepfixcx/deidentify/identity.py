@@ -7,7 +7,6 @@ compared joined, so that ``Muster-mann`` is ``Mustermann``.
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -15,11 +14,19 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Final
 
-from anyascii import anyascii
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from deepfixcx.deidentify.patient import elements_of, text_values
+from deepfixcx.deidentify.spelling import (
+    CAMEL,
+    TOKEN,
+    dates_in,
+    folded,
+    is_latin,
+    skeleton,
+    sound,
+)
 from deepfixcx.deidentify.table import read_table
 
 __all__ = ["Identity"]
@@ -38,66 +45,16 @@ SHORTEST_WORD, SHORTEST_PART, SHORTEST_NUMBER, SHORTEST_INITIALS = 4, 5, 4, 3
 """Letters of a word of an address; of a name that is found inside a longer word; digits; letters
 of initials without signs between."""
 
-SHORTEST_IN_BINARY: Final = ((64, 2), (4096, 3))
-"""Letters of a name that is searched in bytes that are no text, by how many bytes there are at
-most; four in more of them, where shorter ones stand by chance."""
+SHORTEST_IN_BINARY: Final = ((64, 2, 2), (4096, 3, 6), (1 << 62, 4, 8))
+"""What counts in bytes that are no text as a whole, by how many bytes there are at most: letters of
+a name that stands alone, and letters of a run that is compared as a text. Shorter ones stand by
+chance: a name of k letters in n random bytes n / 128**k times."""
+
+SHORTEST_SOUND: Final = 6
+"""Letters of a name that is compared by its sound in bytes that are no text."""
 
 NO_DATE: Final = frozenset({"19000101", "19700101", "18991230", "18000101", "99991231"})
 """What programs write where they know no date."""
-
-_TOKEN: Final = re.compile(r"[a-z]+|[0-9]+")
-_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_PRINTABLE: Final = re.compile(rb"[\x20-\x7e\x80-\xff]{2,}")
-_SOUNDS: Final = tuple(
-    (re.compile(sound), letter)
-    for sound, letter in (
-        ("^mac", "mc"), (r"[ck]h|ck|c|q", "k"), (r"s[ck]h?|sh|tsch|z", "s"), ("th", "t"),
-        ("ph|w|v", "f"), ("oy", "ou"), ("ae|oe|ue", lambda found: found[0][0]), ("[yj]", "i"),
-        (r"(.)\1+", r"\1"),
-    )
-)  # fmt: skip
-"""Ways to write one sound, so that Müller is Mueller and Muller, and Иванов is Iwanow."""
-
-_MONTHS: Final = {
-    word: number
-    for number, words in enumerate(
-        (
-            "jan january januar janvier enero gennaio januari janeiro ene gen",
-            "feb february februar fevrier febrero febbraio februari fevereiro fev",
-            "mar march marz maerz mars marzo maart marco mrz",
-            "apr april avril abril aprile avr abr",
-            "may mai mayo maggio mei maio mag",
-            "jun june juni juin junio giugno junho giu",
-            "jul july juli juillet julio luglio julho lug",
-            "aug august aout agosto augustus ago",
-            "sep sept september septembre septiembre settembre setembro set",
-            "oct october oktober octobre octubre ottobre outubro okt ott out",
-            "nov november novembre noviembre novembro",
-            "dec december dezember decembre diciembre dicembre dezembro dez dic",
-        ),
-        start=1,
-    )
-    for word in words.split()
-}
-_YEAR, _ANY_YEAR = r"(?P<y>\d{4})", r"(?P<y>\d{4}|\d\d)"
-_MONTH, _DAY = r"(?P<m>\d{1,2})", r"(?P<d>\d{1,2})"
-_NAMED, _GAP, _END = r"(?P<n>[a-z]{3,})", "[ ./_-]{1,2}", r"(?!\d))"
-_WORDS = "(?:st|nd|rd|th)?[^0-9a-z]{0,3}(?:(?:de|of|den)[^0-9a-z])?"
-_THREE = (r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})", r"(?P<c>\d{4}|\d\d)")
-_DATES: Final = tuple(
-    re.compile(r"(?=(?<!\d)" + form)
-    for form in (
-        "[ ./_:-]{0,2}".join((_YEAR, _MONTH, _DAY)) + _END,
-        _GAP.join(_THREE) + _END,
-        r"(?P<a>\d\d)(?P<b>\d\d)(?P<c>\d{4}|\d\d)" + _END,
-        _WORDS.join((_DAY, _NAMED, _ANY_YEAR)) + _END,
-        "(?<![a-z])" + _NAMED + _WORDS.join((r"\W{0,2}" + _DAY, _ANY_YEAR)) + _END,
-        r"\W{0,2}".join((_YEAR, _NAMED, _DAY)) + _END,
-        r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)\d{2,6}" + _END,
-    )
-)
-"""Dates as they are written: with and without signs, of three numbers in any order, with the name
-of the month, at the beginning of a moment."""
 
 
 @dataclass(slots=True)
@@ -108,7 +65,9 @@ class Identity:
     ----------
     words, joined : set of str
         Single parts of names and words of addresses; several of them without what separates them.
-        Both as `_sound` writes them.
+        Both as `sound` writes them.
+    written : set of str
+        Names and their parts in small letters as they may be written, for bytes that are no text.
     parts : set of str
         Parts of names in letters that are no Latin ones, which are found anywhere in a text.
     numbers : set of str
@@ -123,6 +82,10 @@ class Identity:
     parts: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
     dates: set[tuple[int, int, int]] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    _skeletons: frozenset[str] = frozenset()
+    _prefixes: frozenset[str] = frozenset()
+    _inner: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> Identity:
@@ -138,21 +101,27 @@ class Identity:
                 made._add_words(texts)
             elif _is_numbered(tag) and element.VR in ("LO", "SH", "UC"):
                 made._add_numbers(number for text in texts for number in re.findall(r"\d+", text))
+        made._index()
         return made
 
     def stands_in_text(self, text: str, *, shortest: int = 1) -> bool:
         """Return whether a text holds a name, number or date of these."""
-        folded = _folded(text)
-        for spelled in {folded.lower(), _CAMEL.sub(" ", folded).lower()}:
-            tokens = _TOKEN.findall(spelled)
+        ascii_text = folded(text)
+        for spelled in {ascii_text.lower(), CAMEL.sub(" ", ascii_text).lower()}:
+            tokens = TOKEN.findall(spelled)
             if self._among([each for each in tokens if len(each) >= shortest], shortest):
                 return True
-            if self._is_joined([each for each in tokens if len(each) >= min(shortest, 2)]):
+            if self._is_joined(
+                [each for each in tokens if len(each) >= min(shortest, 2)], shortest
+            ):
                 return True
         plain = unicodedata.normalize("NFKC", text).casefold()
         if any(part in plain for part in self.parts):
             return True
-        return any(found in self.dates for found in _dates_in(folded.lower()))
+        least = 1000 if shortest >= SHORTEST_SOUND else 0  # years of two digits stand by chance
+        return any(
+            found in self.dates and found[0] >= least for found in dates_in(ascii_text.lower())
+        )
 
     def is_number(self, value: object) -> bool:
         """Return whether a number, or a text of one, is a number or a date of these."""
@@ -163,35 +132,57 @@ class Identity:
         if not number.is_integer() or abs(number) >= 1e18:
             return self.stands_in_text(str(value))
         digits = str(abs(int(number)))
-        return digits in self.numbers or any(each in self.dates for each in _dates_in(digits, 8))
+        return digits in self.numbers or any(each in self.dates for each in dates_in(digits, 8))
 
     def has_number(self, text: str) -> bool:
         """Return whether one of the runs of digits of a text is a number of these."""
         return any(each in self.numbers for each in re.findall(r"\d+", text))
 
     def stands_in_bytes(self, value: bytes, encodings: Iterable[str] = ()) -> bool:
-        """Return whether bytes hold one, in any encoding that headers and programs use."""
-        for part in self.parts:
-            for written in {part, part.title(), part.upper()}:
-                for form in (*_WIDE, *_FOREIGN, *encodings):
-                    packed = written.encode(form, "ignore")
-                    if len(packed) > 3 and packed in value:
-                        return True
-        shortest = next((least for most, least in SHORTEST_IN_BINARY if len(value) <= most), 4)
+        """Return whether bytes hold one, in any encoding that headers and programs use.
+
+        Bytes that are a text are compared as one. In all others a name or number counts where it
+        stands apart as it may be written, and runs of letters are compared as texts.
+        """
         for form in ("utf-8", *(_WIDE if b"\0" in value else ())):
             for text in _texts(value, form):
                 return self.stands_in_text(text)
-        runs = [run for run in _PRINTABLE.findall(value) if len(run) >= shortest]
-        for encoding in {"latin-1", "utf-8", *encodings}:
-            for run in runs:
-                if self.stands_in_text(run.decode(encoding, "replace"), shortest=shortest):
-                    return True
-        wide = [value[start:].decode(form, "replace") for start in (0, 1) for form in _WIDE]
+        letters, run = next(each[1:] for each in SHORTEST_IN_BINARY if len(value) <= each[0])
+        if self._stands_alone(value.lower(), letters, encodings):
+            return True
+        shortest = 2 if letters == 2 else SHORTEST_SOUND
         return any(
-            self.stands_in_text(run, shortest=shortest)
-            for text in wide
-            for run in re.findall(r"[0-9A-Za-zÀ-ɏ]{2,}(?:[ -~]+[0-9A-Za-zÀ-ɏ]+)*", text)
+            self.stands_in_text(text, shortest=shortest)
+            for text in _runs(value, run, tuple(encodings))
         )
+
+    def _stands_alone(self, low: bytes, letters: int, encodings: Iterable[str]) -> bool:
+        """Return whether a name or number stands in bytes as it is written."""
+        for written in (*self.written, *self.numbers):
+            if len(written) < letters:
+                continue
+            for packed, stride in _packed(written, "\0" if 0 in low else "", encodings):
+                at = low.find(packed)
+                while at >= 0:
+                    if len(written) >= LONG_WORD or _is_apart(low, at, len(packed), stride):
+                        return True
+                    at = low.find(packed, at + 1)
+        return any(
+            packed in low
+            for part in self.parts
+            for form in (*_WIDE, *_FOREIGN, *encodings)
+            for each in (part, part.title(), part.upper())
+            if len(packed := _ESCAPES.sub(b"", each.encode(form, "ignore")).lower()) > 3
+        )
+
+    def _index(self) -> None:
+        """Note the skeletons of what is searched by its sound, to compare few tokens by it."""
+        known = self.joined | self.words | self.numbers
+        skeletons = {skeleton(each) for each in known}
+        self._skeletons = frozenset(skeletons)
+        self._prefixes = frozenset(each[:n] for each in skeletons for n in range(len(each) + 1))
+        long = {each for each in self.words if len(each) >= SHORTEST_PART}
+        self._inner = tuple({skeleton(each) for each in long})
 
     def _among(self, tokens: list[str], shortest: int) -> bool:
         for token in tokens:
@@ -199,38 +190,46 @@ class Identity:
                 if token in self.numbers or token.lstrip("0") in self.numbers:
                     return True
                 continue
-            sound = _sound(token)
+            if token in self.initials and len(token) >= SHORTEST_INITIALS:
+                return True
+            bones = skeleton(token)
+            if bones not in self._skeletons and not any(each in bones for each in self._inner):
+                continue
+            heard = sound(token)
             if token in self.joined:
                 return True
             # Among bytes that are no text, few letters that sound alike are no name.
-            alike = shortest < SHORTEST_WORD or len(sound) >= SHORTEST_WORD
-            if alike and (sound in self.words or sound in self.joined):
+            alike = shortest < SHORTEST_SOUND or len(heard) >= SHORTEST_WORD
+            if alike and (heard in self.words or heard in self.joined):
                 return True
-            if token in self.initials and len(token) >= SHORTEST_INITIALS:
-                return True
-            if any(word in sound for word in self.words if len(word) >= SHORTEST_PART):
+            if any(word in heard for word in self.words if len(word) >= SHORTEST_PART):
                 return True
         return False
 
-    def _is_joined(self, tokens: list[str]) -> bool:
+    def _is_joined(self, tokens: list[str], shortest: int) -> bool:
         known = self.joined | self.words | self.numbers
         longest = max(map(len, known), default=0) + 8
         for first in range(len(tokens)):
             run = tokens[first]
-            single = len(run) == 1
-            for token in tokens[first + 1 :]:
+            bones, single = skeleton(run), len(run) == 1
+            for token in tokens[first + 1 : first + longest]:
                 run += token
+                more = skeleton(token)
+                bones += more[1:] if bones[-1:] == more[:1] else more
                 single = single and len(token) == 1
                 if len(run) > longest:
                     break
-                if run.isdigit() and len(run) >= SHORTEST_NUMBER and run.lstrip("0") in known:
+                digits = run.isdigit()
+                if digits and len(run) >= SHORTEST_NUMBER and run.lstrip("0") in known:
                     return True
                 if single and run in self.initials:
                     return True
-                if len(run) >= SHORTEST_WORD and run in self.joined:
-                    return True
-                if len(sound := _sound(run)) >= SHORTEST_WORD and sound in known:
-                    return True
+                if bones in self._skeletons and len(run) >= max(shortest, SHORTEST_WORD):
+                    heard = sound(run)
+                    if run in self.joined or (len(heard) >= SHORTEST_WORD and heard in known):
+                        return True
+                if bones not in self._prefixes and not digits and not single:
+                    break
         return False
 
     def _add_names(self, names: Iterable[str]) -> None:
@@ -238,19 +237,31 @@ class Identity:
             for group in name.split("="):  # alphabetic, ideographic, phonetic
                 parts = [part for part in re.split(r"[\s^,;=]+", group) if part]
                 for part in parts:
-                    tokens = _TOKEN.findall(_folded(part).lower())
-                    self.words |= {_sound(each) for each in tokens if _is_name(each, tokens)}
+                    self._write(part)
+                    tokens = TOKEN.findall(folded(part).lower())
+                    self.words |= {sound(each) for each in tokens if _is_name(each, tokens)}
                     self._join(tokens)
-                    if not _is_latin(part) and len(part) > 1:
+                    if not is_latin(part) and len(part) > 1:
                         self.parts.add(unicodedata.normalize("NFKC", part).casefold())
-                spelled = [_folded(part).lower() for part in parts]
-                self._add_orders(["".join(_TOKEN.findall(each)) for each in spelled])
+                spelled = [folded(part).lower() for part in parts]
+                self._add_orders(["".join(TOKEN.findall(each)) for each in spelled])
+
+    def _write(self, part: str) -> None:
+        """Note how a part of a name may be written, where it is of Latin letters."""
+        if is_latin(part):
+            low = part.lower()
+            for each in {low, low.translate(_LONG), folded(low).lower()}:
+                apart = re.split(r"[\W\d_]+", each)
+                self.written |= {"".join(apart), *apart} - {""}
 
     def _add_orders(self, parts: list[str]) -> None:
         """Add the parts of a name in any order, and with initials instead of some."""
         parts = [part for part in parts if part][:4]
         if len(parts) < 2:
             return
+        if max(map(len, parts)) < SHORTEST_WORD:  # too short to be searched alone everywhere
+            for one, other in permutations(parts, 2):
+                self.written |= {f"{one}{sign}{other}" for sign in ("", *"^ _-.,", ", ")}
         for count in range(2, len(parts) + 1):
             for order in permutations(parts, count):
                 self._join(order)
@@ -263,9 +274,9 @@ class Identity:
 
     def _add_words(self, texts: Iterable[str]) -> None:
         for text in texts:
-            tokens = _TOKEN.findall(_folded(text).lower())
+            tokens = TOKEN.findall(folded(text).lower())
             letters = [each for each in tokens if each.isalpha()]
-            self.words |= {_sound(each) for each in letters if len(each) >= SHORTEST_WORD}
+            self.words |= {sound(each) for each in letters if len(each) >= SHORTEST_WORD}
             self._add_numbers(each for each in tokens if each.isdigit())
             self._join(tokens)
             if all(map(str.isdigit, tokens)):
@@ -288,11 +299,62 @@ class Identity:
     def _join(self, tokens: Iterable[str]) -> None:
         run = "".join(tokens)
         if len(run) >= SHORTEST_WORD and not run.isdigit():
-            self.joined |= {run, _sound(run)}
+            self.joined |= {run, sound(run)}
 
+
+LONG_WORD: Final = 8
+"""Letters of a name that counts in bytes also where letters stand beside it."""
 
 _WIDE: Final = ("utf-16-le", "utf-16-be")
-_FOREIGN: Final = ("utf-8", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251")
+_FOREIGN: Final = (
+    "utf-8", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8-r", "tis-620",
+    "iso8859-5", "iso8859-6", "cp1256", "iso8859-7", "iso8859-8", "iso2022_jp", "iso2022_kr",
+)  # fmt: skip
+_LATIN: Final = ("latin-1", "utf-8", "iso8859-2", "iso8859-9", "cp1250", "cp850")
+_LONG: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe"})
+_ESCAPES: Final = re.compile(rb"\x1b[$()\-,./][^\x1b]?[A-Z@]?|[\x0e\x0f]")
+_CHARACTER: Final = rb"[\x20-\x7e]|[\xc3-\xd1][\x80-\xbf]|[\xc0-\xff](?=[\x20-\x7e])"
+_WIDE_LETTERS: Final = (rb"(?:[\x20-\x7e\xc0-\xff]\0)", rb"(?:\0[\x20-\x7e\xc0-\xff])")
+
+
+def _runs(value: bytes, least: int, encodings: tuple[str, ...]) -> Iterator[str]:
+    """Yield the runs of letters in bytes, in the encodings that they may be in."""
+    for found in re.finditer(b"(?:%s){%d,}" % (_CHARACTER, least), value):
+        run = found[0]
+        forms = {"latin-1"} if run.isascii() else {"latin-1", "utf-8", *encodings}
+        yield from (run.decode(form, "replace") for form in forms)
+    if b"\0" in value:
+        for form, letter in zip(_WIDE, _WIDE_LETTERS, strict=True):
+            for found in re.finditer(b"%s{%d,}" % (letter, least), value):
+                yield found[0].decode(form, "replace")
+
+
+def _packed(written: str, wide: str, encodings: Iterable[str]) -> Iterator[tuple[bytes, int]]:
+    """Yield a name or number as bytes with A to Z in small letters, and how wide a letter is."""
+    plain = written.isascii()
+    cases = (written,) if plain else {written, written.upper(), written.title()}
+    done = set()
+    for form in (*(("ascii",) if plain else (*_LATIN, *encodings)), *(_WIDE if wide else ())):
+        for case in cases:
+            try:
+                packed = case.encode(form).lower()
+            except UnicodeEncodeError:
+                continue
+            if packed not in done:
+                done.add(packed)
+                yield packed, 2 if form in _WIDE else 1
+
+
+def _is_apart(low: bytes, at: int, length: int, stride: int) -> bool:
+    """Return whether no letter, and beside digits no digit, stands beside a place."""
+    for unit, own in (
+        (low[max(0, at - stride) : at], low[at : at + stride]),
+        (low[at + length :][:stride], low[at + length - stride :][:stride]),
+    ):
+        beside, inside = unit.strip(b"\0"), own.strip(b"\0")
+        if beside.isdigit() if inside.isdigit() else beside.isalpha():
+            return False
+    return True
 
 
 def _texts(value: bytes, encoding: str) -> Iterator[str]:
@@ -319,48 +381,3 @@ def _is_name(token: str, beside: list[str]) -> bool:
     """Return whether a token of a part of a name is compared alone: ``Li``, but not CT of CT1."""
     mixed = any(each.isdigit() for each in beside)
     return token.isalpha() and len(token) >= (3 if mixed else 2)
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(letter) < 0x250 or unicodedata.combining(letter) for letter in text)
-
-
-@functools.lru_cache(1 << 15)
-def _sound(word: str) -> str:
-    """Return a word in ASCII as it sounds, roughly; what sounds alike becomes equal."""
-    for pattern, letter in _SOUNDS:
-        word = pattern.sub(letter, word)
-    return word
-
-
-def _folded(text: str) -> str:
-    """Return a text in ASCII: letters without accents, others transliterated."""
-    return text if text.isascii() else "".join(map(_ascii, unicodedata.normalize("NFKC", text)))
-
-
-@functools.lru_cache(1 << 15)
-def _ascii(letter: str) -> str:
-    if letter.isascii():
-        return letter
-    if unicodedata.combining(letter):
-        return ""
-    if letter.isalnum():
-        return "".join(filter(str.isalnum, anyascii(letter)))
-    return " "
-
-
-def _dates_in(text: str, shortest: int = 6) -> Iterator[tuple[int, int, int]]:
-    """Yield what may be a date in a text, in every order of day, month and year."""
-    if len(text) < shortest or not any(map(str.isdigit, text)):
-        return
-    for pattern in _DATES:
-        for match in pattern.finditer(text):
-            found = match.groupdict()
-            if "a" in found:
-                one, two, three = (int(found[name]) for name in "abc")
-                yield from ((three, two, one), (three, one, two), (one, two, three))
-            elif "n" in found:
-                if found["n"] in _MONTHS:
-                    yield int(found["y"]), _MONTHS[found["n"]], int(found["d"])
-            else:
-                yield int(found["y"]), int(found["m"]), int(found["d"])
