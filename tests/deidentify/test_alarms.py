@@ -75,6 +75,30 @@ def test_patients_with_common_words_as_names_raise_no_alarm(output: str, tmp_pat
     assert not any(file.name.startswith("file ") for file in found.files)
 
 
+def test_what_only_looks_like_a_name_or_number_raises_no_alarm(tmp_path: Path) -> None:
+    """A patient called like a folder of the release, initials in a station, counts in one place."""
+    (tmp_path / "in").mkdir()
+    with silence():
+        for number, name in enumerate(("Dicom^File", "Ma^Jo")):
+            header = vendor_header("GE CT", number)
+            header.PatientName, header.PatientID = name, "12345678"
+            header.OperatorsName, header.StationName = "mc^anonymou", "MC19UUS03"
+            header.PageNumberVector = [*range(1, 12)]
+            save(header, tmp_path / "in" / f"IM{number}.dcm")
+    privatized(tmp_path / "in", tmp_path / "out", "--output", "dicom", *RETAINED)
+    (tmp_path / "out" / "failures.csv").write_text(
+        "source_id,error,reason\n000003,DamagedImageError,this is a DICOM file without an image\n"
+    )
+    assert alarms(scan_of(tmp_path / "out", tmp_path / "in")) == []
+    (tmp_path / "out" / "failures.csv").write_text("source_id,error,reason\n3,Dicom,of Dicom\n")
+    (tmp_path / "out" / "dicom" / "file_1.txt").write_text("numbers 12 345 678 of Ma")
+    found = scan_of(tmp_path / "out", tmp_path / "in")
+    assert {kind for each in found.files for kind in (one.kind for one in each.remaining)} == {
+        "name", "id"
+    }  # fmt: skip
+    assert sum(bool(each.remaining) for each in found.files) == 2
+
+
 def scan_of(out: Path, sources: Path) -> ScanReport:
     from deepfixcx.cli.scan import _own_words
 

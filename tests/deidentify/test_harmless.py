@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -35,6 +36,13 @@ def stamped(*codes: str, **elements: object) -> Dataset:
     return header
 
 
+def own_code(meaning: str) -> Dataset:
+    """Return a code of a scheme that only the source knows."""
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "X1", "99LOCAL", meaning
+    return code
+
+
 def scanned(tmp_path: Path, source: Dataset, made: Dataset) -> tuple[bool, dict[str, int]]:
     """Scan one made file against one source; return whether it is clean, and the reasons."""
     for name, header in (("in", source), ("out", made)):
@@ -45,7 +53,7 @@ def scanned(tmp_path: Path, source: Dataset, made: Dataset) -> tuple[bool, dict[
 
 
 DEVICE_KEPT, CLEANED = "113109", "113105"
-HARMLESS = {
+HARMLESS: dict[str, tuple[dict[str, Any], Dataset]] = {
     "a term of the standard": (
         {"StudyDescription": "WHOLE BODY"},
         stamped(ImageType=["DERIVED", "PRIMARY", "WHOLE BODY"]),
@@ -66,6 +74,17 @@ HARMLESS = {
         {"ProtocolName": "WHOLE KNEE"},
         stamped(BodyPartExamined="WHOLE KNEE"),
     ),
+    "words of registered codes": (
+        {"ProtocolName": "Stress echos"},
+        stamped(CLEANED, ProtocolName="Stress echos"),
+    ),
+    "words of anatomy that a code of the source's own means": (
+        {
+            "StudyDescription": "US KIDNEY",
+            "ProcedureCodeSequence": Sequence([own_code("US KIDNEY")]),
+        },
+        stamped(CLEANED, StudyDescription="US KIDNEY"),
+    ),
     "a date that was moved to that of something else": (
         {"AcquisitionDate": "20190304"},
         stamped("113107", SeriesDate="20190304"),
@@ -75,7 +94,7 @@ HARMLESS = {
         stamped(DeidentificationMethod="by hand in 2019"),
     ),
 }
-LEFT = {
+LEFT: dict[str, tuple[dict[str, Any], Dataset]] = {
     "an institution that is called like the maker": (
         {"InstitutionName": "TOSHIBA", "ManufacturerModelName": "TOSHIBA_MEC"},
         stamped(ManufacturerModelName="TOSHIBA_MEC"),
@@ -139,6 +158,14 @@ LEFT = {
     "a patient who is called like a part of the body": (
         {"PatientName": "Shin^Knee"},
         stamped(CLEANED, SeriesDescription="Knee"),
+    ),
+    "a patient who is called like a word of a registered code": (
+        {"PatientName": "Stress^Ana", "ProtocolName": "Stress echo"},
+        stamped(CLEANED, ProtocolName="Stress echo"),
+    ),
+    "a patient of two letters beside a digit": (
+        {"PatientName": "Ng^Bo"},
+        stamped(SequenceName="BO1"),
     ),
     "words of anatomy in a sequence": (
         {"SeriesDescription": "LIVER axial"},

@@ -26,6 +26,7 @@ PyWavelets numba numpy pillow pydicom safetensors done failed images dicom codes
 zero periodic symmetric balanced padded l1 l2 sum max min median pos neg haar db sym coif bior
 float16 float32 neutral compact full both shard dtype shape data offsets metadata F32 F16
 DICOM PS3.15 Annex E reconstruction of a code wavelet packets pooled in cells regions painted black
+this is a file without an image ends is damaged before within its pixels copy it again from source
 before left out as not two positive numbers Lossy Compression Spatial resampling DCM WSD DFCX
 """
 """Words of the files of a release that are no names of fields."""

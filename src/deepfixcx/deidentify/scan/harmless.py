@@ -13,17 +13,18 @@ import re
 from bisect import bisect_right
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydicom import dcmread
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.codedict import codes
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from deepfixcx.deidentify.scan.headers import is_dicom
-from deepfixcx.deidentify.scan.needles import NUMBERS, Needle
+from deepfixcx.deidentify.scan.needles import NUMBERS, Needle, dicom_words
 from deepfixcx.deidentify.silence import silence
 
 __all__ = ["DESCRIBING", "DEVICE", "TERMS", "WORDS", "Reasons"]
@@ -98,6 +99,8 @@ DESCRIBING: Final = DESCRIPTIONS | {IMAGE_TYPE, BODY_PART, "(0018,1400)", "(0062
 PERSONAL: Final = NUMBERS | {"(0008,0080)", "(0008,0081)", "(0010,1040)", "(0010,0021)"}
 """Elements that hold no names and yet tell who it is: numbers, addresses, the institution."""
 
+CODE_MEANING: Final = "(0008,0104)"
+
 _MEANING = re.compile(rb"\x08\x00\x04\x01LO(..)", re.DOTALL)
 _WORDS = re.compile(r"[a-z]+|\d+")
 _BETWEEN = re.compile(r"[\s_,;:/\\()+.\-]+")
@@ -170,12 +173,12 @@ class Reasons:
             # stand in the element it comes from, or in a text.
             apart = tag not in sources and BIRTH_DATE not in sources and element.vr in ("DA", "DT")
             what = "date that was moved, as (0012,0064) says" if apart else ""
-        elif not _all_from(sources, DESCRIBING | {METHOD}):
+        elif not _all_from(sources, DESCRIBING | {METHOD, CODE_MEANING}):
             return ""
         elif tag == IMAGE_TYPE and term in TERMS:
             what = "term of the standard"
         elif tag == BODY_PART or (tag in DESCRIPTIONS and CLEANED_DESCRIPTORS in self._done):
-            known = all(word in WORDS or _SIZE.fullmatch(word) for word in words)
+            known = all(word in vocabulary() or _SIZE.fullmatch(word) for word in words)
             what = "words of anatomy and technique" if known else ""
         elif tag == METHOD and sources <= {METHOD}:
             what = "how the source itself was de-identified"
@@ -203,6 +206,24 @@ class Reasons:
         if place < 0 or stop > self._elements[place].stop:
             return None
         return self._elements[place]
+
+
+@functools.cache
+def vocabulary() -> frozenset[str]:
+    """Return the words of the meanings of registered codes and of the names of DICOM's attributes.
+
+    Of a meaning those count that are written in small letters: the others begin it, or are names.
+    """
+    schemes: Mapping[str, Any] = concepts
+    meanings = [
+        meaning
+        for scheme in schemes.values()
+        for known in scheme.values()
+        for meaning, _ in known.values()
+    ]
+    words = {word for text in meanings for word in re.findall(r"(?<=\W)[a-z]{3,}(?![A-Z])", text)}
+    words |= WORDS | dicom_words()
+    return frozenset(words | {f"{word}s" for word in words})
 
 
 @functools.cache

@@ -95,6 +95,11 @@ class Needle:
     tags: frozenset[str]
     patients: frozenset[int] = frozenset()
 
+    @property
+    def is_patient(self) -> bool:
+        """Whether an element of the patient's own has it, and not one of somebody else."""
+        return any(tag.startswith("(0010,") for tag in self.tags)
+
 
 _Found = dict[str, tuple[str, set[str], set[int]]]
 

@@ -27,6 +27,13 @@ COUNTED: Final = frozenset(
 )
 """Columns of a manifest that hold numbers of the release."""
 
+FAILURES: Final = "failures.csv"
+FAILURE: Final = re.compile(r"\d+,[A-Za-z]+Error,|source_id,error,")
+"""What stands before the reason of a failure: a number and the name of an error."""
+
+OWN_NAME: Final = re.compile(r"(images|dicom|codes)/[\d-]+\.(png|dcm|safetensors)")
+"""Names of files that hold nothing but words and numbers of the release."""
+
 NUMBERED: Final = re.compile(r"(?:images|dicom|codes)/(?:[\w-]*?)0*\d+(?:-\d+)*\.\w+|0*\d+")
 _WORD: Final = re.compile(r"[a-z]+|\d+")
 
@@ -88,6 +95,9 @@ class Own:
         if self.checksum is None:
             return ""
         if where == "file name":
+            named = OWN_NAME.fullmatch(name)
+            if name in self._names and named and text in named.groups():
+                return "of the release's own format, in the name of a file"
             known = name in self._names and self._is_running(text) and NUMBERED.fullmatch(name)
             return "number of the release's own, in the name of a file" if known else ""
         if where != "file":
@@ -98,6 +108,8 @@ class Own:
             return f"of the release's own format, in {ABOUT}" if spoken or counted else ""
         if name == MANIFEST:
             return self._why_in_manifest(text, line, column, spoken)
+        if name == FAILURES and spoken and FAILURE.match(line[:column]):
+            return f"of the release's own format, in {FAILURES}"
         if name.endswith(".safetensors") and spoken:
             return "of the release's own format"
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -40,6 +41,11 @@ MOST_DECODED: Final = 1 << 26
 
 NUMERIC: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 TEXTUAL: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+PATIENT: Final = frozenset({0x00100010, 0x00100020})
+PSEUDONYM: Final = re.compile("P[A-Z2-7]{16}")
+"""What a release writes for the name and number of a patient: no word of it is a short name."""
+
+_LETTERS, _LETTERS_BEFORE = re.compile(rb"[A-Za-z]*"), re.compile(rb"[A-Za-z]*\Z")
 SIZES: Final = frozenset({0x00280008, 0x00280010, 0x00280011})
 
 
@@ -153,7 +159,7 @@ class Search:
                 needle = self._numbers.get(_digits(value))
                 if needle is not None:
                     one.add(needle, where, -1, 0, "number", split=True)
-            elif vr in TEXTUAL:
+            elif vr in TEXTUAL and not (tag in PATIENT and PSEUDONYM.fullmatch(value.strip())):
                 patients = self._terms.get((_name(tag), value.strip().casefold()), frozenset())
                 for _, needle in self._tokens.find(value, SHORTEST_NAME):
                     if not one.is_own(needle) and not patients - needle.patients:
@@ -208,6 +214,8 @@ class _File:
             return self._own.why(self._name, part.where, needle, "", 0)
         if part.where != "file" or not self._name.endswith((".csv", ".json", ".safetensors")):
             return ""
+        if needle.kind == "name":  # of eight letters and more also inside a word: the whole one
+            needle = replace(needle, text=_word_around(part.data, offset, len(needle.text)))
         start = part.data.rfind(b"\n", 0, offset) + 1
         stop = part.data.find(b"\n", offset)
         line = part.data[start : stop if stop >= 0 else len(part.data)][: 1 << 20]
@@ -222,6 +230,14 @@ def finding(needle: Needle, where: str, offset: int, encoding: str, secret: byte
     digest = hmac.digest(secret, text, sha256).hex()[:16]
     tags = tuple(sorted(needle.tags))
     return Finding(where, offset, needle.kind, tags, encoding, len(needle.text), digest)
+
+
+def _word_around(data: Any, start: int, length: int) -> str:
+    """Return the letters of ASCII that a place lies in."""
+    before = _LETTERS_BEFORE.search(data[max(0, start - 64) : start])
+    after = _LETTERS.match(data[start : start + length + 64])
+    found = (before[0] if before else b"") + (after[0] if after else b"")
+    return bytes(found).decode("ascii") or " "
 
 
 def _values(header: Dataset, outermost: int = 0) -> Iterator[tuple[int, bool, str, str]]:

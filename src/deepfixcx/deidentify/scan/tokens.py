@@ -8,6 +8,7 @@ does not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -85,7 +86,11 @@ class TokenSearcher:
         if self._short and shortest < SHORTEST_JOINED:
             for found in TOKENS.finditer(plain.decode("ascii")):
                 needle = self._short.get(found[0].lower())
-                if needle is not None and len(found[0]) >= shortest:
+                if needle is None or len(found[0]) < shortest:
+                    continue
+                # Digits beside the two letters of an operator make a code of them: MC19US03.
+                mixed = plain[found.start() - 1 : found.start()] + plain[found.end() :][:1]
+                if len(found[0]) > 2 or needle.is_patient or not re.search(rb"\d", mixed):
                     yield _place(places, found.start()), needle
 
     def _holds(self, form: Form, span: bytes) -> bool:
@@ -93,7 +98,7 @@ class TokenSearcher:
         if len(span) < len(form.data):  # nothing does
             return True
         if form.data.isdigit():  # a table of numbers is not one long number
-            return len(form.data) >= LONG_NUMBER and b"," not in span
+            return len(form.data) >= LONG_NUMBER and not (b"," in span or b"\\" in span)
         return len(form.data) >= LONG_WORD
 
 
