@@ -32,7 +32,7 @@ from deepfixcx.mechanisms import (
     pixel_sensitivity,
     region_sensitivity,
 )
-from deepfixcx.mechanisms.integer_codes import as_means, integer_codes
+from deepfixcx.mechanisms.sensitivity import as_means, integer_codes
 from deepfixcx.report import write_figure
 from deepfixcx.report.frontier_plot import frontier_figure
 from deepfixcx.spec import CodecSpec

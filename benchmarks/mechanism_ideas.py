@@ -47,10 +47,9 @@ from deepfixcx.mechanisms import (
     Records,
     TaskProjection,
 )
-from deepfixcx.mechanisms.directions import identity_directions, task_directions
+from deepfixcx.mechanisms.protocol import DataIndependent
 from deepfixcx.mechanisms.records import label_patterns
-from deepfixcx.mechanisms.simple import DataIndependent
-from deepfixcx.mechanisms.whitening import Whitening
+from deepfixcx.mechanisms.whitening import Whitening, identity_directions, task_directions
 from deepfixcx.spec import CodecSpec
 
 ROOT = Path(__file__).resolve().parents[1]

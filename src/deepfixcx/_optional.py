@@ -1,8 +1,4 @@
-"""The one door for optional imports.
-
-Every package that is not a plain dependency is imported through `require`, so that a user who
-lacks it reads which line to type rather than a traceback.
-"""
+"""Optional imports: a user who lacks a package reads the line that installs it, not a traceback."""
 
 from __future__ import annotations
 
@@ -15,30 +11,7 @@ __all__ = ["require"]
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Import `module`, or say which extra installs it.
-
-    Parameters
-    ----------
-    module : str
-        Absolute module name, for example ``"sklearn.base"``.
-    extra : str
-        Extra of deepfixcx that provides it, for example ``"sklearn"``.
-
-    Returns
-    -------
-    types.ModuleType
-        The imported module.
-
-    Raises
-    ------
-    MissingExtraError
-        The module is not installed.
-
-    Examples
-    --------
-    >>> require("json", extra="none").dumps([1])
-    '[1]'
-    """
+    """Import a module, or raise `MissingExtraError` with the line that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -1,7 +1,7 @@
 """Text for readers: counts in words, text from files on a terminal, and cells of CSV tables.
 
-A file name, a label or a column may contain what a terminal obeys or what a spreadsheet computes.
-Tables are written through `TableWriter` and read through `read_rows` or `TableReader`.
+A file name, a label or a column may hold escape sequences for a terminal, or formulas for a
+spreadsheet. Tables are written through `TableWriter` and read through `read_rows` or `TableReader`.
 """
 
 from __future__ import annotations
@@ -11,42 +11,41 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["TableReader", "TableWriter", "counted", "plain", "read_rows"]
+__all__ = ["TableReader", "TableWriter", "byte_size", "counted", "plain", "read_rows"]
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
-"""C0 and C1 but for tabs and new lines, bidirectional controls, and signs without a width."""
+"""C0 and C1 except tabs and new lines, bidirectional controls, and characters of no width."""
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def counted(count: int, one: str, several: str = "") -> str:
-    """Return a count with its noun.
+    """Return a count with its noun, of which the plural is `several`, or `one` with an s.
 
-    Parameters
-    ----------
-    count : int
-        How many.
-    one : str
-        The noun, or noun and verb, of one.
-    several : str
-        Of none, or of two and more; by default `one` with an s.
-
-    Examples
-    --------
     >>> counted(1, "file"), counted(1200, "file"), counted(0, "copy", "copies")
     ('1 file', '1,200 files', '0 copies')
     """
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
-def plain(text: str, *, one_line: bool = False) -> str:
-    r"""Spell out characters that a terminal obeys, or that reorder or hide text.
+def byte_size(count: float) -> str:
+    """Return a number of bytes in a readable unit.
 
-    Examples
-    --------
+    >>> byte_size(999), byte_size(4096), byte_size(2.5e6)
+    ('999 bytes', '4.1 kB', '2.5 MB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def plain(text: str, *, one_line: bool = False) -> str:
+    r"""Spell out characters that control a terminal, or that reorder or hide text.
+
     >>> print(plain("a\x1b[2J\u202eb"), plain("one\ntwo", one_line=True))
     a\x1b[2J\u202eb one\ntwo
     """
@@ -72,8 +71,6 @@ def _from_cell(text: str) -> str:
 class TableWriter:
     """Writes CSV in which no text is a formula.
 
-    Examples
-    --------
     >>> import io
     >>> text = io.StringIO()
     >>> TableWriter(text).writerows([["=1+1", "-1", -1], ["'@x", "it's", "-"]])

@@ -1,7 +1,7 @@
-"""The words a user chooses among, each list in one place.
+"""The values of every option with a fixed choice.
 
-They are types, so that the checker, the library, the command line and its completion all know the
-same words; the module imports nothing heavy.
+They are types, so that the type checker, the library, the command line and its completion use the
+same values; the module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -50,31 +50,31 @@ Output = Literal["images", "codes", "both", "dicom"]
 """What a release holds: privatized images, codes, or both; or images as DICOM."""
 
 Retained = Literal["dates", "patient", "device", "descriptors"]
-"""What may stay of DICOM headers: shifted dates, sex and age, the device, harmless words."""
+"""What may stay in DICOM headers: shifted dates, sex and age, the device, harmless words."""
 
 Names = Literal["neutral", "keep"]
 """What files and folders of a release are called: numbers, or as their sources."""
 
 Engine = Literal["local", "dask"]
-"""What works off a release: processes of this machine, or a dask cluster."""
+"""Where a release is computed: in processes of this machine, or on a dask cluster."""
 
 On = Literal["codes", "images", "original"]
 """What a model sees: codes, privatized images made from them, or images as they are."""
 
 Parting = Literal["patient", "official"]
-"""How a dataset is divided: by patient at random, or as it comes."""
+"""How a dataset is divided: by patient at random, or as published."""
 
 Part = Literal["train", "validation", "test", "all"]
 """Which images of a dataset."""
 
 CodeModel = Literal["logistic", "mlp"]
-"""What learns from codes in a sweep."""
+"""Models of a sweep on codes."""
 
 Layout = Literal["chexpert", "nih", "mimic-cxr-jpg", "kimeye", "mobileodt", "table", "folder"]
-"""What a dataset on disk can look like."""
+"""Layouts of a dataset on disk."""
 
 Uncertain = Literal["ignore", "positive", "negative"]
-"""What an uncertain label (-1) counts as: unknown, yes, or no."""
+"""What an uncertain label (-1) counts as: unknown, positive, or negative."""
 
 Blank = Literal["ignore", "negative"]
-"""What a label that is not mentioned counts as: unknown, or no."""
+"""What a label that is not mentioned counts as: unknown, or negative."""

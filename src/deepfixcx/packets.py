@@ -1,21 +1,22 @@
 """Pixels into bands and back: the wavelet packet transform, J splits of every band.
 
-`decompose` and `recompose` are inverse to each other wherever the filters see the image and not
-its edge; with the periodic boundary and an orthonormal wavelet, everywhere.
+uint8 and uint16 pixels are scaled to [0, 1] by their full range, inside the kernels so that no
+float copy is made; floats are taken as they are. `decompose` and `recompose` are inverse to each
+other wherever the filters see the image and not its edge; with the periodic boundary and an
+orthonormal wavelet, everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._kernels.merging import merge
-from deepfixcx._kernels.separable import split
+from deepfixcx._kernels.filters import merge, split
 from deepfixcx._kernels.threads import threaded
-from deepfixcx.errors import SpecError
-from deepfixcx.pixels import as_batch, check_finite, pixel_scale
+from deepfixcx.errors import NonFiniteError, PixelsShapeError, SpecError
 from deepfixcx.spec import CodecSpec
 from deepfixcx.wavelets import FilterBank, filter_bank
 
@@ -241,3 +242,83 @@ def band_position(path: str) -> tuple[int, int]:
         column_flip ^= number >> 2 * place & 1
         row, column = 2 * row + row_flip, 2 * column + column_flip
     return row, column
+
+
+Pixels = NDArray[Any] | Sequence[NDArray[Any]]
+"""(H, W), (C, H, W) or (B, C, H, W); or a sequence of (H, W) and (C, H, W) of different sizes."""
+
+SCALES = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
+
+
+def as_batch(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return one array as (B, C, H, W), contiguous, of dtype uint8, uint16 or float32."""
+    if isinstance(pixels, np.ma.MaskedArray) and np.ma.is_masked(pixels):
+        raise PixelsShapeError(
+            f"{np.count_nonzero(pixels.mask)} pixels of this array are masked, and a code has no "
+            f"mask: give them a value first, such as pixels.filled(0)"
+        )
+    pixels = np.asarray(pixels)
+    if not 2 <= pixels.ndim <= 4:
+        raise PixelsShapeError(
+            f"pixels must be (H, W), (C, H, W) or (B, C, H, W), got shape {pixels.shape}"
+        )
+    batch = pixels.reshape((1,) * (4 - pixels.ndim) + pixels.shape)
+    if 0 in batch.shape[1:]:
+        raise PixelsShapeError(f"an image without pixels: shape {pixels.shape}")
+    if batch.shape[3] in (1, 3, 4) and batch.shape[1] > 4:
+        raise PixelsShapeError(
+            f"shape {pixels.shape} looks like channels last; deepfixcx takes channels first, "
+            f"so use numpy.moveaxis(pixels, -1, -3)"
+        )
+    with np.errstate(over="ignore"):  # infinity is refused later, with a message of our own
+        return np.ascontiguousarray(batch, dtype=_kernel_dtype(pixels.dtype))
+
+
+def as_batches(pixels: Pixels) -> list[NDArray[Any]]:
+    """Return pixels as batches, one for an array, one an image for a sequence."""
+    if isinstance(pixels, np.ndarray):
+        return [as_batch(pixels)]
+    if isinstance(pixels, str | bytes) or not isinstance(pixels, Sequence):
+        raise PixelsShapeError(
+            f"pixels must be a NumPy array or a sequence of them, got {type(pixels).__name__}"
+        )
+    batches = [as_batch(image) for image in pixels]
+    for place, (image, batch) in enumerate(zip(pixels, batches, strict=True)):
+        if np.ndim(image) > 3:
+            raise PixelsShapeError(
+                f"image {place} of the sequence has shape {np.shape(image)}; in a sequence each "
+                f"is (H, W) or (C, H, W)"
+            )
+        if batch.shape[1] != batches[0].shape[1]:
+            raise PixelsShapeError(
+                f"image {place} of the sequence has {batch.shape[1]} channels and the first has "
+                f"{batches[0].shape[1]}; encode them apart"
+            )
+    if not batches:
+        raise PixelsShapeError("an empty sequence holds no image to encode")
+    return batches
+
+
+def pixel_scale(batch: NDArray[Any]) -> float:
+    """Return the factor that maps the pixels of a batch to [0, 1]."""
+    return SCALES[batch.dtype.name]
+
+
+def check_finite(values: NDArray[np.float32], what: str) -> None:
+    """Raise if `values` hold NaN or infinity."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise NonFiniteError(
+            f"{np.count_nonzero(~finite)} of {values.size} {what} are NaN or infinite; replace "
+            f"such pixels before encoding (numpy.nan_to_num)"
+        )
+
+
+def _kernel_dtype(dtype: np.dtype[Any]) -> type[np.generic]:
+    if dtype.kind == "u" and dtype.itemsize <= 2:  # of either byte order
+        return np.uint8 if dtype.itemsize == 1 else np.uint16
+    if dtype.kind == "f":
+        return np.float32
+    raise PixelsShapeError(
+        f"pixels of dtype {dtype} have no known range; pass uint8, uint16, or floats in [0, 1]"
+    )

@@ -1,4 +1,4 @@
-"""Filters by name: PyWavelets' banks in the form that the kernels use."""
+"""Filters by name: the banks of PyWavelets in the form that the kernels use."""
 
 from __future__ import annotations
 

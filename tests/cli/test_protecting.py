@@ -97,7 +97,7 @@ def test_a_finished_release_is_resumed_without_a_change(
         ("noise-2-16", ("--wavelet", "db2"), "Haar"),
         ("noise-2", (), "noise-EPSILON-PIXELS"),
         ("noise-2x", (), "noise-EPSILON-PIXELS"),
-        ("resampling,projection", ("--labels", LABELS), "leave it away"),
+        ("resampling,projection", ("--labels", LABELS), "omit it"),
     ],
 )
 def test_wrong_use_is_two_and_says_what_to_do(

@@ -193,8 +193,8 @@ def test_strips_do_not_show(data: st.DataObject, height: int, width: int, values
     pixels = data.draw(images((2, height, width)))
     whole = Codec(spec).encode(pixels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("deepfixcx._passes.STRIP_VALUES", values)
-        patch.setattr("deepfixcx._passes.PART_MARGINS", 1)  # a row of cells has parts as well
+        patch.setattr("deepfixcx.codec.STRIP_VALUES", values)
+        patch.setattr("deepfixcx.codec.PART_MARGINS", 1)  # a row of cells has parts as well
         in_strips = Codec(spec).encode(pixels)
     _assert_close(in_strips.array, whole.array, pixels, 1e-6)
 
@@ -209,8 +209,8 @@ def test_a_huge_cell_is_pooled_in_parts(
     pixels = np.random.default_rng(0).random((2, 150, 20), np.float32)
     codec = Codec(1, 2, "db2", pooling, grid=grid)
     whole = codec.encode(pixels)
-    monkeypatch.setattr("deepfixcx._passes.STRIP_VALUES", 100)
-    monkeypatch.setattr("deepfixcx._passes.PART_MARGINS", 1)
+    monkeypatch.setattr("deepfixcx.codec.STRIP_VALUES", 100)
+    monkeypatch.setattr("deepfixcx.codec.PART_MARGINS", 1)
     _assert_close(codec.encode(pixels).array, whole.array, pixels, 1e-6)
 
 

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
-from deepfixcx._codefile import FORMAT_VERSION, STORAGES
+from deepfixcx.code import FORMAT_VERSION, STORAGES
 from deepfixcx.errors import (
     BrokenFileError,
     CodeError,

@@ -74,7 +74,7 @@ def test_names_tell_the_noise_and_what_follows() -> None:
     assert noise is not None
     assert (noise.epsilon, noise.pixels, rest) == (0.5, 64, "mixing-5")
     assert split_noise("projection+mixing-5", SPEC) == (None, "projection+mixing-5")
-    with pytest.raises(MechanismError, match="noise is called noise-EPSILON"):
+    with pytest.raises(MechanismError, match="named noise-EPSILON"):
         split_noise("noise-much", SPEC)
 
 

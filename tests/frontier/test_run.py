@@ -138,7 +138,7 @@ def test_folders_and_datasets_that_do_not_serve_are_named(dataset: Dataset, tmp_
     [
         ({"mechanisms": ("mixin-3",)}, "did you mean 'mixing-3'"),
         ({"mechanisms": ()}, "name a mechanism"),
-        ({"mechanisms": ("noise-x",)}, "noise is called noise-EPSILON-PIXELS"),
+        ({"mechanisms": ("noise-x",)}, "named noise-EPSILON-PIXELS"),
         ({"mechanisms": ("noise-1-16+mixing-33x",)}, "unknown mechanism 'mixing-33x'"),
         ({"attackers": ("oracle",)}, "unknown attacker"),
         ({"seeds": 0}, "a seed"),

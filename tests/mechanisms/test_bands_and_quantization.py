@@ -74,10 +74,13 @@ def test_fewer_values_with_a_larger_ratio() -> None:
 @pytest.mark.parametrize(
     ("act", "reason"),
     [
-        (lambda: BandSelection(0.5, 0.4), "lowest to highest"),
-        (lambda: BandSelection(0, 1.1), "0 to 1"),
+        (lambda: BandSelection(0.5, 0.4), "0.5 to 0.4"),
+        (lambda: BandSelection(0, 1.1), "highest <= 1"),
         (lambda: BandSelection().kept(5), "4, 16, 64"),
-        (lambda: BandSelection().represent(np.ones((2, 3), np.float32)), "select them first"),
+        (
+            lambda: BandSelection().represent(np.ones((2, 3), np.float32)),
+            "before mechanisms that make vectors",
+        ),
         (lambda: Quantization(1.0), "ratio above 1"),
         (lambda: Quantization(2.0, least=0), "least"),
         (lambda: Quantization(2.0, least=4, largest=2), "largest"),

@@ -43,13 +43,13 @@ def test_numbers_in_names_count() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("", "name a mechanism"),
+        ("", "name at least one mechanism"),
         ("mixing-1", "k of 2 or more"),
         ("mixin", "did you mean 'mixing'"),
         ("projektion", "did you mean 'projection'"),
         ("projection,projection", "named twice"),
-        ("resampling,projection", "'projection' projects, and a mechanism before it does so"),
-        ("projection-mixing,resampling", "'resampling' projects, and"),
+        ("resampling,projection", "'projection' projects codes, and an earlier"),
+        ("projection-mixing,resampling", "'resampling' projects codes, and"),
         ("pixelate", "unknown mechanism"),
     ],
 )

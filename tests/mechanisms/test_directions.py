@@ -9,8 +9,12 @@ from deepfixcx.errors import MechanismError
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.measures import roc_auc
 from deepfixcx.mechanisms import IdentitySuppression, Records, TaskProjection
-from deepfixcx.mechanisms.directions import identity_directions, label_matrix, task_directions
-from deepfixcx.mechanisms.whitening import Whitening
+from deepfixcx.mechanisms.whitening import (
+    Whitening,
+    identity_directions,
+    label_matrix,
+    task_directions,
+)
 from tests.mechanisms.making import make_records
 
 GENERATOR = np.random.default_rng(0)
@@ -149,7 +153,10 @@ def test_whitening_is_white_and_turns_back() -> None:
         (lambda: IdentitySuppression(20, 20), "1 to 19"),
         (lambda: TaskProjection(0), "1 or more"),
         (lambda: IdentitySuppression(2, 9).fit(make_records(images=1), GENERATOR), "two images"),
-        (lambda: TaskProjection().fit(make_records().select([0, 1]), GENERATOR), "a yes and a no"),
+        (
+            lambda: TaskProjection().fit(make_records().select([0, 1]), GENERATOR),
+            "a positive and a negative",
+        ),
         (lambda: Whitening.fit(np.ones((4, 3), np.float32), 2), "all records are equal"),
         (lambda: Whitening.fit(np.ones((1, 3), np.float32), 2), "2 records"),
         (

@@ -64,7 +64,7 @@ def test_a_mechanism_of_ones_own_cannot_be_written() -> None:
     class Own:
         guarantee = "none"
 
-    with pytest.raises(MechanismError, match="no mechanism of deepfixcx"):
+    with pytest.raises(MechanismError, match="not a mechanism of deepfixcx"):
         mechanism_bytes(PublishedMechanism(Own(), SPEC, 1, ()))  # type: ignore[arg-type]
 
 

@@ -21,7 +21,7 @@ from deepfixcx.mechanisms import (
     pixel_sensitivity,
     region_sensitivity,
 )
-from deepfixcx.mechanisms.integer_codes import as_means, integer_codes
+from deepfixcx.mechanisms.sensitivity import as_means, integer_codes
 
 pytest.importorskip("opendp", reason="the extra [dp] is not installed")
 
@@ -265,8 +265,12 @@ def test_bounds_of_the_game_hold_as_often_as_stated() -> None:
 @pytest.mark.parametrize(
     ("act", "error", "reason"),
     [
-        (lambda: PixelNoise(CodecSpec(2, 2), 1.0), MechanismError, "one of the two"),
-        (lambda: PixelNoise(CodecSpec(2, 2), 1.0, 1, 1), MechanismError, "one of the two"),
+        (lambda: PixelNoise(CodecSpec(2, 2), 1.0), MechanismError, "either pixels=m or side=s"),
+        (
+            lambda: PixelNoise(CodecSpec(2, 2), 1.0, 1, 1),
+            MechanismError,
+            "either pixels=m or side=s",
+        ),
         (lambda: PixelNoise(CodecSpec(2, 2), 0.0, 1), MechanismError, "positive"),
         (lambda: PixelNoise(CodecSpec(2, 2), 1.0, 1, delta=1.0), MechanismError, "below 1"),
         (lambda: PixelNoise(CodecSpec(2, 2), 1.0, 0), MechanismError, "1 or more"),

@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_named(make: object, reason: str) -> None:
 def test_mixed_records_belong_to_nobody() -> None:
     records = make_records()
     mixed = KMixing(3).apply(records, np.random.default_rng(0))
-    with pytest.raises(MechanismError, match="mix last"):
+    with pytest.raises(MechanismError, match="mixing last"):
         mixed.patient_of_each()
-    with pytest.raises(MechanismError, match="mix last"):
+    with pytest.raises(MechanismError, match="mixing last"):
         KMixing(3).apply(mixed, np.random.default_rng(0))

@@ -15,7 +15,7 @@ from typer.main import get_command
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.cli.app import app
 from deepfixcx.sklearn import CodecTransformer
-from deepfixcx.studio.settings import Settings
+from deepfixcx.studio.workspace import Settings
 from deepfixcx.torch import Decode, Encode, Privatize
 from deepfixcx.torch import monai as for_monai
 from deepfixcx.torch import torchvision as for_torchvision

@@ -93,7 +93,7 @@ def text(tab: Any, selector: str) -> str:
 def test_first_open_shows_an_example_and_no_token(page: Any) -> None:
     picture(page)
     assert "token" not in page.url
-    page.get_by_text("1,024 × 1,024 pixels, a radiograph of nobody").wait_for()
+    page.get_by_text("1,024 × 1,024 pixels, a synthetic radiograph").wait_for()
     page.wait_for_function("document.querySelector('.kept').textContent.includes('SSIM')")
     assert "0.39 % of the numbers, 1 : 256" in text(page, ".kept")
     assert page.title() == "deepfixcx studio"
@@ -131,7 +131,7 @@ def test_settings_in_the_address_are_taken(page: Any, served: Served) -> None:
 
 def test_settings_that_do_not_fit_are_out_of_reach_and_say_why(page: Any) -> None:
     after(page, lambda: give(page, png(64)))
-    page.get_by_text("Over 8 does not fit: at J = 3 a band of this image has 8 × 8").wait_for()
+    page.get_by_text("At most 8 fits: at J = 3 a band has 8 × 8").wait_for()
     page.get_by_label("Patches P, exact").fill("50")
     page.get_by_label("Patches P, exact").press("Enter")
     assert page.get_by_label("Patches P, exact").input_value() == "8"
@@ -140,7 +140,7 @@ def test_settings_that_do_not_fit_are_out_of_reach_and_say_why(page: Any) -> Non
     assert "--patches 8" in text(page, ".copies")
     page.get_by_text("Wavelet, pooling, grid").click()
     assert page.locator("input[name=boundary]").first.is_disabled()
-    page.get_by_text("The Haar wavelet never looks beyond the edge.").wait_for()
+    page.get_by_text("The Haar wavelet uses no pixels beyond the edge.").wait_for()
 
 
 def test_keyboard_alone_is_enough(page: Any) -> None:
@@ -165,7 +165,7 @@ def test_keyboard_alone_is_enough(page: Any) -> None:
     page.get_by_text("local brightness (band aaaa), row 2 of 8, column 1 of 8").wait_for()
     page.locator(".box").wait_for()
     page.keyboard.press("Escape")
-    page.get_by_text("Point at a number to see its place.").wait_for()
+    page.get_by_text("Point at a value to see its place.").wait_for()
 
 
 def test_mouse_moves_divider_zooms_and_asks_the_mosaic(page: Any) -> None:
@@ -382,7 +382,7 @@ def test_a_real_run_is_followed_killed_and_resumed(browser: Any, tmp_path: Path)
             assert tab.locator("progress").is_hidden()
             assert run.wait() == 0
             tab.locator(".thumb").nth(3).click()
-            tab.get_by_text("Most alike in this release").wait_for()
+            tab.get_by_text("Most similar in this release").wait_for()
             tab.context.close()
     finally:
         if run.poll() is None:
@@ -445,7 +445,7 @@ def test_the_most_alike_records_are_shown_and_lead_on(page: Any, served: Served)
     page.get_by_role("button", name="gray 8").click()
     page.wait_for_function("document.querySelectorAll('.thumb').length === 8")
     page.locator(".thumb").first.click()
-    page.get_by_text("Most alike in this release").wait_for()
+    page.get_by_text("Most similar in this release").wait_for()
     found = page.locator(".alike-thumb")
     assert found.count() == 6
     distances = [float(each.get_attribute("aria-label").split()[-1]) for each in found.all()]

@@ -19,8 +19,8 @@ from deepfixcx.datasets import ImageRecord, load_dataset
 from deepfixcx.errors import ModelFileError, PixelsError
 from deepfixcx.explain.methods import explain_codes
 from deepfixcx.learn.model_folder import load_model
-from deepfixcx.studio.explaining import explain_picture, over_gray
-from deepfixcx.studio.exploring import Picture
+from deepfixcx.studio.page_explain import explain_picture, over_gray
+from deepfixcx.studio.uploads import Picture
 from tests.learn.making import make_dataset
 
 
@@ -50,7 +50,7 @@ def test_answer_and_reasons_are_those_of_the_model(trained: Path) -> None:
     (answer,) = found.answers
     assert answer.label == "sick"
     assert answer.score == pytest.approx(float(model.scores_of_code(code)[0, 0]))
-    assert (answer.words == "yes") == (answer.score >= answer.threshold)
+    assert (answer.words == "positive") == (answer.score >= answer.threshold)
     why = explain_codes(model, code, target="sick")
     assert found.reasons == tuple(reason.words for reason in why.top(5))
     assert [amount for _, amount in found.groups] == pytest.approx(why.edge_groups()[0].tolist())
@@ -66,7 +66,7 @@ def test_colour_is_seen_by_a_gray_model_as_by_predict(trained: Path, tmp_path: P
     expected = model.scores(loaded.array)[0].tolist()
     found = explain_picture(trained / "model", colour, 0)
     assert [answer.score for answer in found.answers] == pytest.approx(expected, abs=1e-6)
-    assert "the brightness alone" in found.note
+    assert "receives the brightness" in found.note
     assert explain_picture(trained / "model", noise(1), 0).note == ""
 
 
@@ -94,7 +94,10 @@ def test_the_page_asks_the_model(browser: Any, trained: Path, tmp_path: Path) ->
         tab.locator("img.privatized[data-shown]").wait_for()
         tab.get_by_role("link", name="Explain").click()
         tab.get_by_role("row", name="sick").wait_for()
-        assert tab.get_by_role("row", name="sick").inner_text().split()[1] in ("yes", "no")
+        assert tab.get_by_role("row", name="sick").inner_text().split()[1] in (
+            "positive",
+            "negative",
+        )
         assert tab.locator("section[aria-label='Reasons in words'] li").count() == 5
         tab.locator("section[aria-label='Reasons by band'] g rect").first.wait_for()
         tab.locator("img.privatized[data-shown]").wait_for()

@@ -12,9 +12,9 @@ from PIL import Image
 
 from deepfixcx.packets import band_path, band_position
 from deepfixcx.report.band_mosaic import mosaic
-from deepfixcx.studio.examples import example, example_names
-from deepfixcx.studio.exploring import Look, Picture
-from deepfixcx.studio.settings import Settings
+from deepfixcx.studio.exploring import Look, example, example_names
+from deepfixcx.studio.uploads import Picture
+from deepfixcx.studio.workspace import Settings
 
 NOISE = np.random.default_rng(0).integers(0, 256, (2, 1, 45, 61), np.uint8)
 PICTURE = Picture(NOISE, 1000, "noise")
@@ -67,8 +67,8 @@ def test_places_outside_the_mosaic_are_refused(place: tuple[int, int, int, int])
 
 def test_figures_count() -> None:
     figures = Look(PICTURE, Settings(2, 3)).figures()
-    assert figures.kept.startswith("144 of 2,745 numbers")
-    assert figures.memory.startswith("2.7 kB → 576 B")
+    assert figures.kept.startswith("144 of 2,745 values")
+    assert figures.memory.startswith("2.7 kB → 576 bytes")
     assert figures.disk.startswith("1.0 kB → code ")
     assert figures.likeness.startswith("SSIM ")
     tiny = Picture(np.zeros((1, 1, 9, 9), np.uint8), 0, "tiny")
@@ -81,4 +81,4 @@ def test_every_example_can_be_shown() -> None:
         picture = example(name)
         _, height, width = picture.shape
         assert f"{height:,} × {width:,}" in picture.words
-        Look(picture, Settings()).decode()
+        Look(picture, Settings()).privatized_png()

@@ -11,7 +11,10 @@ from deepfixcx.images import phantom, write_png
 from deepfixcx.release import ReleaseOptions, privatize_dataset
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.spec import CodecSpec
-from deepfixcx.studio.neighbours import Neighbours
+
+pytest.importorskip("nicegui", reason="needs the extra studio")
+
+from deepfixcx.studio.sheet import Neighbours
 
 
 @pytest.fixture(scope="module", params=["codes", "images"])

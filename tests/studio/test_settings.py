@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfixcx.codec import Codec
-from deepfixcx.studio.settings import LEVELS, PATCHES, Settings, fitting, limits
+from deepfixcx.studio.workspace import LEVELS, PATCHES, Settings, fitting, limits
 
 SIDES = st.integers(8, 600)
 SETTINGS = st.builds(

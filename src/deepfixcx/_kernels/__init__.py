@@ -1,4 +1,4 @@
-"""Compiled loops. Nothing here is public; `packets`, `pooling` and `codec` are the ways in.
+"""Compiled loops. Nothing here is public; `packets`, `pooling` and `codec` call them.
 
 Every kernel releases the interpreter lock and works on a run of images alone; threads are ordinary
 Python threads (see `threads`). Compiled code is cached beside the sources, or in the user's cache
@@ -9,7 +9,7 @@ in a temporary folder of this process, which its worker processes use too.
 import os
 import tempfile
 
-from numba import config
+from numba import config, njit
 from numba.core.caching import FunctionCache
 
 
@@ -27,3 +27,10 @@ def _find_cache() -> tempfile.TemporaryDirectory[str] | None:
 
 _CACHE = _find_cache()
 """Removed when this process ends."""
+
+
+@njit(cache=True, nogil=True)
+def look_up(table, places, target):
+    """Fill `target` (k,) with the entries of `table` (n,) at `places` (k,), all below n."""
+    for pixel in range(places.size):
+        target[pixel] = table[places[pixel]]

@@ -21,8 +21,13 @@ lie far apart, which no processor guesses.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 from deepfixcx._kernels.layout import (
     HELD_NUMBERS,
@@ -33,19 +38,9 @@ from deepfixcx._kernels.layout import (
     lay_out_pairs,
     sum_of,
 )
-from deepfixcx._kernels.passes import (
-    next_levels,
-    pool_columns,
-    pool_pixels,
-    pool_rows_and_lanes,
-    split_columns,
-    split_rows,
-    split_rows_and_lanes,
-)
-from deepfixcx._kernels.prefetch import prefetch_code, prefetch_rows
-from deepfixcx._kernels.vectors import LANE_LEVELS, LANES
+from deepfixcx._kernels.vectors import LANE_LEVELS, LANES, VECTOR_BYTES, pooler, splitter
 
-__all__ = ["encode_haar_l1"]
+__all__ = ["encode_haar_l1", "next_levels"]
 
 DIRECT_LEVELS = 3
 """Up to this level one instruction does all splits."""
@@ -177,3 +172,118 @@ def _finish_columns(strip, source, target, step, level, begin, end):
         else:
             pool_columns(levels, strip, source, step, target, step, block, done, begin, end)
         done += levels
+
+
+# -- passes over a strip: along its rows or its columns; one to three splits at once, because eight
+# vectors fit the registers; addresses and steps from row to row are in bytes, columns in vectors
+
+
+def _over_rows(one: Any, two: Any, three: Any) -> Any:
+    """Make a pass over rows whose partners stand 2**done rows apart."""
+
+    @numba.njit(nogil=True)
+    def run(levels, array, source, step, target, target_step, block, done, begin, end):
+        ahead = LANES * array.itemsize
+        apart, far, target_far = 1 << done, step << done, target_step << done
+        for first in range(0, block, apart << levels):
+            for row in range(first, first + apart):
+                for c in range(begin, end):
+                    here = source + row * step + c * ahead
+                    there = target + row * target_step + c * VECTOR_BYTES
+                    if levels == 1:
+                        one(array, here, far, there, target_far)
+                    elif levels == 2:
+                        two(array, here, far, there, target_far)
+                    else:
+                        three(array, here, far, there, target_far)
+
+    return run
+
+
+def _over_columns(one: Any, two: Any, three: Any) -> Any:
+    """Make a pass over columns of float32 whose partners stand 2**done vectors apart."""
+
+    @numba.njit(nogil=True)
+    def run(levels, array, source, step, target, target_step, block, done, begin, end):
+        apart, far = 1 << done, VECTOR_BYTES << done
+        for row in range(block):
+            for first in range(begin, end, apart << levels):
+                for c in range(first, first + apart):
+                    here = source + row * step + c * VECTOR_BYTES
+                    there = target + row * target_step + c * VECTOR_BYTES
+                    if levels == 1:
+                        one(array, here, far, there, far)
+                    elif levels == 2:
+                        two(array, here, far, there, far)
+                    else:
+                        three(array, here, far, there, far)
+
+    return run
+
+
+PASSES = (1, 2, 3)
+"""Splits that a pass can do."""
+
+split_rows = _over_rows(*(splitter(n, 0) for n in PASSES))
+split_rows_and_lanes = _over_rows(*(splitter(n, LANE_LEVELS) for n in PASSES))
+pool_rows_and_lanes = _over_rows(*(pooler(n, LANE_LEVELS) for n in PASSES))
+split_columns = _over_columns(*(splitter(n, 0) for n in PASSES))
+pool_columns = _over_columns(*(pooler(n, 0) for n in PASSES))
+pool_pixels = _over_rows(*(pooler(n, n) for n in PASSES))
+
+
+@numba.njit(nogil=True)
+def next_levels(left):
+    """Return the splits of the next pass where `left` are left: as few passes as can be."""
+    return 3 if left == 3 or left > 4 else min(left, 2)
+
+
+# -- memory is fetched before it is needed, because processors predict neither short strips nor
+# distant bands; at level 6 that doubled the speed; numba has no name for the instruction
+
+CACHE_LINE = 64
+READ, SOON, DATA = 0, 2, 1
+"""Arguments of LLVM's prefetch: for reading, into the second-level cache, data."""
+
+
+def _build_prefetch(_typing_context: Any, array: Any, _index: Any) -> Any:
+    """Fetch the cache line of one element of a contiguous array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer_type = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch",
+            [pointer_type],
+            ir.FunctionType(ir.VoidType(), [pointer_type, number, number, number]),
+        )
+        address = builder.bitcast(builder.gep(view.data, [arguments[1]]), pointer_type)
+        builder.call(function, [address, number(READ), number(SOON), number(DATA)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+_prefetch: Any = intrinsic(_build_prefetch)
+
+
+@numba.njit(cache=True, nogil=True)
+def prefetch_rows(images, n, top, rows):
+    """Fetch `rows` rows of image `n` from `top` on, or the first ones of the next image."""
+    if top >= images.shape[1]:
+        n += 1
+        top = 0
+    if n < images.shape[0]:
+        pixels = images[n, top : min(images.shape[1], top + rows)].reshape(-1)
+        for c in range(0, pixels.size, CACHE_LINE // images.itemsize):
+            _prefetch(pixels, c)
+
+
+@numba.njit(nogil=True)
+def prefetch_code(code, n, part, parts):
+    """Fetch one of so many parts of the code of image `n`, which will be written soon."""
+    numbers = code[n].reshape(-1)
+    begin, end = numbers.size * part // parts, numbers.size * (part + 1) // parts
+    for c in range(begin, end, CACHE_LINE // code.itemsize):
+        _prefetch(numbers, c)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from deepfixcx._kernels.haar import next_levels
 from deepfixcx._kernels.layout import HELD_NUMBERS, aligned, band_numbers, gather
-from deepfixcx._kernels.passes import next_levels
 from deepfixcx._kernels.vectors import LANE_LEVELS, LANES, VECTOR_BYTES, copier, merger, weaver
 
 __all__ = ["decode_haar"]

@@ -12,8 +12,7 @@ import numba
 import numpy as np
 
 from deepfixcx._kernels.cells import begin_cells, end_cells, pool_bands, pool_part
-from deepfixcx._kernels.merging import merge
-from deepfixcx._kernels.separable import REORDER, split
+from deepfixcx._kernels.filters import REORDER, merge, split
 
 __all__ = ["decode_packet", "encode_packet"]
 

@@ -18,17 +18,17 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from deepfixcx._words import plain
+from deepfixcx._words import byte_size, plain
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import write_file
 
 __all__ = [
+    "byte_size",
     "check_json",
     "default_workers",
     "error_console",
     "fail",
     "kept_rows",
-    "megabytes",
     "panel",
     "program",
     "ratio",
@@ -163,14 +163,6 @@ def write_json(path: Path | None, figures: Mapping[str, object]) -> None:
         write_file(path, json.dumps(figures, indent=2, sort_keys=True) + "\n", replace=True)
     except OSError as error:
         raise ReleaseError(f"--json {str(path)!r} cannot be written: {error.strerror}") from None
-
-
-def megabytes(count: float) -> str:
-    """Return bytes in the unit that reads best."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def ratio(before: float, after: float) -> float | None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.cli._console import (
+    byte_size,
     console,
     default_workers,
     error_console,
-    megabytes,
     panel,
     program,
     write_json,
@@ -86,7 +86,7 @@ def _memory_table(results: Results) -> Table:
             f"{speed.height}×{speed.width} {speed.dtype}",
             f"J={speed.level} P={speed.patches}{wavelet}",
             f"{speed.images_per_second:,.0f}",
-            megabytes(speed.bytes_per_second),
+            byte_size(speed.bytes_per_second),
             f"{speed.bytes_per_second / results.read_bytes_per_second:.0%}",
         )
     return table
@@ -118,7 +118,7 @@ def _close(results: Results) -> None:
     busy = machine.load_average > BUSY
     rows = [
         ("machine", f"{machine.processor}, {machine.cores} cores, {machine.threads} threads"),
-        ("bandwidth", f"{megabytes(results.read_bytes_per_second)}/s read from memory"),
+        ("bandwidth", f"{byte_size(results.read_bytes_per_second)}/s read from memory"),
         ("encode", f"up to {fastest.images_per_second:,.0f} images/s of "
                    f"{fastest.height}×{fastest.width}"),
         ("from disk", f"{disk.speed.privatize:,.0f} {disk.kind} files/s, {disk.speed.share:.0%} of "

@@ -22,11 +22,11 @@ from deepfixcx.choices import (
 )
 from deepfixcx.cli import _completion
 from deepfixcx.cli._console import (
+    byte_size,
     console,
     default_workers,
     error_console,
     kept_rows,
-    megabytes,
     panel,
     program,
     ratio,
@@ -346,10 +346,10 @@ def _smaller(before: object, after: object) -> str:
     if not isinstance(before, int) or not isinstance(after, int) or not after:
         return "nothing was kept"
     if not before:
-        return f"{megabytes(after)}  (where the sources lie, nobody tells their size)"
+        return f"{byte_size(after)}  (where the sources lie, nobody tells their size)"
     factor = before / after
     text = f"1 : {factor:.1f}" if factor >= 1 else f"{1 / factor:.1f} times larger"
-    return f"{megabytes(before)} → {megabytes(after)}  ({text})"
+    return f"{byte_size(before)} → {byte_size(after)}  ({text})"
 
 
 def _next_step(summary: Summary) -> str:
@@ -389,7 +389,7 @@ class _ProgressBar:
     def _report(self, progress: Progress) -> None:
         elapsed = self._bar.tasks[0].elapsed or 0
         speed = progress.images / elapsed if elapsed else 0
-        flow = f"{megabytes(progress.bytes_in)} → {megabytes(progress.bytes_kept)}"
+        flow = f"{byte_size(progress.bytes_in)} → {byte_size(progress.bytes_kept)}"
         failed = f"  {progress.files_failed} failed" if progress.files_failed else ""
         self._bar.update(
             self._task,

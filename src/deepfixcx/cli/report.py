@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deepfixcx.cli._console import error_console, megabytes, panel, program, write_json
+from deepfixcx.cli._console import byte_size, error_console, panel, program, write_json
 from deepfixcx.cli._options import JSON, OVERWRITE
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def command(
         "originals_shown": include_originals,
     }
     write_json(json, figures)
-    rows = [("report", f"{out}  {megabytes(len(content))}")]
+    rows = [("report", f"{out}  {byte_size(len(content))}")]
     rows += [("verdict" if not number else "", text) for number, text in enumerate(sentences)]
     rows += [("belongs", sentence) for sentence in binding(inputs.facts, inputs.measured)]
     if include_originals:

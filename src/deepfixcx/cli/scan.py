@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.cli._console import default_workers, megabytes, panel, reason_rows, write_json
+from deepfixcx.cli._console import byte_size, default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._options import JSON, WORKERS
 from deepfixcx.cli._originals import privatized_contents
 from deepfixcx.cli._outside import check_outside, is_release, release_around
@@ -172,7 +172,7 @@ def _close(found: ScanReport, place: Path) -> None:
     if found.sources_missing and not holding:
         remains = "not known: IN does not hold the sources of this release"
     rows = [
-        ("searched", f"{files}, {megabytes(sum(each.size for each in found.files))}"),
+        ("searched", f"{files}, {byte_size(sum(each.size for each in found.files))}"),
         ("for", f"{strings} of {headers} and of file names"),
         ("remains", remains if found.strings else "not known: there was nothing to search for"),
     ]

@@ -18,48 +18,48 @@ def command(
         Path | None,
         typer.Argument(
             metavar="[FOLDER]",
-            help="Where images, releases, models, audits and sweeps lie; none is needed.",
+            help="Folder of images, releases, models, audits and sweeps; optional.",
         ),
     ] = None,
     originals: Annotated[
         Path | None,
-        typer.Option(help="What releases in the folder were made of, to show it beside them."),
+        typer.Option(help="Folder of the original images, to show them beside the releases."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; another than this lets other machines in.")
+        str, typer.Option(help="Address to listen at; another than this admits other machines.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 selects a free one.")] = 0,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
 ) -> None:
     """Open a web page on this machine: explore settings, look at releases and audits.
 
-    Whoever has the link that is printed may look; nobody else. Images stay in memory, and the page
-    asks for nothing from elsewhere. Ctrl-C ends it.
+    Only browsers with the printed link have access. Images stay in memory, and the page loads
+    nothing from other servers. Ctrl-C ends it.
 
     Example: deepfixcx studio
     """
     from deepfixcx.errors import ReleaseError
-    from deepfixcx.studio.library import Library
+    from deepfixcx.studio.releases import Library
     from deepfixcx.studio.server import Studio, bound
 
     for given in (folder, originals):
         if given is not None and not given.is_dir():
-            raise ReleaseError(f"there is no folder {str(given)!r}; leave it out, or name another")
+            raise ReleaseError(f"there is no folder {str(given)!r}; omit it, or name another")
     try:
         listening = bound(host, port)
     except (OSError, OverflowError):
         raise typer.BadParameter(
-            f"cannot listen at {host}, port {port}: it is in use, or not of this machine; leave "
-            f"out --port for a free one"
+            f"cannot listen at {host}, port {port}: it is in use, or not of this machine; omit "
+            f"--port for a free one"
         ) from None
     library = Library(None if folder is None else folder.resolve(), originals)
     studio = Studio.make(listening, library)
-    console.print("[bold]studio[/bold]  open this link; it is the key to the page:")
+    console.print("[bold]studio[/bold]  open this link; it holds the access token:")
     console.print(f"\n    {studio.url}\n", soft_wrap=True, markup=False)
     if host not in ("127.0.0.1", "::1", "localhost"):
-        console.print("Others can reach this machine, and the link is not encrypted on its way.")
+        console.print("Other machines can reach the studio, and the connection is not encrypted.")
     console.print("Ctrl-C ends it.")
     if browser:
         webbrowser.open(studio.url)

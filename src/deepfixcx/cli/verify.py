@@ -9,10 +9,10 @@ import typer
 
 from deepfixcx._words import counted, plain
 from deepfixcx.cli._console import (
+    byte_size,
     console,
     default_workers,
     error_console,
-    megabytes,
     panel,
     program,
     write_json,
@@ -96,7 +96,7 @@ def _print_names(found: Verification) -> None:
 def _close(found: Verification) -> None:
     files = counted(found.files, "file")
     rows = [
-        ("consistent", f"{found.files_sound:,} of {files}, {megabytes(found.bytes_read)}"),
+        ("consistent", f"{found.files_sound:,} of {files}, {byte_size(found.bytes_read)}"),
         ("missing", str(len(found.missing) or "none")),
         ("changed", str(len(found.changed) or "none")),
         ("unexpected", str(len(found.unlisted) + len(found.links) + len(found.empty) or "none")),

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._passes import decode_values
 from deepfixcx.code import Code
+from deepfixcx.codec import decode_values
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.naming import (
     BandGroup,

@@ -21,8 +21,7 @@ from deepfixcx.explain.removal import (
     none_removed,
     statements,
 )
-from deepfixcx.packets import band_number, decompose
-from deepfixcx.pixels import as_batch
+from deepfixcx.packets import as_batch, band_number, decompose
 from deepfixcx.spec import CodecSpec
 
 __all__ = [

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms import PixelNoise, pixel_sensitivity
 from deepfixcx.mechanisms.catalogue import names_in, noise_named
-from deepfixcx.mechanisms.integer_codes import as_means
+from deepfixcx.mechanisms.sensitivity import as_means
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["noised", "split_noise"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.pixels import pixel_scale
+from deepfixcx.packets import pixel_scale
 
 __all__ = ["resize", "unit_pixels"]
 

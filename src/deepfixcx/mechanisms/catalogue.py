@@ -1,4 +1,4 @@
-"""Mechanisms by the names that commands know, one after the other with commas or ``+`` between."""
+"""Mechanisms by the names that commands take; ``,`` or ``+`` separates the steps of a chain."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.mechanisms.bands import BandSelection
-from deepfixcx.mechanisms.independent import INDEPENDENT
+from deepfixcx.mechanisms.independent import INDEPENDENT, BandSelection, Quantization
 from deepfixcx.mechanisms.mixing import KMixing
 from deepfixcx.mechanisms.pixel_noise import PixelNoise
-from deepfixcx.mechanisms.projection import TaskProjection
-from deepfixcx.mechanisms.protocol import Chain, Mechanism, Plain
-from deepfixcx.mechanisms.quantization import Quantization
+from deepfixcx.mechanisms.projection import IdentitySuppression, TaskProjection
+from deepfixcx.mechanisms.protocol import Chain, DataIndependent, Mechanism, Plain
 from deepfixcx.mechanisms.resampling import LabelResampling
-from deepfixcx.mechanisms.simple import DataIndependent
-from deepfixcx.mechanisms.suppression import IdentitySuppression
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
@@ -55,20 +51,14 @@ MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
 ``mixing-K`` and ``resampling-P``, which keeps P % of what a record has beyond its labels."""
 
 OFFERED = tuple(name for name in MECHANISMS if "mixing" not in name)
-"""Names that help, completion and errors list. Mixing is known and not offered: an attacker who
-holds candidate images finds the members of its records."""
+"""Names in help, completion and errors. Mixing is accepted but not offered: an attacker who holds
+candidate images finds the members of its records."""
 
 NOISE = re.compile(r"noise-([0-9]+(?:\.[0-9]+)?)-([0-9]+)")
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Return the names in a text with commas or ``+`` between, in order.
-
-    Examples
-    --------
-    >>> names_in("projection, mixing-5"), names_in("projection+mixing-5")
-    (('projection', 'mixing-5'), ('projection', 'mixing-5'))
-    """
+    """Return the names in a text with commas or ``+`` between, in order."""
     return tuple(word.strip() for word in re.split(r"[,+]", text) if word.strip())
 
 
@@ -102,7 +92,7 @@ def mechanism_named(text: str) -> Mechanism:
     """
     names = names_in(text)
     if not names:
-        raise MechanismError(f"name a mechanism or more: {', '.join(OFFERED)}")
+        raise MechanismError(f"name at least one mechanism: {', '.join(OFFERED)}")
     if len(set(names)) < len(names):
         raise MechanismError(f"a mechanism is named twice: {', '.join(names)}")
     steps: list[Mechanism] = []
@@ -112,7 +102,7 @@ def mechanism_named(text: str) -> Mechanism:
                 continue
             if isinstance(step, TaskProjection) and any(map(_projects, steps)):
                 raise MechanismError(
-                    f"{name!r} projects, and a mechanism before it does so already: leave it away, "
+                    f"{name!r} projects codes, and an earlier mechanism already does: omit it, "
                     f"or name it first"
                 )
             steps.append(step)
@@ -120,38 +110,21 @@ def mechanism_named(text: str) -> Mechanism:
 
 
 def check_name(name: str, others: Sequence[str] = ()) -> None:
-    """See that there is a mechanism of this name, or that it is one of the others.
-
-    Raises
-    ------
-    MechanismError
-        It is unknown.
-    """
+    """Raise unless the name is of a known mechanism or one of the others."""
     if name not in others:
         for each in names_in(name) or (name,):
             _one(each, others)
 
 
 def noise_named(name: str, spec: CodecSpec) -> PixelNoise | None:
-    """Return the noise of a name, ``noise-EPSILON-PIXELS``; None for others.
-
-    Raises
-    ------
-    MechanismError
-        The noise does not fit the spec, or is out of range.
-
-    Examples
-    --------
-    >>> noise_named("noise-0.5-64", CodecSpec(level=2, patches=4)).name
-    'noise ε=0.5 m=64'
-    """
+    """Return the noise that ``noise-EPSILON-PIXELS`` names; None for other names."""
     if not name.startswith("noise"):
         return None
     found = NOISE.fullmatch(name)
     if found is None:
         raise MechanismError(
-            f"noise is called noise-EPSILON-PIXELS, such as noise-2-16 for epsilon 2 and images "
-            f"that differ in at most 16 pixels; got {name!r}"
+            f"a noise mechanism is named noise-EPSILON-PIXELS, for example noise-2-16 for epsilon "
+            f"2 and images that differ in at most 16 pixels; got {name!r}"
         )
     return PixelNoise(spec, float(found[1]), pixels=int(found[2]))
 
@@ -162,59 +135,29 @@ def steps_of(mechanism: Mechanism) -> tuple[Mechanism, ...]:
 
 
 def needs_labels(mechanism: Mechanism) -> bool:
-    """Return whether a mechanism looks at labels.
-
-    Examples
-    --------
-    >>> needs_labels(mechanism_named("bands")), needs_labels(mechanism_named("mixing-3"))
-    (False, True)
-    """
+    """Return whether a mechanism reads labels."""
     alone = (Plain, BandSelection, Quantization)
     return not all(isinstance(step, alone) for step in steps_of(mechanism))
 
 
 def needs_public(mechanism: Mechanism) -> bool:
-    """Return whether a mechanism learns from images of patients outside the release.
-
-    Examples
-    --------
-    >>> needs_public(mechanism_named("mixing-3")), needs_public(mechanism_named("projection"))
-    (False, True)
-    """
+    """Return whether a mechanism learns from images of patients outside the release."""
     return not all(isinstance(step, DataIndependent) for step in steps_of(mechanism))
 
 
 def mixes(mechanism: Mechanism) -> bool:
-    """Return whether records are means over several images.
-
-    Examples
-    --------
-    >>> mixes(mechanism_named("projection-mixing")), mixes(mechanism_named("resampling"))
-    (True, False)
-    """
+    """Return whether records are means over several images."""
     return any(isinstance(step, KMixing) for step in steps_of(mechanism))
 
 
 def label_patients(mechanism: Mechanism) -> int:
-    """Return how many patients a label needs on either side before the mechanism can use it.
-
-    Examples
-    --------
-    >>> label_patients(mechanism_named("projection")), label_patients(mechanism_named("resampling"))
-    (0, 50)
-    """
+    """Return the fewest positive, and negative, patients of a label that the mechanism uses."""
     steps = steps_of(mechanism)
     return max((s.label_patients for s in steps if isinstance(s, LabelResampling)), default=0)
 
 
 def makes_vectors(mechanism: Mechanism) -> bool:
-    """Return whether records are vectors rather than codes.
-
-    Examples
-    --------
-    >>> makes_vectors(mechanism_named("projection")), makes_vectors(mechanism_named("mixing"))
-    (True, False)
-    """
+    """Return whether records are vectors rather than codes."""
     return any(map(_projects, steps_of(mechanism)))
 
 

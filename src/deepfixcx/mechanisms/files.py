@@ -1,4 +1,4 @@
-"""Fitted mechanisms on disk: one safetensors file of plain arrays, and nothing that is executed.
+"""Fitted mechanisms on disk: one safetensors file of plain arrays; reading executes nothing.
 
 Its metadata has one entry, ``deepfixcx``, JSON with sorted keys: ``format``
 ("deepfixcx.mechanism"), ``version``, ``spec``, ``channels``, ``labels``, and ``steps``, each with
@@ -26,13 +26,16 @@ from deepfixcx.errors import (
     FormatVersionError,
     MechanismError,
 )
-from deepfixcx.mechanisms.bands import BandSelection
+from deepfixcx.mechanisms.independent import BandSelection, Quantization
 from deepfixcx.mechanisms.mixing import KMixing
-from deepfixcx.mechanisms.projection import FittedProjection, TaskProjection
+from deepfixcx.mechanisms.projection import (
+    FittedProjection,
+    FittedSuppression,
+    IdentitySuppression,
+    TaskProjection,
+)
 from deepfixcx.mechanisms.protocol import FittedChain, FittedMechanism, Plain
-from deepfixcx.mechanisms.quantization import Quantization
 from deepfixcx.mechanisms.resampling import FittedResampling, LabelResampling
-from deepfixcx.mechanisms.suppression import FittedSuppression, IdentitySuppression
 from deepfixcx.mechanisms.whitening import Whitening
 from deepfixcx.spec import CodecSpec
 
@@ -56,7 +59,7 @@ _UNLEARNED: Mapping[str, type[_Unlearned]] = {
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PublishedMechanism:
-    """A fitted mechanism as it goes with a release, for whoever receives that.
+    """A fitted mechanism as a release holds it, for its recipients.
 
     Attributes
     ----------
@@ -67,7 +70,7 @@ class PublishedMechanism:
     channels : int
         1 for gray, 3 for colour.
     label_names : tuple of str
-        What it was fitted to keep, and what is released beside the records.
+        Labels that it was fitted to keep, and that are released with the records.
 
     Examples
     --------
@@ -84,7 +87,7 @@ class PublishedMechanism:
 
     @property
     def makes_codes(self) -> bool:
-        """Whether what it makes has the shape of codes, rather than of vectors."""
+        """Whether records have the shape of codes, rather than of vectors."""
         shape = self.spec.code_shape(self.channels)
         return self.represent(np.zeros((1, *shape), np.float32)).shape[1:] == shape
 
@@ -116,19 +119,7 @@ class PublishedMechanism:
 
 
 def mechanism_bytes(published: PublishedMechanism) -> bytes:
-    """Return the file of a fitted mechanism; the same mechanism gives the same bytes.
-
-    Raises
-    ------
-    MechanismError
-        It is none of deepfixcx, so nobody could read it again.
-
-    Examples
-    --------
-    >>> published = PublishedMechanism(KMixing(3), CodecSpec(level=1, patches=1), 1, ("sick",))
-    >>> b"deepfixcx.mechanism" in mechanism_bytes(published)
-    True
-    """
+    """Return the file of a fitted mechanism; equal mechanisms give equal bytes."""
     fitted = published.fitted
     steps: Sequence[FittedMechanism] = (
         fitted.steps if isinstance(fitted, FittedChain) else (fitted,)
@@ -163,14 +154,14 @@ def load_mechanism(where: str | Path) -> PublishedMechanism:
     Returns
     -------
     PublishedMechanism
-        Does exactly what the one did that was written.
+        Equal to the one that was written.
 
     Raises
     ------
     CodeFileError
-        There is none: the release was made without a mechanism that needs one.
+        There is no such file: the release has no mechanism that needs one.
     ForeignFileError, BrokenFileError, FormatVersionError
-        The file is none of deepfixcx, is damaged, or is of a newer format.
+        The file is not from deepfixcx, is damaged, or is of a newer format.
 
     Examples
     --------
@@ -221,8 +212,8 @@ def _taken_apart(fitted: FittedMechanism) -> tuple[dict[str, Any], Arrays]:
         name, arrays = "resampling", {}
     else:
         raise MechanismError(
-            f"{type(fitted).__name__} is no mechanism of deepfixcx, so it cannot be written; give "
-            f"its parameters to whoever needs them"
+            f"{type(fitted).__name__} is not a mechanism of deepfixcx and cannot be written; "
+            f"share its parameters instead"
         )
     entry: dict[str, Any] = {"mechanism": name, "parameters": asdict(fitted.mechanism)}
     whitening = fitted.whitening
@@ -234,7 +225,7 @@ def _taken_apart(fitted: FittedMechanism) -> tuple[dict[str, Any], Arrays]:
 
 
 def _put_together(entry: Mapping[str, Any], arrays: Arrays) -> FittedMechanism:
-    """Undo `_taken_apart`; whatever does not fit raises."""
+    """Undo `_taken_apart`; a part that does not fit raises."""
     name, parameters = str(entry["mechanism"]), dict(entry["parameters"])
     if name in _UNLEARNED:
         made: FittedMechanism = _UNLEARNED[name](**parameters)
@@ -290,7 +281,7 @@ def _of_step(arrays: Mapping[str, NDArray[Any]], number: int) -> Arrays:
 
 
 def _about(path: Path, data: bytes) -> dict[str, Any]:
-    """Return the metadata entry of a file, or say that it is none of these."""
+    """Return the metadata entry of a file; raise if it has none."""
     length = int.from_bytes(data[:8], "little")
     try:
         header = json.loads(data[8 : 8 + length])
@@ -300,7 +291,7 @@ def _about(path: Path, data: bytes) -> dict[str, Any]:
         found = False
     if not found:
         raise ForeignFileError(
-            f"{path.name} is no fitted mechanism of deepfixcx, or it is truncated; copy it again "
+            f"{path.name} is not a fitted mechanism of deepfixcx, or is truncated; copy it again "
             f"from the release"
         )
     if about["version"] != FORMAT_VERSION:

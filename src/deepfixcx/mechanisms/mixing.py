@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
+from deepfixcx.mechanisms.protocol import DataIndependent, guarantee_text
 from deepfixcx.mechanisms.records import Records, label_patterns
-from deepfixcx.mechanisms.simple import DataIndependent, guarantee_text
 from deepfixcx.mechanisms.whitening import signed_square_root
 
 __all__ = ["KMixing", "nearest_groups"]
@@ -20,9 +20,9 @@ Each = Literal["group", "member"]
 
 @dataclass(frozen=True, slots=True)
 class KMixing(DataIndependent):
-    """Release means of the codes of k or more patients that are alike, k-same-select on codes.
+    """Release means of the codes of k or more similar patients: k-same-select on codes.
 
-    Images with equal labels are grouped, the most alike first, so that every group holds k
+    Images with equal labels are grouped, the most similar first, so that every group holds k
     different patients or more. A group becomes its mean. Images whose labels fewer than k patients
     share are withheld.
 
@@ -93,13 +93,7 @@ class KMixing(DataIndependent):
         )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
-        """Mix.
-
-        Raises
-        ------
-        MechanismError
-            Records are mixed already, or no k patients share their labels.
-        """
+        """Mix records, of which none may be mixed already."""
         owners = records.patient_of_each()
         places = _roots_of(records)
         groups: list[NDArray[np.int64]] = []
@@ -109,7 +103,7 @@ class KMixing(DataIndependent):
             groups += [here[group] for group in nearest_groups(places[here], owners[here], self.k)]
         if not groups:
             raise MechanismError(
-                f"no {self.k} patients share their labels; take a smaller k or fewer labels"
+                f"no {self.k} patients share their labels; use a smaller k or fewer labels"
             )
         # how many weights are drawn depends on the groups, and the order must not
         drawing, ordering = generator.spawn(2)
@@ -120,7 +114,7 @@ class KMixing(DataIndependent):
                 arrays.append(self._mean(records.array[group], owners[group], drawing))
                 labels.append(records.labels[group[0]])
                 members.append(mixed)
-        order = ordering.permutation(len(arrays))  # the order would tell the members
+        order = ordering.permutation(len(arrays))  # the order would reveal the members
         return Records(
             np.stack(arrays)[order],
             np.stack(labels)[order],
@@ -154,7 +148,7 @@ class KMixing(DataIndependent):
 
 
 def _roots_of(records: Records) -> NDArray[np.float64]:
-    """Return vectors whose distances say how alike records are: square roots of codes."""
+    """Return vectors that are compared by their distances: square roots of codes."""
     if records.array.ndim == 2:
         return records.array.astype(np.float64)
     return signed_square_root(records.flat)
@@ -163,28 +157,10 @@ def _roots_of(records: Records) -> NDArray[np.float64]:
 def nearest_groups(
     places: NDArray[np.float64], owners: NDArray[np.str_], k: int
 ) -> list[NDArray[np.int64]]:
-    """Divide records into groups of k different patients, the outermost first.
+    """Divide records at `places` (M, n) into groups of k different patients, the outermost first.
 
-    Parameters
-    ----------
-    places : ndarray, shape (M, n)
-        Where the records lie.
-    owners : ndarray, shape (M,)
-        Whose they are.
-    k : int
-        Patients of a group.
-
-    Returns
-    -------
-    list of ndarray of int64
-        A partition; records that are left over join the nearest group. No group if there are fewer
-        than k patients.
-
-    Examples
-    --------
-    >>> places = np.array([[0.0], [0.1], [9.0], [9.1], [9.3]])
-    >>> nearest_groups(places, np.array(list("abcde")), 2)[0].tolist()
-    [0, 1]
+    A partition: records left over join the nearest group. No group if there are fewer than k
+    patients.
     """
     squares = (places**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * places @ places.T

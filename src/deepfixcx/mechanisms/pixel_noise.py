@@ -1,8 +1,9 @@
-"""Noise: differential privacy for the pixels of one image, by OpenDP."""
+"""Differential privacy for the pixels of one image, by OpenDP, and a game that tests it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,32 +13,33 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.errors import MechanismError
-from deepfixcx.mechanisms.integer_codes import as_means, integer_codes
+from deepfixcx.mechanisms.protocol import guarantee_text
 from deepfixcx.mechanisms.sensitivity import (
     Sensitivity,
+    as_means,
     check_spec,
+    integer_codes,
     pixel_sensitivity,
     region_sensitivity,
 )
-from deepfixcx.mechanisms.simple import guarantee_text
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["Budget", "PixelNoise"]
+__all__ = ["Budget", "EpsilonBound", "PixelNoise", "epsilon_lower_bound"]
 
 STEP = 1 + 1e-9
-"""A scale is made larger by so much until OpenDP grants the epsilon that was asked for."""
+"""A scale grows by this factor until OpenDP accounts at most the requested epsilon."""
 
 HALVINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What noise of one release of one image costs.
+    """The privacy cost of one release of one image.
 
     Attributes
     ----------
     epsilon, delta : float
-        As OpenDP accounts for them; `epsilon` is at most what was asked for.
+        As accounted by OpenDP; `epsilon` is at most the requested one.
     scale : float
         Of the discrete Laplace distribution, or the deviation of the discrete Gaussian, in whole
         numbers of `integer_codes`.
@@ -63,8 +65,8 @@ class PixelNoise:
     The code is computed in whole numbers, without rounding, and discrete Laplace noise (delta 0) or
     discrete Gaussian noise (delta above 0) is added in whole numbers; what follows, such as
     division into means, cannot weaken it. So the guarantee holds for the floats that are released.
-    The noise comes from OpenDP, which draws from the operating system's entropy: it is never
-    repeatable, because who can repeat noise can take it away.
+    The noise comes from OpenDP, which draws from the entropy of the operating system. It is never
+    repeatable, because repeatable noise can be subtracted.
 
     Guarantee: two images that differ in at most m pixels, or anywhere within one square of s x s
     pixels, give any set of codes with probabilities that differ by at most a factor exp(epsilon),
@@ -116,7 +118,7 @@ class PixelNoise:
         """Check the parameters."""
         check_spec(self.spec)
         if (self.pixels is None) == (self.side is None):
-            raise MechanismError("say what may differ: pixels=m or side=s, one of the two")
+            raise MechanismError("give what may differ: either pixels=m or side=s")
         if not (0 < self.epsilon < math.inf and 0 <= self.delta < 1):
             raise MechanismError(
                 f"epsilon is positive and delta from 0 to below 1, got {self.epsilon}, {self.delta}"
@@ -147,7 +149,7 @@ class PixelNoise:
         )
 
     def budget(self, height: int, width: int, channels: int = 1) -> Budget:
-        """Return the noise for images of this size, and what OpenDP says it costs.
+        """Return the noise for images of this size, and its cost by OpenDP.
 
         Raises
         ------
@@ -172,7 +174,7 @@ class PixelNoise:
         Returns
         -------
         Code
-            Not negative: what noise made negative becomes 0.
+            Not negative: negative values become 0.
 
         Raises
         ------
@@ -245,3 +247,121 @@ def _measurement(scale: float, *, gaussian: bool) -> Any:
     if gaussian:
         return measurements.make_gaussian(domain, metrics.l2_distance(T="f64"), scale=scale)
     return measurements.make_laplace(domain, metrics.l1_distance(T="i64"), scale=scale)
+
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class EpsilonBound:
+    """A lower bound of epsilon.
+
+    Attributes
+    ----------
+    value : float
+        With the stated confidence epsilon is at least this; 0 if no bound was found.
+    confidence : float
+        Probability that the bound is right.
+    trials : int
+        Releases of each of the two images.
+
+    Examples
+    --------
+    >>> EpsilonBound(0.7, 0.95, 1000).value <= 1.0  # of a mechanism that claims 1
+    True
+    """
+
+    value: float
+    confidence: float
+    trials: int
+
+
+def epsilon_lower_bound(
+    first: Callable[[int], NDArray[Any]],
+    second: Callable[[int], NDArray[Any]],
+    score: Callable[[NDArray[Any]], Scores],
+    *,
+    trials: int = 2000,
+    delta: float = 0.0,
+    confidence: float = 0.95,
+) -> EpsilonBound:
+    """Play the pair game: guess of which of two neighbouring images each release is.
+
+    Half of the releases chooses the threshold of the score with the largest bound, the other half
+    counts right and wrong guesses. Intervals of Clopper and Pearson turn the counts into a bound:
+    epsilon >= log((true positives - delta) / false positives), and the same for negatives.
+
+    Parameters
+    ----------
+    first, second : callable
+        Called with n, each returns n releases of its image, stacked along the first axis.
+    score : callable
+        Turns such releases into scores, large for the second image; a better score gives a
+        tighter bound.
+    trials : int
+        Releases of each image, 20 or more.
+    delta : float
+        That the mechanism claims.
+    confidence : float
+        Of the bound, between 0 and 1.
+
+    Returns
+    -------
+    EpsilonBound
+
+    Raises
+    ------
+    MechanismError
+        Too few trials, or scores that are not finite.
+    MissingExtraError
+        scipy is not installed.
+
+    References
+    ----------
+    Jagielski, Ullman and Oprea, Auditing differentially private machine learning, NeurIPS, 2020,
+    arXiv:2006.07709.
+
+    Examples
+    --------
+    >>> generator = np.random.default_rng(0)
+    >>> bound = epsilon_lower_bound(
+    ...     lambda count: generator.laplace(0, 1, count),
+    ...     lambda count: generator.laplace(1, 1, count),
+    ...     lambda releases: releases,
+    ... )
+    >>> 0.5 < bound.value < 1
+    True
+    """
+    if trials < 20:
+        raise MechanismError(f"the game needs 20 trials or more, got {trials}")
+    if not 0 < confidence < 1:
+        raise MechanismError(f"confidence is between 0 and 1, got {confidence}")
+    half = trials // 2
+    zeros, ones = (np.asarray(score(make(trials)), np.float64) for make in (first, second))
+    if not (np.isfinite(zeros).all() and np.isfinite(ones).all()):
+        raise MechanismError("scores of the game are not finite")
+    tried = np.quantile(np.concatenate([zeros[:half], ones[:half]]), QUANTILES)
+    promised = _bounds(zeros[:half], ones[:half], tried, delta, confidence)
+    sign, place = np.unravel_index(int(np.argmax(promised)), promised.shape)
+    chosen = tried[[place]]
+    value = float(_bounds(zeros[half:], ones[half:], chosen, delta, confidence)[sign, 0])
+    return EpsilonBound(max(0.0, value), confidence, trials)
+
+
+QUANTILES = np.linspace(0.01, 0.99, 99)
+
+
+def _bounds(
+    zeros: Scores, ones: Scores, thresholds: Scores, delta: float, confidence: float
+) -> NDArray[np.float64]:
+    """Return the bound of each threshold: guesses for the second image, and for the first."""
+    above = [(each[:, None] > thresholds).sum(axis=0) for each in (zeros, ones)]
+    right = np.stack([above[1], len(zeros) - above[0]])
+    wrong = np.stack([above[0], len(ones) - above[1]])
+    beta = require("scipy.stats", extra="dp").beta
+    tail, count = (1 - confidence) / 2, len(zeros)
+    least = np.where(right > 0, beta.ppf(tail, np.maximum(right, 1), count - right + 1), 0)
+    left = np.maximum(count - wrong, 1)
+    most = np.where(wrong < count, beta.ppf(1 - tail, wrong + 1, left), 1)
+    known = np.maximum(least - delta, np.finfo(np.float64).tiny)
+    return np.asarray(np.log(known / most), np.float64)

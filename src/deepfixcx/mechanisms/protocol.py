@@ -1,19 +1,59 @@
-"""What every mechanism can do, and several of them one after the other."""
+"""The interface of mechanisms, what they share, and chains of several."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.mechanisms.simple import DataIndependent, Deterministic, guarantee_text
 
-__all__ = ["Chain", "FittedChain", "FittedMechanism", "Mechanism", "Plain"]
+__all__ = [
+    "Chain",
+    "DataIndependent",
+    "Deterministic",
+    "FittedChain",
+    "FittedMechanism",
+    "Mechanism",
+    "Plain",
+    "guarantee_text",
+]
+
+
+def guarantee_text(attacker: str, average: str, worst: str) -> str:
+    """Word a guarantee: against whom it holds, and what holds on average and in the worst case."""
+    return f"Attacker: {attacker}. On average: {average}. Worst case: {worst}."
+
+
+class DataIndependent:
+    """A mechanism with nothing to learn: it is fitted from the start."""
+
+    __slots__ = ()
+
+    def fit(self, public: Records, generator: np.random.Generator) -> Self:
+        """Learn nothing."""
+        del public, generator
+        return self
+
+
+class Deterministic(ABC):
+    """A fitted mechanism that does the same with every record, released or not."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what is released of codes."""
+
+    def apply(self, records: Records, generator: np.random.Generator) -> Records:
+        """Release every record; nothing is random."""
+        del generator
+        return records.with_array(self.represent(records.array))
 
 
 class FittedMechanism(Protocol):
@@ -27,7 +67,7 @@ class FittedMechanism(Protocol):
 
     @property
     def guarantee(self) -> str:
-        """Against which attacker what holds of every release, on average and in the worst case."""
+        """What holds for every release and against which attacker, on average and at worst."""
         ...
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
@@ -37,13 +77,12 @@ class FittedMechanism(Protocol):
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring unprotected codes (N, ...) into the form of the release, without protection.
 
-        Whoever receives a release trains a model on it, and applies the model to own images in
-        this form.
+        A recipient applies a model that was trained on the release to other images in this form.
         """
         ...
 
     def to_manifest(self) -> dict[str, Any]:
-        """Return plain JSON values that say what was done, for the papers of a release."""
+        """Return the entry of the manifest: plain JSON values."""
         ...
 
 
@@ -58,7 +97,7 @@ class Mechanism(Protocol):
 
     @property
     def name(self) -> str:
-        """Short and lasting, for tables and manifests."""
+        """Short name for tables and manifests; it never changes."""
         ...
 
     def fit(self, public: Records, generator: np.random.Generator) -> FittedMechanism:
@@ -75,7 +114,7 @@ class Plain(DataIndependent, Deterministic):
     Parameters
     ----------
     name, guarantee : str
-        As of every mechanism.
+        As in `Mechanism` and `FittedMechanism`.
 
     Examples
     --------
@@ -101,10 +140,10 @@ class Plain(DataIndependent, Deterministic):
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Mechanisms one after the other; each is fitted on what the ones before make of the public.
+    """Mechanisms in order; each is fitted on the public records as the steps before transform them.
 
-    Guarantee: each step's, of what it was given. What comes after a step cannot undo it, because it
-    sees nothing else of the release.
+    Guarantee: each step's, for its own input. A later step cannot undo an earlier one, because it
+    receives nothing but the output of that step.
 
     Parameters
     ----------
@@ -126,10 +165,10 @@ class Chain:
     steps: Sequence[Mechanism]
 
     def __post_init__(self) -> None:
-        """Check that there is something to do."""
+        """Check that there is a step."""
         object.__setattr__(self, "steps", tuple(self.steps))
         if not self.steps:
-            raise MechanismError("a chain needs mechanisms; give at least one")
+            raise MechanismError("a chain needs at least one mechanism")
 
     @property
     def name(self) -> str:
@@ -159,7 +198,7 @@ class FittedChain:
         return " Then ".join(step.guarantee for step in self.steps)
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
-        """Apply one step after the other."""
+        """Apply the steps in order."""
         for step in self.steps:
             records = step.apply(records, generator)
         return records

@@ -1,4 +1,4 @@
-"""Records: what a mechanism takes and gives, and which labels may be released beside them."""
+"""Records, the input and output of mechanisms, and the labels that may be released with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 MIN_PATIENTS = 11
 """Default of the fewest patients of any combination of released labels: statistical offices
-publish no cell of a table that counts fewer than 11 persons (CMS cell size suppression policy)."""
+publish no cell of a table that counts fewer than 11 people (CMS cell size suppression policy)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,11 +34,11 @@ class Records:
     array : ndarray of float32, shape (M, ...)
         Codes (M, C, 4**J, P, P), vectors (M, K), or small images (M, C, s, s).
     labels : ndarray of float32, shape (M, L)
-        1, 0, or NaN where unknown; released beside the records.
+        1, 0, or NaN where unknown; released with the records.
     patients : ndarray of str, shape (N,)
-        Whose each source image is. Not released.
+        Patient of each source image; not released.
     members : tuple of ndarray of int64, length M
-        Which source images each record stands for. Not released.
+        Source images behind each record; not released.
 
     Raises
     ------
@@ -83,7 +83,7 @@ class Records:
         labels : array_like, shape (N,) or (N, L)
             1, 0, or NaN where unknown.
         patients : array_like, shape (N,)
-            Whose image it is.
+            Patient of each image.
         """
         values = np.asarray(array, np.float32)
         truth = np.asarray(labels, np.float32)
@@ -104,25 +104,20 @@ class Records:
 
     @property
     def patient_counts(self) -> NDArray[np.int64]:
-        """Of how many different patients each record's members are, shape (M,)."""
+        """Number of different patients behind each record, shape (M,)."""
         return np.array([len(set(self.patients[each].tolist())) for each in self.members], np.int64)
 
     def patient_of_each(self) -> NDArray[np.str_]:
-        """Return whose each record is, shape (M,).
-
-        Raises
-        ------
-        MechanismError
-            A record is of several patients.
-        """
+        """Return the patient of each record, shape (M,); raise if one is of several patients."""
         if len(self) and self.patient_counts.max() > 1:
             raise MechanismError(
-                "this needs records of one patient each, and these are mixed; mix last"
+                "this mechanism needs records of one patient each, and these are mixed; apply "
+                "mixing last"
             )
         return self.patients[[int(each[0]) for each in self.members]]
 
     def with_array(self, array: ArrayLike) -> Records:
-        """Return the same records with other numbers."""
+        """Return the same records with other values."""
         return Records(np.asarray(array, np.float32), self.labels, self.patients, self.members)
 
     def with_labels(self, labels: NDArray[np.float32]) -> Records:
@@ -130,7 +125,7 @@ class Records:
         return Records(self.array, labels, self.patients, self.members)
 
     def with_known(self, columns: Sequence[int]) -> Records:
-        """Return some of the labels, and the records of which one of these is known."""
+        """Keep some labels, and the records of which one of these is known."""
         labels = self.labels[:, list(columns)]
         known = np.flatnonzero(~np.isnan(labels).all(axis=1))
         return self.with_labels(labels).select(known)
@@ -143,22 +138,7 @@ class Records:
 
 
 def label_patterns(labels: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Give rows of labels numbers, equal ones (unknown labels too) the same.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (M, L)
-        1, 0, or NaN.
-
-    Returns
-    -------
-    ndarray of int64, shape (M,)
-
-    Examples
-    --------
-    >>> label_patterns(np.array([[1, np.nan], [0, 1], [1, np.nan]], np.float32)).tolist()
-    [1, 0, 1]
-    """
+    """Give the rows of labels (M, L) numbers, equal rows (also in unknown labels) the same."""
     known = np.where(np.isnan(labels), 2, labels)
     if not labels.shape[1]:
         return np.zeros(len(labels), np.int64)
@@ -166,13 +146,7 @@ def label_patterns(labels: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def patients_per_group(groups: NDArray[np.int64], patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Count the different patients of each group, groups being numbered from 0.
-
-    Examples
-    --------
-    >>> patients_per_group(np.array([0, 0, 1]), np.array(list("aab"))).tolist()
-    [1, 1]
-    """
+    """Count the different patients of each group, groups being numbered from 0."""
     owner = np.unique(patients, return_inverse=True)[1].reshape(-1)
     pairs = np.unique(np.stack([groups, owner]), axis=1)
     return np.bincount(pairs[0], minlength=int(groups.max(initial=-1)) + 1).astype(np.int64)
@@ -180,19 +154,11 @@ def patients_per_group(groups: NDArray[np.int64], patients: NDArray[np.str_]) ->
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SafeLabels:
-    """The labels of a release, none of which describes a small group of patients.
+    """The labels of a release, of which every combination covers enough patients.
 
-    Attributes
-    ----------
-    kept, dropped : tuple of int
-        Columns of the labels that are released, and of those that are not.
-    labels : ndarray of float32, shape (N, len(kept))
-        1, 0, or NaN. A combination of labels that too few patients share is merged with others:
-        labels become unknown, the last column first.
-    withheld : ndarray of bool, shape (N,)
-        Images without a known label, which are not released.
-    merged : bool
-        Whether a label that was known became unknown.
+    `kept` and `dropped` are columns; `labels` (N, len(kept)) are 1, 0 or NaN, merged where a
+    combination was rare; `withheld` (N,) marks images without a known label; `merged` says whether
+    one became unknown.
     """
 
     kept: tuple[int, ...]
@@ -208,42 +174,11 @@ def safe_labels(
     minimum: int = MIN_PATIENTS,
     positives: int | None = None,
 ) -> SafeLabels:
-    """Choose the labels that may be released: every combination covers enough patients.
+    """Return the labels that may be released, each combination shared by `minimum` patients.
 
-    An unknown label counts as a state of its own. A label is dropped if too few patients are
-    positive, or too few negative, before or after rare combinations are merged.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (N, L)
-        1, 0, or NaN where unknown.
-    patients : ndarray of str, shape (N,)
-        Patient of each image; several images of one patient count once.
-    minimum : int
-        Fewest patients of each combination of labels, 2 or more.
-    positives : int, optional
-        Fewest patients that are positive, and that are negative, for each label; `minimum` if
-        omitted or smaller.
-
-    Returns
-    -------
-    SafeLabels
-
-    Raises
-    ------
-    MechanismError
-        A label is another number than 1, 0 or NaN, or `minimum` is below 2.
-
-    References
-    ----------
-    Hundepool et al., Statistical Disclosure Control, Wiley, 2012, section 3.6 (local suppression).
-
-    Examples
-    --------
-    >>> labels = np.array([[1, 0]] * 12 + [[0, 0]] * 12 + [[0, 1]], np.float32)
-    >>> safe = safe_labels(labels, np.arange(25).astype(str))
-    >>> safe.kept, safe.dropped, int(safe.withheld.sum())
-    ((0,), (1,), 0)
+    An unknown label is a state of its own. A label with fewer than `positives` positive, or
+    negative, patients is dropped (local suppression: Hundepool et al., Statistical Disclosure
+    Control, 2012, 3.6).
     """
     if minimum < 2:
         raise MechanismError(f"the fewest patients of a combination are 2 or more, got {minimum}")

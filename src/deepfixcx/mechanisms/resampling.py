@@ -1,4 +1,4 @@
-"""Label resampling: records drawn from what the release has in common, given the labels."""
+"""Label resampling: records drawn from a normal distribution of the release, given the labels."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
+from deepfixcx.mechanisms.protocol import guarantee_text
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.mechanisms.simple import guarantee_text
 from deepfixcx.mechanisms.whitening import Whitening
 
 __all__ = ["FittedResampling", "LabelResampling"]
 
 A_NUMBER = 2
-"""Fewest patients for each number: a covariance of fewer is that of these very images."""
+"""Fewest patients for each value of a record: fewer determine the covariance themselves."""
 
 LABEL_PATIENTS = 50
 """Default of the fewest positive and the fewest negative patients of a label that has a slope."""
 
 RANDOM = 2.0
 """Slopes are multiplied by 1 - RANDOM / F, and not below 0. F, the size of a slope against its
-sampling variance, is about 1 where a label has nothing to do with the images."""
+sampling variance, is about 1 where a label is unrelated to the images."""
 
 BEYOND = 1.0
 """Scores are drawn in to a norm of sqrt(numbers) + BEYOND, which 5 % of a normal sample exceed."""
@@ -42,8 +42,8 @@ class LabelResampling:
     positive or negative, and shrunk towards 0 as far as chance explains it (James and Stein).
 
     Guarantee, where ``kept`` is 0: given the labels, records depend on the images through these
-    means and this covariance only, so that no attacker can tell better than from the labels which
-    record stands for which patient. Whether a patient was among those released is not hidden
+    means and this covariance only, so that no attacker matches records to patients better than
+    from the labels alone. Whether a patient was among those released is not hidden
     against an attacker who holds the patient's images and those of all others; see `guarantee`.
 
     Parameters
@@ -100,7 +100,7 @@ class LabelResampling:
             )
         if self.kept and self.copies > 1:
             raise MechanismError(
-                "several copies of a record that keeps its own part would be averaged; take kept=0 "
+                "several copies of a record that keeps its own part could be averaged; use kept=0 "
                 "or copies=1"
             )
 
@@ -147,13 +147,7 @@ class FittedResampling:
         )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
-        """Draw the records.
-
-        Raises
-        ------
-        MechanismError
-            Fewer patients than asked for, or too few for so many labels and components.
-        """
+        """Draw the records; needs enough patients for so many labels and components."""
         if self.whitening is None:
             raise MechanismError("this mechanism was fitted by version 0.1; fit it again to apply")
         owners = records.patient_of_each()
@@ -163,8 +157,8 @@ class FittedResampling:
         least = max(self.mechanism.patients, A_NUMBER * numbers)
         if patients < least:
             raise MechanismError(
-                f"means and a covariance of {numbers} numbers of {patients} patients tell "
-                f"too much of each; release {least} patients or more, or fewer numbers"
+                f"means and a covariance of {numbers} numbers of {patients} patients reveal "
+                f"too much about each; release {least} patients or more, or fewer numbers"
             )
         norms = np.linalg.norm(scores, axis=1, keepdims=True)
         scores *= np.minimum(1, (np.sqrt(numbers) + BEYOND) / np.maximum(norms, 1e-12))
@@ -244,11 +238,7 @@ def _design(
     weights: NDArray[np.float64],
     least: int,
 ) -> NDArray[np.float64]:
-    """Return centred columns of the labels, and of whether they are known, that enough share.
-
-    A column is omitted if fewer patients are on one side of it, or if what it says beyond the
-    other columns is said of fewer.
-    """
+    """Return centred columns of the labels, and of whether they are known, that enough share."""
     unknown = np.isnan(labels)
     columns = []
     for states, known in ((labels, ~unknown), (unknown.astype(np.float32), unknown | True)):

@@ -24,6 +24,7 @@ the L2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,14 @@ from numpy.typing import NDArray
 from deepfixcx.errors import MechanismError
 from deepfixcx.spec import Cells, CodecSpec
 
-__all__ = ["LARGEST_PIXEL", "Sensitivity", "pixel_sensitivity", "region_sensitivity"]
+__all__ = [
+    "LARGEST_PIXEL",
+    "Sensitivity",
+    "as_means",
+    "integer_codes",
+    "pixel_sensitivity",
+    "region_sensitivity",
+]
 
 LARGEST_PIXEL = 255
 """q: noise is added to codes of 8-bit pixels."""
@@ -148,13 +156,7 @@ def region_sensitivity(
 
 
 def check_spec(spec: CodecSpec) -> None:
-    """See that the bounds hold for a spec.
-
-    Raises
-    ------
-    MechanismError
-        They do not.
-    """
+    """Refuse a spec for which the bounds are not proved."""
     if spec.wavelet != "haar" or spec.pooling != "l1":
         raise MechanismError(
             f"the bounds are proved for the Haar wavelet and l1 pooling, got {spec}; choose these"
@@ -162,10 +164,7 @@ def check_spec(spec: CodecSpec) -> None:
 
 
 def _largest_sums(length: int, side: int, block: int, cells: Cells) -> tuple[float, float]:
-    """Return, for one axis, the largest sums over blocks of sqrt(n), and over cells of its square.
-
-    Where a square begins repeats with blocks and cells, yet trying every place is cheap.
-    """
+    """Return the largest sums of an axis: over blocks, of sqrt(n); over cells, of its square."""
     count = -(-length // block)
     owner = cells.of_each_row()
     best = best_squared = 0.0
@@ -177,3 +176,72 @@ def _largest_sums(length: int, side: int, block: int, cells: Cells) -> tuple[flo
         of_cells = np.bincount(owner, roots)
         best_squared = max(best_squared, float((of_cells**2).sum()))
     return best, best_squared
+
+
+def integer_codes(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.int64]:
+    """Return exact int64 codes (B, C, 4**J, P, P) of uint8 pixels (B, C, H, W).
+
+    Sums over each cell of the absolute Haar coefficients, times 255 * 2**J.
+    """
+    check_spec(spec)
+    if pixels.dtype != np.uint8 or pixels.ndim != 4:
+        raise MechanismError(
+            f"noise is added to codes of 8-bit pixels, uint8 (B, C, H, W), got {pixels.dtype} "
+            f"{pixels.shape}"
+        )
+    images, channels, height, width = pixels.shape
+    rows, columns = spec.cells(height, width)
+    block = spec.block
+    down, across = spec.band_shape(height, width)
+    signs = _signs(spec.level)
+    order = _band_numbers(spec.level)
+    codes = np.empty((images, channels, spec.bands, *spec.grid_shape), np.int64)
+    padded = np.zeros((channels, down * block, across * block))
+    for place, image in enumerate(pixels):
+        padded[:, :height, :width] = image
+        blocks = padded.reshape(channels, down, block, across, block)
+        # sums and differences of whole numbers below 2**53 are exact in float64
+        half = np.einsum("fr,chrwk->cfhwk", signs, blocks, optimize=True)
+        bands = np.abs(np.einsum("gk,cfhwk->cfghw", signs, half, optimize=True))
+        sums = _sum_cells(_sum_cells(bands, rows.starts, rows.stops, 3), *columns.arrays[:2], 4)
+        codes[place][:, order.ravel()] = np.rint(sums).reshape(channels, -1, *spec.grid_shape)
+    return codes
+
+
+def as_means(
+    codes: NDArray[np.int64], spec: CodecSpec, height: int, width: int
+) -> NDArray[np.float32]:
+    """Turn codes of `integer_codes` into the means, float32, that a `Code` holds."""
+    rows, columns = spec.cells(height, width)
+    members = np.outer(rows.lengths, columns.lengths)
+    return (codes / (LARGEST_PIXEL * spec.block * members)).astype(np.float32)
+
+
+def _sum_cells(
+    values: NDArray[np.float64], starts: NDArray[np.int64], stops: NDArray[np.int64], axis: int
+) -> NDArray[np.float64]:
+    """Sum ranges along an axis; an empty range, which the padded grid can have, gives 0."""
+    before = np.zeros_like(np.take(values, [0], axis=axis))
+    running = np.concatenate([before, np.cumsum(values, axis=axis)], axis=axis)
+    sums = np.take(running, stops, axis=axis) - np.take(running, starts, axis=axis)
+    return np.asarray(sums, np.float64)
+
+
+def _signs(level: int) -> NDArray[np.float64]:
+    """Return the patterns of one axis (2**J, 2**J): 1 and -1, the first split most significant."""
+    signs = np.ones((1, 1))
+    low, high = np.array([[1.0, 1.0]]), np.array([[-1.0, 1.0]])
+    for _ in range(level):
+        # a later split acts on sums or differences of neighbours, so on twice as wide pixels
+        signs = np.concatenate([np.kron(signs, low), np.kron(signs, high)])
+    return signs
+
+
+def _band_numbers(level: int) -> NDArray[np.int64]:
+    """Return the number of the band with each pair of patterns, (2**J, 2**J)."""
+    places = np.arange(1 << level)
+    numbers = np.zeros((1 << level, 1 << level), np.int64)
+    for split in range(level):
+        bit = places >> split & 1
+        numbers += (2 * bit[:, None] + bit) << 2 * split
+    return numbers

@@ -1,4 +1,4 @@
-"""Codes as a few uncorrelated numbers of equal size, and back: whitened principal components."""
+"""Whitened principal components of codes, and directions in them that labels or patients have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
 
-__all__ = ["Whitening", "signed_square", "signed_square_root"]
+__all__ = [
+    "Whitening",
+    "identity_directions",
+    "label_matrix",
+    "signed_square",
+    "signed_square_root",
+    "task_directions",
+]
 
 Array = NDArray[np.float64]
 
@@ -22,27 +29,9 @@ LEAST_SHARE = 1e-10
 class Whitening:
     """Principal components of the signed square roots of codes, each scaled to variance 1.
 
-    Numbers of a code differ in size by orders of magnitude, so roots are taken and every number is
-    scaled by its deviation first. Vectors (N, K) are taken without roots.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Of one record.
-    mean, scale : ndarray, shape (n,)
-        Of the roots.
-    components : ndarray, shape (n, K)
-        Orthonormal columns.
-    deviations : ndarray, shape (K,)
-        Of the components, in descending order.
-
-    Examples
-    --------
-    >>> codes = np.random.default_rng(0).random((50, 1, 4, 2, 2), np.float32)
-    >>> whitening = Whitening.fit(codes, components=16)
-    >>> scores = whitening.scores(codes)
-    >>> scores.shape, bool(np.allclose(whitening.rebuild(scores), codes, atol=1e-5))
-    ((50, 16), True)
+    Values of a code differ by orders of magnitude, so roots are scaled by their deviation first;
+    vectors (N, K) are taken without roots. `components` (n, K) are orthonormal columns,
+    `deviations` (K,) descend.
     """
 
     shape: tuple[int, ...]
@@ -53,20 +42,7 @@ class Whitening:
 
     @classmethod
     def fit(cls, array: NDArray[np.float32], components: int) -> Whitening:
-        """Learn from records.
-
-        Parameters
-        ----------
-        array : ndarray, shape (N, ...)
-            Codes or vectors.
-        components : int
-            Most components, K; fewer where the records have fewer.
-
-        Raises
-        ------
-        MechanismError
-            Fewer than two records, or all are equal.
-        """
+        """Learn at most so many components from codes or vectors (N, ...)."""
         values = _roots(array)
         if len(values) < 2:
             raise MechanismError(f"components are learned from 2 records or more, got {len(array)}")
@@ -89,13 +65,7 @@ class Whitening:
         return cls(array.shape[1:], mean, scale, chosen, deviations)
 
     def scores(self, array: NDArray[np.float32]) -> Array:
-        """Return components of variance 1, shape (N, K).
-
-        Raises
-        ------
-        MechanismError
-            Records of another shape than those learned from.
-        """
+        """Return components of variance 1, shape (N, K)."""
         if array.shape[1:] != self.shape:
             raise MechanismError(
                 f"this was fitted on records of shape {self.shape}, got {array.shape[1:]}; encode "
@@ -113,13 +83,7 @@ class Whitening:
 
 
 def signed_square_root(values: NDArray[np.float32]) -> Array:
-    """Return the root of the absolute values, with the signs.
-
-    Examples
-    --------
-    >>> signed_square_root(np.array([-4, 9], np.float32)).tolist()
-    [-2.0, 3.0]
-    """
+    """Return the root of the absolute values, with the signs."""
     wide = values.astype(np.float64)
     return np.copysign(np.sqrt(np.abs(wide)), wide)
 
@@ -132,3 +96,86 @@ def signed_square(values: Array) -> Array:
 def _roots(array: NDArray[np.float32]) -> Array:
     flat = array.reshape(len(array), math.prod(array.shape[1:]))  # there may be no record at all
     return signed_square_root(flat) if array.ndim > 2 else flat.astype(np.float64)
+
+
+SHRINKAGE = 0.2
+"""Share of the unit matrix in a covariance within patients: few have several images."""
+
+LEAST = 1e-8
+"""Below this share of the first covariance, nothing is left to explain."""
+
+
+def label_matrix(labels: NDArray[np.float32]) -> Array:
+    """Return labels (N, L) centred and scaled to variance 1; unknown ones are 0, their mean."""
+    known = ~np.isnan(labels)
+    values = np.where(known, labels, 0).astype(np.float64)
+    counts = known.sum(axis=0)
+    mean = values.sum(axis=0) / np.maximum(counts, 1)
+    centred = np.where(known, values - mean, 0.0)
+    deviation = np.sqrt((centred**2).mean(axis=0))
+    if not labels.shape[1] or (deviation == 0).any():
+        raise MechanismError(
+            "this mechanism keeps what labels need, so every label needs a positive and a negative "
+            "among the images that it is fitted on; omit the label, or use more images"
+        )
+    return np.asarray(centred / deviation, np.float64)
+
+
+def task_directions(scores: Array, labels: NDArray[np.float32], directions: int) -> Array:
+    """Return unit directions (K, D) of partial least squares between scores (N, K) and labels.
+
+    SIMPLS: de Jong, Chemometrics and Intelligent Laboratory Systems, 1993,
+    doi:10.1016/0169-7439(93)85002-X.
+    """
+    cross = scores.T @ label_matrix(labels)
+    least = LEAST * np.linalg.norm(cross)
+    basis = np.zeros((scores.shape[1], 0))
+    found: list[Array] = []
+    for count in range(directions):
+        left, strengths, _ = np.linalg.svd(cross, full_matrices=False)
+        if strengths[0] <= least or count >= scores.shape[1]:
+            raise MechanismError(
+                f"{directions} directions were requested, and labels and images have only {count}"
+            )
+        found.append(left[:, 0])
+        loading = scores.T @ (scores @ left[:, 0])
+        loading -= basis @ (basis.T @ loading)
+        loading /= np.linalg.norm(loading)
+        basis = np.column_stack([basis, loading])
+        cross -= np.outer(loading, loading @ cross)
+    return np.column_stack(found)
+
+
+def identity_directions(
+    scores: Array, patients: NDArray[np.str_], directions: int, protected: Array
+) -> Array:
+    """Return orthonormal directions (K, R) that tell patients apart, orthogonal to `protected`.
+
+    Scores (N, K) of one patient agree along them: Belhumeur et al., Eigenfaces vs. Fisherfaces,
+    IEEE TPAMI, 1997, doi:10.1109/34.598228.
+    """
+    _, owner, images = np.unique(patients, return_inverse=True, return_counts=True)
+    several = images[owner] > 1
+    if not several.any():
+        raise MechanismError(
+            "identity is learned from patients with two images or more, and no patient has two"
+        )
+    sums = np.zeros((len(images), scores.shape[1]))
+    np.add.at(sums, owner, scores)
+    apart = (scores - (sums / images[:, None])[owner])[several]
+    within = apart.T @ apart / max(len(apart) - len(set(owner[several].tolist())), 1)
+    trace = np.trace(within) / len(within)
+    within = (1 - SHRINKAGE) * within + SHRINKAGE * trace * np.eye(len(within))
+    # of whitened components, those that vary least within patients separate patients best
+    free = _complement(protected, len(within))
+    variances, vectors = np.linalg.eigh(free.T @ within @ free)
+    kept = vectors[:, np.argsort(variances)[: min(directions, free.shape[1])]]
+    return np.asarray(free @ kept, np.float64)
+
+
+def _complement(directions: Array, size: int) -> Array:
+    """Return an orthonormal basis of what is orthogonal to the columns."""
+    if not directions.shape[1]:
+        return np.eye(size)
+    whole, _ = np.linalg.qr(directions, mode="complete")
+    return np.asarray(whole[:, directions.shape[1] :], np.float64)

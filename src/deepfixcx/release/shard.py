@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from deepfixcx._codefile import code_bytes
 from deepfixcx.choices import Storage
-from deepfixcx.code import Code
+from deepfixcx.code import Code, code_bytes
 from deepfixcx.codec import Codec
 from deepfixcx.errors import (
     CodeError,

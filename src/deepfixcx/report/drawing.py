@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import PixelsShapeError, ReleaseError
 from deepfixcx.io.files import write_file
-from deepfixcx.pixels import as_batch, pixel_scale
+from deepfixcx.packets import as_batch, pixel_scale
 
 __all__ = [
     "FONT",

@@ -15,7 +15,7 @@ from deepfixcx.codec import Codec
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.bands import BandSummary, Energy
 from deepfixcx.explain.naming import ORIENTATIONS, extent
-from deepfixcx.pixels import pixel_scale
+from deepfixcx.packets import pixel_scale
 from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.report.drawing import FONT, INK, MUTED, Page, as_image, for_display
 from deepfixcx.report.mosaic_axes import draw_bar, draw_mosaic

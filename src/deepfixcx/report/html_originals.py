@@ -17,7 +17,7 @@ from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
 from deepfixcx.measures.quality import ssim
-from deepfixcx.pixels import pixel_scale
+from deepfixcx.packets import pixel_scale
 from deepfixcx.release.folders import release_id
 from deepfixcx.report.html_release import ReleaseFacts, Shared, spread_out
 

@@ -21,7 +21,7 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
-from deepfixcx.pixels import pixel_scale
+from deepfixcx.packets import pixel_scale
 from deepfixcx.report.applied import Applied, applied_in
 from deepfixcx.report.words import Kept
 from deepfixcx.spec import CodecSpec

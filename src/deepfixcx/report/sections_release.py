@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from deepfixcx._words import counted
+from deepfixcx._words import byte_size, counted
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.removal import statements
 from deepfixcx.report.html import escaped, figure, items, paragraph, section, table
@@ -55,10 +55,10 @@ def contents(facts: ReleaseFacts) -> str:
     rows = [
         [f"{facts.noun.capitalize()}s", "", f"{len(facts.images):,} in the manifest"],
         ["Values", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)} of all)"],
-        ["In memory", _bytes(totals["source_bytes"]), _bytes(totals["kept_bytes"])],
+        ["In memory", byte_size(totals["source_bytes"]), byte_size(totals["kept_bytes"])],
     ]
     if facts.records is None:  # metadata of records states no files: a size could identify one
-        rows.append(["On disk", _bytes(totals["source_file_bytes"]), _bytes(files)])
+        rows.append(["On disk", byte_size(totals["source_file_bytes"]), byte_size(files)])
         done = f"{totals['files_done']:,} done, {totals['files_failed']:,} failed"
         rows.insert(0, ["Files", f"{totals['files']:,}", done])
     else:  # one share everywhere: that of one record in one image
@@ -332,10 +332,3 @@ def _sentence(text: str) -> str:
 def _percent(part: float, whole: float) -> str:
     share = 100 * part / whole if whole else 0
     return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"
-
-
-def _bytes(count: float) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} bytes"

@@ -1,23 +1,28 @@
-"""The elements that pages are made of: plain HTML with labels, and four components of our own."""
+"""The elements of pages: plain HTML with labels, four components of our own, and a base class."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from deepfixcx._optional import require
-
-require("nicegui", extra="studio")
-
+from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
+
+from deepfixcx.studio.exploring import example, example_names
+from deepfixcx.studio.releases import Found, Library
+from deepfixcx.studio.uploads import Picture
+from deepfixcx.studio.workspace import Workspace
 
 __all__ = [
     "STATIC",
     "Dial",
     "Drop",
+    "LibraryPage",
     "Mosaic",
     "Viewer",
     "block",
@@ -26,9 +31,12 @@ __all__ = [
     "heading",
     "markup",
     "put",
+    "remember",
     "segments",
+    "some_picture",
     "words",
 ]
+
 
 STATIC = Path(__file__).parent / "static"
 
@@ -44,7 +52,7 @@ class Drop(Element, component=STATIC / "drop.js"):
 
 
 class Mosaic(Element, component=STATIC / "mosaic.js"):
-    """A code as a picture in which every number can be asked for its place."""
+    """A code as a picture in which every value can be pointed at."""
 
 
 class Viewer(Element, component=STATIC / "viewer.js"):
@@ -63,7 +71,7 @@ def block(tag: str = "div", classes: str = "", **attributes: object) -> Element:
 
 
 def put(element: Element, **attributes: object) -> None:
-    """Set attributes of an element in one go; None removes one."""
+    """Set attributes of an element; None removes one."""
     for name, value in attributes.items():
         key = name.rstrip("_").replace("_", "-")
         if value is None:
@@ -73,7 +81,7 @@ def put(element: Element, **attributes: object) -> None:
 
 
 def words(text: str, tag: str = "p", classes: str = "", **attributes: object) -> TextElement:
-    """Make an element that holds text alone."""
+    """Make an element that holds only text."""
     element = TextElement(tag=tag, text=text)
     element.classes(classes)
     put(element, **attributes)
@@ -86,7 +94,7 @@ def heading(text: str, rank: int = 2) -> TextElement:
 
 
 def markup(content: str, classes: str = "") -> Element:
-    """Show markup of this package, such as a figure; what is in it was escaped already."""
+    """Show markup of this package, such as a figure, in which text is escaped already."""
     element = _Markup()
     element.classes(classes)
     put(element, content=content)
@@ -108,21 +116,10 @@ def choice(
     *,
     name: str,
 ) -> Element:
-    """Make a labelled list of which one entry is chosen.
+    """Make a labelled list of which one entry is chosen; `on_choice` is called with its value.
 
-    Parameters
-    ----------
-    label : str
-        What is chosen.
-    options : mapping
-        Pairs of a value and its words, by the name of their group; one group of no name stands
-        alone.
-    value : str
-        What is chosen at first.
-    on_choice : callable
-        Called with the value.
-    name : str
-        Of the element; unique on the page.
+    `options` are pairs of a value and its text by the name of their group, "" for none; `name` is
+    unique on the page.
     """
     with block("div", "field"):
         words(label, "label", for_=name)
@@ -157,25 +154,9 @@ def segments(
     *,
     name: str,
 ) -> dict[str, Element]:
-    """Make a row of which one is chosen: radio buttons that look like one control.
+    """Make radio buttons that look like one control; return the button of each value.
 
-    Parameters
-    ----------
-    label : str
-        What is chosen.
-    options : sequence of (value, words, explanation)
-        The choices.
-    value : str
-        What is chosen at first.
-    on_choice : callable
-        Called with the value.
-    name : str
-        Of the group; unique on the page.
-
-    Returns
-    -------
-    dict of str to Element
-        The radio button of each value.
+    `options` are (value, text, explanation); `name` is unique on the page.
     """
     radios: dict[str, Element] = {}
     with block("fieldset", "segments"):
@@ -193,3 +174,38 @@ def segments(
                     js_handler="(event) => emit(event.target.value)",
                 )
     return radios
+
+
+class LibraryPage:
+    """A page of a tab about things in the folder of the studio."""
+
+    def __init__(self, tab: Workspace, library: Library) -> None:
+        self.tab = tab
+        self.library = library
+        self.found: list[Found] = []
+
+    def asked_for(self, name: str) -> int:
+        """Return the number of the thing that the address names; 0 by default."""
+        text = self.tab.query.get(name, "")
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+        return number if number < len(self.found) else 0
+
+
+async def some_picture(tab: Workspace) -> Picture:
+    """Return the image of a tab; the first example, where the user gave none."""
+    if tab.picture is None:
+        name = example_names()[0]
+        picture = await asyncio.to_thread(example, name)
+        tab.take(picture, name)
+        return picture
+    return tab.picture
+
+
+def remember(path: str, **state: object) -> None:
+    """Write a state into the address of the page, so that a bookmark restores it.
+
+    `state` holds numbers and words of this package, never the name of a file or a patient.
+    """
+    query = urlencode({name: value for name, value in state.items() if value not in ("", None, 0)})
+    address = f"{path}?{query}" if query else path
+    ui.run_javascript(f"history.replaceState(history.state, '', '{address}')")

@@ -1,69 +1,79 @@
-"""What Explore shows of an image at some settings, worked out without a browser."""
+"""What Explore shows of an image at some settings, and the example images; without a browser."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from threading import Lock
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
-from deepfixcx.code import Code
+from deepfixcx._words import byte_size
+from deepfixcx.code import Code, code_bytes
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.explain.naming import band_name
+from deepfixcx.images import phantom, read_image
 from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
-from deepfixcx.packets import band_number, band_path
-from deepfixcx.pixels import pixel_scale
+from deepfixcx.packets import band_number, band_path, pixel_scale
 from deepfixcx.pooling import amplitudes
 from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.report.html_images import coloured, for_screen, png_bytes
 from deepfixcx.report.words import Kept, obscured, preserved, removed
-from deepfixcx.studio.settings import Settings
+from deepfixcx.studio.uploads import Picture, picture_of
+from deepfixcx.studio.workspace import Settings
 
-__all__ = ["Cell", "Figures", "Look", "Picture", "size_words"]
+__all__ = ["Cell", "Figures", "Look", "example", "example_names"]
 
 MOSAIC_SIDE = 512
-"""Pixels a side that the mosaic is averaged down to, where it has more."""
+"""Pixels a side of the mosaic; a larger one is reduced to about this, by the maximum."""
+
+SIDE, SEED = 1024, 20230502
+
+SHIPPED = {
+    "Head, CT": "J2K_pixelrep_mismatch.dcm",
+    "Abdomen, MR": "examples_overlay.dcm",
+    "Ultrasound": "examples_jpeg2k.dcm",
+}
+"""Test files of the package pydicom, by what they show."""
+
+DRAWN = "Chest, synthetic"
+
+_ONE_AT_A_TIME = Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One image to explore.
+def example_names() -> tuple[str, ...]:
+    """Return the names of the examples on this machine; the first is always there."""
+    folder = files("pydicom") / "data" / "test_files"
+    there = (name for name, file in SHIPPED.items() if (folder / file).is_file())
+    return (DRAWN, *there)
 
-    Attributes
-    ----------
-    frames : ndarray, shape (F, C, H, W)
-        As of `ImageFrames`.
-    file_bytes : int
-        Size of the file; 0 where there was none.
-    words : str
-        What is said of it: never a name of a file or a patient.
-    """
 
-    frames: NDArray[Any]
-    file_bytes: int
-    words: str
+def example(name: str) -> Picture:
+    """Return an example, which is made once for all tabs; `KeyError` for an unknown name."""
+    with _ONE_AT_A_TIME:
+        return _made(name)
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of a frame."""
-        _, channels, height, width = self.frames.shape
-        return channels, height, width
+
+@lru_cache(maxsize=8)
+def _made(name: str) -> Picture:
+    if name == DRAWN:
+        drawn = phantom(np.random.default_rng(SEED), SIDE)
+        frames = np.rint(255 * drawn).astype(np.uint8)[np.newaxis, np.newaxis]
+        return Picture(frames, 0, f"{SIDE:,} × {SIDE:,} pixels, a synthetic radiograph")
+    content = (files("pydicom") / "data" / "test_files" / SHIPPED[name]).read_bytes()
+    return picture_of(read_image(io.BytesIO(content)), len(content))
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number of a code, in words.
+    """One value of a code: its band, place and size in words, and its place in the image.
 
-    Attributes
-    ----------
-    words : str
-        Its band, its place and its size.
-    box : tuple of float
-        Left, top, width and height of its place, as shares of the image.
+    `box` is left, top, width and height, as shares of the image.
     """
 
     words: str
@@ -72,13 +82,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The numbers beside the image, in words with units.
-
-    Attributes
-    ----------
-    kept, memory, disk, likeness : str
-        Numbers kept; ratio in memory; on disk; SSIM and PSNR.
-    """
+    """The figures beside the image, with units: values kept, in memory, on disk, SSIM and PSNR."""
 
     kept: str
     memory: str
@@ -87,22 +91,7 @@ class Figures:
 
 
 class Look:
-    """One image at one setting.
-
-    Parameters
-    ----------
-    picture : Picture
-        The image.
-    settings : Settings
-        They fit it.
-    frame : int
-        Which frame.
-
-    Raises
-    ------
-    SpecError, PixelsError
-        They do not fit it.
-    """
+    """One frame of an image at settings that fit it."""
 
     def __init__(self, picture: Picture, settings: Settings, frame: int = 0) -> None:
         self.picture = picture
@@ -111,13 +100,9 @@ class Look:
         self.codec = Codec(settings.spec)
         self.code: Code = self.codec.encode(self.pixels)
 
-    def decode(self) -> None:
-        """Make the reconstruction now, not when it is first asked for."""
-        _ = self.privatized
-
     @cached_property
     def privatized(self) -> NDArray[np.float32]:
-        """The reconstruction that the settings ask for, (C, H', W')."""
+        """The reconstruction of the size in the settings, (C, H', W')."""
         decoded = np.asarray(self.codec.decode(self.code, self.settings.size), np.float32)
         image: NDArray[np.float32] = decoded[0]
         return image
@@ -131,18 +116,17 @@ class Look:
         return png_bytes(for_screen(self.pixels))
 
     def mosaic_png(self) -> bytes:
-        """Every number of the code, coloured by its size; bands laid out by frequency."""
+        """Return every value of the code, coloured by its size; bands laid out by frequency."""
         values = mosaic(self.code)
         step = max(1, len(values) // MOSAIC_SIDE)
-        usable = len(values) // step * step
         if step > 1:
-            values = (
-                values[:usable, :usable].reshape(usable // step, step, -1, step).max(axis=(1, 3))
-            )
+            side = len(values) // step
+            cut = values[: side * step, : side * step]
+            values = cut.reshape(side, step, side, step).max(axis=(1, 3))
         return png_bytes(coloured(values))
 
     def words(self) -> dict[str, str]:
-        """Say what is removed, obscured and preserved."""
+        """Describe what is removed, obscured and preserved."""
         _, height, width = self.picture.shape
         spec = self.codec.spec
         return {
@@ -152,35 +136,20 @@ class Look:
         }
 
     def kept(self) -> Kept:
-        """Count the numbers that are kept."""
+        """Count the values that are kept."""
         return Kept.of_image(self.codec.spec, *self.picture.shape)
 
     def figures(self) -> Figures:
-        """Return the numbers beside the image; they take longer than the image itself."""
-        kept, code_bytes = self.kept(), self.code_file_bytes()
-        source_bytes = self.pixels.nbytes
+        """Return the figures beside the image; they take longer than the image itself."""
+        kept, file_bytes = self.kept(), self.picture.file_bytes
+        code_file = len(code_bytes(self.code.array, self.code.sizes, self.codec.spec, "float32"))
         return Figures(
-            f"{kept.numbers:,} of {kept.of:,} numbers ({kept.percent})",
-            f"{size_words(source_bytes)} → {size_words(4 * kept.numbers)}  "
-            f"({_times(source_bytes, 4 * kept.numbers)})",
-            self._disk_words(code_bytes),
+            f"{kept.numbers:,} of {kept.of:,} values ({kept.percent})",
+            _smaller(self.pixels.nbytes, 4 * kept.numbers),
+            _smaller(file_bytes, code_file, "code ") if file_bytes
+            else f"code {byte_size(code_file)}",
             self._likeness(),
-        )
-
-    def _disk_words(self, code_bytes: int) -> str:
-        if not self.picture.file_bytes:
-            return f"code {size_words(code_bytes)}"
-        ratio = _times(self.picture.file_bytes, code_bytes)
-        return f"{size_words(self.picture.file_bytes)} → code {size_words(code_bytes)}  ({ratio})"
-
-    def code_file_bytes(self) -> int:
-        """Bytes of the code of this one image as a file, with its header of some 300 bytes."""
-        about = {"deepfixcx": self.codec.spec.to_json()}
-        tensors: dict[str, NDArray[Any]] = {
-            "array": np.ascontiguousarray(self.code.array),
-            "sizes": self.code.sizes,
-        }
-        return len(safetensors.numpy.save(tensors, metadata=about))
+        )  # fmt: skip
 
     def _likeness(self) -> str:
         _, height, width = self.picture.shape
@@ -194,19 +163,9 @@ class Look:
             return str(error)
 
     def cell(self, band_row: int, band_column: int, row: int, column: int) -> Cell:
-        """Say what stands at a place of the mosaic.
+        """Describe a place of the mosaic: a band, by frequency, and a cell in it.
 
-        Parameters
-        ----------
-        band_row, band_column : int
-            Of the band, by frequency, from the top left corner.
-        row, column : int
-            Of the cell in its band.
-
-        Raises
-        ------
-        IndexError
-            There is no such place.
+        An `IndexError` where there is no such place.
         """
         spec = self.codec.spec
         rows, columns = spec.grid_shape
@@ -220,37 +179,16 @@ class Look:
             f"{band_name(path).words} (band {path}), "
             f"row {row + 1} of {rows}, column {column + 1} of {columns}: {value:.3g}"
         )
-        _, height, width = self.picture.shape
-        top, bottom = self._extent(0, row, height)
-        left, right = self._extent(1, column, width)
+        _, *sides = self.picture.shape
+        (top, bottom), (left, right) = (
+            [min(max(int(ends[place]) * spec.block / side, 0.0), 1.0) for ends in cells.arrays[:2]]
+            for cells, place, side in zip(spec.cells(*sides), (row, column), sides, strict=True)
+        )
         return Cell(words, (left, top, right - left, bottom - top))
 
-    def _extent(self, axis: int, place: int, side: int) -> tuple[float, float]:
-        """Return where a cell begins and ends along an axis, as shares of the image."""
-        _, height, width = self.picture.shape
-        spec = self.codec.spec
-        cells = spec.cells(height, width)[axis]
-        begin, end = (int(ends[place]) * spec.block / side for ends in (cells.starts, cells.stops))
-        return min(max(begin, 0.0), 1.0), min(max(end, 0.0), 1.0)
 
-
-def size_words(count: float) -> str:
-    """Return bytes in the unit that reads best.
-
-    Examples
-    --------
-    >>> size_words(999), size_words(4096), size_words(2.5e6)
-    ('999 B', '4.1 kB', '2.5 MB')
-    """
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"
-
-
-def _times(before: float, after: float) -> str:
-    factor = before / after
-    return f"1 : {factor:,.0f}" if factor >= 10 else f"1 : {factor:.2g}"
+def _smaller(before: int, after: int, name: str = "") -> str:
+    return f"{byte_size(before)} → {name}{byte_size(after)}  ({Kept(after, before).ratio})"
 
 
 def _path_at(row: int, column: int, level: int) -> str:

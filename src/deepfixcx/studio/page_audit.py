@@ -1,4 +1,4 @@
-"""Audit: what attacks, sweeps and frontiers found, with intervals; a point shows its images."""
+"""Audit: results of attacks, sweeps and frontiers, with intervals; a point shows its images."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-
-from deepfixcx._optional import require
-
-require("nicegui", extra="studio")
 
 from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
@@ -30,6 +26,7 @@ from deepfixcx.report.sections_results import (
     sweep_table,
 )
 from deepfixcx.studio.elements import (
+    LibraryPage,
     Viewer,
     block,
     button,
@@ -37,14 +34,14 @@ from deepfixcx.studio.elements import (
     heading,
     markup,
     put,
+    remember,
+    some_picture,
     words,
 )
 from deepfixcx.studio.exploring import Look
-from deepfixcx.studio.library import Found, Library
-from deepfixcx.studio.pages import LibraryPage, remember, some_picture
-from deepfixcx.studio.settings import Settings, fitting
+from deepfixcx.studio.releases import Found, Library
 from deepfixcx.studio.sheet import shown_png
-from deepfixcx.studio.workspace import Workspace
+from deepfixcx.studio.workspace import Settings, Workspace, fitting
 
 __all__ = ["AuditPage"]
 
@@ -54,7 +51,7 @@ SETTING = re.compile(r"J(\d{1,2})_P(\d{1,3})(?:_(.+))?")
 
 
 class AuditPage(LibraryPage):
-    """The page of one tab; its image is what a setting is shown on."""
+    """The page of one tab; its image shows what a setting does."""
 
     def __init__(self, tab: Workspace, library: Library) -> None:
         super().__init__(tab, library)
@@ -69,8 +66,8 @@ class AuditPage(LibraryPage):
         with block("div", "page audit", id_="main", tabindex="-1"):
             heading("Audit", 1)
             if not self.found:
-                words("No result of audit, frontier or sweep lies here. Make one, and open the "
-                      "studio on the folder that holds it:", "p")  # fmt: skip
+                words("There is no result of audit, frontier or sweep in this folder. Make one, "
+                      "and open the studio on its folder:", "p")  # fmt: skip
                 words(
                     "deepfixcx audit shared --against scans --patients patients.csv\n"
                     "deepfixcx frontier scans --labels pneumonia -o frontier\n"
@@ -94,7 +91,7 @@ class AuditPage(LibraryPage):
         await self._open(str(first), point)
 
     async def _open(self, number: str, point: str = "") -> None:
-        """Show a result; `point` is what an address asks to be chosen in it."""
+        """Show a result, with the point in it that an address names."""
         if not number.isdigit() or int(number) >= len(self.found):
             return
         self.chosen = int(number)
@@ -126,14 +123,16 @@ class AuditPage(LibraryPage):
                         words(meaning, "p", "note")
                     markup(attack_figure(rows, figure), "plot narrow")
                     if others:
-                        words(f"And {counted(others, 'weaker one')}, in the file.", "p", "note")
+                        words(
+                            f"The file holds {counted(others, 'weaker attack')} more.", "p", "note"
+                        )
             if listed:
                 with block("div", "card"):
-                    heading("Other figures")
+                    heading("Other results")
                     markup(attack_table(listed), "listed")
             with block("div", "card"):
                 heading("Not tested")
-                _listed(audit.untested or ("What was left out is not said in this file.",))
+                _listed(audit.untested or ("This file does not list what was omitted.",))
 
     async def _frontier(self, chosen: Found, point: str) -> None:
         rows = await asyncio.to_thread(read_frontier, chosen.path)
@@ -149,7 +148,7 @@ class AuditPage(LibraryPage):
         with self.left, block("div", "card"):
             heading("Utility against linkage")
             words(recommended.sentence, "p")
-            chips = block("div", "chips", role="group", aria_label="Isolate a mechanism")
+            chips = block("div", "chips", role="group", aria_label="Show one mechanism")
             plot = markup("", "plot")
             plot.on("pick", lambda event: self._pick(str(event.args)))
             words("Lines are 95 % intervals. Choose a point to see its images.", "p", "note")
@@ -172,7 +171,7 @@ class AuditPage(LibraryPage):
             await self._pick(named)
 
     def _finished_releases(self) -> dict[str, ReleaseFacts]:
-        """Return the releases of the folder whose papers can be read, by their names."""
+        """Return the releases of the folder that can be read, by their names."""
         found = {}
         for each in self.library.find("release"):
             with suppress(DeepfixcxError):
@@ -185,7 +184,7 @@ class AuditPage(LibraryPage):
         recommended = recommend_of_sweep(rows)
         taken = (recommended.level, recommended.patches)
         with self.left, block("div", "card"):
-            heading("How well classifiers do")
+            heading("Utility of classifiers")
             words(recommended.sentence, "p")
             plot = markup(sweep_table(rows, taken, pick=True), "plot")
             plot.on("pick", lambda event: self._pick(str(event.args)))
@@ -221,12 +220,12 @@ class AuditPage(LibraryPage):
             put(viewer, crisp=True, original=self.tab.show("audit-original", look.original_png))
             put(viewer, privatized=self.tab.show("audit-privatized", look.privatized_png))
             put(viewer, values=True)
-            words(_said_of(picture.words, settings, level, patches, mechanism), "p", "note")
+            words(_caption(picture.words, settings, level, patches, mechanism), "p", "note")
             words("Open in Explore", "a", "button", href=f"/?{settings.query()}")
             self.tab.settings = settings
 
     def _draw_release(self, place: int, name: str, facts: ReleaseFacts) -> None:
-        """Show some of a release that was made at the chosen point: what a recipient sees."""
+        """Show some images of a release at the chosen point, as a recipient sees them."""
         with block("ul", "alike-row"):
             for number, image in enumerate(spread_out(facts.images, SHOWN)):
                 with block("li"):
@@ -235,21 +234,22 @@ class AuditPage(LibraryPage):
                     )
                     block("img", src=url, alt=f"{facts.noun} {image.name}", loading="lazy")
         words(
-            f"Some of the {counted(len(facts.images), facts.noun)} of the release {name}, made at "
-            f"this point.",
+            f"Some of the {counted(len(facts.images), facts.noun)} of the release {name}, which "
+            f"has these settings.",
             "p",
             "note",
         )
 
 
-def _said_of(image: str, settings: Settings, level: int, patches: int, mechanism: str) -> str:
+def _caption(image: str, settings: Settings, level: int, patches: int, mechanism: str) -> str:
     said = f"Shown on {image}."
     if (settings.level, settings.patches) != (level, patches):
-        said += f" It does not fit this image; shown is J={settings.level}, P={settings.patches}."
+        said += f" J={level}, P={patches} does not fit; shown: "
+        said += f"J={settings.level}, P={settings.patches}."
     if mechanism in BASELINES:
-        said += f" The code of as many numbers is shown; {mechanism} is what it is compared with."
+        said += f" The code with as many values is shown; {mechanism} is its baseline."
     elif mechanism != "plain":
-        said += f" The code is shown before {mechanism} changes it further."
+        said += f" The code is shown before {mechanism} is applied."
     return said
 
 

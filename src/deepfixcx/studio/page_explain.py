@@ -1,37 +1,170 @@
-"""Explain: what a trained model says of the image, and why: in place, in bands, in words."""
+"""Explain: the answer of a trained model, and its reasons in place, by band and in words."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from deepfixcx._optional import require
+import numpy as np
+from numpy.typing import NDArray
 
-require("nicegui", extra="studio")
-
-from deepfixcx.errors import DeepfixcxError
+from deepfixcx.code import Code
+from deepfixcx.codec import Codec
+from deepfixcx.errors import DeepfixcxError, ExplanationError, ModelError
+from deepfixcx.explain.naming import band_groups
+from deepfixcx.report.html_images import for_screen, png_bytes
 from deepfixcx.report.html_plots import signed_svg
 from deepfixcx.studio.elements import (
     Drop,
+    LibraryPage,
     Viewer,
     block,
     choice,
     heading,
     markup,
     put,
+    some_picture,
     words,
 )
-from deepfixcx.studio.explaining import Explained, explain_picture
-from deepfixcx.studio.library import Library
-from deepfixcx.studio.pages import LibraryPage, some_picture
-from deepfixcx.studio.uploads import MOST_BYTES
+from deepfixcx.studio.releases import Library
+from deepfixcx.studio.uploads import MOST_BYTES, Picture
 from deepfixcx.studio.workspace import Workspace
 
-__all__ = ["ExplainPage"]
+__all__ = ["Answer", "ExplainPage", "Explained", "explain_picture", "over_gray"]
+
+if TYPE_CHECKING:
+    from deepfixcx.explain.attribution import Attribution
+    from deepfixcx.learn.classifier import Classifier
+
+
+FOR, AGAINST = np.array([214, 96, 20], np.float32), np.array([40, 110, 200], np.float32)
+"""Orange and blue, which people with red-green colour blindness can distinguish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The score of a model for one label; positive from the threshold on."""
+
+    label: str
+    score: float
+    threshold: float
+
+    @property
+    def words(self) -> str:
+        """Positive or negative."""
+        return "positive" if self.score >= self.threshold else "negative"
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """The answer of a model and its reasons.
+
+    `groups` are attributions by octave and orientation, positive towards the label; `error` is by
+    which share the attributions miss the answer; `note` describes a change of channels.
+    """
+
+    answers: tuple[Answer, ...]
+    label: str
+    spec: str
+    reasons: tuple[str, ...]
+    groups: tuple[tuple[str, float], ...]
+    place_png: Callable[[], bytes]
+    picture_png: Callable[[], bytes]
+    size: tuple[int, int]
+    error: float
+    compared: str
+    note: str = ""
+
+
+def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "") -> Explained:
+    """Apply the model in a folder to a frame, and explain one label, by default the first."""
+    from deepfixcx.learn.model_folder import load_model
+
+    model = load_model(folder, device="cpu")
+    if model.options.spec is None:
+        raise ModelError("this model takes original images; choose a model on codes")
+    codec = Codec(model.options.spec)
+    pixels, note = _with_channels(picture.frames[frame], model.channels)
+    code = codec.encode(pixels)
+    scores = model.scores_of_code(code)[0].tolist()
+    answers = tuple(map(Answer, model.label_names, scores, model.thresholds))
+    chosen = label if label in model.label_names else model.label_names[0]
+    why, compared = _attributed(model, code, chosen)
+    reconstruction = np.asarray(codec.decode(code, "original"), np.float32)[0]
+    groups = zip(band_groups(codec.spec.level), why.edge_groups()[0].tolist(), strict=True)
+    _, _, height, width = picture.frames.shape
+    return Explained(
+        answers,
+        chosen,
+        str(codec.spec),
+        tuple(reason.words for reason in why.top(5)),
+        tuple((str(group), float(amount)) for group, amount in groups),
+        lambda: png_bytes(over_gray(reconstruction, why.spatial_image(0))),
+        lambda: png_bytes(for_screen(reconstruction)),
+        (height, width),
+        float(why.completeness_error[0]),
+        compared,
+        note,
+    )
+
+
+WAYS = (
+    ("mean", "integrated-gradients", "compared with the mean of the training images"),
+    ("details", "integrated-gradients", "compared with this image without its details"),
+    ("details", "occlusion-by-cell", "each cell compared with itself without its details"),
+)
+"""Baselines and methods, best first: not every model has a mean, or gradients."""
+
+
+def _attributed(model: Classifier, code: Code, label: str) -> tuple[Attribution, str]:
+    """Attribute by the best way that the model allows; return which that is."""
+    from deepfixcx.explain.methods import explain_codes
+
+    for baseline, method, compared in WAYS:
+        try:
+            why = explain_codes(model, code, baseline=baseline, method=method, target=label)
+        except ExplanationError:
+            if (baseline, method, compared) == WAYS[-1]:
+                raise
+        else:
+            break
+    return why, compared
+
+
+def _with_channels(pixels: NDArray[Any], channels: int) -> tuple[NDArray[Any], str]:
+    """Return pixels with the channels of the model, by the rule of `learn`, and a note on it."""
+    from deepfixcx.learn.resizing import unit_pixels
+
+    if len(pixels) == channels:
+        return pixels, ""
+    if channels == 1:
+        return unit_pixels(pixels, gray=True), (
+            " The image is in colour and the model takes gray images: it receives the brightness."
+        )
+    colours: NDArray[Any] = np.repeat(pixels[:1], channels, axis=0)
+    return colours, (
+        " The image is gray and the model takes colour images: it receives three equal channels."
+    )
+
+
+def over_gray(image: NDArray[np.float32], attribution: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a signed attribution (H, W) over an image (C, H, W) in [0, 1], as uint8 (H, W, 3).
+
+    Orange is for, blue against, stronger where it is larger.
+    """
+    gray = 255 * np.clip(image.mean(axis=0), 0, 1)[..., None]
+    largest = float(np.abs(attribution).max()) or 1.0
+    strength = 0.75 * (np.abs(attribution) / largest)[..., None]
+    colour = np.where((attribution > 0)[..., None], FOR, AGAINST)
+    mixed: NDArray[np.uint8] = np.rint(gray * (1 - strength) + colour * strength).astype(np.uint8)
+    return mixed
 
 
 class ExplainPage(LibraryPage):
-    """The page of one tab; its image is what a model is asked about."""
+    """The page of one tab; a model is applied to its image."""
 
     def __init__(self, tab: Workspace, library: Library) -> None:
         super().__init__(tab, library)
@@ -39,13 +172,13 @@ class ExplainPage(LibraryPage):
         self.label = ""
 
     async def build(self) -> None:
-        """Make the elements, then ask the first model."""
+        """Make the elements, then apply the first model."""
         self.found = await asyncio.to_thread(self.library.find, "model")
         with block("div", "page explain", id_="main", tabindex="-1"):
             heading("Explain", 1)
             if not self.found:
-                words("No trained model lies here. Train one, and open the studio on the folder "
-                      "that holds it:", "p")  # fmt: skip
+                words("There is no trained model in this folder. Train one, and open the studio on "
+                      "its folder:", "p")  # fmt: skip
                 words(
                     "deepfixcx train xrays --labels pneumonia -o model\ndeepfixcx studio .", "pre"
                 )
@@ -78,7 +211,7 @@ class ExplainPage(LibraryPage):
         if self.model is None:
             return
         picture = await some_picture(self.tab)
-        self.about.set_text("Asking the model …")
+        self.about.set_text("Applying the model …")
         try:
             found = await asyncio.to_thread(
                 explain_picture, self.model, picture, self.tab.frame, self.label
@@ -90,7 +223,7 @@ class ExplainPage(LibraryPage):
             self.right.clear()
             return
         self.failure.set_text("")
-        self.about.set_text(f"{picture.words}; the model sees codes of {found.spec}.{found.note}")
+        self.about.set_text(f"{picture.words}; the model takes codes of {found.spec}.{found.note}")
         self._draw(found)
 
     def _draw(self, found: Explained) -> None:
@@ -105,12 +238,12 @@ class ExplainPage(LibraryPage):
             heading("Where")
             viewer = Viewer()
             height, width = found.size
-            put(viewer, width=width, height=height, left="what the model sees", right="reasons")
+            put(viewer, width=width, height=height, left="input of the model", right="reasons")
             put(viewer, original=self.tab.show("seen", found.picture_png))
             put(viewer, privatized=self.tab.show("reasons", found.place_png))
             words(
                 f"Orange pushes towards {found.label}, blue away from it, on the reconstruction of "
-                "the code. The original is not needed, and not shown.",
+                "the code. The original is not used.",
                 "p",
                 "note",
             )
@@ -125,7 +258,7 @@ class ExplainPage(LibraryPage):
                 heading("In which bands")
                 markup(signed_svg(found.groups, f"towards {found.label}"), "plot narrow")
                 words(
-                    f"By octave and direction, {found.compared}. Together they miss the answer by "
+                    f"By octave and direction, {found.compared}. Their sum misses the answer by "
                     f"{100 * found.error:.1f} %.",
                     "p",
                     "note",
@@ -136,7 +269,7 @@ class ExplainPage(LibraryPage):
             heading("Answer")
             with block("table", "scores"):
                 with block("thead"), block("tr"):
-                    for name in ("finding", "answer", "score", "yes from"):
+                    for name in ("finding", "answer", "score", "threshold"):
                         words(name, "th", scope="col")
                 with block("tbody"):
                     for answer in found.answers:

@@ -1,4 +1,4 @@
-"""Explore: one image, its settings, and at once what is left of it."""
+"""Explore: one image, settings, and the reconstruction at these settings."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import asyncio
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from deepfixcx._optional import require
-
-require("nicegui", extra="studio")
 
 import numpy as np
 import pywt
@@ -26,15 +22,22 @@ from deepfixcx.studio.elements import (
     choice,
     heading,
     put,
+    remember,
     segments,
+    some_picture,
     words,
 )
-from deepfixcx.studio.examples import example, example_names
-from deepfixcx.studio.exploring import Look, Picture
-from deepfixcx.studio.pages import remember, some_picture
-from deepfixcx.studio.settings import LEVELS, PATCHES, USUAL_WAVELETS, Settings, fitting, limits
-from deepfixcx.studio.uploads import MOST_BYTES, picture_from
-from deepfixcx.studio.workspace import Workspace
+from deepfixcx.studio.exploring import Look, example, example_names
+from deepfixcx.studio.uploads import MOST_BYTES, Picture, picture_from
+from deepfixcx.studio.workspace import (
+    LEVELS,
+    PATCHES,
+    USUAL_WAVELETS,
+    Settings,
+    Workspace,
+    fitting,
+    limits,
+)
 
 __all__ = ["ExplorePage"]
 
@@ -50,28 +53,24 @@ POOLINGS = (
 )
 GRIDS = (
     ("balanced", "Balanced", "A partition in which no cell is empty"),
-    ("padded", "Padded", "The paper's grid: zeros around each band make all cells equal"),
+    ("padded", "Padded", "The grid of the paper: zeros around each band make all cells equal"),
 )
 SIZES = (
-    ("compact", "As released", "P · 2ᴶ pixels a side: each number once"),
-    ("original", "Filled in", "The size of the original: each number repeated over its cell"),
+    ("compact", "As released", "P · 2ᴶ pixels a side: each value once"),
+    ("original", "Filled in", "The size of the original: each value repeated over its cell"),
 )
 BOUNDARIES = (
-    ("zero", "Zeros", "Beyond the edge of the image lie zeros"),
-    ("periodic", "Periodic", "Beyond the edge of the image it begins again"),
+    ("zero", "Zeros", "The image continues with zeros beyond its edge"),
+    ("periodic", "Periodic", "The image repeats beyond its edge"),
 )
-HAAR_REASON = "The Haar wavelet never looks beyond the edge."
+HAAR_REASON = "The Haar wavelet uses no pixels beyond the edge."
+POINT = "Point at a value to see its place."
 
 
 class ExplorePage:
-    """The page of one tab.
+    """The page of one tab; settings and image survive a visit to another page.
 
-    Parameters
-    ----------
-    tab : Workspace
-        What the tab holds; settings and image survive a visit to another page.
-    pictures : mapping of str to Path
-        Images of the folder that the studio was opened on, by the names they are shown under.
+    `pictures` are images of the folder by the names that are shown.
     """
 
     def __init__(self, tab: Workspace, pictures: dict[str, Path]) -> None:
@@ -98,7 +97,7 @@ class ExplorePage:
                 self.failure = words("", "p", "message bad", role="alert")
                 self._build_words()
                 self._build_copies()
-            with block("section", "explore-side", aria_label="Settings and what they keep"):
+            with block("section", "explore-side", aria_label="Settings and figures"):
                 self._build_controls()
                 self._build_figures()
                 self._build_mosaic()
@@ -168,14 +167,14 @@ class ExplorePage:
     def _build_figures(self) -> None:
         self.figures: dict[str, Any] = {}
         with block("div", "card kept"):
-            heading("What is kept")
+            heading("Size and similarity")
             self.share = words("", "p", "big")
             with block("dl", "figures"):
                 for name, text in (
                     ("kept", "Kept"),
                     ("memory", "In memory"),
                     ("disk", "On disk"),
-                    ("likeness", "Likeness"),
+                    ("likeness", "Similarity"),
                 ):
                     with block("div"):
                         words(text, "dt")
@@ -183,14 +182,14 @@ class ExplorePage:
 
     def _build_mosaic(self) -> None:
         with block("div", "card"):
-            heading("Every number of the code")
+            heading("The code")
             self.mosaic = Mosaic()
-            put(self.mosaic, words="Point at a number to see its place.", side=1, rows=1, columns=1)
+            put(self.mosaic, words=POINT, side=1, rows=1, columns=1)
             self.mosaic.on("point", self._point, throttle=0.03)
 
     def _build_copies(self) -> None:
         with block("div", "card copies"):
-            heading("Take it along")
+            heading("Use these settings")
             self.command = self._build_copy("Command line")
             self.python = self._build_copy("Python")
 
@@ -238,7 +237,7 @@ class ExplorePage:
             self.tab.take(await picture_from(content))
         except (DeepfixcxError, OSError) as error:
             reason = str(error) if isinstance(error, DeepfixcxError) else "it cannot be opened"
-            self.failure.set_text(f"This image cannot be shown: {reason}")
+            self.failure.set_text(f"This image cannot be shown: {reason}.")
             return
         await self.refresh()
 
@@ -246,7 +245,7 @@ class ExplorePage:
         place, look = event.args, self.look
         if not place or look is None:
             put(self.viewer, box=[])
-            put(self.mosaic, words="Point at a number to see its place.")
+            put(self.mosaic, words=POINT)
             return
         try:
             names = ("band_row", "band_column", "row", "column")
@@ -257,7 +256,7 @@ class ExplorePage:
         put(self.mosaic, words=cell.words)
 
     async def refresh(self) -> None:
-        """Show what the tab is set to now; of many changes in a row, only the last."""
+        """Show the settings of the tab; of many changes in a row, only the last."""
         self._wanted += 1
         if self._busy:
             return
@@ -277,9 +276,9 @@ class ExplorePage:
         self.tab.settings = fitting(self.tab.settings, height, width)
         settings = self.tab.settings
         try:
-            look = await asyncio.to_thread(_looked, picture, settings, self.tab.frame)
+            look = await asyncio.to_thread(_decoded, picture, settings, self.tab.frame)
         except DeepfixcxError as error:
-            self.failure.set_text(f"This does not fit: {error}.")
+            self.failure.set_text(f"These settings do not fit: {error}.")
             return
         self.failure.set_text("")
         self.look = look
@@ -325,7 +324,7 @@ class ExplorePage:
         put(self.level, hint=f"{bands:,} bands: {side} × {side} sizes and directions of edges.")
         put(self.level, reason=reach["level"].reason)
         put(self.patches, value=settings.patches, limit=reach["patches"].most)
-        put(self.patches, hint=f"{settings.patches} × {settings.patches} numbers in each band.")
+        put(self.patches, hint=f"{settings.patches} × {settings.patches} values in each band.")
         put(self.patches, reason=reach["patches"].reason)
         haar = settings.wavelet in ("haar", "db1")
         for value, radio in self.boundary.items():
@@ -338,16 +337,16 @@ class ExplorePage:
     def _show_words(self, look: Look) -> None:
         for name, text in look.words().items():
             self.statements[name].set_text(_sentence(text))
-        self.share.set_text(f"{look.kept().percent} of the numbers, {look.kept().ratio}")
+        self.share.set_text(f"{look.kept().percent} of the values, {look.kept().ratio}")
 
     def _show_figures(self, figures: Any) -> None:
         for name, element in self.figures.items():
             element.set_text(getattr(figures, name))
 
 
-def _looked(picture: Picture, settings: Settings, frame: int) -> Look:
+def _decoded(picture: Picture, settings: Settings, frame: int) -> Look:
     look = Look(picture, settings, frame)
-    look.decode()
+    _ = look.privatized  # decoded now, in this thread
     return look
 
 

@@ -1,4 +1,4 @@
-"""Release: a gallery of what was made, while it is made, too; with what failed and why."""
+"""Release: a gallery of a finished or running release, with failed files and reasons."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ import math
 from functools import partial
 from typing import Any
 
-from deepfixcx._optional import require
-
-require("nicegui", extra="studio")
-
 from nicegui import ui
 
 from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.report.html_release import Shared
-from deepfixcx.studio.elements import Dial, block, button, choice, heading, put, words
-from deepfixcx.studio.library import Library
-from deepfixcx.studio.pages import LibraryPage, remember
+from deepfixcx.studio.elements import (
+    Dial,
+    LibraryPage,
+    block,
+    button,
+    choice,
+    heading,
+    put,
+    remember,
+    words,
+)
 from deepfixcx.studio.releases import (
     NEEDS_ORIGINALS,
     SORTS,
     Entry,
     Gallery,
+    Library,
     bins_of,
     chosen_entries,
     filters_of,
@@ -37,9 +42,9 @@ __all__ = ["ReleasePage"]
 
 AT_ONCE = 60
 THUMBNAIL = 192
-MEASURES = {"detail": "Detail left", "alike": "Likeness (SSIM)"}
+MEASURES = {"detail": "Detail", "alike": "Similarity (SSIM)"}
 SECONDS = 2.0
-"""Between two looks at a release that is running."""
+"""Between two readings of a running release."""
 
 
 class ReleasePage(LibraryPage):
@@ -87,7 +92,7 @@ class ReleasePage(LibraryPage):
                 size.on("set", self._resize)
             self.status = words("", "p", "about", role="status")
             self.progress = block("progress", "progress", max=1, value=0)
-            put(self.progress, aria_label="Files that have ended")
+            put(self.progress, aria_label="Files done or failed")
             self.filters = block("div", "chips", role="group", aria_label="Filters")
             self.bins = block("div", "bins", role="group")
             self.failure = words("", "p", "message bad", role="alert")
@@ -127,7 +132,7 @@ class ReleasePage(LibraryPage):
         gallery = self.gallery
         if gallery is None or self.sort == "manifest":
             return
-        self.status.set_text(f"{_status_words(gallery)} Looking at every image …")
+        self.status.set_text(f"{_status_words(gallery)} Reading every image …")
         gallery.entries = await asyncio.to_thread(gallery.measured)
         if gallery is self.gallery:
             self._draw()
@@ -139,7 +144,7 @@ class ReleasePage(LibraryPage):
         try:
             fresh = await asyncio.to_thread(open_gallery, gallery.folder, self.library.originals)
         except DeepfixcxError:
-            return  # it is being written
+            return  # its ledger is being written
         seen = (len(fresh.entries), fresh.state)
         self.gallery = fresh
         if seen != self._seen:
@@ -179,13 +184,13 @@ class ReleasePage(LibraryPage):
         return "" if self.sort == "manifest" else self.sort
 
     def _draw_bins(self, gallery: Gallery) -> None:
-        """Draw how the measure that images are sorted by is spread; each bar is a filter."""
+        """Draw a histogram of the measure that images are sorted by; each bar is a filter."""
         measure = measure_of(self.sort)
         bins = [] if self.sort == "manifest" else bins_of(gallery.entries, measure)
         self.bins.clear()
         self.bins.set_visibility(bool(bins))
         named = MEASURES[measure]
-        put(self.bins, aria_label=f"{named}: how many images have how much; choose a bar to filter")
+        put(self.bins, aria_label=f"{named}: histogram; choose a bar to filter")
         most = max((count for _, _, count in bins), default=1)
         with self.bins:
             words(named, "span", "bins-name")
@@ -225,7 +230,7 @@ class ReleasePage(LibraryPage):
             await self.sheet.show(self.gallery, self.chosen[number])
 
     async def _pick_image(self, image: Shared) -> None:
-        """Show an image wherever it is in the gallery, and all of the gallery if need be."""
+        """Show an image of the gallery; remove the filters if they hide it."""
         if self.gallery is None:
             return
         if all(entry.image is not image for entry in self.chosen):
@@ -288,7 +293,7 @@ def _status_words(gallery: Gallery) -> str:
 
 def _nothing(library: Library) -> None:
     if library.folder is None:
-        words("The studio was opened on no folder. Start it on one that holds a release:", "p")
+        words("The studio was started without a folder. Start it on one that holds a release:", "p")
     else:
-        words("No release lies in this folder. Make one, or start the studio on another:", "p")
+        words("There is no release in this folder. Make one, or start the studio on another:", "p")
     words("deepfixcx privatize SCANS shared --level 3 --patches 8\ndeepfixcx studio .", "pre")

@@ -1,12 +1,13 @@
-"""What Release shows: the images of a release, finished or running, sorted and filtered."""
+"""What lies in the folder of the studio, and the images of a release, sorted and filtered."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -21,7 +22,9 @@ from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, rea
 __all__ = [
     "SORTS",
     "Entry",
+    "Found",
     "Gallery",
+    "Library",
     "bins_of",
     "chosen_entries",
     "filters_of",
@@ -29,10 +32,112 @@ __all__ = [
     "open_gallery",
 ]
 
+DEPTH = 3
+MOST_ENTRIES = 20_000
+"""The search ends after this many files and folders: the folder may hold a dataset."""
+MOST_IMAGES = 200
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"})
+PRIVATE = ".private"
+"""End of the name of private folders: plain codes before a mechanism are not a release."""
+PARTS = frozenset({"images", "codes", "rows"})
+"""Folders of a release, which are not listed themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A release, model, audit, frontier or sweep, with its name in the folder of the studio."""
+
+    kind: str
+    name: str
+    path: Path
+
+
+class Library:
+    """The contents of a folder, and the sources of its releases where the user names them."""
+
+    def __init__(self, folder: Path | None, originals: Path | None = None) -> None:
+        self.folder = folder
+        self.originals = originals
+
+    def pictures(self) -> dict[str, Path]:
+        """Return the images in the folder by their relative paths; some hundred at most."""
+        if self.folder is None:
+            return {}
+        found: dict[str, Path] = {}
+        for path, files in self._folders():
+            if "manifest.csv" in files and "dataset.json" in files:
+                continue
+            for name in sorted(files):
+                if Path(name).suffix.lower() in IMAGE_SUFFIXES and len(found) < MOST_IMAGES:
+                    found[self._name(path / name)] = path / name
+        return found
+
+    def find(self, *kinds: str) -> list[Found]:
+        """Return what there is of some kinds, sorted by name; the folder is read anew each time."""
+        found = [each for path, files in self._folders() for each in self._kinds(path, files)]
+        return sorted((each for each in found if each.kind in kinds), key=lambda each: each.name)
+
+    def _kinds(self, path: Path, files: set[str]) -> Iterator[Found]:
+        name = self._name(path)
+        if _format(path / "dataset.json", files) == "deepfixcx.release" or _running(path):
+            yield Found("release", name, path)
+        if _format(path / "model.json", files) == "deepfixcx.model":
+            yield Found("model", name, path)
+        if "sweep.csv" in files:
+            yield Found("sweep", name, path)
+        if "frontier.csv" in files or "frontier.json" in files:
+            yield Found("frontier", name, path)
+        for file in sorted(files):
+            if file.endswith(".json") and _format(path / file, files) == "deepfixcx.audit":
+                yield Found("audit", self._name(path / file), path / file)
+
+    def _name(self, path: Path) -> str:
+        if self.folder is None or path == self.folder:
+            return path.name
+        return path.relative_to(self.folder).as_posix()
+
+    def _folders(self) -> Iterator[tuple[Path, set[str]]]:
+        """Yield folders with the names of their files, top down; links are not followed."""
+        if self.folder is None:
+            return
+        seen = 0
+        for where, folders, files in os.walk(self.folder):
+            path = Path(where)
+            yield path, set(files)
+            seen += len(files) + len(folders)
+            deep = len(path.relative_to(self.folder).parts) >= DEPTH
+            if seen > MOST_ENTRIES or deep:
+                folders.clear()
+            own = "dataset.json" in files or _running(path)
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not name.startswith(".")
+                and not name.endswith(PRIVATE)
+                and not (own and name in PARTS)
+            )
+
+
+def _running(path: Path) -> bool:
+    """Return whether a folder is an unfinished release, which has a ledger beside it."""
+    return (path.with_name(path.name + PRIVATE) / "ledger.sqlite").is_file()
+
+
+def _format(path: Path, files: set[str]) -> str:
+    """Return the format that a JSON file declares."""
+    if path.name not in files:
+        return ""
+    try:
+        about = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(about.get("format", "")) if isinstance(about, dict) else ""
+
+
 SORTS = {
     "manifest": "in the order of the release",
-    "detail": "most detail left first",
-    "plain": "least detail left first",
+    "detail": "most detail first",
+    "plain": "least detail first",
     "alike": "least changed first",
     "changed": "most changed first",
 }
@@ -46,19 +151,7 @@ COLUMNS = ("source_id", "frame", "status", "image_file", "code_file", "code_row"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a gallery, or one file that failed.
-
-    Attributes
-    ----------
-    image : Shared or None
-        None for a file that failed.
-    name : str
-        What the release calls it.
-    error, reason : str
-        Why it failed.
-    detail, alike : float or None
-        Detail left, and SSIM to its original, where they are known.
-    """
+    """One image of a gallery, or one file that failed (`image` is None)."""
 
     image: Shared | None
     name: str
@@ -69,7 +162,7 @@ class Entry:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Filters that it passes."""
+        """Filters that the entry passes."""
         if self.image is None:
             return ("failed", self.error)
         colour = "colour" if self.image.channels == 3 else "gray"
@@ -77,7 +170,7 @@ class Entry:
 
     @property
     def words(self) -> str:
-        """What stands below its picture."""
+        """The text below its picture."""
         if self.image is None:
             return self.error
         if self.alike is not None:
@@ -87,24 +180,10 @@ class Entry:
 
 @dataclass(eq=False)
 class Gallery:
-    """A release as pictures.
+    """A release as pictures; `facts` of an unfinished one hold only what reading images needs.
 
-    Attributes
-    ----------
-    folder : Path
-        Where it lies.
-    state : str
-        ``"running"``, ``"stopped"`` or ``"finished"``.
-    entries : tuple of Entry
-        In the order of the release.
-    facts : ReleaseFacts
-        Of a running release, only what reading images needs.
-    originals : Originals or None
-        Only where the user gave them.
-    files, files_ended : int
-        Inputs in all, and those that are done or failed; 0 where no ledger says so.
-    notes : tuple of str
-        Masks and mechanisms.
+    `state` is "running", "stopped" or "finished"; `files` are inputs, `files_ended` those done or
+    failed.
     """
 
     folder: Path
@@ -116,20 +195,9 @@ class Gallery:
     files_ended: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
 
-    def measured(self, report: Callable[[int, int], None] | None = None) -> tuple[Entry, ...]:
-        """Return the entries with what opening every image tells; takes its time.
-
-        Parameters
-        ----------
-        report : callable
-            Called with the entries that are done, and those in all.
-        """
-        entries = []
-        for number, entry in enumerate(self.entries, start=1):
-            entries.append(self._measured(entry))
-            if report is not None:
-                report(number, len(self.entries))
-        return tuple(entries)
+    def measured(self) -> tuple[Entry, ...]:
+        """Return the entries with their measures, for which every image is opened."""
+        return tuple(map(self._measured, self.entries))
 
     def _measured(self, entry: Entry) -> Entry:
         if entry.image is None or entry.detail is not None:
@@ -143,20 +211,7 @@ class Gallery:
 
 
 def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
-    """Open a release that is finished, running or stopped.
-
-    Parameters
-    ----------
-    folder : Path
-        The release.
-    originals : Path, optional
-        The folder that it was made of.
-
-    Raises
-    ------
-    ReleaseError
-        It is none, or its papers or its ledger are damaged.
-    """
+    """Open a release that is finished, running or stopped."""
     private = private_folder(folder)
     status = None
     if (private / "ledger.sqlite").is_file():
@@ -172,7 +227,7 @@ def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
             found.check(facts.images)
         except DeepfixcxError:
             found = None
-            notes.append("the originals that were named are not of this release")
+            notes.append("the --originals are not the sources of this release")
     entries = [Entry(image, image.name) for image in facts.images]
     entries += [Entry(None, name, error, reason) for name, error, reason in facts.failures]
     if mask := facts.about["options"].get("mask"):
@@ -182,7 +237,7 @@ def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
 
 
 def _unfinished(folder: Path, private: Path, state: str, files: int, ended: int) -> Gallery:
-    """Read what the ledger of a release knows by now; nothing is written to it."""
+    """Read the ledger of a release; nothing is written to it."""
     address = f"{(private / 'ledger.sqlite').absolute().as_uri()}?mode=ro"
     query = f"SELECT {', '.join(COLUMNS)} FROM records ORDER BY shard, place"
     try:
@@ -192,7 +247,7 @@ def _unfinished(folder: Path, private: Path, state: str, files: int, ended: int)
         options = {"spec": json.loads(identity["spec"])}
     except (sqlite3.Error, KeyError, ValueError):
         raise ReleaseError(
-            "the ledger is being written, or damaged; ask again in a moment"
+            "the ledger is being written or is damaged; reload the page in a moment"
         ) from None
     about: dict[str, Any] = {"options": options, "totals": {}, "software": {}, "papers": {}}
     done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
@@ -204,13 +259,7 @@ def _unfinished(folder: Path, private: Path, state: str, files: int, ended: int)
 
 
 def filters_of(entries: Sequence[Entry]) -> list[tuple[str, int]]:
-    """Return what entries can be filtered by, with how many pass; errors last.
-
-    Examples
-    --------
-    >>> filters_of([Entry(None, "1", "EmptyFileError"), Entry(None, "2", "DecodeError")])
-    [('failed', 2), ('DecodeError', 1), ('EmptyFileError', 1)]
-    """
+    """Return the filters of entries with the number that passes each; errors last."""
     counts = Counter(kind for entry in entries for kind in entry.kinds)
     first = ("done", "gray", "colour", "several frames", "failed")
     known = [(name, counts[name]) for name in first if counts[name]]
@@ -227,24 +276,8 @@ def chosen_entries(
 ) -> list[Entry]:
     """Return the entries that pass a filter and a search, sorted.
 
-    Parameters
-    ----------
-    entries : sequence of Entry
-        All.
-    kind : str
-        One of `filters_of`; empty for all.
-    words : str
-        Part of a name.
-    sort : str
-        One of `SORTS`; entries of which the measure is not known come last.
-    between : pair of float, optional
-        Only entries whose measure lies from the one to below the other; infinity has no end.
-
-    Examples
-    --------
-    >>> entries = [Entry(None, "7", "A", detail=0.1), Entry(None, "17", "B", detail=0.2)]
-    >>> [entry.name for entry in chosen_entries(entries, words="7", sort="detail")]
-    ['17', '7']
+    Entries without the measure come last; `between` keeps those from the first to below the second
+    value.
     """
     found = [
         entry
@@ -266,7 +299,7 @@ def chosen_entries(
 
 
 def measure_of(sort: str) -> str:
-    """Return by which attribute of an entry an order goes."""
+    """Return the attribute of an entry that an order sorts by."""
     return "alike" if sort in NEEDS_ORIGINALS else "detail"
 
 
@@ -275,17 +308,9 @@ def _lies(value: float | None, between: tuple[float, float]) -> bool:
 
 
 def bins_of(entries: Sequence[Entry], measure: str) -> list[tuple[float, float, int]]:
-    """Divide the range of a measure into equal bins; return their ends and how many lie in each.
+    """Divide the range of a measure into equal bins; return (start, end, count) of each.
 
-    The last bin has no upper end, so that each entry of which the measure is known lies in one.
-
-    Examples
-    --------
-    >>> entries = [Entry(None, "7", detail=value) for value in (0.0, 0.25, 1.0)]
-    >>> [count for _, _, count in bins_of(entries, "detail")]
-    [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]
-    >>> bins_of(entries, "alike")
-    []
+    The last bin has no end, so that every known measure lies in one.
     """
     values = [value for entry in entries if (value := getattr(entry, measure)) is not None]
     if not values or min(values) == max(values):

@@ -1,9 +1,9 @@
-"""Who may ask the studio for anything: only the browser that was given the token.
+"""Which requests the studio answers: only those of the browser that has the token.
 
-The page listens on this machine, where every other program and every web page that is open in the
-browser can reach it, too. So each request must name this machine as its host (otherwise a foreign
-page could reach us by a DNS name that it points here), must not come from another origin, and
-must carry the token: once in the URL that the command prints, then as a cookie.
+Every program on this machine and every web page that is open in the browser can reach the server.
+So each request must name this machine as its host (otherwise a foreign page could reach it by a DNS
+name that points here), must not come from another origin, and must carry the token: first in the
+URL that the command prints, then in a cookie.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from deepfixcx._optional import require
-
-require("starlette", extra="studio")
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["SAFETY_HEADERS", "UPLOADS", "Access", "Gate"]
 
 UPLOADS = "/upload/"
-"""Below this path alone a body is accepted."""
+"""Only requests below this path may have a body."""
 
 SOCKET = "/_nicegui_ws/"
 ASSETS = "/_nicegui/"
@@ -51,24 +47,11 @@ SAFETY_HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request must show.
+    """What a request must show: the token, in a cookie, and a host that is this machine.
 
-    Attributes
-    ----------
-    token : str
-        Long and random; whoever has it may look.
-    cookie : str
-        Name of the cookie. Cookies do not tell ports of a machine apart, so the port is in it.
-    beyond : bool
-        Whether the page listens beyond this machine. Then hosts may also be numeric addresses and
-        the machine's own name; never other names, which a foreign page could point here.
-
-    Examples
-    --------
-    >>> access = Access("secret", "studio-8000")
-    >>> access.refusal("GET", "/", {"host": "localhost:8000", "cookie": "studio-8000=secret"})
-    >>> access.refusal("GET", "/", {"host": "evil.example", "cookie": "studio-8000=secret"})[0]
-    421
+    The name of the cookie holds the port, which cookies ignore. With `beyond`, hosts may be numeric
+    addresses and the own name of the machine; never other names, which a foreign page could point
+    here.
     """
 
     token: str
@@ -78,23 +61,13 @@ class Access:
     def refusal(
         self, method: str, path: str, headers: Mapping[str, str], query: str = ""
     ) -> tuple[int, str] | None:
-        """Return status and reason of a refusal, or None where the request may pass.
-
-        Parameters
-        ----------
-        method : str
-            Of HTTP; ``"WEBSOCKET"`` for the opening of one.
-        path, query : str
-            Of the URL, as they were sent.
-        headers : mapping
-            By names in small letters.
-        """
+        """Return status and reason of a refusal, or None; names of headers are lower case."""
         if not self._host_is_ours(headers.get("host", "")):
-            return 421, "This address is not one of the studio. Open the link that it printed."
+            return 421, "This is not an address of the studio. Open the link that it printed."
         if not _same_origin(method, headers):
-            return 403, "The studio answers its own page only, not one from another origin."
+            return 403, "The studio answers only its own page, not pages of another origin."
         if not (self._has_cookie(headers.get("cookie", "")) or self.has_token(query)):
-            return 403, "Open the link that 'deepfixcx studio' printed; it holds the key to it."
+            return 403, "Open the link that 'deepfixcx studio' printed; it holds the token."
         return _unfit(method, path)
 
     def has_token(self, query: str) -> bool:
@@ -138,7 +111,7 @@ def _same_origin(method: str, headers: Mapping[str, str]) -> bool:
     site = headers.get("sec-fetch-site", "none")
     if site in ("same-origin", "none"):
         return True
-    # following a link to the page itself is harmless: whoever made the link sees nothing of it
+    # following a link to the page itself is harmless: its author sees nothing of the page
     return (
         method == "GET"
         and headers.get("sec-fetch-mode") == "navigate"
@@ -149,26 +122,18 @@ def _same_origin(method: str, headers: Mapping[str, str]) -> bool:
 def _unfit(method: str, path: str) -> tuple[int, str] | None:
     plain = unquote(unquote(path))
     if ".." in plain or "\\" in plain or "//" in plain or "\0" in plain:
-        return 400, "This path does not stay within the studio."
+        return 400, "This path leads out of the studio."
     if method == "WEBSOCKET":
-        return None if plain.startswith(SOCKET) else (404, "There is nothing here.")
+        return None if plain.startswith(SOCKET) else (404, "There is no such page.")
     if plain.startswith(SOCKET):
-        return 405, "The studio talks through a web socket here."
+        return 405, "This path is a web socket."
     if method in ("GET", "HEAD") or (method == "POST" and plain.startswith(UPLOADS)):
         return None
-    return 405, "The studio takes nothing here."
+    return 405, "This path accepts no body."
 
 
 class Gate:
-    """Stand before an application: refuse what `Access` refuses, and add headers of safety.
-
-    Parameters
-    ----------
-    app : ASGI application
-        What is behind.
-    access : Access
-        What a request must show.
-    """
+    """Middleware that refuses what `Access` refuses, and adds headers of safety."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app = app
@@ -218,7 +183,7 @@ def _with_headers(send: Send, *, cached: bool) -> Send:
             headers: Any = MutableHeaders(scope=message)
             for name, value in SAFETY_HEADERS.items():
                 headers[name] = value
-            if not cached:  # what is on the page must not end in the browser's files
+            if not cached:  # the browser must not store what the page shows
                 headers["Cache-Control"] = "no-store"
         await send(message)
 

@@ -1,4 +1,4 @@
-"""The studio as a server on this machine: routes, pages, and what is put before them."""
+"""The studio as a server on this machine: routes, pages, and the header of every page."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import socket
 from dataclasses import dataclass
 from threading import Thread
 from typing import get_args
+from urllib.parse import urlsplit
 
 from deepfixcx._optional import require
 
-require("nicegui", extra="studio")
+require("nicegui", extra="studio")  # the modules of the studio are imported from here only
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -21,39 +22,34 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from deepfixcx.choices import Size
 from deepfixcx.errors import DeepfixcxError
-from deepfixcx.studio.elements import STATIC
-from deepfixcx.studio.examples import example, example_names
-from deepfixcx.studio.exploring import Look
-from deepfixcx.studio.frame import PAGES, build_frame
-from deepfixcx.studio.library import Library
+from deepfixcx.studio.elements import STATIC, block, put, words
+from deepfixcx.studio.exploring import Look, example, example_names
 from deepfixcx.studio.page_audit import AuditPage
 from deepfixcx.studio.page_explain import ExplainPage
 from deepfixcx.studio.page_explore import ExplorePage
 from deepfixcx.studio.page_release import ReleasePage
+from deepfixcx.studio.releases import Library
 from deepfixcx.studio.security import Access, Gate
-from deepfixcx.studio.settings import LEVELS, Settings
 from deepfixcx.studio.uploads import MOST_BYTES, gather, picture_from
-from deepfixcx.studio.workspace import Workspaces
+from deepfixcx.studio.workspace import LEVELS, Settings, Workspaces
 
 __all__ = ["Studio", "bound"]
 
+PAGES = {"/": "Explore", "/explain": "Explain", "/release": "Release", "/audit": "Audit"}
+
+THEME = """() => {
+    const dark = !document.body.classList.contains('body--dark');
+    document.body.classList.toggle('body--dark', dark);
+    document.body.classList.toggle('body--light', !dark);
+}"""
+
 RECONNECT_SECONDS = 120.0
-"""So long a tab that lost its connection keeps what it holds."""
+"""A tab that lost its connection keeps its state for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """A studio that is about to be served.
-
-    Attributes
-    ----------
-    url : str
-        To open; it holds the token.
-    server : uvicorn.Server
-        Not yet running.
-    listening : socket.socket
-        Of `bound`.
-    """
+    """A studio that is about to be served, at a URL that holds the token."""
 
     url: str
     server: uvicorn.Server
@@ -61,15 +57,7 @@ class Studio:
 
     @classmethod
     def make(cls, listening: socket.socket, library: Library) -> Studio:
-        """Set everything up; a process can do so once.
-
-        Parameters
-        ----------
-        listening : socket.socket
-            From `bound`.
-        library : Library
-            What is there to look at.
-        """
+        """Set everything up; a process can do so once. `listening` comes from `bound`."""
         host, port = listening.getsockname()[:2]
         loopback = host in ("127.0.0.1", "::1")
         access = Access(secrets.token_urlsafe(24), f"deepfixcx-studio-{port}", beyond=not loopback)
@@ -103,18 +91,12 @@ def _warm() -> None:
     for size in get_args(Size):
         for level in LEVELS[:6]:
             look = Look(picture, Settings(level, size=size))
-            look.decode()
+            look.privatized_png()
     look.figures()
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket at which callers may already wait.
-
-    Raises
-    ------
-    OSError
-        The address is in use, or not one of this machine.
-    """
+    """Return a socket that already accepts connections; `OSError` where the address is not free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -139,7 +121,7 @@ def _application(library: Library) -> FastAPI:
         language="en-US",
         reconnect_timeout=RECONNECT_SECONDS,
         binding_refresh_interval=None,
-        gzip_middleware_factory=None,  # nothing is far away
+        gzip_middleware_factory=None,  # the server is local
         tailwind=False,
         show_welcome_message=False,
     )
@@ -163,7 +145,7 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
     async def upload(key: str, request: Request) -> Response:
         tab = tabs.get(key)
         if tab is None:
-            return JSONResponse({"reason": "This page is old; load it again."}, status_code=404)
+            return JSONResponse({"reason": "This page has expired; reload it."}, status_code=404)
         announced = request.headers.get("content-length", "")
         length = int(announced) if announced.isdigit() else None
         try:
@@ -182,18 +164,20 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
 
 
 def _add_pages(tabs: Workspaces, library: Library) -> None:
+    style = (STATIC / "studio.css").read_text("utf-8")
+
     def page(request: Request, client: Client) -> None:
         tab = tabs.open()
         tab.query = dict(request.query_params)
         tab.settings = Settings.from_query(tab.query)
         client.on_delete(lambda: tabs.close(tab))
-        build_frame()
+        _build_frame(style)
         ui.sub_pages(
             {
-                "/": lambda: _built(ExplorePage(tab, library.pictures())),
-                "/explain": lambda: _built(ExplainPage(tab, library)),
-                "/release": lambda: _built(ReleasePage(tab, library)),
-                "/audit": lambda: _built(AuditPage(tab, library)),
+                "/": lambda: ExplorePage(tab, library.pictures()).build(),
+                "/explain": lambda: ExplainPage(tab, library).build(),
+                "/release": lambda: ReleasePage(tab, library).build(),
+                "/audit": lambda: AuditPage(tab, library).build(),
             }
         )
 
@@ -201,5 +185,27 @@ def _add_pages(tabs: Workspaces, library: Library) -> None:
         ui.page(path)(page)
 
 
-async def _built(page: ExplorePage | ExplainPage | ReleasePage | AuditPage) -> None:
-    await page.build()
+def _build_frame(style: str) -> None:
+    """Make the header of a page, outside of what the framework calls the page."""
+    ui.add_head_html(f"<style>{style}</style>")
+    layout = ui.context.client.layout
+    with layout:
+        skip = words("Skip to the content", "a", "skip", href="#main")
+        with block("header", "head") as head:
+            with block("a", "brand", href="/", aria_label="deepfixcx studio, to Explore"):
+                words("deepfixcx", "span", "brand-name")
+                words("studio", "span", "brand-part")
+            with block("nav", "pages", aria_label="Pages"):
+                links = {path: words(name, "a", href=path) for path, name in PAGES.items()}
+            theme = words("Light or dark", "button", "quiet theme", type_="button")
+            theme.on("click", js_handler=THEME)
+    skip.move(layout, 0)
+    head.move(layout, 1)
+
+    def mark(place: str) -> None:
+        for path, link in links.items():
+            put(link, aria_current="page" if path == urlsplit(place).path else None)
+
+    router = ui.context.client.sub_pages_router
+    router.on_path_changed(mark)
+    mark(router.current_path)

@@ -1,43 +1,95 @@
-"""The chosen image of a gallery, large: beside its original, and with those that are alike."""
+"""The chosen image of a gallery, large: beside its original, and with the most similar images."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from deepfixcx._optional import require
-
-require("nicegui", extra="studio")
-
+import numpy as np
 from nicegui import ui
 from nicegui.element import Element
+from numpy.typing import NDArray
 
+from deepfixcx.code import Code
+from deepfixcx.errors import DeepfixcxError
 from deepfixcx.report.html_images import for_screen, png_bytes
-from deepfixcx.report.html_release import ReleaseFacts, Shared
+from deepfixcx.report.html_release import ReleaseFacts, Shared, readable
 from deepfixcx.studio.elements import Viewer, block, button, heading, put, words
-from deepfixcx.studio.neighbours import Neighbours
 from deepfixcx.studio.releases import Entry, Gallery
 from deepfixcx.studio.workspace import Workspace
 
-__all__ = ["Sheet", "shown_png"]
+__all__ = ["Neighbours", "Sheet", "shown_png"]
+
+MOST_COMPARED = 5000
+"""Images of a release that are compared, from the first on."""
+
+
+class Neighbours:
+    """The records of a release as vectors, compared by 1 - cosine after subtraction of the mean.
+
+    0 is equal, 1 unrelated, 2 opposite. Without codes, privatized pixels are compared.
+    """
+
+    def __init__(self, facts: ReleaseFacts) -> None:
+        found = _vectors(facts)
+        self.images = list(found)
+        vectors = np.stack(list(found.values())) if found else np.zeros((0, 1), np.float32)
+        vectors = vectors - vectors.mean(axis=0, keepdims=True) if len(vectors) else vectors
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        self._units = vectors / np.where(lengths > 0, lengths, 1)
+        self._place = {image: place for place, image in enumerate(self.images)}
+
+    def of(self, image: Shared, most: int = 6) -> list[tuple[Shared, float]]:
+        """Return the images most similar to one, with their distances; none if it is unknown."""
+        place = self._place.get(image)
+        if place is None:
+            return []
+        distances = 1 - self._units @ self._units[place]
+        distances[place] = np.inf
+        nearest = np.argsort(distances, kind="stable")[: min(most, len(self.images) - 1)]
+        return [(self.images[each], max(0.0, float(distances[each]))) for each in nearest]
+
+
+def _vectors(facts: ReleaseFacts) -> dict[Shared, NDArray[np.float32]]:
+    """Return a vector for each image; those of an unusual length are omitted."""
+    shards: dict[str, Code | None] = {}
+    found: dict[Shared, NDArray[np.float32]] = {}
+    for image in facts.images[:MOST_COMPARED]:
+        vector = _vector(facts, image, shards)
+        if vector is not None:
+            found[image] = vector
+    lengths = Counter(map(len, found.values()))
+    usual = lengths.most_common(1)[0][0] if lengths else 0
+    return {image: vector for image, vector in found.items() if len(vector) == usual}
+
+
+def _vector(
+    facts: ReleaseFacts, image: Shared, shards: dict[str, Code | None]
+) -> NDArray[np.float32] | None:
+    if not image.code_file:
+        pixels = readable(facts, image)
+        return None if pixels is None else pixels.reshape(-1)
+    if image.code_file not in shards:
+        try:
+            shards[image.code_file] = facts.codes(image.code_file)
+        except DeepfixcxError:
+            shards[image.code_file] = None
+    code = shards[image.code_file]
+    if code is None or not 0 <= image.code_row < len(code):
+        return None
+    vector: NDArray[np.float32] = code.array[image.code_row].reshape(-1)
+    return vector
+
 
 LARGE, SMALL = 1024, 96
 
 
 class Sheet:
-    """The place beside a gallery in which one image is shown.
+    """The place beside a gallery that shows one image.
 
-    Parameters
-    ----------
-    tab : Workspace
-        Holds what the pictures are made of.
-    go : callable
-        Called with -1 or 1, to show the image before or after.
-    close : callable
-        Called to close it.
-    pick : callable
-        Called with an image that is alike, to show that.
+    `go` is called with -1 or 1 for the image before or after, `pick` with a similar image.
     """
 
     def __init__(
@@ -56,7 +108,7 @@ class Sheet:
         self.place.set_visibility(False)
 
     async def show(self, gallery: Gallery, entry: Entry) -> None:
-        """Show an image; what is alike comes when it is found."""
+        """Show an image; similar images follow when they are found."""
         self._shown = entry
         self.place.clear()
         with self.place:
@@ -101,8 +153,8 @@ class Sheet:
         rows += [(each.name.capitalize(), each.guarantee or "") for each in facts.applied]
         rows += [("Image", file)] if file else []
         rows += [("Code", f"{image.code_file}, row {image.code_row}")] if image.code_file else []
-        rows += [("Detail left", f"{entry.detail:.4f}")] if entry.detail is not None else []
-        rows += [("Likeness", f"SSIM {entry.alike:.3f}")] if entry.alike is not None else []
+        rows += [("Detail", f"{entry.detail:.4f}")] if entry.detail is not None else []
+        rows += [("Similarity", f"SSIM {entry.alike:.3f}")] if entry.alike is not None else []
         with block("dl", "figures"):
             for name, text in rows:
                 with block("div"):
@@ -112,7 +164,7 @@ class Sheet:
     async def _find_alike(
         self, gallery: Gallery, entry: Entry, image: Shared, place: Element
     ) -> None:
-        """Show the records that are most alike, where the release is complete."""
+        """Show the most similar records, if the release is finished."""
         if gallery.state != "finished":
             return
         if self._neighbours is None or self._neighbours[0] is not gallery.facts:
@@ -121,14 +173,12 @@ class Sheet:
         if self._shown is not entry or not found:
             return
         with place:
-            words("Most alike in this release", "h3")
+            words("Most similar in this release", "h3")
             with block("ul", "alike-row"):
                 for number, (other, distance) in enumerate(found):
                     with block("li"):
                         self._draw_alike(gallery.facts, number, other, distance)
-            words(
-                f"Distance between codes: 0 is the same, 1 unrelated. {_why(gallery)}", "p", "note"
-            )
+            words(f"Distance between codes: 0 is equal, 1 unrelated. {_why(gallery)}", "p", "note")
 
     def _draw_alike(self, facts: ReleaseFacts, number: int, image: Shared, distance: float) -> None:
         label = f"{image.name}, distance {distance:.2f}"
@@ -156,7 +206,7 @@ def _original_png(gallery: Gallery, image: Shared) -> bytes:
 
 
 def _why(gallery: Gallery) -> str:
-    """Say what it means that two are alike."""
+    """Explain what it means that two records are similar."""
     if gallery.facts.records is not None:
-        return "Records with images in common behind them are the nearest."
-    return "Images of one patient are often the nearest: that is what linkage attacks use."
+        return "The nearest records share source images."
+    return "Images of one patient are often the nearest; linkage attacks use this."

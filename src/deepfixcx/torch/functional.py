@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from deepfixcx._passes import decode_values, encode_batch
+from deepfixcx.codec import decode_values, encode_batch
 from deepfixcx.errors import CodeError, PixelsShapeError
-from deepfixcx.pixels import SCALES as SCALES_BY_NAME
+from deepfixcx.packets import SCALES as SCALES_BY_NAME
 from deepfixcx.spec import CodecSpec
 from deepfixcx.torch.packets import constant, decompose, recompose, size_of
 from deepfixcx.torch.pooling import amplitudes, pool, unpool

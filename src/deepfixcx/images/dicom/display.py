@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from deepfixcx._kernels.lookup import look_up
+from deepfixcx._kernels import look_up
 from deepfixcx.errors import NonFiniteError, UnsupportedImageError
 from deepfixcx.images.dicom.native import Header, without_unused_bits
 from deepfixcx.images.dicom.tables import Lut, decimal, read_lut, read_palette

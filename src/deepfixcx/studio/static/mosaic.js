@@ -54,9 +54,9 @@ export default {
   template: `
     <div class="mosaic">
       <p class="axis">finer vertical edges →</p>
-      <div class="map" ref="map" tabindex="0" role="application" aria-label="Map of the code. Arrow keys move from number to number, with Shift from band to band."
+      <div class="map" ref="map" tabindex="0" role="application" aria-label="Map of the code. Arrow keys move from value to value, with Shift from band to band."
         aria-describedby="mosaic-words" @pointermove="move" @pointerleave="leave" @pointerdown="move" @keydown="key">
-        <img v-if="src" :src="src" alt="Every number of the code, bright where large, bands from coarse at the top left to fine" draggable="false">
+        <img v-if="src" :src="src" alt="Every value of the code, bright where large, bands from coarse at the top left to fine" draggable="false">
         <div v-if="side > 1 && side <= 16" class="tiles" :style="{ '--side': side }"></div>
         <div v-if="at" class="band" :style="bandStyle"></div>
         <div v-if="at" class="cell" :style="cellStyle"></div>
