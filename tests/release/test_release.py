@@ -24,8 +24,6 @@ from deepfixcx.release import (
     privatize_dataset,
     survey,
 )
-from deepfixcx.release import parts as parts_module
-from deepfixcx.release import results as results_module
 from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.places import LocalPlace
@@ -239,7 +237,7 @@ def test_full_disk_stops_with_advice_and_loses_nothing(
         raise OSError(28, "No space left on device")
 
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
-    monkeypatch.setattr(results_module, "png_bytes", no_room)
+    monkeypatch.setattr(shard_module, "png_bytes", no_room)
     job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))
     with pytest.raises(ReleaseStoppedError, match=r"No space left.*--resume"):
         job.work(ignore, ignore, frozenset())
@@ -270,7 +268,7 @@ def test_files_of_codes_are_of_bounded_size(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = 4 * SPEC.numbers(1)
-    monkeypatch.setattr(parts_module, "PART_BYTES", 5 * one)
+    monkeypatch.setattr(shard_module, "PART_BYTES", 5 * one)
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC, output="codes"))
     records = []
     for number in range(plan.shards):
