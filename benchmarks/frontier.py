@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.table import Table, put_section
 from deepfixcx.datasets import load_dataset
-from deepfixcx.frontier.catalogue import DEFAULT
-from deepfixcx.frontier.options import FrontierOptions
+from deepfixcx.frontier.options import DEFAULT, FrontierOptions
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.run import run_frontier
 from deepfixcx.mechanisms import (

@@ -26,7 +26,7 @@ from benchmarks.utility import (
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.learn.baselines import BASELINES
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.sweep.models import score_by_logistic, score_by_network
+from deepfixcx.learn.scorers import score_by_logistic, score_by_network
 
 __all__ = ["lines_of", "main"]
 

@@ -20,7 +20,7 @@ from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.rows import compare as compare_mechanisms
 from deepfixcx.frontier.rows import recommend as recommend_mechanism
 from deepfixcx.frontier.trial import Trial
-from deepfixcx.learn.sweep.models import fold_numbers, score_by_logistic
+from deepfixcx.learn.scorers import fold_numbers, score_by_logistic
 from deepfixcx.learn.sweep.rows import Row, compare, recommend
 from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.figures import put_interval

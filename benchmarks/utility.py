@@ -18,7 +18,7 @@ from deepfixcx.datasets import Dataset, Split, folds_by_patient, load_dataset
 from deepfixcx.learn.baselines import BASELINES
 from deepfixcx.learn.loading import load_pixels
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.sweep.models import (
+from deepfixcx.learn.scorers import (
     score_by_logistic,
     score_by_mlp,
     score_by_network,

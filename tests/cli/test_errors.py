@@ -109,7 +109,7 @@ WRONG = [
     (f"{TRAIN} --layout chexpert", "no train.csv or valid.csv"),
     (f"{TRAIN} --layout nosuch", "not one of 'chexpert'"),
     (f"{TRAIN} --on original -J 2", "leave --level"),
-    (f"{TRAIN} --device nosuch", "leave --device away, or say cpu"),
+    (f"{TRAIN} --device nosuch", "omit --device, or use cpu"),
     (f"{TRAIN} -J 9", "a smaller level or patches"),
     ("evaluate model xrays --labels nosuch", "there are: pneumonia"),
     ("evaluate model xrays --within nosuch", "the dataset has age"),

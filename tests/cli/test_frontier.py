@@ -45,11 +45,11 @@ def test_a_frontier_ends_with_a_recommendation(run: Run, xrays: Path, tmp_path: 
     assert float(rows[0]["auc"]) == pytest.approx(figures["rows"][0]["auc"], rel=1e-5)
     with Image.open(out / "frontier.png") as figure:
         assert figure.width > 900
-    # another wish needs no new attacks
+    # another threshold needs no new attacks
     assert run(*words).exit_code == 2
     asked = run(*words, "--resume", "--max-linkage", "0.5001")
     assert asked.exit_code == 0, asked.output
-    assert "the lowest is" in " ".join(asked.output.split())
+    assert "Lowest linkage:" in " ".join(asked.output.split())
 
 
 def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path) -> None:

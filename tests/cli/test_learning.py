@@ -16,7 +16,7 @@ import pytest
 from typer.testing import Result
 
 from deepfixcx import Code
-from deepfixcx.learn.checkpoint_header import read_header
+from deepfixcx.learn.checkpoint import read_header
 from deepfixcx.learn.fitting import fit
 from tests.conftest import ROOT
 from tests.learn.making import make_dataset

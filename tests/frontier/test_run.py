@@ -12,9 +12,14 @@ import pytest
 
 from deepfixcx.datasets import Dataset, load_dataset
 from deepfixcx.errors import DeepfixcxError, LabelError, MechanismError, SpecError
-from deepfixcx.frontier.catalogue import BASELINES, DEFAULT, MECHANISMS, mechanism_named
 from deepfixcx.frontier.inputs import dp_pix, read_inputs
-from deepfixcx.frontier.options import FrontierOptions
+from deepfixcx.frontier.options import (
+    BASELINES,
+    DEFAULT,
+    MECHANISMS,
+    FrontierOptions,
+    mechanism_named,
+)
 from deepfixcx.frontier.rows import FrontierRow, recommend, rows_as_csv
 from deepfixcx.frontier.run import run_frontier
 from deepfixcx.report.frontier_plot import frontier_figure
@@ -122,7 +127,7 @@ def test_folders_and_datasets_that_do_not_serve_are_named(dataset: Dataset, tmp_
     (tmp_path / "full" / "thesis.txt").write_text("")
     with pytest.raises(MechanismError, match="other things"):
         run_frontier(dataset, tmp_path / "full", OPTIONS)
-    with pytest.raises(LabelError, match="60 yes and 0 no"):
+    with pytest.raises(LabelError, match="60 positives and 0 negatives"):
         read_inputs(dataset.select(dataset.labels[:, 0] == 1), OPTIONS.specs())
     folder = tmp_path / "nobody"
     make_dataset(folder, 20)
@@ -172,7 +177,7 @@ def row(mechanism: str, auc: float, linkage: float, numbers: int = 10) -> Fronti
     return FrontierRow(3, 4, mechanism, numbers, figures)
 
 
-def test_the_most_useful_that_fulfils_the_wish_is_recommended() -> None:
+def test_the_most_useful_that_meets_the_threshold_is_recommended() -> None:
     rows = [row("plain", 0.9, 0.84), row("mixing-3", 0.86, 0.7), row("resampling", 0.88, 0.58)]
     assert recommend(rows, 0.6).row == rows[2]
     assert recommend(rows, 0.85).row == rows[0]
@@ -180,10 +185,10 @@ def test_the_most_useful_that_fulfils_the_wish_is_recommended() -> None:
     sentence = recommend(rows, 0.6).sentence
     assert sentence.startswith("Take resampling with J=3, P=4")
     assert "Plain codes have an AUC of 0.900 and a linkage of 0.840" in sentence
-    assert "Labels alone link with an AUC of 0.620" in sentence
+    assert "The label-only baseline of linkage is an AUC of 0.620" in sentence
     nothing = recommend(rows, 0.51)
     assert nothing.row is None
-    assert "the lowest is 0.580" in nothing.sentence
+    assert "Lowest linkage: 0.580" in nothing.sentence
     unmeasured = [row("mixing-5", 0.95, float("nan"))]
     assert recommend([*rows, *unmeasured], 0.6).row == rows[2]
     assert recommend(unmeasured, 0.6).row is None

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from deepfixcx import CodecSpec
 from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
 from deepfixcx.learn._files import write_whole
-from deepfixcx.learn.checkpoint import load_checkpoint
-from deepfixcx.learn.fitting import fit
-from deepfixcx.learn.keeping import Clock, Keeping
+from deepfixcx.learn.checkpoint import Clock, Keeping, load_checkpoint
+from deepfixcx.learn.fitting import Epoch, Fitted, fit
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.progress import Epoch, Fitted
 from deepfixcx.learn.training import train_model
 from tests.conftest import ROOT
 from tests.learn.making import SPEC, make_dataset
@@ -72,7 +70,7 @@ def losses(fitted: Fitted) -> list[float]:
 def test_resumed_training_has_the_same_result(
     tmp_path: Path, until: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepfixcx.learn.keeping.MOST_SHARE", 1e9)  # write after every epoch
+    monkeypatch.setattr("deepfixcx.learn.checkpoint.MOST_SHARE", 1e9)  # write after every epoch
     whole, expected = run(None)
     path = tmp_path / "state.safetensors"
     with pytest.raises(KilledError):
@@ -88,7 +86,7 @@ def test_resumed_training_has_the_same_result(
 def test_the_best_epoch_before_the_stop_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepfixcx.learn.keeping.MOST_SHARE", 1e9)
+    monkeypatch.setattr("deepfixcx.learn.checkpoint.MOST_SHARE", 1e9)
     whole, expected = run(None, inverted=True)
     assert expected.best_epoch < 4 < len(expected.history)
     path = tmp_path / "state.safetensors"
@@ -141,7 +139,7 @@ def test_checkpoint_of_another_version(tmp_path: Path) -> None:
 
 def test_checkpoints_are_rare_and_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("deepfixcx.learn.keeping.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("deepfixcx.learn.checkpoint.time.monotonic", lambda: now[0])
     clock = Clock(Keeping(Path("any"), SAME, seconds=10))
     assert not clock.is_time()
     now[0] = 10
@@ -195,12 +193,12 @@ SCRIPT = """
 import functools, os, signal, sys
 import torch
 from deepfixcx.datasets import load_dataset
-from deepfixcx.learn import keeping, training
+from deepfixcx.learn import checkpoint, training
 from tests.learn.test_checkpoint import OF_KILLED
 
 torch.set_num_threads(int(sys.argv[3]))
-training.Keeping = functools.partial(keeping.Keeping, seconds=0)
-keeping.MOST_SHARE = 1e9  # after every epoch
+training.Keeping = functools.partial(checkpoint.Keeping, seconds=0)
+checkpoint.MOST_SHARE = 1e9  # after every epoch
 
 def report(epoch, fitted):
     if epoch.number == 5:

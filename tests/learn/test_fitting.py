@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from deepfixcx import CodecSpec
 from deepfixcx.errors import ModelError
-from deepfixcx.learn.fitting import fit, logits_of, masked_loss, yes_weights
+from deepfixcx.learn.fitting import Epoch, Fitted, fit, logits_of, masked_loss, yes_weights
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.progress import Epoch, Fitted
 
 TRAIN, VALIDATION = np.arange(60), np.arange(60, 80)
 

@@ -15,7 +15,7 @@ from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError, PixelsShapeError, TrainingStoppedError
 from deepfixcx.learn.code_cache import CodeCache
 from deepfixcx.learn.loading import encode_records, load_pixels
-from deepfixcx.learn.mapping import Crew, Done, Failure, Image, map_images
+from deepfixcx.learn.mapping import Done, Failure, Image, WorkerPool, map_images
 
 SPEC = CodecSpec(level=2, patches=3)
 
@@ -124,7 +124,7 @@ def die_of_large_images(image: Image) -> int:
 
 def test_a_crash_costs_one_image_and_a_crew_goes_on(gray: list[ImageRecord]) -> None:
     told: list[tuple[int, int]] = []
-    with Crew(2) as crew:
+    with WorkerPool(2) as crew:
         outcomes = list(
             map_images(gray, die_of_large_images, workers=crew, report=lambda *n: told.append(n))
         )

@@ -9,10 +9,10 @@ import pytest
 
 from deepfixcx.code import Code
 from deepfixcx.errors import LabelError, ModelError
+from deepfixcx.learn.classifier import ReleasedInputs
 from deepfixcx.learn.model_folder import load_model
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
-from deepfixcx.learn.released import ReleasedInputs
 from deepfixcx.learn.training import train_model
 from deepfixcx.mechanisms import PublishedMechanism, Records, mechanism_named
 from deepfixcx.spec import CodecSpec

@@ -22,9 +22,9 @@ from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError, ModelFileError, SpecError, SplitError
 from deepfixcx.io.folders import MARKER
 from deepfixcx.learn.options import TrainingOptions
+from deepfixcx.learn.scorers import score_by_logistic, score_by_mlp, score_by_network
 from deepfixcx.learn.sweep import run as sweeping
 from deepfixcx.learn.sweep import setting as sweep_setting
-from deepfixcx.learn.sweep.models import score_by_logistic, score_by_mlp, score_by_network
 from deepfixcx.learn.sweep.options import SweepOptions
 from deepfixcx.learn.sweep.rows import Row, recommend, rows_as_csv
 from deepfixcx.learn.sweep.run import Sweep, run_sweep
@@ -272,7 +272,7 @@ def test_bad_files_are_left_out_and_listed(tmp_path: Path) -> None:
 def test_what_cannot_be_swept_is_named(dataset: Dataset, tmp_path: Path) -> None:
     one = SweepOptions((1,), (2,), folds=3)
     healthy = dataset.select(dataset.labels[:, 0] == 0)
-    with pytest.raises(LabelError, match="0 yes"):
+    with pytest.raises(LabelError, match="0 positives"):
         run_sweep(healthy, tmp_path / "a", one)
     with pytest.raises(LabelError, match="no labels"):
         run_sweep(Dataset("table", (), dataset.records, dataset.root), tmp_path / "b", one)

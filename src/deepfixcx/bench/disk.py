@@ -114,7 +114,7 @@ def loop_times(
     temporary = TemporaryDirectory(prefix="deepfixcx-bench-")
     made = Path(temporary.name)
     began = time.perf_counter()
-    crew, pipes = [], []
+    pool, pipes = [], []
     try:
         for part, before in zip(parts, warm, strict=True):
             here, there = context.Pipe()
@@ -122,7 +122,7 @@ def loop_times(
             process = context.Process(target=_go_through, args=arguments, daemon=True)
             process.start()
             there.close()
-            crew.append(process)
+            pool.append(process)
             pipes.append(here)
         for pipe in pipes:
             pipe.recv()
@@ -135,7 +135,7 @@ def loop_times(
     except (EOFError, OSError):
         raise ReleaseStoppedError("a process of the loop stopped before its end") from None
     finally:
-        for process in crew:
+        for process in pool:
             process.terminate()
             process.join()
         temporary.cleanup()
@@ -247,7 +247,7 @@ def privatize_times(folder: Path, options: ReleaseOptions, workers: int) -> Time
     Returns
     -------
     Times
-        Everything up to the papers counts; listing and planning count as start-up.
+        Everything up to the manifest counts; listing and planning count as start-up.
 
     Raises
     ------
@@ -266,7 +266,7 @@ def privatize_times(folder: Path, options: ReleaseOptions, workers: int) -> Time
     def report(progress: Progress) -> None:
         now = time.perf_counter()
         warm = progress.files_done >= max(progress.files // WARM_PART, workers)
-        # Workers tell of many files at a time: the clock begins with the last of the first such.
+        # Workers report many files at a time: the clock begins with the last of the first such.
         if warm and (not reached or now - reached[0][1] < TOLD_TOGETHER):
             reached.append((progress.files_done, now))
 
@@ -335,7 +335,7 @@ def measure_disk(
 
 
 def _loop_key(options: ReleaseOptions, task: LoopTask) -> tuple[LoopTask, ReleaseOptions]:
-    """Return what tells loops apart: only one that writes depends on the options."""
+    """Return what distinguishes loops: only one that writes depends on the options."""
     return task, options if task == "decode and write" else ReleaseOptions(options.spec)
 
 

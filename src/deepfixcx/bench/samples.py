@@ -1,4 +1,4 @@
-"""Images of nobody to measure with: in memory, and as files of every kind."""
+"""Synthetic images to measure with: in memory, and as files of every kind."""
 
 from __future__ import annotations
 

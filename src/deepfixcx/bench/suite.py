@@ -275,7 +275,7 @@ def measure(
     workers : int
         Processes of the release from disk.
     say : callable, optional
-        Told what is measured next.
+        Receives what is measured next.
 
     Returns
     -------
@@ -291,14 +291,14 @@ def measure(
     >>> results = measure(quick=True)  # doctest: +SKIP
     """
     began = time.perf_counter()
-    tell = say or (lambda _: None)
+    say = say or (lambda _: None)
     machine = describe_machine()
     rounds = 3 if quick else 7
-    tell("memory bandwidth")
+    say("memory bandwidth")
     bandwidth = read_bandwidth(rounds)
-    tell("encode and decode")
+    say("encode and decode")
     memory = tuple(_in_memory(quick, rounds))
-    tell("a release from disk")
+    say("a release from disk")
     disk = tuple(_from_disk(quick, workers))
     return Results(machine, quick, bandwidth, memory, disk, time.perf_counter() - began)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from deepfixcx.choices import Blank, Layout, Uncertain
     from deepfixcx.datasets import Dataset
-    from deepfixcx.learn.progress import Epoch, Fitted
+    from deepfixcx.learn.fitting import Epoch, Fitted
 
 __all__ = [
     "LearningBar",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deepfixcx.errors import ModelError
 
 if TYPE_CHECKING:
-    from deepfixcx.learn.released import ReleasedInputs
+    from deepfixcx.learn.classifier import ReleasedInputs
 
 __all__ = ["find_released", "refuse_released"]
 
@@ -27,7 +27,7 @@ def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInput
         It is damaged.
     """
     from deepfixcx.datasets.labels import parse_labels
-    from deepfixcx.learn.released import ReleasedInputs
+    from deepfixcx.learn.classifier import ReleasedInputs
     from deepfixcx.mechanisms import load_mechanism
     from deepfixcx.release import load_records, release_checksum
 

@@ -90,8 +90,7 @@ def command(
 
     Example: deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6
     """
-    from deepfixcx.frontier.catalogue import DEFAULT
-    from deepfixcx.frontier.options import FrontierOptions
+    from deepfixcx.frontier.options import DEFAULT, FrontierOptions
     from deepfixcx.frontier.run import run_frontier
 
     options = FrontierOptions(

@@ -42,7 +42,7 @@ from deepfixcx.cli._released_training import find_released
 from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
-    from deepfixcx.learn.released import ReleasedInputs
+    from deepfixcx.learn.classifier import ReleasedInputs
     from deepfixcx.learn.training import Trained
     from deepfixcx.spec import CodecSpec
 
@@ -265,7 +265,7 @@ def _next_step(
 
 def _stopped(out: Path) -> str:
     """Say what is kept of a training that was stopped, and with which command it goes on."""
-    from deepfixcx.learn.checkpoint_header import read_header
+    from deepfixcx.learn.checkpoint import read_header
     from deepfixcx.learn.model_folder import CHECKPOINT_FILE
 
     again = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]

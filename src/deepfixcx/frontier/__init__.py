@@ -1,4 +1,4 @@
-"""Which mechanism to take: utility against linkage and reconstruction, on one's own images.
+"""Which mechanism to take: utility against linkage and reconstruction, on the images at hand.
 
 Mechanisms are fitted, classifiers trained and attackers re-trained for every setting. This room is
 above `learn`, `audit` and `mechanisms`, because it needs all three.

@@ -44,13 +44,13 @@ def figures_of(
     mechanism : Mechanism
         What is tried.
     images : ndarray of float32, shape (N, C, H, W), optional
-        All images of the dataset, small, for reconstruction; left away, that is not attacked.
+        All images of the dataset, small, for reconstruction, which is not attacked without them.
     utility : Utility, optional
         Of `Trial.utility`, where it is known already.
     attackers : sequence of str
         Of linkage; each is trained anew. One that also knows labels is added to them.
     say : callable, optional
-        Told what is being done.
+        Receives what is being done.
 
     Returns
     -------
@@ -69,10 +69,10 @@ def figures_of(
     MechanismError
         The mechanism does not fit these images.
     """
-    tell = say or (lambda _: None)
+    say = say or (lambda _: None)
     fitted = trial.fit(mechanism)
     if utility is None:
-        tell("utility")
+        say("utility")
         utility = trial.utility(fitted)
     figures: Figures = {"auc": utility.auc.value}
     figures |= {"auc_low": utility.auc.low, "auc_high": utility.auc.high}
@@ -80,9 +80,9 @@ def figures_of(
         figures |= _with_interval(name, (found.value, found.low, found.high))
     figures["other_auc"] = utility.other
     figures |= {f"auc_{place}": value for place, value in enumerate(utility.each)}
-    figures |= _linkage(trial, fitted, attackers, tell)
+    figures |= _linkage(trial, fitted, attackers, say)
     if images is not None:
-        tell("reconstruction")
+        say("reconstruction")
         released = trial.release(fitted)
         results = trial.reconstruction(released, images)
         for name in ("SSIM", "PSNR"):
@@ -95,16 +95,6 @@ def mean_figures(several: Sequence[Figures]) -> Figures:
     """Return means over divisions; intervals are those of one division, averaged.
 
     Each is about as wide as if there were one division only, so the mean is no less sure than said.
-
-    Raises
-    ------
-    MechanismError
-        There is no division.
-
-    Examples
-    --------
-    >>> mean_figures([{"auc": 0.5}, {"auc": 0.7}])["auc"]
-    0.6
     """
     if not several:
         raise MechanismError("there is no division to average over; take one seed or more")
@@ -116,7 +106,7 @@ def mean_figures(several: Sequence[Figures]) -> Figures:
 
 
 def _linkage(
-    trial: Trial, fitted: FittedMechanism, attackers: Sequence[str], tell: Callable[[str], None]
+    trial: Trial, fitted: FittedMechanism, attackers: Sequence[str], say: Callable[[str], None]
 ) -> Figures:
     released = trial.release(fitted)
     figures: Figures = {}
@@ -125,7 +115,7 @@ def _linkage(
     for mode, raw in MODES.items():
         found: list[tuple[AttackResult, AttackResult]] = []
         for attacker in (*attackers, WITH_LABELS):
-            tell(f"linkage, {mode}, {attacker}")
+            say(f"linkage, {mode}, {attacker}")
             try:
                 results = trial.linkage(fitted, released, attacker, raw=raw)
             except AuditError:  # no two records of one patient are left to learn from

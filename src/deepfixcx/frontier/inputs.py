@@ -14,10 +14,13 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import LabelError, MechanismError
 from deepfixcx.learn.baselines import blur, pixelate
 from deepfixcx.learn.mapping import Done, Failure, Image, map_images
+from deepfixcx.learn.parts import check_counts
 from deepfixcx.learn.resizing import resize, unit_pixels
+from deepfixcx.mechanisms import PixelNoise, pixel_sensitivity
+from deepfixcx.mechanisms.sensitivity import as_means
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["SMALL_SIDE", "Inputs", "dp_pix", "read_inputs"]
+__all__ = ["SMALL_SIDE", "Inputs", "dp_pix", "noised", "read_inputs"]
 
 Array = NDArray[np.float32]
 
@@ -27,34 +30,18 @@ SMALL_SIDE = 64
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Inputs:
-    """What a frontier works on.
+    """What a frontier works on."""
 
-    Attributes
-    ----------
-    dataset : Dataset
-        The images that could be used, N of them.
-    codes : dict of CodecSpec to ndarray of float32, shape (N, 1, 4**J, P, P)
-        Of every spec.
-    pixelated, blurred : dict of CodecSpec to ndarray of float32, shape (N, 1, s, s)
-        As many numbers as the code of that spec, or slightly fewer.
-    small : ndarray of float32, shape (N, 1, 64, 64)
-        The originals, small.
-    sizes : ndarray of int64, shape (N, 2)
-        Their heights and widths.
-    failures : tuple of Failure
-        Images that could not be used; places are those of the dataset that was given.
-    content : str
-        A hash of what the files hold.
-    """
-
-    dataset: Dataset
-    codes: dict[CodecSpec, Array]
+    dataset: Dataset  # The images that could be used, N of them
+    codes: dict[CodecSpec, Array]  # (N, 1, 4**J, P, P); Of every spec
+    # (N, 1, s, s); As many numbers as the code of that spec, or slightly fewer
     pixelated: dict[CodecSpec, Array]
     blurred: dict[CodecSpec, Array]
-    small: Array
-    sizes: NDArray[np.int64]
+    small: Array  # (N, 1, 64, 64); The originals, small
+    sizes: NDArray[np.int64]  # (N, 2); Their heights and widths
+    # Images that could not be used; places are those of the dataset that was given
     failures: tuple[Failure, ...]
-    content: str
+    content: str  # A hash of what the files hold
 
 
 def read_inputs(
@@ -64,26 +51,7 @@ def read_inputs(
     workers: int = 1,
     report: Callable[[int, int], None] | None = None,
 ) -> Inputs:
-    """Read every image that has a label once; colour is made gray.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        With patients, and the labels that are to be served.
-    specs : tuple of CodecSpec
-        Every image has to fit all of them.
-    workers : int
-        Processes that read.
-    report : callable, optional
-        Told how many images are read, and of how many.
-
-    Raises
-    ------
-    MechanismError
-        It is not said whose the images are, or no image can be used.
-    LabelError
-        There is no label, or one without both yes and no.
-    """
+    """Read every image that has a label once; colour is made gray."""
     if not dataset.label_names:
         raise LabelError("the dataset has no labels to serve; name some with --labels")
     if not dataset.has_patients:
@@ -105,12 +73,8 @@ def read_inputs(
         why = f": {failures[0].reason}" if failures else ": none has a label"
         raise MechanismError(f"no image can be used{why}")
     used = dataset.select(sorted(done))
-    for name, (yes, no, _) in used.counts().items():
-        if not yes or not no:
-            raise LabelError(
-                f"the label {name!r} has {yes} yes and {no} no among the images that can be used; "
-                f"leave it away, or gather more"
-            )
+    counts = {name: (yes, no) for name, (yes, no, _) in used.counts().items()}
+    check_counts(counts, "the images that can be used")
     kept = [done[place] for place in sorted(done)]
     return Inputs(
         used,
@@ -130,36 +94,6 @@ def dp_pix(
     """Add the Laplace noise of DP-Pix to pixelated images.
 
     Only to compare with: noise of a seed, in floating point, promises nothing.
-
-    Parameters
-    ----------
-    pixelated : ndarray of float32, shape (N, C, s, s)
-        Means of cells, in [0, 1].
-    sizes : ndarray of int64, shape (N, 2)
-        Heights and widths of the images.
-    epsilon : float
-        Its promise.
-    pixels : int
-        m, how many may differ.
-    seed : int
-        Of the noise.
-
-    Returns
-    -------
-    ndarray of float32, shape (N, C, s, s)
-        Clipped to [0, 1].
-
-    References
-    ----------
-    Fan, Image pixelization with differential privacy, DBSec, 2018,
-    doi:10.1007/978-3-319-95729-6_10.
-
-    Examples
-    --------
-    >>> cells = np.full((1, 1, 2, 2), 0.5, np.float32)
-    >>> noisy = dp_pix(cells, np.array([[64, 64]]), epsilon=1.0, pixels=16, seed=0)
-    >>> bool(np.abs(noisy - 0.5).max() < 0.2)
-    True
     """
     side = pixelated.shape[-1]
     smallest = (sizes // side).prod(axis=1)  # pixels of the smallest cell
@@ -197,3 +131,21 @@ class _Prepare:
             (height, width),
             image.digest,
         )
+
+
+def noised(codes: Array, sizes: NDArray[np.int64], noise: PixelNoise, seed: int) -> Array:
+    """Add discrete Laplace noise of a seed, distributed as `PixelNoise`, to codes of 8-bit images.
+
+    It shows the cost of noise and protects nothing: with the seed, the noise can be subtracted.
+    """
+    if noise.pixels is None or noise.delta:
+        raise MechanismError(f"only Laplacian noise for pixels is tried here, got {noise.name}")
+    scale = pixel_sensitivity(noise.spec, noise.pixels, channels=codes.shape[1]).l1 / noise.epsilon
+    generator = np.random.default_rng(seed)
+    # the difference of two geometric numbers is discrete Laplacian
+    one, other = generator.geometric(-np.expm1(-1 / scale), (2, *codes.shape))
+    noisy = codes.copy()
+    for height, width in np.unique(sizes, axis=0).tolist():
+        same = (sizes == (height, width)).all(axis=1)
+        noisy[same] += as_means((one - other)[same], noise.spec, height, width)
+    return np.maximum(noisy, np.float32(0))

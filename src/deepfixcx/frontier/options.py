@@ -1,20 +1,96 @@
-"""What a frontier tries."""
+"""What a frontier tries: mechanisms and baselines by name, noise before them, and its options."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from deepfixcx.audit.linkage import ATTACKERS as KNOWN_ATTACKERS
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.catalogue import DEFAULT, check_names, mechanism_named
 from deepfixcx.frontier.figures import ATTACKERS
-from deepfixcx.frontier.noise import split_noise
-from deepfixcx.mechanisms.catalogue import label_patients
+from deepfixcx.mechanisms import PixelNoise, catalogue
+from deepfixcx.mechanisms.catalogue import (
+    MECHANISMS,
+    OFFERED,
+    label_patients,
+    names_in,
+    noise_named,
+)
+from deepfixcx.mechanisms.protocol import Mechanism, Plain
 from deepfixcx.mechanisms.records import MIN_PATIENTS
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["FrontierOptions"]
+__all__ = [
+    "BASELINES",
+    "DEFAULT",
+    "MECHANISMS",
+    "FrontierOptions",
+    "check_names",
+    "mechanism_named",
+    "split_noise",
+]
+
+DEFAULT: tuple[str, ...] = (
+    *("plain", "quantization", "suppression", "projection"),
+    *("resampling-20", "resampling", "pixelate", "blur", "dp-pix"),
+)
+"""Without mixing: an attacker who holds candidate images finds the members of its records."""
+
+BASELINES = ("pixelate", "blur", "dp-pix")
+"""As many numbers of an image, kept in another way."""
+
+
+def mechanism_named(name: str) -> Mechanism:
+    """Make a mechanism; that of a baseline releases it as it is.
+
+    Raises
+    ------
+    MechanismError
+        There is none of that name.
+
+    Examples
+    --------
+    >>> mechanism_named("mixing-3").name
+    'mixing k=3 a member'
+    """
+    check_names([name])
+    return Plain() if name in BASELINES else catalogue.mechanism_named(name)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """See that there are mechanisms or baselines of these names.
+
+    Raises
+    ------
+    MechanismError
+        One is unknown, or there is no name.
+    """
+    if not names:
+        raise MechanismError(f"name a mechanism or more: {', '.join([*OFFERED, *BASELINES])}")
+    for name in names:
+        catalogue.check_name(name, BASELINES)
+
+
+def split_noise(name: str, spec: CodecSpec) -> tuple[PixelNoise | None, str]:
+    """Return the noise that a name begins with, or None, and the name of the mechanism after it.
+
+    Raises
+    ------
+    MechanismError
+        The noise is out of range, or does not fit the spec.
+
+    Examples
+    --------
+    >>> spec = CodecSpec(level=2, patches=4)
+    >>> [split_noise(name, spec)[1] for name in ("mixing-3", "noise-2-16", "noise-2-9+mixing-3")]
+    ['mixing-3', 'plain', 'mixing-3']
+    """
+    first, *others = names_in(name) or (name,)
+    noise = noise_named(first, spec)
+    if noise is None:
+        return None, name
+    return noise, "+".join(others) or "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +102,7 @@ class FrontierOptions:
     levels, patches : tuple of int
         J and P; every pair is tried.
     mechanisms : tuple of str
-        By their names in `deepfixcx.frontier.catalogue`; baselines too, and noise, such as
+        By their names in `deepfixcx.frontier.options`; baselines too, and noise, such as
         ``"noise-1-16"``, alone or before others: ``"noise-8-16+mixing-3"``.
     attackers : tuple of str
         Of linkage; see `deepfixcx.audit.linkage.ATTACKERS`.
@@ -35,8 +111,8 @@ class FrontierOptions:
     public : float
         Share of the patients that mechanisms are fitted on.
     max_linkage : float, optional
-        The wish: recommend the most useful setting whose linkage AUC is at most this; see
-        `deepfixcx.frontier.rows.recommend` for what is asked by default.
+        The threshold: recommend the most useful setting whose linkage AUC is at most this; see
+        `deepfixcx.frontier.rows.recommend` for the default threshold.
     min_patients : int
         Fewest patients of each combination of released labels, as for ``privatize``.
     epsilon, pixels : float, int
@@ -102,7 +178,7 @@ class FrontierOptions:
         return max(self.min_patients, label_patients(last))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what decides the figures, as plain JSON values; the wish does not."""
+        """Return what decides the figures, as plain JSON values; the threshold does not."""
         settings = asdict(self)
         del settings["max_linkage"]
         return settings

@@ -1,4 +1,4 @@
-"""The rows of a frontier, how they are stored, and which setting serves a wish."""
+"""The rows of a frontier, how they are stored, and which setting meets a threshold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deepfixcx.measures.intervals import ERROR, Estimate, joint_error
 __all__ = ["FrontierRow", "Recommendation", "compare", "recommend", "rows_as_csv"]
 
 ABOVE_FLOOR = 0.05
-"""Without a wish, linkage may be so much above what labels alone give away, ..."""
+"""By default, linkage may be so much above the label-only baseline, ..."""
 
 ONE_TASK = 0.05
 """Labels are nearly one task if the score for one does so little worse on another."""
@@ -120,7 +120,7 @@ class Recommendation:
     Attributes
     ----------
     row : FrontierRow or None
-        None where no setting fulfils the wish.
+        None where no setting meets the threshold.
     sentence : str
         The reason.
     """
@@ -161,7 +161,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         Mixing is never chosen: an attacker who holds candidate images finds the members of its
         records.
     max_linkage : float, optional
-        The wish: largest linkage AUC of the strongest attacker that does not know labels. By
+        The threshold: largest linkage AUC of the strongest attacker that does not know labels. By
         default that and that of the attacker who knows them are at most 0.05 above the label floor,
         and precision@1 is at most twice chance.
 
@@ -186,31 +186,32 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     hard = [
         row
         for row in judged
-        if "mixing" not in row.mechanism and _fulfils(row, max_linkage, len(judged))
+        if "mixing" not in row.mechanism and _meets(row, max_linkage, len(judged))
     ]
     fitting = [row for row in hard if not _low(row) <= CHANCE]
     if hard and not fitting:
         best = max(hard, key=lambda row: row.figures["auc"])
         return Recommendation(
             None,
-            f"No setting that is hard enough to link is better than chance, allowing for the "
-            f"choice among {len(judged)}: the best, {_setting(best)}, has an AUC of "
+            f"No setting that meets the threshold of linkage is better than chance, allowing for "
+            f"the choice among {len(judged)}: the best, {_setting(best)}, has an AUC of "
             f"{best.interval('auc')}.",
         )
-    wish = (
-        f"linkage of at most {max_linkage:.3g}"
+    threshold = (
+        f"linkage ≤ {max_linkage:.3g}"
         if max_linkage is not None
         else (
-            f"linkage of at most {ABOVE_FLOOR} above what labels alone give away, and the right "
-            f"patient first at most {TIMES_CHANCE} times as often as by chance"
+            f"linkage ≤ label-only baseline + {ABOVE_FLOOR} and precision@1 ≤ {TIMES_CHANCE} × "
+            f"chance"
         )
     )
     if not fitting:
         least = min(judged, key=lambda row: row.figures["linkage"])
         return Recommendation(
             None,
-            f"No setting is shown to have {wish}; the lowest is {least.interval('linkage')}, of "
-            f"{_setting(least)}, whose AUC is {least.interval('auc')}.",
+            f"No setting meets the threshold: {threshold}. Lowest linkage: "
+            f"{least.interval('linkage')}, by {_setting(least)}, with an AUC of "
+            f"{least.interval('auc')}.",
         )
     chosen = max(fitting, key=lambda row: (row.figures["auc"], -row.numbers))
     plain = max(
@@ -219,8 +220,8 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         default=None,
     )
     sentence = (
-        f"Take {_setting(chosen)}: of the settings shown to have {wish}, it has the highest AUC, "
-        f"{chosen.interval('auc')}; its linkage is {chosen.interval('linkage')}"
+        f"Take {_setting(chosen)}: of the settings that meet the threshold ({threshold}), it has "
+        f"the highest AUC, {chosen.interval('auc')}; its linkage is {chosen.interval('linkage')}"
     )
     if plain is not None and plain is not chosen:
         sentence += (
@@ -245,9 +246,9 @@ def _beside(row: FrontierRow) -> str:
         if not figures.get("added_low", math.nan) > 0:
             sentence += ", which is not shown to be more than 0"
     if math.isfinite(floor := figures.get("floor_raw", math.nan)):
-        sentence += f". Labels alone link with an AUC of {floor:.3f}"
+        sentence += f". The label-only baseline of linkage is an AUC of {floor:.3f}"
         if math.isfinite(labelled := figures.get("labelled_linkage", math.nan)):
-            sentence += f", records and labels together with {labelled:.3f}"
+            sentence += f"; records with their labels reach {labelled:.3f}"
     if figures.get("other_auc", math.nan) > figures["auc"] - ONE_TASK:
         sentence += (
             f". The labels are nearly one task: the score for one label reaches an AUC of "
@@ -256,12 +257,12 @@ def _beside(row: FrontierRow) -> str:
     return sentence
 
 
-def _fulfils(row: FrontierRow, wish: float | None, choices: int) -> bool:
+def _meets(row: FrontierRow, threshold: float | None, choices: int) -> bool:
     """Return whether a row meets the threshold; what was not measured does not count against it."""
     figures = row.figures
     linkage = _upper(row.interval("linkage"), choices)
-    if wish is not None:
-        return linkage <= wish
+    if threshold is not None:
+        return linkage <= threshold
     allowed = figures.get("floor_raw", math.nan) + ABOVE_FLOOR
     found_first = any(
         figures.get(f"precision_{mode}", math.nan)

@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import LabelError, MechanismError
-from deepfixcx.frontier.catalogue import mechanism_named
-from deepfixcx.frontier.division import divide_patients
 from deepfixcx.frontier.figures import figures_of, mean_figures
-from deepfixcx.frontier.inputs import Inputs, dp_pix, read_inputs
-from deepfixcx.frontier.noise import noised, split_noise
-from deepfixcx.frontier.options import FrontierOptions
+from deepfixcx.frontier.inputs import Inputs, dp_pix, noised, read_inputs
+from deepfixcx.frontier.options import FrontierOptions, mechanism_named, split_noise
 from deepfixcx.frontier.rows import FrontierRow, Recommendation, compare, recommend, rows_as_csv
-from deepfixcx.frontier.trial import Trial
+from deepfixcx.frontier.trial import Trial, divide_patients
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
 from deepfixcx.measures.figures import put_interval
@@ -34,7 +31,7 @@ Array = NDArray[np.float32]
 KIND = TrialKind("frontier", 3, FrontierRow.from_json, MechanismError)
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many rows are done, and of how many."""
+"""Receives what is being done, how many rows are done, and of how many."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,13 +88,13 @@ def run_frontier(
     workers : int
         Processes that read. Never changes a number.
     resume : bool
-        Go on with a frontier of the same images, labels and options; another wish is allowed.
+        Go on with a frontier of the same images, labels and options; another threshold is allowed.
     overwrite : bool
         Replace an earlier one in the folder.
     reading : callable, optional
-        Told how many images are read, and of how many.
+        Receives how many images are read, and of how many.
     progress : callable, optional
-        Told what is being done, how many rows are done, and of how many.
+        Receives what is being done, how many rows are done, and of how many.
 
     Returns
     -------
@@ -108,7 +105,7 @@ def run_frontier(
     MechanismError
         The folder is in use or holds another frontier, or the images do not serve.
     LabelError
-        No label, one without both yes and no, or none that could be released.
+        No label, one without positives or negatives, or none that could be released.
     TrainingStoppedError
         The disk is full; `resume` goes on.
     MissingExtraError

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx.audit.features import flatten
+from deepfixcx.audit.linkage import ATTACKERS, attack_linkage
 from deepfixcx.audit.linkage import Records as Targets
-from deepfixcx.audit.linkage import attack_linkage
-from deepfixcx.audit.linkage.pairs import Fit
+from deepfixcx.audit.linkage.labels import label_distances
+from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
 from deepfixcx.audit.reconstruction import attack_reconstruction
 from deepfixcx.audit.reconstruction.released import Released
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.division import divide_patients, patient_folds
-from deepfixcx.frontier.labelled import LabelledAttacker, beside_labels
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc
 from deepfixcx.measures.areas import auc_estimate
@@ -33,9 +33,94 @@ from deepfixcx.mechanisms.protocol import FittedChain, FittedMechanism
 from deepfixcx.mechanisms.records import MIN_PATIENTS, safe_labels
 from deepfixcx.mechanisms.resampling import FittedResampling
 
-__all__ = ["WITH_LABELS", "Trial", "Utility"]
+__all__ = [
+    "WITH_LABELS",
+    "LabelledAttacker",
+    "Trial",
+    "Utility",
+    "beside_labels",
+    "divide_patients",
+    "patient_folds",
+]
+
+Places = NDArray[np.int64]
+
+
+def divide_patients(patients: NDArray[np.str_], public: float, seed: int) -> tuple[Places, Places]:
+    """Return the places of the images of public patients and of released ones, drawn at random.
+
+    Patients with several images, without whom no patient could be linked, and patients with one
+    are divided in the same proportion.
+    """
+    owners, numbers, images = np.unique(patients, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(owners))
+    is_public = np.zeros(len(owners), bool)
+    for kind in (order[images[order] > 1], order[images[order] == 1]):
+        is_public[kind[: round(public * len(kind))]] = True
+    if is_public.all() or not is_public.any():
+        raise MechanismError(
+            f"{len(owners)} patients cannot be divided so that {public:g} of them are public; take "
+            f"another share or more patients"
+        )
+    return np.flatnonzero(is_public[numbers]), np.flatnonzero(~is_public[numbers])
+
+
+def patient_folds(patients: NDArray[np.str_], folds: int, seed: int) -> Places:
+    """Give each image a fold, so that none shares a patient with another and all are as large."""
+    owners, numbers, images = np.unique(patients, return_inverse=True, return_counts=True)
+    if not 2 <= folds <= len(owners):
+        raise MechanismError(
+            f"{len(owners)} patients cannot be divided into {folds} folds; take 2 or more folds "
+            f"and at least as many patients"
+        )
+    order = np.random.default_rng(seed).permutation(len(owners))
+    order = order[np.argsort(-images[order], kind="stable")]
+    fold = np.empty(len(owners), np.int64)
+    fold[order] = np.arange(len(owners)) % folds
+    return fold[numbers]
+
 
 Array = NDArray[np.float32]
+
+
+class LabelledAttacker:
+    """Add standard scores of two similarities: of records by another attacker, and of labels."""
+
+    __name__ = "with labels"
+
+    def __init__(self, labels: int, attacker: str = "whitening") -> None:
+        self._labels = labels
+        self._fit: Fit = ATTACKERS[attacker]
+
+    def __call__(self, training: Pairs, seed: int) -> Similarity:
+        """Train on what stands before the labels."""
+        count = self._labels
+        stripped = replace(
+            training,
+            all_probes=training.all_probes[:, :-count],
+            all_gallery=training.all_gallery[:, :-count],
+        )
+        compare = self._fit(stripped, seed)
+
+        def both(probes: Array, gallery: Array) -> Array:
+            by_code = compare(probes[:, :-count], gallery[:, :-count])
+            by_label = -label_distances(probes[:, -count:], gallery[:, -count:])
+            return _standard(by_code) + _standard(by_label)
+
+        return both
+
+
+def beside_labels(array: Array, labels: Array) -> Array:
+    """Return records as vectors that end with their labels, unknown ones as one half."""
+    known = np.nan_to_num(labels, nan=0.5).astype(np.float32)
+    return np.concatenate([flatten(array), known], axis=1)
+
+
+def _standard(values: Array) -> Array:
+    deviation = float(values.std())
+    centred = values - values.mean()
+    return np.asarray(centred / deviation if deviation > 0 else centred, np.float32)
+
 
 UTILITY_FOLDS = 5
 ATTACK_FOLDS = 3
@@ -293,7 +378,7 @@ class Trial:
 
 
 def _of_a_part(fitted: FittedMechanism) -> FittedMechanism:
-    """Return a mechanism for a release of all folds but one, which is never given away.
+    """Return a mechanism for a release of all folds but one, which is never released.
 
     It needs as many patients for each label as the release of all folds would have left.
     """

@@ -8,49 +8,176 @@ The file is safetensors: ``module.*`` and ``best.*`` are the weights of now and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
-from deepfixcx._optional import require
+from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ModelError, ModelFileError
 from deepfixcx.learn._files import write_whole
-from deepfixcx.learn.checkpoint_header import (
-    FORMAT_NAME,
-    FORMAT_VERSION,
-    check_settings,
-    read_header,
-)
+from deepfixcx.learn.options import TrainingOptions
+from deepfixcx.learn.parts import PartRules, fingerprint
 
-require("torch", extra="learn")
+if TYPE_CHECKING:
+    from torch import Tensor, nn, optim
 
-import safetensors.torch
-from torch import Tensor, nn, optim
+__all__ = [
+    "FORMAT_NAME",
+    "FORMAT_VERSION",
+    "Checkpoint",
+    "Clock",
+    "Header",
+    "Keeping",
+    "check_settings",
+    "differences",
+    "load_checkpoint",
+    "read_header",
+    "save_checkpoint",
+    "settings_of",
+]
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+def settings_of(options: TrainingOptions, rules: PartRules, dataset: Dataset) -> dict[str, Any]:
+    """Return all that decides the result of a training, as plain JSON values."""
+    settings = {
+        "options": options.to_dict(),
+        "parts": rules.to_dict(),
+        "labels": list(dataset.label_names),
+        "dataset": fingerprint(dataset),
+    }
+    as_read: dict[str, Any] = json.loads(json.dumps(settings))  # lists, no tuples, as from a file
+    return as_read
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Say in words in what settings differ from those of before; "" where they are the same."""
+    old, new = _flat(before), _flat(now)
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if "model" in changed:  # what only one of two models has follows from that
+        changed = [name for name in changed if None not in (old.get(name), new.get(name))]
+    words = [
+        f"{name} was {_word(old.get(name))} and is {_word(new.get(name))}"
+        for name in changed
+        if name != "dataset"
+    ]
+    # the hash of the dataset is also that of the names of its labels
+    if "dataset" in changed and "labels" not in changed:
+        words.append("the images, their patients or their labels are others")
+    return "; ".join(words)
+
+
+def _flat(settings: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+    """Return settings by the names that a user knows; those of the split are called so."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, "split " if name == "parts" else "")
+        else:
+            found[group + name] = value
+    return found
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_word, value))
+    return "none" if value is None else str(value)
+
+
+SECONDS_BETWEEN = 10.0
+
+MOST_SHARE = 0.05
+"""Writing checkpoints takes at most this share of the time, however slow the disk is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where checkpoints are kept."""
+
+    path: Path  # The file
+    settings: Mapping[str, Any]  # What decides the result: data and options, as plain JSON values
+    resume: bool = False  # Whether to go on with the file, if it is there
+    seconds: float = SECONDS_BETWEEN  # Least time between two checkpoints
+
+
+class Clock:
+    """Says when a checkpoint is due; never, where none are kept."""
+
+    def __init__(self, keeping: Keeping | None) -> None:
+        self._wait = keeping.seconds if keeping is not None else math.inf
+        self._last = time.monotonic()
+
+    def is_time(self) -> bool:
+        """Return whether a checkpoint is due."""
+        return time.monotonic() - self._last >= self._wait
+
+    def measure(self, write: Callable[[], None]) -> None:
+        """Write a checkpoint, and wait the longer for the next one the longer it takes."""
+        start = time.monotonic()
+        write()
+        self._last = time.monotonic()
+        self._wait = max(self._wait, (self._last - start) / MOST_SHARE)
+
+
+FORMAT_NAME = "deepfixcx.training"
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Header:
+    """What decides the result of the training, and how it went so far: plain JSON values."""
+
+    settings: dict[str, Any]
+    progress: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that are done."""
+        return len(self.progress.get("history", ()))
+
+
+def read_header(path: Path) -> Header:
+    """Read what a checkpoint says of itself."""
+    damaged = ModelFileError(f"{path.name!r} is damaged; start again with --overwrite")
+    try:
+        with safe_open(path, framework="np") as file:
+            about = json.loads((file.metadata() or {})["deepfixcx"])
+        name, version = about["format"], about["version"]
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        raise damaged from None
+    if name != FORMAT_NAME:
+        raise damaged
+    if version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path.name!r} was written by another deepfixcx; start again with --overwrite"
+        )
+    settings, progress = about.get("settings"), about.get("progress")
+    if not isinstance(settings, dict) or not isinstance(progress, dict):
+        raise damaged
+    return Header(settings, progress)
+
+
+def check_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with a training of other settings."""
+    if differing := differences(before, now):
+        raise ModelError(
+            f"this is not the training that was stopped: {differing}; --resume goes on with the "
+            f"same images, labels and options, --overwrite starts again"
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Checkpoint:
-    """Where a training stands: what a file of `save_checkpoint` holds.
+    """Where a training stands: what a file of `save_checkpoint` holds."""
 
-    Attributes
-    ----------
-    module, best : dict of str to Tensor
-        Weights of now, and of the best epoch.
-    optimizer : dict of int to dict of str to Tensor
-        What the optimizer knows of each parameter.
-    progress : dict
-        How training went so far, as plain JSON values.
-    """
-
-    module: dict[str, Tensor]
+    module: dict[str, Tensor]  # Weights of now, and of the best epoch
     best: dict[str, Tensor]
-    optimizer: dict[int, dict[str, Tensor]]
-    progress: dict[str, Any]
+    optimizer: dict[int, dict[str, Tensor]]  # What the optimizer knows of each parameter
+    progress: dict[str, Any]  # How training went so far, as plain JSON values
 
     @classmethod
     def of(
@@ -60,13 +187,7 @@ class Checkpoint:
         optimizer: optim.Optimizer,
         progress: Mapping[str, Any],
     ) -> Checkpoint:
-        """Copy where a training stands, so that it may go on and be stopped anywhere.
-
-        Raises
-        ------
-        ModelError
-            The module keeps something else than tensors.
-        """
+        """Copy where a training stands, so that it may go on and be stopped anywhere."""
         known = {
             place: {name: value.detach().cpu().clone() for name, value in each.items()}
             for place, each in optimizer.state_dict()["state"].items()
@@ -81,22 +202,9 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, settings: Mapping[str, Any], standing: Checkpoint) -> None:
-    """Write where training stands; what was there before stays until the new file is whole.
+    """Write where training stands; what was there before stays until the new file is whole."""
+    import safetensors.torch
 
-    Parameters
-    ----------
-    path : Path
-        File to write or replace.
-    settings : mapping
-        What decides the result, so that a training with others does not go on with it.
-    standing : Checkpoint
-        Where training stands.
-
-    Raises
-    ------
-    TrainingStoppedError
-        The file cannot be written.
-    """
     tensors = {f"module.{name}": value for name, value in standing.module.items()}
     tensors |= {f"best.{name}": value for name, value in standing.best.items()}
     for place, known in standing.optimizer.items():
@@ -113,15 +221,9 @@ def save_checkpoint(path: Path, settings: Mapping[str, Any], standing: Checkpoin
 
 
 def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
-    """Read what `save_checkpoint` wrote.
+    """Read what `save_checkpoint` wrote."""
+    import safetensors.torch
 
-    Raises
-    ------
-    ModelFileError
-        The file is damaged, or of another format.
-    ModelError
-        It is of other data or options.
-    """
     header = read_header(path)
     check_settings(header.settings, settings)
     try:
@@ -140,13 +242,9 @@ def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return copies of a module's weights, on the CPU.
+    """Return copies of a module's weights, on the CPU."""
+    from torch import Tensor
 
-    Raises
-    ------
-    ModelError
-        It keeps something else than tensors.
-    """
     state = module.state_dict()
     odd = sorted(name for name, value in state.items() if not isinstance(value, Tensor))
     if odd:

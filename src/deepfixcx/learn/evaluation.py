@@ -13,9 +13,14 @@ from deepfixcx.choices import Part
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
-from deepfixcx.learn.grouping import group_names
 from deepfixcx.learn.mapping import Failure, Report
-from deepfixcx.learn.parts import fingerprint, images_fingerprint, places_in_part, release_of
+from deepfixcx.learn.parts import (
+    fingerprint,
+    group_names,
+    images_fingerprint,
+    places_in_part,
+    release_of,
+)
 from deepfixcx.measures import (
     Confusion,
     Interval,
@@ -36,7 +41,7 @@ Known = Literal["same", "relabelled", "unknown", "other"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LabelEvaluation:
-    """How well one label is told; intervals are those of 95 % over patients.
+    """Performance on one label, with 95 % intervals over patients.
 
     Attributes
     ----------
@@ -48,7 +53,7 @@ class LabelEvaluation:
         Area under the ROC curve.
     auc_within : Interval or None
         The same, comparing only images of one group (such as one view), so that a model which
-        tells the groups apart gains nothing; None where all images are of one group.
+        distinguishes the groups gains nothing; None where all images are of one group.
     auc_of_group : dict of str to Interval
         The area in each group.
     average_precision : Interval
@@ -166,7 +171,7 @@ def evaluate_model(
         Which images. The first three are parts of the dataset that the model was trained on, and
         only of that one. ``"all"`` is for other datasets.
     within : str, optional
-        Attribute, or ``"view"``: also compare within each of its values. If left away it is the
+        Attribute, or ``"view"``: also compare within each of its values. By default the
         view, where that is known.
     samples, seed : int
         Of the interval of the calibration error, as in `calibration_interval`; the others need no
@@ -176,7 +181,7 @@ def evaluate_model(
     cache : str, optional
         Folder of codes, as in `encode_records`.
     reading : callable, optional
-        Told how many images are read, and of how many.
+        Receives how many images are read, and of how many.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import ModelError
-from deepfixcx.learn.keeping import Clock, Keeping
+from deepfixcx.learn.checkpoint import Clock, Keeping
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.progress import Epoch, Fitted
 from deepfixcx.measures import roc_auc
 
 require("torch", extra="learn")
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,7 +31,77 @@ from deepfixcx.learn.checkpoint import (
 )
 from deepfixcx.learn.mlp import CodeMLP
 
-__all__ = ["fit", "logits_of", "masked_loss", "yes_weights"]
+__all__ = ["Epoch", "Fitted", "fit", "logits_of", "masked_loss", "yes_weights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What came of one pass over the training images.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    train_loss, validation_loss : float
+        Mean binary cross-entropy; of validation NaN where there are no images.
+    auc : float
+        Mean area under the ROC curve over the labels, on the validation images; NaN where no label
+        has positives and negatives.
+    seconds : float
+        How long it took.
+    """
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    auc: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Fitted:
+    """How training went.
+
+    Attributes
+    ----------
+    history : list of Epoch
+        All epochs.
+    best_epoch : int
+        The one whose weights were kept.
+    best_auc, best_loss : float
+        Its AUC and loss on the validation images.
+    """
+
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    best_auc: float = math.nan
+    best_loss: float = math.inf
+
+    def note(self, epoch: Epoch) -> bool:
+        """Add an epoch, and return whether it is the best so far."""
+        self.history.append(epoch)
+        if not self._is_best(epoch):
+            return False
+        self.best_epoch, self.best_auc = epoch.number, epoch.auc
+        self.best_loss = epoch.validation_loss
+        return True
+
+    def _is_best(self, epoch: Epoch) -> bool:
+        if not self.best_epoch or math.isnan(epoch.validation_loss):
+            return True  # without validation images, the last epoch is kept
+        if math.isnan(epoch.auc) or epoch.auc == self.best_auc:
+            return epoch.validation_loss < self.best_loss
+        return epoch.auc > self.best_auc
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Fitted:
+        """Build it from what `to_dict` returned."""
+        return cls(**{**values, "history": [Epoch(**each) for each in values["history"]]})
+
 
 NUMBERS_AT_ONCE = 1 << 22
 """Inputs are scored in runs of about so many numbers, 16 MB."""
@@ -73,7 +141,7 @@ def fit(
         Write checkpoints there: now and then, and of the last whole epoch where training is
         interrupted.
     report : callable, optional
-        Told each epoch, and how training went up to then.
+        Receives each epoch, and how training went up to then.
 
     Returns
     -------

@@ -23,7 +23,7 @@ from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ImageFileError, PixelsShapeError
 from deepfixcx.images.reading import open_image
 from deepfixcx.learn.code_cache import CodeCache
-from deepfixcx.learn.mapping import Crew, Done, Failure, Image, Report, map_images
+from deepfixcx.learn.mapping import Done, Failure, Image, Report, WorkerPool, map_images
 from deepfixcx.learn.resizing import resize, unit_pixels
 from deepfixcx.spec import CodecSpec
 
@@ -58,7 +58,7 @@ def load_pixels(
     side: int,
     *,
     channels: Channels | None = None,
-    workers: int | Crew = 1,
+    workers: int | WorkerPool = 1,
     report: Report | None = None,
 ) -> Loaded:
     """Read images and make them all squares of one size.
@@ -72,10 +72,10 @@ def load_pixels(
         which looks at all pixels when it makes an image smaller).
     channels : {None, 1, 3}
         See above.
-    workers : int or Crew
+    workers : int or WorkerPool
         Processes; see `map_images`.
     report : callable, optional
-        Told how many images are done, and of how many.
+        Receives how many images are done, and of how many.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def encode_records(
     spec: CodecSpec,
     *,
     channels: Channels | None = None,
-    workers: int | Crew = 1,
+    workers: int | WorkerPool = 1,
     cache: str | os.PathLike[str] | None = None,
     report: Report | None = None,
 ) -> Loaded:
@@ -122,14 +122,14 @@ def encode_records(
         How to encode.
     channels : {None, 1, 3}
         See above.
-    workers : int or Crew
+    workers : int or WorkerPool
         Processes; see `map_images`.
     cache : path-like, optional
         Folder in which codes are kept. They are found again by the content of a file, its spec and
         the version of deepfixcx, so it can serve many datasets and specs. It holds codes: treat it
         as you treat them.
     report : callable, optional
-        Told how many of the images that were not in the cache are done, and of how many.
+        Receives how many of the images that were not in the cache are done, and of how many.
 
     Returns
     -------
@@ -199,7 +199,7 @@ def _with_cache(
     records: Sequence[ImageRecord],
     encode: _Encode,
     cache: CodeCache,
-    workers: int | Crew,
+    workers: int | WorkerPool,
     report: Report | None,
 ) -> Iterator[Done[NDArray[np.float32]] | Failure]:
     """Yield the codes that are kept, then those that had to be made, and keep these."""
@@ -231,7 +231,7 @@ def _with_cache(
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or nothing if it cannot be read; whoever reads it says why."""
+    """Return the SHA-256 of a file, or nothing if it cannot be read; reading it reports why."""
     try:
         with open_image(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -30,12 +31,12 @@ from deepfixcx.errors import DeepfixcxError, UnreadableFileError, WorkerDiedErro
 from deepfixcx.images import read_image
 from deepfixcx.images.reading import open_image
 
-__all__ = ["Crew", "Done", "Failure", "Image", "Report", "map_images"]
+__all__ = ["Done", "Failure", "Image", "Report", "WorkerPool", "map_images", "most_often"]
 
 Result = TypeVar("Result")
 
 Report = Callable[[int, int], None]
-"""Told how many images are done, and of how many."""
+"""Receives how many images are done, and of how many."""
 
 Job = tuple[int, Path]
 """The place of a record, and its file."""
@@ -46,38 +47,21 @@ FILES_AT_ONCE = 32
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Image:
-    """One image as it was read.
+    """One image as it was read."""
 
-    Attributes
-    ----------
-    pixels : ndarray, shape (C, H, W)
-        uint8 or uint16 over their full range, or float32 in [0, 1]. Of a file with several frames
-        the first. C = 1 where the three channels of a file are equal.
-    file_bytes : int
-        Size of the file.
-    digest : str
-        SHA-256 of the file.
-    """
-
+    # (C, H, W); uint8 or uint16 over their full range, or float32 in [0, 1]. Of a file with
+    # several frames the first. C = 1 where the three channels of a file are equal
     pixels: NDArray[Any]
-    file_bytes: int
-    digest: str
+    file_bytes: int  # Size of the file
+    digest: str  # SHA-256 of the file
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One image that could not be used; its text form names nobody.
+    """One image that could not be used; its text form names no patient."""
 
-    Attributes
-    ----------
-    place : int
-        Of its record.
-    error, reason : str
-        Name of the error and its message.
-    """
-
-    place: int
-    error: str
+    place: int  # Of its record
+    error: str  # Name of the error and its message
     reason: str
 
 
@@ -92,34 +76,22 @@ class Done(Generic[Result]):
 Step = Callable[[Job], Done[Result] | Failure]
 
 
-class Crew:
-    """Processes that read images, kept from one pass over a dataset to the next.
-
-    Parameters
-    ----------
-    count : int
-        How many. With 1 everything happens in this process, and a decoder that crashes ends it.
-
-    Examples
-    --------
-    >>> with Crew(1) as crew:
-    ...     for _ in range(2):
-    ...         outcomes = list(map_images([], len, workers=crew))
-    """
+class WorkerPool:
+    """Processes that read images, kept from one pass over a dataset to the next."""
 
     def __init__(self, count: int) -> None:
         self._count = max(1, count)
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Crew:
-        """Hire nobody yet: processes start with the first job."""
+    def __enter__(self) -> WorkerPool:
+        """Return the pool; its processes start with the first job."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the processes."""
-        self.dismiss()
+        self.stop()
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """End the processes."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
@@ -139,7 +111,7 @@ class Crew:
         try:
             return list(self._pool.map(step, jobs, chunksize=4))
         except BrokenProcessPool:
-            self.dismiss()
+            self.stop()
             return _one_by_one(step, jobs)
 
 
@@ -147,45 +119,27 @@ def map_images(
     records: Sequence[ImageRecord],
     work: Callable[[Image], Result],
     *,
-    workers: int | Crew = 1,
+    workers: int | WorkerPool = 1,
     report: Report | None = None,
 ) -> Iterator[Done[Result] | Failure]:
-    """Read images and do something with each, in order.
-
-    Parameters
-    ----------
-    records : sequence of ImageRecord
-        The images.
-    work : callable
-        Told one `Image`. With several workers it is pickled, and so is what it returns.
-    workers : int or Crew
-        Processes; those of a crew are kept for the next call.
-    report : callable, optional
-        Told after each image how many are done, and of how many.
-
-    Yields
-    ------
-    Done or Failure
-        One for each record: a failure where the file cannot be read, or where `work` raised an
-        error of this package.
-
-    Examples
-    --------
-    >>> outcomes = map_images([ImageRecord(Path("no such file"))], lambda image: image.file_bytes)
-    >>> [outcome.error for outcome in outcomes]
-    ['UnreadableFileError']
-    """
+    """Read images and do something with each, in order."""
     jobs: list[Job] = [(place, record.path) for place, record in enumerate(records)]
     step: Step[Result] = partial(_attempt, work)
-    crew = workers if isinstance(workers, Crew) else Crew(workers)
+    pool = workers if isinstance(workers, WorkerPool) else WorkerPool(workers)
     try:
-        for count, outcome in enumerate(crew.map(step, jobs), 1):
+        for count, outcome in enumerate(pool.map(step, jobs), 1):
             yield outcome
             if report is not None:
                 report(count, len(jobs))
     finally:
-        if crew is not workers:
-            crew.dismiss()
+        if pool is not workers:
+            pool.stop()
+
+
+def most_often(failures: Sequence[Failure]) -> str:
+    """Return the most frequent failure as the end of a sentence; "" where there is none."""
+    often = Counter(f"{each.error}: {each.reason}" for each in failures).most_common(1)
+    return f"; most often {often[0][0]}" if often else ""
 
 
 def _attempt(work: Callable[[Image], Result], job: Job) -> Done[Result] | Failure:

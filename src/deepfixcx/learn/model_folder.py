@@ -52,7 +52,7 @@ WEIGHTS_FILE = "model.safetensors"
 CHECKPOINT_FILE = "training.safetensors"
 
 _OURS = (MODEL_FILE, WEIGHTS_FILE, CHECKPOINT_FILE, MECHANISM_FILE)
-"""The paper goes first: a folder without it holds no model."""
+"""The manifest goes first: a folder without it holds no model."""
 
 _PACKAGES = ("numpy", "torch", "monai", "scikit-learn", "safetensors")
 
@@ -62,11 +62,6 @@ def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[OwnFolde
     """Make and lock the folder of a model, or refuse one that holds something else.
 
     A folder that was made here, and in which nothing was written, does not stay.
-
-    Raises
-    ------
-    ModelError
-        It is in use, or cannot be written.
     """
     if resume and overwrite:
         raise ModelError("either --resume or --overwrite, not both")
@@ -115,13 +110,7 @@ def _make_room(own: OwnFolder, *, resume: bool, overwrite: bool) -> None:
 
 
 def save_model(classifier: Classifier, folder: Path) -> None:
-    """Write a model into a folder that is there.
-
-    Raises
-    ------
-    TrainingStoppedError
-        A file cannot be written.
-    """
+    """Write a model into a folder that is there."""
     weights = safetensors.numpy.save(
         {name: np.array(each, order="C") for name, each in classifier.scorer.arrays().items()}
     )
@@ -228,13 +217,7 @@ def _mechanism(folder: Path, digest: str | None) -> PublishedMechanism | None:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return what decided the result of the training of a model.
-
-    Raises
-    ------
-    ModelFileError
-        As `load_model`.
-    """
+    """Return what decided the result of the training of a model."""
     about, _ = _read(folder)
     try:
         return {name: about[name] for name in ("options", "parts", "labels", "dataset")}
@@ -275,7 +258,7 @@ def _check_network(model: str, network: str | None) -> None:
             f"it again: --network {model}"
         )
     if not own and network is not None:
-        raise ModelError(f"this model is {model}, no network of your own; leave --network away")
+        raise ModelError(f"this model is {model}, no network of your own; omit --network")
 
 
 def _versions() -> dict[str, str]:

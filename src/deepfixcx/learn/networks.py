@@ -68,7 +68,7 @@ class ImageNetwork(nn.Module):
         Settings of the codec that stands in front. Without it the network sees images as they are.
     side : int, optional
         Height and width of the privatized images that the network sees, each value repeated over
-        its cell; the compact size, P * 2**J, if left away. Only with a spec.
+        its cell; the compact size, P * 2**J, by default. Only with a spec.
 
     Attributes
     ----------

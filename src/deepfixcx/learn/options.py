@@ -34,7 +34,7 @@ _NUMBERS: dict[str, dict[str, Any]] = {
         "weight_decay": 1e-2,
     },
 }
-"""Which numbers a kind of model has, and what they are if left away."""
+"""Which numbers a kind of model has, and their defaults."""
 
 DEFAULT_SIDE = 224
 
@@ -43,7 +43,7 @@ DEFAULT_SIDE = 224
 class TrainingOptions:
     """How a model is trained.
 
-    A number that is left away (None) becomes the default of the model. One that the model has no
+    A number that is omitted (None) becomes the default of the model. One that the model has no
     use for is an error, so that no option is ignored.
 
     Parameters
@@ -57,11 +57,11 @@ class TrainingOptions:
         How images are encoded; needed unless `on` is ``"original"``, and an error if it is.
     side : int, optional
         Height and width in pixels of the images that a network sees; P * 2**J of privatized images
-        and 224 of original ones if left away. Not for models on codes.
+        and 224 of original ones by default. Not for models on codes.
     seed : int
         Of first weights, order of the images, and dropout.
     balance : bool
-        Weight yes and no of each label as if they were equally frequent.
+        Weight positives and negatives of each label as if they were equally frequent.
     epochs : int, optional
         Most passes over the training images; 100 for mlp, 50 for networks.
     patience : int, optional
@@ -103,7 +103,7 @@ class TrainingOptions:
     l1: float | None = None
 
     def __post_init__(self) -> None:
-        """Check every option, and fill in those that were left away."""
+        """Check every option, and fill in those that were omitted."""
         on_codes = self.model in ("mlp", "logistic")
         if not on_codes and self.model not in NETWORKS and ":" not in self.model:
             raise ModelError(
@@ -125,9 +125,9 @@ class TrainingOptions:
                 object.__setattr__(self, name, known[name] if value is None else value)
                 self._check_number(name)
             elif value is not None:
-                raise ModelError(f"the model {self.model!r} has no {name}; leave it away")
+                raise ModelError(f"the model {self.model!r} has no {name}; omit it")
         if self.balance and self.kind == "logistic":
-            raise ModelError("the model 'logistic' does not balance labels; leave --balance away")
+            raise ModelError("the model 'logistic' does not balance labels; omit --balance")
         if not 0 <= self.seed < 2**63:
             raise ModelError(f"a seed is a whole number from 0, got {self.seed}")
 
@@ -168,7 +168,7 @@ class TrainingOptions:
     def _check_spec_and_side(self) -> None:
         if self.on == "original":
             if self.spec is not None:
-                raise ModelError("original images are not encoded: leave level and patches away")
+                raise ModelError("original images are not encoded: omit level and patches")
             object.__setattr__(self, "side", DEFAULT_SIDE if self.side is None else self.side)
         elif self.spec is None:
             raise ModelError(f"a model on {self.on} needs a spec: say level and patches")

@@ -1,4 +1,4 @@
-"""How a dataset is divided for a model, so that it can be divided in the same way again."""
+"""How a dataset is divided for a model, into parts and groups, so that it can be divided again."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from deepfixcx.choices import Part, Parting
 from deepfixcx.datasets import Dataset, ImageRecord, Split, official_split, split_by_patient
-from deepfixcx.errors import ModelFileError, SplitError
+from deepfixcx.errors import LabelError, ModelError, ModelFileError, SplitError
 
 __all__ = [
     "PartRules",
+    "check_counts",
+    "confounder_note",
     "fingerprint",
+    "group_names",
     "images_fingerprint",
     "parts_of_images",
     "places_in_part",
@@ -43,7 +46,7 @@ class PartRules:
         Share of the images (of an official split without a validation part: of its training
         images) on which training is stopped and thresholds are chosen.
     test : float, optional
-        Share of the images that are kept for `evaluate_model`; 0.2 if left away. An official split
+        Share of the images that are kept for `evaluate_model`; 0.2 by default. An official split
         has a test part of its own.
     by_content : bool
         Read the files, and treat patients who share a file as one.
@@ -73,7 +76,7 @@ class PartRules:
             raise SplitError(f"split is one of {', '.join(get_args(Parting))}; got {self.split!r}")
         if self.split == "official":
             if self.test is not None:
-                raise SplitError("an official split has its own test part; leave its share away")
+                raise SplitError("an official split has its own test part; omit its share")
         elif self.test is None:
             object.__setattr__(self, "test", 0.2)
         if min(self.validation, self.test or 0) < 0 or self.validation + (self.test or 0) >= 1:
@@ -120,14 +123,19 @@ class PartRules:
             raise ModelFileError("the rules of the split are damaged; train again") from None
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """Hash the files, patients and labels of a dataset, whatever their order and folder.
+def check_counts(counts: Mapping[str, tuple[int, int]], where: str) -> None:
+    """Raise a LabelError for a label without positives or without negatives."""
+    for name, (positives, negatives) in counts.items():
+        if not positives or not negatives:
+            raise LabelError(
+                f"the label {name!r} has {positives} positives and {negatives} negatives among "
+                f"{where}; omit it or gather more images. A label of -1 counts as uncertain and so "
+                f"as unknown; --uncertain negative counts it as negative"
+            )
 
-    Returns
-    -------
-    str
-        SHA-256. It tells whether a dataset is the same as before, and nothing about one image.
-    """
+
+def fingerprint(dataset: Dataset) -> str:
+    """Hash the files, patients and labels of a dataset, whatever their order and folder."""
     rows = sorted(
         [
             *_place_of(dataset, record),
@@ -199,3 +207,33 @@ def _place_of(dataset: Dataset, record: ImageRecord) -> list[Any]:
 
 def _digest(values: object) -> str:
     return hashlib.sha256(json.dumps(values, ensure_ascii=True).encode()).hexdigest()
+
+
+CONFOUNDERS = ("view", "sex")
+
+
+def group_names(dataset: Dataset, attribute: str) -> NDArray[np.str_]:
+    """Return the view, or another attribute, of each image; "" where it is not known."""
+    names = _names(dataset, attribute)
+    if not any(names):
+        known = {name for record in dataset.records for name in record.attributes}
+        there = [*(["view"] if any(_names(dataset, "view")) else []), *sorted(known - {"view"})]
+        raise ModelError(
+            f"no image has {attribute!r}; the dataset has {', '.join(there) or 'no attribute'}: "
+            f"name one of these with --within, or omit --within"
+        )
+    return np.array(names, dtype=np.str_)
+
+
+def confounder_note(dataset: Dataset) -> tuple[str, ...]:
+    """Return a note where images are of several views, or else sexes, that could be compared."""
+    for attribute in CONFOUNDERS:
+        if len(set(_names(dataset, attribute)) - {""}) > 1:
+            return (f"{attribute} is known: consider --within {attribute}",)
+    return ()
+
+
+def _names(dataset: Dataset, attribute: str) -> list[str]:
+    if attribute == "view":
+        return [record.view or "" for record in dataset.records]
+    return [record.attributes.get(attribute, "") for record in dataset.records]

@@ -73,7 +73,7 @@ def predict_files(
     workers : int
         Processes that read images.
     report : callable, optional
-        Told how many images are done, and of how many.
+        Receives how many images are done, and of how many.
 
     Returns
     -------
@@ -85,11 +85,11 @@ def predict_files(
     for start in range(0, len(paths), FILES_AT_ONCE):
         records = [ImageRecord(path) for path in paths[start : start + FILES_AT_ONCE]]
 
-        def tell(done: int, _: int, before: int = start) -> None:
+        def say(done: int, _: int, before: int = start) -> None:
             if report is not None:
                 report(before + done, len(paths))
 
-        loaded = classifier.load(records, workers=workers, report=tell)
+        loaded = classifier.load(records, workers=workers, report=say)
         scores[start + loaded.places] = classifier.scores(loaded.array)
         failures |= {start + each.place: (each.error, each.reason) for each in loaded.failures}
     return _predictions(classifier, names, scores, failures)

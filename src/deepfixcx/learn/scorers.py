@@ -1,8 +1,8 @@
-"""The two kinds of fitted models: arrays of a logistic regression, and modules of torch."""
+"""Fitted models of both kinds, and scores of images by models that never saw their patients."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._optional import require
+from deepfixcx.datasets import Split
 from deepfixcx.errors import LabelError, ModelError, ModelFileError
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.options import TrainingOptions
@@ -17,7 +18,16 @@ from deepfixcx.learn.options import TrainingOptions
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LogisticScorer", "ModuleScorer", "build_module", "restore_scorer"]
+__all__ = [
+    "LogisticScorer",
+    "ModuleScorer",
+    "build_module",
+    "fold_numbers",
+    "restore_scorer",
+    "score_by_logistic",
+    "score_by_mlp",
+    "score_by_network",
+]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,15 +72,7 @@ class ModuleScorer:
 
 
 def build_module(options: TrainingOptions, channels: int, labels: int) -> nn.Module:
-    """Make the untrained module of a model; the same seed gives the same weights.
-
-    Raises
-    ------
-    ModelError
-        No such network, or one that does not fit the images.
-    MissingExtraError
-        torch or MONAI is not installed.
-    """
+    """Make the untrained module of a model; the same seed gives the same weights."""
     torch = require("torch", extra="learn")
     from deepfixcx.learn.mlp import CodeMLP
     from deepfixcx.learn.networks import ImageNetwork, build_network, try_network
@@ -98,15 +100,7 @@ def restore_scorer(
     arrays: Mapping[str, NDArray[Any]],
     device: str,
 ) -> LogisticScorer | ModuleScorer:
-    """Make the fitted model again whose `arrays` were stored.
-
-    Raises
-    ------
-    ModelFileError
-        The arrays are not those of such a model.
-    ModelError
-        There is no such device, or the network cannot be built.
-    """
+    """Make the fitted model again whose `arrays` were stored."""
     damaged = ModelFileError("the weights are not those of this model; copy the folder again")
     if options.kind == "logistic":
         try:
@@ -125,13 +119,7 @@ def restore_scorer(
 
 
 def choose_device(name: str) -> Any:
-    """Return a torch device by name; ``"auto"`` is a GPU where there is one, else the CPU.
-
-    Raises
-    ------
-    ModelError
-        There is no such device on this machine.
-    """
+    """Return a torch device by name; ``"auto"`` is a GPU where there is one, else the CPU."""
     torch = require("torch", extra="learn")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -140,6 +128,88 @@ def choose_device(name: str) -> Any:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ModelError(
-            f"there is no device {name!r} that torch can use here; leave --device away, or say cpu"
+            f"there is no device {name!r} that torch can use here; omit --device, or use cpu"
         ) from None
     return device
+
+
+Array = NDArray[np.float32]
+
+
+def fold_numbers(folds: Sequence[Split]) -> NDArray[np.int64]:
+    """Return the fold in which each image is tested, shape (N,)."""
+    numbers = np.zeros(sum(len(fold.test) for fold in folds), np.int64)
+    for number, fold in enumerate(folds):
+        numbers[fold.test] = number
+    return numbers
+
+
+def score_by_logistic(
+    inputs: Array, labels: Array, folds: Sequence[Split], *, rooted: bool, seed: int = 0
+) -> Array:
+    """Score every image by the logistic regression of the other folds."""
+    scores = np.zeros(labels.shape, np.float32)
+    for fold in folds:
+        learned = fold.development
+        model = LogisticCodes.fit(inputs[learned], labels[learned], rooted=rooted, seed=seed)
+        scores[fold.test] = model.decision(inputs[fold.test])
+    return scores
+
+
+def score_by_mlp(
+    inputs: Array,
+    labels: Array,
+    folds: Sequence[Split],
+    options: TrainingOptions,
+    device: str = "auto",
+) -> Array:
+    """Score every image by a `CodeMLP` of the other folds."""
+    torch = require("torch", extra="learn")
+    from deepfixcx.learn.mlp import CodeMLP
+
+    if inputs.ndim == 4:  # an image counts as a code of one band
+        inputs = inputs[:, :, None]
+
+    def build() -> Any:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            return CodeMLP(inputs.shape[1:], labels.shape[1], l1=options.number("l1"))
+
+    return _score_by_module(build, inputs, labels, folds, options, device)
+
+
+def score_by_network(
+    inputs: Array,
+    labels: Array,
+    folds: Sequence[Split],
+    options: TrainingOptions,
+    device: str = "auto",
+) -> Array:
+    """Score every image by a network of the other folds."""
+    channels, count = int(inputs.shape[1]), int(labels.shape[1])
+    return _score_by_module(
+        lambda: build_module(options, channels, count), inputs, labels, folds, options, device
+    )
+
+
+def _score_by_module(
+    build: Any,
+    inputs: Array,
+    labels: Array,
+    folds: Sequence[Split],
+    options: TrainingOptions,
+    device: str,
+) -> Array:
+    torch = require("torch", extra="learn")
+    from deepfixcx.learn.fitting import fit
+
+    chosen = choose_device(device)
+    tensor, truth = torch.from_numpy(inputs), torch.from_numpy(np.array(labels))
+    scores = np.zeros(labels.shape, np.float32)
+    for fold in folds:
+        module: Any = build()
+        module.fit_normalization(tensor[torch.from_numpy(fold.train)])
+        module = module.to(chosen)
+        fit(module, tensor, truth, fold.train, fold.validation, options)
+        scores[fold.test] = ModuleScorer(module).probabilities(inputs[fold.test])
+    return scores

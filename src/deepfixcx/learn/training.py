@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +16,17 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError
-from deepfixcx.learn.checkpoint_header import check_settings, read_header
+from deepfixcx.learn.checkpoint import (
+    Keeping,
+    check_settings,
+    differences,
+    read_header,
+    settings_of,
+)
 from deepfixcx.learn.classifier import Classifier, loader_of
-from deepfixcx.learn.keeping import Keeping
 from deepfixcx.learn.loading import Loaded
 from deepfixcx.learn.logistic import LogisticCodes
-from deepfixcx.learn.mapping import Failure, Report
+from deepfixcx.learn.mapping import Failure, Report, most_often
 from deepfixcx.learn.model_folder import (
     CHECKPOINT_FILE,
     MODEL_FILE,
@@ -32,14 +36,19 @@ from deepfixcx.learn.model_folder import (
     save_model,
 )
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.parts import PartRules, images_fingerprint, parts_of_images, release_of
+from deepfixcx.learn.parts import (
+    PartRules,
+    check_counts,
+    images_fingerprint,
+    parts_of_images,
+    release_of,
+)
 from deepfixcx.learn.scorers import LogisticScorer, ModuleScorer, build_module, choose_device
-from deepfixcx.learn.settings import differences, settings_of
 from deepfixcx.measures import roc_auc, youden_threshold
 
 if TYPE_CHECKING:
-    from deepfixcx.learn.progress import Epoch, Fitted
-    from deepfixcx.learn.released import ReleasedInputs
+    from deepfixcx.learn.classifier import ReleasedInputs
+    from deepfixcx.learn.fitting import Epoch, Fitted
 
 __all__ = ["Trained", "train_model"]
 
@@ -120,9 +129,9 @@ def train_model(
     overwrite : bool
         Replace a model that is in the folder.
     reading : callable, optional
-        Told how many images are read, and of how many.
+        Receives how many images are read, and of how many.
     report : callable, optional
-        Told each epoch, and how training went up to then.
+        Receives each epoch, and how training went up to then.
     released : ReleasedInputs, optional
         Train on these records instead of images; `dataset` is theirs.
 
@@ -137,7 +146,7 @@ def train_model(
         The folder is in use or holds a training of other settings, options do not fit the images,
         or no image can be read.
     LabelError
-        A label of which the training part does not have both yes and no.
+        A label of which the training part lacks positives or negatives.
     SplitError
         Too few patients.
     TrainingStoppedError
@@ -201,7 +210,7 @@ def train_model(
 def _trained_before(
     folder: Path, settings: dict[str, Any], options: TrainingOptions, device: str
 ) -> Trained:
-    # a network of one's own runs only if it is named, so nothing is loaded before this
+    # a custom network runs only if it is named, so nothing is loaded before this
     before = read_settings(folder)
     if differing := differences(before, settings):
         raise ModelError(
@@ -233,17 +242,10 @@ def _prepare(
 
 def _check_labels(names: Sequence[str], labels: NDArray[np.float32], loaded: Loaded) -> None:
     if not len(labels):
-        often = Counter(f"{each.error}: {each.reason}" for each in loaded.failures).most_common(1)
-        why = f"; most often {often[0][0]}" if often else ""
-        raise ModelError(f"no image of the training part can be used{why}")
-    for name, column in zip(names, labels.T, strict=True):
-        yes, no = int((column == 1).sum()), int((column == 0).sum())
-        if not yes or not no:
-            raise LabelError(
-                f"the label {name!r} has {yes} yes and {no} no among the images to train on; "
-                f"omit it or gather more images. A label of -1 counts as uncertain and so as "
-                f"unknown; --uncertain negative counts it as no"
-            )
+        raise ModelError(f"no image of the training part can be used{most_often(loaded.failures)}")
+    positives, negatives = ((labels == kind).sum(axis=0).tolist() for kind in (1, 0))
+    counts = dict(zip(names, zip(positives, negatives, strict=True), strict=True))
+    check_counts(counts, "the images to train on")
 
 
 # -- models -----------------------------------------------------------------------------------
@@ -302,7 +304,7 @@ def _threshold(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> floa
 
 def _notes(names: Sequence[str], held: NDArray[np.float32]) -> list[str]:
     return [
-        f"the validation images do not have both yes and no of {name!r}: its threshold is "
+        f"the validation images lack positives or negatives of {name!r}: its threshold is "
         f"{NO_CHOICE}"
         for name, column in zip(names, held.T, strict=True)
         if not {0, 1} <= set(column[~np.isnan(column)])

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None) -> float:
-    """Return the area under the ROC curve: how often a yes scores higher than a no.
+    """Return the area under the ROC curve: how often a positive scores higher than a negative.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = Non
         The higher, the rather yes; any scale. Equal scores count half.
     groups : array_like, shape (N,), optional
         Compare only images of one group, such as their view or the fold that scored them. That is
-        the mean of the groups' areas, weighted by their pairs of a yes and a no.
+        the mean of the groups' areas, weighted by their pairs of a positive and a negative.
 
     Returns
     -------

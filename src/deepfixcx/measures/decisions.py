@@ -115,7 +115,7 @@ def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     Returns
     -------
     float
-        For `confusion_at`; NaN unless there are yes and no.
+        For `confusion_at`; NaN unless there are positives and negatives.
 
     Raises
     ------

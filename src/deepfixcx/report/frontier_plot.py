@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.catalogue import BASELINES
+from deepfixcx.frontier.options import BASELINES
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import FONT, INK, MUTED

@@ -10,7 +10,7 @@ from functools import partial
 
 from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
-from deepfixcx.frontier.catalogue import BASELINES
+from deepfixcx.frontier.options import BASELINES
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.rows import recommend as recommend_of_frontier
 from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep

@@ -106,7 +106,7 @@ class Privatize(nn.Module):
 
 
 def _tv_tensors() -> Any:
-    """Return torchvision's module of tensor types, or None where nobody has imported it."""
+    """Return torchvision's module of tensor types, or None where it is not imported."""
     return sys.modules.get("torchvision.tv_tensors")
 
 

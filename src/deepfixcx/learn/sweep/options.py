@@ -35,10 +35,10 @@ class SweepOptions:
     seed : int
         Of the folds, the classifiers and the intervals.
     side : int, optional
-        Pixels a side of what the network sees, whatever the setting; 224 if left away. Only with
+        Pixels a side of what the network sees, whatever the setting; 224 by default. Only with
         a network.
     epochs : int, optional
-        Most passes over the images of the mlp and of the network; their own defaults if left away.
+        Most passes over the images of the mlp and of the network; their own defaults otherwise.
     within : str, optional
         Compare only images of which this attribute is the same, such as ``"view"``.
 
@@ -82,7 +82,7 @@ class SweepOptions:
         if self.cnn is None and self.side is not None:
             raise ModelError("a side is that of the images a network sees; name one with cnn")
         if self.cnn is None and self.model == "logistic" and self.epochs is not None:
-            raise ModelError("the model 'logistic' has no epochs; leave them away")
+            raise ModelError("the model 'logistic' has no epochs; omit them")
         if self.cnn is not None and self.cnn not in NETWORKS and ":" not in self.cnn:
             raise ModelError(
                 f"there is no network {self.cnn!r}; there are {', '.join(NETWORKS)}, and your own "

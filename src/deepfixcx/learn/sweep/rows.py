@@ -26,23 +26,13 @@ CHANCE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was found for one setting, or for the original where there is none.
+    """What was found for one setting, or for the original where there is none."""
 
-    Attributes
-    ----------
-    level : int or None
-        J.
-    patches : int or None
-        P.
-    figures : mapping of str to float
-        By name, in the order of the columns; NaN where there is none.
-    estimate : Estimate or None
-        Of ``auc``, with which rows are compared; the table does not have it.
-    """
-
-    level: int | None = None
-    patches: int | None = None
+    level: int | None = None  # J
+    patches: int | None = None  # P
+    # By name, in the order of the columns; NaN where there is none
     figures: Mapping[str, float] = field(default_factory=dict)
+    # Of ``auc``, with which rows are compared; the table does not have it
     estimate: Estimate | None = field(default=None, compare=False)
 
     @property
@@ -74,13 +64,7 @@ class Row:
 
     @classmethod
     def from_json(cls, text: str) -> Row:
-        """Make the row again that `to_json` wrote.
-
-        Raises
-        ------
-        ModelFileError
-            The text is no such row.
-        """
+        """Make the row again that `to_json` wrote."""
         try:
             values: dict[str, Any] = json.loads(text)
             kept = values.get("estimate")
@@ -95,15 +79,7 @@ class Row:
 
 
 def rows_as_csv(rows: Sequence[Row]) -> str:
-    """Return a table: the original first, then the settings by level and patches.
-
-    Examples
-    --------
-    >>> print(rows_as_csv([Row(3, 4, {"auc": 0.9}), Row(figures={"auc": 0.8})]), end="")
-    what,level,patches,auc
-    original,,,0.8
-    code,3,4,0.9
-    """
+    """Return a table: the original first, then the settings by level and patches."""
     names = list(dict.fromkeys(name for row in _sorted(rows, last=True) for name in row.figures))
     lines = [
         (["original" if row.level is None else "code", row.level, row.patches], row.figures)
@@ -114,28 +90,18 @@ def rows_as_csv(rows: Sequence[Row]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """Which setting to take, and why.
+    """Which setting to take, and why."""
 
-    Attributes
-    ----------
-    level, patches : int or None
-        J and P; None where no setting is better than chance.
-    sentence : str
-        The reason.
-    """
-
-    level: int | None
+    level: int | None  # J and P; None where no setting is better than chance
     patches: int | None
-    sentence: str
+    sentence: str  # The reason
 
 
 def compare(rows: Sequence[Row], seed: int = 0) -> list[Row]:
     """Return rows with limits that hold for all settings at once, and the distance to the best.
 
-    Of many settings that are worth nothing, one is above chance by chance. ``auc_joint_low`` and
-    ``auc_joint_high`` are limits of which none is wrong in 95 % of data sets, by the maximum of a
-    multiplier bootstrap over patients; ``auc_behind`` is by how much the best setting is better,
-    with such limits.
+    ``auc_joint_low`` and ``auc_joint_high`` are by the maximum of a multiplier bootstrap over
+    patients; ``auc_behind`` is by how much the best setting is better, with such limits.
     """
     tried = [row for row in rows if row.level is not None and row.estimate is not None]
     known = [row.estimate for row in tried if row.estimate and not math.isnan(row.auc.value)]

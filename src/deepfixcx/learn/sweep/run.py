@@ -1,4 +1,4 @@
-"""The sweep: every level and number of patches on one's own data, and which to take."""
+"""The sweep: every level and number of patches on the data at hand, and which to take."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from pathlib import Path
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset, folds_by_patient
 from deepfixcx.errors import ModelError
-from deepfixcx.learn.grouping import confounder_note
-from deepfixcx.learn.mapping import Crew, Failure, Report
+from deepfixcx.learn.mapping import Failure, Report, WorkerPool
+from deepfixcx.learn.parts import confounder_note
 from deepfixcx.learn.scorers import choose_device
 from deepfixcx.learn.sweep.options import SweepOptions
 from deepfixcx.learn.sweep.rows import Recommendation, Row, compare, recommend, rows_as_csv
-from deepfixcx.learn.sweep.setting import Judge, measure_original, measure_setting
-from deepfixcx.learn.sweep.survey import Skipped, Survey, survey_dataset
+from deepfixcx.learn.sweep.setting import (
+    Judge,
+    Skipped,
+    Survey,
+    measure_original,
+    measure_setting,
+    survey_dataset,
+)
 from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
 
 __all__ = ["Sweep", "run_sweep"]
@@ -23,7 +29,7 @@ __all__ = ["Sweep", "run_sweep"]
 KIND = TrialKind("sweep", 3, Row.from_json, ModelError)
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many rows are done, and of how many."""
+"""Receives what is being done, how many rows are done, and of how many."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,9 +97,9 @@ def run_sweep(
     overwrite : bool
         Replace an earlier sweep in the folder.
     reading : callable, optional
-        Told how many images of the first pass are read, and of how many.
+        Receives how many images of the first pass are read, and of how many.
     progress : callable, optional
-        Told what is being done, how many rows are done, and of how many.
+        Receives what is being done, how many rows are done, and of how many.
 
     Returns
     -------
@@ -105,7 +111,7 @@ def run_sweep(
     ModelError
         The folder is in use, holds another sweep, or no setting fits the images.
     LabelError
-        A label that does not have both yes and no.
+        A label that lacks positives or negatives.
     SplitError
         Fewer patients than folds.
     TrainingStoppedError
@@ -123,12 +129,12 @@ def run_sweep(
     place = TrialFolder.claim(
         KIND, Path(folder), dataset, options.to_dict(), resume=resume, overwrite=overwrite
     )
-    with Crew(workers) as crew:
-        survey = survey_dataset(dataset, options.specs(), crew, reading)
+    with WorkerPool(workers) as pool:
+        survey = survey_dataset(dataset, options.specs(), pool, reading)
         folds = folds_by_patient(survey.dataset, options.folds, options.seed)
         judge = Judge.of(survey.dataset, folds, options, device)
         place.begin(survey.content)
-        rows = compare(_measure_all(place, survey, judge, crew, progress), options.seed)
+        rows = compare(_measure_all(place, survey, judge, pool, progress), options.seed)
     sweep = Sweep(
         tuple(rows),
         survey.skipped,
@@ -143,7 +149,11 @@ def run_sweep(
 
 
 def _measure_all(
-    place: TrialFolder[Row], survey: Survey, judge: Judge, crew: Crew, progress: Progress | None
+    place: TrialFolder[Row],
+    survey: Survey,
+    judge: Judge,
+    pool: WorkerPool,
+    progress: Progress | None,
 ) -> list[Row]:
     """Return all rows; those that are on the disk already are not measured again."""
     rows: list[Row] = []
@@ -159,9 +169,9 @@ def _measure_all(
                 progress(step, done, len(specs))
 
         if spec is None:
-            row = measure_original(survey, judge, crew, say)
+            row = measure_original(survey, judge, pool, say)
         else:
-            row = measure_setting(spec, survey, judge, crew, say)
+            row = measure_setting(spec, survey, judge, pool, say)
         rows.append(place.keep(row))
     return rows
 
