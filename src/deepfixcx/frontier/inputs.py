@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import LabelError, MechanismError
-from deepfixcx.learn.baselines import blur, pixelate
+from deepfixcx.learn.baselines import blur, pixelate, resize, unit_pixels
 from deepfixcx.learn.mapping import Done, Failure, Image, map_images
 from deepfixcx.learn.parts import check_counts
-from deepfixcx.learn.resizing import resize, unit_pixels
 from deepfixcx.mechanisms import PixelNoise, pixel_sensitivity
 from deepfixcx.mechanisms.sensitivity import as_means
 from deepfixcx.spec import CodecSpec

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.audit.features import flatten
+from deepfixcx.audit.folds import patient_folds as folds_of_patients
+from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage import ATTACKERS, attack_linkage
 from deepfixcx.audit.linkage import Records as Targets
 from deepfixcx.audit.linkage.labels import label_distances
@@ -23,7 +25,7 @@ from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
 from deepfixcx.audit.reconstruction import attack_reconstruction
 from deepfixcx.audit.reconstruction.released import Released
 from deepfixcx.audit.result import AttackResult
-from deepfixcx.errors import MechanismError
+from deepfixcx.errors import AuditError, MechanismError
 from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc
 from deepfixcx.measures.areas import auc_estimate
@@ -66,18 +68,12 @@ def divide_patients(patients: NDArray[np.str_], public: float, seed: int) -> tup
 
 
 def patient_folds(patients: NDArray[np.str_], folds: int, seed: int) -> Places:
-    """Give each image a fold, so that none shares a patient with another and all are as large."""
-    owners, numbers, images = np.unique(patients, return_inverse=True, return_counts=True)
-    if not 2 <= folds <= len(owners):
-        raise MechanismError(
-            f"{len(owners)} patients cannot be divided into {folds} folds; take 2 or more folds "
-            f"and at least as many patients"
-        )
-    order = np.random.default_rng(seed).permutation(len(owners))
-    order = order[np.argsort(-images[order], kind="stable")]
-    fold = np.empty(len(owners), np.int64)
-    fold[order] = np.arange(len(owners)) % folds
-    return fold[numbers]
+    """Return the fold of each image, so that none shares a patient with another fold."""
+    owners = patient_numbers(patients)
+    try:
+        return folds_of_patients(owners, folds, np.random.default_rng(seed))[owners]
+    except AuditError as error:
+        raise MechanismError(str(error)) from None
 
 
 Array = NDArray[np.float32]

@@ -22,9 +22,9 @@ from deepfixcx.codec import Codec
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ImageFileError, PixelsShapeError
 from deepfixcx.images.reading import open_image
+from deepfixcx.learn.baselines import resize, unit_pixels
 from deepfixcx.learn.code_cache import CodeCache
 from deepfixcx.learn.mapping import Done, Failure, Image, Report, WorkerPool, map_images
-from deepfixcx.learn.resizing import resize, unit_pixels
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["Channels", "Failure", "Loaded", "encode_records", "load_pixels"]

@@ -136,7 +136,7 @@ def _attributed(model: Classifier, code: Code, label: str) -> tuple[Attribution,
 
 def _with_channels(pixels: NDArray[Any], channels: int) -> tuple[NDArray[Any], str]:
     """Return pixels with the channels of the model, by the rule of `learn`, and a note on it."""
-    from deepfixcx.learn.resizing import unit_pixels
+    from deepfixcx.learn.baselines import unit_pixels
 
     if len(pixels) == channels:
         return pixels, ""

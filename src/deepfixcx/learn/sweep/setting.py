@@ -17,7 +17,7 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import Dataset, Split
 from deepfixcx.errors import ImageTooSmallError, LabelError, ModelError
-from deepfixcx.learn.baselines import blur, enlarge, median
+from deepfixcx.learn.baselines import blur, enlarge, median, resize, unit_pixels
 from deepfixcx.learn.loading import Channels, load_pixels
 from deepfixcx.learn.mapping import (
     Done,
@@ -29,7 +29,6 @@ from deepfixcx.learn.mapping import (
     most_often,
 )
 from deepfixcx.learn.parts import check_counts, group_names
-from deepfixcx.learn.resizing import resize, unit_pixels
 from deepfixcx.learn.scorers import (
     fold_numbers,
     score_by_logistic,
