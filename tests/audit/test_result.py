@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepfixcx.audit.resampling import draw_patients, patient_means
 from deepfixcx.audit.result import AttackResult, figure_of, validity
 from deepfixcx.measures import Interval
+from deepfixcx.measures.intervals import draw_patients, patient_means
 
 
 def result(**changes: Any) -> AttackResult:

@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.distance import minus_distances
-from deepfixcx.audit.resampling import Floats, patient_means
 from deepfixcx.audit.result import AttackResult, detectable_gain, result_of_means
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, auc_interval
+from deepfixcx.measures.intervals import Floats, patient_means
 from deepfixcx.measures.solvers import non_negative_weights
 
 __all__ = ["attack_differencing", "attack_own_record", "attack_subset_sum"]

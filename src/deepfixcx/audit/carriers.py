@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers
 from deepfixcx.audit.linkage.distance import minus_distances
-from deepfixcx.audit.resampling import Floats
 from deepfixcx.audit.result import AttackResult, detectable_gain
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc
+from deepfixcx.measures.intervals import Floats
 
 __all__ = ["attack_rare_labels"]
 

@@ -9,12 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers, set_aside
-from deepfixcx.audit.resampling import Floats
 from deepfixcx.audit.result import AttackResult, detectable_gain
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, roc_auc
 from deepfixcx.measures.areas import auc_estimate
-from deepfixcx.measures.intervals import Estimate
+from deepfixcx.measures.intervals import Estimate, Floats
 from deepfixcx.measures.solvers import logistic_regression
 
 __all__ = ["above_median", "attack_inference"]

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array, Components
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.distance import minus_distances
-from deepfixcx.audit.resampling import Floats, draw_patients
 from deepfixcx.audit.result import AttackResult, detectable_gain, result_of_means
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval
+from deepfixcx.measures.intervals import Floats, draw_patients
 
 __all__ = [
     "FALSE_POSITIVE_RATE",

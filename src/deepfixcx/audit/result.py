@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deepfixcx.audit.resampling import Floats
 from deepfixcx.measures import Interval, mean_difference, mean_interval
+from deepfixcx.measures.intervals import Floats
 
 __all__ = [
     "LEAST_RAW_AUC",

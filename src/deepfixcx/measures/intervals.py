@@ -25,10 +25,12 @@ __all__ = [
     "Estimate",
     "Floats",
     "Interval",
+    "draw_patients",
     "joint_error",
     "known_pairs",
     "member_numbers",
     "patient_bootstrap",
+    "patient_means",
 ]
 
 Floats = NDArray[np.float64]
@@ -62,6 +64,32 @@ def member_numbers(groups: ArrayLike | None, kept: NDArray[np.bool_]) -> NDArray
             f"give one for each image"
         )
     return np.unique(names[kept], return_inverse=True)[1].astype(np.int64)
+
+
+def patient_means(values: ArrayLike, owners: NDArray[np.int64], patients: int) -> Floats:
+    """Return the mean of each patient's values, shape (patients,); NaN counts as no value.
+
+    >>> patient_means([1.0, 3.0, 5.0], np.array([0, 0, 2]), 3).tolist()
+    [2.0, nan, 5.0]
+    """
+    numbers = np.asarray(values, np.float64)
+    known = np.isfinite(numbers)
+    sums = np.bincount(owners[known], numbers[known], minlength=patients)
+    counts = np.bincount(owners[known], minlength=patients)
+    means = np.full(patients, np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
+
+
+def draw_patients(
+    patients: int, samples: int, seed: int | np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw patients with replacement: how often each is in each draw, shape (samples, patients)."""
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, max(patients, 1), (samples, patients))
+    drawn += patients * np.arange(samples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=samples * patients)
+    return counts.reshape(samples, patients)
 
 
 Metric = Callable[[Floats, Floats], float]
@@ -346,7 +374,4 @@ def _resamples(owners: NDArray[np.int64], samples: int, seed: int) -> Iterator[N
     at_once = max(1, VALUES_AT_ONCE // max(len(owners), 1))
     for start in range(0, samples, at_once):
         rows = min(at_once, samples - start)
-        drawn = generator.integers(0, max(patients, 1), (rows, patients))
-        drawn += patients * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * patients)
-        yield counts.reshape(rows, patients)[:, owners]
+        yield draw_patients(patients, rows, generator)[:, owners]

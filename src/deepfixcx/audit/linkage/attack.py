@@ -17,11 +17,11 @@ from deepfixcx.audit.linkage.labels import fit_beside_labels, fit_label_ratio, l
 from deepfixcx.audit.linkage.pairs import Fit
 from deepfixcx.audit.linkage.records import Records
 from deepfixcx.audit.linkage.trial import Public, Test, make_tests
-from deepfixcx.audit.resampling import Floats, draw_patients
-from deepfixcx.audit.resampling import patient_means as means_of
 from deepfixcx.audit.result import AttackResult, detectable_gain, validity
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, mean_difference, mean_interval
+from deepfixcx.measures.intervals import Floats, draw_patients
+from deepfixcx.measures.intervals import patient_means as means_of
 
 __all__ = ["LABELS", "WITH_LABELS", "GalleryCurve", "Linkage", "attack_linkage", "link_records"]
 

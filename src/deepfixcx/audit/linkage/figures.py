@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.linkage.trial import Searches
-from deepfixcx.audit.resampling import Floats, patient_means
+from deepfixcx.measures.intervals import Floats, patient_means
 
 __all__ = ["RATES", "Found", "equal_error", "join", "judge", "kolmogorov"]
 

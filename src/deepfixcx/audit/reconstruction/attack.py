@@ -12,10 +12,10 @@ from deepfixcx.audit.folds import patient_folds, patient_numbers
 from deepfixcx.audit.reconstruction.attackers import INVERTERS, REFERENCES
 from deepfixcx.audit.reconstruction.likeness import LIKENESS, likeness
 from deepfixcx.audit.reconstruction.released import FitInverter, Released, numbers_of
-from deepfixcx.audit.resampling import Floats, patient_means
 from deepfixcx.audit.result import AttackResult, detectable_gain
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import mean_difference, mean_interval
+from deepfixcx.measures.intervals import Floats, patient_means
 
 __all__ = ["Inversion", "attack_reconstruction"]
 

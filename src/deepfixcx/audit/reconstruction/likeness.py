@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from deepfixcx.audit.features import Array
-from deepfixcx.audit.resampling import Floats
+from deepfixcx.measures.intervals import Floats
 from deepfixcx.measures.quality import ms_ssim, psnr, ssim
 
 __all__ = ["LIKENESS", "likeness"]

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.reconstruction.resizing import resize
-from deepfixcx.audit.resampling import Floats, patient_means
 from deepfixcx.audit.result import AttackResult, detectable_gain
 from deepfixcx.codec import Codec
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import mean_difference, mean_interval
+from deepfixcx.measures.intervals import Floats, patient_means
 from deepfixcx.packets import band_path
 from deepfixcx.spec import CodecSpec
 
