@@ -23,7 +23,7 @@ def test_writes_a_figure_and_says_what_is_kept(run: Run, image: Path, tmp_path: 
     out, report = tmp_path / "out.png", tmp_path / "report.json"
     result = run("show", image, "-o", out, "-J", 2, "-P", "4x5", "--json", report)
     assert result.exit_code == 0, result.output
-    assert "320 of 1,920 numbers (17 %, 1 : 6)" in result.output
+    assert "320 of 1,920 values (17 %, 1 : 6)" in result.output
     assert "deepfixcx privatize FOLDER OUT --level 2 --patches 4x5" in result.output
     assert "Doe_Jane" not in result.output
     with Image.open(out) as figure:

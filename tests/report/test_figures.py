@@ -57,7 +57,7 @@ def test_show_draws_original_privatized_and_bands(chest: NDArray[np.float32]) ->
 
 def test_show_says_how_many_numbers_are_kept(chest: NDArray[np.float32]) -> None:
     words = words_of(show_figure(chest, Codec(2, 4)))
-    assert "256 of 16,384 numbers (1.6 %, 1 : 64)" in words
+    assert "256 of 16,384 values (1.6 %, 1 : 64)" in words
     assert "J=2 P=4 haar l1" in words
     assert "128 × 128 pixels" in words
     assert "16 × 16 pixels, drawn larger" in words
@@ -182,7 +182,7 @@ def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_numbers_in_words() -> None:
-    assert str(Kept(1024, 262144)) == "1,024 of 262,144 numbers (0.39 %, 1 : 256)"
+    assert str(Kept(1024, 262144)) == "1,024 of 262,144 values (0.39 %, 1 : 256)"
     assert Kept(200, 100).ratio == "1 : 0.5"
     assert Kept(200, 100).percent == "200 %"
 

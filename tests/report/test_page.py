@@ -151,7 +151,7 @@ def test_everything_that_was_measured_is_in_it(
         "Answers of the audit. Yes: Can records of one person be linked? Not shown: Can something",
         "208 images of 99 patients; quick attackers, no networks",
         "2 pairs of identical images were left out",
-        "0.840 [0.800, 0.880] (whitening + labels)",
+        "0.840 [0.800, 0.880] (whitening)",
         "Membership in a released model was not tested.",
         "recommended",
         "Every byte of 20 files was searched for 99 strings",
@@ -367,7 +367,7 @@ def test_figures_that_are_not_drawn_stand_in_a_table(facts: ReleaseFacts, tmp_pa
     page = release_page(ReportInputs(facts, Measured(read_audit(tmp_path / "audit.json"))))
     assert page.count("<h3>Linkage, ") == 1
     assert "<td>0.270 [0.230, 0.310]</td><td>0.410</td>" in page
-    assert '<th scope="row">raw images</th><td>whitening, raw</td><td>AUC</td>' in page
+    assert '<th scope="row">reference</th><td>whitening, raw</td><td>AUC</td>' in page
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])

@@ -60,7 +60,8 @@ def of_records(facts: ReleaseFacts, shape: list[int]) -> ReleaseFacts:
 
 def text_of(page: str) -> str:
     """What a reader sees, each block on one line."""
-    return html.unescape(re.sub(r"<[^>]+>", " ", page.partition("<body>")[2] or page))
+    text = html.unescape(re.sub(r"<[^>]+>", " ", page.partition("<body>")[2] or page))
+    return text.replace("\xa0", " ")
 
 
 def test_what_a_scan_called_harmless_is_told_with_its_reasons(
@@ -104,7 +105,7 @@ def test_records_of_numbers_are_not_described_as_images(facts: ReleaseFacts) -> 
         "8 (1 a record, 0.024 % of an image)",
         "8 records, made from codes of 2 images (4 records for each image)",
         "A record has 1 value.",
-        "the mechanisms below make the records from them, 1 number each",
+        "the mechanisms below make the records from them, 1 value each",
         "means and a covariance only",
         "The mechanisms, which come after it, learned from 40 images of other patients.",
     ):

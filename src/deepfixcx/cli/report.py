@@ -104,7 +104,7 @@ def command(
     write_json(json, figures)
     rows = [("report", f"{out}  {byte_size(len(content))}")]
     rows += [("verdict" if not number else "", text) for number, text in enumerate(sentences)]
-    rows += [("belongs", sentence) for sentence in binding(inputs.facts, inputs.measured)]
+    rows += [("checksum", sentence) for sentence in binding(inputs.facts, inputs.measured)]
     if include_originals:
         rows.append(("originals", "are in it: share it as you would share them"))
     rows.append(("next", _next_step(inputs)))

@@ -232,7 +232,7 @@ def _panels(results: Sequence[AttackResult]) -> list[Panel]:
             "0.5 is chance, 1 always right",
         ),
         (
-            "Inverted: SSIM",
+            "Reconstructed: SSIM",
             [
                 (each.attacker, each)
                 for each in results
@@ -248,7 +248,8 @@ def _panels(results: Sequence[AttackResult]) -> list[Panel]:
                     each,
                 )
                 for each in results
-                if each.attack == "membership" and each.figure in ("AUC", "worst patient AUC")
+                if each.attack == "membership"
+                and each.figure in ("AUC", "AUC rank", "worst patient AUC")
             ],
             "0.5 is chance, 1 always right",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from html import escape
@@ -10,6 +11,10 @@ from importlib.resources import files
 from deepfixcx._words import plain
 
 __all__ = ["code", "document", "escaped", "figure", "items", "paragraph", "section", "table"]
+
+UNIT = re.compile(r"(?<=\d) (?=[%×]|[kMG]?B\b|dB\b|bytes\b)|(?<=×) (?=\d)")
+NO_BREAK = "\N{NO-BREAK SPACE}"
+"""What stands between a number and its unit, so that they stay in one line."""
 
 MOST_WHOLE = 10
 """A table of no more rows stays on one page of paper."""
@@ -78,7 +83,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     """
     rows = list(rows)
     whole = " whole" if len(rows) <= MOST_WHOLE else ""
-    lines = [f'<div class="wide{whole}" tabindex="0"><table>']
+    facts = "" if head else ' class="facts"'
+    lines = [f'<div class="wide{whole}" tabindex="0"><table{facts}>']
     if caption:
         lines.append(f"<caption>{escaped(caption)}</caption>")
     if head:
@@ -119,7 +125,7 @@ def document(title: str, body: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="referrer" content="no-referrer">'
         f"<title>{escaped(title)}</title><style>{_style()}</style></head>"
-        f"<body>{body}</body></html>\n"
+        f"<body>{UNIT.sub(NO_BREAK, body)}</body></html>\n"
     )
 
 

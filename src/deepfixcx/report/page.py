@@ -95,7 +95,7 @@ def release_page(inputs: ReportInputs) -> str:
         (
             f"<header><h1>{TITLE}</h1>",
             paragraph(
-                f"Checksum {facts.checksum[:16]}…, made with deepfixcx {_maker(facts)}", "lead"
+                f"Checksum {facts.checksum[:16]}…; made with deepfixcx {_maker(facts)}", "lead"
             ),
             *map(paragraph, binding(facts, measured)),
             "</header><main>",

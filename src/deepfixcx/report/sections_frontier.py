@@ -113,9 +113,9 @@ def _place_words(here: FrontierRow | None, facts: ReleaseFacts) -> str:
     made = "is plain" if names == ("plain",) else f"is made with {' and '.join(names)}"
     return (
         f"This release {made}. At this setting classifiers reached an AUC of "
-        f"{here.interval('auc')} (public images alone: {here.interval('public_auc')}), and the "
-        f"strongest attacker a linkage AUC of {here.interval('linkage')} without labels and "
-        f"{here.interval('labelled_linkage')} with labels."
+        f"{_estimate(here, 'auc')} (public images alone: {_estimate(here, 'public_auc')}), and the "
+        f"strongest attacker a linkage AUC of {_estimate(here, 'linkage')} without labels "
+        f"(with labels: {_estimate(here, 'labelled_linkage')})."
     )
 
 
@@ -156,12 +156,19 @@ def frontier_points(
 def _frontier_table(rows: Sequence[FrontierRow], here: FrontierRow | None) -> str:
     lines = [
         [
-            row.mechanism + (" (this release)" if row is here else ""),
-            f"J={row.level}, P={row.patches}",
+            f"{row.mechanism}, J={row.level}, P={row.patches}"
+            + (" (this release)" if row is here else ""),
             f"{row.numbers:,}",
-            *(str(row.interval(name)) for name in COLUMNS),
+            *(_estimate(row, name) for name in COLUMNS),
         ]
         for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
     ]
-    heads = ["mechanism", "setting", "values", *COLUMNS.values()]
+    heads = ["mechanism and setting", "values", *COLUMNS.values()]
     return table(heads, lines, caption="AUC and linkage AUC, 95 % intervals in brackets")
+
+
+def _estimate(row: FrontierRow, name: str) -> str:
+    """Return an estimate with its interval; some have none, however many patients there are."""
+    value = row.interval(name)
+    has_none = f"{name}_high" not in row.figures and math.isfinite(value.value)
+    return f"{value.value:.3f}" if has_none else str(value)

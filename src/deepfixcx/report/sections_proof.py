@@ -269,7 +269,9 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
         answers = measured.audit.answers
         missing += [] if answers else [NO_ANSWERS]
         missing += [asked for asked in QUESTIONS if answers.get(asked, NOT_TESTED) == NOT_TESTED]
-        missing += [f"{each[:1].upper()}{each[1:]}" for each in measured.audit.untested]
+        missing += [
+            f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in measured.audit.untested
+        ]
     if not (measured.evaluation or measured.sweep):
         missing.append("Whether the images are still useful for any task.")
     if not measured.frontier:
@@ -280,7 +282,7 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
         "Attackers who know more than those that were tried: other images of the same patients "
         "from another source, or methods not yet known."
     )
-    if not facts.vectors:
+    if measured.audit is None and not facts.vectors:
         missing.append(
             "Text that is burned into images, unless a mask or text recognition is named above; "
             "many patches keep letters legible."

@@ -141,11 +141,11 @@ def transform(facts: ReleaseFacts) -> str:
     fixed = _what_learned(facts)
     title = "What is done to an image"
     if facts.vectors:
-        numbers = counted(facts.kept().numbers, "number")
+        numbers = counted(facts.kept().numbers, "value")
         of_size = f", of {height:,} × {width:,} pixels in the mean," if facts.states_sizes else ""
         made = (
             f"An image{of_size} becomes a code of "
-            f"{kept.numbers:,} numbers ({spec}). Codes are not in the release: the mechanisms "
+            f"{kept.numbers:,} values ({spec}). Codes are not in the release: the mechanisms "
             f"below make the records from them, {numbers} each. {fixed}"
         )
         return section("transform", title, paragraph(made), _mechanisms(facts))
@@ -166,7 +166,7 @@ def transform(facts: ReleaseFacts) -> str:
 
 def _what_learned(facts: ReleaseFacts) -> str:
     """Say what is fixed and what learned from images: the transform, and the mechanisms."""
-    fixed = "The transform from image to code is fixed: it has learned nothing from any image."
+    fixed = "The transform from image to code is fixed: it learned nothing from any image."
     public = int((facts.records or {}).get("public_images") or 0)
     if not public:
         return fixed
@@ -316,7 +316,7 @@ def _side_by_side(image: Shared, after: NDArray[Any], before: NDArray[Any] | Non
 
 
 def _caption(image: Shared, both: bool) -> str:
-    words = f"{image.name}, source {image.height:,} × {image.width:,}"
+    words = f"{image.name} ({image.height:,} × {image.width:,})"
     return f"{words}: before and after" if both else words
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepfixcx._words import counted
-from deepfixcx.audit.result import LOWER_IS_STRONGER
+from deepfixcx.audit.result import LOWER_IS_STRONGER, QUESTIONS
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
@@ -28,7 +28,7 @@ __all__ = [
     "utility",
 ]
 
-SHARES = ("AUC", "precision@1", "mAP@R", "EER", "KS", "SSIM", "MS-SSIM", "right signs")
+SHARES = ("AUC", "AUC rank", "precision@1", "mAP@R", "EER", "KS", "SSIM", "MS-SSIM", "right signs")
 """Estimates between 0 and 1."""
 
 UNITS = {"PSNR": "PSNR, dB"}
@@ -57,6 +57,9 @@ MEANING = {
         "the floor, is what the mean image of other patients reaches."
     ),
     ("inference", "AUC"): "How well an attribute of the patient is predicted. Chance is 0.5.",
+    ("membership", "AUC rank"): (
+        "How often an attacker who holds an image ranks its record before others. Chance is 0.5."
+    ),
     ("membership", "AUC"): (
         "How well the attacker finds the patients whose images are in the release. Chance is 0.5."
     ),
@@ -68,6 +71,7 @@ DRAWN = {
     ("linkage", "precision@1"),
     ("inference", "AUC"),
     ("membership", "AUC"),
+    ("membership", "AUC rank"),
     ("reconstruction", "SSIM"),
     ("reconstruction", "PSNR"),
     ("reconstruction", "right signs"),
@@ -114,6 +118,9 @@ def privacy(measured: Measured, *, has_codes: bool = True) -> str:
             ),
         )
     parts = [paragraph(f"Attacked: {audit.sample}.")] if audit.sample else []
+    if audit.answers:
+        rows = [[asked, audit.answers.get(asked, "not tested")] for asked in QUESTIONS]
+        parts.append(table(["question", "answer"], rows))
     parts += [items(audit.verdict)] if audit.verdict else []
     parts += [items(f"{note[:1].upper()}{note[1:]}." for note in audit.notes)] * bool(audit.notes)
     parts.append(_with_labels(audit.attacks))
@@ -130,18 +137,21 @@ def privacy(measured: Measured, *, has_codes: bool = True) -> str:
 
 def _with_labels(attacks: Sequence[Attack]) -> str:
     """Show linkage with labels beside linkage without, for each way of linking."""
-    linkage = [each for each in attacks if (each.attack, each.figure) == ("linkage", "AUC")]
+    areas = [each for each in attacks if each.figure == "AUC"]
+    linkage = [each for each in areas if each.attack == "linkage"]
+    raw = [each for each in areas if (each.attack, each.mode) == ("reference", "raw images")]
     rows = []
     for mode in dict.fromkeys(each.mode for each in linkage):
-        of_mode = [each for each in linkage if each.mode == mode]
-        labels = [each for each in of_mode if each.attacker == LABELS]
+        labels = [each for each in areas if (each.mode, each.attacker) == (mode, LABELS)]
+        of_mode = [each for each in linkage if each.mode == mode and each not in labels]
         both = [each for each in of_mode if each.attacker.endswith(f"+ {LABELS}")]
-        alone = [each for each in of_mode if each not in labels and each not in both]
-        rows.append([mode.replace("-", " to "), *map(_strongest, (alone, both, labels))])
+        alone = [each for each in of_mode if each not in both]
+        rows.append([_mode(mode), *map(_strongest, (alone, both, labels, raw))])
     if not rows:
         return ""
     heads = ["linkage", "records without labels", "records with labels", "labels alone"]
-    return table(heads, rows, caption="Linkage AUC of the strongest attacker, 95 % intervals")
+    caption = "Linkage AUC of the strongest attacker, 95 % intervals in brackets"
+    return table([*heads, "raw images"], rows, caption=caption)
 
 
 def _strongest(attacks: Sequence[Attack]) -> str:
@@ -150,7 +160,14 @@ def _strongest(attacks: Sequence[Attack]) -> str:
     if not chosen:
         return str(Interval.unknown())
     best = max(chosen, key=lambda each: each.value.value)
-    return f"{best.value} ({best.attacker}{'' if best.valid else '; does not count'})"
+    who = "" if best.attacker == LABELS else best.attacker.removesuffix(f" + {LABELS}")
+    said = ", ".join(filter(None, (who, "" if best.valid else "does not count")))
+    return f"{best.value}{f' ({said})' if said else ''}"
+
+
+def _mode(mode: str) -> str:
+    """Return what is attacked as people read it, such as ``released to raw``."""
+    return mode.replace("-", " to ") if mode.count("-") == 1 and " " not in mode else mode
 
 
 def drawn_and_others(attacks: Sequence[Attack]) -> tuple[list[Attack], list[Attack]]:
@@ -160,11 +177,11 @@ def drawn_and_others(attacks: Sequence[Attack]) -> tuple[list[Attack], list[Atta
 
 
 def attack_table(attacks: Sequence[Attack]) -> str:
-    """List the estimates that are not drawn, the strongest of each kind; raw images come last."""
+    """List the estimates that are not drawn, the strongest of each kind; references come last."""
     lines = [
         [
-            "raw images" if attack == "reference" else attack,
-            f"{each.attacker}, {each.mode.replace('-', ' to ')}",
+            attack,
+            f"{each.attacker}, {_mode(each.mode)}",
             name,
             str(each.value),
             "" if math.isnan(each.floor) else f"{each.floor:.3f}",
@@ -173,7 +190,7 @@ def attack_table(attacks: Sequence[Attack]) -> str:
         for each in shown
     ]
     head = ["attack", "attacker", "estimate", "value [95 %]", "floor"]
-    caption = "Other estimates of the same attackers, and what they reach on raw images"
+    caption = "Other estimates of the same attackers; references are no attacks on records"
     return table(head, lines, caption=caption)
 
 
@@ -216,7 +233,7 @@ def attack_bars(attacks: Sequence[Attack]) -> list[Bar]:
             each.value,
             each.floor,
             each.raw,
-            note=each.mode.replace("-", " to "),
+            note=_mode(each.mode),
             valid=each.valid,
         )
         for each in attacks

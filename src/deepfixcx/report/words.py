@@ -53,7 +53,7 @@ class Kept:
 
     def __str__(self) -> str:
         """Return all of it in one line."""
-        return f"{self.numbers:,} of {self.of:,} numbers ({self.percent}, {self.ratio})"
+        return f"{self.numbers:,} of {self.of:,} values ({self.percent}, {self.ratio})"
 
 
 def removed(spec: CodecSpec, height: int, width: int) -> str:
