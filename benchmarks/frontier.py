@@ -33,7 +33,7 @@ from deepfixcx.mechanisms import (
 )
 from deepfixcx.mechanisms.sensitivity import as_means, integer_codes
 from deepfixcx.report import write_figure
-from deepfixcx.report.frontier_plot import frontier_figure
+from deepfixcx.report.grid_figures import frontier_figure
 from deepfixcx.spec import CodecSpec
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -86,7 +86,7 @@ def test_the_panel_has_a_table_of_scales_and_directions(
         ]
     for words in ("4–8 px", "2–4 px", "removed", "obscured", "preserved", "12 × 8 pixels"):
         assert words in result.output
-    assert "320 of 1,920 numbers" in result.output
+    assert "320 of 1,920 values" in result.output
 
 
 def test_no_name_of_a_file_comes_out(run: Run, image: Path, codes: Path, tmp_path: Path) -> None:

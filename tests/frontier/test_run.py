@@ -22,7 +22,7 @@ from deepfixcx.frontier.options import (
 )
 from deepfixcx.frontier.rows import FrontierRow, recommend, rows_as_csv
 from deepfixcx.frontier.run import run_frontier
-from deepfixcx.report.frontier_plot import frontier_figure
+from deepfixcx.report.grid_figures import frontier_figure
 from tests.learn.making import make_dataset
 
 OPTIONS = FrontierOptions(

@@ -29,7 +29,7 @@ from deepfixcx.learn.sweep.options import SweepOptions
 from deepfixcx.learn.sweep.rows import Row, recommend, rows_as_csv
 from deepfixcx.learn.sweep.run import Sweep, run_sweep
 from deepfixcx.measures.quality import psnr, ssim
-from deepfixcx.report.heatmaps import comparison_figure, heatmap_figure
+from deepfixcx.report.grid_figures import comparison_figure, heatmap_figure
 
 OPTIONS = SweepOptions(levels=(1, 2, 5), patches=(2, 3), folds=3)
 
@@ -391,7 +391,7 @@ def test_heatmaps_show_every_setting_and_frame_one(finished: tuple[Sweep, Path])
     figure = heatmap_figure(finished[0].rows, (2, 3))
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[:4] == [
-        "kept of the numbers",
+        "share of values kept",
         "times smaller in memory",
         "times smaller on disk",
         "SSIM of the reconstruction",

@@ -17,8 +17,7 @@ from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.cohort import bias
 from deepfixcx.explain.methods import occlusion
-from deepfixcx.report.colour_scales import decimals_for
-from deepfixcx.report.drawing import write_figure
+from deepfixcx.report.drawing import decimals_for, write_figure
 from deepfixcx.report.explained_model import attribution_figure, bias_figure
 
 Floats = NDArray[np.float32]

@@ -123,7 +123,7 @@ def test_sheet_has_the_ratio_of_every_setting(chest: NDArray[np.float32]) -> Non
         kept = Kept.of_image(CodecSpec(level, patches), 1, 128, 128)
         assert f"{kept.percent}  ({kept.ratio})" in words
     assert words.count("%") == 8
-    assert "does not fit:\nbands have\n16 × 16 numbers" in words
+    assert "does not fit:\nbands have\n16 × 16 values" in words
     assert [f"J = {level}" in words for level in (1, 2, 3)] == [True] * 3
     assert [f"P = {patches}" in words for patches in (4, 16, 32)] == [True] * 3
     assert spills(figure) == []

@@ -132,7 +132,7 @@ def _draw(frontier: Frontier, out: Path, max_linkage: float | None) -> list[str]
     """Write the figure, unless nothing could be tried."""
     from deepfixcx.io.folders import write_own
     from deepfixcx.report.drawing import figure_bytes
-    from deepfixcx.report.frontier_plot import frontier_figure
+    from deepfixcx.report.grid_figures import frontier_figure
 
     if not frontier.rows:
         return []

@@ -141,7 +141,7 @@ def _draw_show(frames: ImageFrames, out: Path, spec: CodecSpec, size: Size) -> d
 
 def _draw_sheet(frames: ImageFrames, out: Path, like: CodecSpec) -> dict[str, object]:
     from deepfixcx.report import contact_sheet, write_figure
-    from deepfixcx.report.contact import DEFAULT_LEVELS, DEFAULT_PATCHES
+    from deepfixcx.report.figures import DEFAULT_LEVELS, DEFAULT_PATCHES
 
     figure = contact_sheet(frames.pixels[0], like=like, frames=len(frames.pixels))
     write_figure(out, figure)

@@ -160,7 +160,7 @@ def _draw(sweep: Sweep, out: Path) -> list[str]:
     """Write the figures, and return their names."""
     from deepfixcx.io.folders import write_own
     from deepfixcx.report.drawing import figure_bytes
-    from deepfixcx.report.heatmaps import comparison_figure, heatmap_figure
+    from deepfixcx.report.grid_figures import comparison_figure, heatmap_figure
 
     chosen = sweep.recommendation
     pair = None

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepfixcx.report.band_mosaic import mosaic
-    from deepfixcx.report.contact import contact_sheet
     from deepfixcx.report.drawing import write_figure
-    from deepfixcx.report.figures import show_figure
-    from deepfixcx.report.gallery_figure import gallery
+    from deepfixcx.report.figures import contact_sheet, gallery, show_figure
     from deepfixcx.report.words import Kept
 
 __all__ = [
@@ -32,8 +30,8 @@ __all__ = [
 # no module is called as a name in it: importing it would put the module in the name's place
 _HOMES = {
     "Kept": "words",
-    "contact_sheet": "contact",
-    "gallery": "gallery_figure",
+    "contact_sheet": "figures",
+    "gallery": "figures",
     "mosaic": "band_mosaic",
     "show_figure": "figures",
     "write_figure": "drawing",

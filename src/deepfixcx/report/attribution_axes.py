@@ -23,8 +23,7 @@ from deepfixcx.explain.naming import (
     extent,
     spread_over_pixels,
 )
-from deepfixcx.report.colour_scales import decimals_for
-from deepfixcx.report.drawing import FONT, INK, Page, for_display
+from deepfixcx.report.drawing import FONT, INK, Page, decimals_for, for_display
 
 __all__ = [
     "AWAY",

@@ -17,17 +17,23 @@ from deepfixcx.explain.bands import BandSummary, Energy
 from deepfixcx.explain.naming import ORIENTATIONS, extent
 from deepfixcx.packets import pixel_scale
 from deepfixcx.report.band_mosaic import mosaic
-from deepfixcx.report.drawing import FONT, INK, MUTED, Page, as_image, for_display
-from deepfixcx.report.mosaic_axes import draw_bar, draw_mosaic
+from deepfixcx.report.drawing import (
+    FONT,
+    INK,
+    Page,
+    as_image,
+    draw_bar,
+    draw_mosaic,
+    for_display,
+    panel_size,
+)
 from deepfixcx.report.words import Kept
 
 __all__ = ["explained_figure"]
 
-PANEL = 3.55  # inches, the longer side of an image
 MARGIN, GAP, HEAD = 0.3, 0.35, 0.85
 AXIS, BAR = 0.62, 1.05  # room left of and below a mosaic, and right of it
 NAMES, GRID_ROW = 1.05, 0.62  # of the grid of energy: its names, and the height of a row
-LEAST_SHAPE, MOST_SHAPE = 0.85, 1.6  # width to height; the words above need their room
 LINE, ENERGY_LINE = 0.29, 0.25
 SCALES = 0.62  # room for the scales below the grid
 INDENT, LETTER = 1.1, 0.1  # where sentences begin, and how wide a letter may be
@@ -91,7 +97,7 @@ def explained_figure(
     pixels = None if original is None else as_image(original)
     _check(one, summary, energy, pixels)
     decoded = np.asarray(Codec(one.spec).decode(one, "original"), np.float32)[0]
-    wide, high = _panel_size(summary.height, summary.width)
+    wide, high = panel_size(summary.height, summary.width)
     words = list(_words(summary, one.channels))
     grid = max(2.6, (1.35 if summary.spacing else 0.85) * energy.level)
     second = AXIS + wide + BAR + GAP + NAMES + grid  # width of mosaic and grid of energy
@@ -136,17 +142,6 @@ def _check(one: Code, summary: BandSummary, energy: Energy, original: NDArray[An
         )
 
 
-def _panel_size(height: int, width: int) -> tuple[float, float]:
-    """Return width and height of a panel in inches; extreme shapes are drawn less extreme."""
-    shape = float(np.clip(width / height, LEAST_SHAPE, MOST_SHAPE))
-    return (PANEL, PANEL / shape) if shape >= 1 else (PANEL * shape, PANEL)
-
-
-def _heading(page: Page, left: float, top: float, title: str, words: str) -> None:
-    page.text(left, top + 0.18, title, 16, weight="bold")
-    page.text(left, top + 0.52, words, 11, color=MUTED)
-
-
 def _draw_images(
     page: Page,
     decoded: NDArray[np.float32],
@@ -156,10 +151,10 @@ def _draw_images(
 ) -> None:
     left, step = MARGIN, wide + GAP
     if original is not None:
-        _heading(page, left, 0, "original", "not for sharing")
+        page.heading(left, 0, "original", "not for sharing")
         page.image(for_display(original), left, HEAD, wide, high)
         left += step
-    _heading(page, left, 0, "what is left", "reconstruction, cells filled in")
+    page.heading(left, 0, "what is left", "reconstruction, cells filled in")
     page.image(for_display(decoded), left, HEAD, wide, high)
     if original is not None:
         left += step
@@ -167,7 +162,7 @@ def _draw_images(
         difference = (scaled - np.clip(decoded, 0, 1)).mean(axis=0)
         most = float(np.abs(difference).max()) or 1.0
         words = f"gray: none; white: was {most:.2f} brighter"
-        _heading(page, left, 0, "what is missing", words)
+        page.heading(left, 0, "what is missing", words)
         page.image(for_display(0.5 + difference[np.newaxis] / (2 * most)), left, HEAD, wide, high)
 
 
@@ -182,9 +177,9 @@ def _draw_bands(
 ) -> None:
     block, (rows, columns) = summary.spec.block, summary.spec.grid_shape
     words = f"{block} × {block} bands of {rows} × {columns} cells, brightness framed"
-    _heading(page, left + AXIS, top, "the code", words)
+    page.heading(left + AXIS, top, "the code", words)
     axes = page.axes(left + AXIS, top + HEAD, wide, high)
-    drawn = draw_mosaic(axes, values, summary.spec)
+    drawn = draw_mosaic(axes, values, summary.spec, periods=True)
     draw_bar(page, drawn, left + AXIS + wide + 0.12, top + HEAD, high)
     beside = left + AXIS + wide + BAR - 0.1
     page.text(beside, top + HEAD, "size (largest: 1)", 11, rotation=270, ha="right")
@@ -198,7 +193,7 @@ def _draw_energy(
     page: Page, energy: Energy, summary: BandSummary, left: float, top: float, width: float
 ) -> None:
     table = energy.by_scale_and_orientation()
-    _heading(page, left, top, "energy of edges", "shares by scale and direction")
+    page.heading(left, top, "energy of edges", "shares by scale and direction")
     height = GRID_ROW * len(ORIENTATIONS)
     axes = page.axes(left + NAMES, top + HEAD, width, height)
     colours = colormaps["Blues"]

@@ -33,17 +33,14 @@ from deepfixcx.report.attribution_axes import (
     grid_height,
     pale,
 )
-from deepfixcx.report.colour_scales import draw_scale
-from deepfixcx.report.drawing import MUTED, Page, for_display
+from deepfixcx.report.drawing import Page, draw_scale, for_display, panel_size
 
 __all__ = ["attribution_figure", "bias_figure"]
 
 SIGNS = (TOWARDS, AWAY)
-PANEL = 3.55  # inches, the longer side of an image
 MARGIN, GAP, TITLE, HEAD = 0.3, 0.35, 0.62, 0.85
 LINE = 0.29
 SCALE = 0.42  # room for a scale of colours below a panel
-LEAST_SHAPE, MOST_SHAPE = 0.85, 1.6  # width to height; the words above need their room
 LETTERS = 13.5  # letters of a line of text in an inch
 STRONG = 0.995
 """Share of the pixels of an attribution's image that are drawn without being cut off."""
@@ -76,7 +73,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
     """
     one = attribution[image]
     decoded = _reconstruction(one.code)
-    wide, high = _panel_size(decoded)
+    wide, high = panel_size(*decoded.shape[1:])
     places, bands = one.tells != "band", one.tells != "place"
     panels = [wide] + places * [wide] + bands * [SCALES + GRID] + (places and bands) * [wide]
     reasons = one.top(6)
@@ -88,19 +85,19 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
     page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 3.3))
     page.text(MARGIN, 0.2, _title(one, title), 18, weight="bold")
     left = MARGIN
-    _heading(page, left, "what is left", "reconstruction of the code")
+    page.heading(left, TITLE, "what is left", "reconstruction of the code")
     page.image(for_display(decoded), left, top, wide, high)
     left += wide + GAP
     if places:
-        _heading(page, left, "where", "sum over all bands of a cell")
+        page.heading(left, TITLE, "where", "sum over all bands of a cell")
         axes = page.image(pale(decoded), left, top, wide, high)
         draw_cells(axes, one, decoded.shape[1:])
         most = float(np.abs(one.spatial()).max())
         draw_scale(page, (left, top + high + 0.12, wide), most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += wide + GAP
     if bands:
-        _heading(
-            page, left + SCALES, "by which edges", "sum over all cells, by scale and direction"
+        page.heading(
+            left + SCALES, TITLE, "by which edges", "sum over all cells, by scale and direction"
         )
         draw_groups(page, one.edge_groups()[0], one.level, left, top)
         most = float(np.abs(one.edge_groups()).max())
@@ -108,7 +105,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
         draw_scale(page, place, most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += SCALES + GRID + GAP
     if places and bands:
-        _heading(page, left, "as an image", "bright: towards; dark: away")
+        page.heading(left, TITLE, "as an image", "bright: towards; dark: away")
         values = one.image().mean(axis=0)
         most = float(np.quantile(np.abs(values), STRONG)) or 1.0
         shown = for_display((0.5 + values / (2 * most))[np.newaxis].astype(np.float32))
@@ -145,7 +142,7 @@ def bias_figure(bias: Bias) -> Figure:
     """
     why = bias.attribution
     decoded = _mean_reconstruction(why.code)
-    wide, high = _panel_size(decoded)
+    wide, high = panel_size(*decoded.shape[1:])
     level = why.level
     room = SCALES + GRID
     panels = (bias.places is not None) * [wide] + (bias.bands is not None) * [room]
@@ -161,23 +158,23 @@ def bias_figure(bias: Bias) -> Figure:
     page.text(MARGIN, 0.2, words + patients, 18, weight="bold")
     left = MARGIN
     if bias.places is not None:
-        _heading(page, left, "places", f"mean size of the attribution, {why.unit}")
+        page.heading(left, TITLE, "places", f"mean size of the attribution, {why.unit}")
         draw_amounts(page, bias.places, decoded, why.code, (left, top, wide, high))
         _scale_of_size(page, (left, top + high, wide), bias.places[..., 0], unit=why.unit)
         left += wide + GAP
     if bias.bands is not None:
-        _heading(page, left + SCALES, "edges", "mean size, and its 95 % interval")
+        page.heading(left + SCALES, TITLE, "edges", "mean size, and its 95 % interval")
         draw_intervals(page, bias.bands, level, left, top)
         bottom = top + grid_height(level)
         _scale_of_size(page, (left + SCALES, bottom, GRID), bias.bands[:, 0], unit=why.unit)
         left += room + GAP
     if bias.attention is not None:
-        _heading(page, left, "attention: places", "share of the model's weights")
+        page.heading(left, TITLE, "attention: places", "share of the model's weights")
         shares = bias.attention_places()[:, :, np.newaxis]
         draw_amounts(page, shares, decoded, why.code, (left, top, wide, high), percent=True)
         _scale_of_size(page, (left, top + high, wide), shares, percent=True)
         left += wide + GAP
-        _heading(page, left + SCALES, "attention: edges", "share of the model's weights")
+        page.heading(left + SCALES, TITLE, "attention: edges", "share of the model's weights")
         draw_groups(page, bias.attention_bands(), level, left, top, percent=True)
     foot = top + below + 0.4
     page.text(MARGIN, foot, "signs of shortcuts, strongest first", 12, weight="bold")
@@ -199,17 +196,6 @@ def _mean_reconstruction(code: Code) -> NDArray[np.float32]:
     """Return the reconstruction of the mean of many codes, in the size of the first."""
     mean = code.array.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
     return _reconstruction(Code(mean, code.spec, code.sizes[:1]))
-
-
-def _panel_size(pixels: NDArray[np.float32]) -> tuple[float, float]:
-    """Return width and height of a panel in inches; extreme shapes are drawn less extreme."""
-    shape = float(np.clip(pixels.shape[2] / pixels.shape[1], LEAST_SHAPE, MOST_SHAPE))
-    return (PANEL, PANEL / shape) if shape >= 1 else (PANEL * shape, PANEL)
-
-
-def _heading(page: Page, left: float, title: str, words: str) -> None:
-    page.text(left, TITLE + 0.18, title, 16, weight="bold")
-    page.text(left, TITLE + 0.52, words, 11, color=MUTED)
 
 
 def _title(one: Attribution, title: str) -> str:

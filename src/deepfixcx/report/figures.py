@@ -1,40 +1,50 @@
-"""One image before and after, and what its code holds."""
+"""Images before and after compression: one setting, a sheet of many, and several images."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepfixcx.choices import Size
 from deepfixcx.codec import Codec
+from deepfixcx.errors import ImageTooSmallError, PixelsShapeError, SpecError
 from deepfixcx.report.band_mosaic import mosaic
-from deepfixcx.report.drawing import FONT, INK, MUTED, Page, as_image, for_display
+from deepfixcx.report.drawing import (
+    FONT,
+    MUTED,
+    Page,
+    as_image,
+    draw_bar,
+    draw_mosaic,
+    for_display,
+    panel_size,
+)
 from deepfixcx.report.words import Kept, obscured, preserved, removed
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["show_figure"]
+__all__ = [
+    "DEFAULT_LEVELS",
+    "DEFAULT_PATCHES",
+    "contact_sheet",
+    "draw_tile",
+    "gallery",
+    "show_figure",
+    "tile_size",
+]
 
-PANEL = 3.55  # inches, the longer side of an image
 MARGIN, GAP, HEAD, FOOT = 0.3, 0.3, 0.85, 1.6
 BAR, AXIS = 1.2, 0.32  # room right of and around the mosaic
-LEAST_SHAPE, MOST_SHAPE = 0.85, 1.6  # width to height; the words above need their room
-DECADES = 4
-"""Numbers more than so many powers of ten below the largest are drawn as zero."""
-MOST_LINES = 16
-"""Up to so many tiles a side have lines between them."""
 
 
 def show_figure(
     pixels: NDArray[Any], codec: Codec, *, size: Size = "compact", frames: int = 1
 ) -> Figure:
-    """Draw the original, what is left of it, and what each band keeps.
+    """Draw the original, its reconstruction, and the code.
 
     Parameters
     ----------
@@ -42,7 +52,7 @@ def show_figure(
         One image. uint8 and uint16 are scaled to [0, 1]; floats are taken as they are, and
         clipped to [0, 1] for drawing. C = 3 is drawn as RGB.
     codec : Codec
-        What to show.
+        Codec of the reconstruction.
     size : {"compact", "original"}
         Which reconstruction to draw.
     frames : int
@@ -74,36 +84,32 @@ def show_figure(
     channels, height, width = image.shape
     spec = codec.spec
     code = codec.encode(image)
-    left_over = np.asarray(codec.decode(code, size), np.float32)[0]
-    wide, high = _panel_size(height, width)
+    reconstruction = np.asarray(codec.decode(code, size), np.float32)[0]
+    wide, high = panel_size(height, width)
     page = Page(2 * MARGIN + 3 * wide + 2 * GAP + AXIS + BAR, HEAD + high + AXIS + FOOT)
     lefts = [MARGIN, MARGIN + wide + GAP, MARGIN + 2 * wide + 2 * GAP + AXIS]
     first = f", frame 1 of {frames}" if frames > 1 else ""
-    _heading(page, lefts[0], "original", f"{_pixels(height, width)}{first}")
+    page.heading(lefts[0], 0, "original", f"{_pixels(height, width)}{first}")
     page.image(for_display(image), lefts[0], HEAD, wide, high)
-    _heading(page, lefts[1], "privatized", _privatized_words(size, left_over.shape[1:], height))
-    page.image(for_display(left_over), lefts[1], HEAD, wide, high)
+    page.heading(
+        lefts[1], 0, "privatized", _privatized_words(size, reconstruction.shape[1:], height)
+    )
+    page.image(for_display(reconstruction), lefts[1], HEAD, wide, high)
     rows, columns = spec.grid_shape
-    _heading(
-        page, lefts[2], "what is kept",
+    page.heading(
+        lefts[2], 0, "code",
         f"{spec.block} × {spec.block} bands of {rows} × {columns} cells, approximation framed",
     )  # fmt: skip
     axes = page.axes(lefts[2], HEAD, wide, high)
-    drawn = _draw_mosaic(axes, mosaic(code), spec)
+    drawn = draw_mosaic(axes, mosaic(code), spec)
     left, bottom = lefts[2], HEAD + high
     page.text(left, bottom + 0.07, "finer vertical edges →", 12)
     page.text(left - 0.07, HEAD, "finer horizontal edges →", 12, rotation=270, ha="right")
-    _colour_bar(page, page.axes(left + wide + 0.12, HEAD, 0.14, high), drawn)
+    draw_bar(page, drawn, left + wide + 0.12, HEAD, high)
     side = page.width - MARGIN + 0.05
     page.text(side, HEAD, "size (largest: 1)", 12, rotation=270, ha="right")
     _explain(page, spec, Kept.of_image(spec, channels, height, width), (height, width))
     return page.figure
-
-
-def _panel_size(height: int, width: int) -> tuple[float, float]:
-    """Return width and height of a panel in inches; extreme shapes are drawn less extreme."""
-    shape = float(np.clip(width / height, LEAST_SHAPE, MOST_SHAPE))
-    return (PANEL, PANEL / shape) if shape >= 1 else (PANEL * shape, PANEL)
 
 
 def _pixels(height: int, width: int) -> str:
@@ -117,44 +123,6 @@ def _privatized_words(size: Size, shape: tuple[int, ...], height: int) -> str:
     return f"{words}, drawn larger" if shape[0] < height else words
 
 
-def _heading(page: Page, left: float, title: str, words: str) -> None:
-    page.text(left, 0.18, title, 16, weight="bold")
-    page.text(left, 0.52, words, 12, color=MUTED)
-
-
-def _draw_mosaic(axes: Axes, values: NDArray[np.float32], spec: CodecSpec) -> AxesImage:
-    largest = float(values.max())
-    relative = values / largest if largest else values
-    smallest = float(relative[relative > 0].min(initial=1))
-    least = max(smallest, 10.0**-DECADES) if smallest < 0.5 else 0.1
-    norm = LogNorm(least, 1, clip=True)
-    side = spec.block
-    drawn = axes.imshow(
-        np.maximum(relative, least), norm=norm, cmap="viridis", aspect="auto",
-        interpolation="auto", extent=(0, side, side, 0),
-    )  # fmt: skip
-    if side <= MOST_LINES:
-        for line in range(1, side):
-            axes.axhline(line, color="white", linewidth=0.8)
-            axes.axvline(line, color="white", linewidth=0.8)
-    axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor="white", linewidth=4, zorder=3))
-    axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=INK, linewidth=2, zorder=4))
-    return drawn
-
-
-def _colour_bar(page: Page, axes: Axes, drawn: AxesImage) -> None:
-    bar = page.figure.colorbar(drawn, cax=axes)
-    least = int(np.floor(-np.log10(drawn.norm.vmin or 1) + 1e-6))
-    powers = range(least + 1)
-    bar.set_ticks(
-        [10.0**-power for power in powers],
-        labels=["1"] + [f"1/{10**power:,}" for power in powers[1:]],
-    )
-    bar.minorticks_off()
-    bar.outline.set_visible(False)
-    axes.tick_params(labelsize=11, labelcolor=INK, labelfontfamily=FONT, length=3)
-
-
 def _explain(page: Page, spec: CodecSpec, kept: Kept, size: tuple[int, int]) -> None:
     top = page.height - FOOT + 0.25
     rows = (
@@ -166,3 +134,196 @@ def _explain(page: Page, spec: CodecSpec, kept: Kept, size: tuple[int, int]) -> 
     for line, (name, words) in enumerate(rows):
         page.text(MARGIN, top + 0.32 * line, name, 13, weight="bold")
         page.text(MARGIN + 1.15, top + 0.32 * line, words, 13)
+
+
+DEFAULT_LEVELS, DEFAULT_PATCHES = (1, 2, 3, 4, 5), (2, 4, 8, 16, 32)
+
+TILE = 1.75  # inches, the width of an image
+EDGE, SPACE, CAPTION, TITLES, SIDE = 0.25, 0.12, 0.3, 0.4, 0.75
+TITLES_OF_SPECS = 0.62
+TEXT = 11
+MOST_LETTERS = 22  # fit below a tile at full size
+
+LEGEND = (
+    "Down: J, the level;",
+    "there are 4ᴶ bands.",
+    "Across: P × P cells",
+    "in each band.",
+    "Below each image:",
+    "the values kept.",
+)
+"""Explanation below the original."""
+
+
+def contact_sheet(
+    pixels: NDArray[Any],
+    levels: Sequence[int] = DEFAULT_LEVELS,
+    patches: Sequence[int] = DEFAULT_PATCHES,
+    *,
+    like: CodecSpec | None = None,
+    frames: int = 1,
+) -> Figure:
+    """Draw the reconstructions of an image for every level and every number of patches.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W) or (C, H, W)
+        One image; as in `show_figure`.
+    levels, patches : sequence of int
+        The rows J and the columns P of the sheet.
+    like : CodecSpec, optional
+        Wavelet, pooling, boundary and grid; by default those of `CodecSpec`.
+    frames : int
+        Frames in the file that the image is the first of; said in the title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The original, then a row for each level. Below each reconstruction stand the values kept
+        and the compression ratio. Settings that do not fit the image are gray and say why.
+
+    Raises
+    ------
+    PixelsError
+        No image, or NaN or infinity in it.
+    SpecError
+        No or unusable levels or patches.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
+    doi:10.1002/widm.1495, figure of reconstructions.
+
+    Examples
+    --------
+    >>> figure = contact_sheet(np.eye(64, dtype=np.float32), levels=(2, 3), patches=(4, 16))
+    >>> [text.get_text() for text in figure.texts if "64 ×" in text.get_text()]
+    ['64 × 64 pixels']
+    """
+    if not levels or not patches:
+        raise SpecError("a contact sheet needs at least one level and one number of patches")
+    image = as_image(pixels)
+    specs = [[_spec(level, count, like) for count in patches] for level in levels]
+    wide, high = tile_size(*image.shape[1:])
+    left = EDGE + wide + SPACE + SIDE
+    page = Page(
+        left + len(patches) * (wide + SPACE) - SPACE + EDGE,
+        EDGE + TITLES + max(len(levels), 2) * (high + CAPTION + SPACE) - SPACE + 0.1,
+    )
+    _draw_original(page, image, frames, wide, high)
+    for column, count in enumerate(patches):
+        middle = left + column * (wide + SPACE) + wide / 2
+        page.text(middle, EDGE, f"P = {count}", 14, weight="bold", ha="center")
+    for row, (level, of_row) in enumerate(zip(levels, specs, strict=True)):
+        top = EDGE + TITLES + row * (high + CAPTION + SPACE)
+        page.text(
+            left - 0.12, top + high / 2, f"J = {level}", 14, weight="bold", ha="right", va="center"
+        )
+        for column, spec in enumerate(of_row):
+            draw_tile(page, image, spec, (left + column * (wide + SPACE), top, wide, high))
+    return page.figure
+
+
+def _spec(level: int, patches: int, like: CodecSpec | None) -> CodecSpec:
+    if like is None:
+        return CodecSpec(level, patches)
+    return replace(like, level=level, patches=patches)
+
+
+def tile_size(height: int, width: int) -> tuple[float, float]:
+    """Return width and height of a tile in inches; extreme shapes are drawn less extreme."""
+    return TILE, TILE / float(np.clip(width / height, 0.6, 1.8))
+
+
+def _draw_original(page: Page, image: NDArray[Any], frames: int, wide: float, high: float) -> None:
+    channels, height, width = image.shape
+    page.text(EDGE, EDGE, "original", 14, weight="bold")
+    page.image(for_display(image), EDGE, EDGE + TITLES, wide, high)
+    words = [f"{height:,} × {width:,} pixels"]
+    if frames > 1:
+        words.append(f"frame 1 of {frames}")
+    words += [f"{channels * height * width:,} values"]
+    for line, text in enumerate(words):
+        page.text(EDGE, EDGE + TITLES + high + 0.07 + 0.2 * line, text, TEXT, color=MUTED)
+    top = EDGE + TITLES + high + 0.35 + 0.2 * len(words)
+    for line, text in enumerate(LEGEND):
+        page.text(EDGE, top + 0.2 * line, text, TEXT)
+
+
+def draw_tile(
+    page: Page, image: NDArray[Any], spec: CodecSpec, place: tuple[float, float, float, float]
+) -> None:
+    """Draw one reconstruction with the values kept below it, or the reason why there is none."""
+    left, top, wide, high = place
+    try:
+        reconstruction = Codec(spec).privatize(image, size="original")
+    except ImageTooSmallError:
+        axes = page.axes(*place)
+        axes.set_facecolor("#e9e9e9")
+        rows, columns = spec.band_shape(*image.shape[1:])
+        reason = f"does not fit:\nbands have\n{rows} × {columns} values"
+        axes.text(
+            0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center",
+            fontsize=TEXT, color=MUTED, family=FONT, linespacing=1.4,
+        )  # fmt: skip
+        return
+    page.image(for_display(reconstruction), *place)
+    channels, height, width = image.shape
+    kept = Kept.of_image(spec, channels, height, width)
+    words = f"{kept.percent}  ({kept.ratio})"
+    size = TEXT * min(1, MOST_LETTERS / len(words))
+    page.text(left + wide / 2, top + high + 0.07, words, size, ha="center")
+
+
+def gallery(images: Mapping[str, NDArray[Any]], specs: Sequence[CodecSpec]) -> Figure:
+    """Draw a row for each image: the original, then its reconstruction for each spec.
+
+    Parameters
+    ----------
+    images : mapping of str to ndarray, shape (H, W) or (C, H, W)
+        Images by a title of one or two words, which is drawn; it must not identify a patient.
+    specs : sequence of CodecSpec
+        One column each.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Below each reconstruction stand the values kept and the compression ratio.
+
+    Raises
+    ------
+    PixelsError
+        No images, or one that is no image.
+    SpecError
+        No specs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figure = gallery({"ramp": np.eye(64)}, [CodecSpec(2, 4), CodecSpec(2, 8)])
+    >>> [text.get_text() for text in figure.texts if "%" in text.get_text()]
+    ['6.2 %  (1 : 16)', '25 %  (1 : 4)']
+    """
+    if not images:
+        raise PixelsShapeError("a gallery needs at least one image")
+    if not specs:
+        raise SpecError("a gallery needs at least one spec")
+    rows = {title: as_image(pixels) for title, pixels in images.items()}
+    sizes = [tile_size(*image.shape[1:]) for image in rows.values()]
+    wide = sizes[0][0]
+    height = EDGE + TITLES_OF_SPECS + sum(high + CAPTION + SPACE for _, high in sizes) - SPACE + 0.1
+    page = Page(2 * EDGE + (len(specs) + 1) * (wide + SPACE) + SPACE, height)
+    page.text(EDGE, EDGE, "original", 14, weight="bold")
+    lefts = [EDGE + 2 * SPACE + (column + 1) * (wide + SPACE) for column in range(len(specs))]
+    for spec, left in zip(specs, lefts, strict=True):
+        cells = " × ".join(str(count) for count in spec.grid_shape)
+        page.text(left, EDGE, f"{cells} cells", 14, weight="bold")
+        page.text(left, EDGE + 0.29, str(spec), 11, color=MUTED)
+    top = EDGE + TITLES_OF_SPECS
+    for (title, image), (_, high) in zip(rows.items(), sizes, strict=True):
+        page.image(for_display(image), EDGE, top, wide, high)
+        page.text(EDGE + wide / 2, top + high + 0.07, title, 11, ha="center")
+        for spec, left in zip(specs, lefts, strict=True):
+            draw_tile(page, image, spec, (left, top, wide, high))
+        top += high + CAPTION + SPACE
+    return page.figure

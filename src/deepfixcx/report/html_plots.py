@@ -1,8 +1,7 @@
-"""Figures as SVG markup: sharp at any size, readable without colour, and by those who listen.
+"""Figures as SVG markup: sharp at any size, readable without colour and by screen readers.
 
-They stand in the report and in the studio, and take their colours from the page around them. What
-a figure marks is told apart by form, never by colour alone. A mark with a `pick` can be chosen by
-mouse and keyboard where the page listens for it.
+They are used in the report and in the studio, and take their colours from the page. Marks differ in
+form, not in colour alone. A mark with a `pick` can be chosen by mouse and keyboard.
 """
 
 from __future__ import annotations
@@ -13,38 +12,25 @@ from dataclasses import dataclass
 
 from deepfixcx.measures import Interval
 from deepfixcx.report.html import escaped
-from deepfixcx.report.html_axes import QUIET, TEXT, steps, svg
+from deepfixcx.report.html_points import QUIET, TEXT, steps, svg
 
 __all__ = ["Bar", "intervals_svg", "signed_svg"]
 
 NARROW, SIDES = 480, 16
-"""A figure of intervals can be read on a telephone, too: labels stand above their lines."""
+"""A figure of intervals fits a telephone: labels stand above their lines."""
 ROW, HEAD, FOOT = 48, 20, 76
 LINE = 22
-"""Between two lines of what marks mean."""
+"""Between two lines of the legend."""
 LETTER = 7.6
-"""Roughly the width of one; behind labels the lines of the grid are left away."""
+"""Approximate width of a letter; the grid is hidden behind labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One line of a figure of intervals.
+    """One line of a figure: an estimate with its 95 % interval.
 
-    Attributes
-    ----------
-    label : str
-        What was measured.
-    value : Interval
-        With its 95 % interval.
-    floor : float
-        What is reached without the codes, an orange diamond; NaN where there is nothing of the
-        kind.
-    raw : float
-        What the same attacker reaches on raw images, a grey ring; NaN where that is not known.
-    note : str
-        Behind the label, in grey.
-    valid : bool
-        A cross where the figure does not count.
+    `floor` is what is reached without the codes, an orange diamond; `raw` what the same attacker
+    reaches on raw images, a grey ring; NaN if unknown. A cross marks an invalid estimate.
     """
 
     label: str
@@ -58,30 +44,7 @@ class Bar:
 def intervals_svg(
     bars: Sequence[Bar], *, low: float, high: float, title: str, chance: float = math.nan
 ) -> str:
-    """Draw figures with their intervals below each other.
-
-    Parameters
-    ----------
-    bars : sequence of Bar
-        From top to bottom.
-    low, high : float
-        Ends of the axis.
-    title : str
-        What the axis shows.
-    chance : float
-        Drawn as a dashed line, if finite.
-
-    Returns
-    -------
-    str
-        SVG markup.
-
-    Examples
-    --------
-    >>> drawn = intervals_svg([Bar("linkage", Interval(0.8, 0.7, 0.9))], low=0, high=1, title="AUC")
-    >>> drawn.startswith("<svg"), "0.800 [0.700, 0.900]" in drawn
-    (True, True)
-    """
+    """Return SVG markup of estimates with their intervals, one below the other."""
     legend = _legend(bars, HEAD + ROW * len(bars) + FOOT - 12)
     tall = HEAD + ROW * len(bars) + FOOT + LINE * max(len(legend) - 1, 0)
     bottom = HEAD + ROW * len(bars)
@@ -105,7 +68,7 @@ def intervals_svg(
 
 
 def _legend(bars: Sequence[Bar], top: float) -> list[str]:
-    """Say what the marks mean; those that are not drawn are not named."""
+    """Return the legend of the marks that are drawn."""
     marks: list[tuple[Callable[[float, float], str], str]] = []
     if any(bar.valid for bar in bars):
         marks.append((_disc, "the attacker, with the 95 % interval as a line"))
@@ -123,25 +86,7 @@ def _legend(bars: Sequence[Bar], top: float) -> list[str]:
 
 
 def signed_svg(amounts: Sequence[tuple[str, float]], title: str) -> str:
-    """Draw signed amounts as bars from a line in the middle; stripes where they are negative.
-
-    Parameters
-    ----------
-    amounts : sequence of (str, float)
-        Names and amounts.
-    title : str
-        What a bar to the right means.
-
-    Returns
-    -------
-    str
-        SVG markup.
-
-    Examples
-    --------
-    >>> signed_svg([("fine", 0.5), ("coarse", -0.25)], "towards yes").count("<rect")
-    3
-    """
+    """Return SVG markup of signed amounts as bars; negative ones are striped."""
     row, wide, labels = 24, 400, 176
     middle, reach = (labels + wide) / 2, (wide - labels) / 2 - 8
     largest = max((abs(amount) for _, amount in amounts), default=0.0) or 1.0

@@ -1,4 +1,4 @@
-"""A figure of points with intervals along both axes, as SVG markup."""
+"""A figure of points with intervals along both axes as SVG markup; frame, text and ticks of SVG."""
 
 from __future__ import annotations
 
@@ -8,31 +8,56 @@ from dataclasses import dataclass
 
 from deepfixcx.measures import Interval
 from deepfixcx.report.html import escaped
-from deepfixcx.report.html_axes import QUIET, TEXT, WIDE, powers, steps, svg
 
-__all__ = ["Point", "points_svg"]
+__all__ = ["QUIET", "TEXT", "WIDE", "Point", "points_svg", "powers", "steps", "svg"]
+
+WIDE = 680
+TEXT = 'font-size="14" fill="var(--ink)"'
+QUIET = 'font-size="13" fill="var(--muted)"'
+
+
+def svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    """Return a whole figure; its title is what screen readers say."""
+    return (
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="group" '
+        f'aria-label="{escaped(title)}" font-family="inherit">{"".join(parts)}</svg>'
+    )
+
+
+def steps(low: float, high: float) -> list[float]:
+    """Return round numbers from low to high, some five of them.
+
+    Examples
+    --------
+    >>> steps(0, 1)
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    """
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(number * step, 10) for number in range(first, last + 1)]
+
+
+def powers(low: float, high: float) -> list[float]:
+    """Return round numbers of a logarithmic axis."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    wanted = [10.0**power for power in range(first, last + 1)]
+    if last - first <= 2:
+        wanted = [power * times for power in wanted for times in (1, 2, 5)]
+    return [tick for tick in wanted if low * 0.999 <= tick <= high * 1.001]
+
 
 DASHES = ' stroke-dasharray="4 3"'
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a figure of points.
+    """One point: its place with intervals (NaN ends if unknown), its name and its family.
 
-    Attributes
-    ----------
-    x, y : Interval
-        Where it lies, with intervals; NaN ends where there are none.
-    label : str
-        Its name.
-    kind : str
-        Its family; told apart by form.
-    mark : str
-        A word beside it, such as "recommended", and a ring around it; empty for the others.
-    ring : bool
-        Whether the ring is whole and the word above; or the ring dashed and the word below.
-    pick : str
-        What is said when it is chosen; empty where it cannot be.
+    `mark` is a word beside it, above a whole `ring` or below a dashed one; `pick` is emitted when
+    it is chosen.
     """
 
     x: Interval
@@ -52,30 +77,9 @@ def points_svg(
     logarithmic: bool = False,
     families: Sequence[str] = (),
 ) -> str:
-    """Draw points with intervals along both axes.
+    """Return SVG markup of points with intervals along both axes; "" without points.
 
-    Parameters
-    ----------
-    points : sequence of Point
-        With finite places.
-    x_title, y_title : str
-        What the axes show.
-    logarithmic : bool
-        Along x.
-    families : sequence of str
-        Kinds in the order of their forms; those of the points, if not given.
-
-    Returns
-    -------
-    str
-        SVG markup; empty where there is no point.
-
-    Examples
-    --------
-    >>> here = Interval(0.5, 0.4, 0.6)
-    >>> drawn = points_svg([Point(here, here, "J=3", mark="recommended")], x_title="x", y_title="y")
-    >>> drawn.count("<circle"), "recommended" in drawn
-    (2, True)
+    `families` are kinds in the order of their forms, by default those of the points.
     """
     if not points:
         return ""

@@ -12,7 +12,7 @@ __all__ = ["Kept", "obscured", "preserved", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How many numbers a code keeps of an image.
+    """How many values a code keeps of an image.
 
     Attributes
     ----------
@@ -36,18 +36,18 @@ class Kept:
 
     @property
     def factor(self) -> float:
-        """How many times fewer numbers than in the image; below 1 where they are more."""
+        """Compression factor: values of the image per value of the code."""
         return self.of / self.numbers
 
     @property
     def ratio(self) -> str:
-        """The compression ratio as it is usually written, such as 1 : 256."""
+        """The compression ratio, such as 1 : 256."""
         factor = self.factor
         return f"1 : {factor:,.0f}" if factor >= 10 else f"1 : {factor:.2g}"
 
     @property
     def percent(self) -> str:
-        """The share of numbers kept, with two digits."""
+        """The share of values kept, with two digits."""
         share = 100 * self.numbers / self.of
         return f"{share:,.0f} %" if share >= 10 else f"{share:.2g} %"
 

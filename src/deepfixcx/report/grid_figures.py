@@ -1,4 +1,4 @@
-"""The figures of a sweep: what each setting keeps and is good for, and codes against baselines."""
+"""The figures of a sweep and of a frontier: each setting, and codes against their baselines."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from deepfixcx.errors import ModelError
+from deepfixcx.errors import MechanismError, ModelError
+from deepfixcx.frontier.options import BASELINES
+from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import FONT, INK, MUTED
 
-__all__ = ["comparison_figure", "heatmap_figure"]
+__all__ = ["comparison_figure", "frontier_figure", "heatmap_figure"]
 
 CELL = 0.62  # inches, height of a cell
 PANEL = 3.6  # inches, width of a panel
@@ -50,7 +52,7 @@ def _times(value: float) -> str:
 PANELS = (
     _Panel(
         "share",
-        "kept of the numbers",
+        "share of values kept",
         lambda value: f"{100 * value:.3g} %",
         powers=True,
         less_is_better=True,
@@ -93,7 +95,7 @@ def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = No
     --------
     >>> rows = [Row(2, 4, {"auc": 0.8, "share": 0.02}), Row(3, 4, {"auc": 0.9, "share": 0.08})]
     >>> [axes.get_title(loc="left") for axes in heatmap_figure(rows, (3, 4)).axes]
-    ['kept of the numbers', 'AUC, codes']
+    ['share of values kept', 'AUC, codes']
     """
     settings = _settings(rows)
     levels = sorted({row.level or 0 for row in settings})
@@ -136,7 +138,7 @@ def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = No
 
 
 def comparison_figure(rows: Sequence[Row], name: str = "auc") -> Figure:
-    """Draw AUC against the numbers kept: codes, blurred and median-filtered images, the original.
+    """Draw AUC against the values kept: codes, blurred and median-filtered images, the original.
 
     Parameters
     ----------
@@ -187,7 +189,7 @@ def comparison_figure(rows: Sequence[Row], name: str = "auc") -> Figure:
                      label="original at 64 × 64" if name == "auc" else "original")  # fmt: skip
         axes.axhspan(original[0].low, original[0].high, color=COLOURS["original"], alpha=0.08)
     axes.set_xscale("log")
-    axes.set_xlabel("numbers kept of an image (equal ones side by side; codes: J,P)", color=INK)
+    axes.set_xlabel("values kept per image (equal counts side by side; codes: J,P)", color=INK)
     axes.set_ylabel("AUC with 95 % interval over patients", color=INK)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -199,7 +201,7 @@ def comparison_figure(rows: Sequence[Row], name: str = "auc") -> Figure:
 def _settings(rows: Sequence[Row]) -> list[Row]:
     settings = [row for row in rows if row.level is not None]
     if not settings:
-        raise ModelError("there is no setting to draw; the sweep has no row of one")
+        raise ModelError("there is no setting to draw: the sweep has no row of a setting")
     return settings
 
 
@@ -236,9 +238,9 @@ def _draw_panel(axes: Axes, panel: _Panel, values: NDArray[np.float64], title: s
 
 
 def _norm(panel: _Panel, values: NDArray[np.float64], shown: NDArray[np.float64]) -> Normalize:
-    """Return how numbers become colours; numbers that all read the same get the one in the middle.
+    """Return the colour scale; values with equal text have the middle colour.
 
-    The lightest cell still differs from the paper.
+    The lightest cell differs from the background.
     """
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     if len({panel.words(float(value)) for value in values.flat if math.isfinite(value)}) == 1:
@@ -269,3 +271,118 @@ def _top(interval: Interval) -> float:
 
 def _bottom(interval: Interval) -> float:
     return interval.low if interval.low <= interval.value else interval.value
+
+
+MECHANISM_COLOURS = (
+    "#1b6f8a",
+    "#d1603d",
+    "#7a5195",
+    "#3a7d44",
+    "#b8860b",
+    "#c2447c",
+    "#4a5fa5",
+    "#8a5a2b",
+)
+MARKERS = "oDv^<>phX*8"
+BASELINE_MARKERS = "s+x"
+
+
+def frontier_figure(
+    rows: Sequence[FrontierRow],
+    recommended: FrontierRow | None = None,
+    max_linkage: float | None = None,
+) -> Figure:
+    """Draw every setting: high is useful, left is private.
+
+    Parameters
+    ----------
+    rows : sequence of FrontierRow
+        Of `run_frontier`.
+    recommended : FrontierRow, optional
+        The setting that is ringed.
+    max_linkage : float, optional
+        The threshold, a dotted line.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Write it with `deepfixcx.report.write_figure`.
+
+    Raises
+    ------
+    MechanismError
+        There is no row.
+
+    Examples
+    --------
+    >>> row = FrontierRow(3, 4, "plain", 1024, {"auc": 0.9, "linkage": 0.8, "psnr_gain": 3.0})
+    >>> [axes.get_xlabel()[:7] for axes in frontier_figure([row]).axes]
+    ['linkage', 'reconst']
+    """
+    if not rows:
+        raise MechanismError("there is no setting to draw: every one failed")
+    figure = Figure(figsize=(12.6, 6.4), facecolor="white", layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    names = list(dict.fromkeys(row.mechanism for row in rows))
+    several = len({(row.level, row.patches) for row in rows}) > 1
+    for axes, figure_name in ((left, "linkage"), (right, "psnr_gain")):
+        for row in rows:
+            _draw_row(axes, row, figure_name, names, several)
+        if recommended is not None and math.isfinite(
+            recommended.figures.get(figure_name, math.nan)
+        ):
+            axes.plot(
+                recommended.figures[figure_name], recommended.figures["auc"], "o", markersize=20,
+                fillstyle="none", color=INK, markeredgewidth=1.6, label="recommended", zorder=4,
+            )  # fmt: skip
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=10, labelcolor=INK, labelfontfamily=FONT)
+    floors = [row.figures.get("floor_raw", math.nan) for row in rows if row.mechanism == "plain"]
+    floors = [floor for floor in floors if math.isfinite(floor)]
+    if floors:
+        left.axvline(floors[0], color=MUTED, linestyle="--", label="label-only baseline")
+    if max_linkage is not None:
+        left.axvline(max_linkage, color=INK, linestyle=":", label="threshold")
+    left.axvline(0.5, color=MUTED, linewidth=0.8, label="chance")
+    right.axvline(0, color=MUTED, linewidth=0.8)
+    left.set_xlabel("linkage: AUC of the strongest attacker (← more private)", color=INK)
+    right.set_xlabel(
+        "reconstruction: PSNR gained over the mean image, dB (← more private)", color=INK
+    )
+    left.set_ylabel("utility: AUC of a classifier on new patients (useful →)", color=INK)
+    handles, texts = left.get_legend_handles_labels()
+    figure.legend(handles, texts, frameon=False, loc="outside lower center", ncols=6)
+    return figure
+
+
+def _draw_row(axes: Axes, row: FrontierRow, name: str, names: Sequence[str], several: bool) -> None:
+    across, up = row.interval(name), row.interval("auc")
+    if not (math.isfinite(across.value) and math.isfinite(up.value)):
+        return
+    place = names.index(row.mechanism)
+    if row.mechanism in BASELINES:
+        marker, colour = BASELINE_MARKERS[BASELINES.index(row.mechanism)], MUTED
+    else:
+        marker, colour = (
+            MARKERS[place % len(MARKERS)],
+            MECHANISM_COLOURS[place % len(MECHANISM_COLOURS)],
+        )
+    known = axes.get_legend_handles_labels()[1]
+    axes.errorbar(
+        across.value, up.value, xerr=_arms(across), yerr=_arms(up), fmt=marker, color=colour,
+        markersize=8, elinewidth=0.7, alpha=0.9,
+        label=None if row.mechanism in known else row.mechanism,
+    )  # fmt: skip
+    if several:
+        axes.annotate(
+            f"{row.level},{row.patches}", (across.value, up.value), xytext=(5, 4),
+            textcoords="offset points", fontsize=8, color=INK, family=FONT,
+        )  # fmt: skip
+
+
+def _arms(interval: Interval) -> list[list[float]] | None:
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return None
+    below, above = interval.value - interval.low, interval.high - interval.value
+    return [[max(below, 0.0)], [max(above, 0.0)]]
