@@ -220,6 +220,8 @@ def test_masked_pixels_are_refused(axes: int) -> None:
         CodecTransformer(1, 2, image_shape=(8, 8)).fit(images)
     with pytest.raises(ValueError, match="pixels of this array are masked"):
         Codec(1, 2).encode(images.reshape(6, 1, 8, 8))
+    with pytest.raises(ValueError, match="masked"):
+        CodecTransformer(1, 2, image_shape=(8, 8)).fit(list(images))
 
 
 WITHOUT = """

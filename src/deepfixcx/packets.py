@@ -250,13 +250,18 @@ Pixels = NDArray[Any] | Sequence[NDArray[Any]]
 SCALES = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
 
 
-def as_batch(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return one array as (B, C, H, W), contiguous, of dtype uint8, uint16 or float32."""
+def refuse_masked(pixels: object) -> None:
+    """Raise a PixelsShapeError for an array of numpy with masked pixels: no result has a mask."""
     if isinstance(pixels, np.ma.MaskedArray) and np.ma.is_masked(pixels):
         raise PixelsShapeError(
-            f"{np.count_nonzero(pixels.mask)} pixels of this array are masked, and a code has no "
-            f"mask: give them a value first, such as pixels.filled(0)"
+            f"{np.count_nonzero(np.ma.getmaskarray(pixels)):,} pixels of this array are masked, "
+            f"and the result has no mask: give them a value first, such as pixels.filled(0)"
         )
+
+
+def as_batch(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return one array as (B, C, H, W), contiguous, of dtype uint8, uint16 or float32."""
+    refuse_masked(pixels)
     pixels = np.asarray(pixels)
     if not 2 <= pixels.ndim <= 4:
         raise PixelsShapeError(

@@ -249,7 +249,8 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _refuse_masked(X: Any) -> None:
-    if np.ma.is_masked(X):
+    rows = X if isinstance(X, list | tuple) else ()
+    if np.ma.is_masked(X) or any(map(np.ma.is_masked, rows)):
         raise ValueError("X has masked pixels, and a code has no mask: use X.filled(0) or the like")
 
 

@@ -263,3 +263,31 @@ def test_in_front_of_a_network() -> None:
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.5 * losses[0]
     assert list(network.state_dict()) == ["2.weight", "2.bias"]
+
+
+@pytest.mark.parametrize("adaptive", [None, "filters1d", "filters2d"])
+@pytest.mark.parametrize("outer", [(0,), (0, 2), (3, 0), (3,)])
+def test_vmap_takes_any_number_of_images(adaptive: Any, outer: tuple[int, ...]) -> None:
+    pixels = torch.rand(*outer, 1, 20, 24)
+    encode, decode = Encode(2, 3, adaptive=adaptive), Decode(2, 3, adaptive=adaptive)
+    for axis in range(len(outer)):
+        code = torch.vmap(encode, in_dims=axis)(pixels)
+        back = (pixels.movedim(axis, 0).shape[:-2], 16, 3, 3)
+        assert code.shape == (*back[0], *back[1:])
+        assert torch.vmap(decode)(code).shape == (*back[0], 12, 12)
+    expected = encode(pixels.flatten(0, -4)).reshape(*outer, 1, 16, 3, 3)
+    assert torch.allclose(torch.vmap(encode)(pixels), expected, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of", "ignore:Sparse", "ignore:nested")
+def test_numbers_without_a_place_in_the_result_are_refused() -> None:
+    masked = torch.masked.masked_tensor(torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8) > 0.5)
+    nested = torch.nested.nested_tensor([torch.rand(1, 8, 8)])
+    for pixels, kind in (
+        (masked, "masked"), (nested, "nested"), (torch.rand(1, 1, 8, 8).to_sparse(), "sparse"),
+    ):  # fmt: skip
+        for module in (Encode(1, 2), Privatize(1, 2)):
+            with pytest.raises(PixelsShapeError, match=f"{kind} tensor: "):
+                module(pixels)
+        with pytest.raises(CodeError, match=f"{kind} tensor: "):
+            Decode(1, 2)(pixels)

@@ -27,6 +27,7 @@ from PIL import Image
 
 from deepfixcx import Codec
 from deepfixcx.errors import PixelsShapeError
+from deepfixcx.torch import Encode
 from deepfixcx.torch.monai import Privatize, Privatized
 
 PIXELS = np.random.default_rng(0).random((3, 40, 44), np.float32)
@@ -134,3 +135,21 @@ def test_png_loaded_with_the_documented_arguments_is_not_transposed(tmp_path: Pa
         theirs = load({"image": str(tmp_path / "a.png")})["image"][0].numpy()
         same = theirs.shape == ours.shape and bool(np.allclose(theirs, ours, atol=1e-4))
         assert same is alike
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of")
+def test_masked_images_are_refused() -> None:
+    array: Any = np.ma.masked_less(PIXELS, 0.5)
+    tensor = torch.masked.masked_tensor(torch.from_numpy(PIXELS), torch.from_numpy(PIXELS) > 0.5)
+    for image in (array, tensor):
+        with pytest.raises(PixelsShapeError, match="masked"):
+            Privatize(2, 3)(image)
+        with pytest.raises(PixelsShapeError, match="masked"):
+            Privatized("i", 2, 3)({"i": image})
+
+
+def test_modules_keep_the_metadata_of_an_image_as_it_is() -> None:
+    image = MetaTensor(torch.from_numpy(PIXELS), affine=torch.diag(torch.tensor([2.0, 3, 1, 1])))
+    code = Encode(2, 3)(image)
+    assert isinstance(code, MetaTensor)
+    assert torch.equal(code.affine, image.affine)

@@ -148,3 +148,12 @@ def test_it_can_be_sent_to_workers() -> None:
     image = torch.rand(1, 8, 8)
     assert torch.equal(pickle.loads(pickle.dumps(transform))(image), transform(image))
     assert "J=1 P=2" in repr(transform)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of")
+def test_masked_images_are_refused() -> None:
+    array = np.ma.masked_less(np.random.default_rng(0).random((32, 32), np.float32), 0.5)
+    tensor = torch.masked.masked_tensor(torch.rand(1, 32, 32), torch.rand(1, 32, 32) > 0.5)
+    for image in (array, tensor):
+        with pytest.raises(PixelsShapeError, match="masked"):
+            Privatize(2, 3)(image)

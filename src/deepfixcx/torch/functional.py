@@ -22,6 +22,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.masked import MaskedTensor
 
 from deepfixcx.codec import decode_values, encode_batch
 from deepfixcx.errors import CodeError, PixelsShapeError
@@ -101,7 +102,8 @@ def encode(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) -> Te
     Raises
     ------
     PixelsShapeError
-        Wrong number of axes, no pixels or an unsupported dtype.
+        Wrong number of axes, no pixels or an unsupported dtype; or a masked, sparse or nested
+        tensor.
     ImageTooSmallError
         An image has fewer coefficients per axis than the grid has cells.
     NonFiniteError
@@ -153,7 +155,7 @@ def decode(
     Raises
     ------
     CodeError
-        The tensor is not a code of this spec.
+        The tensor is not a code of this spec, or is masked, sparse or nested.
     ImageTooSmallError
         Images of this size have fewer coefficients per axis than the grid has cells.
 
@@ -176,6 +178,8 @@ def decode(
 
 
 def _check_code(code: Tensor, spec: CodecSpec) -> None:
+    if isinstance(code, Tensor) and (kind := kind_not_taken(code)):
+        raise CodeError(f"the code is in a {kind}")
     whole = spec.code_shape(channels=1)[1:]
     axes = code.ndim - len(whole) if isinstance(code, Tensor) else -1
     if not 0 <= axes <= 2 or tuple(code.shape[axes:]) != whole or not code.is_floating_point():
@@ -193,6 +197,8 @@ def check_pixels(pixels: Tensor) -> None:
             f"pixels must be a torch tensor, got {type(pixels).__name__}; for arrays there is "
             f"deepfixcx.Codec, and torch.from_numpy"
         )
+    if kind := kind_not_taken(pixels):
+        raise PixelsShapeError(f"the pixels are in a {kind}")
     shape = tuple(pixels.shape)
     if not 2 <= len(shape) <= 4:
         raise PixelsShapeError(
@@ -210,6 +216,15 @@ def check_pixels(pixels: Tensor) -> None:
             f"pixels of dtype {pixels.dtype} have no known range; pass uint8, uint16, or floats "
             f"in [0, 1]"
         )
+
+
+def kind_not_taken(tensor: Tensor) -> str:
+    """Name a tensor that does not hold one number at each place, and what to do; else nothing."""
+    if isinstance(tensor, MaskedTensor):
+        return "masked tensor: there is no mask in the result, so call to_tensor(value) before"
+    if tensor.is_nested:
+        return "nested tensor: call it for each image, or stack images of one size"
+    return "" if tensor.layout == torch.strided else "sparse tensor: call to_dense() before"
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -268,9 +283,9 @@ def _(pixels: Tensor, spec: str) -> Tensor:
 
 
 @_encode.register_vmap
-def _(info: Any, in_dims: tuple[int, None], pixels: Tensor, spec: str) -> tuple[Tensor, int]:
-    images = pixels.movedim(in_dims[0], 0).flatten(0, 1)
-    return torch.unflatten(_encode(images, spec), 0, (info.batch_size, -1)), 0
+def _(_info: Any, in_dims: tuple[int, None], pixels: Tensor, spec: str) -> tuple[Tensor, int]:
+    batches = pixels.movedim(in_dims[0], 0)
+    return torch.unflatten(_encode(batches.flatten(0, 1), spec), 0, batches.shape[:2]), 0
 
 
 @torch.library.custom_op("deepfixcx::decode", mutates_args=(), device_types="cpu")
@@ -287,13 +302,13 @@ def _(values: Tensor, _spec: str, height: int, width: int) -> Tensor:
 
 @_decode.register_vmap
 def _(
-    info: Any,
+    _info: Any,
     in_dims: tuple[int, None, None, None],
     values: Tensor,
     spec: str,
     height: int,
     width: int,
 ) -> tuple[Tensor, int]:
-    codes = values.movedim(in_dims[0], 0).flatten(0, 1)
-    images = _decode(codes, spec, height, width)
-    return torch.unflatten(images, 0, (info.batch_size, -1)), 0
+    batches = values.movedim(in_dims[0], 0)
+    images = _decode(batches.flatten(0, 1), spec, height, width)
+    return torch.unflatten(images, 0, batches.shape[:2]), 0

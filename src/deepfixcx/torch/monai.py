@@ -11,7 +11,9 @@ from deepfixcx import torch as twins
 from deepfixcx._optional import require
 from deepfixcx.choices import Boundary, Grid, Size
 from deepfixcx.errors import PixelsShapeError
+from deepfixcx.packets import refuse_masked
 from deepfixcx.spec import CodecSpec
+from deepfixcx.torch.functional import kind_not_taken
 
 require("monai", extra="learn")
 
@@ -69,6 +71,9 @@ class Privatize(Transform):
 
     def __call__(self, img: NdarrayOrTensor) -> Tensor:
         """Return the privatized image, a `MetaTensor` where MONAI tracks metadata."""
+        refuse_masked(img)
+        if isinstance(img, Tensor) and (kind := kind_not_taken(img)):
+            raise PixelsShapeError(f"the image is in a {kind}")
         image = convert_to_tensor(img, track_meta=get_track_meta())
         if image.ndim != 3:
             raise PixelsShapeError(

@@ -10,6 +10,7 @@ them as they are. Sizes become plain integers, so a module is compiled once for 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -238,7 +239,7 @@ def _split_2d(bands: Tensor, rows: int, columns: int, spec: CodecSpec, filters: 
     margin = taps(spec.wavelet, "analysis").offset
     for axis in (-2, -1):
         bands = _extend(bands, margin, axis, spec)
-    images = bands.reshape(-1, 1, *bands.shape[-2:])
+    images = bands.reshape(math.prod(bands.shape[:-2]), 1, *bands.shape[-2:])
     four = F.conv2d(images, filters.to(bands.dtype).unsqueeze(1), stride=2)
     return four.reshape(*bands.shape[:-3], 4 * bands.shape[-3], rows, columns)
 
@@ -250,7 +251,7 @@ def _merge_2d(four: Tensor, spec: CodecSpec, filters: Tensor) -> Tensor:
     for axis in (-2, -1):
         if margin:
             four = _extend(four, margin, axis, spec)
-    images = four.reshape(-1, *four.shape[-3:])
+    images = four.reshape(math.prod(four.shape[:-3]), *four.shape[-3:])
     wide = F.conv_transpose2d(images, filters.to(four.dtype).unsqueeze(1), stride=2)
     first = 2 * margin + before
     bands = wide[..., first : first + 2 * height, first : first + 2 * width]

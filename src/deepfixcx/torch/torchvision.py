@@ -19,8 +19,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from deepfixcx import torch as twins
 from deepfixcx.choices import Boundary, Grid, Size
+from deepfixcx.packets import refuse_masked
 from deepfixcx.spec import CodecSpec
-from deepfixcx.torch.functional import SCALES
+from deepfixcx.torch.functional import SCALES, check_pixels
 
 __all__ = ["Privatize"]
 
@@ -89,7 +90,9 @@ class Privatize(nn.Module):
                 image = image.convert("L" if image.mode == "1" else "RGB")
             return Image.fromarray(self._of_array(np.asarray(image)))
         if isinstance(image, np.ndarray):
+            refuse_masked(image)
             return self._of_array(image)
+        check_pixels(image)
         small = self._of_tensor(image.as_subclass(Tensor))
         return small if type(image) is Tensor else _tv_tensors().wrap(small, like=image)
 
