@@ -17,6 +17,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx.images.codestream import has_pair
+
 __all__ = ["decode_deep_png", "decode_plain", "plain_jpeg_shape", "png_chunks"]
 
 LARGEST: Final = 1 << 26
@@ -162,16 +164,8 @@ def _frame_shape(segment: bytes) -> tuple[int, ...] | None:
 
 
 def _is_one_jpeg(content: bytes) -> bool:
-    """Tell whether a JPEG file ends with its end marker, and holds no second start of an image.
-
-    In a large file numpy finds the pair of bytes sooner, by several times.
-    """
-    if not content.endswith(_JPEG_END) or len(content) < 1 << 16:
-        return content.endswith(_JPEG_END) and content.rfind(_JPEG_START, 2) < 0
-    start, pairs = int.from_bytes(_JPEG_START, "little"), len(content) // 2 - 1
-    return not any(
-        np.count_nonzero(np.frombuffer(content, "<u2", pairs, offset) == start) for offset in (1, 2)
-    )
+    """Tell whether a JPEG file ends with its end marker, and holds no second start of an image."""
+    return content.endswith(_JPEG_END) and not has_pair(content, _JPEG_START, 2)
 
 
 def _is_plain_png(content: bytes) -> bool:

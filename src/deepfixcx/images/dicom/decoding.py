@@ -345,8 +345,11 @@ def _as_declared(decoded: NDArray[Any], header: Codestream, layout: Layout) -> N
         raise UnsupportedImageError(
             "compressed floating-point pixels are not read; save them uncompressed"
         )
+    if decoded.dtype == layout.dtype == np.dtype(f"u{layout.stored // 8 or 1}"):
+        return decoded  # no number of this type is beyond the stored bits
     bits = header.precision or 8 * decoded.dtype.itemsize
-    low, high = int(decoded.min()), int(decoded.max())
+    low = int(decoded.min()) if decoded.dtype.kind == "i" else 0
+    high = int(decoded.max())
     if low < 0 and not layout.signed:
         raise contradiction("sign")
     if layout.signed and low >= 0 and not header.signed:
