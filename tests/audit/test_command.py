@@ -139,7 +139,7 @@ def test_patients_have_to_be_known(run: Run, released: Path) -> None:
     table.write_text("file\n" + "\n".join(f"in/{n}.png" for n in range(60)))
     done = run(*words(released))
     assert done.exit_code == 2
-    assert "does not say of every image whose it is" in done.output
+    assert "have no patient ID" in done.output
 
 
 def test_mixed_releases_are_refused(run: Run, released: Path) -> None:

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from deepfixcx._words import TableReader, TableWriter, plain, read_rows
+from deepfixcx._words import plain
 from deepfixcx.cli._console import PlainConsole
+from deepfixcx.io.tables import Row, TableWriter, own_rows, read_rows
+from deepfixcx.io.tables import Table as Cells
 from deepfixcx.measures.figures import table_of
 from deepfixcx.release import verify_release
 from tests.release.conftest import rows, write_gray
@@ -61,12 +63,40 @@ def test_formulas_are_neutralized_and_numbers_stay_numbers() -> None:
     assert cells[len(FORMULAS) :] == ["-1", "+2.5e-3", "-1", "-0.5", "a=b"]
 
 
-def test_columns_are_read_back_too() -> None:
-    text = io.StringIO()
-    TableWriter(text).writerows([["=label", "other"], ["-1", "@x"]])
-    reader = TableReader(io.StringIO(text.getvalue()))
-    assert reader.fieldnames == ["=label", "other"]
-    assert list(reader) == [{"=label": "-1", "other": "@x"}]
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("separator", [";", "\t", "\n", "\r"])
+def test_no_formula_begins_a_cell_for_readers_with_another_delimiter(
+    sign: str, separator: str, tmp_path: Path
+) -> None:
+    """Spreadsheets of many languages separate the cells of a .csv file by semicolons."""
+    cells = [f"{sign}1+1", f"x{separator}{sign}1+1", f"x{separator}'{sign}1+1,{separator}{sign}2*3"]
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        TableWriter(file).writerows([["file", "a", "b"], cells])
+    for delimiter in ",;\t":
+        with path.open(newline="") as file:
+            for row in csv.reader(file, delimiter=delimiter):
+                for cell in row:
+                    assert not cell.startswith(("=", "+", "-", "@")), (delimiter, cell)
+    (restored,) = own_rows(path)
+    assert list(restored.values()) == cells
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_neutralized_cells_of_a_table_with_semicolons_are_restored(
+    sign: str, delimiter: str
+) -> None:
+    text = f'file{delimiter}note\na.png{delimiter}"\'{sign}1+1"\n'
+    (read,) = Cells(text.encode(), "t.csv")
+    assert read.cells == {"file": "a.png", "note": f"{sign}1+1".strip()}
+
+
+def test_columns_are_read_back_too(tmp_path: Path) -> None:
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        TableWriter(file).writerows([["=label", "other"], ["-1", "@x"]])
+    assert list(own_rows(tmp_path / "t.csv")) == [{"=label": "-1", "other": "@x"}]
+    assert list(Cells(tmp_path / "t.csv")) == [Row(2, {"=label": "-1", "other": "@x"})]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -84,8 +114,7 @@ def test_names_of_a_release_are_neutral_in_tables_and_on_the_terminal(tmp_path: 
     assert verify_release(out).sound
     raw = [row["source_id"] for row in rows(out / "manifest.csv")]
     assert not any(name.startswith(tuple("=@-")) for name in raw)
-    with (out / "manifest.csv").open(newline="") as file:
-        assert sorted(row["source_id"] for row in TableReader(file)) == sorted(names)
+    assert sorted(row["source_id"] for row in own_rows(out / "manifest.csv")) == sorted(names)
     for image in (out / "images").iterdir():
         image.unlink()
     printed = run("verify", str(out))

@@ -76,7 +76,7 @@ def test_a_table_of_images(run: Run, model: Path, tmp_path: Path) -> None:
     assert [row["file"] for row in rows] == ["xrays/0.png", "xrays/3.png", "gone.png"]
     assert [bool(row["error"]) for row in rows] == [False, False, True]
     for text, reason in (
-        ("name\nxrays/0.png\n", "has no column of paths; name one of its columns path or file"),
+        ("name\nxrays/0.png\n", "has no column of paths; name one of its columns 'file' or 'path'"),
         ("file\n", "holds no image to score"),
         ("file\ns3://bucket/0.png\n", "an image is read from this machine's disk"),
     ):

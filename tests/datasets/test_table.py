@@ -175,9 +175,11 @@ def test_gzipped(table: Path) -> None:
         (b"file,sick\n", "holds no image"),
         (b"file,sick\ngone.png,1\n", ": 1 × UnreadableFileError"),
         (b"file,sick,sick\n0.png,1,0\n", "two columns 'sick'"),
-        (b"\xff\xfef\x00i\x00l\x00e\x00", "not a readable table"),
+        (b"\xff\xfef\x00i\x00l\x00e\x00\x00", "not a readable table"),
+        (b"PK\x03\x04\xff\xfe, a workbook", "not a readable table"),
         (b"file,note\n0.png,\xe4\n", "not a readable table"),
-        (b'file,note\n0.png,"' + b"x" * 200_000 + b'"\n', "not a readable table"),
+        (b'file,note\n0.png,"' + b"x" * 200_000 + b'"\n', "row 2 .*more than 131,072"),
+        (b'file,note\n0.png,"a\n1.png,b\n', "row 2 .*quotation mark without its pair"),
     ],
 )
 def test_unusable_table(table: Path, content: bytes, message: str) -> None:

@@ -173,7 +173,7 @@ def test_private_elements_are_read(tmp_path: Path) -> None:
 def test_row_that_names_no_private_element_is_refused(tmp_path: Path, row: str) -> None:
     path = tmp_path / "private.csv"
     path.write_text(f"creator,group,element\n{row}\n", "utf-8")
-    with pytest.raises(DeidentifyError, match=r"line 2 of 'private\.csv'"):
+    with pytest.raises(DeidentifyError, match=r"row 2 of 'private\.csv'"):
         read_private_elements(path)
 
 
@@ -182,7 +182,7 @@ def test_table_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | N
     path = tmp_path / "private.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DeidentifyError, match="not a readable table"):
+    with pytest.raises(DeidentifyError, match=r"not a readable table|there is no table"):
         read_private_elements(path)
 
 

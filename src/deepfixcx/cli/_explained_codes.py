@@ -127,9 +127,10 @@ def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str, 
     """
     from deepfixcx.datasets import load_dataset
     from deepfixcx.errors import DatasetError
+    from deepfixcx.io.tables import has_table_name
     from deepfixcx.learn.parts import fingerprint
 
-    if where.is_file() and not where.name.lower().endswith((".csv", ".csv.gz")):
+    if where.is_file() and not has_table_name(where.name):
         return None, "an image", ""
     try:
         dataset = load_dataset(where, labels=list(classifier.label_names))

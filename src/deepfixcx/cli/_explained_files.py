@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deepfixcx.explain.attribution import Attribution
     from deepfixcx.explain.cohort import Bias
 
-from deepfixcx._words import TableWriter
+from deepfixcx.io.tables import TableWriter
 
 __all__ = ["IMAGES", "SUMMARY_FIGURE", "TABLE", "check_out", "write_explanations"]
 

@@ -24,6 +24,7 @@ __all__ = [
     "LearningBar",
     "TerminatedError",
     "find_dataset",
+    "read_as",
     "see_own_modules",
     "stops_cleanly",
 ]
@@ -53,17 +54,28 @@ def find_dataset(
     layout: Layout | None,
     uncertain: Uncertain | None,
     blank: Blank | None,
+    patient: str | None = None,
 ) -> Dataset:
     """Read the dataset that the options of a command name.
 
     Raises
     ------
     DatasetError
-        It is not there, or has no such labels.
+        It is not there, or has no such labels or column of patients.
     """
     from deepfixcx.datasets import load_dataset
 
-    return load_dataset(where, layout, labels=labels, uncertain=uncertain, blank=blank)
+    return load_dataset(
+        where, layout, labels=labels, uncertain=uncertain, blank=blank, patient=patient
+    )
+
+
+def read_as(
+    layout: Layout | None, uncertain: Uncertain | None, blank: Blank | None, patient: str | None
+) -> list[str]:
+    """Return the words of a command line that read a dataset in the same way again."""
+    named = {"layout": layout, "uncertain": uncertain, "blank": blank, "patient": patient}
+    return [word for name, value in named.items() if value for word in (f"--{name}", value)]
 
 
 def see_own_modules(model: str | None) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "NETWORK",
     "OVERWRITE",
     "PATCHES",
+    "PATIENT",
     "POOLING",
     "RESUME",
     "UNCERTAIN",
@@ -59,6 +60,9 @@ BOUNDARY = typer.Option(help="What lies beyond the edge.", show_default="zero")
 GRID = typer.Option(help="padded: as in the paper.", show_default="balanced")
 
 # a dataset
+PATIENT = typer.Option(
+    "--patient", metavar="<column>", help="Column of patients.", show_default="recognised"
+)
 LAYOUT = typer.Option(metavar="<name>", help="Of the dataset.", show_default="recognised")
 UNCERTAIN = typer.Option(metavar="<word>", help="Uncertain: ignore, positive, negative.")
 BLANK = typer.Option(metavar="<word>", help="Labels not mentioned: ignore, negative.")

@@ -53,6 +53,7 @@ class Asked:
     public: str | None
     min_patients: int
     seed: int | None
+    patient: str | None = None
 
     def run(self, course: Course) -> ProtectedSummary:
         """Read the datasets and make the release.
@@ -85,10 +86,12 @@ class Asked:
         from deepfixcx.datasets.files import local_path
 
         place = local_path(where, "a dataset with labels")
-        return find_dataset(place, self.labels or "", None, None, None)
+        return find_dataset(place, self.labels or "", None, None, None, self.patient)
 
 
-def check_unused(labels: str | None, public: str | None, min_patients: int) -> None:
+def check_unused(
+    labels: str | None, public: str | None, min_patients: int, patient: str | None
+) -> None:
     """Refuse options that an ordinary release has no use for.
 
     Raises
@@ -96,11 +99,11 @@ def check_unused(labels: str | None, public: str | None, min_patients: int) -> N
     MechanismError
         There are some.
     """
-    if labels is not None or public is not None or min_patients != MIN_PATIENTS:
+    if (labels, public, patient) != (None,) * 3 or min_patients != MIN_PATIENTS:
         raise MechanismError(
-            "labels and public images are for mechanisms that look at them, such as resampling or "
-            "projection; omit --labels, --public and --min-patients, or name such a mechanism with "
-            "--mechanism"
+            "labels, patients and public images are for mechanisms that look at them, such as "
+            "resampling or projection; omit --labels, --patient, --public and --min-patients, or "
+            "name such a mechanism with --mechanism"
         )
 
 

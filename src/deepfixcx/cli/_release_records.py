@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfixcx._words import TableReader, counted
+from deepfixcx._words import counted
 from deepfixcx.cli._originals import check_members, check_place, privatized_contents
 from deepfixcx.errors import AuditError, ReleaseError
+from deepfixcx.io.tables import own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -254,9 +254,8 @@ def _mechanisms(release: Path) -> list[str]:
 
 def _sources(table: Path, release: Path) -> Mapping[str, str]:
     try:
-        with table.open(newline="", encoding="utf-8") as file:
-            return {row["source_id"]: row["source"] for row in TableReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
+        return {row["source_id"]: row["source"] for row in own_rows(table)}
+    except (OSError, KeyError, ValueError):
         raise ReleaseError(
             f"{str(table)!r} does not tell which source each record of {release.name!r} is; name "
             f"the private folder of the release with --private"

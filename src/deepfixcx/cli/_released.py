@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepfixcx.audit.suite import PublicImages, Target
-    from deepfixcx.datasets import Dataset
+    from deepfixcx.datasets import Columns, Dataset
 
 __all__ = ["Found", "Listed", "find_listed", "find_target"]
 
@@ -70,6 +70,7 @@ def find_listed(
     labels: str | None,
     known: str | None = None,
     public: Path | None = None,
+    patient: str | None = None,
 ) -> Listed:
     """Read a release and a table of patients, and refuse what does not belong together.
 
@@ -83,18 +84,20 @@ def find_listed(
         No record has a patient, the release mixes images and does not say which, or the originals
         are other files than those that were privatized.
     """
+    from deepfixcx.datasets import Columns
     from deepfixcx.release import private_folder
 
     made = read_release(release, private or private_folder(release), originals)
-    dataset, notes = _dataset(table, originals, labels, made)
+    columns = Columns(patient=patient)
+    dataset, notes = _dataset(table, originals, labels, made, columns)
     _check_patients(dataset, table)
-    columns = tuple(name.strip() for name in (known or "").split(",") if name.strip())
-    for name in columns:
+    attributes = tuple(name.strip() for name in (known or "").split(",") if name.strip())
+    for name in attributes:
         if not any(_column(dataset, name)):
             raise AuditError(f"{table.name!r} has no values in a column {name!r}; --known-columns")
     others = None
     if public is not None:
-        others = _read(public, public.parent, ",".join(dataset.label_names) or None)
+        others = _read(public, public.parent, ",".join(dataset.label_names) or None, columns)
         _check_patients(others, public)
         both = set(others.patients.tolist()) & set(dataset.patients.tolist())
         if both:
@@ -102,7 +105,7 @@ def find_listed(
                 f"{counted(len(both), 'patient is', 'patients are')} in both tables; --public "
                 f"names images of other patients"
             )
-    listed = Listed(release.name, table.name, made, dataset, notes, columns, others)
+    listed = Listed(release.name, table.name, made, dataset, notes, attributes, others)
     _linked(listed, dataset)
     check_contents(made.contents)
     return listed
@@ -219,7 +222,11 @@ def _column(dataset: Dataset, name: str) -> list[str]:
 def _check_patients(dataset: Dataset, table: Path) -> None:
     """Refuse a table without patients, or whose IDs may write one patient in two ways."""
     if not dataset.has_patients:
-        raise AuditError(f"{table.name!r} does not say of every image whose it is; add a column")
+        missing = sum(record.patient is None for record in dataset.records)
+        raise AuditError(
+            f"{missing:,} of {counted(len(dataset), 'row')} of {table.name!r} have no patient ID; "
+            f"add them, or name the column that holds them with --patient"
+        )
     written: dict[str, set[str]] = {}
     for name in set(dataset.patients.tolist()):
         plain = name.strip().casefold()
@@ -253,30 +260,30 @@ def _linked(listed: Listed, dataset: Dataset) -> tuple[list[int], list[tuple[int
 
 
 def _dataset(
-    table: Path, originals: Path, labels: str | None, made: ReleaseRecords
+    table: Path, originals: Path, labels: str | None, made: ReleaseRecords, columns: Columns
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Read the table, with the labels that are shared where the release or the user names them."""
     if labels is not None or made.labels is None:
-        return _read(table, originals, labels), made.notes
+        return _read(table, originals, labels, columns), made.notes
     try:
-        return _read(table, originals, made.labels), made.notes
+        return _read(table, originals, made.labels, columns), made.notes
     except LabelError:
         note = (
             f"{table.name!r} lacks some of the released labels ({made.labels}); what labels alone "
             f"reach is of all others"
         )
-        return _read(table, originals, None), (*made.notes, note)
+        return _read(table, originals, None, columns), (*made.notes, note)
 
 
-def _read(table: Path, originals: Path, labels: str | None) -> Dataset:
+def _read(table: Path, originals: Path, labels: str | None, columns: Columns) -> Dataset:
     """Read the table; its paths are relative to its own folder, or to that of the originals."""
     from deepfixcx.datasets import read_table
 
     try:
-        return read_table(table, labels)
+        return read_table(table, labels, columns=columns)
     except LayoutError as error:
         try:
-            return read_table(table, labels, images=originals)
+            return read_table(table, labels, columns=columns, images=originals)
         except LayoutError:
             raise error from None
 

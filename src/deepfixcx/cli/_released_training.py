@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["find_released", "refuse_released"]
 
 
-def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInputs | None:
+def find_released(
+    where: Path, labels: str, layout: str | None, patient: str | None = None
+) -> ReleasedInputs | None:
     """Return the records of a release that has labels; None where it is something else.
 
     Raises
     ------
     ModelError
-        A layout was named, which is for datasets.
+        A layout or a column of patients was named, which are for datasets.
     LabelError
         It has no such label.
     ReleaseError, CodeFileError
@@ -33,8 +35,11 @@ def find_released(where: Path, labels: str, layout: str | None) -> ReleasedInput
 
     if not _is_released(where):
         return None
-    if layout is not None:
-        raise ModelError(f"{where.name!r} is a release; leave --layout away")
+    if (layout, patient) != (None, None):
+        raise ModelError(
+            f"{where.name!r} is a release by a mechanism, which has no layout and no table of "
+            f"patients; omit --layout and --patient"
+        )
     records = load_records(where)
     wanted = [rule.name for rule in parse_labels(labels)]
     inputs = ReleasedInputs.of(records.array, records.labels, load_mechanism(where), wanted)

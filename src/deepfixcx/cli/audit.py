@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.cli._console import default_workers, panel, write_json
-from deepfixcx.cli._options import JSON, OVERWRITE, WORKERS
+from deepfixcx.cli._options import JSON, OVERWRITE, PATIENT, WORKERS
 from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def command(
     patients: Annotated[
         Path, typer.Option(help="Table (.csv) of the originals: file, patient, labels, sex, age.")
     ],
+    patient: Annotated[str | None, PATIENT] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to make; default: RELEASE.audit.")
     ] = None,
@@ -80,6 +81,7 @@ def command(
         listed = find_listed(
             release, against, patients, private=private, labels=labels, known=known_columns,
             public=None if public is None else local_path(public, "a table of public images"),
+            patient=patient,
         )  # fmt: skip
         _check_earlier(out, overwrite=overwrite)
         found = find_target(

@@ -25,6 +25,7 @@ from deepfixcx.cli._options import (
     LAYOUT,
     MODEL_FOLDER,
     NETWORK,
+    PATIENT,
     UNCERTAIN,
     WORKERS,
 )
@@ -59,6 +60,7 @@ def command(
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
+    patient: Annotated[str | None, PATIENT] = None,
     samples: Annotated[
         int, typer.Option(min=1, help="Draws of patients for the intervals.")
     ] = 1000,
@@ -71,8 +73,8 @@ def command(
 ) -> None:
     """Compare a model's scores with known labels, on images that it was not trained on.
 
-    Every figure has a 95 % interval over patients. Give the same --layout, --uncertain and
-    --blank as to train.
+    Every figure has a 95 % interval over patients. Give the same --layout, --uncertain,
+    --blank and --patient as to train.
 
     Example: deepfixcx evaluate model xrays
     """
@@ -84,7 +86,7 @@ def command(
     see_own_modules(network)
     classifier = load_model(folder, network=network, device=device)
     asked = ",".join(classifier.label_names) if labels is None else labels
-    dataset = find_dataset(where, asked, layout, uncertain, blank)
+    dataset = find_dataset(where, asked, layout, uncertain, blank, patient)
     with LearningBar() as bar:
         found = evaluate_model(
             classifier,

@@ -22,6 +22,7 @@ from deepfixcx.cli._options import (
     JSON,
     LAYOUT,
     OVERWRITE,
+    PATIENT,
     RESUME,
     UNCERTAIN,
     WORKERS,
@@ -78,6 +79,7 @@ def command(
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
+    patient: Annotated[str | None, PATIENT] = None,
     workers: Annotated[int | None, WORKERS] = None,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
@@ -105,7 +107,7 @@ def command(
         epsilon=epsilon,
         pixels=pixels,
     )
-    dataset = find_dataset(where, labels, layout, uncertain, blank)
+    dataset = find_dataset(where, labels, layout, uncertain, blank, patient)
     with StepBar("frontier", resumable=True) as bar:
         frontier = run_frontier(
             dataset,

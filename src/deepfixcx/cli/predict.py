@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._learning import LearningBar, see_own_modules
-from deepfixcx.cli._options import DEVICE, JSON, MODEL_FOLDER, NETWORK, OVERWRITE, WORKERS
+from deepfixcx.cli._options import DEVICE, JSON, MODEL_FOLDER, NETWORK, OVERWRITE, PATIENT, WORKERS
+from deepfixcx.io.tables import Table, has_table_name
 
 if TYPE_CHECKING:
     from deepfixcx.learn.classifier import Classifier
@@ -30,10 +32,11 @@ def command(
         Path,
         typer.Argument(
             metavar="IN",
-            help="Folder, image, .csv with a column 'path' or 'file', codes, or a release.",
+            help="Folder, image, table with a column 'path' or 'file', codes, or a release.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write, a .csv file.")],
+    patient: Annotated[str | None, PATIENT] = None,
     network: Annotated[str | None, NETWORK] = None,
     device: Annotated[str, DEVICE] = "auto",
     workers: Annotated[int | None, WORKERS] = None,
@@ -43,12 +46,13 @@ def command(
     """Score new images, or the codes of a release.
 
     The table names each image, its score (the probability of yes) and its answer for each
-    label. An image that cannot be used has an error instead.
+    label; with --patient also the patient. An image that cannot be used has an error instead.
 
     Example: deepfixcx predict model xrays -o scores.csv
     """
     from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.datasets.files import local_path
+    from deepfixcx.errors import ModelError
     from deepfixcx.learn.model_folder import load_model
     from deepfixcx.learn.prediction import write_scores
 
@@ -56,8 +60,16 @@ def command(
     _check_out(out, overwrite=overwrite)
     see_own_modules(network)
     classifier = load_model(folder, network=network, device=device)
-    predictions = _predict(classifier, where, default_workers() if workers is None else workers)
-    write_scores(predictions, out)
+    listed = _in_table(where, patient) if _is_table(where) else None
+    if patient is not None and listed is None:
+        raise ModelError(
+            f"--patient names a column of a table, and {str(where)!r} is none; omit it, or list "
+            f"the images in a table"
+        )
+    predictions = _predict(
+        classifier, where, listed, default_workers() if workers is None else workers
+    )
+    write_scores(predictions, out, None if patient is None or listed is None else listed.patients)
     answers = predictions.yes().sum(axis=0).tolist()
     failed = len(predictions.failures)
     figures = {
@@ -87,8 +99,14 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
         raise ModelError(f"{str(out)!r} exists; replace it with --overwrite, or choose another -o")
 
 
-def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
-    """Score whatever `where` is.
+def _is_table(where: Path) -> bool:
+    return has_table_name(where.name) and where.is_file()
+
+
+def _predict(
+    classifier: Classifier, where: Path, listed: _Table | None, workers: int
+) -> Predictions:
+    """Score whatever `where` is; `listed` is what a table lists.
 
     Raises
     ------
@@ -120,8 +138,8 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
     if where.suffix.lower() == ".safetensors" and where.is_file():
         code = Code.load(where)
         return predict_code(classifier, code, [f"{where.name}:{row}" for row in range(len(code))])
-    if where.suffix.lower() == ".csv" and where.is_file():
-        paths, names = _in_table(where)
+    if listed is not None:
+        paths, names = listed.paths, listed.names
     elif where.is_dir():
         found, closed = list_images(where)
         paths = sorted([*found, *(path for path, _ in closed)])
@@ -134,31 +152,53 @@ def _predict(classifier: Classifier, where: Path, workers: int) -> Predictions:
             f"them, and scores images"
         )
     if not paths:
-        raise ModelError(f"{str(where)!r} holds no image to score")
+        bad = listed.bad if listed is not None else []
+        why = f": no row of {len(bad):,} can be used; the first, {bad[0][1]}" if bad else ""
+        raise ModelError(f"{str(where)!r} holds no image to score{why}")
     with LearningBar() as bar:
-        return predict_files(classifier, paths, names, workers=workers, report=bar.read)
+        predictions = predict_files(classifier, paths, names, workers=workers, report=bar.read)
+    for name, reason in listed.bad if listed is not None else ():
+        predictions = with_failures(predictions, [name], "RowError", reason)
+    return predictions
 
 
-def _in_table(table: Path) -> tuple[list[Path], list[str]]:
-    """Return the images that a table lists, and what it calls them.
+@dataclass(slots=True)
+class _Table:
+    """The images that a table lists; then the rows without one, each with its reason."""
+
+    paths: list[Path] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    patients: list[str] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _in_table(table: Path, patient: str | None) -> _Table:
+    """Read which images a table lists.
 
     Raises
     ------
-    ReleaseError
-        It is no table of text, or has no column of paths.
     LayoutError
-        It lists a URL.
+        It is no table of text, or has no column of paths, or not the one of patients.
     """
     from deepfixcx.datasets.files import local_path
-    from deepfixcx.errors import ReleaseError
-    from deepfixcx.release.inputs import paths_in_table
+    from deepfixcx.datasets.table import listed_images
+    from deepfixcx.errors import DatasetError
 
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            names = paths_in_table(file, table.name)
-    except OSError:
-        raise ReleaseError(f"{table.name} is not a readable table of UTF-8 text") from None
-    return [table.parent / local_path(name, "an image") for name in names], names
+    made, of_bad = _Table(), []
+    for each in listed_images(Table(table), patient):
+        try:
+            if each.problem is not None:
+                raise each.problem
+            made.paths.append(table.parent / local_path(each.path, "an image"))
+        except DatasetError as error:
+            name = each.path or f"row {each.number} of {table.name}"
+            made.bad.append((name, str(error)))
+            of_bad.append(each.patient)
+        else:
+            made.names.append(each.path)
+            made.patients.append(each.patient)
+    made.patients += of_bad
+    return made
 
 
 def _close(predictions: Predictions, out: Path, *, explainable: bool) -> None:

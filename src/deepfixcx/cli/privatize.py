@@ -42,6 +42,7 @@ from deepfixcx.cli._options import (
     JSON,
     MAX_PIXELS,
     OVERWRITE,
+    PATIENT,
     POOLING,
     RESUME,
     WAVELET,
@@ -94,8 +95,7 @@ def command(
     dtype: Annotated[Storage, typer.Option(help="Numbers of codes on disk.")] = "float32",
     names: Annotated[Names, typer.Option(help="Call files by numbers, or as sources.")] = "neutral",
     mask: Annotated[
-        str | None,
-        typer.Option(help="Paint writing black: rule file, or ocr."),
+        str | None, typer.Option(help="Paint writing black: rule file, or ocr.")
     ] = None,
     mechanism: Annotated[
         str,
@@ -105,6 +105,7 @@ def command(
         ),
     ] = "",
     labels: Annotated[str | None, typer.Option(help="Labels to keep and to release: a,b.")] = None,
+    patient: Annotated[str | None, PATIENT] = None,
     public: Annotated[str | None, typer.Option(help="Dataset of patients to learn from.")] = None,
     min_patients: Annotated[int, typer.Option(help="Fewest patients of released labels.")] = 11,
     retain: Annotated[
@@ -130,12 +131,10 @@ def command(
     workers: Annotated[int | None, WORKERS] = None,
     engine: Annotated[Engine, typer.Option(help="This machine, or a dask cluster.")] = "local",
     scheduler: Annotated[
-        str | None,
-        typer.Option(help="Address of dask's scheduler, if one runs."),
+        str | None, typer.Option(help="Address of dask's scheduler, if one runs.")
     ] = None,
     insecure_scheduler: Annotated[
-        bool,
-        typer.Option("--insecure-scheduler", help="Use a scheduler without TLS."),
+        bool, typer.Option("--insecure-scheduler", help="Use a scheduler without TLS.")
     ] = False,
     private: Annotated[
         str | None,
@@ -198,13 +197,15 @@ def command(
                 again=resuming_command(),
             )
             if alone:
-                check_unused(labels, public, min_patients)
+                check_unused(labels, public, min_patients, patient)
                 summary = privatize_dataset(
                     where, folder, options, key=key, pseudonyms=pseudonyms, **course
                 )
             else:
                 check_no_pseudonyms(key, pseudonyms)
-                asked = Asked(where, folder, options, mechanism, labels, public, min_patients, seed)
+                asked = Asked(
+                    where, folder, options, mechanism, labels, public, min_patients, seed, patient
+                )
                 protected = asked.run(course)
     except KeyboardInterrupt:
         console.print(f"Stopped. Everything written is whole; go on with:\n  {resuming_command()}")

@@ -19,6 +19,7 @@ from deepfixcx.cli._console import (
 )
 from deepfixcx.cli._learning import (
     find_dataset,
+    read_as,
     see_own_modules,
 )
 from deepfixcx.cli._options import (
@@ -30,6 +31,7 @@ from deepfixcx.cli._options import (
     JSON,
     LAYOUT,
     OVERWRITE,
+    PATIENT,
     POOLING,
     RESUME,
     UNCERTAIN,
@@ -83,6 +85,7 @@ def command(
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
+    patient: Annotated[str | None, PATIENT] = None,
     device: Annotated[str, DEVICE] = "auto",
     workers: Annotated[int | None, WORKERS] = None,
     resume: Annotated[bool, RESUME] = False,
@@ -114,7 +117,7 @@ def command(
         within=within,
     )
     see_own_modules(cnn)
-    dataset = find_dataset(where, labels, layout, uncertain, blank)
+    dataset = find_dataset(where, labels, layout, uncertain, blank, patient)
     with StepBar("sweep", resumable=True) as bar:
         sweep = run_sweep(
             dataset,
@@ -129,7 +132,8 @@ def command(
         )
     figures = _draw(sweep, out)
     write_json(json, _figures(sweep, out, figures))
-    _close(sweep, (*dataset.notes, *sweep.notes), out, figures, where, labels)
+    same = [str(where), "--labels", labels, *read_as(layout, uncertain, blank, patient)]
+    _close(sweep, (*dataset.notes, *sweep.notes), out, figures, same)
     if sweep.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -203,7 +207,7 @@ def _finite(figures: Any) -> dict[str, float | None]:
 
 
 def _close(
-    sweep: Sweep, notes: tuple[str, ...], out: Path, figures: list[str], where: Path, labels: str
+    sweep: Sweep, notes: tuple[str, ...], out: Path, figures: list[str], same: list[str]
 ) -> None:
     chosen = sweep.recommendation
     rows = [
@@ -225,7 +229,7 @@ def _close(
         ("take", chosen.sentence),
     ]
     if chosen.level is not None:
-        words = ["train", str(where), "--labels", labels, "-J", str(chosen.level)]
+        words = ["train", *same, "-J", str(chosen.level)]
         words += ["-P", str(chosen.patches), "-o", "model"]
         rows.append(("next", f"{program()} {shlex.join(words)}"))
     panel("sweep", rows, good=not sweep.failures)

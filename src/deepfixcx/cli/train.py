@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -17,6 +16,7 @@ from deepfixcx.cli._learning import (
     LearningBar,
     TerminatedError,
     find_dataset,
+    read_as,
     see_own_modules,
     stops_cleanly,
 )
@@ -32,6 +32,7 @@ from deepfixcx.cli._options import (
     LEVEL,
     OVERWRITE,
     PATCHES,
+    PATIENT,
     POOLING,
     RESUME,
     UNCERTAIN,
@@ -83,6 +84,7 @@ def command(
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
+    patient: Annotated[str | None, PATIENT] = None,
     split: Annotated[
         Parting, typer.Option(help="By patient at random, or as the dataset comes.")
     ] = "patient",
@@ -128,7 +130,7 @@ def command(
     from deepfixcx.learn.parts import PartRules
     from deepfixcx.learn.training import train_model
 
-    released = find_released(where, labels, layout)
+    released = find_released(where, labels, layout, patient)
     codec = (level, patches, wavelet, pooling, boundary, grid)
     options = TrainingOptions(
         model=model,
@@ -149,7 +151,9 @@ def command(
     rules = PartRules(split, validation, test, by_content, seed)
     see_own_modules(model)
     dataset = (
-        released.dataset if released else find_dataset(where, labels, layout, uncertain, blank)
+        released.dataset
+        if released
+        else find_dataset(where, labels, layout, uncertain, blank, patient)
     )
     try:
         with stops_cleanly(), LearningBar(options.epochs) as bar:
@@ -172,8 +176,7 @@ def command(
         code = TERMINATED if isinstance(stop, TerminatedError) else INTERRUPTED
         raise typer.Exit(code) from None
     write_json(json, _figures(trained, out))
-    read_as = [("--layout", layout), ("--uncertain", uncertain), ("--blank", blank)]
-    following = _next_step(trained, where, out, read_as)
+    following = _next_step(trained, where, out, read_as(layout, uncertain, blank, patient))
     _close(trained, (*dataset.notes, *trained.notes), following, out)
     if trained.failures:
         raise typer.Exit(SOME_FAILED)
@@ -252,12 +255,9 @@ def _close(trained: Trained, notes: tuple[str, ...], following: str, out: Path) 
     panel("train", rows, good=not trained.failures)
 
 
-def _next_step(
-    trained: Trained, where: Path, out: Path, read_as: Sequence[tuple[str, str | None]]
-) -> str:
+def _next_step(trained: Trained, where: Path, out: Path, same: list[str]) -> str:
     model = trained.classifier.options.model
-    told = [*read_as, ("--network", model if ":" in model else None)]
-    more = [word for name, value in told if value is not None for word in (name, value)]
+    more = [*same, *(("--network", model) if ":" in model else ())]
     if trained.classifier.facts["images_test"]:
         return f"{program()} {shlex.join(['evaluate', str(out), str(where), *more])}"
     return f"{program()} {shlex.join(['predict', str(out)])} IMAGES -o scores.csv"

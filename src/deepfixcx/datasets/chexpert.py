@@ -24,8 +24,8 @@ from deepfixcx.datasets.collecting import Collector, absolute, sex_letter
 from deepfixcx.datasets.dataset import Dataset
 from deepfixcx.datasets.four_states import OBSERVATIONS, read_observations
 from deepfixcx.datasets.labels import Blank, Labels, Uncertain
-from deepfixcx.datasets.rows import Row, Table
 from deepfixcx.errors import LayoutError, RowError
+from deepfixcx.io.tables import Row, Table
 
 __all__ = ["find_chexpert", "read_chexpert"]
 
@@ -91,7 +91,7 @@ def read_chexpert(
     folder_of = _Finder(root)
     for table in _tables(root):
         for row in table:
-            _add(collector, table.path.name, row, folder_of)
+            _add(collector, table.name, row, folder_of)
     return collector.dataset(labels=labels)
 
 

@@ -15,7 +15,7 @@ from deepfixcx.datasets.labels import Blank, Labels, State, Uncertain, check_pol
 from deepfixcx.datasets.records import ImageRecord, Problem
 from deepfixcx.errors import DeepfixcxError, ImageFileError, LayoutError, RowError
 
-__all__ = ["Collector", "absolute", "sex_letter", "split_word"]
+__all__ = ["Collector", "absolute", "is_missing", "sex_letter", "split_word"]
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})
 """What programs write where a cell is missing, in lower case; it is the id of no patient."""
@@ -100,7 +100,7 @@ class Collector:
         self._records.append(
             ImageRecord(
                 path,
-                None if patient.casefold() in _MISSING else patient,
+                None if is_missing(patient) else patient,
                 study or None,
                 view.upper() or None,
                 tuple(value for value, _ in answers),
@@ -185,6 +185,11 @@ def _alike(patients: Iterable[str]) -> int:
     """Count the ids that another id equals but for zeros in front or ``.0`` behind."""
     plain = Counter(re.sub(r"\.0+$", "", patient).lstrip("0") for patient in patients)
     return sum(count for count in plain.values() if count > 1)
+
+
+def is_missing(patient: str) -> bool:
+    """Whether an id is what programs write where a cell is missing, such as ``nan``."""
+    return patient.casefold() in _MISSING
 
 
 def split_word(word: str) -> str:

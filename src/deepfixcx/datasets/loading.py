@@ -19,7 +19,7 @@ from deepfixcx.datasets.labels import Blank, Labels, Uncertain
 from deepfixcx.datasets.mimic import find_mimic, read_mimic
 from deepfixcx.datasets.mobileodt import find_mobileodt, read_mobileodt
 from deepfixcx.datasets.nih import find_nih, read_nih
-from deepfixcx.datasets.table import is_table, read_table
+from deepfixcx.datasets.table import Columns, is_table, read_table
 from deepfixcx.errors import LayoutError
 
 __all__ = ["LAYOUTS", "Layout", "load_dataset"]
@@ -51,6 +51,7 @@ def load_dataset(
     labels: Labels | None = None,
     uncertain: Uncertain | None = None,
     blank: Blank | None = None,
+    patient: str | None = None,
 ) -> Dataset:
     r"""Read a dataset, whatever its layout.
 
@@ -68,6 +69,8 @@ def load_dataset(
         What an uncertain label (-1) counts as; ``"ignore"`` if left away.
     blank : {"ignore", "negative"}, optional
         What a label that is not mentioned counts as; ``"ignore"`` if left away.
+    patient : str, optional
+        The column of a table that names patients; recognised by its name if left away.
 
     Returns
     -------
@@ -112,6 +115,13 @@ def load_dataset(
         raise LayoutError(
             f"leave {next(iter(policies))!r} away: labels of {layout} are never uncertain or blank"
         )
+    if patient is not None:
+        if layout != "table":
+            raise LayoutError(
+                f"a column of patients ({patient!r}) is for tables, and {path.name!r} was read as "
+                f"{layout}, which has its own rule for patients; omit it, or name a table"
+            )
+        policies["columns"] = Columns(patient=patient)
     dataset = _reader(layout)(found, labels, **policies)
     if not sign:
         return dataset
@@ -180,4 +190,4 @@ def _the_table(folder: Path) -> Path:
 
 
 def _tables(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.csv*") if is_table(path))
+    return sorted(path for path in folder.iterdir() if is_table(path))

@@ -24,8 +24,8 @@ from deepfixcx.datasets.collecting import Collector, absolute
 from deepfixcx.datasets.dataset import Dataset
 from deepfixcx.datasets.four_states import OBSERVATIONS, read_observations
 from deepfixcx.datasets.labels import Blank, Labels, State, Uncertain
-from deepfixcx.datasets.rows import Row, Table
 from deepfixcx.errors import LayoutError, RowError
+from deepfixcx.io.tables import Row, Table
 
 __all__ = ["find_mimic", "read_mimic"]
 

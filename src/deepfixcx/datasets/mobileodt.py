@@ -27,8 +27,8 @@ from deepfixcx.datasets.content import find_duplicates
 from deepfixcx.datasets.dataset import Dataset
 from deepfixcx.datasets.files import check_file, check_jpeg_end
 from deepfixcx.datasets.labels import Labels, State
-from deepfixcx.datasets.rows import Table
 from deepfixcx.errors import ImageFileError, LayoutError, RowError
+from deepfixcx.io.tables import Table
 
 __all__ = ["find_mobileodt", "read_mobileodt"]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from deepfixcx.datasets.collecting import Collector, absolute, sex_letter
 from deepfixcx.datasets.dataset import Dataset
 from deepfixcx.datasets.labels import Labels, State, normal_name
-from deepfixcx.datasets.rows import Row, Table
 from deepfixcx.errors import LayoutError, RowError
+from deepfixcx.io.tables import Row, Table
 
 __all__ = ["find_nih", "read_nih"]
 
@@ -85,13 +85,13 @@ def read_nih(where: str | os.PathLike[str], labels: Labels | None = None) -> Dat
         raise LayoutError(f"{root.name!r} holds no Data_Entry_2017.csv of NIH ChestX-ray14")
     table = Table(_tables(root)[-1])
     if not set(table.columns) >= _COLUMNS:
-        raise LayoutError(f"{table.path.name!r} lacks columns; it needs {sorted(_COLUMNS)}")
+        raise LayoutError(f"{table.name!r} lacks columns; it needs {sorted(_COLUMNS)}")
     collector = Collector("nih", root, FINDINGS)
     place = {path.name: path for path in reversed(collector.images_in(root))}  # of two, the first
     splits, notes = _official_split(root)
     for row in table:
-        _add(collector, table.path.name, row, place, root, splits)
-    return collector.dataset([f"labels of {table.path.name}", *notes], labels)
+        _add(collector, table.name, row, place, root, splits)
+    return collector.dataset([f"labels of {table.name}", *notes], labels)
 
 
 def _tables(root: Path) -> list[Path]:

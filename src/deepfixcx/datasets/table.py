@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepfixcx.datasets.collecting import Collector, absolute, sex_letter
+from deepfixcx.datasets.collecting import Collector, absolute, is_missing, sex_letter
 from deepfixcx.datasets.dataset import Dataset
+from deepfixcx.datasets.files import local_path
 from deepfixcx.datasets.labelling import find_name, is_odd
 from deepfixcx.datasets.labels import (
     Blank,
@@ -19,10 +20,10 @@ from deepfixcx.datasets.labels import (
     parse_labels,
     read_state,
 )
-from deepfixcx.datasets.rows import Row, Table
 from deepfixcx.errors import LabelError, LayoutError, RowError
+from deepfixcx.io.tables import Row, Table, has_table_name
 
-__all__ = ["Columns", "is_table", "read_table"]
+__all__ = ["Columns", "Listed", "is_table", "listed_images", "read_table"]
 
 _KNOWN_AS: Mapping[str, tuple[str, ...]] = {
     "path": (
@@ -77,7 +78,7 @@ def read_table(
     Parameters
     ----------
     table : path-like
-        A CSV file with a header, plain or gzipped.
+        A CSV file with a header: commas, semicolons or tabs, UTF-8, plain or gzipped.
     labels : str, sequence of str, or mapping of str to str, optional
         As in `Dataset.with_labels`. Left away, every column that holds nothing but answers
         (1 and 0, yes and no, ...) is a label, and the others are attributes.
@@ -120,8 +121,8 @@ def read_table(
     """
     path = absolute(table)
     source = Table(path)
-    rows = list(source)
     roles = _roles(source, columns or Columns())
+    rows = list(source)
     names = _label_columns(source.columns, rows, set(roles.values()), labels)
     root = path.parent if images is None else absolute(images)
     collector = Collector("table", root, names, uncertain, blank, table=path.name)
@@ -134,7 +135,7 @@ def read_table(
 
 def is_table(path: Path) -> bool:
     """Whether a file is a readable table with a column of paths."""
-    if not path.name.lower().endswith((".csv", ".csv.gz")):
+    if not has_table_name(path.name) or not path.is_file():
         return False
     try:
         return "path" in _roles(Table(path), Columns())
@@ -142,24 +143,62 @@ def is_table(path: Path) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row of a table of images: the path in it, its patient, or why it has none."""
+
+    number: int
+    path: str
+    patient: str = ""
+    problem: RowError | None = None
+
+
+def listed_images(table: Table, patient: str | None = None) -> Iterator[Listed]:
+    """Yield the images that a table lists, each path once, by the columns that `read_table` takes.
+
+    A row whose cell of the path is empty lists none.
+
+    `patient` names the column of patients; None to recognise it.
+
+    Raises
+    ------
+    LayoutError
+        The table has no column of paths, or not the one of patients.
+    """
+    roles = _roles(table, Columns(patient=patient))
+    seen = set()
+    for row in table:
+        path = row.cells.get(roles["path"], "")
+        if row.problem is not None:
+            yield Listed(row.number, "", problem=row.problem)
+        elif path and path not in seen:
+            seen.add(path)
+            who = row.cells[roles["patient"]] if "patient" in roles else ""
+            yield Listed(row.number, path, "" if is_missing(who) else who)
+
+
 def _roles(table: Table, columns: Columns) -> dict[str, str]:
-    """Find the column of each role."""
+    """Find the column of each role; a column that a user names may have two of them."""
     roles: dict[str, str] = {}
+    normal = {normal_name(name): name for name in reversed(table.columns)}
     for role, known_as in _KNOWN_AS.items():
-        told = getattr(columns, role, None)
-        if told is not None and find_name(told, table.columns) is None:
+        named = getattr(columns, role, None)
+        if named is None:
+            here = next((normal[name] for name in known_as if name in normal), None)
+            if here is not None and here not in roles.values():
+                roles[role] = here
+            continue
+        column = find_name(named, table.columns)
+        if column is None:
             raise LayoutError(
-                f"{table.path.name!r} has no column {told!r}; it has {', '.join(table.columns)}"
+                f"{table.name!r} has no column {named!r} to take as {role}; its columns are: "
+                f"{', '.join(table.columns) or 'none'}"
             )
-        normal = {normal_name(name): name for name in reversed(table.columns)}
-        here = find_name(told, table.columns) if told else None
-        here = here or next((normal[name] for name in known_as if name in normal), None)
-        if here is not None and here not in roles.values():
-            roles[role] = here
+        roles[role] = column
     if "path" not in roles:
         raise LayoutError(
-            f"{table.path.name!r} has no column of paths, such as 'file' or 'path'; "
-            f"it has {', '.join(table.columns) or 'no header'}"
+            f"{table.name!r} has no column of paths; name one of its columns 'file' or 'path'. Its "
+            f"columns are: {', '.join(table.columns) or 'none, for it has no header'}"
         )
     return roles
 
@@ -221,7 +260,11 @@ def _add(
     attributes = {normal_name(name): row.cells[name] for name in others}
     attributes["sex"] = sex_letter(told.pop("sex", ""))
     attributes["age"] = told.pop("age", "")
-    path = absolute(root / told.pop("path"))
+    try:
+        path = absolute(root / local_path(told.pop("path"), "an image"))
+    except LayoutError as error:
+        collector.fail(source, row.number, RowError(str(error)))
+        return
     collector.add(source, row.number, path, states, attributes=attributes, **told)
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from deepfixcx._words import TableWriter, read_rows
 from deepfixcx.deidentify.key import refuse_inside
 from deepfixcx.deidentify.patient import patient_of
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError, OverwriteError
 from deepfixcx.io.files import write_file
 from deepfixcx.io.folders import exclusive
+from deepfixcx.io.tables import TableWriter, read_rows
 
 __all__ = ["MappingTable"]
 

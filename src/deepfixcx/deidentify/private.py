@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from deepfixcx.errors import DeidentifyError
+from deepfixcx.errors import DeidentifyError, LayoutError
+from deepfixcx.io.tables import Table
 
 __all__ = ["PrivateElement", "creator_of", "read_private_elements"]
 
@@ -67,23 +67,22 @@ def read_private_elements(path: str | Path) -> frozenset[PrivateElement]:
     """
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise DeidentifyError(f"{path.name!r} is not a readable table of UTF-8 text") from None
+        rows = list(Table(path))
+    except LayoutError as error:
+        raise DeidentifyError(str(error)) from None
     found = set()
-    for line, row in enumerate(rows, start=2):
+    for row in rows:
         try:
-            creator, group, element = (row[name].strip() for name in COLUMNS)
+            creator, group, element = (row.cells[name] for name in COLUMNS)
             made = PrivateElement(creator, int(group, 16), int(element, 16) & 0xFF)
-        except (KeyError, AttributeError, ValueError):
+        except (KeyError, ValueError):
             raise DeidentifyError(
-                f"line {line} of {path.name!r} is not creator,group,element with two hexadecimal "
-                f"numbers; write it like SIEMENS MR HEADER,0019,0C"
+                f"row {row.number} of {path.name!r} is not creator,group,element with two "
+                f"hexadecimal numbers; write it like SIEMENS MR HEADER,0019,0C"
             ) from None
         if not creator or not made.group % 2 or made.group > 0xFFFF:
             raise DeidentifyError(
-                f"line {line} of {path.name!r} names no private element: a creator and an odd "
+                f"row {row.number} of {path.name!r} names no private element: a creator and an odd "
                 f"group of four digits are needed"
             )
         found.add(made)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
+
+from deepfixcx.io.tables import read_rows
 
 __all__ = ["OPTIONS", "Row", "Table", "read_table"]
 
@@ -75,7 +76,9 @@ def read_table() -> Table:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     rows: dict[int, Row] = {}
     repeating = []
-    for each in csv.DictReader(lines):
+    header, *cells = read_rows(lines)
+    for values in cells:
+        each = dict(zip(header, values, strict=True))
         tag = each["tag"]
         row = Row(each["basic"], MappingProxyType({o: each[o] for o in OPTIONS if each[o]}))
         if "X" in tag:

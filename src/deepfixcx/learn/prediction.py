@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._words import TableWriter
 from deepfixcx.code import Code
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError
 from deepfixcx.io.files import write_file
+from deepfixcx.io.tables import TableWriter
 from deepfixcx.learn.classifier import Classifier
 
 __all__ = ["Predictions", "predict_code", "predict_files", "with_failures", "write_scores"]
@@ -138,8 +138,12 @@ def with_failures(
     )
 
 
-def write_scores(predictions: Predictions, path: Path) -> None:
+def write_scores(
+    predictions: Predictions, path: Path, patients: Sequence[str] | None = None
+) -> None:
     """Write a table (CSV): ``file``, of each label its score and its answer, ``error``, ``reason``.
+
+    With `patients`, the column ``patient`` follows ``file``.
 
     The columns of a label are called like it, and like it with ``_yes`` behind, or ``_yes_yes``
     where a label has that name. An image that
@@ -152,7 +156,7 @@ def write_scores(predictions: Predictions, path: Path) -> None:
     """
     text = io.StringIO()
     table = TableWriter(text)
-    taken = {"file", *predictions.label_names, "error", "reason"}
+    taken = {"file", "patient", *predictions.label_names, "error", "reason"}
     columns = []
     for name in predictions.label_names:
         answer = f"{name}_yes"
@@ -160,8 +164,13 @@ def write_scores(predictions: Predictions, path: Path) -> None:
             answer += "_yes"
         taken.add(answer)
         columns += [name, answer]
-    table.writerow(["file", *columns, "error", "reason"])
-    table.writerows(_rows(predictions))
+    rows: Iterator[list[str]] = _rows(predictions)
+    header = ["file", *columns, "error", "reason"]
+    if patients is not None:
+        header.insert(1, "patient")
+        rows = ([name, who, *rest] for (name, *rest), who in zip(rows, patients, strict=True))
+    table.writerow(header)
+    table.writerows(rows)
     try:
         write_file(path, text.getvalue(), replace=True)
     except OSError as error:

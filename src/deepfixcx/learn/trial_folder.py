@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from deepfixcx import __version__
-from deepfixcx._words import TableWriter
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import DeepfixcxError, TrainingStoppedError
 from deepfixcx.io.files import make_folder
 from deepfixcx.io.folders import FileLedger, own_ledger
+from deepfixcx.io.tables import TableWriter
 from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.parts import fingerprint, release_of

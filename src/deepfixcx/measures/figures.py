@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from deepfixcx._words import TableWriter
+from deepfixcx.io.tables import TableWriter
 from deepfixcx.measures.intervals import Interval
 
 __all__ = ["figures_from_json", "figures_to_json", "interval_named", "put_interval", "table_of"]

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from deepfixcx._words import read_rows
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images import read_image
+from deepfixcx.io.tables import read_rows
 from deepfixcx.mechanisms.files import MECHANISM_FILE, load_mechanism
 from deepfixcx.release.manifest import LIMITS, TOTALS
 from deepfixcx.release.places import Place

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -14,6 +13,7 @@ from deepfixcx.io.files import sha256_of
 from deepfixcx.io.folders import MARKER, FileLedger, id_of
 from deepfixcx.io.paths import within
 from deepfixcx.io.release_files import ABOUT
+from deepfixcx.io.tables import own_rows
 from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
 from deepfixcx.release.places import OTHER_PRIVATE, LocalPlace, Place, id_in
 from deepfixcx.release.storage import Location, locate, open_store
@@ -237,11 +237,10 @@ def listed_files(place: Place, private: Path) -> Iterator[dict[str, set[str]]]:
         with suppress(ReleaseError), Ledger(private / LEDGER) as ledger:
             yield from ledger.listed()
             return
-    with suppress(OSError, ValueError, KeyError, csv.Error), ExitStack() as stack:
+    with suppress(OSError, ValueError, KeyError), ExitStack() as stack:
         path = stack.enter_context(place.fetched("manifest.csv"))
         if sha256_of(path) in metadata.get("manifest.csv", ()):
-            file = stack.enter_context(path.open(newline="", encoding="utf-8"))
-            for row in csv.DictReader(file):
+            for row in own_rows(path):
                 for kind in ("image", "dicom", "code"):
                     if row.get(f"{kind}_file"):
                         yield {row[f"{kind}_file"]: {row[f"{kind}_sha256"]}}

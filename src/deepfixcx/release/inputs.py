@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import os
 import posixpath
 import stat
@@ -12,9 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deepfixcx._words import TableReader
-from deepfixcx.errors import FolderLoopError, ReleaseError, UnreadableFileError
+from deepfixcx.errors import (
+    FolderLoopError,
+    LayoutError,
+    ReleaseError,
+    RowError,
+    UnreadableFileError,
+)
 from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+from deepfixcx.io.tables import Table, has_table_name
 from deepfixcx.release.listing import Listing, Source, Sources
 from deepfixcx.release.storage import (
     Location,
@@ -34,14 +38,11 @@ __all__ = [
     "find_in_store",
     "find_sources",
     "hidden_part",
-    "paths_in_table",
+    "in_table",
     "printable",
     "source_on_disk",
     "sources_at",
 ]
-
-PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
-"""Names of the column that holds the paths of a table, in order of preference, in any case."""
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
@@ -68,21 +69,24 @@ def hidden_part(name: str) -> str:
     return ""
 
 
-def paths_in_table(text: Iterable[str], name: str) -> list[str]:
-    """Return the paths that a table lists, each once."""
+def in_table(table: Path | bytes, name: str) -> tuple[list[str], list[Source]]:
+    """Return the paths that a table lists, each once, and a failed input for each ragged row."""
+    from deepfixcx.datasets.table import listed_images
+
     try:
-        reader = TableReader(text)
-        columns = {column.strip().lower(): column for column in reader.fieldnames or ()}
-        column = next((columns[known] for known in PATH_COLUMNS if known in columns), None)
-        if column is None:
-            raise ReleaseError(
-                f"{name} has no column of paths; name one of its columns "
-                f"{' or '.join(PATH_COLUMNS[:2])}"
-            )
-        paths = [row[column].strip() for row in reader if (row[column] or "").strip()]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise ReleaseError(f"{name} is not a readable table of UTF-8 text") from None
-    return list(dict.fromkeys(paths))  # a file listed twice is one input
+        listed = list(listed_images(Table(table, name)))
+    except LayoutError as error:
+        raise ReleaseError(str(error)) from None
+    bad = [
+        Source(Path(name), f"row {each.number} of {name}", problem=_of_row(each.problem))
+        for each in listed
+        if each.problem is not None
+    ]
+    return [each.path for each in listed if each.problem is None], bad
+
+
+def _of_row(problem: RowError) -> UnreadableFileError:
+    return UnreadableFileError(f"{problem}; correct this row of the table")
 
 
 def printable(name: str) -> str:
@@ -113,9 +117,9 @@ def find_sources(where: str | Path) -> Sources:
     Parameters
     ----------
     where : str or Path
-        A folder; a ``.csv`` file with a column ``path`` or ``file``, relative to the table's own
-        folder; or an image. A URL (as a str) names one of these in a store that fsspec reads; a
-        table may list URLs, too.
+        A folder; a table (``.csv``, ``.tsv``, ``.txt``, or gzipped) with a column ``path`` or
+        ``file``, relative to the table's own folder; or an image. A URL (as a str) names one of
+        these in a store that fsspec reads; a table may list URLs, too.
 
     Returns
     -------
@@ -156,7 +160,7 @@ def _find(where: Path) -> Sources:
         raise ReleaseError(f"there is no file or folder {str(where)!r}; check the path")
     if where.is_dir():
         return _in_folder(where)
-    if where.suffix.lower() == ".csv":
+    if has_table_name(where.name):
         return Sources(tuple(_in_table(where)))
     return Sources((source_on_disk(where, where.name),))
 
@@ -202,11 +206,8 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
 
 
 def _in_table(table: Path) -> Iterator[Source]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            paths = paths_in_table(file, table.name)
-    except OSError:
-        raise ReleaseError(f"{table.name} is not a readable table of UTF-8 text") from None
+    paths, bad = in_table(table, table.name)
+    yield from bad
     places = [(locate(path) if is_url(path) else table.parent / path, path) for path in paths]
     yield from sources_at(places)
 
@@ -246,7 +247,7 @@ def find_in_store(url: str) -> Sources:
             system.invalidate_cache()
             if url.endswith("/") or system.info(root)["type"] == "directory":
                 return _in_store_folder(url, system, root)
-            if root.lower().endswith(".csv"):
+            if has_table_name(root):
                 return Sources(tuple(_in_store_table(url, system, root)))
             return Sources((_asked(url, root, posixpath.basename(root)),))
     except FileNotFoundError:
@@ -302,11 +303,8 @@ def _is_image(system: Any, file: RemoteFile) -> bool:
 
 def _in_store_table(url: str, system: Any, table: str) -> Iterator[Source]:
     name = posixpath.basename(table)
-    try:
-        text = bytes(system.cat_file(table)).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ReleaseError(f"{name} is not a readable table of UTF-8 text") from None
-    paths = paths_in_table(io.StringIO(text, newline=""), name)
+    paths, bad = in_table(bytes(system.cat_file(table)), name)
+    yield from bad
     yield from sources_at((locate(path), path) for path in paths if is_url(path))
     folder = posixpath.dirname(table)
 

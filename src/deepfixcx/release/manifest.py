@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepfixcx import __version__
-from deepfixcx._words import TableWriter
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
+from deepfixcx.io.tables import TableWriter
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.inputs import hidden_part

@@ -23,10 +23,10 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from deepfixcx._words import TableReader, read_rows
 from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.release_files import ABOUT, FORMAT, MANIFEST
+from deepfixcx.io.tables import own_rows, read_rows
 from deepfixcx.release.places import Place, place_of
 from deepfixcx.release.storage import locate
 from deepfixcx.spec import CodecSpec
@@ -358,11 +358,7 @@ def _about(place: Place) -> tuple[dict[str, Any], str]:
 def _rows(place: Place) -> tuple[Mapping[str, str], ...]:
     """Return the rows of the manifest, which has every column of version 0.1."""
     try:
-        with place.fetched(MANIFEST) as path, path.open(newline="", encoding="utf-8") as file:
-            reader = TableReader(file, restval="", strict=True)
-            rows = tuple(reader)
-            if not set(reader.fieldnames or ()) >= NEEDED or any(None in row for row in rows):
-                raise ValueError
-    except (OSError, ValueError, csv.Error):
+        with place.fetched(MANIFEST) as path:
+            return tuple(own_rows(path, NEEDED))
+    except (OSError, ValueError):
         raise ReleaseError(f"{MANIFEST} is missing or cannot be read; it is damaged") from None
-    return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._words import TableReader
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
+from deepfixcx.io.tables import own_rows
 from deepfixcx.measures.quality import ssim
 from deepfixcx.packets import pixel_scale
 from deepfixcx.release.folders import release_id
@@ -55,11 +54,10 @@ class NotRead:
             )
         name = "sources.csv" if facts.records is None else "withheld.csv"
         try:
-            with (private / name).open(newline="", encoding="utf-8") as file:
-                rows = list(TableReader(file))
+            rows = list(own_rows(private / name))
         except OSError:
             return None
-        except (ValueError, csv.Error):
+        except ValueError:
             raise ReleaseError(f"{name} cannot be read; it is damaged") from None
         left = [row for row in rows if row.get("status", "skipped") == "skipped"]
         files = Counter(row.get("reason") or "unknown" for row in left)
@@ -94,14 +92,13 @@ class Originals:
         if not folder.is_dir():
             raise ReleaseError(f"there is no folder {str(folder)!r} of originals; check the path")
         try:
-            with (private / "sources.csv").open(newline="", encoding="utf-8") as file:
-                rows = [(row["source_id"], row["source"]) for row in TableReader(file)]
+            rows = [(row["source_id"], row["source"]) for row in own_rows(private / "sources.csv")]
         except OSError:
             raise ReleaseError(
                 f"{private.name!r} has no sources.csv, so nothing tells which original is which; "
                 f"name the private folder of the release with --private"
             ) from None
-        except (ValueError, KeyError, csv.Error):
+        except (ValueError, KeyError):
             raise ReleaseError("sources.csv cannot be read; it is damaged") from None
         return cls(folder, {source_id: name for source_id, name in rows if source_id})
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 from collections import Counter
@@ -16,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._words import TableReader
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
+from deepfixcx.io.tables import own_rows
 from deepfixcx.packets import pixel_scale
 from deepfixcx.report.applied import Applied, applied_in
 from deepfixcx.report.words import Kept
@@ -129,7 +127,7 @@ class ReleaseFacts:
             content = (folder / "dataset.json").read_bytes()
             about = json.loads(content)
             manifest = (folder / "manifest.csv").read_bytes()
-            rows = list(TableReader(io.StringIO(manifest.decode(), newline="")))
+            rows = list(own_rows(manifest))
             done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
             failed = tuple(
                 (row["source_id"], row["error"], row["reason"])
@@ -144,7 +142,7 @@ class ReleaseFacts:
                 f"{str(folder)!r} has no dataset.json and manifest.csv that can be read: it is no "
                 f"release, or one that was not finished"
             ) from None
-        except (ValueError, KeyError, TypeError, csv.Error):
+        except (ValueError, KeyError, TypeError):
             raise ReleaseError(
                 f"the metadata of {str(folder)!r} is damaged; deepfixcx verify names the fault"
             ) from None

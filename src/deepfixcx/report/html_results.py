@@ -5,7 +5,6 @@ Everything is read from the files that those commands wrote; what a file lacks i
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deepfixcx._words import TableReader, counted
+from deepfixcx._words import counted
 from deepfixcx.audit.result import QUESTIONS, WORDS
 from deepfixcx.errors import ReleaseError
 from deepfixcx.frontier.rows import FrontierRow
+from deepfixcx.io.tables import own_rows
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.measures import Interval
 from deepfixcx.spec import CodecSpec
@@ -274,11 +274,10 @@ def _table(
 ) -> tuple[RowType, ...]:
     """Read the rows of ``WHAT.csv`` in the folder of a sweep or a frontier."""
     try:
-        with (folder / f"{what}.csv").open(newline="", encoding="utf-8") as file:
-            return tuple(map(read, TableReader(file)))
+        return tuple(map(read, own_rows(folder / f"{what}.csv")))
     except OSError:
         raise ReleaseError(f"{folder.name!r} has no {what}.csv; it is no finished {what}") from None
-    except (ValueError, KeyError, TypeError, csv.Error):
+    except (ValueError, KeyError, TypeError):
         raise ReleaseError(f"{what}.csv cannot be read; it is damaged") from None
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepfixcx import __version__
-from deepfixcx._words import TableWriter
 from deepfixcx.deidentify.scan.needles import SHORTEST
 from deepfixcx.deidentify.scan.search import LONG_IN_BULK
 from deepfixcx.errors import DeidentifyError
 from deepfixcx.io.files import make_folder
 from deepfixcx.io.folders import own_ledger
+from deepfixcx.io.tables import TableWriter
 
 __all__ = ["COLUMNS", "Finding", "ScanReport", "ScannedFile", "figures", "write_evidence"]
 

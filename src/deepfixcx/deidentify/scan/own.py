@@ -15,8 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from deepfixcx._words import TableReader
 from deepfixcx.deidentify.scan.needles import Needle
+from deepfixcx.io.tables import read_rows
 
 __all__ = ["Own"]
 
@@ -152,10 +152,10 @@ class Own:
             if not path.is_file():
                 return
             with path.open(newline="", encoding="utf-8") as file:
-                rows = TableReader(file)
-                self._columns = list(rows.fieldnames or [""])
+                rows = read_rows(file)
+                self._columns = next(rows, [""])
                 files = [each for each in self._columns if each.endswith("_file")]
-                listed = [row for row in rows if row]
+                listed = [dict(zip(self._columns, row, strict=False)) for row in rows if row]
                 self._most = len(listed)
                 self._names = frozenset(row[each] for row in listed for each in files if row[each])
         except (OSError, UnicodeDecodeError, csv.Error, KeyError):

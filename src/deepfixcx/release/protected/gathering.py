@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from deepfixcx._words import TableReader, counted
+from deepfixcx._words import counted
 from deepfixcx.choices import Engine
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError
+from deepfixcx.io.tables import own_rows
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.engines import choose_run
 from deepfixcx.release.inputs import printable
@@ -140,8 +141,7 @@ def _joined(
     channels: int | None,
 ) -> Gathered:
     folder = Path(summary.folder)
-    with (summary.private / "sources.csv").open(newline="", encoding="utf-8") as file:
-        sources = {row["source_id"]: row for row in TableReader(file)}
+    sources = {row["source_id"]: row for row in own_rows(summary.private / "sources.csv")}
     withheld += [
         Withheld(row["source"], row["error"], row["reason"])
         for row in sources.values()

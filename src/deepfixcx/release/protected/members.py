@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deepfixcx._words import TableReader
 from deepfixcx.errors import MechanismError, ReleaseError
 from deepfixcx.io.files import writing_text
+from deepfixcx.io.tables import own_rows
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.manifest import write_private_rows
 
@@ -98,11 +97,10 @@ def read_members(private: str | Path) -> dict[str, tuple[Member, ...]]:
     path = Path(private) / MEMBERS
     found: dict[str, list[Member]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in TableReader(file):
-                member = Member(row["source"], int(row["frame"]), row["patient"])
-                found.setdefault(row["source_id"], []).append(member)
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        for row in own_rows(path):
+            member = Member(row["source"], int(row["frame"]), row["patient"])
+            found.setdefault(row["source_id"], []).append(member)
+    except (OSError, ValueError, KeyError):
         raise ReleaseError(
             f"{path.parent.name!r} has no {MEMBERS} that can be read; it is the private folder of "
             f"a release by a mechanism that has one"
