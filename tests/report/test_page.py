@@ -26,8 +26,7 @@ from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset
 from deepfixcx.report.html import paragraph, table
 from deepfixcx.report.html_images import coloured, data_url, for_screen
 from deepfixcx.report.html_originals import Originals
-from deepfixcx.report.html_plots import Bar, intervals_svg
-from deepfixcx.report.html_points import Point, points_svg
+from deepfixcx.report.html_plots import Bar, Point, intervals_svg, points_svg
 from deepfixcx.report.html_release import ReleaseFacts, detail_left
 from deepfixcx.report.html_results import (
     Evidence,

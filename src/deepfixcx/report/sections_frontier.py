@@ -10,7 +10,7 @@ from deepfixcx.errors import MechanismError
 from deepfixcx.frontier.rows import FrontierRow, recommend
 from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.report.html import figure, paragraph, section, table
-from deepfixcx.report.html_points import Point, points_svg
+from deepfixcx.report.html_plots import Point, points_svg
 from deepfixcx.report.html_release import ReleaseFacts
 
 __all__ = ["frontier", "frontier_figure", "frontier_points", "row_of"]
