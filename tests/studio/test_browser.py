@@ -95,7 +95,7 @@ def test_first_open_shows_an_example_and_no_token(page: Any) -> None:
     assert "token" not in page.url
     page.get_by_text("1,024 × 1,024 pixels, a synthetic radiograph").wait_for()
     page.wait_for_function("document.querySelector('.kept').textContent.includes('SSIM')")
-    assert "0.39 % of the numbers, 1 : 256" in text(page, ".kept")
+    assert "0.39 % of the values, 1 : 256" in text(page, ".kept")
     assert page.title() == "deepfixcx studio"
 
 
