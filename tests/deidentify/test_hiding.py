@@ -80,6 +80,12 @@ def sixteen(content: bytes) -> bytes:
     return picture.getvalue()
 
 
+def array_of(text: str) -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.array(["a", text]))
+    return content.getvalue()
+
+
 damaged = bytearray(gzip.compress(b"harmless" * 50))
 damaged[-6] ^= 255
 HIDDEN: dict[str, bytes] = {
@@ -129,6 +135,9 @@ HIDDEN: dict[str, bytes] = {
     "utf-32-be.txt": TEXT.encode("utf-32-be"),
     "utf-7.txt": b"Patient +AE0AdQBzAHQAZQByAG0AYQBuAG4- here",
     "broken lines.txt": b"Muster-\nmann Hans-\njakob HJM4711\n815",
+    "broken line.json": json.dumps({"a": "Muster-\nmann"}).encode(),
+    "escape before a digit.json": b'{"a": "Musterman\\u006e7"}',
+    "array of texts.npy": array_of("Mustermann"),
     "base64 of percent.txt": base64.b64encode(b"".join(b"%%%02X" % letter for letter in SPOKEN)),
 }  # fmt: skip
 
@@ -138,6 +147,35 @@ def test_what_is_hidden_is_found(name: str, sources: Path, out: Path) -> None:
     (out / name.replace(" ", "_")).write_bytes(HIDDEN[name])
     found = scan(out, sources)
     assert "name" in found.counts("kind"), found.files
+
+
+DATES = {
+    "moment.txt": b"at 19470811101530",
+    "wide.txt": "born 11.8.1947".encode("utf-16-le"),
+    "wide the other way.txt": "born 11.8.1947 here".encode("utf-16-be"),
+    "four bytes.txt": "born 11.8.47".encode("utf-32-le"),
+}
+
+
+@pytest.mark.parametrize("name", DATES)
+@pytest.mark.parametrize("born", ["19470811", "19470101"])
+def test_a_date_is_found(name: str, born: str, tmp_path: Path, out: Path) -> None:
+    """Also the first of January, where many have their birthday."""
+    (tmp_path / "in").mkdir()
+    save(make_header(PatientBirthDate=born), tmp_path / "in" / "p.dcm")
+    short = born[6:].lstrip("0"), born[4:6].lstrip("0")
+    content = DATES[name].replace(b"19470811", born.encode())
+    for form in ("utf-16-le", "utf-16-be", "utf-32-le"):
+        content = content.replace("11.8.".encode(form), f"{short[0]}.{short[1]}.".encode(form))
+    (out / name.replace(" ", "_")).write_bytes(content)
+    assert "date" in scan(out, tmp_path / "in").counts("kind")
+
+
+def test_a_moment_in_a_number_is_found(sources: Path, out: Path) -> None:
+    header = make_header(PatientName="P1", PatientID="P1", PatientBirthDate="", StudyDate="")
+    header.add_new(0x00189073, "FD", 19470811101530.0)
+    save(header, out / "a.dcm")
+    assert "date" in scan(out, sources).counts("kind")
 
 
 SEALED = {

@@ -55,6 +55,7 @@ SEALED: Final = {
 }  # fmt: skip
 """What is packed or encrypted in ways that are not opened here, by the first bytes."""
 
+NUMERIC_ARRAY: Final = re.compile(rb"'descr': '[<>|=][biufc]")
 _STREAM: Final = re.compile(rb"stream\r?\n")
 _BZIP: Final = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
 _FILTER: Final = re.compile(rb"/(?:Encrypt|Identity-[HV]|LZWDecode|ASCII85Decode|Crypt)\b")
@@ -154,7 +155,8 @@ class Contents:
                 where, data, [(min(len(data), 8 + int.from_bytes(head[:8], "little")), len(data))]
             )
         elif head.startswith(b"\x93NUMPY"):
-            yield Part(where, data, [(min(128, len(data)), len(data))])
+            texts = not NUMERIC_ARRAY.search(head)
+            yield Part(where, data, [] if texts else [(min(128, len(data)), len(data))])
         elif head.startswith((GZIP, ZIP, BZIP, XZ)):
             yield Part(where, data, [(0, len(data))])
             yield Part(where, data[-(1 << 16) :], [])  # comments, and what stands behind the end

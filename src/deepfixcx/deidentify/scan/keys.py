@@ -13,6 +13,7 @@ from anyascii import anyascii
 
 __all__ = [
     "NON_ASCII",
+    "NO_DATE",
     "SHORTEST_JOINED",
     "TOKENS",
     "folded",
@@ -23,6 +24,9 @@ __all__ = [
 
 SHORTEST_JOINED, SHORTEST_NAME, SHORTEST_NUMBER = 4, 2, 5
 """Letters of a string that may be split; of a name that stands alone; digits of a number."""
+
+NO_DATE: Final = frozenset(f"{year}0101" for year in (1900, 1901, 1970, 1980, 2000, 2001))
+"""What programs write where they know no date."""
 
 NON_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 TOKENS: Final = re.compile(r"[A-Za-z]+|[0-9]+")
@@ -154,7 +158,7 @@ def _date_keys(text: str) -> Iterator[str]:
     if found is None:
         return
     year, month, day = found.groups()
-    if year < "1880" or (month, day) == ("01", "01") or not 1 <= int(month) <= 12:
+    if year < "1880" or f"{year}{month}{day}" in NO_DATE or not 1 <= int(month) <= 12:
         return
     for name in _MONTHS[int(month) - 1].split():
         for each in {day, day.lstrip("0")}:

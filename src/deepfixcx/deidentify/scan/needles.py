@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._uid_dict import UID_dictionary
 
-from deepfixcx.deidentify.scan.keys import folded, keys_of
+from deepfixcx.deidentify.scan.keys import NO_DATE, folded, keys_of
 
 __all__ = ["SHORTEST", "Needle", "Needles", "Spelling", "spellings"]
 
@@ -227,7 +227,7 @@ def _dates(text: str) -> set[str]:
     if found is None:
         return {text}
     year, month, day = found.groups()
-    if (month, day) == ("01", "01") or year < "1880":  # what programs write for no date
+    if f"{year}{month}{day}" in NO_DATE or year < "1880":
         return set()
     orders = ((year, month, day), (day, month, year), (month, day, year))
     return {sign.join(order) for order in orders for sign in "-./"} | {year + month + day}

@@ -36,6 +36,9 @@ DEEPEST_TEXT: Final = 3
 SHORTEST_IN_TEXT: Final = 3
 """Letters of a name in a text. In elements of DICOM and names of files two are enough."""
 
+MOMENT: Final = 14
+"""Digits of a date with its time."""
+
 MOST_DECODED: Final = 1 << 26
 """Characters of a text that are looked into for other encodings."""
 
@@ -156,7 +159,10 @@ class Search:
         for tag, nested, vr, value in found:
             where = Part("element", b"", [])
             if vr in NUMERIC and (nested or tag not in SIZES):
-                needle = self._numbers.get(_digits(value))
+                digits = _digits(value)
+                needle = self._numbers.get(digits)
+                if needle is None and len(digits) == MOMENT:
+                    needle = self._numbers.get(digits[:8])
                 if needle is not None:
                     one.add(needle, where, -1, 0, "number", split=True)
             elif vr in TEXTUAL and not (tag in PATIENT and PSEUDONYM.fullmatch(value.strip())):

@@ -21,14 +21,14 @@ LEAST_PRINTABLE: Final = 0.85
 _BETWEEN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
 _LETTER: Final = rb"[\x09\x0a\x0d\x20-\x7e\xa0-\xff]"
 _WIDE: Final = tuple(
-    re.compile(b"(?:%s){3,}" % form.replace(b"x", _LETTER))
-    for form in (rb"x\x00(?!\x00)", rb"(?<!\x00)\x00x", rb"x\x00\x00\x00", rb"\x00\x00\x00x")
+    re.compile(b"(?:%s){3,}" % form.replace(b"@", _LETTER))
+    for form in (rb"@\0(?!\0)", rb"(?<!\0)\0@", rb"@\0\0\0", rb"\0\0\0@")
 )
 _HEX: Final = re.compile(r"(?:(?:0x|\\x|%|=|\\)?[0-9A-Fa-f]{2}[ \t:,;-]?(?:\r?\n)?){8,}")
 _NOT_HEX: Final = re.compile(r"0x|[^0-9A-Fa-f]")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{2,})*={0,2}")
 _ESCAPED: Final = re.compile(
-    r"\\(?:u\{?([0-9A-Fa-f]{2,6})\}?|x([0-9A-Fa-f]{2})|(0[4-7][0-7]|1[0-7]{2}))"
+    r"\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,8})\}|x([0-9A-Fa-f]{2})|(0[4-7][0-7]|1[0-7]{2})|[nrt])"
 )
 _UTF7: Final = re.compile(r"\+([A-Za-z0-9+/]{2,})-?")
 _QUOTED: Final = re.compile(r"=(?:[0-9A-F]{2}|\r?\n)")
@@ -137,8 +137,8 @@ def _around(sign: str) -> re.Pattern[str]:
 
 
 def _letter(found: re.Match[str]) -> str:
-    code = found[1] or found[2]
-    number = int(code, 16) if code else int(found[3], 8)
+    code = found[1] or found[2] or found[3]
+    number = int(code, 16) if code else int(found[4] or "40", 8)
     return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else " "
 
 

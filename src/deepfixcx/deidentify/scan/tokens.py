@@ -31,6 +31,9 @@ __all__ = ["TokenSearcher"]
 LONG_WORD, LONG_NUMBER = 6, 7
 """Letters and digits of a string that is found although it is split."""
 
+_TIME: Final = re.compile(rb"(?:[01]\d|2[0-3])(?:[0-5]\d){1,2}\d{0,6}(?!\d)")
+"""What follows the date of a moment."""
+
 _CLASSES: Final = np.zeros(256, np.uint8)
 _CLASSES[ord("a") : ord("z") + 1] = 1
 _CLASSES[ord("A") : ord("Z") + 1] = 2
@@ -53,6 +56,7 @@ class TokenSearcher:
             Form(key.encode(), needle, "text", 1, "") for key, needle in long.items()
         )
         whole = {key: each for key, each in long.items() if each.kind == "date" and key.isdigit()}
+        self._moments = {key.encode() for key in whole if key[:2] in ("18", "19", "20")}
         self._dates = {form: each for key, each in whole.items() for form in (key, key[2:])}
 
     def find(self, text: str, shortest: int = SHORTEST_JOINED) -> Iterator[tuple[int, Needle]]:
@@ -77,7 +81,8 @@ class TokenSearcher:
         for at, form in self._searcher.find(squeezed):
             stop = at + len(form.data)
             begins = starts[at] or _after_zeros(squeezed, at, starts)
-            if begins and ends[stop - 1] and self._holds(form, plain[kept[at] : kept[stop - 1]]):
+            ended = ends[stop - 1] or (form.data in self._moments and _TIME.match(squeezed, stop))
+            if begins and ended and self._holds(form, plain[kept[at] : kept[stop - 1]]):
                 yield _place(places, int(kept[at])), form.needle
         if self._dates:
             for at, written in signed_dates(plain.decode("ascii")):
