@@ -204,12 +204,53 @@ def test_bytes_are_searched_in_every_nesting(tag: int, note: bytes) -> None:
     assert "name inside" in {each.reason for each in actions.handled}
 
 
+ELSEWHERE = {
+    "a name split over values": ({}, "SoftwareVersions", ["Winter", "bottom"]),
+    "the study in a text": ({}, "SoftwareVersions", "of 1.2.826.0.1.77.2"),
+    "an address of the referrer": (
+        {"ReferringPhysicianAddress": "Lindenweg 5"}, "SequenceName", "lindenweg",
+    ),
+    "a telephone of a person": (
+        {"ReferringPhysicianTelephoneNumbers": "0471 18155"}, "SequenceName", "047118155",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+def test_other_things_that_lead_to_a_patient_are_found(case: str) -> None:
+    elements, keyword, value = ELSEWHERE[case]
+    new, _ = BASIC.apply(make_header(**elements, **{keyword: value}))
+    assert not new.get(keyword)
+
+
+def test_a_name_or_date_of_another_kind_of_value_is_one() -> None:
+    """As files have it whose writer did not know the standard."""
+    header = make_header(SequenceName="t1_mustermann", ConvolutionKernel="11.08.1947")
+    header.add(DataElement(0x00100010, "LO", "Mustermann^Eva", validation_mode=config.IGNORE))
+    header.add(DataElement(0x00100030, "SH", "19470811", validation_mode=config.IGNORE))
+    new, _ = BASIC.apply(header)
+    assert not new.get("SequenceName")
+    assert not new.get("ConvolutionKernel")
+
+
+def test_a_private_uid_that_stays_is_another_one() -> None:
+    header = make_header()
+    block = header.private_block(0x0029, "ACME", create=True)
+    block.add_new(1, "UI", "1.2.3.19510607.4")
+    block.add_new(2, "UI", "1.2.3.4.5")
+    kept = frozenset(PrivateElement("ACME", 0x29, number) for number in (1, 2))
+    new, _ = Deidentifier(Profile(private=kept), KEY).apply(header)
+    uids = [str(each.value) for each in new if each.VR == "UI" and each.tag.is_private]
+    assert uids == [KEY.uid("1.2.3.19510607.4"), KEY.uid("1.2.3.4.5")]
+
+
 SHORT_IN_BYTES = [
     ("Lee^Kim", "Kim".encode("utf-16-le")),
     ("Lee^Kim", b"\x01\x02LEE1\x00\xff"),
     ("Ek^Bo", b"\x01\x02Bo\x00\xff"),
     ("McDonald^Ron", "Mc Donald".encode("utf-16-be")),
     ("山田^太郎", "\x01太郎".encode("utf-16-le")),
+    ("Wang^Wei=王^伟", b"\x01\x02" + "王伟".encode("gb18030") + b"\x00\xff"),
     ("김^희중", b"\x01\x02" + "희중".encode("euc_kr")),
     ("Ivanov^Igor=Иванов^Игорь", "Иванов".encode("cp1251") + b"\x00\x01"),
 ]

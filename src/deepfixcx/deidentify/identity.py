@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Final
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from deepfixcx.deidentify.dummies import is_registered
 from deepfixcx.deidentify.patient import elements_of, text_values
 from deepfixcx.deidentify.spelling import (
     CAMEL,
@@ -33,7 +35,8 @@ __all__ = ["Identity"]
 
 IDENTIFYING: Final = frozenset(
     {0x00080050, 0x00080080, 0x00080081, 0x00100020, 0x00100021, 0x00101000, 0x00101040}
-    | {0x00101050, 0x00101090, 0x00102154, 0x00102155, 0x00200010, 0x00380010, 0x00380060}
+    | {0x00101050, 0x00101090, 0x00102154, 0x00102155, 0x00102299, 0x00200010, 0x00380010}
+    | {0x00380060, 0x00080092, 0x00080094, 0x00401102, 0x00401103, 0x00401104}
 )
 """Elements besides names whose words would tell who it is: numbers of the patient, the examination
 and the admission; addresses, telephone numbers, the institution."""
@@ -74,6 +77,8 @@ class Identity:
         Digits without leading zeros, and short ones with them.
     dates : set of (int, int, int)
         Year, month and day; a year of two digits stands beside that of four.
+    uids : set of str
+        UIDs that are not registered, of studies, images and whatever they refer to.
     """
 
     words: set[str] = field(default_factory=set)
@@ -82,6 +87,7 @@ class Identity:
     parts: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
     dates: set[tuple[int, int, int]] = field(default_factory=set)
+    uids: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     _skeletons: frozenset[str] = frozenset()
     _prefixes: frozenset[str] = frozenset()
@@ -93,10 +99,14 @@ class Identity:
         made = cls()
         for element in elements_of(dataset):
             tag, texts = element.tag, text_values(element)
-            if element.VR == "PN":
+            # A file may call the kind of a value as it likes: that of the standard counts as well.
+            vrs = {element.VR, dictionary_VR(tag) if dictionary_has_tag(tag) else ""}
+            if "PN" in vrs:
                 made._add_names(texts)
-            elif element.VR in ("DA", "DT"):
+            elif vrs & {"DA", "DT"}:
                 made._add_dates(texts)
+            elif "UI" in vrs:
+                made.uids |= {text for text in texts if not is_registered(text)}
             elif tag in IDENTIFYING:
                 made._add_words(texts)
             elif _is_numbered(tag) and element.VR in ("LO", "SH", "UC"):
@@ -117,6 +127,8 @@ class Identity:
                 return True
         plain = unicodedata.normalize("NFKC", text).casefold()
         if any(part in plain for part in self.parts):
+            return True
+        if any(found in self.uids for found in _UID.findall(text)):
             return True
         least = 1000 if shortest >= SHORTEST_SOUND else 0  # years of two digits stand by chance
         return any(
@@ -243,6 +255,9 @@ class Identity:
                     self._join(tokens)
                     if not is_latin(part) and len(part) > 1:
                         self.parts.add(unicodedata.normalize("NFKC", part).casefold())
+                whole = [part for part in parts if not is_latin(part)]
+                for order in permutations(whole[:3], 2):  # 王 and 伟 are too short, 王伟 is not
+                    self.parts.add(unicodedata.normalize("NFKC", "".join(order)).casefold())
                 spelled = [folded(part).lower() for part in parts]
                 self._add_orders(["".join(TOKEN.findall(each)) for each in spelled])
 
@@ -305,6 +320,7 @@ class Identity:
 LONG_WORD: Final = 8
 """Letters of a name that counts in bytes also where letters stand beside it."""
 
+_UID: Final = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}(?![\d.])")
 _WIDE: Final = ("utf-16-le", "utf-16-be")
 _FOREIGN: Final = (
     "utf-8", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8-r", "tis-620",

@@ -47,6 +47,9 @@ TERMS: Final = {
 }
 """Enumerated values of PS3.3 without which an image cannot be read, by their element."""
 
+SPLIT: Final = frozenset({"AE", "CS", "LO", "PN", "SH", "UC"})
+"""Kinds of texts of which an element may have several."""
+
 IN_BINARY: Final = frozenset({"FD", "FL", "SL", "SS", "SV", "UL", "US", "UV", "IS", "DS"})
 
 
@@ -116,6 +119,8 @@ def erase(
                 else _is_named(element, number, value, identity, generated, encodings)
             )
         ]
+        if not bad and identity.stands_in_text(_joined(element)):
+            bad = list(range(element.VM))
         if bad:
             if keep_pixels and isinstance(element.value, bytes) and element.tag.group == 0x0028:
                 raise DeidentifyError(
@@ -152,6 +157,14 @@ def _is_named(
         descriptor = element.keyword.endswith("Descriptor") and number != 1
         return not descriptor and identity.is_number(text)
     return identity.stands_in_text(text)
+
+
+def _joined(element: DataElement) -> str:
+    r"""Return the several values of an element as one text: Muster\mann is Mustermann."""
+    if element.VM < 2 or element.VR not in SPLIT or element.tag == CHARACTER_SET:
+        return ""
+    known = TERMS.get(element.tag, frozenset())
+    return " ".join(text for text in text_values(element) if text not in known)
 
 
 def _values(element: DataElement) -> list[Any]:

@@ -184,6 +184,9 @@ class Walk:
             self._note(where, Action.REMOVE, "private")
             return None
         self.private_kept += 1
+        if element.VR == "UI":
+            self._note(where, Action.UID, "private")
+            return replaced_uids(element, self.key)
         self._note(where, Action.KEEP, "private")
         return self._copied(element, where)
 
