@@ -60,6 +60,27 @@ def test_columns_become_numbers() -> None:
     assert np.array_equal(encoded, [[0, 0.5], [1, np.nan], [np.nan, 7], [np.nan] * 2], True)
 
 
+def test_labels_link_as_well_though_the_solver_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another solver is used; without one, the baseline would be lower and nothing would say so."""
+    from sklearn import linear_model
+
+    whole = linear_model.LogisticRegression
+    generator = np.random.default_rng(0)
+    owners = np.repeat(np.arange(60), 2)
+    labels = generator.integers(0, 3, (60, 4))[owners].astype(np.float32)
+    labels[generator.random(labels.shape) < 0.2] = 0
+    noise = Records(generator.normal(size=(120, 3)))
+    right = attack_linkage(noise, owners, labels=labels, attacker="distance", samples=20)[0].floor
+
+    def stopped(**settings: Any) -> Any:
+        steps = 1 if settings["solver"] == "newton-cholesky" else settings.get("max_iter", 100)
+        return whole(**{**settings, "max_iter": steps})
+
+    monkeypatch.setattr(linear_model, "LogisticRegression", stopped)
+    found = attack_linkage(noise, owners, labels=labels, attacker="distance", samples=20)[0].floor
+    assert found == pytest.approx(right, abs=0.003)
+
+
 def test_records_with_labels_stand_beside_records_without() -> None:
     vectors, owners = make_population(patients=90, noise=1.2)
     labels = (owners % 7).astype(np.float32)[:, None]

@@ -134,7 +134,7 @@ def test_folders_and_datasets_that_do_not_serve_are_named(dataset: Dataset, tmp_
     rows = (folder / "manifest.csv").read_text().splitlines()
     without = [",".join(row.split(",")[:1] + row.split(",")[3:]) for row in rows]
     (folder / "manifest.csv").write_text("\n".join(without))
-    with pytest.raises(MechanismError, match="whose"):
+    with pytest.raises(MechanismError, match="patient IDs"):
         read_inputs(load_dataset(folder, labels="sick"), OPTIONS.specs())
 
 

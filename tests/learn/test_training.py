@@ -305,11 +305,11 @@ def test_a_cache_is_of_codes(dataset: Dataset, models: dict[str, Trained], tmp_p
     cache = str(tmp_path / "cache")
     train_model(dataset, tmp_path / "mlp", OPTIONS["logistic"], device="cpu", cache=cache)
     assert len(list((tmp_path / "cache").rglob("*"))) > 5
-    with pytest.raises(ModelError, match="omit it"):
+    with pytest.raises(ModelError, match="omit --cache"):
         train_model(
             dataset, tmp_path / "own", OPTIONS["own on originals"], device="cpu", cache=cache
         )
-    with pytest.raises(ModelError, match="omit it"):
+    with pytest.raises(ModelError, match="omit --cache"):
         models["own on originals"].classifier.load(dataset.records[:2], cache=cache)
 
 

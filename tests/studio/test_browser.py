@@ -485,7 +485,7 @@ def test_audit_frontier_and_sweep_are_figures_to_choose_from(page: Any, served: 
     page.get_by_text("Membership in a released model was not tested.").wait_for()
     assert page.locator(".plot svg").count() == 4
     result.select_option(label="Frontier: frontier")
-    page.get_by_text("No setting meets the threshold: linkage").wait_for()
+    page.get_by_text("No setting is shown to meet the threshold: linkage").wait_for()
     page.get_by_role("button", name=re.compile("J=3, P=4, plain")).focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="J=3, P=4, plain").wait_for()

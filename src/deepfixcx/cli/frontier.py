@@ -67,7 +67,9 @@ def command(
     ] = "distance,whitening",
     max_linkage: Annotated[
         float | None,
-        typer.Option(help="The wish: largest AUC of linkage; near that of labels if not given."),
+        typer.Option(
+            help="Threshold: largest AUC of linkage. Default: 0.05 above the label-only baseline."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Divisions of the patients to average over.")] = 3,
     public: Annotated[

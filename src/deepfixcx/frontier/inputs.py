@@ -52,11 +52,10 @@ def read_inputs(
 ) -> Inputs:
     """Read every image that has a label once; colour is made gray."""
     if not dataset.label_names:
-        raise LabelError("the dataset has no labels to serve; name some with --labels")
+        raise LabelError("the dataset has no labels; name some with --labels")
     if not dataset.has_patients:
         raise MechanismError(
-            "the dataset does not say whose each image is, and linkage is of images of one "
-            "patient; add a column with patients"
+            "the dataset has no patient IDs, which linkage needs; add a column with the patient"
         )
     labelled = np.flatnonzero(dataset.known.any(axis=1))
     records = [dataset.records[place] for place in labelled]

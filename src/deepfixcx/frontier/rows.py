@@ -96,7 +96,9 @@ class FrontierRow:
             figures = figures_from_json(values["figures"])
             return cls(**{**values, "figures": figures, "estimate": estimate})
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise MechanismError("a row of the frontier is damaged; start it anew") from None
+            raise MechanismError(
+                "a row of the frontier is damaged; start again with --overwrite"
+            ) from None
 
 
 def rows_as_csv(rows: Sequence[FrontierRow]) -> str:
@@ -209,7 +211,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         least = min(judged, key=lambda row: row.figures["linkage"])
         return Recommendation(
             None,
-            f"No setting meets the threshold: {threshold}. Lowest linkage: "
+            f"No setting is shown to meet the threshold: {threshold}. Lowest linkage: "
             f"{least.interval('linkage')}, by {_setting(least)}, with an AUC of "
             f"{least.interval('auc')}.",
         )
@@ -220,8 +222,9 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         default=None,
     )
     sentence = (
-        f"Take {_setting(chosen)}: of the settings that meet the threshold ({threshold}), it has "
-        f"the highest AUC, {chosen.interval('auc')}; its linkage is {chosen.interval('linkage')}"
+        f"Take {_setting(chosen)}: of the settings shown to meet the threshold ({threshold}), it "
+        f"has the highest AUC, {chosen.interval('auc')}; its linkage is "
+        f"{chosen.interval('linkage')}"
     )
     if plain is not None and plain is not chosen:
         sentence += (

@@ -70,7 +70,7 @@ def side_kept(shape: tuple[int, ...], numbers: int) -> int:
     channels, height, width = shape[-3:]
     if numbers < channels:
         raise PixelsShapeError(
-            f"{numbers} numbers do not reach for an image of {channels} channels; keep more"
+            f"{numbers} values are too few for an image of {channels} channels; keep more"
         )
     return min(math.isqrt(numbers // channels), height, width)
 

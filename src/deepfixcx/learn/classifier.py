@@ -212,7 +212,7 @@ def _load_originals(
     report: Report | None,
 ) -> Loaded:
     if cache is not None:
-        raise ModelError("a cache keeps codes, and this model sees original images; omit it")
+        raise ModelError("a cache keeps codes, and this model takes original images; omit --cache")
     return load_pixels(records, side, channels=channels, workers=workers, report=report)
 
 
@@ -303,17 +303,17 @@ class ReleasedInputs:
         if self.array.ndim == 2 and options.kind != "logistic":
             raise ModelError(
                 f"the records of this release are {self.array.shape[1]} numbers each, which the "
-                f"model {options.model!r} does not take; say --model logistic"
+                f"model {options.model!r} does not take; use --model logistic"
             )
         if options.spec != self.mechanism.spec:
             raise ModelError(
-                f"the records of this release were made of codes of {self.mechanism.spec}; leave "
-                f"--on and the settings of the codec away"
+                f"the records of this release were made of codes of {self.mechanism.spec}; omit "
+                f"--on and the codec settings"
             )
         if rules.by_content or rules.split != "patient":
             raise ModelError(
-                "a release has neither files of images nor a split of its own; leave --by-content "
-                "and --split away"
+                "a release has no image files and no split of its own; omit --by-content and "
+                "--split"
             )
 
     def load(
@@ -333,7 +333,7 @@ class ReleasedInputs:
         """
         del workers
         if cache is not None:
-            raise ModelError("a cache keeps codes of images, and these are records; omit it")
+            raise ModelError("a cache keeps codes of images, and these are records; omit --cache")
         if report is not None:
             report(len(records), len(records))
         chosen = self.array[[int(record.path.name) for record in records]]

@@ -314,10 +314,9 @@ def _places(
         if places is not None:
             return places
     raise SplitError(
-        f"this is not the dataset that the model was trained on, as it was then (its images and "
-        f"patients), so its {part} part is not known. For images of other patients use --part all; "
-        f"if the model was trained on some of these images, --part all includes them, and its "
-        f"values are too good"
+        f"the images or patients are not those that the model was trained on, so the {part} part "
+        f"is unknown. Use --part all for images of other patients; images that the model was "
+        f"trained on would make its values too good"
     )
 
 

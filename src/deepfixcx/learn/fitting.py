@@ -157,22 +157,22 @@ def fit(
     """
     if len(train) < 2:
         raise ModelError(f"training needs two images or more, got {len(train)}")
-    course = _Course.of(module, inputs, labels, train, validation, options)
+    run = _Run.of(module, inputs, labels, train, validation, options)
     fitted, best = Fitted(), state_of(module)
     if keeping is not None and keeping.resume and keeping.path.is_file():
         checkpoint = load_checkpoint(keeping.path, keeping.settings)
-        checkpoint.restore(module, course.optimizer)
+        checkpoint.restore(module, run.optimizer)
         fitted, best = Fitted.from_dict(checkpoint.progress), checkpoint.best
     clock = Clock(keeping)
     standing: Checkpoint | None = None
     try:
         while not _is_over(fitted, options):
-            epoch = course.epoch(len(fitted.history) + 1)
+            epoch = run.epoch(len(fitted.history) + 1)
             if fitted.note(epoch):
                 best = state_of(module)
             if keeping is not None:
                 # a copy: a step that is interrupted has changed some weights and not others
-                standing = Checkpoint.of(module, best, course.optimizer, fitted.to_dict())
+                standing = Checkpoint.of(module, best, run.optimizer, fitted.to_dict())
                 if clock.is_time():
                     clock.measure(
                         partial(save_checkpoint, keeping.path, keeping.settings, standing)
@@ -243,7 +243,7 @@ def logits_of(module: nn.Module, inputs: Tensor, places: NDArray[np.int64]) -> T
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Course:
+class _Run:
     """One module and all that it learns from, from epoch to epoch."""
 
     module: nn.Module
@@ -264,7 +264,7 @@ class _Course:
         train: NDArray[np.int64],
         validation: NDArray[np.int64],
         options: TrainingOptions,
-    ) -> _Course:
+    ) -> _Run:
         optimizer = torch.optim.AdamW(
             module.parameters(),
             lr=options.number("learning_rate"),

@@ -219,7 +219,7 @@ def _trained_before(
         )
     network = options.model if ":" in options.model else None
     classifier = load_model(folder, network=network, device=device)
-    return Trained(classifier, (), ("it had been trained before; nothing was done",), 0.0)
+    return Trained(classifier, (), ("the model is already trained; nothing was done",), 0.0)
 
 
 # -- data -------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def _fit(
     keeping: Keeping,
     report: Callable[[Epoch, Fitted], None] | None,
 ) -> tuple[LogisticScorer | ModuleScorer, dict[str, Any]]:
-    """Return the fitted model, and the course of its training as plain JSON values."""
+    """Return the fitted model, and the history of its training as plain JSON values."""
     if options.kind == "logistic":
         codes, known = prepared.inputs[prepared.train], prepared.labels[prepared.train]
         rooted = codes.ndim > 2  # vectors of a mechanism have signs, and no few large numbers

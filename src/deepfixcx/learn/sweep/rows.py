@@ -75,7 +75,9 @@ class Row:
                 None if kept is None else Estimate.from_dict(kept),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ModelFileError("a row of the sweep is damaged; start it anew") from None
+            raise ModelFileError(
+                "a row of the sweep is damaged; start again with --overwrite"
+            ) from None
 
 
 def rows_as_csv(rows: Sequence[Row]) -> str:
