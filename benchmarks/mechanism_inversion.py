@@ -38,8 +38,6 @@ MECHANISMS = ("plain", "mixing-3", "resampling")
 MOST_SSIM, MOST_DECIBELS = 0.05, 3.0
 """The goal: no inverter gains more on the mean image."""
 
-SAMPLES = 500
-
 
 def as_codes(
     fitted: FittedMechanism, spec: CodecSpec, sides: tuple[int, int]
@@ -70,7 +68,6 @@ def invert(
         data.small,
         attacker=attacker,
         see=as_codes(fitted, spec, sides) if attacker in ("plain", "variation") else None,
-        samples=SAMPLES,
     )
 
 

@@ -163,9 +163,7 @@ def test_the_worst_patient_stands_beside_the_average() -> None:
         noise = draws.normal(0, 0.6, (40, 3))
         return vectors[places].mean(axis=0) + noise, np.zeros((40, 1))
 
-    found = results_by(
-        attack_release_membership(means, vectors, labels, owners, runs=32, samples=100)
-    )
+    found = results_by(attack_release_membership(means, vectors, labels, owners, runs=32))
     average, worst = (found[f"residual {name}"] for name in ("AUC", "worst patient AUC"))
     assert average.value.value < 0.65
     assert worst.value.value > 0.95
@@ -174,7 +172,7 @@ def test_the_worst_patient_stands_beside_the_average() -> None:
     def nothing(_: Any, draws: np.random.Generator) -> Any:
         return draws.normal(size=(40, 3)), np.zeros((40, 1))
 
-    for each in attack_release_membership(nothing, vectors, labels, owners, runs=32, samples=100):
+    for each in attack_release_membership(nothing, vectors, labels, owners, runs=32):
         assert each.gain.low < 0.03, each
 
 

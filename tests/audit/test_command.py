@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from deepfixcx.images import write_png
 from tests.audit.making import make_images
 
 Run = Callable[..., Result]
+
+OLD = Path(__file__).parents[1] / "release" / "fixtures" / "releases-0.1.0.zip"
 
 
 @pytest.fixture
@@ -62,8 +65,10 @@ def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
     assert "singled out?" in done.output
     out = released / "shared.audit"
     names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
-    assert names == ["audit.json", "verdict.md", "verdict.png"]
-    assert (out / "verdict.png").read_bytes()[1:4] == b"PNG"
+    assert names == ["audit.json", "top1_by_gallery.png", "verdict.md", "verdict.png"]
+    for name in names[1::2]:
+        assert (out / name).read_bytes()[1:4] == b"PNG"
+        assert f"shared.audit/{name}" in flat(done).replace(" ", "")
     told = json.loads((out / "audit.json").read_text())
     figures = json.loads((released / "figures.json").read_text())
     assert told["format"] == "deepfixcx.audit"
@@ -89,7 +94,9 @@ def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
     assert {each["floor"] != 0.5 for each in linked} == {True}  # the label "sick" is known
     everything = (out / "audit.json").read_text() + (out / "verdict.md").read_text() + done.output
     assert "patient-" not in everything
-    assert ".png" not in everything.replace("verdict.png", "")
+    for name in names:
+        everything = everything.replace(name, "")
+    assert ".png" not in everything
 
 
 def test_records_join_their_own_images(run: Run, released: Path) -> None:
@@ -348,6 +355,22 @@ def test_labels_that_the_table_lacks_are_said(run: Run, released: Path) -> None:
 # -- what must not be believed -----------------------------------------------------------------
 
 
+def forget_ids(release: Path) -> None:
+    """Make dataset.json one of version 0.1, which has no id."""
+    about = json.loads((release / "dataset.json").read_text())
+    del about["id"]
+    (release / "dataset.json").write_text(json.dumps(about))
+
+
+def forget_checksums(private: Path) -> None:
+    (private / "release.jsonl").unlink()
+    (private / "ledger.sqlite").unlink(missing_ok=True)
+
+
+def binding(folder: Path) -> object:
+    return json.loads((folder / "audit.json").read_text())["private_folder_known_by"]
+
+
 def test_the_private_folder_of_another_release_is_refused(run: Run, released: Path) -> None:
     """The same images and another seed: records would be paired with other patients."""
     first = protect(run, released, "mixing-3")
@@ -356,6 +379,13 @@ def test_the_private_folder_of_another_release_is_refused(run: Run, released: Pa
                "--mechanism", "mixing-3", "--labels", "sick", "--seed", 2,
                "--workers", 1)  # fmt: skip
     assert done.exit_code == 0, done.output
+    done = run(*first, "--private", released / "other.private")
+    assert done.exit_code == 2, done.output
+    assert "private folder of another release: the ID" in flat(done)
+    forget_ids(released / "safer")
+    done = run(*first, "--private", released / "other.private")
+    assert "private folder of another release: the checksum" in flat(done)
+    forget_checksums(released / "other.private")
     done = run(*first, "--private", released / "other.private")
     assert done.exit_code == 2, done.output
     assert "it is of another release" in flat(done)
@@ -443,3 +473,73 @@ def test_an_audit_of_two_patients_says_too_few(run: Run, released: Path) -> None
     assert done.exit_code == 0, done.output
     told = json.loads((released / "two.audit" / "audit.json").read_text())
     assert "not shown" not in told["answers"].values(), told["verdict"]
+
+
+def test_a_folder_of_another_release_of_the_same_codes_is_refused(run: Run, released: Path) -> None:
+    """The codes and the names are equal, so that no attack could notice; the ids are not."""
+    base = words(released)
+    call = ["privatize", released / "scans" / "in", released / "twin", "-J", 2, "-P", 4,
+            "--output", "codes", "--workers", 1]  # fmt: skip
+    assert run(*call).exit_code == 0
+    done = run(*base, "--private", released / "twin.private")
+    assert done.exit_code == 2, done.output
+    assert "'twin.private' is the private folder of another release: the ID" in flat(done)
+    done = run(*base)
+    assert done.exit_code == 0, done.output
+    assert binding(released / "shared.audit") == "checksums"
+
+
+def test_the_same_seed_does_not_make_two_releases_one(run: Run, released: Path) -> None:
+    """With --seed, a smaller release has the same id; its private folder is refused, too."""
+    first = protect(run, released, "mixing-3", "--min-patients", 5)
+    table = released / "scans" / "table.csv"
+    half = released / "scans" / "half.csv"
+    half.write_text("\n".join(table.read_text().splitlines()[:41]))
+    done = run("privatize", half, released / "smaller", "-J", 2, "-P", 4, "--output", "codes",
+               "--mechanism", "mixing-3", "--labels", "sick", "--min-patients", 5, "--seed", 1,
+               "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    ids = {json.loads((released / name / "dataset.json").read_text())["id"]
+           for name in ("safer", "smaller")}  # fmt: skip
+    assert len(ids) == 1
+    for private in ("smaller.private", "shared.private"):
+        done = run(*first, "--private", released / private)
+        assert done.exit_code == 2, done.output
+        assert f"'{private}' is the private folder of another release" in flat(done)
+
+
+def test_folders_without_ids_are_known_by_checksums_or_not_at_all(run: Run, released: Path) -> None:
+    """As in version 0.1: by the recorded codes, by similarity, or the audit says that it cannot."""
+    base = [*words(released), "--overwrite"]
+    forget_ids(released / "shared")
+    private, out = released / "shared.private", released / "shared.audit"
+    (private / "release.jsonl").unlink()
+    assert run(*base).exit_code == 0
+    assert binding(out) == "checksums"
+    (private / "ledger.sqlite").unlink()
+    done = run(*base)
+    assert done.exit_code == 0, done.output
+    assert binding(out) == "similarity"
+    assert "accepted because the records resemble the originals" in flat(done)
+
+
+def test_a_release_of_version_0_1_is_audited(run: Run, tmp_path: Path) -> None:
+    """Of four records nothing can be proved, which the audit says."""
+    with zipfile.ZipFile(OLD) as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / "both.private").mkdir()
+    (tmp_path / "in").mkdir()
+    rows, sources = ["file,patient_id"], ["source_id,source"]
+    for number, (image, owner) in enumerate(zip(*make_images(2, 2, 24), strict=True)):
+        write_png(tmp_path / "in" / f"{number}.png", image[:, :16], bits=8)
+        rows.append(f"in/{number}.png,{owner}")
+        sources.append(f"{(1, 3, 4, 5)[number]:06d},{number}.png")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    (tmp_path / "both.private" / "sources.csv").write_text("\n".join(sources))
+    done = run("audit", tmp_path / "both", "--against", tmp_path / "in",
+               "--patients", tmp_path / "table.csv", "--workers", 1)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert binding(tmp_path / "both.audit") == "none"
+    assert "not bound: the private folder holds no ID" in flat(done)
+    told = json.loads((tmp_path / "both.audit" / "audit.json").read_text())
+    assert any(each.startswith("not bound") for each in told["notes"])

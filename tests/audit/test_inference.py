@@ -19,7 +19,7 @@ def sexes(owners: np.ndarray) -> np.ndarray:
 def test_an_attribute_in_the_codes_is_found() -> None:
     vectors, owners = make_population(patients=80)
     shown = vectors + 2 * (owners % 2)[:, None]
-    result = attack_inference(shown, sexes(owners), owners, name="sex", raw=vectors, samples=100)
+    result = attack_inference(shown, sexes(owners), owners, name="sex", raw=vectors)
     assert result.value.low > 0.8
     assert result.gain.low > 0.3
     assert result.floor == 0.5
@@ -33,7 +33,7 @@ def test_an_attribute_that_is_not_there_is_at_chance_as_often_as_stated() -> Non
     for seed in range(40):
         vectors, owners = make_population(patients=60, noise=0.1, seed=seed)
         sex = np.array(["F", "M"])[np.random.default_rng(seed).integers(0, 2, 60)][owners]
-        value = attack_inference(vectors, sex, owners, name="sex", seed=seed, samples=200).value
+        value = attack_inference(vectors, sex, owners, name="sex", seed=seed).value
         covered += value.low <= 0.5 <= value.high
         areas.append(value.value)
     assert covered >= 33
@@ -43,7 +43,7 @@ def test_an_attribute_that_is_not_there_is_at_chance_as_often_as_stated() -> Non
 def test_what_labels_tell_is_the_floor() -> None:
     vectors, owners = make_population(patients=80)
     labels = np.stack([owners % 2, np.full(len(owners), np.nan)], axis=1)
-    result = attack_inference(vectors, sexes(owners), owners, name="sex", labels=labels, samples=50)
+    result = attack_inference(vectors, sexes(owners), owners, name="sex", labels=labels)
     assert result.floor > 0.95
     assert result.gain.high < 0
     assert result.control == result.floor
@@ -56,7 +56,7 @@ def test_the_floor_is_never_below_guessing() -> None:
         vectors, owners = make_population(patients=40, seed=seed)
         labels = np.random.default_rng(seed).integers(0, 2, 40)[owners]
         result = attack_inference(
-            vectors, sexes(owners), owners, name="sex", labels=labels, seed=seed, samples=20
+            vectors, sexes(owners), owners, name="sex", labels=labels, seed=seed
         )
         floors.append(result.floor)
         assert result.gain.value == pytest.approx(result.value.value - result.floor)
@@ -68,7 +68,7 @@ def test_several_values_are_each_told_from_the_others() -> None:
     vectors, owners = make_population(patients=90)
     sites = np.array(["north", "south", "west"])[owners % 3]
     shown = np.concatenate([vectors, np.eye(3)[owners % 3]], axis=1)
-    result = attack_inference(shown, sites, owners, name="site", samples=50)
+    result = attack_inference(shown, sites, owners, name="site")
     assert result.value.low > 0.9
 
 
@@ -77,7 +77,7 @@ def test_unknown_and_rare_values_do_not_count() -> None:
     sex = sexes(owners).astype(object)
     sex[:20] = None
     sex[20:24] = "O"
-    result = attack_inference(vectors, sex, owners, name="sex", samples=50)
+    result = attack_inference(vectors, sex, owners, name="sex")
     assert result.n == 28
     with pytest.raises(AuditError, match="'sex' has 1 values"):
         attack_inference(vectors, np.full(80, "F"), owners, name="sex")

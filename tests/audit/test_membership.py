@@ -7,7 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from deepfixcx.audit.membership import attack_membership, confidence, shadow_scores
+from deepfixcx.audit.membership import (
+    attack_membership,
+    attack_release_membership,
+    confidence,
+    shadow_scores,
+)
 from deepfixcx.errors import AuditError
 
 Floats = NDArray[np.float64]
@@ -40,7 +45,7 @@ def test_what_was_not_learned_by_heart_is_at_chance_as_often_as_stated() -> None
     for seed in range(30):
         sure, seen = memorizing(leak=0, seed=seed, images=300)
         found, area = attack_membership(
-            sure[8], seen[8], sure[:8], seen[:8], np.arange(300), seed=seed, samples=200
+            sure[8], seen[8], sure[:8], seen[:8], np.arange(300), seed=seed
         )
         covered += area.value.low <= 0.5 <= area.value.high
         rates.append(found.value.value)
@@ -50,7 +55,7 @@ def test_what_was_not_learned_by_heart_is_at_chance_as_often_as_stated() -> None
 
 def test_the_rate_is_that_of_a_slow_count() -> None:
     sure, seen = memorizing(leak=2)
-    results = attack_membership(sure[8], seen[8], sure[:8], seen[:8], np.arange(400), samples=10)
+    results = attack_membership(sure[8], seen[8], sure[:8], seen[:8], np.arange(400))
     inside, shadows = seen[8], seen[:8]
 
     def density(which: NDArray[np.bool_]) -> Floats:
@@ -108,3 +113,53 @@ def test_what_does_not_fit_is_refused() -> None:
     for shadows in (2, 5):
         with pytest.raises(AuditError, match="even number"):
             shadow_scores(lambda _: own, patients, shadows=shadows)
+
+
+def test_intervals_do_not_collapse_where_everything_is_found() -> None:
+    """A bootstrap of perfect scores has no width, and says that 40 patients prove everything."""
+    sure, seen = memorizing(leak=1000, images=40)
+    found, area = attack_membership(sure[8], seen[8], sure[:8], seen[:8], np.arange(40))
+    for each in (found, area):
+        assert each.value.value == 1
+        assert 0.7 < each.value.low < 0.97
+        assert np.isfinite(each.detectable)
+    # one false positive in a hundred cannot be seen among twenty others
+    assert found.floor > 0.05
+    assert found.chance == 0.01
+
+
+def test_too_few_patients_have_no_interval() -> None:
+    """Many images of two patients on each side are not many observations."""
+    sure, seen = memorizing(leak=3, images=40)
+    seen[8] = np.arange(40) < 20
+    sure[8] += 3 * seen[8]
+    owners = np.arange(40) // 10
+    _, area = attack_membership(sure[8], seen[8], sure[:8], seen[:8], owners)
+    assert np.isnan(area.value.low)
+    assert "too few patients" in str(area.value)
+
+
+def test_a_threshold_of_few_others_is_no_proof() -> None:
+    """The highest of 30 others lets through 3 % of all; it was held against 1 %."""
+    false = 0
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        member = np.arange(330) < 300
+        seen = np.stack([member, ~member] * 4)
+        sure = generator.normal(size=(8, 330))
+        found, _ = attack_membership(generator.normal(size=330), member, sure, seen, np.arange(330))
+        false += found.gain.low > 0
+    assert false <= 10
+
+
+def test_the_worst_patient_has_an_interval_over_the_runs() -> None:
+    """Found in 16 of 16 pairs of runs, the bootstrap said [1, 1]."""
+    vectors = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+
+    def remake(places: NDArray[np.int64], _: object) -> tuple[NDArray[np.float32], Floats]:
+        return vectors[places], np.zeros((len(places), 1))
+
+    results = attack_release_membership(remake, vectors, np.zeros((30, 1)), np.arange(30), runs=16)
+    worst = next(each for each in results if each.figure == "worst patient AUC")
+    assert worst.value.value == 1
+    assert 0.5 < worst.value.low < 0.95

@@ -38,7 +38,7 @@ def encoded(images: np.ndarray, spec: CodecSpec = SPEC) -> Code:
 def test_pixels_that_are_released_come_back(attacker: str) -> None:
     images, owners = make_images(patients=60, side=16)
     flat = images.reshape(len(images), -1)
-    inversion = attack_reconstruction(flat, images, owners, attacker=attacker, samples=50)
+    inversion = attack_reconstruction(flat, images, owners, attacker=attacker)
     assert figure_of(inversion.results, "SSIM").gain.low > 0.02  # of 0.05 that are left
     assert figure_of(inversion.results, "PSNR").gain.low > 5
     assert inversion.images.min() >= 0
@@ -51,7 +51,7 @@ def test_nothing_comes_back_from_constants(attacker: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(unet, "EPOCHS", 2)
     images, owners = make_images(patients=40, side=16)
     inversion = attack_reconstruction(
-        np.ones((len(images), 5), np.float32), images, owners, attacker=attacker, samples=50
+        np.ones((len(images), 5), np.float32), images, owners, attacker=attacker
     )
     for figure in ("SSIM", "MS-SSIM"):
         assert figure_of(inversion.results, figure).gain.high < 0.03
@@ -60,7 +60,7 @@ def test_nothing_comes_back_from_constants(attacker: str, monkeypatch: pytest.Mo
 
 def test_the_floor_is_the_mean_image_of_the_others() -> None:
     images, owners = make_images(patients=20, side=16)
-    inversion = attack_reconstruction(encoded(images), images, owners, folds=2, samples=50)
+    inversion = attack_reconstruction(encoded(images), images, owners, folds=2)
     means = np.unique(inversion.means, axis=0)
     assert len(means) == 2
     of_fold = (inversion.means == means[0]).all(axis=(1, 2, 3))
@@ -82,9 +82,7 @@ def test_nobody_is_trained_on_whom_the_attacker_is_tested() -> None:
         shape = known.shape[1:]
         return lambda unknown: np.full((len(unknown), *shape), number / 10, np.float32)
 
-    inversion = attack_reconstruction(
-        images.reshape(len(images), -1), images, owners, attacker=spy, samples=20
-    )
+    inversion = attack_reconstruction(images.reshape(len(images), -1), images, owners, attacker=spy)
     for trained, number in seen:
         tested = (inversion.images == np.float32(number / 10)).all(axis=(1, 2, 3))
         assert tested.any()
@@ -94,14 +92,14 @@ def test_nobody_is_trained_on_whom_the_attacker_is_tested() -> None:
 def test_plain_is_what_the_codec_decodes() -> None:
     images, owners = make_images(patients=10)
     code = encoded(images)
-    inversion = attack_reconstruction(code, images, owners, attacker="plain", samples=20)
+    inversion = attack_reconstruction(code, images, owners, attacker="plain")
     decoded = np.asarray(Codec(SPEC).decode(code), np.float32)
     np.testing.assert_allclose(inversion.images, decoded.clip(0, 1), atol=1e-5)
 
 
 def test_a_strangers_code_makes_the_control() -> None:
     images, owners = make_images(patients=40)
-    results = attack_reconstruction(encoded(images), images, owners, samples=20).results
+    results = attack_reconstruction(encoded(images), images, owners).results
     for result in results:
         assert result.control < result.value.value
         assert result.n == 40
@@ -110,7 +108,7 @@ def test_a_strangers_code_makes_the_control() -> None:
 def test_neighbours_are_other_peoples_images() -> None:
     images, owners = make_images(patients=20, side=16)
     inversion = attack_reconstruction(
-        encoded(images, CodecSpec(1, 4)), images, owners, attacker="neighbour", samples=20
+        encoded(images, CodecSpec(1, 4)), images, owners, attacker="neighbour"
     )
     for shown, owner in zip(inversion.images, owners, strict=True):
         (place,) = np.flatnonzero((images == shown).all(axis=(1, 2, 3)))
@@ -140,9 +138,7 @@ def test_sizes_of_their_own_are_searched() -> None:
     large = [images[n] if n % 2 else resize(images[n], 48, 40) for n in range(len(images))]
     code = Codec(SPEC).encode(large)
     for attacker in ("plain", "variation"):
-        inversion = attack_reconstruction(
-            code, images, owners, attacker=attacker, samples=20, most=6
-        )
+        inversion = attack_reconstruction(code, images, owners, attacker=attacker, most=6)
         assert inversion.images.shape == (6, 1, 32, 32)
 
 
@@ -150,13 +146,11 @@ def test_the_network_learns_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(unet, "EPOCHS", 6)
     images, owners = make_images(patients=40)
     code = encoded(images, CodecSpec(1, 8))
-    once, again = (
-        attack_reconstruction(code, images, owners, attacker="unet", samples=20) for _ in range(2)
-    )
+    once, again = (attack_reconstruction(code, images, owners, attacker="unet") for _ in range(2))
     assert (once.images == again.images).all()
     assert figure_of(once.results, "SSIM").gain.low > 0
     for other in (Codec(SPEC).encode(images[:, :, :30, :29]), code.array, code.array[:, 0, :, 0]):
-        attack_reconstruction(other, images, owners, attacker="unet", samples=10, most=5)
+        attack_reconstruction(other, images, owners, attacker="unet", most=5)
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -186,7 +180,7 @@ def test_logarithms_of_codes_and_others_as_they_are() -> None:
 def test_signs_that_are_turned_are_all_wrong() -> None:
     images, owners = make_images(patients=10)
     flat = np.full_like(images, 0.5)
-    results = attack_signs(SPEC, images, 1 - images, flat, owners, attacker="x", samples=20)
+    results = attack_signs(SPEC, images, 1 - images, flat, owners, attacker="x")
     assert results[0].value.value == 0
     assert len(results) == 16
     assert results[0].floor == 0  # no sign is right where there is none
@@ -195,8 +189,7 @@ def test_signs_that_are_turned_are_all_wrong() -> None:
 def test_coarse_images_show_coarse_signs() -> None:
     images, owners = make_images(patients=10)
     blurred = resize(resize(images, 8, 8), 32, 32)
-    results = attack_signs(CodecSpec(3, 2), images, blurred, images, owners, attacker="x",
-                           samples=20)  # fmt: skip
+    results = attack_signs(CodecSpec(3, 2), images, blurred, images, owners, attacker="x")
     by_band = {each.mode: each.value.value for each in results}
     assert by_band["aav"] > 0.9
     assert by_band["aav"] > by_band["vdd"] + 0.2
@@ -293,9 +286,7 @@ def test_real_x_rays_come_back(data_folder: Path) -> None:
     code = Code(codes, spec, np.full((len(codes), 2), 320))
     plain, ridge = (
         figure_of(
-            attack_reconstruction(
-                code, images, dataset.patients, attacker=name, samples=50, most=150
-            ).results,
+            attack_reconstruction(code, images, dataset.patients, attacker=name, most=150).results,
             "SSIM",
         )
         for name in ("plain", "ridge-ssim")

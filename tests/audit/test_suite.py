@@ -361,6 +361,7 @@ def test_what_is_not_inferred_is_said_too() -> None:
         "raw": math.nan,
     }
     shown = one((0.3, 0.2, 0.4), mode="sex", **changes).results
+    changes["value"] = Interval(0.52, 0.4, 0.6)
     hidden = one((0.02, -0.1, 0.1), mode="age", **changes).results
     answer = answers(replace(one((0.3, 0.2, 0.4)), results=(*hidden, *shown)))[2]
     assert answer.word == "yes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,10 @@ def test_patients_are_mixed_once_for_one_private_folder(tmp_path: Path) -> None:
     privatize_protected(others, out, OPTIONS, "mixing-3", overwrite=True)
     with pytest.raises(MechanismError, match="of the same patients or files"):
         privatize_protected(dataset, out, OPTIONS, "mixing-3", overwrite=True)
+    renamed = read_dataset(write_dataset(tmp_path / "renamed", first=900))
+    shutil.copy(dataset.records[3].path, renamed.records[7].path)
+    with pytest.raises(MechanismError, match="holds 1 of the same patients or files"):
+        privatize_protected(renamed, out, OPTIONS, "mixing-3", overwrite=True)
     (tmp_path / "out.private" / "mixed.json").write_text("{}")
     with pytest.raises(ReleaseError, match="restore it from a backup"):
         privatize_protected(dataset, out, OPTIONS, "mixing-3", overwrite=True)

@@ -17,7 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.distance import minus_distances
-from deepfixcx.audit.result import AttackResult, detectable_gain, result_of_means
+from deepfixcx.audit.result import (
+    AttackResult,
+    detectable_gain,
+    found_at_one_percent,
+    mann_whitney_error,
+    result_of_means,
+)
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, auc_interval
 from deepfixcx.measures.intervals import Floats, patient_means
@@ -349,18 +355,12 @@ def _membership(
     score = best
     value = auc_interval(member.astype(np.float64), score, np.arange(count))
     yes, no = int(member.sum()), int((~member).sum())
-    error = float(np.sqrt((yes + no + 1) / (12 * yes * no)))  # of the Mann-Whitney statistic
-    threshold = np.sort(score[~member])[no - 1 - int(0.01 * no)]
-    found = np.where(member, score > threshold, np.nan)
     gain = Interval(value.value - 0.5, value.low - 0.5, value.high - 0.5)
     area = AttackResult(
         attack="membership", mode="candidates", attacker=attacker, figure="AUC",
         value=value, chance=0.5, floor=0.5, gain=gain,
         control=0.5, raw=float("nan"), n=len(score), seed=options["seed"],
-        reference=options["reference"], detectable=detectable_gain(gain, error),
+        reference=options["reference"],
+        detectable=detectable_gain(gain, mann_whitney_error(yes, no)),
     )  # fmt: skip
-    null = np.where(member, np.random.default_rng(0).random(len(score)) < 0.01, np.nan)
-    rate = result_of_means(
-        "membership", "candidates", attacker, "TPR at 1 % FPR", found, 0.01, null=null, **options
-    )
-    return area, rate
+    return area, found_at_one_percent(area, score, member, np.arange(count))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers
 from deepfixcx.audit.linkage.distance import minus_distances
-from deepfixcx.audit.result import AttackResult, detectable_gain
+from deepfixcx.audit.result import AttackResult, detectable_gain, mann_whitney_error
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc
 from deepfixcx.measures.intervals import Floats
@@ -150,7 +150,7 @@ def _attack(
     whose = np.arange(int(seen.sum()))
     truth, floor = carrier[seen], _highest(without, owners, count)[seen]
     yes, no = int(truth.sum()), int((1 - truth).sum())
-    error = float(np.sqrt((yes + no + 1) / (12 * yes * no)))  # of the Mann-Whitney statistic
+    error = mann_whitney_error(yes, no)
     area = max(roc_auc(truth, floor), 0.5)
     if area == 0.5:
         floor = np.zeros(len(floor))

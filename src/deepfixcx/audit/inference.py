@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.audit.features import Array, Components, Standard, flatten
 from deepfixcx.audit.folds import patient_folds, patient_numbers, set_aside
-from deepfixcx.audit.result import AttackResult, detectable_gain
+from deepfixcx.audit.result import AttackResult, detectable_gain, mann_whitney_error
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, roc_auc
 from deepfixcx.measures.areas import auc_estimate
@@ -36,7 +36,6 @@ def attack_inference(
     labels: ArrayLike | None = None,
     folds: int = 5,
     seed: int = 0,
-    samples: int = 1000,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
 ) -> AttackResult:
     """Learn an attribute from the codes of other patients, and guess it.
 
@@ -59,8 +58,6 @@ def attack_inference(
         Of the patients.
     seed : int
         Of folds.
-    samples : int
-        Not used: the interval needs no draws. Accepted so that calls written for 0.1 still work.
 
     Returns
     -------
@@ -83,7 +80,7 @@ def attack_inference(
     >>> generator = np.random.default_rng(0)
     >>> sex = np.array(["F", "M"])[np.arange(80) // 2 % 2]
     >>> codes = generator.normal(size=(80, 6)) + (sex == "F")[:, None]
-    >>> result = attack_inference(codes, sex, np.arange(80) // 2, name="sex", samples=200)
+    >>> result = attack_inference(codes, sex, np.arange(80) // 2, name="sex")
     >>> result.value.low > 0.7, result.n
     (True, 40)
     """
@@ -146,7 +143,7 @@ def _null_error(truth: Floats, owners: NDArray[np.int64]) -> float:
     """Return the standard error of the area of a guess, by Mann and Whitney, over patients."""
     yes = np.array([len(np.unique(owners[column > 0.5])) for column in truth.T], np.float64)
     no = np.maximum(len(np.unique(owners)) - yes, 1)
-    return float(np.sqrt((yes + no + 1) / (12 * yes * no)).mean())
+    return float(np.mean([mann_whitney_error(*each) for each in zip(yes, no, strict=True)]))
 
 
 def above_median(values: ArrayLike) -> list[str]:

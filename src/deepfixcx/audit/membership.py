@@ -16,13 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.audit.features import Array, Components
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.distance import minus_distances
-from deepfixcx.audit.result import AttackResult, detectable_gain, result_of_means
+from deepfixcx.audit.result import (
+    AttackResult,
+    detectable_gain,
+    found_at_one_percent,
+    mann_whitney_error,
+    result_of_means,
+)
 from deepfixcx.errors import AuditError
-from deepfixcx.measures import Interval
-from deepfixcx.measures.intervals import Floats, draw_patients
+from deepfixcx.measures import Interval, auc_interval
+from deepfixcx.measures.intervals import Floats
 
 __all__ = [
-    "FALSE_POSITIVE_RATE",
     "Remake",
     "attack_membership",
     "attack_release_membership",
@@ -30,7 +35,6 @@ __all__ = [
     "shadow_scores",
 ]
 
-FALSE_POSITIVE_RATE = 0.01
 LEAST_SHADOWS = 2
 PERMUTATIONS = 40
 REFERENCE = "Carlini et al. 2022, doi:10.1109/SP46214.2022.9833649"
@@ -116,7 +120,6 @@ def attack_membership(
     patients: ArrayLike,
     *,
     seed: int = 0,
-    samples: int = 1000,
 ) -> tuple[AttackResult, ...]:
     """Compare the model's confidence in each image with that of shadows that saw it or not.
 
@@ -133,8 +136,8 @@ def attack_membership(
         As `shadow_scores` returns.
     patients : array_like, shape (N,)
         Whose images they are.
-    seed, samples : int
-        Of the intervals.
+    seed : int
+        Stands in the results; nothing is random here.
 
     Returns
     -------
@@ -179,32 +182,16 @@ def attack_membership(
             f"train more of them"
         )
     ratio = _log_normal(own, others, seen) - _log_normal(own, others, ~seen)
-    draws = draw_patients(int(owners.max()) + 1, samples, seed)[:, owners]
-    results = []
-    for figure, measure, chance in (
-        ("TPR at 1 % FPR", _found, FALSE_POSITIVE_RATE),
-        ("AUC", _area, 0.5),
-    ):
-        value = measure(ratio, inside, np.ones(len(own), np.int64))
-        drawn = np.array([measure(ratio, inside, times) for times in draws])
-        results.append(
-            AttackResult(
-                attack="membership",
-                mode="released model",
-                attacker="likelihood ratio",
-                figure=figure,
-                value=Interval.of_draws(value, drawn),
-                chance=chance,
-                floor=chance,
-                gain=Interval.of_draws(value - chance, drawn - chance),
-                control=chance,
-                raw=float("nan"),
-                n=int(owners.max()) + 1,
-                seed=seed,
-                reference=REFERENCE,
-            )
-        )
-    return tuple(results)
+    value = auc_interval(inside.astype(np.float64), ratio, owners)
+    gain = Interval(value.value - 0.5, value.low - 0.5, value.high - 0.5)
+    yes, no = len(np.unique(owners[inside])), len(np.unique(owners[~inside]))
+    area = AttackResult(
+        attack="membership", mode="released model", attacker="likelihood ratio", figure="AUC",
+        value=value, chance=0.5, floor=0.5, gain=gain, control=0.5, raw=float("nan"),
+        n=int(owners.max()) + 1, seed=seed, reference=REFERENCE,
+        detectable=detectable_gain(gain, mann_whitney_error(yes, no)),
+    )  # fmt: skip
+    return found_at_one_percent(area, ratio, inside, owners), area
 
 
 def attack_release_membership(
@@ -215,7 +202,6 @@ def attack_release_membership(
     *,
     runs: int = 32,
     seed: int = 0,
-    samples: int = 1000,
 ) -> tuple[AttackResult, ...]:
     """Release random halves of the patients again and again, and tell for each who was in.
 
@@ -235,16 +221,16 @@ def attack_release_membership(
         Patient of each image.
     runs : int
         Number of releases, even: of each two, one has the patients that the other has not.
-    seed, samples : int
-        Of the halves and the interval.
+    seed : int
+        Of the halves.
 
     Returns
     -------
     tuple of AttackResult
         For each score ``"AUC"``, the mean over patients of how often a release with the patient
         scores higher than one without; and ``"worst patient AUC"``, the largest of any patient.
-        Its floor is the largest value by chance: the 95 % quantile under permutations of in and
-        out. The interval of the worst patient is of the runs.
+        Its floor is the largest value by chance: the median under permutations of in and out. The
+        interval of the worst patient is over the runs.
 
     Raises
     ------
@@ -285,7 +271,7 @@ def attack_release_membership(
             scores[name].append(np.bincount(owners, each, count).astype(np.float64))
     results: list[AttackResult] = []
     for name, rows in scores.items():
-        results += _patient_results(name, np.stack(rows), inside, generator, seed, samples)
+        results += _patient_results(name, np.stack(rows), inside, generator, seed)
     return tuple(results)
 
 
@@ -323,7 +309,6 @@ def _patient_results(
     inside: NDArray[np.bool_],
     generator: np.random.Generator,
     seed: int,
-    samples: int,
 ) -> list[AttackResult]:
     """Judge scores (runs, patients): on average, and of the patient who is told best."""
     areas = _areas_by_patient(scores, inside)
@@ -333,21 +318,18 @@ def _patient_results(
     # in and out are exchanged pair by pair, as they were drawn
     flipped = [_areas_by_patient(scores, _exchange(inside, order % 2 == 0)) for order in orders]
     by_chance = np.array([each.max() for each in flipped])
-    floor = float(np.quantile(by_chance, 0.95))
-    rows = generator.integers(0, pairs, (samples, pairs))
-    chosen = np.stack([2 * rows, 2 * rows + 1], axis=2).reshape(samples, -1)
-    drawn = _areas_by_patient(scores[chosen, worst].T, inside[chosen, worst].T)
+    floor = float(np.median(by_chance))
     mean = result_of_means(
         "membership", "released again", name, "AUC", areas, 0.5, null=flipped[0],
         seed=seed, reference=REFERENCE,
     )  # fmt: skip
-    value = Interval.of_draws(float(areas[worst]), drawn, pairs)
+    value = auc_interval(inside[:, worst].astype(np.float64), scores[:, worst], range(len(inside)))
     gain = Interval(value.value - floor, value.low - floor, value.high - floor)
     return [
         mean,
         replace(
             mean, figure="worst patient AUC", value=value, floor=floor, gain=gain,
-            chance=float(np.median(by_chance)), control=float(np.median(by_chance)),
+            chance=floor, control=floor,
             detectable=detectable_gain(gain),
         ),
     ]  # fmt: skip
@@ -371,21 +353,3 @@ def _log_normal(own: Floats, shadows: Floats, which: NDArray[np.bool_]) -> Float
     squares = np.where(which, (shadows - means) ** 2, 0).sum()
     variance = max(float(squares / max(int(counts.sum()) - len(counts), 1)), 1e-12)
     return np.asarray(-((own - means) ** 2) / (2 * variance) - np.log(variance) / 2, np.float64)
-
-
-def _found(ratio: Floats, inside: NDArray[np.bool_], times: NDArray[np.int64]) -> float:
-    """Return the share of members above all but one per cent of the others."""
-    outside = np.repeat(ratio[~inside], times[~inside])
-    weights = times[inside]
-    if not len(outside) or not weights.sum():
-        return float("nan")
-    accepted = int(FALSE_POSITIVE_RATE * len(outside))  # so many of the others may lie above
-    threshold = np.sort(outside)[len(outside) - 1 - accepted]
-    return float(weights[ratio[inside] > threshold].sum() / weights.sum())
-
-
-def _area(ratio: Floats, inside: NDArray[np.bool_], times: NDArray[np.int64]) -> float:
-    order = np.argsort(ratio, kind="stable")
-    yes, no = (times * inside)[order], (times * ~inside)[order]
-    pairs = yes.sum() * no.sum()
-    return float((yes * (np.cumsum(no) - no / 2)).sum() / pairs) if pairs else float("nan")

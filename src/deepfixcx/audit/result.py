@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.measures import Interval, mean_difference, mean_interval
+from deepfixcx._optional import require
+from deepfixcx.measures import Interval, mean_difference, mean_interval, rate_interval
 from deepfixcx.measures.intervals import Floats
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "conclude",
     "detectable_gain",
     "figure_of",
+    "found_at_one_percent",
+    "mann_whitney_error",
     "result_of_means",
     "validity",
 ]
@@ -50,6 +53,8 @@ UNPROVEN = (
     "This is no proof that the release is anonymous: share it only with recipients who are bound "
     "not to search for patients."
 )
+
+FALSE_POSITIVE_RATE = 0.01
 
 NORMAL_95, NORMAL_80 = 1.959964, 0.841621
 """Quantiles of the normal distribution: 97.5 %, and the power of 80 %."""
@@ -318,6 +323,37 @@ def result_of_means(
         reference=reference,
         detectable=detectable_gain(gain, 0.0 if null is None else _error(null)),
     )
+
+
+def mann_whitney_error(yes: float, no: float) -> float:
+    """Return the standard error of the AUC of a guess, of so many positives and negatives."""
+    return math.sqrt((yes + no + 1) / (12 * yes * no))
+
+
+def found_at_one_percent(
+    area: AttackResult, scores: Floats, member: NDArray[np.bool_], patients: NDArray[np.int64]
+) -> AttackResult:
+    """Return the share of members found where one in a hundred others is taken for one.
+
+    The threshold is that of the others at hand, and with few of them its true false positive rate
+    may be much larger than 1 %. The floor is the upper bound of that rate, with 97.5 %.
+    """
+    others = np.sort(scores[~member])
+    accepted = int(FALSE_POSITIVE_RATE * len(others))
+    found = np.where(member, scores > others[len(others) - 1 - accepted], np.nan)
+    value = rate_interval(found, patients)
+    there = len(np.unique(patients[~member]))
+    share = accepted * there / len(others)
+    # the part of a distribution that lies above the k-th largest of n draws has a beta distribution
+    special = require("scipy.special", extra="sklearn")
+    floor = float(special.betaincinv(share + 1, there - share, 0.975))
+    gain = Interval(value.value - floor, value.low - floor, value.high - floor)
+    yes = len(np.unique(patients[member]))
+    error = math.sqrt(floor * (1 - floor) / yes)
+    return replace(
+        area, figure="TPR at 1 % FPR", value=value, chance=FALSE_POSITIVE_RATE, floor=floor,
+        gain=gain, control=floor, detectable=detectable_gain(gain, error),
+    )  # fmt: skip
 
 
 def _error(values: ArrayLike) -> float:

@@ -117,7 +117,7 @@ def steps(
         yield "carriers of rare labels", partial(_carriers, target, seed)
     yield "membership, candidates", partial(_candidates, target, seed)
     if target.remake is not None:
-        yield "membership, released again", partial(_released_again, target, full, seed, samples)
+        yield "membership, released again", partial(_released_again, target, full, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +238,7 @@ def _inverted(target: Target, found: Found, seed: int, samples: int) -> Sequence
     if isinstance(target.released, Code):
         results += attack_signs(
             target.released.spec, target.images[places], inversion.images, inversion.means,
-            target.patients[places], attacker=attacker, seed=seed, samples=samples,
+            target.patients[places], attacker=attacker, seed=seed,
         )  # fmt: skip
     once = np.unique(records, return_index=True)[1]
     behind = target.members_of_each()
@@ -326,7 +326,7 @@ def _candidates(target: Target, seed: int) -> Sequence[AttackResult]:
     return results
 
 
-def _released_again(target: Target, full: bool, seed: int, samples: int) -> Sequence[AttackResult]:
+def _released_again(target: Target, full: bool, seed: int) -> Sequence[AttackResult]:
     if target.remake is None:
         return []
     runs = RUNS if target.encoded[0].size <= RUNS else RUNS // 2
@@ -337,7 +337,6 @@ def _released_again(target: Target, full: bool, seed: int, samples: int) -> Sequ
         target.patients,
         runs=2 * RUNS if full else runs,
         seed=seed,
-        samples=samples,
     )
 
 

@@ -12,7 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepfixcx.audit.result import QUESTIONS, AttackResult, Word
+from deepfixcx.audit.result import (
+    LOWER_IS_STRONGER,
+    QUESTIONS,
+    AttackResult,
+    Word,
+    detectable_gain,
+)
 from deepfixcx.audit.suite import REFERENCE, UNIQUE, Audit
 
 __all__ = ["Answer", "answers"]
@@ -40,6 +46,8 @@ MODES = {
 
 OPINION = "Article 29 Data Protection Working Party, Opinion 05/2014, WP216"
 
+NO_SEARCH = "No patient has two images that are no copies, so that no search could be made."
+
 FIRST, AREAS = ("precision@1", "mAP@R", UNIQUE), ("AUC", "EER", "KS")
 LIKENESS = ("SSIM", "MS-SSIM", "PSNR", "right signs")
 
@@ -53,9 +61,9 @@ class Answer:
     question : str
         In plain words.
     word : str
-        ``"yes"``; ``"a little"``, where the lower bound of a gain is above 0 and the gain is at
-        most 0.05; ``"not shown"``, where no attack has a lower bound above its baseline;
-        ``"not tested"``, where no attacker was strong enough and none succeeded.
+        ``"yes"``; ``"a little"``, where a lower bound exceeds its baseline and the gain is at most
+        0.05 or not certain; ``"not shown"``, where no lower bound of any attack exceeds its
+        baseline; ``"not tested"``, where no attacker was strong enough and none succeeded.
     sentence : str
         What was measured, with intervals and baselines.
     evidence : tuple of AttackResult
@@ -90,11 +98,8 @@ def answers(audit: Audit) -> tuple[Answer, ...]:
 
 
 def _singled_out(results: Sequence[AttackResult]) -> Answer:
-    question = SINGLED_OUT
     family = _of(results, "linkage", FIRST)
     best = _strongest(family, "precision@1")
-    if best is None and not any(map(_succeeds, family)):
-        return Answer(question, "not tested", _untested(family))
     sentences = []
     if best is not None:
         sentences.append(
@@ -103,38 +108,37 @@ def _singled_out(results: Sequence[AttackResult]) -> Answer:
             f"{_percent(best.value.low)} to {_percent(best.value.high)}; {_attacker(best)})."
             f"{_baselines(results, best)}"
         )
+    alone = [each for each in family if each.figure == UNIQUE and each.value.value > 0]
     sentences += [
         f"The released labels alone single out {_percent(each.value.value)} of {each.n} patients."
-        for each in family
-        if each.figure == UNIQUE and each.value.value > 0
+        for each in alone
     ]
-    return _answer(question, family, best, sentences)
+    told = alone if best is None else [best, *alone]
+    return _answer(SINGLED_OUT, family, told, sentences)
 
 
 def _linked(results: Sequence[AttackResult]) -> Answer:
-    question = LINKED
     family = _of(results, "linkage", AREAS)
     best = _strongest(family, "AUC")
-    if best is None:
-        return Answer(question, "not tested", _untested(family))
-    sentence = (
-        f"Another image of a patient is more similar to the patient's record than to another "
-        f"patient's with an AUC of {best.value} ({_attacker(best)}).{_baselines(results, best)}"
-    )
-    return _answer(question, family, best, [sentence])
+    sentences = []
+    if best is not None:
+        sentences.append(
+            f"Another image of a patient is more similar to the patient's record than to another "
+            f"patient's with an AUC of {best.value} ({_attacker(best)})."
+            f"{_baselines(results, best)}"
+        )
+    told = [] if best is None else [best]
+    return _answer(LINKED, family, told, sentences)
 
 
 def _inferred(results: Sequence[AttackResult]) -> Answer:
-    question = INFERRED
     found = _of(results, "inference", ("AUC",))
     rare = _of(results, "rare labels", ("AUC",))
-    if not found and not rare:
-        return Answer(
-            question, "not tested", "The table has no column from which this can be measured."
-        )
-    found.sort(key=lambda each: -each.gain.low if math.isfinite(each.gain.low) else math.inf)
+    found.sort(key=lambda each: (math.isnan(each.gain.low), -each.gain.low))
     shown = [each for each in found if _succeeds(each)]
-    hidden = [each for each in found if not _succeeds(each)]
+    failed = [each for each in found if not _succeeds(each)]
+    hidden = [each for each in failed if _counts(each)]
+    unknown = [each.mode for each in failed if not _counts(each)]
     sentences = []
     if shown:
         parts = "; ".join(_attribute(each) for each in shown)
@@ -143,8 +147,9 @@ def _inferred(results: Sequence[AttackResult]) -> Answer:
             f"AUC of 0.5."
         )
     if hidden:
-        parts = "; ".join(_attribute(each) for each in hidden)
-        sentences.append(f"Not shown: {parts}.")
+        sentences.append(f"Not shown: {'; '.join(_attribute(each) for each in hidden)}.")
+    if unknown:
+        sentences.append(f"Too few patients for: {'; '.join(unknown)}.")
     carriers = sorted((each for each in rare if _succeeds(each)), key=lambda each: -each.gain.value)
     if carriers:
         parts = "; ".join(
@@ -157,49 +162,50 @@ def _inferred(results: Sequence[AttackResult]) -> Answer:
             f"labels better than from other patients' images: {parts}."
         )
     family = [*found, *rare]
-    best = max(family, key=lambda each: _or(each.gain.low, -math.inf))
-    return _answer(question, family, best, sentences, tuple(found))
+    none = "The table has no column from which this can be measured."
+    return _answer(INFERRED, family, family, sentences, none)
 
 
 def _reconstructed(results: Sequence[AttackResult]) -> Answer:
-    question = RECONSTRUCTED
     family = [
         each
         for each in _of(results, "reconstruction", LIKENESS)
         if each.figure != "right signs" or each.mode == "all details"
     ]
-    best, loud = _strongest(family, "SSIM"), _strongest(family, "PSNR")
-    if best is None or loud is None:
-        return Answer(question, "not tested", "No image was reconstructed.")
-    sentence = (
-        f"The reconstructions nearest to the small originals have an SSIM of {best.value} (1 is "
-        f"equal; attacker: {best.attacker}). Baseline, the mean of other patients' images: "
-        f"{best.floor:.3f}. The gain in PSNR is {loud.gain.value:.1f} dB ({loud.attacker})."
-    )
+    best, loud = (_strongest(family, figure) for figure in ("SSIM", "PSNR"))
+    told = [each for each in (best, loud) if each is not None]
+    sentences = []
+    if best is not None:
+        sentences.append(
+            f"The reconstructions nearest to the small originals have an SSIM of {best.value} (1 "
+            f"is equal; attacker: {best.attacker}). Baseline, the mean of other patients' images: "
+            f"{best.floor:.3f}."
+        )
+    if loud is not None:
+        sentences.append(f"The gain in PSNR is {loud.gain.value:.1f} dB ({loud.attacker}).")
     again = _strongest(
         [each for each in _of(results, "linkage", ("AUC",)) if each.mode == "inverted-raw"], "AUC"
     )
-    if again is not None:
-        sentence += f" Reconstructions link to their patients with an AUC of {again.value}."
-    return _answer(question, family, best, [sentence], (best, loud))
+    if again is not None and told:
+        sentences.append(f"Reconstructions link to their patients with an AUC of {again.value}.")
+    none = "No image was reconstructed."
+    return _answer(RECONSTRUCTED, family, told, sentences, none)
 
 
 def _members(results: Sequence[AttackResult]) -> Answer:
-    question = MEMBERS
     family = [each for each in results if each.attack == "membership"]
     tested = [each for each in family if math.isfinite(each.gain.low)]
-    if not tested:
-        return Answer(question, "not tested", "No attacker with candidate images could be tried.")
     shown = sorted((each for each in tested if _succeeds(each)), key=lambda each: -each.gain.value)
+    told = _one_each(shown or [each for each in tested if _counts(each)], by="attacker")
     sentences = [
         f"{_membership(each)} {each.value} ({each.attacker}, "
         f"{each.mode}; chance {each.chance:.3f}"
         + (f", baseline {each.floor:.3f}" if each.floor != each.chance else "")
         + ")."
-        for each in _one_each(shown or tested, by="attacker")
+        for each in told
     ]
-    best = max(tested, key=lambda each: _or(each.gain.low, -math.inf))
-    return _answer(question, tested, best, sentences)
+    none = "No attacker with candidate images could be tried."
+    return _answer(MEMBERS, family, told, sentences, none)
 
 
 # -- helpers ----------------------------------------------------------------------------------
@@ -230,20 +236,32 @@ def _of(
 def _answer(
     question: str,
     family: Sequence[AttackResult],
-    best: AttackResult | None,
+    told: Sequence[AttackResult],
     sentences: Sequence[str],
-    evidence: tuple[AttackResult, ...] = (),
+    none: str = NO_SEARCH,
 ) -> Answer:
-    """Join the sentences, with what could have been detected where nothing was shown."""
+    """Join the sentences on what is `told`, and what else succeeded or could have been seen."""
     word = _word(family)
+    if word == "not tested" or (word == "not shown" and not any(map(_counts, told))):
+        return Answer(question, "not tested", _untested(none, family), tuple(told))
     parts = [each for each in sentences if each]
     if word == "not shown":
-        parts.append(_power(family if best is None else [best]))
-    if word == "not tested":
-        parts.append("There are too few patients to detect any effect.")
-    if not evidence and best is not None:
-        evidence = (best,)
-    return Answer(question, word, " ".join(parts), evidence)
+        parts.append(_power(told))
+    else:
+        parts += _also(family, told)
+    return Answer(question, word, " ".join(parts), tuple(told))
+
+
+def _also(family: Sequence[AttackResult], told: Sequence[AttackResult]) -> list[str]:
+    """Name what exceeds its baseline in figures of which no success was told."""
+    named = {each.figure for each in told if _succeeds(each)}
+    rest = [each for each in family if _succeeds(each) and each.figure not in named]
+    rest.sort(key=lambda each: -each.gain.value)
+    return [
+        f"Above its baseline: {each.figure} {each.value}, baseline {each.floor:.3f} "
+        f"({_attacker(each)})."
+        for each in {each.figure: each for each in reversed(rest)}.values()
+    ]
 
 
 def _word(family: Sequence[AttackResult]) -> Word:
@@ -257,20 +275,32 @@ def _word(family: Sequence[AttackResult]) -> Word:
 
 
 def _succeeds(result: AttackResult) -> bool:
-    return result.gain.low > ROUNDING
+    """Whether the lower bound of the gain, or of the value itself, exceeds the baseline."""
+    if result.figure in LOWER_IS_STRONGER:
+        beyond = result.floor - result.value.high
+    else:
+        beyond = result.value.low - result.floor
+    return result.gain.low > ROUNDING or beyond > ROUNDING
 
 
 def _counts(result: AttackResult) -> bool:
     """Whether a failure of the attack means anything: complete success would have been detected."""
-    if result.figure == "PSNR" or not math.isfinite(result.detectable):
-        return result.valid and math.isfinite(result.gain.low)
     most = 0.5 if result.figure == "EER" else 1 - result.floor
-    return result.valid and math.isfinite(result.gain.low) and result.detectable < most
+    least = _detectable(result)
+    return result.valid and (math.isfinite(least) if result.figure == "PSNR" else least < most)
+
+
+def _detectable(result: AttackResult) -> float:
+    """Return the smallest detectable gain; where it is not stated, by the interval of the gain."""
+    stated = result.detectable
+    return stated if math.isfinite(stated) else detectable_gain(result.gain)
 
 
 def _is_large(result: AttackResult) -> bool:
     if result.figure in FIRST and result.value.low > FACTOR * result.floor > 0:
         return True
+    if not result.gain.low > ROUNDING:
+        return False
     return result.gain.value > (DECIBELS if result.figure == "PSNR" else MARGIN)
 
 
@@ -284,19 +314,17 @@ def _strongest(family: Sequence[AttackResult], figure: str) -> AttackResult | No
     return max(found, key=lambda each: each.gain.value, default=None)
 
 
-def _power(family: Sequence[AttackResult]) -> str:
-    """Return the smallest effect that could have been detected, of each kind of estimate."""
-    least: dict[str, float] = {}
-    for each in family:
-        if _counts(each) and math.isfinite(each.detectable):
-            least[each.figure] = min(each.detectable, least.get(each.figure, math.inf))
-    if not least:
-        return "No attack exceeds its baseline; the smallest detectable gain is unknown."
-    figure = next(iter(least))
-    unit = " dB" if figure == "PSNR" else ""
+def _power(results: Sequence[AttackResult]) -> str:
+    """Return the smallest effect that could have been detected; empty if none counts."""
+    counted = [each for each in results if _counts(each)]
+    if not counted:
+        return ""
+    figure = counted[0].figure
+    least = min(_detectable(each) for each in counted if each.figure == figure)
+    unit = "\xa0dB" if figure == "PSNR" else ""
     return (
         f"No attack exceeds its baseline. Smallest gain in {figure} that would have been detected "
-        f"with a probability of 80 %: {least[figure]:.3f}{unit}; smaller effects are not excluded."
+        f"with a probability of 80 %: {least:.3f}{unit}; smaller effects are not excluded."
     )
 
 
@@ -346,24 +374,19 @@ def _one_each(results: Sequence[AttackResult], by: str = "mode") -> list[AttackR
     return list(kept.values())
 
 
-def _untested(family: Sequence[AttackResult]) -> str:
-    narrow = [each for each in family if each.valid and math.isfinite(each.detectable)]
-    if narrow:
+def _untested(none: str, family: Sequence[AttackResult]) -> str:
+    """Say why no failure means anything; `none` where no attack was made."""
+    if not family:
+        return none
+    if narrow := [each for each in family if each.valid and math.isfinite(_detectable(each))]:
         best = max(narrow, key=lambda each: each.value.value)
         return (
             f"The baseline of {best.floor:.3f} leaves less room than the smallest detectable gain "
-            f"in {best.figure}, {best.detectable:.3f}, with {best.n} patients."
+            f"in {best.figure}, {_detectable(best):.3f}, with {best.n} patients."
         )
-    reasons = dict.fromkeys(each.reason for each in family if each.reason)
-    if reasons:
-        return f"No attacker is strong enough: {next(iter(reasons))}."
-    if family:
-        return "There are too few patients with several images for an interval."
-    return "No patient has two images that are no copies, so that no search could be made."
-
-
-def _or(value: float, default: float) -> float:
-    return value if math.isfinite(value) else default
+    if reasons := [each.reason for each in family if each.reason]:
+        return f"No attacker is strong enough: {reasons[0]}."
+    return "There are too few patients for an interval."
 
 
 def _area(value: float) -> str:

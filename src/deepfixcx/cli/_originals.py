@@ -1,4 +1,4 @@
-"""Whether the originals of an audit are the files that were privatized, by what the ledger says."""
+"""Whether the originals and the private folder of an audit are those of the release."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deepfixcx.audit.suite import Target
 
 __all__ = [
+    "check_binding",
     "check_contents",
     "check_members",
     "check_pairs",
@@ -28,6 +29,50 @@ FEWEST = 8
 """Records below which a pairing cannot be told from a random one."""
 
 HINT = "give --against what was given to privatize as IN"
+
+
+def check_binding(release: Path, private: Path) -> str:
+    """Refuse the private folder of another release; return what proves that it is of this one.
+
+    The random id alone does not: with ``--seed`` it is the same for other images.
+
+    Returns
+    -------
+    str
+        ``"checksums"``, ``"id"``, or nothing where the folder has neither, as in version 0.1.
+
+    Raises
+    ------
+    AuditError
+        The id, or the recorded checksum of the manifest or of all codes, is another one.
+    """
+    from deepfixcx.io.files import sha256_of
+    from deepfixcx.io.folders import FileLedger
+    from deepfixcx.release.folders import METADATA, release_id
+    from deepfixcx.release.places import LocalPlace, id_in
+
+    stated, known = id_in(LocalPlace(release)), release_id(private)
+    recorded = FileLedger(private / METADATA).listed.get("manifest.csv", set())
+    files = {"manifest.csv": recorded} if recorded else _recorded_codes(private)
+    there = {name: release / name for name in files if (release / name).is_file()}
+    held = any(sha256_of(path) in files[name] for name, path in there.items())
+    if (stated and known and stated != known) or (there and not held):
+        what = "ID" if stated and known and stated != known else "checksum"
+        raise AuditError(
+            f"{private.name!r} is the private folder of another release: the {what} that it holds "
+            f"is not that of {release.name!r}; name the right folder with --private, or see with "
+            f"deepfixcx verify whether the release was changed"
+        )
+    return "checksums" if held else "id" if stated and stated == known else ""
+
+
+def _recorded_codes(private: Path) -> dict[str, set[str]]:
+    """Return the checksums of the files with codes, as a ledger of any version has them."""
+    files: dict[str, set[str]] = {}
+    for name, digest in _query(private, "SELECT code_file, code_sha256 FROM records"):
+        if name:
+            files.setdefault(name, set()).add(digest)
+    return files
 
 
 def check_place(originals: Path) -> None:
@@ -92,12 +137,12 @@ def check_contents(contents: Mapping[Path, str]) -> None:
         )
 
 
-def check_pairs(release: str, target: Target, *, drawn: bool) -> None:
+def check_pairs(release: str, target: Target, *, drawn: bool) -> bool:
     """Refuse a private folder that pairs records with images or labels of another release.
 
     Released labels are compared with those of the originals, and records with the codes of the
     originals; of records that were drawn anew, only labels. Both must agree better than halfway
-    between perfectly and at random.
+    between perfectly and at random. Return whether records could be compared with codes.
 
     Raises
     ------
@@ -124,7 +169,7 @@ def check_pairs(release: str, target: Target, *, drawn: bool) -> None:
         if apart > random / 2:
             raise refused
     if drawn or len(behind) < FEWEST:
-        return
+        return False
     records = numbers_of(target.released).reshape(len(behind), -1)
     own = np.stack([target.encoded[list(images)].mean(axis=0).ravel() for images in behind])
     scale = np.maximum(own.std(axis=0), 1e-6 * max(float(np.abs(own).max()), 1e-30))
@@ -134,6 +179,7 @@ def check_pairs(release: str, target: Target, *, drawn: bool) -> None:
     )
     if apart > 0.9 * random > 0:
         raise refused
+    return random > 0
 
 
 def count_missing(members: Iterable[Sequence[Path]]) -> int:
@@ -143,17 +189,19 @@ def count_missing(members: Iterable[Sequence[Path]]) -> int:
 
 def privatized_contents(private: Path) -> dict[str, str]:
     """Return the hash of each input by its id, as the ledger has it; nothing where it has none."""
+    return dict(_query(private, "SELECT source_id, content FROM sources WHERE content != ''"))
+
+
+def _query(private: Path, query: str) -> list[tuple[str, str]]:
+    """Read the ledger without changing it; one of another version, or damaged, has no rows."""
     from deepfixcx.release.ledger import LEDGER
 
     ledger = private / LEDGER
     if not ledger.is_file():
-        return {}
+        return []
     try:
         address = f"{ledger.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as database:
-            rows = database.execute("SELECT source_id, content FROM sources WHERE content != ''")
-            return dict(rows.fetchall())
-    except (
-        sqlite3.Error
-    ):  # of another version, or damaged: the records can be attacked all the same
-        return {}
+            return database.execute(query).fetchall()
+    except sqlite3.Error:
+        return []

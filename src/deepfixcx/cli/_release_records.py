@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx._words import counted
-from deepfixcx.cli._originals import check_members, check_place, privatized_contents
+from deepfixcx.cli._originals import (
+    check_binding,
+    check_members,
+    check_place,
+    privatized_contents,
+)
 from deepfixcx.errors import AuditError, ReleaseError
 from deepfixcx.io.tables import own_rows
 
@@ -58,6 +63,8 @@ class ReleaseRecords:
         Whether records were drawn anew, so that none resembles its original.
     fitted : FittedMechanism or None
         What made the records, where it is published.
+    binding : str
+        What proves that the private folder is that of the release; empty where nothing does.
     """
 
     records: Code | NDArray[np.float32]
@@ -72,6 +79,7 @@ class ReleaseRecords:
     label_names: tuple[str, ...] = ()
     drawn: bool = False
     fitted: FittedMechanism | None = None
+    binding: str = ""
 
     def again(
         self, codes: NDArray[np.float32], labels: NDArray[np.float32], patients: NDArray[np.str_]
@@ -107,14 +115,17 @@ def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecord
     ReleaseError
         No release with codes or records, or no table that says which sources each record is of.
     AuditError
-        The release mixes images and does not say which, or `originals` are not what it was made of.
+        The release mixes images and does not say which, `originals` are not what it was made of, or
+        the private folder is that of another release.
     """
     check_place(originals)
+    binding = check_binding(release, private)
     if (release / "labels.csv").is_file():
         made = _protected(release, private)
         check_members(made.members, originals)
-        return made
-    return _ordinary(release, private, originals)
+    else:
+        made = _ordinary(release, private, originals)
+    return replace(made, binding=binding)
 
 
 def _protected(release: Path, private: Path) -> ReleaseRecords:

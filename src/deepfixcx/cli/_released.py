@@ -25,6 +25,19 @@ __all__ = ["Found", "Listed", "find_listed", "find_target"]
 SIDE = 64
 """Pixels a side in which images are compared."""
 
+UNPROVED = {
+    "similarity": (
+        "the private folder holds no ID and no checksum of this release; it was accepted because "
+        "the records resemble the originals that it names",
+    ),
+    "none": (
+        "not bound: the private folder holds no ID and no checksum of this release, and the "
+        "records cannot be compared with originals; with the folder of another release every "
+        "value of this audit is wrong",
+    ),
+}
+"""What a user is told where the private folder is not known by an ID or a checksum."""
+
 ATTRIBUTES = ("sex", "view", "site", "hospital", "institution", "scanner", "manufacturer")
 """Columns that are guessed where the table has them, beside the age."""
 
@@ -41,11 +54,15 @@ class Found:
         Such as how many records have no patient.
     failures : int
         Originals that could not be read.
+    binding : str
+        What proves that the private folder is that of the release: ``"checksums"``, ``"id"``,
+        ``"similarity"`` of records and originals, or ``"none"``.
     """
 
     target: Target
     notes: tuple[str, ...]
     failures: int
+    binding: str
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -166,8 +183,10 @@ def find_target(
         remake=None if of_records is None else made.again(codes, labels, dataset.patients),
         public=public,
     )
-    check_pairs(listed.release, target, drawn=made.drawn)
-    return Found(target, notes, failed + failed_public + len(dataset.problems))
+    alike = check_pairs(listed.release, target, drawn=made.drawn)
+    binding = made.binding or ("similarity" if alike else "none")
+    notes += UNPROVED.get(binding, ())
+    return Found(target, notes, failed + failed_public + len(dataset.problems), binding)
 
 
 def _public(

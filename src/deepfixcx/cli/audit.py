@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,11 @@ from deepfixcx.cli._options import JSON, OVERWRITE, PATIENT, WORKERS
 from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from deepfixcx.audit.linkage.attack import GalleryCurve
     from deepfixcx.audit.suite import Audit
     from deepfixcx.cli._released import Found
 
@@ -22,7 +27,18 @@ SOME_FAILED = 3
 SHORT = ("singled out?", "linked?", "inferred?", "reconstructed?", "who is in it?")
 """The questions of the verdict, in the margin of the terminal."""
 
-FILES = ("audit.json", "verdict.md", "verdict.png")
+FILES = ("audit.json", "verdict.md", "verdict.png", "top1_by_gallery.png")
+FILES_OF_0_1 = FILES[:3]
+
+COLOURS = ("#0b4f8a", "#c05a00", "#2e7d4f", "#8a2f7a", "#6e6e6e", "#b08a00", "#1a1a1a", "#d0559a")
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Of the curves, by attacker, so that they can be told apart without colours."""
+
+MODES = {
+    "released-released": "two records of the release",
+    "released-raw": "an image from elsewhere\nand a record",
+    "inverted-raw": "an image from elsewhere\nand a reconstruction",
+}
 
 
 def command(
@@ -71,6 +87,7 @@ def command(
     from deepfixcx.audit.suite import audit_release
     from deepfixcx.cli._released import find_listed, find_target
     from deepfixcx.datasets.files import local_path
+    from deepfixcx.release import release_checksum
 
     begin = time.monotonic()
     release, against = local_path(release, "a release"), local_path(against, "an original")
@@ -90,7 +107,7 @@ def command(
             report=bar.read,
         )
         audit = audit_release(found.target, full=full, seed=seed, report=bar.step)
-    checksum = _checksum(release)
+    checksum = release_checksum(release)
     _write(out, audit, found, checksum)
     figures = _figures(out, audit, found, time.monotonic() - begin)
     write_json(json, {**figures, "release_checksum": checksum})
@@ -119,20 +136,8 @@ def _check_earlier(out: Path, *, overwrite: bool) -> None:
         )
 
 
-def _checksum(release: Path) -> str:
-    """Return the checksum of the release, which binds the audit to it."""
-    import hashlib
-
-    from deepfixcx.errors import ReleaseError
-
-    try:
-        return hashlib.sha256((release / "dataset.json").read_bytes()).hexdigest()
-    except OSError:
-        raise ReleaseError(f"{release.name!r} has no dataset.json that can be read") from None
-
-
 def _write(out: Path, audit: Audit, found: Found, checksum: str) -> None:
-    """Write all results, the verdict in words and as a picture."""
+    """Write all results, the verdict in words and as a picture, and the curves."""
     import json
 
     from deepfixcx.audit.verdict import answers
@@ -147,6 +152,7 @@ def _write(out: Path, audit: Audit, found: Found, checksum: str) -> None:
         "format": "deepfixcx.audit",
         "version": 1,
         "release_checksum": checksum,
+        "private_folder_known_by": found.binding,
         "images": audit.images,
         "patients": audit.patients,
         "full": audit.full,
@@ -161,14 +167,50 @@ def _write(out: Path, audit: Audit, found: Found, checksum: str) -> None:
     }
     try:
         make_folder(out)
-        ledger = own_ledger(out, "audit.json", FILES)
+        ledger = own_ledger(out, "audit.json", FILES_OF_0_1)
         text = json.dumps(told, indent=2, sort_keys=True, allow_nan=False)
         ledger.write(out, "audit.json", text + "\n")
         page = audit_markdown(audit, checksum=checksum, notes=_notes(audit, found))
         ledger.write(out, "verdict.md", page)
         ledger.write(out, "verdict.png", figure_bytes(audit_figure(audit)))
+        ledger.write(out, "top1_by_gallery.png", figure_bytes(_curve_figure(audit.curves)))
     except OSError as error:
         raise AuditError(f"{str(out)!r} cannot be written: {error.strerror}") from None
+
+
+def _curve_figure(curves: Sequence[GalleryCurve]) -> Figure:
+    """Draw how often the first hit is right against the number of records it is found among."""
+    from matplotlib.figure import Figure
+
+    modes = list(dict.fromkeys(curve.mode for curve in curves))
+    names = list(dict.fromkeys(curve.attacker for curve in curves))
+    figure = Figure(figsize=(3.6 * max(len(modes), 2) + 2.4, 4.2), layout="constrained")
+    figure.suptitle("First hit of a search, by the size of the gallery", fontweight="bold")
+    if not curves:
+        figure.text(0.5, 0.5, "No patient has two images: no search could be made.", ha="center")
+        return figure
+    panels = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
+    for axes, mode in zip(panels, modes, strict=True):
+        of_mode = [curve for curve in curves if curve.mode == mode]
+        for curve in of_mode:
+            number = names.index(curve.attacker) % len(COLOURS)
+            style: dict[str, Any] = {"color": COLOURS[number], "label": curve.attacker}
+            axes.plot(
+                curve.strangers, [each.value for each in curve.top1], marker=MARKS[number],
+                markersize=5, **style,
+            )  # fmt: skip
+            low, high = zip(*((each.low, each.high) for each in curve.top1), strict=True)
+            axes.fill_between(curve.strangers, low, high, color=style["color"], alpha=0.12)
+        longest = max(of_mode, key=lambda curve: curve.strangers[-1])
+        axes.plot(longest.strangers, longest.chance, ":", color="#1a1a1a", label="chance")
+        axes.set_title(MODES.get(mode, mode), fontsize=10)
+        axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="records of other patients")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.grid(color="#e4e4e4", linewidth=0.6)
+    panels[0].set_ylabel("share of searches whose first hit\nis right (95 % CI, patients)")
+    lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+    figure.legend(lines.values(), lines.keys(), loc="outside right upper", frameon=False)
+    return figure
 
 
 def _notes(audit: Audit, found: Found) -> tuple[str, ...]:
@@ -198,6 +240,7 @@ def _figures(out: Path, audit: Audit, found: Found, seconds: float) -> dict[str,
         "full": audit.full,
         "attacks": len(audit.results),
         "answers": {each.question: each.word for each in answers(audit)},
+        "private_folder_known_by": found.binding,
         "not_tested": list(audit.untested),
         "notes": list(_notes(audit, found)),
         "copies": _copies(audit),

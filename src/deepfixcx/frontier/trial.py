@@ -333,7 +333,6 @@ class Trial:
         *,
         attacker: str = "ridge",
         see: Callable[[Array], Released] | None = None,
-        samples: int = 200,
     ) -> tuple[AttackResult, ...]:
         """Attack a release: make images of its records.
 
@@ -347,8 +346,6 @@ class Trial:
             As in `attack_reconstruction`.
         see : callable, optional
             What the attacker makes of the records first, such as a `Code`.
-        samples : int
-            Draws of the interval.
 
         Raises
         ------
@@ -369,7 +366,6 @@ class Trial:
             attacker=attacker,
             folds=ATTACK_FOLDS,
             seed=self._seed,
-            samples=samples,
         ).results
 
 

@@ -89,7 +89,8 @@ class KMixing(DataIndependent):
             f"each record is a mean over {self.k} patients or more, which hides no member: such an "
             "attacker finds the members of nearly every record as a subset sum",
             "the members of every record are found, and two releases that differ by one patient "
-            "give back the code of that patient",
+            "give back the code of that patient; a second release of the same patients is refused "
+            "only where both have one private folder",
         )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:

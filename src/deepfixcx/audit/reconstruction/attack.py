@@ -59,7 +59,6 @@ def attack_reconstruction(
     folds: int = 3,
     most: int | None = None,
     seed: int = 0,
-    samples: int = 1000,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
 ) -> Inversion:
     """Make images of codes, by attackers who train on other patients.
 
@@ -84,8 +83,6 @@ def attack_reconstruction(
         Invert at most so many images, chosen at random, for attackers that are slow.
     seed : int
         Of folds and attacker.
-    samples : int
-        Not used: the intervals need no draws. Accepted so that calls written for 0.1 still work.
 
     Returns
     -------
@@ -109,7 +106,7 @@ def attack_reconstruction(
     >>> from deepfixcx.images import phantom
     >>> images = np.stack([phantom(np.random.default_rng(n), 32)[None] for n in range(40)])
     >>> code = Codec(level=2, patches=2).encode(images)
-    >>> inversion = attack_reconstruction(code, images, np.arange(40), samples=100)
+    >>> inversion = attack_reconstruction(code, images, np.arange(40))
     >>> [result.figure for result in inversion.results], inversion.images.shape
     (['SSIM', 'MS-SSIM', 'PSNR'], (40, 1, 32, 32))
     """

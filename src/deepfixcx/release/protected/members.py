@@ -14,6 +14,7 @@ from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.manifest import write_private_rows
 
 __all__ = [
+    "CONTENT",
     "MEMBERS",
     "MIXED",
     "Member",
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 MEMBERS = "members.csv"
+CONTENT = "sha256:"
+"""Begins a source that is named by what it holds: a copy under another name is the same image."""
+
 MIXED = "mixed.json"
 """In the private folder: what earlier releases mixed. It outlasts ``--overwrite``, because a
 release that was shared cannot be taken back."""
@@ -115,11 +119,10 @@ def check_not_mixed_before(
     again = 0
     for name, earlier in _mixed_before(private).items():
         if name != release:
-            again = max(
-                again,
-                len(patients & set(earlier["patients"])),
-                len(sources & set(earlier["sources"])),
-            )
+            files = sources & set(earlier["sources"])
+            equal = sum(each.startswith(CONTENT) for each in files)
+            shared = len(patients & set(earlier["patients"]))
+            again = max(again, shared, equal, len(files) - equal)
     if again:
         raise MechanismError(
             f"an earlier release by mixing with this private folder holds {again} of the same "

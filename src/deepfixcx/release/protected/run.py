@@ -22,6 +22,7 @@ from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.gathering import IMAGES, PUBLIC, Gathered, PassOne, Withheld
 from deepfixcx.release.protected.members import (
+    CONTENT,
     check_not_mixed_before,
     remember_mixed,
     write_members,
@@ -35,7 +36,7 @@ from deepfixcx.release.protected.writing import (
     write_release,
 )
 from deepfixcx.release.run import Progress
-from deepfixcx.release.storage import Location, locate
+from deepfixcx.release.storage import Location, content_of, locate
 
 __all__ = ["ProtectedSummary", "privatize_protected"]
 
@@ -238,8 +239,13 @@ def _folders_of(*datasets: Dataset | None) -> set[Path]:
 
 
 def _mixed(dataset: Dataset) -> tuple[set[str], set[str]]:
-    """Return the patients and files of a dataset."""
-    return set(dataset.patients.tolist()), {str(record.path) for record in dataset.records}
+    """Return the patients and files of a dataset; a file by its path, and by what it holds."""
+    paths = {record.path for record in dataset.records}
+    contents = {content_of(path) for path in paths} - {""}
+    return (
+        set(dataset.patients.tolist()),
+        {str(path) for path in paths} | {f"{CONTENT}{each}" for each in contents},
+    )
 
 
 def _going_on(private: Path, *, resume: bool) -> str:
