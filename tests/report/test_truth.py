@@ -132,7 +132,8 @@ def test_the_verdict_says_what_the_answers_of_the_audit_say(
     results = [attack("linkage", "released-raw", "whitening", "AUC", value, 0.6)]
     told = {"results": results, "answers": answers}
     (tmp_path / "audit.json").write_text(json.dumps(told), "utf-8")
-    measured = Measured(read_audit(tmp_path / "audit.json"))
+    measured = Measured(read_audit(tmp_path / "audit.json"), bound=("audit",))
+    assert 'class="verdict good"' not in verdict(facts, replace(measured, bound=()), None)
     sentence, page = verdict_sentences(facts, measured)[2], verdict(facts, measured, None)
     shown = {"yes", "a little"} & set(answers.values())
     assert ("The release is not anonymous" in sentence) == bool(shown)

@@ -108,10 +108,10 @@ def is_bad(measured: Measured, evidence: Evidence | None) -> bool:
 
 
 def verdict(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
-    """Return the three sentences, framed."""
-    tested = measured.audit is not None and (conclude(measured.audit.answers).state == "not shown")
-    whole = evidence is None or evidence.complete
-    look = "bad" if is_bad(measured, evidence) else "good" if tested and whole else "unknown"
+    """Return the three sentences, framed; green only where a bound audit shows nothing."""
+    quiet = measured.audit is not None and conclude(measured.audit.answers).state == "not shown"
+    sure = "audit" in measured.bound and (evidence is None or evidence.complete)
+    look = "bad" if is_bad(measured, evidence) else "good" if quiet and sure else "unknown"
     inside = "".join(map(paragraph, verdict_sentences(facts, measured, evidence)))
     return f'<div class="verdict {look}" role="note" aria-label="Verdict">{inside}</div>'
 
@@ -272,7 +272,7 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
         missing += [
             f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in measured.audit.untested
         ]
-    if not (measured.evaluation or measured.sweep):
+    if not (measured.sweep or (measured.evaluation and measured.evaluation.labels)):
         missing.append("Whether the images are still useful for any task.")
     if not measured.frontier:
         missing.append("Whether another setting gives more privacy for the same utility.")

@@ -307,7 +307,8 @@ def _evaluation(found: Evaluation) -> list[str]:
 
 def _sweep(rows: Sequence[Row]) -> str:
     chosen = recommend_of_sweep(rows)
-    return paragraph(chosen.sentence) + sweep_table(rows, (chosen.level, chosen.patches))
+    said = f"{chosen.sentence} A sweep does not measure public images alone."
+    return paragraph(said) + sweep_table(rows, (chosen.level, chosen.patches))
 
 
 def sweep_table(
