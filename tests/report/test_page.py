@@ -482,7 +482,7 @@ def test_reports_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_pdf_has_pages_and_asks_for_nothing(facts: ReleaseFacts, measured: Measured) -> None:
     pytest.importorskip("weasyprint", reason="needs the extra pdf", exc_type=ImportError)
-    from deepfixcx.report.page_pdf import pdf_of
+    from deepfixcx.report.page import pdf_of
 
     text = release_page(ReportInputs(facts, measured))
     content = pdf_of(text)

@@ -76,7 +76,7 @@ def command(
         status.update("looking at images")
         text = release_page(inputs)
         if kind == "pdf":
-            from deepfixcx.report.page_pdf import pdf_of
+            from deepfixcx.report.page import pdf_of
 
             status.update("laying out pages")
             content = pdf_of(text)

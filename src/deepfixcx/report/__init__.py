@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepfixcx.report.band_mosaic import mosaic
     from deepfixcx.report.drawing import write_figure
     from deepfixcx.report.figures import contact_sheet, gallery, show_figure
+    from deepfixcx.report.html_images import mosaic
     from deepfixcx.report.words import Kept
 
 __all__ = [
@@ -32,7 +32,7 @@ _HOMES = {
     "Kept": "words",
     "contact_sheet": "figures",
     "gallery": "figures",
-    "mosaic": "band_mosaic",
+    "mosaic": "html_images",
     "show_figure": "figures",
     "write_figure": "drawing",
 }

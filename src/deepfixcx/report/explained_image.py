@@ -16,7 +16,6 @@ from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.bands import BandSummary, Energy
 from deepfixcx.explain.naming import ORIENTATIONS, extent
 from deepfixcx.packets import pixel_scale
-from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.report.drawing import (
     FONT,
     INK,
@@ -27,6 +26,7 @@ from deepfixcx.report.drawing import (
     for_display,
     panel_size,
 )
+from deepfixcx.report.html_images import mosaic
 from deepfixcx.report.words import Kept
 
 __all__ = ["explained_figure"]

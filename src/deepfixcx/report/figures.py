@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from deepfixcx.choices import Size
 from deepfixcx.codec import Codec
 from deepfixcx.errors import ImageTooSmallError, PixelsShapeError, SpecError
-from deepfixcx.report.band_mosaic import mosaic
 from deepfixcx.report.drawing import (
     FONT,
     MUTED,
@@ -24,6 +23,7 @@ from deepfixcx.report.drawing import (
     for_display,
     panel_size,
 )
+from deepfixcx.report.html_images import mosaic
 from deepfixcx.report.words import Kept, obscured, preserved, removed
 from deepfixcx.spec import CodecSpec
 

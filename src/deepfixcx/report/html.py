@@ -21,66 +21,27 @@ MOST_WHOLE = 10
 
 
 def escaped(text: str) -> str:
-    r"""Return text, which may come from a file, as HTML that shows it and obeys none of it.
-
-    Examples
-    --------
-    >>> print(escaped('<b a="1">\u202e'))
-    &lt;b a=&quot;1&quot;&gt;\u202e
-    """
+    r"""Return text, which may come from a file, as HTML that shows it and obeys none of it."""
     return escape(plain(text.encode("utf-8", "backslashreplace").decode()))
 
 
 def paragraph(text: str, classes: str = "") -> str:
-    """Return a paragraph of plain text.
-
-    Examples
-    --------
-    >>> paragraph("a < b")
-    '<p>a &lt; b</p>'
-    """
+    """Return a paragraph of plain text."""
     return f"<p{_class(classes)}>{escaped(text)}</p>"
 
 
 def items(texts: Iterable[str]) -> str:
-    """Return a list of plain texts.
-
-    Examples
-    --------
-    >>> items(["one", "two"])
-    '<ul><li>one</li><li>two</li></ul>'
-    """
+    """Return a list of plain texts."""
     return "<ul>" + "".join(f"<li>{escaped(text)}</li>" for text in texts) + "</ul>"
 
 
 def code(text: str) -> str:
-    """Return lines of code.
-
-    Examples
-    --------
-    >>> code("a > b")
-    '<pre>a &gt; b</pre>'
-    """
+    """Return lines of code."""
     return f"<pre>{escaped(text)}</pre>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
-    """Return a table of plain texts; the first column heads its rows.
-
-    Parameters
-    ----------
-    head : sequence of str
-        Names of the columns; none for a table of facts.
-    rows : iterable of sequence of str
-        Its cells.
-    caption : str
-        What it shows, for those who see it and those who hear it.
-
-    Examples
-    --------
-    >>> table(["what", "count"], [["images", "2"]])[:46]
-    '<div class="wide whole" tabindex="0"><table><t'
-    """
+    """Return a table of plain texts; the first column heads its rows."""
     rows = list(rows)
     whole = " whole" if len(rows) <= MOST_WHOLE else ""
     facts = "" if head else ' class="facts"'
@@ -109,15 +70,7 @@ def section(name: str, title: str, *parts: str) -> str:
 
 
 def document(title: str, body: str) -> str:
-    """Return a whole file: style within, nothing loaded, nothing run.
-
-    Parameters
-    ----------
-    title : str
-        Of the window; says nothing of a patient or a folder.
-    body : str
-        Markup that is safe already.
-    """
+    """Return a whole file: style within, nothing loaded, nothing run."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -1,4 +1,4 @@
-"""Pixels as a browser shows them: PNG in memory, at a size that a screen can use."""
+"""Pixels as a browser shows them, and the bands of a code as one picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["coloured", "data_url", "for_screen", "png_bytes"]
+from deepfixcx.code import Code
+from deepfixcx.packets import band_path, band_position
+from deepfixcx.pooling import amplitudes
+
+__all__ = ["coloured", "data_url", "for_screen", "mosaic", "png_bytes"]
 
 STOPS = np.array(
     [
@@ -22,25 +26,7 @@ STOPS = np.array(
 
 
 def for_screen(image: NDArray[Any], most: int = 1536) -> NDArray[np.uint8]:
-    """Turn pixels into what a browser draws.
-
-    Parameters
-    ----------
-    image : ndarray, shape (C, H, W)
-        uint8 or uint16 over their range, or floats of which [0, 1] is shown. C = 3 is RGB; any
-        other number of channels is averaged.
-    most : int
-        Pixels of the longer side; larger images are averaged down by a whole factor.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H', W') or (H', W', 3)
-
-    Examples
-    --------
-    >>> for_screen(np.array([[[0.0, 0.5, 2.0]]])).tolist()
-    [[0, 128, 255]]
-    """
+    """Turn pixels into what a browser draws."""
     step = -(-max(image.shape[1:]) // most)
     if step == 1 and image.dtype == np.uint8:
         shown = image
@@ -79,35 +65,12 @@ def png_bytes(shown: NDArray[np.uint8], *, level: int = 1) -> bytes:
 
 
 def data_url(shown: NDArray[np.uint8]) -> str:
-    """Return a picture as a URL that holds it, for a file that needs no other.
-
-    Examples
-    --------
-    >>> data_url(np.zeros((1, 1), np.uint8))[:26]
-    'data:image/png;base64,iVBO'
-    """
+    """Return a picture as a URL that holds it, for a file that needs no other."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(shown, level=9)).decode()
 
 
 def coloured(values: NDArray[Any], decades: float = 4) -> NDArray[np.uint8]:
-    """Colour sizes by their logarithm: yellow the largest, violet what is `decades` below it.
-
-    Parameters
-    ----------
-    values : ndarray, shape (H, W)
-        Not negative.
-    decades : float
-        Powers of ten between the two ends.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W, 3)
-
-    Examples
-    --------
-    >>> coloured(np.array([[1.0, 0.0]])).tolist()
-    [[[253, 231, 37], [68, 1, 84]]]
-    """
+    """Colour sizes by their logarithm: yellow the largest, violet what is `decades` below it."""
     largest = float(values.max(initial=0)) or 1.0
     least = 10.0**-decades
     logs = np.log10(np.maximum(np.asarray(values, np.float32) / largest, least))
@@ -117,3 +80,38 @@ def coloured(values: NDArray[Any], decades: float = 4) -> NDArray[np.uint8]:
     mixed = STOPS[lower] * (1 - rest) + STOPS[lower + 1] * rest
     colours: NDArray[np.uint8] = np.rint(mixed).astype(np.uint8)
     return colours
+
+
+def mosaic(code: Code, image: int = 0) -> NDArray[np.float32]:
+    """Lay the bands of one image out by frequency, the approximation in the top left corner.
+
+    Parameters
+    ----------
+    code : Code
+        Of several poolings, the first is used.
+    image : int
+        Which image of the code.
+
+    Returns
+    -------
+    ndarray of float32, shape (2**J * P, 2**J * P)
+        Size of each number on the scale of a coefficient, mean over the channels; not negative.
+
+    Examples
+    --------
+    >>> from deepfixcx import Codec
+    >>> stripes = np.tile(np.array([0, 1], np.float32), (8, 4))  # the finest vertical edges
+    >>> mosaic(Codec(level=2, patches=1).encode(stripes))
+    array([[2., 0., 0., 2.],
+           [0., 0., 0., 0.],
+           [0., 0., 0., 0.],
+           [0., 0., 0., 0.]], dtype=float32)
+    """
+    spec = code.spec
+    tiles = np.abs(amplitudes(code.array[image][np.newaxis], spec))[0].mean(axis=0)
+    rows, columns = spec.grid_shape
+    laid: NDArray[Any] = np.empty((spec.block, rows, spec.block, columns), np.float32)
+    for number, tile in enumerate(tiles):
+        row, column = band_position(band_path(number, spec.level))
+        laid[row, :, column] = tile
+    return laid.reshape(spec.block * rows, spec.block * columns)

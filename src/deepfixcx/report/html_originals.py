@@ -82,13 +82,7 @@ class Originals:
 
     @classmethod
     def find(cls, folder: Path, private: Path) -> Originals:
-        """Read which source is which from the private folder of a release.
-
-        Raises
-        ------
-        ReleaseError
-            There is no such folder, or the table is missing or damaged.
-        """
+        """Read which source is which from the private folder of a release."""
         if not folder.is_dir():
             raise ReleaseError(f"there is no folder {str(folder)!r} of originals; check the path")
         try:
@@ -103,18 +97,7 @@ class Originals:
         return cls(folder, {source_id: name for source_id, name in rows if source_id})
 
     def check(self, images: Sequence[Shared]) -> None:
-        """See that this is the folder that a release was made of.
-
-        Parameters
-        ----------
-        images : sequence of Shared
-            Of the release.
-
-        Raises
-        ------
-        ReleaseError
-            None of the images that are tried has its original here.
-        """
+        """See that this is the folder that a release was made of."""
         tried = spread_out(images, TRIED)
         if tried and all(self.pixels(image) is None for image in tried):
             raise ReleaseError(

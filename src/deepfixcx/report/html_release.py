@@ -1,4 +1,4 @@
-"""What a release folder says of itself, read for people: papers, images, what is left in each."""
+"""What a release folder states, read for people: metadata, images, what each image keeps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,11 +20,77 @@ from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
 from deepfixcx.io.tables import own_rows
 from deepfixcx.packets import pixel_scale
-from deepfixcx.report.applied import Applied, applied_in
 from deepfixcx.report.words import Kept
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["ReleaseFacts", "Shared", "detail_left", "readable", "spread_out"]
+__all__ = [
+    "Applied",
+    "ReleaseFacts",
+    "Shared",
+    "applied_in",
+    "detail_left",
+    "readable",
+    "spread_out",
+]
+
+NOT_PARAMETERS = frozenset({"mechanism", "guarantee", "steps"})
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One mechanism of a release.
+
+    Attributes
+    ----------
+    name : str
+        Its family, such as ``"mixing"``.
+    parameters : str
+        In words: ``"k = 3, jitter = 0.1"``.
+    guarantee : str
+        What it promises; empty where its manifest says nothing.
+    """
+
+    name: str
+    parameters: str
+    guarantee: str
+
+    @property
+    def words(self) -> str:
+        """Name and parameters in a line."""
+        return f"{self.name} ({self.parameters})" if self.parameters else self.name
+
+
+def applied_in(manifests: Sequence[Any]) -> tuple[Applied, ...]:
+    """Read the manifests of mechanisms, a chain as its steps."""
+    return tuple(_flat(manifests))
+
+
+def _flat(manifests: Sequence[Any]) -> Iterator[Applied]:
+    for each in manifests:
+        if not isinstance(each, Mapping):
+            yield Applied(str(each), "", "")
+        elif isinstance(each.get("steps"), list):
+            yield from _flat(each["steps"])
+        else:
+            parameters = ", ".join(
+                f"{name.replace('_', ' ')} = {_short(value)}"
+                for name, value in each.items()
+                if name not in NOT_PARAMETERS and value not in (None, "", [])
+            )
+            name = str(each.get("mechanism", "a mechanism without a name"))
+            yield Applied(name, parameters, str(each.get("guarantee", "")))
+
+
+def _short(value: object) -> str:
+    """Return a parameter in words; of a long list, how many there are."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        listed = ", ".join(map(str, value))
+        return listed if len(listed) <= 60 else f"{len(value)} of them"
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +129,7 @@ class Shared:
 
     @classmethod
     def of_row(cls, row: Mapping[str, str]) -> Shared:
-        """Read a row of the manifest.
-
-        Raises
-        ------
-        KeyError, ValueError
-            It is none.
-        """
+        """Read a row of the manifest."""
         return cls(
             row["source_id"],
             int(row["frame"]),
@@ -116,13 +176,7 @@ class ReleaseFacts:
 
     @classmethod
     def read(cls, folder: Path) -> ReleaseFacts:
-        """Read the papers of a release.
-
-        Raises
-        ------
-        ReleaseError
-            It is none, or not finished, or its papers are damaged.
-        """
+        """Read the papers of a release."""
         try:
             content = (folder / "dataset.json").read_bytes()
             about = json.loads(content)
@@ -240,13 +294,7 @@ class ReleaseFacts:
         return [(error, reason, count) for (error, reason), count in counts.most_common()]
 
     def pixels(self, image: Shared) -> NDArray[np.float32]:
-        """Return what a recipient sees of an image, (C, H, W) in [0, 1].
-
-        Raises
-        ------
-        DeepfixcxError
-            The file is missing or damaged.
-        """
+        """Return what a recipient sees of an image, (C, H, W) in [0, 1]."""
         if file := image.image_file or image.dicom_file:
             frames = read_image(self._inside(file)).pixels
             frame = image.frame if image.dicom_file else 0
@@ -262,15 +310,7 @@ class ReleaseFacts:
         return shown
 
     def code(self, image: Shared) -> Code:
-        """Return the code of an image.
-
-        Raises
-        ------
-        ReleaseError
-            There is none.
-        CodeFileError
-            Its file is damaged.
-        """
+        """Return the code of an image."""
         if not image.code_file:
             raise ReleaseError("the release holds no codes")
         try:
@@ -279,15 +319,7 @@ class ReleaseFacts:
             raise ReleaseError("a file of codes is too short") from None
 
     def codes(self, name: str) -> Code:
-        """Return all codes of a file that the manifest names.
-
-        Raises
-        ------
-        ReleaseError
-            It is missing.
-        CodeFileError
-            It is damaged.
-        """
+        """Return all codes of a file that the manifest names."""
         try:
             return Code.load(self._inside(name))
         except OSError:
@@ -302,36 +334,14 @@ class ReleaseFacts:
 
 
 def detail_left(pixels: NDArray[np.float32]) -> float:
-    """Return how much fine structure a recipient sees: differences between neighbouring pixels.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (C, H, W)
-        In [0, 1].
-
-    Returns
-    -------
-    float
-        Root mean square of the differences down and across; 0 for an even image.
-
-    Examples
-    --------
-    >>> detail_left(np.zeros((1, 4, 4), np.float32)), detail_left(np.eye(2, dtype="f")[None])
-    (0.0, 1.0)
-    """
+    """Return how much fine structure a recipient sees: differences between neighbouring pixels."""
     squares = [float((np.diff(pixels, axis=axis) ** 2).sum()) for axis in (1, 2)]
     count = sum(pixels.size // pixels.shape[axis] * (pixels.shape[axis] - 1) for axis in (1, 2))
     return float((sum(squares) / count) ** 0.5) if count else 0.0
 
 
 def spread_out(images: Sequence[Shared], most: int) -> list[Shared]:
-    """Return at most so many images, evenly from first to last.
-
-    Examples
-    --------
-    >>> spread_out(range(10), 3)
-    [0, 3, 6]
-    """
+    """Return at most so many images, evenly from first to last."""
     if len(images) <= most:
         return list(images)
     return [images[number * len(images) // most] for number in range(most)]

@@ -1,12 +1,19 @@
-"""A release as one HTML file that a data steward can attach to a request to an ethics board."""
+"""A release as one file, HTML or PDF, that can be attached to a request to an ethics board.
+
+PDF is made of the same page by WeasyPrint (extra ``pdf``), which needs the libraries of Pango.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 
 from deepfixcx import __version__
-from deepfixcx.errors import ReleaseError
+from deepfixcx._optional import require
+from deepfixcx.errors import MissingExtraError, ReleaseError
 from deepfixcx.io.files import write_file
 from deepfixcx.report.html import document, paragraph
 from deepfixcx.report.html_originals import NotRead, Originals
@@ -24,7 +31,40 @@ from deepfixcx.report.sections_release import (
 )
 from deepfixcx.report.sections_results import Measured, privacy, utility
 
-__all__ = ["LARGEST", "ReportInputs", "release_page", "write_page"]
+__all__ = ["LARGEST", "ReportInputs", "pdf_of", "release_page", "write_page"]
+
+VARIABLE = re.compile(r"var\((--[a-z]+)\)")
+DEFINITION = re.compile(r"(--[a-z]+):\s*(#[0-9a-f]{6})")
+
+
+def pdf_of(page: str) -> bytes:
+    """Lay a report out on pages of A4."""
+    try:
+        weasyprint = require("weasyprint", extra="pdf")
+    except OSError:
+        raise MissingExtraError(
+            "PDF needs the library Pango, which is not installed; on Debian and Ubuntu run: "
+            "apt-get install libpango-1.0-0 libpangoft2-1.0-0; or write .html and print it"
+        ) from None
+    # the page holds all it shows; whatever else it asked for would be an error of this package
+    fetcher = weasyprint.urls.URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
+    document = weasyprint.HTML(string=_in_plain_colours(page), url_fetcher=fetcher)
+    content: bytes = document.write_pdf(pdf_identifier=b"deepfixcx")
+    return content
+
+
+def _in_plain_colours(page: str) -> str:
+    """Write colours out: figures name them by variables of the page, which paper does not know."""
+    colours = _colours()
+    return VARIABLE.sub(lambda found: colours.get(found[1], "#000000"), page)
+
+
+@lru_cache(maxsize=1)
+def _colours() -> dict[str, str]:
+    """Return the colours of the light page."""
+    style = (files("deepfixcx.report") / "report.css").read_text("utf-8")
+    return dict(DEFINITION.findall(style.partition("@media")[0]))
+
 
 LARGEST = 10_000_000
 """Bytes of the largest report that is written: it has to pass through mail."""
@@ -63,23 +103,7 @@ class ReportInputs:
 
 
 def release_page(inputs: ReportInputs) -> str:
-    """Make the report; the same inputs give the same text.
-
-    Parameters
-    ----------
-    inputs : ReportInputs
-        What it is made of.
-
-    Returns
-    -------
-    str
-        A whole HTML file that loads nothing and runs nothing.
-
-    Raises
-    ------
-    ReleaseError
-        Originals are to be shown and there are none.
-    """
+    """Make the report; the same inputs give the same text."""
     if inputs.include_originals and inputs.originals is None:
         raise ReleaseError(
             "originals are to be shown, but none are given; name their folder with --originals"
@@ -119,13 +143,7 @@ def release_page(inputs: ReportInputs) -> str:
 
 
 def write_page(path: Path, content: bytes) -> None:
-    """Write a report, whole or not at all.
-
-    Raises
-    ------
-    ReleaseError
-        It cannot be written, or is too large to be sent around.
-    """
+    """Write a report, whole or not at all."""
     if len(content) > LARGEST:
         raise ReleaseError(
             f"the report would have {len(content) / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f} MB"

@@ -32,15 +32,7 @@ NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> str:
-    """Show utility against linkage of every setting that was tried, and which this release has.
-
-    Parameters
-    ----------
-    rows : sequence of FrontierRow
-        Of a frontier; empty where none was made.
-    facts : ReleaseFacts
-        The release.
-    """
+    """Show utility against linkage of every setting that was tried, and which this release has."""
     if not rows:
         return section(
             "frontier",
@@ -67,15 +59,7 @@ def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> str:
 
 
 def frontier_figure(points: Sequence[Point], families: Sequence[str] = ()) -> str:
-    """Draw the points of a frontier.
-
-    Parameters
-    ----------
-    points : sequence of Point
-        Of `frontier_points`.
-    families : sequence of str
-        Of all points, so that a family looks the same whichever others are drawn.
-    """
+    """Draw the points of a frontier."""
     return points_svg(
         points,
         x_title="linkage AUC of the strongest attacker (left is safer)",
@@ -126,19 +110,7 @@ def frontier_points(
     here: Mapping[str, str] = NOWHERE,
     pick: bool = False,
 ) -> list[Point]:
-    """Return the points of a frontier: utility against linkage.
-
-    Parameters
-    ----------
-    rows : sequence of FrontierRow
-        What is drawn.
-    compared : sequence of FrontierRow
-        Everything that was tried, of which one row is recommended.
-    here : mapping of str to str
-        What is written at the rows at which releases were made, by the names of the rows.
-    pick : bool
-        Whether points can be chosen, by the name of their row.
-    """
+    """Return the points of a frontier: utility against linkage."""
     chosen = recommend(compared).row
     points = []
     for row in rows:

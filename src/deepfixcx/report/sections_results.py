@@ -206,14 +206,7 @@ def _attack_block(attack: str, name: str, chosen: Sequence[Attack], others: int)
 
 
 def attack_groups(attacks: Sequence[Attack]) -> list[tuple[str, str, list[Attack], int]]:
-    """Put attacks together that one figure shows.
-
-    Returns
-    -------
-    list of (str, str, list of Attack, int)
-        Attack, figure, the strongest of them, and how many others there are; raw images, which
-        attacks are held against, come last.
-    """
+    """Put attacks together that one figure shows."""
     names = dict.fromkeys((each.attack, each.figure) for each in attacks)
     groups = []
     for attack, name in sorted(names, key=lambda each: each[0] == "reference"):
@@ -314,17 +307,7 @@ def _sweep(rows: Sequence[Row]) -> str:
 def sweep_table(
     rows: Sequence[Row], chosen: tuple[int | None, int | None], *, pick: bool = False
 ) -> str:
-    """Return the AUC of every setting as a table, deeper where better; the chosen one is framed.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        Of a sweep.
-    chosen : pair of int
-        J and P of the recommended setting.
-    pick : bool
-        Whether cells can be chosen.
-    """
+    """Return the AUC of every setting as a table, deeper where better; the chosen one is framed."""
     settings = {(row.level, row.patches): row for row in rows if row.level is not None}
     levels = sorted({level for level, _ in settings if level is not None})
     patches = sorted({count for _, count in settings if count is not None})

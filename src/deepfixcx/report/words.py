@@ -57,13 +57,7 @@ class Kept:
 
 
 def removed(spec: CodecSpec, height: int, width: int) -> str:
-    """Say what is gone from an image of this size, the most telling first.
-
-    Examples
-    --------
-    >>> removed(CodecSpec(level=3, patches=4, pooling="max"), 512, 512)
-    'all but the largest coefficient of each cell'
-    """
+    """Say what is gone from an image of this size, the most telling first."""
     if small := _smaller_than_a_block(spec, height, width):
         return small
     found = _of_kind("removed", spec, height, width)
@@ -71,13 +65,7 @@ def removed(spec: CodecSpec, height: int, width: int) -> str:
 
 
 def obscured(spec: CodecSpec, height: int, width: int) -> str:
-    """Say what is blurred in an image of this size.
-
-    Examples
-    --------
-    >>> obscured(CodecSpec(level=3, patches=4), 512, 512)
-    'where things are: each number stands for a cell of 128 × 128 pixels'
-    """
+    """Say what is blurred in an image of this size."""
     if single(spec, height, width):
         return "little: each cell holds a single coefficient; take fewer patches"
     if small := _smaller_than_a_block(spec, height, width):
@@ -86,13 +74,7 @@ def obscured(spec: CodecSpec, height: int, width: int) -> str:
 
 
 def preserved(spec: CodecSpec) -> str:
-    """Say what is still there of an image whose cells hold several coefficients.
-
-    Examples
-    --------
-    >>> preserved(CodecSpec(level=3, patches=1))
-    'the mean brightness, and the strength of edges in 8 × 8 sizes and directions'
-    """
+    """Say what is still there of an image whose cells hold several coefficients."""
     height, width = spec.compact_shape()
     found = _of_kind("preserved", spec, 2 * height, 2 * width)
     topics = ["amount"] if len(spec.poolings) > 1 else ["brightness", "amount", "energy"]
