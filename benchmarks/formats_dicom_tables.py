@@ -134,6 +134,11 @@ def _tables() -> Iterator[Kind]:
             yield kind_of(
                 made, "12 of 16 bits", f"{name}, {sign}, modality LUT: {traits}", by_dcmtk(RANGE)
             )
+    for photometric, shape in (("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")):
+        says = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
+        for name in syntaxes:
+            source = Source(ramp(12), NATIVE[name], 12, elements=says)
+            yield kind_of(source, "12 of 16 bits", f"{name}, Shape {shape}", by_dcmtk(RANGE))
     for name, keyword in product(syntaxes, ("ModalityLUTSequence", "VOILUTSequence")):
         item = Dataset()
         item.add(DataElement(0x00283002, "US", None))
@@ -352,6 +357,15 @@ def _contradictions() -> Iterator[tuple[str, Source]]:
     for keyword in ("PhotometricInterpretation", "PixelRepresentation", "BitsStored",
                     "BitsAllocated", "Rows", "Columns"):  # fmt: skip
         yield f"no {keyword}", Source(gray, stored=12, change=_set(**{keyword: None}))
+    for photometric, shape in (("MONOCHROME2", "INVERSE"), ("MONOCHROME1", "IDENTITY")):
+        for window in (None, 2048):
+            yield (
+                f"{photometric}, Presentation LUT Shape {shape}, window {window}",
+                Source(gray, stored=12, change=_set(
+                    PhotometricInterpretation=photometric, PresentationLUTShape=shape,
+                    WindowCenter=window, WindowWidth=window,
+                )),
+            )  # fmt: skip
     yield "colour, no Planar Configuration", Source(rgb, change=_set(PlanarConfiguration=None))
     yield "colour, no Samples per Pixel", Source(rgb, change=_set(SamplesPerPixel=None))
     yield "colour in MONOCHROME2", Source(rgb, change=_set(PhotometricInterpretation="MONOCHROME2"))

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGExtended12Bit, JPEGLosslessSV1
 
-from deepfixcx.errors import DecodeError, NonFiniteError
+from deepfixcx.errors import ContradictoryHeaderError, DecodeError, NonFiniteError
 from deepfixcx.images import inspect_image, read_image
 
 WriteDicom = Callable[..., Path]
@@ -28,6 +28,26 @@ def table(first: int, bits: int, entries: list[int]) -> Dataset:
     item["LUTDescriptor"].VR = "SS"
     item["LUTData"].VR = "US"
     return item
+
+
+@pytest.mark.parametrize("pixels", [RAMP, RAMP8])
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 128, "WindowWidth": 256}])
+@pytest.mark.parametrize("parsed", [False, True])
+def test_a_shape_that_contradicts_the_photometric_interpretation_is_refused(
+    pixels: Any, window: dict[str, int], parsed: bool, write_dicom: WriteDicom
+) -> None:
+    """As of DICOM PS3.3, C.8.11.3; dcmtk inverts by the shape, others by the interpretation."""
+    for photometric, shape in (("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")):
+        says: dict[str, Any] = {"PhotometricInterpretation": photometric, **window}
+        plain = read_image(write_dicom(pixels, **says)).pixels
+        if parsed:
+            says["SpecificCharacterSet"] = "GB18030"  # read by pydicom, not by its bytes
+        shaped = write_dicom(pixels, PresentationLUTShape=shape, **says)
+        np.testing.assert_array_equal(read_image(shaped).pixels, plain)
+        other = "IDENTITY" if shape == "INVERSE" else "INVERSE"
+        path = write_dicom(pixels, PresentationLUTShape=other, **says)
+        with pytest.raises(ContradictoryHeaderError, match=f"Presentation LUT Shape is {other}"):
+            read_image(path)
 
 
 def test_plain_8_bit_stays_and_monochrome1_is_inverted(write_dicom: WriteDicom) -> None:

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from deepfixcx._kernels import look_up
-from deepfixcx.errors import NonFiniteError, UnsupportedImageError
+from deepfixcx.errors import ContradictoryHeaderError, NonFiniteError, UnsupportedImageError
 from deepfixcx.images.dicom.native import Header, without_unused_bits
 from deepfixcx.images.dicom.tables import Lut, decimal, read_lut, read_palette
 from deepfixcx.images.frames import spread
 
-__all__ = ["SINGLE_GRAY", "displayed", "displayed_gray"]
+__all__ = ["SINGLE_GRAY", "displayed", "displayed_gray", "is_inverted"]
 
 SINGLE_GRAY: Final = (
     "the window or VOI LUT would show a single gray, so it was ignored: the smallest value is "
@@ -123,7 +123,27 @@ def displayed(
         return np.moveaxis(_scaled_by_depth(frames, dataset), -1, 1)
     if photometric == "PALETTE COLOR":
         return _coloured(frames[..., 0], dataset, notes)
-    return displayed_gray(frames[..., 0], dataset, notes, inverted=photometric == "MONOCHROME1")
+    inverted = is_inverted(photometric, dataset)
+    return displayed_gray(frames[..., 0], dataset, notes, inverted=inverted)
+
+
+def is_inverted(photometric: str, header: Header) -> bool:
+    """Return whether small values of a gray image are bright.
+
+    Raises
+    ------
+    ContradictoryHeaderError
+        Presentation LUT Shape says the opposite of Photometric Interpretation (PS3.3 C.8.11.3):
+        readers follow one or the other, so that the image is a negative for some of them.
+    """
+    small_is_bright = photometric == "MONOCHROME1"
+    shape = str(header.get("PresentationLUTShape") or "")
+    if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") is not small_is_bright:
+        raise ContradictoryHeaderError(
+            f"Photometric Interpretation is {photometric} and Presentation LUT Shape is {shape}: "
+            f"each shows the negative of the other. Correct one of the two"
+        )
+    return small_is_bright
 
 
 def displayed_gray(

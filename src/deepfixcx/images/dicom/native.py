@@ -53,6 +53,7 @@ _REFUSED: Final = frozenset(
     {0x00283000, 0x00283010, 0x52009229, 0x52009230, 0x7FE00008, 0x7FE00009}
 )
 _PRESENTATION: Final = 0x00089205
+_SHAPE: Final = 0x20500020
 _PIXELS: Final = 0x7FE00010
 
 
@@ -124,7 +125,7 @@ def plain_header(head: bytes) -> PlainHeader | None:
             sound = vr in (None, b"OB", b"OW") and "PhotometricInterpretation" in known
             return PlainHeader(known, Dataset(elements), syntax, at, length) if sound else None
         value = head[at : at + length]
-        if tag >> 16 == _IMAGE_GROUP:
+        if tag >> 16 == _IMAGE_GROUP or tag == _SHAPE:
             raw = _raw(tag, vr, at, value)
             elements[raw.tag] = raw
         if tag in _NUMBERS and vr in (None, b"US") and length == 2:

@@ -23,7 +23,7 @@ from pydicom.uid import (
 
 from deepfixcx.errors import DamagedImageError, NoPixelsError, OversizedImageError
 from deepfixcx.images.dicom.decoding import decode_frames
-from deepfixcx.images.dicom.display import displayed, displayed_gray
+from deepfixcx.images.dicom.display import displayed, displayed_gray, is_inverted
 from deepfixcx.images.dicom.layout import check_syntax, transfer_syntax, whole_number
 from deepfixcx.images.dicom.native import (
     Header,
@@ -178,9 +178,10 @@ def _native(stream: BinaryIO, header: PlainHeader) -> ImageFrames:
     frames = native_frames(header, value) if ended and len(value) == header.length else None
     if frames is None:
         return _decoded(_read_whole(stream))
-    inverted = header.get("PhotometricInterpretation") == "MONOCHROME1"
     notes: list[str] = []
-    return _as_frames(displayed_gray(frames, header, notes, inverted=inverted), notes)
+    inverted = is_inverted(str(header.get("PhotometricInterpretation")), header)
+    shown = displayed_gray(frames, header, notes, inverted=inverted)
+    return _as_frames(shown, notes)
 
 
 def _read_whole(stream: BinaryIO) -> Dataset:
