@@ -39,3 +39,12 @@ def data_folder() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip("no folder of real images; name it in the environment variable DEEPFIXCX_DATA")
     return folder
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encode without worker processes, whose start takes longer than a few small images."""
+    from deepfixcx.release import engines, run
+
+    here = engines.choose_run("memory://", workers=1)
+    monkeypatch.setattr(run, "choose_run", lambda *_, **__: here)

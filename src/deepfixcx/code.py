@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -169,7 +170,7 @@ class Code:
         Parameters
         ----------
         path : str or Path
-            File to write or replace.
+            File to write; an earlier file of codes is replaced.
         dtype : {"float32", "float16", "uint8"}
             How numbers are stored. float16 keeps 11 bits. uint8 lays 256 even steps between the
             smallest and the largest value of each channel and band in this file, so the error is
@@ -179,9 +180,11 @@ class Code:
         ------
         CodeError
             The dtype is unknown, or a value is not finite or does not fit into it.
+        OverwriteError
+            Another file is there.
         """
         data = code_bytes(self.array, self.sizes, self.spec, dtype)
-        write_file(Path(path), data, replace=True)
+        write_file(Path(path), data, replace=_is_code_file(Path(path)))
 
     @classmethod
     def load(cls, path: str | Path) -> Code:
@@ -295,6 +298,13 @@ def _unpack(tensors: dict[str, NDArray[Any]], storage: str) -> NDArray[np.float3
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for infinity
         array = offset + step * array
     return array
+
+
+def _is_code_file(path: Path) -> bool:
+    with suppress(OSError, CodeFileError):
+        _about(path, path.read_bytes() if path.is_file() else b"")
+        return True
+    return False
 
 
 def _about(path: Path, data: bytes) -> dict[str, Any]:

@@ -69,7 +69,7 @@ WRONG = [
     ("show xrays/0.png -o new.jpg", "call it 'new.png'"),
     ("train xrays --labels pneumonia -o model", "start again with --overwrite"),
     ("train xrays --labels pneumonia -o full", "choose another folder"),
-    ("predict model xrays -o xrays/manifest.csv", "replace it with --overwrite"),
+    ("predict model xrays/0.png -o xrays/manifest.csv", "was not made by deepfixcx"),
     ("predict model xrays -o new.txt", "call it 'new.csv'"),
     ("sweep xrays --labels pneumonia -o full", "name a new one"),
     ("explain xrays/0.png -o note.txt", "-o names a folder"),

@@ -255,7 +255,7 @@ def test_what_cannot_be_explained_is_named(
 
 def test_settings_of_a_codec_do_not_go_with_a_model(run: Run, image: Path, tmp_path: Path) -> None:
     words = ["--level", 3, "--spacing", "1", "--show-original", "--index", 0]
-    result = run("explain", image, "-o", tmp_path / "out", "--model", tmp_path, *words)
+    result = run("explain", image, "-o", tmp_path / "out", "--model", tmp_path / "model", *words)
     assert result.exit_code == 2
     assert "--level, --index, --spacing, --show-original: these do not go with" in result.output
 
@@ -268,12 +268,12 @@ def test_a_model_is_handed_over(
     monkeypatch.setattr(
         module, "explain_with_model", lambda *args, **options: calls.append((args, options))
     )
-    out = tmp_path / "out"
-    assert run("explain", image, "-o", out, "--model", tmp_path).exit_code == 0
+    out, model = tmp_path / "out", tmp_path / "model"
+    assert run("explain", image, "-o", out, "--model", model).exit_code == 0
     words = ["--label", "a", "--method", "occlusion", "--baseline", "zeros", "--images", 3]
     words += ["--network", "a:B", "--device", "cpu", "--workers", 2, "--overwrite", "--json", "j"]
-    assert run("explain", image, "-o", out, "--model", tmp_path, *words).exit_code == 0
-    assert [args for args, _ in calls] == [(tmp_path, image, out)] * 2
+    assert run("explain", image, "-o", out, "--model", model, *words).exit_code == 0
+    assert [args for args, _ in calls] == [(model, image, out)] * 2
     assert calls[0][1] == {
         "label": None, "method": "integrated-gradients", "baseline": "mean", "images": None,
         "network": None, "device": "auto", "workers": None, "overwrite": False, "json": None,

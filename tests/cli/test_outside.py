@@ -60,9 +60,8 @@ def test_nothing_is_written_into_a_release(
 
 
 def test_beside_a_release_is_fine(run: Run, release: Path, images: Path, tmp_path: Path) -> None:
-    figures = tmp_path / "figures.json"
     for out in (tmp_path / "show.png", tmp_path / "shared.private" / "show.png"):
-        done = run("show", images / "0.png", "-o", out, "--json", figures)
+        done = run("show", images / "0.png", "-o", out, "--json", out.with_suffix(".json"))
         assert done.exit_code == 0, done.output
     assert run("verify", release).exit_code == 0
 

@@ -236,7 +236,7 @@ def test_folders_that_are_in_use(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "else" / "thesis.txt").write_text("mine")
     with pytest.raises(ModelError, match="other things"):
         train_model(dataset, tmp_path / "else", OPTIONS["logistic"], overwrite=True)
-    with pytest.raises(ModelError, match="cannot be used"):
+    with pytest.raises(ModelError, match="is a file"):
         train_model(dataset, tmp_path / "else" / "thesis.txt", OPTIONS["logistic"])
 
 

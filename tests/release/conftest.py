@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfixcx.release import engines, run
 from tests.release.phantoms import Maker
 
 
@@ -170,10 +169,3 @@ def expected_failures() -> dict[str, str]:
 def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
     """Make releases by mechanisms of one pair of datasets."""
     return Maker(tmp_path_factory.mktemp("datasets"))
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encode without worker processes, whose start takes longer than a few small images."""
-    here = engines.choose_run("memory://", workers=1)
-    monkeypatch.setattr(run, "choose_run", lambda *_, **__: here)

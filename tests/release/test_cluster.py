@@ -49,10 +49,13 @@ class Cluster:
             with contextlib.suppress(OSError, ValueError):  # not there, or not whole
                 self.address = json.loads((folder / "scheduler.json").read_text())["address"]
 
-    def add_worker(self, site: Path | None = None) -> subprocess.Popen[bytes]:
+    def add_worker(
+        self, site: Path | None = None, *, nanny: bool = False
+    ) -> subprocess.Popen[bytes]:
         """Start a worker, with the packages of another folder if one is named."""
         paths = [*([str(site)] if site else []), os.environ.get("PYTHONPATH", "")]
-        return self._start("worker", self.address, "--no-nanny", "--nthreads", "1",
+        kind = "--nanny" if nanny else "--no-nanny"
+        return self._start("worker", self.address, kind, "--nthreads", "1",
                            "--no-dashboard", "--local-directory", str(self.folder),
                            PYTHONPATH=os.pathsep.join(paths))  # fmt: skip
 
@@ -331,6 +334,43 @@ def test_worker_that_cannot_work_is_named_and_is_no_lost_cluster(
         )  # fmt: skip
     assert "lost" not in str(caught.value)
     assert read_status(tmp_path / "out").shards_done == 0
+
+
+def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
+    many: Path,
+    tmp_path: Path,
+    whole: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    stand_in: Path,
+) -> None:
+    """As the kernel ends a process that takes too much memory: the nanny starts another one."""
+    assert stand_in.is_dir()
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    dying = "os.kill(os.getpid(), 9)\n    own = software()"
+    site = another_deepfixcx(
+        tmp_path / "dying", cluster=("own = software()", f"import os; {dying}")
+    )
+    running = Cluster(tmp_path)
+    try:
+        worker = running.add_worker(site, nanny=True)
+        with pytest.raises(ReleaseStoppedError, match="lost again and again on one shard") as told:
+            privatize_dataset(
+                many, tmp_path / "out", OPTIONS, engine="dask", scheduler=running.address,
+                insecure_scheduler=True,
+            )  # fmt: skip
+        assert "connection" not in str(told.value)
+        status = read_status(tmp_path / "out")
+        assert (status.state, status.shards_done) == ("stopped", 0)
+        worker.terminate()
+        worker.wait()
+        running.add_worker()
+        privatize_dataset(
+            many, tmp_path / "out", OPTIONS, engine="dask", scheduler=running.address,
+            insecure_scheduler=True, resume=True,
+        )  # fmt: skip
+    finally:
+        running.close()
+    assert contents(tmp_path / "out") == whole
 
 
 @pytest.mark.parametrize(

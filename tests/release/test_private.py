@@ -63,7 +63,7 @@ def test_private_folder_elsewhere_changes_no_byte_of_a_release(
 def test_one_private_folder_is_not_used_for_two_releases(images: Path, tmp_path: Path) -> None:
     release(images, tmp_path / "out", tmp_path / "private")
     before = contents(tmp_path / "private")
-    with pytest.raises(ReleaseError, match="holds the ledger of a release"):
+    with pytest.raises(ReleaseError, match="is the private folder of the release"):
         release(images, tmp_path / "other", tmp_path / "private")
     assert contents(tmp_path / "private") == before
     shutil.rmtree(tmp_path / "out")  # lost: the same command makes it again
@@ -83,3 +83,39 @@ def test_url_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
 @pytest.mark.parametrize("path", ["a:b//c", "/s3://x", "::x", "a::b"])
 def test_paths_that_look_odd_are_paths(path: str) -> None:
     assert locate(path) == Path(path).absolute()
+
+
+@pytest.mark.parametrize("way", ["overwrite", "resume"])
+def test_the_private_folder_of_another_release_is_not_reset(
+    images: Path, tmp_path: Path, way: str
+) -> None:
+    release(images, tmp_path / "out", tmp_path / "private")
+    before = contents(tmp_path / "private")
+    (tmp_path / "link").symlink_to("private")
+    for private in (tmp_path / "private", tmp_path / "link"):
+        with pytest.raises(ReleaseError, match=r"is the private folder of the release.*out'"):
+            release(images, tmp_path / "other", private, **{way: True})
+    assert contents(tmp_path / "private") == before
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_release_that_moved_with_its_private_folder_is_made_again(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "a" / "out", tmp_path / "a" / "private")
+    (tmp_path / "a").rename(tmp_path / "b")
+    shutil.rmtree(tmp_path / "b" / "out")
+    release(images, tmp_path / "b" / "out", tmp_path / "b" / "private", overwrite=True)
+    assert verify_release(tmp_path / "b" / "out").sound
+
+
+def test_the_private_folder_of_a_release_that_moved_away_is_kept(
+    images: Path, tmp_path: Path
+) -> None:
+    privatize_dataset(images, tmp_path / "out", OPTIONS)
+    (tmp_path / "out").rename(tmp_path / "published")
+    before = contents(tmp_path / "out.private")
+    with pytest.raises(ReleaseError, match="holds the ledger of a release"):
+        privatize_dataset(images, tmp_path / "out", OPTIONS)
+    assert contents(tmp_path / "out.private") == before
+    privatize_dataset(images, tmp_path / "out", OPTIONS, overwrite=True)

@@ -45,8 +45,8 @@ def images(folder: Path, count: int, seed: int) -> None:
 class World:
     """A folder with files of a user, and of deepfixcx, which are told apart by their hashes."""
 
-    def __init__(self, root: Path, draw: random.Random) -> None:
-        self.root, self.draw = root, draw
+    def __init__(self, root: Path, draw: random.Random, names: tuple[str, ...] = NAMES) -> None:
+        self.root, self.draw, self.names = root, draw, names
         self.theirs: dict[Path, bytes | str] = {}
         images(root / "in", draw.randint(1, 3), draw.randrange(1000))
         self.adopt()
@@ -61,7 +61,7 @@ class World:
     def plant(self) -> None:
         """Let the user write, change or link something."""
         folder = self.root / self.draw.choice(FOLDERS)
-        path = folder / self.draw.choice(NAMES)
+        path = folder / self.draw.choice(self.names)
         if os.path.lexists(path) and path not in self.theirs and self.draw.random() < 0.5:
             return
         try:

@@ -325,13 +325,32 @@ def test_a_release_is_followed_while_it_is_made(browser: Any, shelf: Path, tmp_p
         tab.context.close()
 
 
+GATE = """
+import os, pathlib, time
+from deepfixcx.release import shard
+
+read_image, read = shard.read_image, []
+
+def instead(stream, **options):
+    read.append(stream)
+    while len(read) > 20 and not pathlib.Path(os.environ["GATE"]).exists():
+        time.sleep(0.05)
+    return read_image(stream, **options)
+
+shard.read_image = instead
+"""
+"""Read by every Python process of a run: after twenty images a decoder waits for a file."""
+
+
 def privatizing(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    """Start ``deepfixcx privatize`` in a process of its own, with its own children."""
+    """Start ``deepfixcx privatize`` in a process of its own, which waits at the gate."""
     command = [*PROGRAM, "privatize", "scans", "shared", "-J", "2", "-P", "6", "--workers", "1"]
+    paths = [str(folder / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    gate = {"GATE": str(folder / "open"), "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.Popen(
         [*command, *words],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **gate},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -351,12 +370,12 @@ def files_ended(tab: Any, state: str, files: int) -> int:
 
 
 def test_a_real_run_is_followed_killed_and_resumed(browser: Any, tmp_path: Path) -> None:
-    files = 300
-    (tmp_path / "scans").mkdir()
-    noise = np.random.default_rng(0).integers(0, 256, (1024, 1024), np.uint8)
-    Image.fromarray(noise).save(tmp_path / "scans" / "0.png")
-    for number in range(1, files):
-        os.link(tmp_path / "scans" / "0.png", tmp_path / "scans" / f"{number}.png")
+    files = 64
+    for name in ("scans", "site"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(GATE)
+    for number in range(files):
+        (tmp_path / "scans" / f"{number}.png").write_bytes(png(64, seed=number))
     run = privatizing(tmp_path)
     try:
         while not (tmp_path / "shared.private" / "ledger.sqlite").exists():
@@ -378,6 +397,7 @@ def test_a_real_run_is_followed_killed_and_resumed(browser: Any, tmp_path: Path)
             assert first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 24
             run = privatizing(tmp_path, "--resume")
             assert files_ended(tab, "running", files) >= stopped
+            (tmp_path / "open").touch()
             tab.get_by_text(f"finished · {files} images · 0 failed").wait_for()
             assert tab.locator("progress").is_hidden()
             assert run.wait() == 0

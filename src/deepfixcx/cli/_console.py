@@ -19,12 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from deepfixcx._words import byte_size, plain
-from deepfixcx.errors import ReleaseError
-from deepfixcx.io.files import write_file
+from deepfixcx.io.results import write_result
 
 __all__ = [
     "byte_size",
-    "check_json",
     "default_workers",
     "error_console",
     "fail",
@@ -136,33 +134,17 @@ def warn(message: str) -> None:
     )
 
 
-def check_json(path: object) -> None:
-    """Refuse, before any work, a place where the figures of the closing panel cannot be written.
-
-    Raises
-    ------
-    ReleaseError
-        There is no such folder.
-    """
-    if isinstance(path, Path) and not path.parent.is_dir():
-        folder = str(path.parent)
-        raise ReleaseError(f"there is no folder {folder!r} for --json; make it first")
-
-
 def write_json(path: Path | None, figures: Mapping[str, object]) -> None:
     """Write the figures of the closing panel for machines, where a path was given.
 
     Raises
     ------
-    ReleaseError
-        The file cannot be written.
+    ReleaseError, OverwriteError
+        The file cannot be written, or something is there that must stay.
     """
-    if path is None:
-        return
-    try:
-        write_file(path, json.dumps(figures, indent=2, sort_keys=True) + "\n", replace=True)
-    except OSError as error:
-        raise ReleaseError(f"--json {str(path)!r} cannot be written: {error.strerror}") from None
+    if path is not None:
+        content = json.dumps(figures, indent=2, sort_keys=True) + "\n"
+        write_result(path, content.encode(), ".json")
 
 
 def ratio(before: float, after: float) -> float | None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepfixcx.errors import OverwriteError
 from deepfixcx.io.files import make_folder
-from deepfixcx.io.folders import own_ledger
+from deepfixcx.io.results import check_earlier, claimed_folder
 
 if TYPE_CHECKING:
     from deepfixcx.cli._explained_codes import Explained
@@ -27,24 +26,25 @@ SUMMARY, SUMMARY_FIGURE, TABLE, IMAGES = "model.json", "model.png", "images.csv"
 REASONS = 10
 
 
-def check_out(out: Path, *, overwrite: bool) -> None:
+def check_out(out: Path, figures: int, *, overwrite: bool) -> None:
     """Refuse, before any work, a folder that cannot or should not be written.
 
     Raises
     ------
-    ExplanationError
+    ExplanationError, OverwriteError
         The message says what to change.
     """
     from deepfixcx.errors import ExplanationError
 
-    if out.exists() and not out.is_dir():
-        raise ExplanationError(f"{str(out)!r} is a file; -o names a folder")
     if not out.exists() and not out.parent.is_dir():
         raise ExplanationError(f"there is no folder {str(out.parent)!r} to make {out.name!r} in")
-    if (out / TABLE).exists() and not overwrite:
-        raise ExplanationError(
-            f"{str(out)!r} holds an explanation; replace it with --overwrite, or choose another -o"
-        )
+    names = [TABLE, SUMMARY, SUMMARY_FIGURE, *_names(figures)]
+    check_earlier(out, names, "an explanation", overwrite=overwrite)
+
+
+def _names(figures: int) -> list[str]:
+    """Return the files of images of which each has figures of its own."""
+    return [f"{IMAGES}/{row + 1:04d}.{kind}" for row in range(figures) for kind in ("png", "json")]
 
 
 def write_explanations(
@@ -78,44 +78,32 @@ def write_explanations(
 
     Raises
     ------
-    ExplanationError, ReleaseError, TrainingStoppedError
-        A file cannot be written.
+    ExplanationError, OverwriteError
+        A file cannot be written, or one is in the way that must stay.
     """
     from deepfixcx.errors import ExplanationError
-    from deepfixcx.learn._files import write_whole
     from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.explained_model import attribution_figure, bias_figure
 
-    folder = out / IMAGES
+    count = min(figures, len(why))
     try:
-        make_folder(folder)
-        if overwrite:
-            _clear(out)
-            make_folder(folder)  # it was empty
+        with claimed_folder(out, ExplanationError) as own:
+            check_out(out, count, overwrite=overwrite)
+            earlier = [name for name in own.listed if name.startswith(f"{IMAGES}/")]
+            own.remove(out, [TABLE, SUMMARY, SUMMARY_FIGURE, *earlier])
+            make_folder(out / IMAGES)
+            for row in range(count):
+                picture, values = _names(row + 1)[-2:]
+                drawn = attribution_figure(why, row, title=f"image {row + 1}")
+                own.write(out, picture, figure_bytes(drawn))
+                own.write(out, values, _as_json(_image_values(why, row, threshold)))
+            if bias is not None:
+                own.write(out, SUMMARY_FIGURE, figure_bytes(bias_figure(bias)))
+                own.write(out, SUMMARY, _as_json(bias.to_dict()))
+            own.write(out, TABLE, _table(found, why, count))
     except OSError as error:
         raise ExplanationError(f"{str(out)!r} cannot be written: {error.strerror}") from None
-    count = min(figures, len(why))
-    for row in range(count):
-        name = f"{row + 1:04d}"
-        drawn = attribution_figure(why, row, title=f"image {row + 1}")
-        write_whole(folder / f"{name}.png", figure_bytes(drawn), out)
-        write_whole(folder / f"{name}.json", _as_json(_image_values(why, row, threshold)), out)
-    if bias is not None:
-        write_whole(out / SUMMARY_FIGURE, figure_bytes(bias_figure(bias)))
-        write_whole(out / SUMMARY, _as_json(bias.to_dict()))
-    write_whole(out / TABLE, _table(found, why, count).encode())
     return count
-
-
-def _clear(out: Path) -> None:
-    """Remove an earlier explanation, and nothing else."""
-    ledger = own_ledger(out)
-    images = [name for name in ledger.listed if name.startswith(f"{IMAGES}/")]
-    if left := ledger.remove(out, [TABLE, SUMMARY, SUMMARY_FIGURE, *images]):
-        raise OverwriteError(
-            f"{left[0]!r} in {out.name!r} was not made by deepfixcx, or was changed since; move it "
-            f"away or choose another folder"
-        )
 
 
 def _score(why: Attribution, row: int) -> float:

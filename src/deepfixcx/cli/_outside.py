@@ -1,17 +1,38 @@
-"""Releases are shared as they lie there: no command writes anything else into one."""
+"""Where commands write: never into a release, into what they read, or over other files."""
 
 from __future__ import annotations
 
-import json
+import json as json_module
 from collections.abc import Mapping
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
+from deepfixcx.io.paths import check_apart
+from deepfixcx.io.results import check_result
 
-__all__ = ["check_outside", "is_release", "release_around"]
+__all__ = ["READ", "WRITTEN", "check_outside", "check_places", "is_release", "release_around"]
 
-WRITTEN = {"out": "-o", "json": "--json", "cache": "--cache"}
+WRITTEN = {
+    "out": "-o",
+    "json": "--json",
+    "cache": "--cache",
+    "key": "--key",
+    "pseudonyms": "--pseudonyms",
+}
 """Parameters of commands that name what is to be written, and how a user spells them."""
+
+READ = {
+    **{"where": "IN", "folder": "the folder", "release": "the release", "model": "the model"},
+    **dict.fromkeys(("against", "originals"), "the originals"),
+    **{"patients": "the table of patients", "public": "the public images"},
+    **{"private": "the private folder", "audit": "the audit", "evaluation": "the evaluation"},
+    **{"sweep": "the sweep", "frontier": "the frontier", "evidence": "the evidence"},
+    **{"ignore": "the list of strings", "spec": "the settings"},
+}
+"""Parameters that name what is read, or what privatize makes, and what messages call it."""
+
+MAYBE_URLS = ("where", "folder", "release", "private", "public")
+"""Parameters that some commands take as a text, because it may be a URL."""
 
 
 def is_release(folder: Path) -> bool:
@@ -29,7 +50,7 @@ def is_release(folder: Path) -> bool:
     try:
         if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
             return False  # nor where one is a pipe, which would wait for its writer
-        about = json.loads((folder / "dataset.json").read_bytes())
+        about = json_module.loads((folder / "dataset.json").read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(about, dict) and about.get("format") == "deepfixcx.release"
@@ -60,3 +81,39 @@ def check_outside(options: Mapping[str, object]) -> None:
             raise ReleaseError(
                 f"{str(path)!r} lies in the release, which is shared; choose another {spelled}"
             )
+
+
+def check_places(options: Mapping[str, object]) -> None:
+    """Refuse, before any work, places of results that hold something else or do not lie apart.
+
+    Keys and tables of pseudonyms may lie in the private folder.
+
+    Parameters
+    ----------
+    options : mapping
+        What a command was called with, by the names of its parameters.
+
+    Raises
+    ------
+    ReleaseError, OverwriteError
+        The message names the place.
+    """
+    named = {name: _path(name, options.get(name)) for name in (*WRITTEN, *READ)}
+    read = {READ[name]: path for name in READ if (path := named[name]) is not None}
+    secret = {name: path for name in ("key", "pseudonyms") if (path := named[name]) is not None}
+    results = {name: path for name in ("out", "json", "cache") if (path := named[name]) is not None}
+    check_apart({WRITTEN[name]: path for name, path in results.items()}, read)
+    shared = {what: path for what, path in read.items() if what != READ["private"]}
+    check_apart({WRITTEN[name]: path for name, path in secret.items()}, shared)
+    if (json := results.get("json")) is not None:
+        # it repeats the panel, so an earlier one is replaced unasked
+        check_result(json, WRITTEN["json"], ".json", overwrite=True)
+
+
+def _path(name: str, value: object) -> Path | None:
+    """Return a path of this machine, None where a parameter is none."""
+    if name in MAYBE_URLS and isinstance(value, str) and value:
+        from deepfixcx.release.storage import locate
+
+        value = locate(value)
+    return value if isinstance(value, Path) else None

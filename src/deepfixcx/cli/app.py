@@ -33,9 +33,9 @@ from deepfixcx.cli import (
     train,
     verify,
 )
-from deepfixcx.cli._console import check_json, fail
+from deepfixcx.cli._console import fail
 from deepfixcx.cli._help import Command, Group
-from deepfixcx.cli._outside import check_outside
+from deepfixcx.cli._outside import check_outside, check_places
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError, TrainingStoppedError
 
 __all__ = ["app", "main"]
@@ -58,8 +58,8 @@ def _with_exit_codes(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: object, **options: object) -> None:
         try:
-            check_json(options.get("json"))
             check_outside(options)
+            check_places(options)
             command(*args, **options)
         except (ReleaseStoppedError, TrainingStoppedError) as error:
             fail(str(error))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepfixcx.audit.linkage.attack import GalleryCurve
     from deepfixcx.audit.suite import Audit
     from deepfixcx.cli._released import Found
+    from deepfixcx.io.folders import OwnFolder
 
 __all__ = ["command"]
 
@@ -87,28 +88,36 @@ def command(
     from deepfixcx.audit.suite import audit_release
     from deepfixcx.cli._released import find_listed, find_target
     from deepfixcx.datasets.files import local_path
+    from deepfixcx.errors import AuditError
+    from deepfixcx.io.paths import check_apart
+    from deepfixcx.io.results import check_earlier, claimed_folder
     from deepfixcx.release import release_checksum
+    from deepfixcx.release.folders import private_of
 
     begin = time.monotonic()
     release, against = local_path(release, "a release"), local_path(against, "an original")
     patients = local_path(patients, "a table of patients")
     out = release.with_name(f"{release.name}.audit") if out is None else out
-    _check_out(out, release)
-    with StepBar("audit") as bar:
+    check_apart(
+        {"-o": out},
+        {"the release": release, "IN": against, "the private folder": private_of(release, private)},
+    )
+    with StepBar("audit") as bar, claimed_folder(out, AuditError) as own:
         listed = find_listed(
             release, against, patients, private=private, labels=labels, known=known_columns,
             public=None if public is None else local_path(public, "a table of public images"),
             patient=patient,
         )  # fmt: skip
-        _check_earlier(out, overwrite=overwrite)
+        check_earlier(out, FILES, "an audit", overwrite=overwrite, known=FILES[0])
+        own.recognize(FILES[0], FILES_OF_0_1)
         found = find_target(
             listed,
             workers=default_workers() if workers is None else workers,
             report=bar.read,
         )
         audit = audit_release(found.target, full=full, seed=seed, report=bar.step)
-    checksum = release_checksum(release)
-    _write(out, audit, found, checksum)
+        checksum = release_checksum(release)
+        _write(own, audit, found, checksum)
     figures = _figures(out, audit, found, time.monotonic() - begin)
     write_json(json, {**figures, "release_checksum": checksum})
     _close(out, audit, found)
@@ -116,34 +125,12 @@ def command(
         raise typer.Exit(SOME_FAILED)
 
 
-def _check_out(out: Path, release: Path) -> None:
-    """Refuse, before any work, a folder in which nothing can or should be written."""
-    from deepfixcx.errors import AuditError
-
-    if out.resolve().is_relative_to(release.resolve()):
-        raise AuditError(f"{str(out)!r} lies in the release, which is shared; choose another -o")
-    if out.exists() and not out.is_dir():
-        raise AuditError(f"{str(out)!r} is a file; choose another folder with -o")
-
-
-def _check_earlier(out: Path, *, overwrite: bool) -> None:
-    """Refuse to replace an audit unasked, once it is sure that there can be another."""
-    from deepfixcx.errors import AuditError
-
-    if not overwrite and any((out / name).exists() for name in FILES):
-        raise AuditError(
-            f"{str(out)!r} holds an audit; replace it with --overwrite, or choose another -o"
-        )
-
-
-def _write(out: Path, audit: Audit, found: Found, checksum: str) -> None:
+def _write(own: OwnFolder, audit: Audit, found: Found, checksum: str) -> None:
     """Write all results, the verdict in words and as a picture, and the curves."""
     import json
 
     from deepfixcx.audit.verdict import answers
     from deepfixcx.errors import AuditError
-    from deepfixcx.io.files import make_folder
-    from deepfixcx.io.folders import own_ledger
     from deepfixcx.report.audit_page import audit_figure, audit_markdown
     from deepfixcx.report.drawing import figure_bytes
 
@@ -166,16 +153,14 @@ def _write(out: Path, audit: Audit, found: Found, checksum: str) -> None:
         "not_tested": list(audit.untested),
     }
     try:
-        make_folder(out)
-        ledger = own_ledger(out, "audit.json", FILES_OF_0_1)
         text = json.dumps(told, indent=2, sort_keys=True, allow_nan=False)
-        ledger.write(out, "audit.json", text + "\n")
+        own.write(own.folder, "audit.json", text + "\n")
         page = audit_markdown(audit, checksum=checksum, notes=_notes(audit, found))
-        ledger.write(out, "verdict.md", page)
-        ledger.write(out, "verdict.png", figure_bytes(audit_figure(audit)))
-        ledger.write(out, "top1_by_gallery.png", figure_bytes(_curve_figure(audit.curves)))
+        own.write(own.folder, "verdict.md", page)
+        own.write(own.folder, "verdict.png", figure_bytes(audit_figure(audit)))
+        own.write(own.folder, "top1_by_gallery.png", figure_bytes(_curve_figure(audit.curves)))
     except OSError as error:
-        raise AuditError(f"{str(out)!r} cannot be written: {error.strerror}") from None
+        raise AuditError(f"{str(own.folder)!r} cannot be written: {error.strerror}") from None
 
 
 def _curve_figure(curves: Sequence[GalleryCurve]) -> Figure:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json as json_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx.cli._console import panel, ratio, write_json
 from deepfixcx.cli._explain_source import Asked, Source, read_source
-from deepfixcx.io.files import make_folder
-from deepfixcx.io.folders import write_own
+from deepfixcx.io.results import check_earlier, claimed_folder
 
 if TYPE_CHECKING:
     from deepfixcx.explain.bands import BandSummary, Energy
@@ -65,16 +65,18 @@ def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> N
         code, summary, energy, original=pixels if asked.show_original else None
     )
     bands = _band_rows(summary, energy)
-    _make(out)
-    _write(out, FIGURE, figure_bytes(figure))
-    _write(out, TABLE, _as_csv(bands))
     about = {
         "channels": code.channels,
         "index": asked.index,
         "energy": _energy_values(energy, summary),
         "bands": bands,
     }
-    _write(out, WHOLE, json_module.dumps(summary.to_dict() | about, indent=2) + "\n")
+    contents: dict[str, bytes | str] = {
+        FIGURE: figure_bytes(figure),
+        TABLE: _as_csv(bands),
+        WHOLE: json_module.dumps(summary.to_dict() | about, indent=2) + "\n",
+    }
+    _write(out, contents, overwrite=asked.overwrite)
     write_json(
         json,
         {
@@ -101,52 +103,34 @@ def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> N
 
 
 def _check_out(out: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, a folder that cannot or should not be written.
-
-    Raises
-    ------
-    ReleaseError
-        The message says what to change.
-    """
+    """Refuse, before any work, a folder that cannot or should not be written."""
     from deepfixcx.errors import ReleaseError
 
-    if out.exists() and not out.is_dir():
-        raise ReleaseError(f"{str(out)!r} is a file; -o names a folder")
     if not out.exists() and not out.parent.is_dir():
         raise ReleaseError(f"there is no folder {str(out.parent)!r} to make {out.name!r} in")
-    there = [name for name in (FIGURE, TABLE, WHOLE) if (out / name).exists()]
-    if there and not overwrite:
-        raise ReleaseError(
-            f"{str(out)!r} holds an explanation; replace it with --overwrite, or choose another -o"
-        )
+    check_earlier(out, (FIGURE, TABLE, WHOLE), "an explanation", overwrite=overwrite)
 
 
-def _make(out: Path) -> None:
-    from deepfixcx.errors import ReleaseError
-
-    try:
-        make_folder(out)
-    except OSError as error:
-        raise ReleaseError(f"{str(out)!r} cannot be made: {error.strerror}") from None
-
-
-def _write(out: Path, name: str, content: bytes | str) -> None:
-    """Write a file whole or not at all, or replace one of an earlier explanation.
+def _write(out: Path, contents: Mapping[str, bytes | str], *, overwrite: bool) -> None:
+    """Write files, each whole or not at all, or replace those of an earlier explanation.
 
     Raises
     ------
     OverwriteError
-        A file is in the way that deepfixcx did not write.
+        A file is in the way that must stay.
     ReleaseError
-        It cannot be written. Nothing is left behind.
+        One cannot be written, or another process writes the folder.
     """
     from deepfixcx.errors import ReleaseError
 
     try:
-        write_own(out, name, content)
+        with claimed_folder(out, ReleaseError) as own:
+            check_earlier(out, contents, "an explanation", overwrite=overwrite)
+            for name, content in contents.items():
+                own.write(out, name, content)
     except OSError as error:
         raise ReleaseError(
-            f"{str(out / name)!r} cannot be written: {error.strerror}; choose another place"
+            f"{str(out)!r} cannot be written: {error.strerror}; choose another place"
         ) from None
 
 

@@ -108,7 +108,7 @@ def explain_with_model(
         raise ExplanationError(f"--baseline is one of {', '.join(BASELINES)}; got {baseline!r}")
     if figures < 0:
         raise ExplanationError(f"--images is a number from 0, got {figures}")
-    check_out(out, overwrite=overwrite)
+    check_out(out, figures, overwrite=overwrite)
     see_own_modules(network)
     classifier = load_model(model, network=network, device=device)
     if classifier.options.spec is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOME_FAILED = 3
+FIGURE = "frontier.png"
 MOST_SKIPPED = 3
 
 
@@ -120,8 +122,9 @@ def command(
             overwrite=overwrite,
             reading=bar.read,
             progress=bar.step,
+            draw=partial(_draw, max_linkage=max_linkage),
         )
-    figures = _draw(frontier, out, max_linkage)
+    figures = [FIGURE] if frontier.rows else []
     write_json(json, _figures(frontier, out, figures))
     _close(frontier, out, figures)
     if frontier.failures:
@@ -132,17 +135,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _draw(frontier: Frontier, out: Path, max_linkage: float | None) -> list[str]:
-    """Write the figure, unless nothing could be tried."""
-    from deepfixcx.io.folders import write_own
+def _draw(frontier: Frontier, *, max_linkage: float | None) -> dict[str, bytes]:
+    """Return the figure, unless nothing could be tried."""
     from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.grid_figures import frontier_figure
 
     if not frontier.rows:
-        return []
+        return {}
     figure = frontier_figure(frontier.rows, frontier.recommendation.row, max_linkage)
-    write_own(out, "frontier.png", figure_bytes(figure))
-    return ["frontier.png"]
+    return {FIGURE: figure_bytes(figure)}
 
 
 def _figures(frontier: Frontier, out: Path, figures: list[str]) -> dict[str, object]:

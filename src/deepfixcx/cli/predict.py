@@ -90,13 +90,12 @@ def command(
 def _check_out(out: Path, *, overwrite: bool) -> None:
     """Refuse, before any work, a place where no table can or should be written."""
     from deepfixcx.errors import ModelError
+    from deepfixcx.io.results import check_result
+    from deepfixcx.learn.prediction import is_scores
 
     if out.suffix.lower() != ".csv":
         raise ModelError(f"the scores are a table; call it {str(out.with_suffix('.csv'))!r}")
-    if not out.parent.is_dir():
-        raise ModelError(f"there is no folder {str(out.parent)!r} for the table; make it first")
-    if out.exists() and (not overwrite or out.is_dir()):
-        raise ModelError(f"{str(out)!r} exists; replace it with --overwrite, or choose another -o")
+    check_result(out, "-o", ".csv", overwrite=overwrite, recognize=is_scores)
 
 
 def _is_table(where: Path) -> bool:

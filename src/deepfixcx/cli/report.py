@@ -117,10 +117,11 @@ def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageF
 
     Raises
     ------
-    ReleaseError
+    ReleaseError, OverwriteError
         The message says what to change.
     """
     from deepfixcx.errors import ReleaseError
+    from deepfixcx.io.results import check_result
 
     named: PageFormat = "pdf" if out.suffix.lower() == ".pdf" else "html"
     kind = asked or named
@@ -129,12 +130,7 @@ def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageF
         raise ReleaseError(
             f"the report is {kind}; call it {str(out.with_suffix('.' + kind))!r}{other}"
         )
-    if not out.parent.is_dir():
-        raise ReleaseError(f"there is no folder {str(out.parent)!r} for the report; make it first")
-    if out.exists() and (not overwrite or out.is_dir()):
-        raise ReleaseError(
-            f"{str(out)!r} exists; replace it with --overwrite, or choose another -o"
-        )
+    check_result(out, "-o", f".{kind}", overwrite=overwrite)
     return kind
 
 

@@ -9,7 +9,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import byte_size, default_workers, panel, reason_rows, write_json
-from deepfixcx.cli._options import JSON, WORKERS
+from deepfixcx.cli._options import JSON, OVERWRITE, WORKERS
 from deepfixcx.cli._originals import privatized_contents
 from deepfixcx.cli._outside import check_outside, is_release, release_around
 from deepfixcx.cli._steps import StepBar
@@ -55,6 +55,7 @@ def command(
         bool, typer.Option("--ocr", help="Also read what is burned into images, with tesseract.")
     ] = False,
     workers: Annotated[int | None, WORKERS] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Search every byte of a folder for the names, numbers, dates and texts of its sources.
@@ -67,9 +68,10 @@ def command(
     Example: deepfixcx scan shared --against scans
     """
     from deepfixcx.datasets.files import local_path
-    from deepfixcx.deidentify.scan import scan, write_evidence
-    from deepfixcx.deidentify.scan.evidence import figures
+    from deepfixcx.deidentify.scan import scan
+    from deepfixcx.deidentify.scan.evidence import evidence_folder, figures, fill_evidence
     from deepfixcx.errors import DeidentifyError
+    from deepfixcx.io.paths import check_apart
     from deepfixcx.release.folders import private_of
 
     folder, against = local_path(folder, "what is scanned"), local_path(against, "the source")
@@ -83,18 +85,22 @@ def command(
     allowed = _allowed(ignore)
     if workers is not None and not ocr:
         raise DeidentifyError("--workers is for --ocr; add it, or leave --workers out")
-    with StepBar("scan") as bar:
-        found = scan(
-            folder,
-            against,
-            ignore=allowed,
-            read_words=_burned_in if ocr else None,
-            workers=default_workers() if workers is None else workers,
-            report=bar.step,
-            contents=_contents(private_of(folder, private)),
-            own_words=_own_words(),
-        )
-    write_evidence(found, place, scanned=folder)
+    kept_here = private_of(folder, private)
+    named = {"OUT": folder, "IN": against, "the private folder": kept_here}
+    check_apart({"the evidence": place}, named)
+    with evidence_folder(place, overwrite=overwrite) as own:
+        with StepBar("scan") as bar:
+            found = scan(
+                folder,
+                against,
+                ignore=allowed,
+                read_words=_burned_in if ocr else None,
+                workers=default_workers() if workers is None else workers,
+                report=bar.step,
+                contents=_contents(kept_here),
+                own_words=_own_words(),
+            )
+        fill_evidence(found, own)
     write_json(json, {"command": "scan", **figures(found)})
     _close(found, place)
     if not found.clean:

@@ -90,24 +90,17 @@ def _check_places(where: Path, out: Path, *, overwrite: bool) -> None:
 
     Raises
     ------
-    ImageFileError, ReleaseError
+    ImageFileError, ReleaseError, OverwriteError
         The message says what to change.
     """
     from deepfixcx.errors import ImageFileError, ReleaseError
+    from deepfixcx.io.results import check_result
 
     if os.path.isdir(where):
         raise ImageFileError("show takes one image; for a folder use inspect or privatize")
     if out.suffix.lower() != ".png":
         raise ReleaseError(f"the figure is a PNG; call it {str(out.with_suffix('.png'))!r}")
-    if not out.parent.is_dir():
-        raise ReleaseError(f"there is no folder {str(out.parent)!r} for the figure; make it first")
-    if out.exists():
-        if where.exists() and out.samefile(where):
-            raise ReleaseError("the figure would replace the image itself; choose another -o")
-        if not overwrite or out.is_dir():
-            raise ReleaseError(
-                f"{str(out)!r} exists; replace it with --overwrite, or choose another -o"
-            )
+    check_result(out, "-o", ".png", overwrite=overwrite)
 
 
 def _draw_show(frames: ImageFrames, out: Path, spec: CodecSpec, size: Size) -> dict[str, object]:

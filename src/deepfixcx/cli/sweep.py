@@ -129,8 +129,9 @@ def command(
             overwrite=overwrite,
             reading=bar.read,
             progress=bar.step,
+            draw=_draw,
         )
-    figures = _draw(sweep, out)
+    figures = list(_drawn(sweep))
     write_json(json, _figures(sweep, out, figures))
     same = [str(where), "--labels", labels, *read_as(layout, uncertain, blank, patient)]
     _close(sweep, (*dataset.notes, *sweep.notes), out, figures, same)
@@ -160,9 +161,17 @@ def parse_numbers(option: str, text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
-def _draw(sweep: Sweep, out: Path) -> list[str]:
-    """Write the figures, and return their names."""
-    from deepfixcx.io.folders import write_own
+def _drawn(sweep: Sweep) -> dict[str, str]:
+    """Return the names of the figures, and the values that each compares."""
+    names = {"heatmaps.png": ""}
+    for value, name in (("auc", "baselines.png"), ("cnn_auc", "baselines-network.png")):
+        if any(row.level and math.isfinite(row.figures.get(value, math.nan)) for row in sweep.rows):
+            names[name] = value
+    return names
+
+
+def _draw(sweep: Sweep) -> dict[str, bytes]:
+    """Return the figures by name."""
     from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.grid_figures import comparison_figure, heatmap_figure
 
@@ -170,13 +179,12 @@ def _draw(sweep: Sweep, out: Path) -> list[str]:
     pair = None
     if chosen.level is not None and chosen.patches is not None:
         pair = (chosen.level, chosen.patches)
-    write_own(out, "heatmaps.png", figure_bytes(heatmap_figure(sweep.rows, pair)))
-    names = ["heatmaps.png"]
-    for name, file in (("auc", "baselines.png"), ("cnn_auc", "baselines-network.png")):
-        if any(row.level and math.isfinite(row.figures.get(name, math.nan)) for row in sweep.rows):
-            write_own(out, file, figure_bytes(comparison_figure(sweep.rows, name)))
-            names.append(file)
-    return names
+    return {
+        name: figure_bytes(
+            comparison_figure(sweep.rows, value) if value else heatmap_figure(sweep.rows, pair)
+        )
+        for name, value in _drawn(sweep).items()
+    }
 
 
 def _figures(sweep: Sweep, out: Path, figures: list[str]) -> dict[str, object]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deepfixcx.errors import DeidentifyError, OverwriteError
 from deepfixcx.io.files import write_file
+from deepfixcx.io.paths import within
 
 __all__ = ["Key", "load_key"]
 
@@ -160,7 +161,7 @@ def refuse_inside(path: Path, folder: Path, what: str) -> None:
     DeidentifyError
         `path` lies in `folder`, or is it.
     """
-    if path.resolve().is_relative_to(folder.resolve()):
+    if within(path, folder):
         raise DeidentifyError(
             f"{what} would lie in the folder that is shared; choose a place outside {folder.name!r}"
         )

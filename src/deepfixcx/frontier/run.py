@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,7 @@ def run_frontier(
     overwrite: bool = False,
     reading: Callable[[int, int], None] | None = None,
     progress: Progress | None = None,
+    draw: Callable[[Frontier], Mapping[str, bytes]] | None = None,
 ) -> Frontier:
     """Try every mechanism on every spec.
 
@@ -95,6 +96,8 @@ def run_frontier(
         Receives how many images are read, and of how many.
     progress : callable, optional
         Receives what is being done, how many rows are done, and of how many.
+    draw : callable, optional
+        Returns files to write beside the table, by name.
 
     Returns
     -------
@@ -113,26 +116,26 @@ def run_frontier(
     """
     options = options or FrontierOptions()
     require("sklearn", extra="learn")
-    place = TrialFolder.claim(
-        KIND, Path(folder), dataset, options.to_dict(), resume=resume, overwrite=overwrite
-    )
-    inputs = read_inputs(dataset, options.specs(), workers=workers, report=reading)
-    place.begin(inputs.content)
-    kept, fewest = _served_labels(inputs.dataset, options)
-    names = inputs.dataset.label_names
-    rows, skipped = _try_all(place, inputs, kept, fewest, options, progress)
-    rows = compare(rows)
-    frontier = Frontier(
-        tuple(rows),
-        tuple(skipped),
-        recommend(rows, options.max_linkage),
-        inputs.failures,
-        len(inputs.dataset),
-        inputs.dataset.patient_count,
-        tuple(names[column] for column in kept),
-        tuple(name for column, name in enumerate(names) if column not in kept),
-    )
-    place.finish(rows_as_csv(rows), inputs.failures)
+    ways = {"resume": resume, "overwrite": overwrite}
+    with TrialFolder.claim(KIND, Path(folder), dataset, options.to_dict(), **ways) as place:
+        inputs = read_inputs(dataset, options.specs(), workers=workers, report=reading)
+        place.begin(inputs.content)
+        kept, fewest = _served_labels(inputs.dataset, options)
+        names = inputs.dataset.label_names
+        rows, skipped = _try_all(place, inputs, kept, fewest, options, progress)
+        rows = compare(rows)
+        frontier = Frontier(
+            tuple(rows),
+            tuple(skipped),
+            recommend(rows, options.max_linkage),
+            inputs.failures,
+            len(inputs.dataset),
+            inputs.dataset.patient_count,
+            tuple(names[column] for column in kept),
+            tuple(name for column, name in enumerate(names) if column not in kept),
+        )
+        figures = {} if draw is None else draw(frontier)
+        place.finish(rows_as_csv(rows), inputs.failures, figures)
     return frontier
 
 

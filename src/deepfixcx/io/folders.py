@@ -37,7 +37,9 @@ __all__ = [
     "in_use",
     "locked",
     "marker_line",
+    "noted",
     "own_ledger",
+    "states_format",
     "write_own",
 ]
 
@@ -195,7 +197,7 @@ class FileLedger:
     def recognize(self, known: str, names: Iterable[str]) -> None:
         """List results of version 0.1, if a JSON file with a format of deepfixcx is among them."""
         folder = self.path.parent
-        if not self.listed and _states_format(folder / known):
+        if not self.listed and states_format(folder / known):
             self.adopt(folder, names)
 
     def remove(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
@@ -279,9 +281,14 @@ class OwnFolder(FileLedger):
         os.write(self._handle, marker_line(name).encode())
         self.id = name
 
+    def note(self, **facts: str) -> None:
+        """Write down facts about the folder, for `noted`; the last of a name counts."""
+        self._append(facts)
+
     def withdraw(self) -> None:
-        """Leave the folder as it was before this process marked it."""
-        if self.is_marked:
+        """Leave the folder as it was before this process marked it, unless files are listed."""
+        self._read()  # what was written through another ledger of the folder
+        if self.is_marked and not self.listed:
             self.discard()
             if self.is_new:
                 remove_folder(self.folder)
@@ -341,7 +348,8 @@ def own_ledger(folder: Path, known: str = "", names: Iterable[str] = ()) -> File
     return ledger
 
 
-def _states_format(path: Path) -> bool:
+def states_format(path: Path) -> bool:
+    """Return whether a JSON file states a format of deepfixcx, as results of version 0.1 do."""
     with contextlib.suppress(OSError, ValueError):
         about = json.loads(path.read_bytes())
         return isinstance(about, dict) and str(about.get("format")).startswith("deepfixcx.")
@@ -358,6 +366,12 @@ def id_of(folder: Path) -> str:
     """Return the random name in the marker of a folder; empty if it has none."""
     about = next(_lines(folder / MARKER), {})
     return str(about.get("id", "")) if about.get("format") == FORMAT_NAME else ""
+
+
+def noted(folder: Path, name: str) -> str:
+    """Return the fact of this name that was written down last about a folder; empty without one."""
+    facts = [entry[name] for entry in _lines(folder / MARKER) if name in entry]
+    return str(facts[-1]) if facts else ""
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["find_link", "within"]
+from deepfixcx.errors import ReleaseError
+
+__all__ = ["check_apart", "find_link", "one_place", "within"]
 
 
 def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
@@ -29,6 +32,43 @@ def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool
         there = there.parent
         above.append((there, below))
     return any(_same(place, root) and rest[: len(wanted)] == wanted for place, rest in above)
+
+
+def check_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
+    """Refuse a place to write that lies in another place that a command names, or holds one.
+
+    A single file may lie in a folder that is written: an image or a table beside results.
+
+    Parameters
+    ----------
+    written, read : mapping of str to Path
+        Places by what they are called in the message.
+
+    Raises
+    ------
+    ReleaseError
+        Two of them do not lie apart.
+    """
+    for what, path in written.items():
+        others = {name: place for name, place in written.items() if name != what}
+        for other, place in {**read, **others}.items():
+            if one_place(path, place):
+                raise ReleaseError(
+                    f"{what} {str(path)!r} would replace {other}; choose another place for it"
+                )
+            if within(path, place):
+                raise ReleaseError(
+                    f"{what} {str(path)!r} lies in {other} {str(place)!r}; choose another place"
+                )
+            if place.is_dir() and within(place, path):
+                raise ReleaseError(
+                    f"{other} {str(place)!r} lies in {what} {str(path)!r}; choose another place"
+                )
+
+
+def one_place(path: Path, other: Path) -> bool:
+    """Return whether two paths lead to one place; neither must exist."""
+    return within(path, other) and within(other, path)
 
 
 def find_link(folder: Path) -> str:

@@ -2,12 +2,13 @@
 
 A folder for each spec, and in it up to 256 safetensors files of ``{SHA-256 of the file: code}``.
 The folder's name also depends on the version of this package, because a later one may read a
-format in another way. A file that is damaged counts as empty.
+format in another way. A file that is damaged, or holds other things, counts as empty and stays.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,9 +93,11 @@ class CodeCache:
         for part in sorted({self.part_of(digest) for digest in codes}):
             new = {digest: code for digest, code in codes.items() if self.part_of(digest) == part}
             whole = dict(sorted((self._load(part) | new).items()))
+            path = self._folder / f"{part}.safetensors"
+            if os.path.lexists(path) and not self._load(part):
+                continue  # damaged, or not of this cache: it stays, and these codes are not kept
             try:
                 data = safetensors.numpy.save(whole)
-                path = self._folder / f"{part}.safetensors"
                 write_file(path, data, mode=0o600, replace=True, durable=False)
             except OSError as error:
                 raise TrainingStoppedError(
@@ -103,11 +106,14 @@ class CodeCache:
                 ) from None
 
     def _load(self, part: str) -> Codes:
+        """Return the codes of a file; none if one entry of it is no code of this cache."""
+        path = self._folder / f"{part}.safetensors"
         try:
-            codes = safetensors.numpy.load((self._folder / f"{part}.safetensors").read_bytes())
+            codes = {} if path.is_symlink() else safetensors.numpy.load(path.read_bytes())
         except (OSError, SafetensorError, ValueError, KeyError):
             return {}
-        return {digest: code for digest, code in codes.items() if self._fits(code)}
+        own = all(digest.startswith(part) and self._fits(code) for digest, code in codes.items())
+        return codes if own else {}
 
     def _fits(self, code: NDArray[np.float32]) -> bool:
         shaped = code.ndim > 1 and code.shape == self._spec.code_shape(len(code))

@@ -23,14 +23,9 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from deepfixcx import __version__
-from deepfixcx.errors import (
-    DeepfixcxError,
-    InUseError,
-    ModelError,
-    ModelFileError,
-    OverwriteError,
-)
+from deepfixcx.errors import DeepfixcxError, ModelError, ModelFileError
 from deepfixcx.io.folders import OwnFolder
+from deepfixcx.io.results import claimed_folder
 from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.options import TrainingOptions
@@ -65,34 +60,14 @@ def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[OwnFolde
     """
     if resume and overwrite:
         raise ModelError("either --resume or --overwrite, not both")
-    try:
-        own = OwnFolder(folder)
-    except (InUseError, OverwriteError) as error:
-        raise ModelError(str(error)) from None
-    except OSError as error:
-        raise _unusable(folder, error) from None
-    with own:
-        try:
-            _make_room(own, resume=resume, overwrite=overwrite)
-            yield own
-        except BaseException:
-            if not own.listed:
-                own.withdraw()
-            raise
-
-
-def _unusable(folder: Path, error: OSError) -> ModelError:
-    return ModelError(
-        f"the folder {folder.name!r} cannot be used: {error.strerror}; choose another"
-    )
+    with claimed_folder(folder, ModelError) as own:
+        _make_room(own, resume=resume, overwrite=overwrite)
+        yield own
 
 
 def _make_room(own: OwnFolder, *, resume: bool, overwrite: bool) -> None:
     folder = own.folder
-    try:
-        present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    except OSError as error:
-        raise _unusable(folder, error) from None
+    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     if present and present.isdisjoint(_OURS):
         raise ModelError(f"{folder.name!r} holds other things than a model; choose another folder")
     if present and not (resume or overwrite):

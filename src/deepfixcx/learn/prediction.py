@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +15,18 @@ from numpy.typing import NDArray
 from deepfixcx.code import Code
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError
-from deepfixcx.io.files import write_file
-from deepfixcx.io.tables import TableWriter
+from deepfixcx.io.results import write_result
+from deepfixcx.io.tables import TableWriter, read_rows
 from deepfixcx.learn.classifier import Classifier
 
-__all__ = ["Predictions", "predict_code", "predict_files", "with_failures", "write_scores"]
+__all__ = [
+    "Predictions",
+    "is_scores",
+    "predict_code",
+    "predict_files",
+    "with_failures",
+    "write_scores",
+]
 
 FILES_AT_ONCE = 4096
 """Images that are in memory at a time."""
@@ -149,10 +158,14 @@ def write_scores(
     where a label has that name. An image that
     could not be used has an error, and no scores.
 
+    An earlier table is replaced.
+
     Raises
     ------
-    TrainingStoppedError
+    ReleaseError
         The file cannot be written.
+    OverwriteError
+        Another file is there.
     """
     text = io.StringIO()
     table = TableWriter(text)
@@ -171,12 +184,35 @@ def write_scores(
         rows = ([name, who, *rest] for (name, *rest), who in zip(rows, patients, strict=True))
     table.writerow(header)
     table.writerows(rows)
+    write_result(path, text.getvalue().encode(), ".csv", recognize=is_scores)
+
+
+def is_scores(content: bytes) -> bool:
+    """Return whether a file is a table that `write_scores` wrote: its columns and values say."""
     try:
-        write_file(path, text.getvalue(), replace=True)
-    except OSError as error:
-        raise ModelError(
-            f"the table {path.name!r} cannot be written: {error.strerror}; choose another place"
-        ) from None
+        header, *rows = read_rows(io.StringIO(content.decode(), newline=""))
+    except (UnicodeDecodeError, ValueError, csv.Error):
+        return False
+    first = 2 if header[1:2] == ["patient"] and len(header) % 2 == 0 else 1
+    names, width = header[first:-2], len(header)
+    pairs = list(zip(names[::2], names[1::2], strict=False))
+    text = io.StringIO()
+    TableWriter(text).writerows([header, *rows])
+    return (
+        text.getvalue().encode() == content
+        and (header[:1], header[-2:]) == (["file"], ["error", "reason"])
+        and len(names) % 2 == 0
+        and all(answer.startswith(f"{name}_yes") for name, answer in pairs)
+        and all(len(row) == width and _has_scores(row[first:]) for row in rows)
+    )
+
+
+def _has_scores(row: Sequence[str]) -> bool:
+    cells = row[:-2]
+    if row[-2]:
+        return not any(cells)
+    scores, answers = cells[::2], cells[1::2]
+    return all(re.fullmatch(r"[01]\.\d{6}", each) for each in scores) and set(answers) <= {"0", "1"}
 
 
 def _rows(predictions: Predictions) -> Iterator[list[str]]:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from deepfixcx import __version__
 from deepfixcx.datasets import Dataset
-from deepfixcx.errors import DeepfixcxError, TrainingStoppedError
+from deepfixcx.errors import DeepfixcxError, OverwriteError, TrainingStoppedError
 from deepfixcx.io.files import make_folder
-from deepfixcx.io.folders import FileLedger, own_ledger
+from deepfixcx.io.folders import OwnFolder
+from deepfixcx.io.results import claimed_folder
 from deepfixcx.io.tables import TableWriter
-from deepfixcx.learn._files import write_whole
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.parts import fingerprint, release_of
 
@@ -78,14 +80,14 @@ class TrialKind(Generic[AnyRow]):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TrialFolder(Generic[AnyRow]):
-    """A folder that one trial may use; made by `TrialFolder.claim`.
+    """A folder that one trial uses, locked; made by `TrialFolder.claim`.
 
     Attributes
     ----------
     kind : TrialKind
         What is tried.
-    place : Path
-        The folder; it need not exist yet.
+    own : OwnFolder
+        The folder.
     identity : dict
         What decides the result, as plain JSON values by name: labels, images, options, version.
     release : str or None
@@ -93,11 +95,12 @@ class TrialFolder(Generic[AnyRow]):
     """
 
     kind: TrialKind[AnyRow]
-    place: Path
+    own: OwnFolder
     identity: dict[str, Any]
     release: str | None = None
 
     @classmethod
+    @contextmanager
     def claim(
         cls,
         kind: TrialKind[AnyRow],
@@ -107,8 +110,8 @@ class TrialFolder(Generic[AnyRow]):
         *,
         resume: bool,
         overwrite: bool,
-    ) -> TrialFolder[AnyRow]:
-        """See that a folder may be used, before anything is read.
+    ) -> Iterator[TrialFolder[AnyRow]]:
+        """Lock a folder, and see that it may be used, before anything is read.
 
         Parameters
         ----------
@@ -129,29 +132,38 @@ class TrialFolder(Generic[AnyRow]):
             Of the kind's own type: the folder is in use, is damaged, or holds a trial of something
             else, and then the message says what differs.
         """
-        folder = cls(kind, place, _identity(dataset, options), release_of(dataset))
-        if not place.exists():
-            return folder
-        if not place.is_dir():
-            raise kind.error(f"{place.name!r} is a file; name a folder for the {kind.name}")
-        if not any(place.iterdir()):
-            return folder
+        with claimed_folder(place, kind.error) as own:
+            folder = cls(kind, own, _identity(dataset, options), release_of(dataset))
+            folder._check(resume=resume, overwrite=overwrite)
+            yield folder
+
+    @property
+    def place(self) -> Path:
+        """The folder."""
+        return self.own.folder
+
+    def _check(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse a folder that holds something else; remove an earlier trial, if that is asked."""
+        kind, place = self.kind, self.place
+        if all(path.name.startswith(".") for path in place.iterdir()):
+            return
         if not (place / kind.about).is_file():
             raise kind.error(f"the folder {place.name!r} holds other things; name a new one")
+        rows = (f"{ROWS}/{path.name}" for path in (place / ROWS).glob("*.json"))
+        self.own.recognize(kind.about, [*rows, kind.table, FAILURES, kind.about])
         if overwrite:
-            rows = [name for name in folder._ledger.listed if name.startswith(f"{ROWS}/")]
-            folder._forget(*rows, kind.table, FAILURES, kind.about)
+            others = (name for name in self.own.listed if name != kind.about)
+            self._forget(*others, kind.table, FAILURES, kind.about)  # last: a kill leaves a trial
         elif not resume:
             raise kind.error(
                 f"the folder {place.name!r} holds an earlier {kind.name}; --resume goes on with "
                 f"it, --overwrite replaces it"
             )
-        elif others := _differences(folder._about()["identity"], folder.identity):
+        elif changes := _differences(self._about()["identity"], self.identity):
             raise kind.error(
-                f"the folder {place.name!r} holds a {kind.name} that differs in "
-                f"{', '.join(others)}; give what it was begun with, or replace it with --overwrite"
+                f"the {kind.name} in {place.name!r} differs in {', '.join(changes)}; give what it "
+                f"was begun with, or replace it with --overwrite"
             )
-        return folder
 
     def begin(self, content: str) -> None:
         """Write what is tried, or see that the images are still those of the rows that are there.
@@ -175,7 +187,18 @@ class TrialFolder(Generic[AnyRow]):
                     f"starts it anew"
                 )
             self._forget(self.kind.table, FAILURES)
+            self._make_rows()
             return
+        about = {
+            **self._format,
+            "identity": self.identity,
+            "content": content,
+            "release_checksum": self.release,
+        }
+        self._write(self.kind.about, json.dumps(about, indent=2) + "\n")
+        self._make_rows()
+
+    def _make_rows(self) -> None:
         try:
             make_folder(self.place / ROWS)
         except OSError as error:
@@ -183,13 +206,6 @@ class TrialFolder(Generic[AnyRow]):
                 f"the folder {self.place.name!r} cannot be made: {error.strerror}; choose another "
                 f"place"
             ) from None
-        about = {
-            **self._format,
-            "identity": self.identity,
-            "content": content,
-            "release_checksum": self.release,
-        }
-        write_whole(self.place / self.kind.about, (json.dumps(about, indent=2) + "\n").encode())
 
     def row(self, name: str) -> AnyRow | None:
         """Return a row that is done, or None."""
@@ -199,33 +215,38 @@ class TrialFolder(Generic[AnyRow]):
     def keep(self, row: AnyRow) -> AnyRow:
         """Write a row that is done; return it as a resumed trial will read it."""
         text = row.to_json()
-        write_whole(self.place / ROWS / f"{row.name}.json", text.encode(), self.place)
+        self._write(f"{ROWS}/{row.name}.json", text)
         return self.kind.read_row(text)
 
-    def finish(self, table: str, failures: Sequence[Failure]) -> None:
-        """Write the table of all rows, and that of the images that were not used."""
-        write_whole(self.place / self.kind.table, table.encode())
-        write_whole(self.place / FAILURES, _failures_as_csv(failures).encode())
+    def finish(self, table: str, failures: Sequence[Failure], figures: Mapping[str, bytes]) -> None:
+        """Write the table of all rows, that of the images that were not used, and figures."""
+        for name, content in figures.items():
+            self._write(name, content)
+        self._write(FAILURES, _failures_as_csv(failures))
+        self._write(self.kind.table, table)
+
+    def _write(self, name: str, content: bytes | str) -> None:
+        try:
+            self.own.write(self.place, name, content)
+        except OverwriteError as error:
+            raise self.kind.error(f"{error}, then go on with --resume") from None
+        except OSError as error:
+            raise TrainingStoppedError(
+                f"{name!r} cannot be written: {error.strerror}; make room or choose another folder"
+            ) from None
 
     @property
     def _format(self) -> dict[str, Any]:
         return {"format": f"deepfixcx.{self.kind.name}", "version": self.kind.version}
 
     def _forget(self, *names: str) -> None:
-        ledger = self._ledger
-        there = [name for name in names if (self.place / name).exists()]
-        if left := [name for name in there if not ledger.is_own(self.place, name)]:
+        there = [name for name in names if os.path.lexists(self.place / name)]
+        if left := [name for name in there if not self.own.is_own(self.place, name)]:
             raise self.kind.error(
                 f"{left[0]!r} in {self.place.name!r} was not made by deepfixcx, or was changed "
                 f"since; move it away or choose another folder"
             )
-        ledger.remove(self.place, names)
-
-    @property
-    def _ledger(self) -> FileLedger:
-        rows = (f"{ROWS}/{path.name}" for path in (self.place / ROWS).glob("*.json"))
-        names = [*rows, self.kind.table, FAILURES, self.kind.about]
-        return own_ledger(self.place, self.kind.about, names)
+        self.own.remove(self.place, names)
 
     def _about(self) -> dict[str, Any]:
         damaged = self.kind.error(

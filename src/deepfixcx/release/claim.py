@@ -18,12 +18,14 @@ from deepfixcx.io.files import (
     sha256_of,
     tagged,
 )
-from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
+from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of, noted
 from deepfixcx.io.release_files import ABOUT
 from deepfixcx.release.folders import (
+    HOME,
     METADATA,
     PLAIN_FOLDERS,
     TABLES,
+    home_line,
     in_use,
     listed_files,
     refuse,
@@ -101,6 +103,8 @@ def claimed(
             except BaseException:
                 own.withdraw()
                 raise
+            if (home := home_line(place, private)) != noted(private, HOME):
+                own.note(**{HOME: home})
             claim = _clean(place, own, overwrite=overwrite, resume=resume)
         except (InUseError, OverwriteError) as error:
             raise ReleaseError(str(error)) from None

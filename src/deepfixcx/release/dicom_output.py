@@ -156,18 +156,13 @@ def patients_table(table: Path, release: Path | str) -> MappingTable:
     return MappingTable(table, apart_from=apart_from)
 
 
-def check_table(table: Path, source: Path | str, release: Path | str) -> None:
+def check_table(table: Path, release: Path | str) -> None:
     """See that a table of patients may be written, before any work."""
     from deepfixcx.errors import DeidentifyError
 
     if table.suffix.lower() != ".csv":
         raise DeidentifyError(
             f"the table of pseudonyms is a .csv file; call it {table.with_suffix('.csv').name!r}"
-        )
-    if isinstance(source, Path) and table.resolve().is_relative_to(source.resolve()):
-        raise DeidentifyError(
-            f"the table of pseudonyms {table.name!r} lies in the input; it tells who is who, so "
-            f"choose a place outside IN and OUT"
         )
     patients_table(table, release)
 

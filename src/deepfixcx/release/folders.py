@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -10,20 +11,22 @@ from pathlib import Path
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io import folders
 from deepfixcx.io.files import sha256_of
-from deepfixcx.io.folders import MARKER, FileLedger, id_of
-from deepfixcx.io.paths import within
+from deepfixcx.io.folders import MARKER, FileLedger, id_of, noted
+from deepfixcx.io.paths import one_place, within
 from deepfixcx.io.release_files import ABOUT
 from deepfixcx.io.tables import own_rows
 from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
 from deepfixcx.release.places import OTHER_PRIVATE, LocalPlace, Place, id_in
-from deepfixcx.release.storage import Location, locate, open_store
+from deepfixcx.release.storage import Location, is_url, locate, open_store
 
 __all__ = [
+    "HOME",
     "METADATA",
     "PLAIN_FOLDERS",
     "PROTECTED",
     "PUBLIC_PRIVATE",
     "TABLES",
+    "home_line",
     "in_use",
     "keep_apart",
     "listed_files",
@@ -43,6 +46,9 @@ PLAIN_FOLDERS = ("images", "images.private", "public", PUBLIC_PRIVATE)
 
 METADATA = "release.jsonl"
 """In the private folder: ledger of the files of a release that are no results."""
+
+HOME = "release"
+"""Name of the fact in the marker of a private folder that says where its release lies."""
 
 TABLES = (
     "sources.csv",
@@ -154,12 +160,8 @@ def refuse(
             f"with the same inputs and options, --overwrite starts again"
         )
     if state == "free":
-        beside = isinstance(place, LocalPlace) and private == private_folder(place.folder)
-        if has_ledger and not (beside or resume or overwrite):
-            raise ReleaseError(
-                f"{str(private)!r} holds the ledger of a release; go on with --resume, start "
-                f"again with --overwrite, or choose another --private for this one"
-            )
+        if has_ledger:
+            _check_home(place, private, resume=resume, overwrite=overwrite)
         return
     if not resume and not overwrite:
         raise ReleaseError(
@@ -171,6 +173,49 @@ def refuse(
     if not has_ledger and not damaged:
         raise _not_ours(place, private)
     _check_owner(place, private)
+
+
+def _check_home(place: Place, private: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse the private folder of a release that lies, or lay, at another place than this one.
+
+    Private folders of earlier versions do not say where; then only the one beside the place is
+    replaced.
+    """
+    home = home_of(private)
+    elsewhere = home is not None and not _is_at(place, home)
+    if elsewhere:
+        raise ReleaseError(
+            f"{str(private)!r} is the private folder of the release {str(home)!r}; choose another "
+            f"--private for {str(place)!r}"
+        )
+    beside = isinstance(place, LocalPlace) and private == private_folder(place.folder)
+    finished = bool(FileLedger(private / METADATA).listed)
+    if not (resume or (overwrite and (home or beside)) or (beside and not finished)):
+        raise ReleaseError(
+            f"{str(private)!r} holds the ledger of a release; go on with --resume, start again "
+            f"with --overwrite, or choose another --private for this one"
+        )
+
+
+def home_of(private: Path) -> Location | None:
+    """Return where the release of a private folder lies, or lay; None before version 0.2."""
+    home = noted(private, HOME)
+    if not home or is_url(home):
+        return home or None
+    return Path(os.path.normpath(Path(os.path.realpath(private), home)))
+
+
+def home_line(place: Place, private: Path) -> str:
+    """Return what `home_of` reads: a path from the private folder, as both may move together."""
+    if not isinstance(place, LocalPlace):
+        return str(place)
+    return os.path.relpath(os.path.realpath(place.folder), os.path.realpath(private))
+
+
+def _is_at(place: Place, home: Location) -> bool:
+    if isinstance(place, LocalPlace) and isinstance(home, Path):
+        return one_place(place.folder, home)
+    return str(place) == str(home)
 
 
 def _check_private(private: Path) -> None:

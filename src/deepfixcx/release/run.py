@@ -14,6 +14,7 @@ from pathlib import Path
 from deepfixcx.choices import Engine
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.images.legibility import legible_height, stays_legible
+from deepfixcx.io.paths import check_apart
 from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
 from deepfixcx.release.dicom_output import (
     DicomOutput,
@@ -255,8 +256,13 @@ def privatize_dataset(
         options.noise.budget(1, 1)  # the package is there, and grants the epsilon
     if options.output != "dicom" and (key, pseudonyms) != (None, None):
         raise ReleaseError("only output 'dicom' has pseudonyms, and a key and a table of them")
+    named = {"the key": key, "the table of pseudonyms": pseudonyms}
+    check_apart(
+        {what: Path(path) for what, path in named.items() if path is not None},
+        {what: each for what, each in (("IN", source), ("OUT", release)) if isinstance(each, Path)},
+    )
     if pseudonyms is not None:
-        check_table(Path(pseudonyms), source, release)  # it may be there, before any work
+        check_table(Path(pseudonyms), release)  # it may be there, before any work
     run = choose_run(
         source,
         release,

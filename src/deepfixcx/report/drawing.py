@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from deepfixcx.errors import PixelsShapeError, ReleaseError
+from deepfixcx.errors import PixelsShapeError
 from deepfixcx.explain.naming import measure
-from deepfixcx.io.files import write_file
+from deepfixcx.io.results import write_result
 from deepfixcx.packets import as_batch, pixel_scale
 from deepfixcx.spec import CodecSpec
 
@@ -118,7 +119,7 @@ def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150
     Parameters
     ----------
     path : path-like
-        The file to write; its folder exists. An existing file is replaced.
+        The file to write; its folder exists. A figure that this function wrote is replaced.
     figure : matplotlib.figure.Figure
         What to draw.
     dpi : int
@@ -128,6 +129,8 @@ def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150
     ------
     ReleaseError
         The file cannot be written. Nothing is left behind.
+    OverwriteError
+        Another file is there.
 
     Examples
     --------
@@ -138,12 +141,7 @@ def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    try:
-        write_file(path, figure_bytes(figure, dpi=dpi), replace=True)
-    except OSError as error:
-        raise ReleaseError(
-            f"the figure {str(path)!r} cannot be written: {error.strerror}; choose another place"
-        ) from None
+    write_result(Path(path), figure_bytes(figure, dpi=dpi), ".png")
 
 
 def figure_bytes(figure: Figure, *, dpi: int = 150) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from deepfixcx import __version__
 from deepfixcx._optional import require
 from deepfixcx.errors import MissingExtraError, ReleaseError
-from deepfixcx.io.files import write_file
+from deepfixcx.io.results import write_result
 from deepfixcx.report.html import document, paragraph
 from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts
@@ -143,17 +143,12 @@ def release_page(inputs: ReportInputs) -> str:
 
 
 def write_page(path: Path, content: bytes) -> None:
-    """Write a report, whole or not at all."""
+    """Write a report, whole or not at all; an earlier one is replaced."""
     if len(content) > LARGEST:
         raise ReleaseError(
             f"the report would have {len(content) / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f} MB"
         )
-    try:
-        write_file(path, content, replace=True)
-    except OSError as error:
-        raise ReleaseError(
-            f"the report {str(path)!r} cannot be written: {error.strerror}; choose another place"
-        ) from None
+    write_result(path, content, path.suffix.lower())
 
 
 def _maker(facts: ReleaseFacts) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +14,24 @@ from deepfixcx import __version__
 from deepfixcx.deidentify.scan.needles import SHORTEST
 from deepfixcx.deidentify.scan.search import LONG_IN_BULK
 from deepfixcx.errors import DeidentifyError
-from deepfixcx.io.files import make_folder
-from deepfixcx.io.folders import own_ledger
+from deepfixcx.io.folders import OwnFolder
+from deepfixcx.io.paths import within
+from deepfixcx.io.results import check_earlier, claimed_folder
 from deepfixcx.io.tables import TableWriter
 
-__all__ = ["COLUMNS", "Finding", "ScanReport", "ScannedFile", "figures", "write_evidence"]
+__all__ = [
+    "COLUMNS",
+    "Finding",
+    "ScanReport",
+    "ScannedFile",
+    "evidence_folder",
+    "figures",
+    "fill_evidence",
+    "write_evidence",
+]
 
 FOUND = ("where", "offset", "kind", "tags", "encoding", "length", "digest", "why_harmless")
+EVIDENCE, SUMMARY = FILES = ("evidence.csv", "summary.json")
 COLUMNS = ("file", "bytes", "found", *FOUND, "words", "problem")
 
 
@@ -186,7 +199,9 @@ def figures(report: ScanReport) -> dict[str, object]:
     }
 
 
-def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
+def write_evidence(
+    report: ScanReport, folder: Path, *, scanned: Path, overwrite: bool = False
+) -> None:
     """Write ``evidence.csv`` and ``summary.json``.
 
     Parameters
@@ -197,11 +212,15 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
         Where they go; it is made.
     scanned : Path
         The folder that was searched. It is about to be shared and is not written to.
+    overwrite : bool
+        Whether the evidence of an earlier scan in the folder may be replaced.
 
     Raises
     ------
     DeidentifyError
         `folder` lies in `scanned`, or cannot be written.
+    OverwriteError
+        It holds the evidence of an earlier scan, or other files of these names.
 
     Examples
     --------
@@ -211,11 +230,26 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
     >>> sorted(path.name for path in (folder / "evidence").glob("[!.]*"))
     ['evidence.csv', 'summary.json']
     """
-    if folder.resolve().is_relative_to(scanned.resolve()):
+    if within(folder, scanned):
         raise DeidentifyError(
             f"the evidence would lie in {scanned.name!r}, which is to be shared; choose another "
             f"place for it"
         )
+    with evidence_folder(folder, overwrite=overwrite) as own:
+        fill_evidence(report, own)
+
+
+@contextmanager
+def evidence_folder(folder: Path, *, overwrite: bool) -> Iterator[OwnFolder]:
+    """Lock the folder for the evidence, or refuse it; what `write_evidence` does first."""
+    with claimed_folder(folder, DeidentifyError) as own:
+        check_earlier(folder, FILES, "evidence", overwrite=overwrite, known=SUMMARY)
+        own.recognize(SUMMARY, FILES)
+        yield own
+
+
+def fill_evidence(report: ScanReport, own: OwnFolder) -> None:
+    """Write both files into a folder that is locked."""
     text = io.StringIO(newline="")
     TableWriter(text, "\r\n").writerows([COLUMNS, *_rows(report)])
     summary = {
@@ -226,14 +260,11 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
         **figures(report),
     }
     try:
-        make_folder(folder)
-        ledger = own_ledger(folder, "summary.json", ["evidence.csv", "summary.json"])
-        ledger.write(folder, "evidence.csv", text.getvalue())
-        content = json.dumps(summary, indent=2, sort_keys=True) + "\n"
-        ledger.write(folder, "summary.json", content)
+        own.write(own.folder, EVIDENCE, text.getvalue())
+        own.write(own.folder, SUMMARY, json.dumps(summary, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         raise DeidentifyError(
-            f"the evidence cannot be written to {folder.name!r}: {error.strerror}"
+            f"the evidence cannot be written to {own.folder.name!r}: {error.strerror}"
         ) from None
 
 

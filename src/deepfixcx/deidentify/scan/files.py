@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepfixcx.errors import DeidentifyError
+from deepfixcx.io.paths import within
 
 __all__ = ["Entry", "check_apart", "list_files", "list_sources"]
 
@@ -96,7 +97,7 @@ def check_apart(folder: Path, against: Path) -> None:
     DeidentifyError
         They do, or both are one.
     """
-    if against.resolve().is_relative_to(folder.resolve()):
+    if within(against, folder):
         raise DeidentifyError(
             f"the sources {str(against)!r} lie in {str(folder)!r}, which is to be shared; "
             f"move one of them"

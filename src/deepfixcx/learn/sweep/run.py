@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,7 @@ def run_sweep(
     overwrite: bool = False,
     reading: Report | None = None,
     progress: Progress | None = None,
+    draw: Callable[[Sweep], Mapping[str, bytes]] | None = None,
 ) -> Sweep:
     """Try every setting on a dataset.
 
@@ -100,6 +101,8 @@ def run_sweep(
         Receives how many images of the first pass are read, and of how many.
     progress : callable, optional
         Receives what is being done, how many rows are done, and of how many.
+    draw : callable, optional
+        Returns files to write beside the table, by name.
 
     Returns
     -------
@@ -126,25 +129,28 @@ def run_sweep(
     """
     options = options or SweepOptions()
     _check_tools(options, device)
-    place = TrialFolder.claim(
-        KIND, Path(folder), dataset, options.to_dict(), resume=resume, overwrite=overwrite
-    )
-    with WorkerPool(workers) as pool:
+    ways = {"resume": resume, "overwrite": overwrite}
+    with (
+        TrialFolder.claim(KIND, Path(folder), dataset, options.to_dict(), **ways) as place,
+        WorkerPool(workers) as pool,
+    ):
         survey = survey_dataset(dataset, options.specs(), pool, reading)
         folds = folds_by_patient(survey.dataset, options.folds, options.seed)
         judge = Judge.of(survey.dataset, folds, options, device)
         place.begin(survey.content)
         rows = compare(_measure_all(place, survey, judge, pool, progress), options.seed)
-    sweep = Sweep(
-        tuple(rows),
-        survey.skipped,
-        recommend(rows),
-        survey.failures,
-        len(survey.dataset),
-        survey.dataset.patient_count,
-        (*folds[0].notes, *(confounder_note(survey.dataset) if options.within is None else ())),
-    )
-    place.finish(rows_as_csv(rows), survey.failures)
+        notes = confounder_note(survey.dataset) if options.within is None else ()
+        sweep = Sweep(
+            tuple(rows),
+            survey.skipped,
+            recommend(rows),
+            survey.failures,
+            len(survey.dataset),
+            survey.dataset.patient_count,
+            (*folds[0].notes, *notes),
+        )
+        figures = {} if draw is None else draw(sweep)
+        place.finish(rows_as_csv(rows), survey.failures, figures)
     return sweep
 
 
