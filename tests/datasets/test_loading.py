@@ -99,11 +99,9 @@ def test_release_holds_no_labels(kimeye: Path) -> None:
         for layout in (None, "table"):
             with pytest.raises(LayoutError, match="is a release; it holds no labels"):
                 load_dataset(where, cast(Any, layout))
-    about = '{"format": "deepfixcx.release", "records": {"shape": [2]}}'
-    (kimeye / "dataset.json").write_text(about)
+    (kimeye / "labels.csv").write_text("file,sick\nnormal_control/1.png,0\n")
     with pytest.raises(LayoutError, match="of records, not of images"):
         load_dataset(kimeye)
-    (kimeye / "labels.csv").write_text("file,sick\nnormal_control/1.png,0\n")
     assert load_dataset(kimeye / "labels.csv").label_names == ("sick",)
 
 

@@ -89,11 +89,12 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
     """
     from deepfixcx.code import Code
     from deepfixcx.errors import ModelError
+    from deepfixcx.io.release_files import holds_codes
     from deepfixcx.release import load_codes
 
     if not os.path.exists(where):
         raise ModelError(f"there is no file or folder {str(where)!r}, so nothing to explain")
-    if where.is_dir() and (where / "manifest.csv").is_file() and (where / "codes").is_dir():
+    if holds_codes(where):
         code, ids = load_codes(where, classifier.channels)
         return _of_code(classifier, code, ids, "a release")
     if where.suffix.lower() == ".safetensors" and where.is_file():

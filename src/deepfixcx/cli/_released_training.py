@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx.errors import ModelError
+from deepfixcx.io.release_files import holds_records
 
 if TYPE_CHECKING:
     from deepfixcx.learn.classifier import ReleasedInputs
@@ -33,7 +34,7 @@ def find_released(
     from deepfixcx.mechanisms import load_mechanism
     from deepfixcx.release import load_records, release_checksum
 
-    if not _is_released(where):
+    if not holds_records(where):
         return None
     if (layout, patient) != (None, None):
         raise ModelError(
@@ -54,14 +55,8 @@ def refuse_released(where: Path) -> None:
     ModelError
         It is a release by a mechanism.
     """
-    if _is_released(where):
+    if holds_records(where):
         raise ModelError(
             f"{where.name!r} is a release by a mechanism: models are trained on its records, and "
             f"judged on images; give a dataset of other patients with these labels, and --part all"
         )
-
-
-def _is_released(where: Path) -> bool:
-    from deepfixcx.release.release import LABELS
-
-    return (where / LABELS).is_file() and (where / "dataset.json").is_file()

@@ -117,6 +117,7 @@ def _predict(
     from deepfixcx.code import Code
     from deepfixcx.datasets.files import list_images
     from deepfixcx.errors import ModelError, ReleaseError
+    from deepfixcx.io.release_files import holds_codes
     from deepfixcx.learn.prediction import predict_code, predict_files, with_failures
     from deepfixcx.release import load_codes
 
@@ -124,7 +125,7 @@ def _predict(
         raise ModelError(
             f"there is no file or folder {str(where)!r}, so there is no image to score"
         )
-    if where.is_dir() and (where / "manifest.csv").is_file() and (where / "codes").is_dir():
+    if holds_codes(where):
         code, names = load_codes(where, classifier.channels)
         predictions = predict_code(classifier, code, names)
         with suppress(ReleaseError):  # gray and colour may lie in one release

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +20,7 @@ from deepfixcx.datasets.mobileodt import find_mobileodt, read_mobileodt
 from deepfixcx.datasets.nih import find_nih, read_nih
 from deepfixcx.datasets.table import Columns, is_table, read_table
 from deepfixcx.errors import LayoutError
+from deepfixcx.io.release_files import ABOUT, MANIFEST, checksum_of, holds_records
 
 __all__ = ["LAYOUTS", "Layout", "load_dataset"]
 
@@ -37,7 +37,7 @@ _KNOWN: dict[str, tuple[Finder, Reader, str]] = {
     "mobileodt": (find_mobileodt, read_mobileodt, "its folders of types"),
 }
 
-_OF_A_DATASET = ("manifest.csv", "dataset.json")
+_OF_A_DATASET = (MANIFEST, ABOUT)
 """A folder that holds one of these is a dataset of its own rather than a class."""
 
 _WITH_STATES = ("chexpert", "mimic-cxr-jpg", "table")
@@ -136,13 +136,9 @@ def _reader(layout: str) -> Reader:
 
 def _refuse_release(path: Path) -> None:
     """Refuse a release, whose manifest has a column of files but no labels."""
-    folder = path.parent if path.name == "manifest.csv" else path
-    try:
-        about = json.loads((folder / "dataset.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return
-    if isinstance(about, dict) and about.get("format") == "deepfixcx.release":
-        if about.get("records") is not None:
+    folder = path.parent if path.name == MANIFEST else path
+    if checksum_of(folder):
+        if holds_records(folder):
             raise LayoutError(
                 f"{folder.name!r} is a release of records, not of images: train can learn from "
                 f"it, and load_records reads it"
@@ -181,7 +177,7 @@ def _recognise(path: Path) -> tuple[str, Path, str]:
 def _the_table(folder: Path) -> Path:
     """Return the one table of images in a folder: ``manifest.csv``, or the only one."""
     tables = _tables(folder)
-    named = [path for path in tables if path.name == "manifest.csv"] or tables
+    named = [path for path in tables if path.name == MANIFEST] or tables
     if len(named) != 1:
         raise LayoutError(
             f"{folder.name!r} holds {len(named)} tables with a column of paths; name one of them"

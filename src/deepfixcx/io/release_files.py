@@ -6,9 +6,19 @@ import hashlib
 import json
 from pathlib import Path
 
-__all__ = ["ABOUT", "FORMAT", "MANIFEST", "checksum_of", "is_release", "release_around"]
+__all__ = [
+    "ABOUT",
+    "FORMAT",
+    "LABELS",
+    "MANIFEST",
+    "checksum_of",
+    "holds_codes",
+    "holds_records",
+    "is_release",
+    "release_around",
+]
 
-ABOUT, MANIFEST = "dataset.json", "manifest.csv"
+ABOUT, MANIFEST, LABELS = "dataset.json", "manifest.csv", "labels.csv"
 FORMAT = "deepfixcx.release"
 
 
@@ -26,6 +36,16 @@ def checksum_of(folder: Path) -> str:
 def is_release(folder: Path) -> bool:
     """Return whether a folder is a finished release."""
     return (folder / MANIFEST).is_file() and checksum_of(folder) != ""
+
+
+def holds_codes(folder: Path) -> bool:
+    """Return whether a folder has the manifest and the codes of a release."""
+    return (folder / MANIFEST).is_file() and (folder / "codes").is_dir()
+
+
+def holds_records(folder: Path) -> bool:
+    """Return whether a folder is a release by a mechanism that needs labels."""
+    return (folder / LABELS).is_file() and (folder / ABOUT).is_file()
 
 
 def release_around(path: Path) -> Path | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from deepfixcx.choices import Part, Parting
 from deepfixcx.datasets import Dataset, ImageRecord, Split, official_split, split_by_patient
 from deepfixcx.errors import LabelError, ModelError, ModelFileError, SplitError
+from deepfixcx.io.release_files import checksum_of
 
 __all__ = [
     "PartRules",
@@ -161,13 +162,8 @@ def release_of(dataset: Dataset) -> str | None:
         return None
     shared = Path(os.path.commonpath([str(folder) for folder in folders]))
     for folder in (shared, *shared.parents):
-        about = folder / "dataset.json"
-        try:
-            content = about.read_bytes()
-            if json.loads(content)["format"] == "deepfixcx.release":
-                return hashlib.sha256(content).hexdigest()
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        if checksum := checksum_of(folder):
+            return checksum
     return None
 
 

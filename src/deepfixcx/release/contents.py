@@ -21,12 +21,13 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images import read_image
+from deepfixcx.io.release_files import LABELS
 from deepfixcx.io.tables import read_rows
 from deepfixcx.mechanisms.files import MECHANISM_FILE, load_mechanism
 from deepfixcx.release.manifest import LIMITS, TOTALS
 from deepfixcx.release.places import Place
 from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
-from deepfixcx.release.release import LABELS, VECTORS
+from deepfixcx.release.release import VECTORS
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["contradictions"]

@@ -25,14 +25,13 @@ from numpy.typing import NDArray
 
 from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
-from deepfixcx.io.release_files import ABOUT, FORMAT, MANIFEST
+from deepfixcx.io.release_files import ABOUT, FORMAT, LABELS, MANIFEST
 from deepfixcx.io.tables import own_rows, read_rows
 from deepfixcx.release.places import Place, place_of
 from deepfixcx.release.storage import locate
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
-    "LABELS",
     "VECTORS",
     "Release",
     "ReleasedRecords",
@@ -43,7 +42,6 @@ __all__ = [
     "vector_bytes",
 ]
 
-LABELS = "labels.csv"
 VECTORS = "records.safetensors"
 RECORDS_FORMAT = "deepfixcx.records"
 RECORDS_VERSION = 1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfixcx.errors import DeepfixcxError, ReleaseError
+from deepfixcx.io.release_files import ABOUT, MANIFEST, checksum_of
 from deepfixcx.release import private_folder, read_status
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable
@@ -65,7 +66,7 @@ class Library:
             return {}
         found: dict[str, Path] = {}
         for path, files in self._folders():
-            if "manifest.csv" in files and "dataset.json" in files:
+            if MANIFEST in files and ABOUT in files:
                 continue
             for name in sorted(files):
                 if Path(name).suffix.lower() in IMAGE_SUFFIXES and len(found) < MOST_IMAGES:
@@ -79,7 +80,7 @@ class Library:
 
     def _kinds(self, path: Path, files: set[str]) -> Iterator[Found]:
         name = self._name(path)
-        if _format(path / "dataset.json", files) == "deepfixcx.release" or _running(path):
+        if checksum_of(path) or _running(path):
             yield Found("release", name, path)
         if _format(path / "model.json", files) == "deepfixcx.model":
             yield Found("model", name, path)
@@ -108,7 +109,7 @@ class Library:
             deep = len(path.relative_to(self.folder).parts) >= DEPTH
             if seen > MOST_ENTRIES or deep:
                 folders.clear()
-            own = "dataset.json" in files or _running(path)
+            own = ABOUT in files or _running(path)
             folders[:] = sorted(
                 name
                 for name in folders

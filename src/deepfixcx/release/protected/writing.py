@@ -12,6 +12,7 @@ from deepfixcx.choices import Storage
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError
+from deepfixcx.io.release_files import LABELS
 from deepfixcx.mechanisms.catalogue import label_patients
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
 from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
@@ -23,7 +24,7 @@ from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.gathering import Gathered
 from deepfixcx.release.protected.protection import Protection
 from deepfixcx.release.protected.state import State
-from deepfixcx.release.release import LABELS, VECTORS, label_rows, vector_bytes
+from deepfixcx.release.release import VECTORS, label_rows, vector_bytes
 from deepfixcx.release.shard import CodeParts
 
 __all__ = ["Written", "apply_mechanism", "record_names", "write_release"]
