@@ -91,11 +91,11 @@ def check_file(path: Path) -> ImageFileError | None:
     try:
         status = path.stat()
     except PermissionError:
-        return UnreadableFileError("you have no permission to look at the file")
+        return UnreadableFileError("you may not read the file; change its permissions")
     except (OSError, ValueError):
         return UnreadableFileError("there is no such file")
     if not stat.S_ISREG(status.st_mode):
-        return UnreadableFileError("it is a folder or another special file")
+        return UnreadableFileError("it is a folder or a special file; correct the path")
     if status.st_size == 0:
         return EmptyFileError("the file has no bytes; copy it again from its source")
     return None
@@ -115,7 +115,7 @@ def check_jpeg_end(path: Path) -> ImageFileError | None:
             if start is not None and _ends(file, start):
                 return None
     except OSError:
-        return UnreadableFileError("the file cannot be read: input/output error")
+        return UnreadableFileError("the file cannot be read: input/output error; check the disk")
     return DamagedImageError(
         "the JPEG was cut off: the end of its pixels is missing; copy it again"
     )

@@ -13,6 +13,8 @@ from deepfixcx.errors import NonFiniteError, OversizedImageError, PixelsShapeErr
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
+    "NOT_FINITE",
+    "ZERO_SIZE",
     "ImageFacts",
     "ImageFrames",
     "OpenedImage",
@@ -24,6 +26,11 @@ __all__ = [
 
 DEFAULT_MAX_PIXELS: Final = 2**28
 """Height x width x frames above which a file is refused: 1024 slices of 512 x 512."""
+
+ZERO_SIZE: Final = (
+    "the header declares a height, a width or a number of frames of zero; export the image again"
+)
+NOT_FINITE: Final = "some pixels are NaN or infinite; replace them, and save the image again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +135,11 @@ def check_size(height: int, width: int, frames: int, max_pixels: int) -> None:
     >>> check_size(4, 6, 1, max_pixels=24)
     """
     if min(height, width, frames) <= 0:
-        raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
+        raise PixelsShapeError(ZERO_SIZE)
     if height * width * frames > max_pixels:
         raise OversizedImageError(
             f"the image declares more than {max_pixels:,} pixels; if you trust the file, "
-            "raise max_pixels"
+            "raise max_pixels (--max-pixels)"
         )
 
 
@@ -161,7 +168,7 @@ def full_range(frames: NDArray[Any]) -> NDArray[np.float32]:
     """
     low, high = float(frames.min()), float(frames.max())
     if not np.isfinite([low, high]).all():
-        raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
+        raise NonFiniteError(NOT_FINITE)
     return spread(frames, low, high)
 
 

@@ -21,7 +21,7 @@ from deepfixcx.errors import (
     NoPixelsError,
     UnsupportedImageError,
 )
-from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, spread
+from deepfixcx.images.frames import NOT_FINITE, ImageFacts, ImageFrames, OpenedImage, spread
 
 __all__ = ["open_nifti"]
 
@@ -91,13 +91,13 @@ def open_nifti(stream: BinaryIO) -> OpenedImage:
     """
     header = _header(_inflating(stream))
     if int(header["datatype"]) == _BINARY:
-        raise UnsupportedImageError("NIfTI of one bit a voxel is not read; save it as 8 bits")
+        raise UnsupportedImageError("NIfTI of one bit per voxel is not read; save it as 8 bits")
     shape = tuple(int(number) for number in header.get_data_shape())
     if len(shape) < 2:
-        raise NoPixelsError("this NIfTI file has fewer than two axes: it is no image; leave it out")
+        raise NoPixelsError("this NIfTI file has fewer than two axes; exclude the file")
     if min(shape) < 1:
         raise ContradictoryHeaderError(
-            "the header declares an axis without numbers; copy the file again"
+            "the NIfTI header declares an axis of length zero; copy the file again from its source"
         )
     codes = _directions(header)
     dtype = np.dtype(header.get_data_dtype())
@@ -184,16 +184,17 @@ def _values(stream: BinaryIO, header: Any) -> NDArray[Any]:
     offset = int(header.get_data_offset())
     if not 0 <= offset <= _FARTHEST:
         raise ContradictoryHeaderError(
-            "the header gives no usable place where the pixels begin; copy the file again"
+            "the NIfTI header gives no usable offset of the pixels (vox_offset); correct it, or "
+            "copy the file again from its source"
         )
     if dtype.kind not in "iufV":
         raise UnsupportedImageError(
-            "NIfTI of complex numbers is not displayed; save their magnitude instead"
+            "NIfTI of complex numbers is not read; save their magnitude instead"
         )
     colour = _is_colour(header)
     if math.prod(shape[4:]) > 1 and not colour:
         raise UnsupportedImageError(
-            "NIfTI with several values at each voxel (a vector field, for example) is no picture; "
+            "NIfTI with several values at each voxel (a vector field, for example) is no image; "
             "save the value to be shown as a volume of its own"
         )
     size = math.prod(int(number) for number in shape) * dtype.itemsize
@@ -243,7 +244,7 @@ def _displayed(
         return stored
     ends = sorted(float(end) * slope + intercept for end in (stored.min(), stored.max()))
     if not np.isfinite(ends).all():
-        raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
+        raise NonFiniteError(NOT_FINITE)
     if windowed:
         beside = window[1] <= ends[0] or ends[1] <= window[0]
         covered = min(ends[1], window[1]) - max(ends[0], window[0])

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from deepfixcx.errors import DamagedImageError, PixelsShapeError, UnsupportedImageError
 from deepfixcx.images.codestream import codestream_size, read_codestream
-from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, upright
+from deepfixcx.images.frames import ZERO_SIZE, ImageFacts, ImageFrames, OpenedImage, upright
 from deepfixcx.images.plain import decode_deep_png, decode_plain, plain_jpeg_shape, png_chunks
 
 __all__ = ["open_picture"]
@@ -143,7 +143,11 @@ def _deep_png(stream: BinaryIO, image: Image.Image) -> NDArray[Any]:
 
 def _refuse_several_images(stream: BinaryIO, image: Image.Image) -> None:
     """Refuse animations, and JPEG files with more than one picture, thumbnails aside."""
-    what = "an animated PNG" if image.format == "PNG" else "a file of several JPEG images"
+    what = (
+        "an animated PNG of several images"
+        if image.format == "PNG"
+        else "a file of several JPEG images"
+    )
     several = int(getattr(image, "n_frames", 1)) > 1
     if image.format == "MPO":
         entries = getattr(image, "mpinfo", {}).get(_MPO_ENTRIES, [])[1:]
@@ -156,7 +160,7 @@ def _refuse_several_images(stream: BinaryIO, image: Image.Image) -> None:
         several = header is not None and bool(_ANOTHER_JPEG.search(content, header.header_end))
     if several:
         raise UnsupportedImageError(
-            f"this is {what}, of which one alone would be read; save every image as a file of "
+            f"this is {what}, and only one image would be read; save every image as a file of "
             "its own"
         )
 
@@ -171,7 +175,7 @@ def _header(stream: BinaryIO, head: bytes, format_name: str) -> Image.Image:
             raise
     size = _declared_size(head, format_name)
     if size is not None and 0 in size:
-        raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
+        raise PixelsShapeError(ZERO_SIZE)
     kind = _jpeg_kind(head) if format_name == "JPEG" else _bmp_kind(head, format_name)
     if kind:
         raise UnsupportedImageError(f"{kind} is not read; convert it to PNG")
@@ -210,7 +214,7 @@ def _jpeg_kind(head: bytes) -> str:
     if header.process in ("lossless", "hierarchical"):
         return f"{header.process} JPEG"
     if header.precision != 8:
-        return f"JPEG of {header.precision} bits a sample"
+        return f"JPEG of {header.precision} bits per sample"
     return f"JPEG of {header.components} components" if header.components not in (1, 3, 4) else ""
 
 
@@ -219,7 +223,7 @@ def _bmp_kind(head: bytes, format_name: str) -> str:
     if format_name != "BMP" or len(head) < 34 or head[14] == 12:
         return ""
     bits, compression = (int.from_bytes(head[at : at + size], "little") for at, size in _BMP_FIELDS)
-    unknown = f"BMP of {bits} bits a pixel" if bits in (2, 48, 64) else ""
+    unknown = f"BMP of {bits} bits per pixel" if bits in (2, 48, 64) else ""
     return _BMP_KINDS.get(compression, unknown)
 
 

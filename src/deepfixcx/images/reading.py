@@ -209,13 +209,13 @@ def open_image(path: str | os.PathLike[str]) -> BufferedReader:
             return Path(path).open("rb")
         # Opening a pipe would wait for its writer forever.
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
-        reason = f"it is {what}, not a regular file; leave it out"
+        reason = f"it is {what}, not a regular file; exclude it"
     except PermissionError:
-        reason = "you have no permission to read it"
+        reason = "you have no permission to read it; change its permissions"
     except FileNotFoundError:
-        reason = "there is no such file, or it vanished"
+        reason = "there is no such file, or it vanished; check the path"
     except (OSError, ValueError):
-        reason = "the operating system refuses to open it"
+        reason = "the operating system refuses to open it; check its name and the disk"
     raise UnreadableFileError(f"the file cannot be opened: {reason}")
 
 
@@ -245,7 +245,8 @@ def _opened(stream: BinaryIO, max_pixels: int) -> OpenedImage:
             f"{format_name} is not read; convert the file to PNG, TIFF, DICOM or NIfTI"
         )
     raise NotAnImageError(
-        "the content is not PNG, JPEG, TIFF, BMP, DICOM or NIfTI, whatever its name"
+        "the content is not PNG, JPEG, TIFF, BMP, DICOM or NIfTI, whatever the file is called; "
+        "export the image in one of these formats, or exclude the file"
     )
 
 
@@ -274,7 +275,10 @@ def _guarded(step: Callable[[], Result]) -> Result:
         reason = DamagedImageError("the header is nested too deeply; copy the file from its source")
     except OSError as error:
         if error.errno in _DEVICE_ERRORS:
-            reason = UnreadableFileError("the file cannot be read: input/output error")
+            reason = UnreadableFileError(
+                "the file cannot be read: input/output error; check the disk or the network, "
+                "then run again"
+            )
         else:
             reason = DamagedImageError(_DAMAGED)
     except Exception:

@@ -26,7 +26,14 @@ from deepfixcx.errors import (
     OversizedImageError,
     UnsupportedImageError,
 )
-from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, full_range, upright
+from deepfixcx.images.frames import (
+    NOT_FINITE,
+    ImageFacts,
+    ImageFrames,
+    OpenedImage,
+    full_range,
+    upright,
+)
 from deepfixcx.images.quiet import QUIET
 from deepfixcx.images.tiff_samples import COMPRESSIONS, JPEG, planes_of, samples_of
 
@@ -286,7 +293,7 @@ def _refuse_kind(page: TiffPage, max_pixels: int) -> None:
     elif not _has_known_samples(page, samples):
         what = f"{page.samplesperpixel} samples per pixel"
         if page.samplesperpixel > samples:
-            what += ", of which some are of undefined meaning"
+            what += " (some of them without a defined meaning)"
     if what:
         raise UnsupportedImageError(
             f"TIFF with {what} is not read; convert it to gray or RGB of 8 or 16 bits, "
@@ -381,7 +388,7 @@ def _displayed(stack: NDArray[Any], *, inverted: bool) -> NDArray[Any]:
     """Bring frames to uint8, uint16 or float32 in [0, 1], black as 0."""
     if stack.dtype.kind == "f":
         if not np.isfinite(stack).all():
-            raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
+            raise NonFiniteError(NOT_FINITE)
         wide = stack.astype(np.float32, copy=False) if stack.dtype.itemsize < 4 else stack
         inside = wide.min() >= 0 and wide.max() <= 1
         stack = wide.astype(np.float32, copy=False) if inside else full_range(wide)

@@ -190,10 +190,10 @@ class RemoteFile:
             except DeepfixcxError:
                 raise
             except FileNotFoundError:
-                reason = "opened: there is no such file, or it vanished"
+                reason = "opened: there is no such file, or it vanished; check the path"
                 break
             except PermissionError:
-                reason = "opened: you have no permission to read it"
+                reason = "opened: you have no permission to read it; change its permissions"
             except Exception as error:
                 if _no_room(error):
                     raise ReleaseStoppedError(f"{NO_ROOM}, then --resume") from None

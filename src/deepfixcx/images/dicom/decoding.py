@@ -89,7 +89,8 @@ def decode_frames(dataset: Dataset) -> Stored:
     if layout.photometric in _YBR and layout.stored != 8:
         # The conversion of pydicom places zero chroma at 128, whatever the bits.
         raise UnsupportedImageError(
-            f"{layout.photometric} is read with 8 bits alone; convert the image to RGB"
+            f"{layout.photometric} of {layout.stored} bits per sample is not read; "
+            "convert the image to RGB"
         )
     notes: list[str] = []
     if layout.family == "native":
@@ -194,7 +195,7 @@ def _check_rle(frames: list[bytes], layout: Layout) -> None:
     """Compare the number of segments: one for each byte of a pixel (PS3.5 G.2)."""
     segments = layout.samples * layout.allocated // 8
     if layout.allocated < 8:
-        raise UnsupportedImageError("RLE of single bits is not read; save the image uncompressed")
+        raise UnsupportedImageError("RLE of 1-bit pixels is not read; save the image uncompressed")
     for frame in frames:
         if len(frame) < 64:
             raise DamagedImageError(f"a compressed frame is truncated; {_AGAIN}")

@@ -22,7 +22,7 @@ from deepfixcx._kernels import look_up
 from deepfixcx.errors import ContradictoryHeaderError, NonFiniteError, UnsupportedImageError
 from deepfixcx.images.dicom.native import Header, without_unused_bits
 from deepfixcx.images.dicom.tables import Lut, decimal, read_lut, read_palette
-from deepfixcx.images.frames import spread
+from deepfixcx.images.frames import NOT_FINITE, spread
 
 __all__ = ["SINGLE_GRAY", "displayed", "displayed_gray", "is_inverted"]
 
@@ -215,7 +215,7 @@ def _spread_or_windowed(
         grays = grading.grays(values) if grading.has_voi else spread(values, low, high)
         darkest, brightest = float(grays.min()), float(grays.max())
         if not np.isfinite([darkest, brightest]).all():  # either is NaN where any number is
-            raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
+            raise NonFiniteError(NOT_FINITE)
         if places is None:
             target[:] = grays
             some += [darkest, brightest]
@@ -352,7 +352,7 @@ def _extremes(
     if not lows:
         return 0.0, 0.0
     if not np.isfinite([lows, highs]).all():
-        raise NonFiniteError("NaN or infinity among the pixels; replace them in the source")
+        raise NonFiniteError(NOT_FINITE)
     return float(min(lows)), float(max(highs))
 
 
@@ -392,7 +392,8 @@ def _scaled_by_depth(frames: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
     """Let colour fill its range: as it is with 8 or 16 bits stored, else float32 in [0, 1]."""
     if frames.dtype.kind != "u":
         raise UnsupportedImageError(
-            "colour with signed or floating-point samples is not displayed here"
+            "DICOM colour with signed or floating-point samples is not read; "
+            "save it as unsigned RGB"
         )
     stored = int(dataset.BitsStored)
     if stored == 8 * frames.dtype.itemsize and stored <= 16:

@@ -72,7 +72,7 @@ def of_size(frames: list[bytes], layout: Layout) -> Iterator[bytes]:
     """Cut the padding off uncompressed frames."""
     if layout.frame_bits % 8 and layout.frames > 1:
         raise UnsupportedImageError(
-            "encapsulated frames of single bits are not read; save the image uncompressed"
+            "encapsulated frames of 1 bit per pixel are not read; save the image uncompressed"
         )
     size = -(-layout.frame_bits // 8)
     for frame in frames:

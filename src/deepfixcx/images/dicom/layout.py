@@ -34,6 +34,7 @@ from pydicom.uid import (
 
 from deepfixcx.errors import ContradictoryHeaderError, PixelsShapeError, UnsupportedImageError
 from deepfixcx.images.dicom.native import Header, without_unused_bits
+from deepfixcx.images.frames import ZERO_SIZE
 
 __all__ = [
     "FAMILIES",
@@ -217,7 +218,7 @@ def read_layout(dataset: Dataset) -> Layout:
     height, width = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")
     frames = whole_number(dataset, "NumberOfFrames", default=1) or 1
     if min(height, width, frames) <= 0:
-        raise PixelsShapeError("the image declares a size of zero: it has no pixels to encode")
+        raise PixelsShapeError(ZERO_SIZE)
     present = [name for name in ("PixelData", *_FLOATS) if name in dataset]
     if len(present) != 1:
         _refuse("the file holds its pixels twice, as integers and as floating-point numbers")
@@ -270,7 +271,7 @@ def check_syntax(syntax: UID) -> None:
         advice = "extract its frames as images with a video program"
     elif "JPIP" in name:
         advice = "its pixels are on a server; retrieve the image in another transfer syntax"
-    raise UnsupportedImageError(f"the transfer syntax is not read ({name}); {advice}")
+    raise UnsupportedImageError(f"the transfer syntax {name} is not read; {advice}")
 
 
 def _photometric(dataset: Dataset, family: str) -> str:

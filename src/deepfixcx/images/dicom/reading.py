@@ -248,12 +248,12 @@ def _without_pixels(header: Dataset) -> NoPixelsError | DamagedImageError:
     for prefix, code, kind in _KINDS:
         by_modality = not sop_class and code and modality == code
         if sop_class.startswith(prefix) or by_modality:
-            return NoPixelsError(f"this is {kind}: it has no pixels; leave it out")
+            return NoPixelsError(f"this is {kind}, which has no pixels; exclude the file")
     if not header or "Rows" in header or sop_class.startswith(_STORAGE):
         return DamagedImageError(
             "the file ends or is damaged before its pixels; copy it again from its source"
         )
-    return NoPixelsError("this is a DICOM file without an image: it has no pixels; leave it out")
+    return NoPixelsError("this is a DICOM file without an image; exclude the file")
 
 
 def _check_stated_syntax(head: bytes) -> None:
@@ -278,5 +278,6 @@ def _refuse_inflation(stream: BinaryIO, head: bytes, max_pixels: int) -> None:
             block = inflater.unconsumed_tail
             if size > limit:
                 raise OversizedImageError(
-                    "the file inflates to more than an image within max_pixels needs"
+                    "the deflated file inflates to more bytes than an image of max_pixels needs; "
+                    "if you trust the file, raise max_pixels (--max-pixels)"
                 )
