@@ -207,6 +207,44 @@ def test_a_changed_manifest_is_refused(facts: ReleaseFacts, tmp_path: Path) -> N
         ReleaseFacts.read(tmp_path / "copy")
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("totals", "kept_values"), "many"),
+        (("totals", "source_bytes"), 10**30),
+        (("totals", "files"), -1),
+        (("options", "labels"), True),
+        (("options", "labels"), [7]),
+        (("options", "mechanisms"), 3),
+        (("options", "spec", "patches"), [10**400, 2]),
+        (("mechanisms",), 3),
+        (("software",), "new"),
+        (("records",), {"images": "two"}),
+        (("records",), {"shape": [2.5]}),
+        (("records",), {"labels_dropped": [None]}),
+    ],
+)
+def test_metadata_of_another_type_is_damaged(
+    facts: ReleaseFacts, tmp_path: Path, place: tuple[str, ...], value: object
+) -> None:
+    copytree(facts.folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "dataset.json"
+    about = json.loads(path.read_text("utf-8"))
+    inner = about
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    path.write_text(json.dumps(about), "utf-8")
+    with pytest.raises(ReleaseError, match="is damaged"):
+        ReleaseFacts.read(tmp_path / "copy")
+
+
+def test_failures_are_counted_in_the_manifest(facts: ReleaseFacts) -> None:
+    one = replace(facts, failures=(("7", "EmptyFileError", "the file is empty"),))
+    assert "; 1 file failed." in verdict_sentences(one, Measured())[0]
+    assert "failed" not in verdict_sentences(facts, Measured())[0]
+
+
 def test_what_was_not_read_is_in_the_report(facts: ReleaseFacts, tmp_path: Path) -> None:
     private = private_folder(facts.folder)
     assert NotRead.find(facts, private) == NotRead()

@@ -57,7 +57,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Write a report on a release: what it is, what it is good for, what it gives away.
+    """Write a report on a release: contents, utility, and what audit and scan show.
 
     One file, below 10 MB, that loads nothing from elsewhere and prints well. It shows what is in
     the release; originals only if you ask for it.

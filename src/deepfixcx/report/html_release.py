@@ -33,6 +33,9 @@ __all__ = [
     "spread_out",
 ]
 
+MOST = 1 << 63
+"""Counts are smaller: of bytes, of values, of patients."""
+
 NOT_PARAMETERS = frozenset({"mechanism", "guarantee", "steps"})
 
 
@@ -176,7 +179,7 @@ class ReleaseFacts:
 
     @classmethod
     def read(cls, folder: Path) -> ReleaseFacts:
-        """Read the papers of a release."""
+        """Read the metadata of a release."""
         try:
             content = (folder / "dataset.json").read_bytes()
             about = json.loads(content)
@@ -188,15 +191,19 @@ class ReleaseFacts:
                 for row in rows
                 if row["status"] == "failed"
             )
+            _check(about)
             facts = cls(folder, about, done, failed, hashlib.sha256(content).hexdigest())
             _ = facts.spec, facts.totals["images"], about["software"]["deepfixcx"]
             stated = about["papers"]["manifest.csv"]
+            sizes = [side for each in done for side in (each.channels, each.height, each.width)]
+            if min(sizes, default=1) < 1 or facts.spec.numbers(1) >= MOST:
+                raise ValueError("sizes")
         except OSError:
             raise ReleaseError(
                 f"{str(folder)!r} has no dataset.json and manifest.csv that can be read: it is no "
                 f"release, or one that was not finished"
             ) from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ReleaseError(
                 f"the metadata of {str(folder)!r} is damaged; deepfixcx verify names the fault"
             ) from None
@@ -331,6 +338,21 @@ class ReleaseFacts:
         if path.is_absolute() or ".." in path.parts:
             raise ReleaseError("the manifest names a file outside the release")
         return self.folder / path
+
+
+def _check(about: Mapping[str, Any]) -> None:
+    """Raise a TypeError where counts are no counts, or names no texts."""
+    options, records = about["options"], about.get("records") or {}
+    counts = [*about["totals"].values(), *(records.get("shape") or [])]
+    counts += [records.get(name) or 0 for name in ("images", "public_images", "min_patients")]
+    names = [*(options.get("labels") or []), *(options.get("retain") or [])]
+    names += [*(options.get("mechanisms") or []), *(records.get("labels_dropped") or [])]
+    if not all(type(each) is int and 0 <= each < MOST for each in counts):
+        raise TypeError("a count")
+    if not (all(isinstance(each, str) for each in names) and isinstance(about["software"], dict)):
+        raise TypeError("a name")
+    if not isinstance(about.get("mechanisms", []), list):
+        raise TypeError("mechanisms")
 
 
 def detail_left(pixels: NDArray[np.float32]) -> float:

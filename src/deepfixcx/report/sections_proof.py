@@ -40,7 +40,7 @@ def verdict_sentences(
 
 def _made_sentence(facts: ReleaseFacts) -> str:
     totals = facts.totals
-    failed = totals["files_failed"]
+    failed = len(facts.failures)
     beside = f"; {counted(failed, 'file')} failed" if failed else ""
     names = " and ".join(dict.fromkeys(each.name for each in facts.applied))
     mixed = f" and then {names}" if names else ""
