@@ -86,7 +86,11 @@ def test_a_report_is_not_replaced_unasked(run: Run, shelf: Path, tmp_path: Path)
     out.write_text("mine", "utf-8")
     words = ["report", str(shelf / "shared"), "-o", str(out)]
     assert run(*words).exit_code == 2
+    assert run(*words, "--overwrite").exit_code == 2
     assert out.read_text("utf-8") == "mine"
+    out.unlink()
+    assert run(*words).exit_code == 0
+    assert run(*words).exit_code == 2
     assert run(*words, "--overwrite").exit_code == 0
     assert out.read_text("utf-8").startswith("<!doctype html>")
 

@@ -20,7 +20,13 @@ from deepfixcx.images import phantom, write_png
 from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset
 from deepfixcx.report.html_originals import NotRead
 from deepfixcx.report.html_release import ReleaseFacts
-from deepfixcx.report.html_results import Evidence, read_audit, read_evaluation, read_evidence
+from deepfixcx.report.html_results import (
+    Audit,
+    Evidence,
+    read_audit,
+    read_evaluation,
+    read_evidence,
+)
 from deepfixcx.report.page import ReportInputs, release_page
 from deepfixcx.report.sections_frontier import frontier
 from deepfixcx.report.sections_proof import binding, headers, untested, verdict, verdict_sentences
@@ -158,6 +164,13 @@ def test_an_audit_without_answers_is_no_tested_release(facts: ReleaseFacts, tmp_
     assert 'class="verdict unknown"' in verdict(facts, measured, None)
     assert "The audit states no answers" in untested(facts, measured, None)
     assert all(asked in untested(facts, measured, None) for asked in QUESTIONS)
+
+
+def test_an_audit_of_some_images_is_no_test_of_all(facts: ReleaseFacts) -> None:
+    some = Measured(Audit((), (), (), dict.fromkeys(QUESTIONS, "not shown"), images=3))
+    assert "the audit attacked 3 of 4 images" in untested(facts, some, None)
+    every = Measured(Audit((), (), (), dict.fromkeys(QUESTIONS, "not shown"), images=4))
+    assert "the audit attacked" not in untested(facts, every, None)
 
 
 @pytest.mark.parametrize("answers", [{"Is it safe?": "yes"}, {QUESTIONS[0]: "certainly not"}, [1]])

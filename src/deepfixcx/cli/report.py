@@ -88,7 +88,7 @@ def command(
         "command": "report",
         "report": str(out),
         "format": kind,
-        "bytes": len(content),
+        "bytes": out.stat().st_size,
         "release_checksum": inputs.facts.checksum,
         "seal": inputs.facts.checksum,
         "images": len(inputs.facts.images),

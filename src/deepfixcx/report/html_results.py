@@ -89,6 +89,7 @@ class Audit:
     answers: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sample: str = ""
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,7 @@ def read_audit(path: Path) -> Audit:
         answers,
         _texts(values.get("notes")),
         f"{sample}; {effort}" if sample else "",
+        values["images"] if sample else None,
     )
 
 

@@ -12,6 +12,7 @@ from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.report.html import figure, paragraph, section, table
 from deepfixcx.report.html_plots import Point, points_svg
 from deepfixcx.report.html_release import ReleaseFacts
+from deepfixcx.spec import CodecSpec
 
 __all__ = ["frontier", "frontier_figure", "frontier_points", "row_of"]
 
@@ -72,10 +73,8 @@ def row_of(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> FrontierRow | No
     """Return the row that was tried with the setting and the mechanisms of a release, if any."""
     names = facts.mechanism_names
     for row in rows:
-        grid = (row.patches, row.patches)
-        if (row.level, grid) == (facts.spec.level, facts.spec.grid_shape) and _same(
-            row.mechanism, names
-        ):
+        spec = CodecSpec(row.level, row.patches)  # a frontier tries no other wavelet or pooling
+        if spec == facts.spec and _same(row.mechanism, names):
             return row
     return None
 

@@ -179,7 +179,10 @@ def _painted(facts: ReleaseFacts, mask: str) -> str:
     if share:
         words += f": {share:.2g} % of the pixels on average"
     if not untouched:
-        return f"{words}. Every image has at least one painted region."
+        return (
+            f"{words}. Every image has at least one painted region; text that the mask did not "
+            f"find is still there."
+        )
     named = ", ".join(untouched[:MOST_NAMED]) + (", …" if len(untouched) > MOST_NAMED else "")
     return (
         f"{words}. It painted nothing in {len(untouched)} of "
@@ -268,6 +271,10 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
     else:
         answers = measured.audit.answers
         missing += [] if answers else [NO_ANSWERS]
+        behind = int((facts.records or {}).get("images") or len(facts.images))
+        if measured.audit.images is not None and measured.audit.images < behind:
+            attacked = f"{measured.audit.images:,} of {counted(behind, 'image')}"
+            missing.append(f"All images of the release: the audit attacked {attacked}.")
         missing += [asked for asked in QUESTIONS if answers.get(asked, NOT_TESTED) == NOT_TESTED]
         missing += [
             f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in measured.audit.untested
