@@ -335,6 +335,19 @@ def _odd() -> Iterator[tuple[str, Source, list[str]]]:
         overlay, change=_set(BitsStored=12, HighBit=11)), RANGE  # fmt: skip
 
 
+def _presentation_luts() -> Iterator[tuple[str, Source]]:
+    """Yield headers whose two statements of what is white contradict each other."""
+    for photometric, shape in (("MONOCHROME2", "INVERSE"), ("MONOCHROME1", "IDENTITY")):
+        for window in (None, 2048):
+            yield (
+                f"{photometric}, Presentation LUT Shape {shape}, window {window}",
+                Source(ramp(12), stored=12, change=_set(
+                    PhotometricInterpretation=photometric, PresentationLUTShape=shape,
+                    WindowCenter=window, WindowWidth=window,
+                )),
+            )  # fmt: skip
+
+
 def _contradictions() -> Iterator[tuple[str, Source]]:
     """Yield headers that contradict themselves or the pixels."""
     gray, seven, rgb = ramp(12), ramp(12, frames=7), smooth()
@@ -357,15 +370,7 @@ def _contradictions() -> Iterator[tuple[str, Source]]:
     for keyword in ("PhotometricInterpretation", "PixelRepresentation", "BitsStored",
                     "BitsAllocated", "Rows", "Columns"):  # fmt: skip
         yield f"no {keyword}", Source(gray, stored=12, change=_set(**{keyword: None}))
-    for photometric, shape in (("MONOCHROME2", "INVERSE"), ("MONOCHROME1", "IDENTITY")):
-        for window in (None, 2048):
-            yield (
-                f"{photometric}, Presentation LUT Shape {shape}, window {window}",
-                Source(gray, stored=12, change=_set(
-                    PhotometricInterpretation=photometric, PresentationLUTShape=shape,
-                    WindowCenter=window, WindowWidth=window,
-                )),
-            )  # fmt: skip
+    yield from _presentation_luts()
     yield "colour, no Planar Configuration", Source(rgb, change=_set(PlanarConfiguration=None))
     yield "colour, no Samples per Pixel", Source(rgb, change=_set(SamplesPerPixel=None))
     yield "colour in MONOCHROME2", Source(rgb, change=_set(PhotometricInterpretation="MONOCHROME2"))

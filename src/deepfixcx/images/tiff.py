@@ -26,14 +26,8 @@ from deepfixcx.errors import (
     OversizedImageError,
     UnsupportedImageError,
 )
-from deepfixcx.images.frames import (
-    NOT_FINITE,
-    ImageFacts,
-    ImageFrames,
-    OpenedImage,
-    full_range,
-    upright,
-)
+from deepfixcx.images import frames as common
+from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, full_range, upright
 from deepfixcx.images.quiet import QUIET
 from deepfixcx.images.tiff_samples import COMPRESSIONS, JPEG, planes_of, samples_of
 
@@ -388,7 +382,7 @@ def _displayed(stack: NDArray[Any], *, inverted: bool) -> NDArray[Any]:
     """Bring frames to uint8, uint16 or float32 in [0, 1], black as 0."""
     if stack.dtype.kind == "f":
         if not np.isfinite(stack).all():
-            raise NonFiniteError(NOT_FINITE)
+            raise NonFiniteError(common.NOT_FINITE)
         wide = stack.astype(np.float32, copy=False) if stack.dtype.itemsize < 4 else stack
         inside = wide.min() >= 0 and wide.max() <= 1
         stack = wide.astype(np.float32, copy=False) if inside else full_range(wide)

@@ -392,8 +392,7 @@ def _scaled_by_depth(frames: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
     """Let colour fill its range: as it is with 8 or 16 bits stored, else float32 in [0, 1]."""
     if frames.dtype.kind != "u":
         raise UnsupportedImageError(
-            "DICOM colour with signed or floating-point samples is not read; "
-            "save it as unsigned RGB"
+            "colour of signed or floating-point samples is not read; save it as unsigned RGB"
         )
     stored = int(dataset.BitsStored)
     if stored == 8 * frames.dtype.itemsize and stored <= 16:
