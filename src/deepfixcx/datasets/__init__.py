@@ -4,17 +4,12 @@
 `folds_by_patient` divide a dataset so that no patient is in two parts. No image is decoded here.
 """
 
-from deepfixcx.datasets.chexpert import read_chexpert
-from deepfixcx.datasets.content import find_duplicates
-from deepfixcx.datasets.dataset import Dataset
-from deepfixcx.datasets.folder import read_folder
-from deepfixcx.datasets.kimeye import read_kimeye
+from deepfixcx.datasets.chest import read_chexpert, read_mimic
+from deepfixcx.datasets.dataset import Dataset, ImageRecord, Problem, find_duplicates
+from deepfixcx.datasets.folder import read_folder, read_kimeye, read_mobileodt
 from deepfixcx.datasets.labels import Labels
 from deepfixcx.datasets.loading import LAYOUTS, load_dataset
-from deepfixcx.datasets.mimic import read_mimic
-from deepfixcx.datasets.mobileodt import read_mobileodt
 from deepfixcx.datasets.nih import read_nih
-from deepfixcx.datasets.records import ImageRecord, Problem
 from deepfixcx.datasets.splits import Split, folds_by_patient, official_split, split_by_patient
 from deepfixcx.datasets.table import Columns, read_table
 

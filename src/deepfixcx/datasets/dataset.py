@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,84 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.datasets.labelling import answer
-from deepfixcx.datasets.labels import Labels, parse_labels
-from deepfixcx.datasets.records import ImageRecord, Problem
+from deepfixcx.datasets.labels import Labels, answer, parse_labels
 
-__all__ = ["Dataset", "ImageRecord", "Problem"]
+__all__ = ["Dataset", "ImageRecord", "Problem", "find_duplicates"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image of a dataset. Its text form shows neither its patient nor its file.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    patient : str or None
+        None where the dataset does not say.
+    study : str or None
+        Of one patient; two patients may have studies of the same name.
+    view : str or None
+        For example ``"AP"``, ``"PA"``, ``"LATERAL"``.
+    labels : tuple of float, length L
+        1 for yes, 0 for no, NaN where unknown.
+    known : tuple of bool, length L
+        Which labels are known.
+    split : str or None
+        ``"train"``, ``"validation"`` or ``"test"`` where the dataset comes split, or another word
+        of its own, such as ``"additional"``.
+    attributes : mapping of str to str
+        Whatever else is known, such as ``sex`` (``"F"``, ``"M"``) and ``age`` (years).
+
+    Examples
+    --------
+    >>> ImageRecord(Path("/scans/1.png"), patient="p7", view="PA", labels=(1.0,), known=(True,))
+    ImageRecord(view='PA', labels=(1.0,), known=(True,), split=None)
+    """
+
+    path: Path = field(repr=False)
+    patient: str | None = field(default=None, repr=False)
+    study: str | None = field(default=None, repr=False)
+    view: str | None = None
+    labels: tuple[float, ...] = ()
+    known: tuple[bool, ...] = ()
+    split: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One image or row that could not be used.
+
+    Attributes
+    ----------
+    source : str
+        Name of the table, or ``"folder"``.
+    row : int
+        Row of the table as a spreadsheet counts, so that the first below the header is 2; or the
+        place in the sorted list of the folder's files, from 1.
+    error : str
+        Name of the error, such as ``"EmptyFileError"``.
+    reason : str
+        Its message, which names nobody.
+    path : Path or None
+        The file, for those who may see it; not in the text form.
+
+    Examples
+    --------
+    >>> print(Problem("manifest.csv", 8, "EmptyFileError", "the file has no bytes"))
+    manifest.csv, row 8: EmptyFileError: the file has no bytes
+    """
+
+    source: str
+    row: int
+    error: str
+    reason: str
+    path: Path | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return f"{self.source}, row {self.row}: {self.error}: {self.reason}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -218,3 +293,54 @@ def _kept(array: NDArray[Any]) -> NDArray[Any]:
 
 def _counted(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def find_duplicates(dataset: Dataset) -> tuple[tuple[int, ...], ...]:
+    """Find the images that are there more than once.
+
+    Only files of equal size are read. A picture that was saved anew has other bytes and is not
+    found.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Places of the images that hold the same bytes, two or more each, in the order of the first.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from deepfixcx.datasets import read_folder
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for name, content in (("a/1.png", b"one"), ("a/2.png", b"two"), ("b/1.png", b"one")):
+    ...     (root / name).parent.mkdir(exist_ok=True)
+    ...     _ = (root / name).write_bytes(content)
+    >>> find_duplicates(read_folder(root))
+    ((0, 2),)
+    """
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for place, record in enumerate(dataset.records):
+        try:
+            by_size[record.path.stat().st_size].append(place)
+        except OSError:  # it vanished: whoever reads it will say so
+            continue
+    groups: dict[str, list[int]] = defaultdict(list)
+    for places in by_size.values():
+        if len(places) > 1:
+            for place in places:
+                digest = _digest(dataset.records[place].path)
+                if digest:
+                    groups[digest].append(place)
+    return tuple(sorted(tuple(places) for places in groups.values() if len(places) > 1))
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 from deepfixcx.choices import Layout
-from deepfixcx.datasets.chexpert import find_chexpert, read_chexpert
-from deepfixcx.datasets.collecting import absolute
+from deepfixcx.datasets.chest import find_chexpert, find_mimic, read_chexpert, read_mimic
 from deepfixcx.datasets.dataset import Dataset
-from deepfixcx.datasets.folder import read_folder
-from deepfixcx.datasets.kimeye import find_kimeye, read_kimeye
+from deepfixcx.datasets.files import absolute
+from deepfixcx.datasets.folder import (
+    find_kimeye,
+    find_mobileodt,
+    read_folder,
+    read_kimeye,
+    read_mobileodt,
+)
 from deepfixcx.datasets.labels import Blank, Labels, Uncertain
-from deepfixcx.datasets.mimic import find_mimic, read_mimic
-from deepfixcx.datasets.mobileodt import find_mobileodt, read_mobileodt
 from deepfixcx.datasets.nih import find_nih, read_nih
 from deepfixcx.datasets.table import Columns, is_table, read_table
 from deepfixcx.errors import LayoutError

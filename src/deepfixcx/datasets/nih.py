@@ -18,8 +18,8 @@ import os
 import re
 from pathlib import Path
 
-from deepfixcx.datasets.collecting import Collector, absolute, sex_letter
 from deepfixcx.datasets.dataset import Dataset
+from deepfixcx.datasets.files import Collector, absolute, sex_letter
 from deepfixcx.datasets.labels import Labels, State, normal_name
 from deepfixcx.errors import LayoutError, RowError
 from deepfixcx.io.tables import Row, Table

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepfixcx.datasets.collecting import Collector, absolute, is_missing, sex_letter
 from deepfixcx.datasets.dataset import Dataset
-from deepfixcx.datasets.files import local_path
-from deepfixcx.datasets.labelling import find_name, is_odd
+from deepfixcx.datasets.files import Collector, absolute, is_missing, local_path, sex_letter
 from deepfixcx.datasets.labels import (
     Blank,
     Labels,
     State,
     Uncertain,
+    find_name,
+    is_odd,
     normal_name,
     parse_labels,
     read_state,
