@@ -15,25 +15,29 @@ from nicegui.events import GenericEventArguments
 
 from deepfixcx.studio.exploring import example, example_names
 from deepfixcx.studio.releases import Found, Library
-from deepfixcx.studio.uploads import Picture
+from deepfixcx.studio.uploads import MOST_BYTES, Picture
 from deepfixcx.studio.workspace import Workspace
 
 __all__ = [
     "STATIC",
-    "Dial",
-    "Drop",
     "LibraryPage",
     "Mosaic",
-    "Viewer",
+    "alert",
     "block",
     "button",
+    "card",
     "choice",
+    "dial",
+    "drop",
     "heading",
     "markup",
+    "note",
     "put",
     "remember",
     "segments",
     "some_picture",
+    "terms",
+    "viewer",
     "words",
 ]
 
@@ -106,6 +110,61 @@ def button(text: str, on_click: Handler, classes: str = "", **attributes: object
     element = words(text, "button", f"button {classes}", type_="button", **attributes)
     element.on("click", on_click, args=[])
     return element
+
+
+def note(text: str) -> TextElement:
+    """Make a remark in small letters."""
+    return words(text, "p", "note")
+
+
+def alert() -> TextElement:
+    """Make an empty place for an error message."""
+    return words("", "p", "message bad", role="alert")
+
+
+def card(title: str, classes: str = "", label: str = "") -> Element:
+    """Make a framed part of a page with a heading; with a label it is a section."""
+    tag = "section" if label else "div"
+    element = block(tag, f"card {classes}".strip(), aria_label=label or None)
+    with element:
+        heading(title)
+    return element
+
+
+def terms(rows: Sequence[tuple[str, str]]) -> list[TextElement]:
+    """Make a list of terms with their texts; return the elements of the texts."""
+    made = []
+    with block("dl", "figures"):
+        for term, text in rows:
+            with block("div"):
+                words(term, "dt")
+                made.append(words(text, "dd"))
+    return made
+
+
+def dial(
+    label: str, name: str, steps: Sequence[int], value: int, on_set: Handler, **attributes: object
+) -> Element:
+    """Make a slider over steps; `on_set` is called with the one that is chosen."""
+    element = Dial()
+    put(element, label=label, name=name, steps=list(steps), value=value, limit=steps[-1])
+    put(element, hint="", reason="", **attributes)
+    element.on("set", lambda event: on_set(int(event.args)))
+    return element
+
+
+def viewer(left: str = "original", right: str = "privatized", **attributes: object) -> Element:
+    """Make a viewer of two images, with their names."""
+    element = Viewer()
+    put(element, left=left, right=right, **attributes)
+    return element
+
+
+def drop(tab: Workspace, on_took: Callable[[], Any]) -> None:
+    """Make a field for a file; `on_took` is called when it is the image of the tab."""
+    element = Drop()
+    put(element, url=f"/upload/{tab.key}", most=MOST_BYTES)
+    element.on("took", lambda: on_took())
 
 
 def choice(

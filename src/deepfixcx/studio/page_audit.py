@@ -27,15 +27,18 @@ from deepfixcx.report.sections_results import (
 )
 from deepfixcx.studio.elements import (
     LibraryPage,
-    Viewer,
+    alert,
     block,
     button,
+    card,
     choice,
     heading,
     markup,
+    note,
     put,
     remember,
     some_picture,
+    viewer,
     words,
 )
 from deepfixcx.studio.exploring import Look
@@ -82,7 +85,7 @@ class AuditPage(LibraryPage):
                 ]
                 first = self.asked_for("result")
                 choice("Result", {"": names}, str(first), self._open, name="result")
-            self.failure = words("", "p", "message bad", role="alert")
+            self.failure = alert()
             with block("div", "two") as self.columns:
                 self.left = block("div", "stack")
                 self.right = block("section", "card", aria_label="Images of the chosen setting")
@@ -112,26 +115,20 @@ class AuditPage(LibraryPage):
         audit = await asyncio.to_thread(read_audit, chosen.path)
         with self.left:
             if audit.verdict:
-                with block("div", "card"):
-                    heading("Verdict")
+                with card("Verdict"):
                     _listed(audit.verdict)
             drawn, listed = drawn_and_others(audit.attacks)
             for attack, figure, rows, others in attack_groups(drawn):
-                with block("div", "card"):
-                    heading(f"{attack.capitalize()}, {figure}")
+                with card(f"{attack.capitalize()}, {figure}"):
                     if meaning := MEANING.get((attack, figure)):
-                        words(meaning, "p", "note")
+                        note(meaning)
                     markup(attack_figure(rows, figure), "plot narrow")
                     if others:
-                        words(
-                            f"The file holds {counted(others, 'weaker attack')} more.", "p", "note"
-                        )
+                        note(f"The file holds {counted(others, 'weaker attack')} more.")
             if listed:
-                with block("div", "card"):
-                    heading("Other results")
+                with card("Other results"):
                     markup(attack_table(listed), "listed")
-            with block("div", "card"):
-                heading("Not tested")
+            with card("Not tested"):
                 _listed(audit.untested or ("This file does not list what was omitted.",))
 
     async def _frontier(self, chosen: Found, point: str) -> None:
@@ -145,13 +142,12 @@ class AuditPage(LibraryPage):
             for name, facts in self.releases.items()
             if (row := row_of(rows, facts)) is not None
         }
-        with self.left, block("div", "card"):
-            heading("Utility against linkage")
+        with self.left, card("Utility against linkage"):
             words(recommended.sentence, "p")
             chips = block("div", "chips", role="group", aria_label="Show one mechanism")
             plot = markup("", "plot")
             plot.on("pick", lambda event: self._pick(str(event.args)))
-            words("Lines are 95 % intervals. Choose a point to see its images.", "p", "note")
+            note("Lines are 95 % intervals. Choose a point to see its images.")
 
         def isolate(family: str, _: object = None) -> None:
             self.family = family
@@ -183,12 +179,11 @@ class AuditPage(LibraryPage):
         rows = await asyncio.to_thread(read_sweep, chosen.path)
         recommended = recommend_of_sweep(rows)
         taken = (recommended.level, recommended.patches)
-        with self.left, block("div", "card"):
-            heading("Utility of classifiers")
+        with self.left, card("Utility of classifiers"):
             words(recommended.sentence, "p")
             plot = markup(sweep_table(rows, taken, pick=True), "plot")
             plot.on("pick", lambda event: self._pick(str(event.args)))
-            words("Choose a setting to see its images; the framed one is recommended.", "p", "note")
+            note("Choose a setting to see its images; the framed one is recommended.")
         names = [f"J{row.level}_P{row.patches}" for row in rows if row.level is not None]
         taken_name = f"J{recommended.level}_P{recommended.patches}"
         if point in names or taken_name in names:
@@ -215,12 +210,12 @@ class AuditPage(LibraryPage):
             heading(f"J={level}, P={patches}, {mechanism}")
             for number, (release, facts) in enumerate(made):
                 self._draw_release(number, release, facts)
-            viewer = Viewer()
-            put(viewer, width=width, height=height, left="original", right="privatized")
-            put(viewer, crisp=True, original=self.tab.show("audit-original", look.original_png))
-            put(viewer, privatized=self.tab.show("audit-privatized", look.privatized_png))
-            put(viewer, values=True)
-            words(_caption(picture.words, settings, level, patches, mechanism), "p", "note")
+            viewer(
+                width=width, height=height, values=True, crisp=True,
+                original=self.tab.show("audit-original", look.original_png),
+                privatized=self.tab.show("audit-privatized", look.privatized_png),
+            )  # fmt: skip
+            note(_caption(picture.words, settings, level, patches, mechanism))
             words("Open in Explore", "a", "button", href=f"/?{settings.query()}")
             self.tab.settings = settings
 

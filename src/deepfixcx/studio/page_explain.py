@@ -18,19 +18,21 @@ from deepfixcx.explain.naming import band_groups
 from deepfixcx.report.html_images import for_screen, png_bytes
 from deepfixcx.report.html_plots import signed_svg
 from deepfixcx.studio.elements import (
-    Drop,
     LibraryPage,
-    Viewer,
+    alert,
     block,
+    card,
     choice,
+    drop,
     heading,
     markup,
-    put,
+    note,
     some_picture,
+    viewer,
     words,
 )
 from deepfixcx.studio.releases import Library
-from deepfixcx.studio.uploads import MOST_BYTES, Picture
+from deepfixcx.studio.uploads import Picture
 from deepfixcx.studio.workspace import Workspace
 
 __all__ = ["Answer", "ExplainPage", "Explained", "explain_picture", "over_gray"]
@@ -184,15 +186,13 @@ class ExplainPage(LibraryPage):
                 )
                 return
             with block("div", "source"):
-                drop = Drop()
-                put(drop, url=f"/upload/{self.tab.key}", most=MOST_BYTES)
-                drop.on("took", lambda: self._ask())
+                drop(self.tab, self._ask)
             with block("div", "toolbar"):
                 names = [(each.name, each.name) for each in self.found]
                 choice("Model", {"": names}, names[0][0], self._open, name="model")
                 self.label_place = block("div")
             self.about = words("", "p", "about", role="status")
-            self.failure = words("", "p", "message bad", role="alert")
+            self.failure = alert()
             with block("div", "two"):
                 self.left = block("div", "stack")
                 self.right = block("div", "stack")
@@ -234,47 +234,38 @@ class ExplainPage(LibraryPage):
             with self.label_place:
                 names = [(answer.label, answer.label) for answer in found.answers]
                 choice("Finding", {"": names}, found.label, self._set_label, name="label")
-        with self.left, block("section", "card", aria_label="Reasons in place"):
-            heading("Where")
-            viewer = Viewer()
-            height, width = found.size
-            put(viewer, width=width, height=height, left="input of the model", right="reasons")
-            put(viewer, original=self.tab.show("seen", found.picture_png))
-            put(viewer, privatized=self.tab.show("reasons", found.place_png))
-            words(
+        height, width = found.size
+        with self.left, card("Where", label="Reasons in place"):
+            viewer(
+                "input of the model", "reasons", width=width, height=height,
+                original=self.tab.show("seen", found.picture_png),
+                privatized=self.tab.show("reasons", found.place_png),
+            )  # fmt: skip
+            note(
                 f"Orange pushes towards {found.label}, blue away from it, on the reconstruction of "
-                "the code. The original is not used.",
-                "p",
-                "note",
+                "the code. The original is not used."
             )
         with self.right:
             self._draw_answers(found)
-            with block("section", "card", aria_label="Reasons in words"):
-                heading("In words")
-                with block("ol", "plain-list"):
-                    for reason in found.reasons:
-                        words(reason, "li")
-            with block("section", "card", aria_label="Reasons by band"):
-                heading("In which bands")
+            with card("In words", label="Reasons in words"), block("ol", "plain-list"):
+                for reason in found.reasons:
+                    words(reason, "li")
+            with card("In which bands", label="Reasons by band"):
                 markup(signed_svg(found.groups, f"towards {found.label}"), "plot narrow")
-                words(
+                note(
                     f"By octave and direction, {found.compared}. Their sum misses the answer by "
-                    f"{100 * found.error:.1f} %.",
-                    "p",
-                    "note",
+                    f"{100 * found.error:.1f} %."
                 )
 
     def _draw_answers(self, found: Explained) -> None:
-        with block("section", "card", aria_label="Answer"):
-            heading("Answer")
-            with block("table", "scores"):
-                with block("thead"), block("tr"):
-                    for name in ("finding", "answer", "score", "threshold"):
-                        words(name, "th", scope="col")
-                with block("tbody"):
-                    for answer in found.answers:
-                        with block("tr"):
-                            words(answer.label, "th", scope="row")
-                            words(answer.words, "td")
-                            words(f"{answer.score:.3f}", "td")
-                            words(f"{answer.threshold:.3f}", "td")
+        with card("Answer", label="Answer"), block("table", "scores"):
+            with block("thead"), block("tr"):
+                for name in ("finding", "answer", "score", "threshold"):
+                    words(name, "th", scope="col")
+            with block("tbody"):
+                for answer in found.answers:
+                    with block("tr"):
+                        words(answer.label, "th", scope="row")
+                        words(answer.words, "td")
+                        words(f"{answer.score:.3f}", "td")
+                        words(f"{answer.threshold:.3f}", "td")

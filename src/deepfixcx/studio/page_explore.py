@@ -13,22 +13,25 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.studio.elements import (
-    Dial,
-    Drop,
     Mosaic,
-    Viewer,
+    alert,
     block,
     button,
+    card,
     choice,
+    dial,
+    drop,
     heading,
     put,
     remember,
     segments,
     some_picture,
+    terms,
+    viewer,
     words,
 )
-from deepfixcx.studio.exploring import Look, example, example_names
-from deepfixcx.studio.uploads import MOST_BYTES, Picture, picture_from
+from deepfixcx.studio.exploring import Figures, Look, example, example_names
+from deepfixcx.studio.uploads import Picture, picture_from
 from deepfixcx.studio.workspace import (
     LEVELS,
     PATCHES,
@@ -86,15 +89,10 @@ class ExplorePage:
         with block("div", "page explore", id_="main", tabindex="-1"):
             with block("section", "explore-image", aria_label="Image"):
                 self._build_source()
-                self.viewer = Viewer()
-                put(
-                    self.viewer, left="original", right="privatized", width=1, height=1, values=True
-                )
-                self.frame_dial = Dial().classes("frames")
-                put(self.frame_dial, label="Frame", name="frame", unit="", hint="", reason="")
-                put(self.frame_dial, steps=[1, 2], value=1, limit=1)
-                self.frame_dial.on("set", lambda event: self._set_frame(int(event.args)))
-                self.failure = words("", "p", "message bad", role="alert")
+                self.viewer = viewer(width=1, height=1, values=True)
+                self.frame_dial = dial("Frame", "frame", [1, 2], 1, self._set_frame, unit="")
+                self.frame_dial.classes("frames")
+                self.failure = alert()
                 self._build_words()
                 self._build_copies()
             with block("section", "explore-side", aria_label="Settings and figures"):
@@ -107,9 +105,7 @@ class ExplorePage:
     def _build_source(self) -> None:
         with block("div", "source"):
             heading("Explore", 1)
-            drop = Drop()
-            put(drop, url=f"/upload/{self.tab.key}", most=MOST_BYTES)
-            drop.on("took", lambda: self.refresh())
+            drop(self.tab, self.refresh)
             with block("div", "chips", role="group", aria_label="Examples"):
                 self.chips = {
                     name: button(name, partial(self._take_example, name), "chip")
@@ -130,17 +126,14 @@ class ExplorePage:
 
     def _build_controls(self) -> None:
         settings = self.tab.settings
-        with block("div", "card controls"):
-            heading("Settings")
-            self.level = Dial()
-            put(self.level, label="Level J", name="level", steps=list(LEVELS), value=settings.level)
-            put(self.level, limit=LEVELS[-1], unit="levels", hint="", reason="")
-            self.level.on("set", lambda event: self._set("level", int(event.args)))
-            self.patches = Dial()
-            put(self.patches, label="Patches P", name="patches", steps=list(PATCHES), exact=True)
-            put(self.patches, value=settings.patches, limit=PATCHES[-1], unit="cells per axis")
-            put(self.patches, hint="", reason="")
-            self.patches.on("set", lambda event: self._set("patches", int(event.args)))
+        with card("Settings", "controls"):
+            self.level = dial(
+                "Level J", "level", LEVELS, settings.level, self._setter("level"), unit="levels"
+            )
+            self.patches = dial(
+                "Patches P", "patches", PATCHES, settings.patches, self._setter("patches"),
+                unit="cells per axis", exact=True,
+            )  # fmt: skip
             segments("Privatized image", SIZES, settings.size, self._setter("size"), name="size")
             with block("details", "more"):
                 words("Wavelet, pooling, grid", "summary")
@@ -165,31 +158,19 @@ class ExplorePage:
                 self.boundary_reason = words("", "p", "limit")
 
     def _build_figures(self) -> None:
-        self.figures: dict[str, Any] = {}
-        with block("div", "card kept"):
-            heading("Size and similarity")
+        with card("Size and similarity", "kept"):
             self.share = words("", "p", "big")
-            with block("dl", "figures"):
-                for name, text in (
-                    ("kept", "Kept"),
-                    ("memory", "In memory"),
-                    ("disk", "On disk"),
-                    ("likeness", "Similarity"),
-                ):
-                    with block("div"):
-                        words(text, "dt")
-                        self.figures[name] = words("", "dd")
+            names = ("Kept", "In memory", "On disk", "Similarity")
+            self.figures = terms([(name, "") for name in names])
 
     def _build_mosaic(self) -> None:
-        with block("div", "card"):
-            heading("The code")
+        with card("The code"):
             self.mosaic = Mosaic()
             put(self.mosaic, words=POINT, side=1, rows=1, columns=1)
             self.mosaic.on("point", self._point, throttle=0.03)
 
     def _build_copies(self) -> None:
-        with block("div", "card copies"):
-            heading("Use these settings")
+        with card("Use these settings", "copies"):
             self.command = self._build_copy("Command line")
             self.python = self._build_copy("Python")
 
@@ -339,9 +320,10 @@ class ExplorePage:
             self.statements[name].set_text(_sentence(text))
         self.share.set_text(f"{look.kept().percent} of the values, {look.kept().ratio}")
 
-    def _show_figures(self, figures: Any) -> None:
-        for name, element in self.figures.items():
-            element.set_text(getattr(figures, name))
+    def _show_figures(self, figures: Figures) -> None:
+        texts = (figures.kept, figures.memory, figures.disk, figures.likeness)
+        for element, text in zip(self.figures, texts, strict=True):
+            element.set_text(text)
 
 
 def _decoded(picture: Picture, settings: Settings, frame: int) -> Look:

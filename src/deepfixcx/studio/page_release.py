@@ -13,11 +13,12 @@ from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.report.html_release import Shared
 from deepfixcx.studio.elements import (
-    Dial,
     LibraryPage,
+    alert,
     block,
     button,
     choice,
+    dial,
     heading,
     put,
     remember,
@@ -86,16 +87,16 @@ class ReleasePage(LibraryPage):
                     put(search, id_=None, name="search", aria_label="Search by number or name")
                     search.on("input", self._set_search, throttle=0.3, leading_events=False,
                               js_handler="(event) => emit(event.target.value)")  # fmt: skip
-                size = Dial().classes("size")
-                put(size, label="Size", name="size", steps=[96, 128, 160, 192, 240], value=128)
-                put(size, limit=240, unit="pixels", hint="", reason="")
-                size.on("set", self._resize)
+                size = dial(
+                    "Size", "size", (96, 128, 160, 192, 240), 128, self._resize, unit="pixels"
+                )
+                size.classes("size")
             self.status = words("", "p", "about", role="status")
             self.progress = block("progress", "progress", max=1, value=0)
             put(self.progress, aria_label="Files done or failed")
             self.filters = block("div", "chips", role="group", aria_label="Filters")
             self.bins = block("div", "bins", role="group")
-            self.failure = words("", "p", "message bad", role="alert")
+            self.failure = alert()
             with block("div", "gallery-columns"):
                 with block("div"):
                     self.grid = block("ul", "gallery", aria_label="Images")
@@ -264,8 +265,8 @@ class ReleasePage(LibraryPage):
         self._draw()
         await self._measure()
 
-    def _resize(self, event: Any) -> None:
-        self.grid.style(f"--thumb: {int(event.args)}px")
+    def _resize(self, side: int) -> None:
+        self.grid.style(f"--thumb: {side}px")
 
     def _more(self, _: object) -> None:
         self.shown += AT_ONCE

@@ -16,7 +16,7 @@ from deepfixcx.code import Code
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.report.html_images import for_screen, png_bytes
 from deepfixcx.report.html_release import ReleaseFacts, Shared, readable
-from deepfixcx.studio.elements import Viewer, block, button, heading, put, words
+from deepfixcx.studio.elements import block, button, heading, note, put, terms, viewer, words
 from deepfixcx.studio.releases import Entry, Gallery
 from deepfixcx.studio.workspace import Workspace
 
@@ -139,13 +139,12 @@ class Sheet:
 
     def _draw(self, gallery: Gallery, entry: Entry, image: Shared) -> None:
         facts, originals = gallery.facts, gallery.originals
-        viewer = Viewer()
-        put(viewer, width=image.width, height=image.height, crisp=True, left="original")
-        put(viewer, right="privatized", lone=originals is None, values=True)
-        put(viewer, privatized=self.tab.show("sheet", partial(shown_png, facts, image, LARGE)))
+        shown = viewer(width=image.width, height=image.height, crisp=True, values=True)
+        put(shown, privatized=self.tab.show("sheet", partial(shown_png, facts, image, LARGE)))
+        put(shown, lone=originals is None)
         if originals is not None:
             url = self.tab.show("sheet-original", partial(_original_png, gallery, image))
-            put(viewer, original=url)
+            put(shown, original=url)
         file = image.image_file or image.dicom_file
         rows = [("Spec", str(facts.spec))]
         if facts.records is None:
@@ -155,11 +154,7 @@ class Sheet:
         rows += [("Code", f"{image.code_file}, row {image.code_row}")] if image.code_file else []
         rows += [("Detail", f"{entry.detail:.4f}")] if entry.detail is not None else []
         rows += [("Similarity", f"SSIM {entry.alike:.3f}")] if entry.alike is not None else []
-        with block("dl", "figures"):
-            for name, text in rows:
-                with block("div"):
-                    words(name, "dt")
-                    words(text, "dd")
+        terms(rows)
 
     async def _find_alike(
         self, gallery: Gallery, entry: Entry, image: Shared, place: Element
@@ -178,7 +173,7 @@ class Sheet:
                 for number, (other, distance) in enumerate(found):
                     with block("li"):
                         self._draw_alike(gallery.facts, number, other, distance)
-            words(f"Distance between codes: 0 is equal, 1 unrelated. {_why(gallery)}", "p", "note")
+            note(f"Distance between codes: 0 is equal, 1 unrelated. {_why(gallery)}")
 
     def _draw_alike(self, facts: ReleaseFacts, number: int, image: Shared, distance: float) -> None:
         label = f"{image.name}, distance {distance:.2f}"
