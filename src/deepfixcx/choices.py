@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Boundary = Literal["zero", "periodic"]
-"""What lies beyond the image's edge: zeros, or the image again."""
+"""Continuation of the image beyond its edge: zeros, or the image repeated."""
 
 Grid = Literal["balanced", "padded"]
 """How cells are laid on a band: a partition without empty cells, or the paper's equal cells."""

@@ -132,8 +132,8 @@ class Codec:
         Returns
         -------
         ndarray of float32, shape (B, C, H, W); or a list of (C, H, W)
-            A list where the sources had several sizes and the original size is asked for. Values
-            are not clipped: they may lie outside [0, 1].
+            A list where the sources had several sizes and `size` is "original". Values are not
+            clipped: they may be outside [0, 1].
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Codec:
         ]
 
     def privatize(self, pixels: Pixels, size: Size = "compact") -> Any:
-        """Encode and decode: the privatized image of each image.
+        """Encode and decode images.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ STRIP_VALUES = 1 << 20
 """Pixels of a strip on the general path: two float32 buffers of them fit a cache."""
 
 PART_MARGINS = 8
-"""A part of a strip is at least so many times as high as its margin, which is worked twice."""
+"""Least height of a part of a strip, in margins, which are computed twice."""
 
 
 def encode_batch(batch: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:

@@ -23,9 +23,9 @@ DeepfixcxError
 │       ├── UnsupportedImageError     a sound file of a kind that is not read: convert it
 │       └── ContradictoryHeaderError  the header contradicts itself or the pixels: correct it
 ├── DatasetError               a dataset on disk cannot be used                  (ValueError)
-│   ├── LayoutError            no layout that is known, or not the one asked for
+│   ├── LayoutError            no known layout, or not the requested one
 │   ├── LabelError             a label that the dataset does not have
-│   ├── RowError               one row of a table names no image that can be used
+│   ├── RowError               one row of a table names no usable image
 │   └── SplitError             too few patients, or parts that do not add up
 ├── ReleaseError               a release cannot begin, be resumed or be read
 │   ├── ReleaseStoppedError    a release that had begun cannot go on (a full disk)
@@ -37,7 +37,7 @@ DeepfixcxError
 ├── AuditError                 an attack cannot be made with these arrays        (ValueError)
 ├── MechanismError             a mechanism cannot be applied as asked            (ValueError)
 ├── DeidentifyError            a header, a key or a rule file cannot be used     (ValueError)
-├── OverwriteError             a file is in the way that deepfixcx did not make
+├── OverwriteError             the target is a file that deepfixcx did not make
 ├── InUseError                 another process is writing that folder
 └── MissingExtraError          an optional dependency is not installed            (ImportError)
 
@@ -214,7 +214,7 @@ class DatasetError(DeepfixcxError, ValueError):
 
 
 class LayoutError(DatasetError):
-    """Files and folders have no layout that is known, or not the one that was asked for."""
+    """Files and folders have no known layout, or not the requested one."""
 
 
 class LabelError(DatasetError):
@@ -276,7 +276,7 @@ class DeidentifyError(DeepfixcxError, ValueError):
 
 
 class OverwriteError(DeepfixcxError):
-    """A file is in the way that deepfixcx did not make, or that was changed since; it stays."""
+    """The target is a file that deepfixcx did not make, or that was changed since; it is kept."""
 
 
 class InUseError(DeepfixcxError):

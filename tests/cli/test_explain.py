@@ -140,7 +140,7 @@ def test_a_file_of_codes_needs_no_settings(run: Run, codes: Path, tmp_path: Path
     result = run("explain", codes, "-o", out, "--index", 2, "--json", report)
     assert result.exit_code == 0, result.output
     assert "60 × 52 pixels, number 2 of 3" in result.output
-    assert "as far as the code tells" in result.output
+    assert "estimated from the code" in result.output
     figures = json.loads(report.read_text())
     assert (figures["images"], figures["index"], figures["width"]) == (3, 2, 52)
     expected = code_energy(Code.load(codes), 2).shares

@@ -118,11 +118,9 @@ def test_codes_tell_less_of_the_energy(chest: NDArray[np.float32]) -> None:
     spec = CodecSpec(2, 4)
     code = Codec(spec).encode(chest)
     summary = explain_bands(spec, 128, 128)
-    assert "as far as the code tells" in words_of(
-        explained_figure(code, summary, code_energy(code))
-    )
+    assert "estimated from the code" in words_of(explained_figure(code, summary, code_energy(code)))
     exact = explained_figure(code, summary, band_energy(chest, spec))
-    assert "as far as the code tells" not in words_of(exact)
+    assert "estimated from the code" not in words_of(exact)
 
 
 def test_one_image_of_several_is_drawn(chest: NDArray[np.float32]) -> None:

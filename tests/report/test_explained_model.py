@@ -131,7 +131,7 @@ def test_a_model_summed_up() -> None:
     found = summed(method="occlusion", patients=np.arange(12) // 2)
     figure = bias_figure(found)
     words = words_of(figure)
-    assert "what the model looks at: output 0, 12 images of 6 patients" in words
+    assert "attributions: output 0, 12 images of 6 patients" in words
     assert "signs of shortcuts" in words
     assert found.findings
     for finding in found.findings:
@@ -155,7 +155,7 @@ def test_attention_is_drawn_where_there_is_some() -> None:
 
 def test_no_finding_is_said_to_be_no_proof() -> None:
     found = replace(summed(method="occlusion"), findings=())
-    assert "no proof" in words_of(bias_figure(found))
+    assert "does not prove" in words_of(bias_figure(found))
     for method in ("occlusion-by-cell", "occlusion-by-band"):
         assert len(bias_figure(summed(method=method)).axes) == 1
     assert drawn(bias_figure(summed(patches=16, method="occlusion-by-cell"))).std() > 5

@@ -16,7 +16,7 @@ work goes strip by strip, a strip being 2^J rows of pixels:
 Place (row, column) of a block then holds the frequencies whose bits are those of row and column,
 the first split in bit 0. A strip is worked in panels that fit the first-level cache, and the next
 strip is fetched from memory meanwhile, as is the part of the code that will be written: its bands
-lie far apart, which no processor guesses.
+lie far apart, which no processor predicts.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def lay_out_pairs(sums, pairs, columns, weights, code, n, i, addresses):
 
 @numba.njit(nogil=True, fastmath={"reassoc"})
 def sum_of(numbers, columns):
-    """Sum the first columns; it only tells whether all are finite, so its order does not matter."""
+    """Sum the first columns; it only shows whether all are finite, so their order is free."""
     total = np.float32(0)
     for k in range(numbers.shape[0]):
         for q in range(columns):

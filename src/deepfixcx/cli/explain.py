@@ -63,7 +63,9 @@ def command(
     ] = None,
     show_original: Annotated[
         bool,
-        typer.Option("--show-original", help="Draw the image, too, and what is missing of it."),
+        typer.Option(
+            "--show-original", help="Draw the image and its difference to the reconstruction, too."
+        ),
     ] = False,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     model: Annotated[

@@ -212,7 +212,7 @@ def _energy_rows(energy: Energy) -> list[tuple[str, str]]:
     for orientation, shares in zip(ORIENTATIONS, table, strict=True):
         cells = [f"{100 * share:.1f} %" for share in shares]
         rows.append((f"  {orientation}", "  ".join(f"{cell:>9}" for cell in cells)))
-    told = "" if energy.exact else ", as far as the code tells"
+    told = "" if energy.exact else ", estimated from the code"
     rows.append(
         ("", f"of all but local brightness, which has {100 * energy.brightness:.1f} %{told}")
     )

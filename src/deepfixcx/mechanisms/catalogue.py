@@ -47,8 +47,8 @@ MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
         "resampling-codes": lambda: LabelResampling(components=20, copies=4),
     }
 )
-"""Each makes a mechanism that is not fitted yet. Beside them there are ``mixing`` (with k = 3),
-``mixing-K`` and ``resampling-P``, which keeps P % of what a record has beyond its labels."""
+"""Each makes a mechanism that is not fitted yet. Further names are ``mixing`` (with k = 3),
+``mixing-K``, and ``resampling-P``, which keeps P % of the variance of records given the labels."""
 
 OFFERED = tuple(name for name in MECHANISMS if "mixing" not in name)
 """Names in help, completion and errors. Mixing is accepted but not offered: an attacker who holds

@@ -7,15 +7,16 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release.folders import PLAIN_FOLDERS, PROTECTED, PUBLIC_PRIVATE, in_use, private_of
-from deepfixcx.release.ledger import LEDGER
+from deepfixcx.release.ledger import LEDGER, Record
 from deepfixcx.release.places import place_of
 from deepfixcx.release.storage import Location, locate
 from deepfixcx.release.workers import DEATHS_ALLOWED
 
-__all__ = ["ReleaseStatus", "read_status"]
+__all__ = ["ReleaseStatus", "read_records", "read_status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,20 @@ def read_status(folder: str | Path, private: str | Path | None = None) -> Releas
     complete = status.shards_done == status.shards
     finished = complete and not running and place_of(release).has("dataset.json")
     return replace(status, state="running" if running else "finished" if finished else "stopped")
+
+
+def read_records(private: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the codec settings and the records of an unfinished release; nothing is written."""
+    columns = Record.public_columns()
+    query = f"SELECT {', '.join(columns)} FROM records ORDER BY shard, place"
+    address = f"{(private / LEDGER).absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            rows = [dict(zip(columns, row, strict=True)) for row in database.execute(query)]
+            identity = dict(database.execute("SELECT name, value FROM identity"))
+        return json.loads(identity["spec"]), rows
+    except (sqlite3.Error, KeyError, ValueError):
+        raise ReleaseError("the ledger is being written or is damaged; try again") from None
 
 
 def _of_protected(release: Location, private: Path) -> ReleaseStatus:

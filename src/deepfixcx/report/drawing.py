@@ -208,9 +208,9 @@ def draw_scale(
 
 
 DECADES = 4
-"""Numbers more than so many powers of ten below the largest are drawn as zero."""
+"""Powers of ten below the largest value from which on values are drawn as zero."""
 MOST_LINES = 16
-"""Up to so many tiles a side have lines between them."""
+"""Most tiles a side that have lines between them."""
 
 CROWDED = 9
 """Periods are not written closer to each other than this part of an axis."""

@@ -1,4 +1,4 @@
-"""One code explained: its reconstruction, its bands, where the energy lies, and what is left."""
+"""One code explained: its reconstruction, its bands, its energy, and statements about it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def explained_figure(
     >>> code = Codec(level=2, patches=4).encode(pixels)
     >>> figure = explained_figure(code, explain_bands(code.spec, 64, 64), code_energy(code))
     >>> figure.texts[0].get_text()
-    'what is left'
+    'reconstruction'
     """
     one = code[image]
     pixels = None if original is None else as_image(original)
@@ -154,15 +154,15 @@ def _draw_images(
         page.heading(left, 0, "original", "not for sharing")
         page.image(for_display(original), left, HEAD, wide, high)
         left += step
-    page.heading(left, 0, "what is left", "reconstruction, cells filled in")
+    page.heading(left, 0, "reconstruction", "of the code, cells filled in")
     page.image(for_display(decoded), left, HEAD, wide, high)
     if original is not None:
         left += step
         scaled = original.astype(np.float32) * pixel_scale(original)
         difference = (scaled - np.clip(decoded, 0, 1)).mean(axis=0)
         most = float(np.abs(difference).max()) or 1.0
-        words = f"gray: none; white: was {most:.2f} brighter"
-        page.heading(left, 0, "what is missing", words)
+        words = f"gray: none; white: original {most:.2f} brighter"
+        page.heading(left, 0, "difference", words)
         page.image(for_display(0.5 + difference[np.newaxis] / (2 * most)), left, HEAD, wide, high)
 
 
@@ -214,7 +214,7 @@ def _energy_lines(energy: Energy, summary: BandSummary) -> list[str]:
     strongest = energy.strongest(3)
     return [
         "px: a bright and a dark stripe together",
-        *([] if energy.exact else ["as far as the code tells: cells taken as even"]),
+        *([] if energy.exact else ["estimated from the code, for even cells"]),
         f"local brightness: {_percent(energy.brightness)} of all energy",
         *(["strongest bands:"] if strongest else ["no edges at all"]),
         *(f"   {name.in_words(summary.spacing)}" for name in strongest),

@@ -1,6 +1,6 @@
 """Why a model decided: figures of one answer, and of a model on the whole.
 
-Both are drawn on what is left of an image, never on the image.
+Both are drawn on reconstructions, never on an image.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
     page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 3.3))
     page.text(MARGIN, 0.2, _title(one, title), 18, weight="bold")
     left = MARGIN
-    page.heading(left, TITLE, "what is left", "reconstruction of the code")
+    page.heading(left, TITLE, "reconstruction", "of the code")
     page.image(for_display(decoded), left, top, wide, high)
     left += wide + GAP
     if places:
@@ -119,7 +119,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
 
 
 def bias_figure(bias: Bias) -> Figure:
-    """Draw what a model looks at on the whole: places, bands, attention, and shortcuts.
+    """Draw the attributions of a model over many images: places, bands, attention, shortcuts.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def bias_figure(bias: Bias) -> Figure:
     >>> code = Codec(level=2, patches=4).encode(np.random.default_rng(0).random((9, 1, 32, 32)))
     >>> found = bias(lambda codes: codes[:, 0, 3, :, 0].sum(axis=1), code, method="occlusion")
     >>> bias_figure(found).texts[0].get_text()
-    'what the model looks at: output 0, 9 images'
+    'attributions: output 0, 9 images'
     """
     why = bias.attribution
     decoded = _mean_reconstruction(why.code)
@@ -149,11 +149,11 @@ def bias_figure(bias: Bias) -> Figure:
     panels += [wide, room] if bias.attention is not None else []
     width = max(sum(panels) + GAP * (len(panels) - 1), 9.0)
     lines = [f"{number}. {finding.words}" for number, finding in enumerate(bias.findings, 1)]
-    lines = _wrapped(lines or ["none found; that is no proof that there is none"], width)
+    lines = _wrapped(lines or ["none found; this does not prove that there are none"], width)
     top = TITLE + HEAD
     below = max(high, grid_height(level)) + SCALE
     page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 2))
-    words = f"what the model looks at: {why.label}, {counted(len(why), 'image')}"
+    words = f"attributions: {why.label}, {counted(len(why), 'image')}"
     patients = "" if bias.patients is None else f" of {counted(bias.patients, 'patient')}"
     page.text(MARGIN, 0.2, words + patients, 18, weight="bold")
     left = MARGIN
