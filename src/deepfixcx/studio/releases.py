@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import math
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deepfixcx.errors import DeepfixcxError, ReleaseError
+from deepfixcx.errors import DeepfixcxError
 from deepfixcx.io.release_files import ABOUT, MANIFEST, checksum_of
 from deepfixcx.release import private_folder, read_status
+from deepfixcx.release.ledger import LEDGER
+from deepfixcx.release.status import read_records
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable
 
@@ -121,7 +121,7 @@ class Library:
 
 def _running(path: Path) -> bool:
     """Return whether a folder is an unfinished release, which has a ledger beside it."""
-    return (path.with_name(path.name + PRIVATE) / "ledger.sqlite").is_file()
+    return (path.with_name(path.name + PRIVATE) / LEDGER).is_file()
 
 
 def _format(path: Path, files: set[str]) -> str:
@@ -146,8 +146,6 @@ SORTS = {
 
 BINS = 12
 NEEDS_ORIGINALS = frozenset({"alike", "changed"})
-COLUMNS = ("source_id", "frame", "status", "image_file", "code_file", "code_row", "channels",
-           "height", "width", "error", "reason")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +213,7 @@ def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
     """Open a release that is finished, running or stopped."""
     private = private_folder(folder)
     status = None
-    if (private / "ledger.sqlite").is_file():
+    if (private / LEDGER).is_file():
         status = read_status(folder)
     if status is not None and status.state != "finished":
         return _unfinished(folder, private, status.state, status.files,
@@ -238,19 +236,9 @@ def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
 
 
 def _unfinished(folder: Path, private: Path, state: str, files: int, ended: int) -> Gallery:
-    """Read the ledger of a release; nothing is written to it."""
-    address = f"{(private / 'ledger.sqlite').absolute().as_uri()}?mode=ro"
-    query = f"SELECT {', '.join(COLUMNS)} FROM records ORDER BY shard, place"
-    try:
-        with closing(sqlite3.connect(address, uri=True)) as database:
-            rows = [dict(zip(COLUMNS, row, strict=True)) for row in database.execute(query)]
-            identity = dict(database.execute("SELECT name, value FROM identity"))
-        options = {"spec": json.loads(identity["spec"])}
-    except (sqlite3.Error, KeyError, ValueError):
-        raise ReleaseError(
-            "the ledger is being written or is damaged; reload the page in a moment"
-        ) from None
-    about: dict[str, Any] = {"options": options, "totals": {}, "software": {}, "papers": {}}
+    """Show the records that the ledger of a release has by now."""
+    spec, rows = read_records(private)
+    about: dict[str, Any] = {"options": {"spec": spec}, "totals": {}, "software": {}, "papers": {}}
     done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
     failed = [row for row in rows if row["status"] == "failed"]
     facts = ReleaseFacts(folder, about, done, (), "")
