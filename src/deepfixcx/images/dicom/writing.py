@@ -26,18 +26,19 @@ from pydicom.uid import (
 )
 
 from deepfixcx.errors import NonFiniteError, PixelsShapeError
-from deepfixcx.images.dicom.classes import MULTI_FRAME, SIXTEEN_BITS, class_of
-from deepfixcx.images.dicom.elements import (
+from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry, plane_groups
+from deepfixcx.images.dicom.headers import (
     ABOUT_STORED_VALUES,
     EMPTY_IF_UNKNOWN,
     KEPT_IN_CAPTURE,
+    MULTI_FRAME,
     REMOVED_GROUPS,
+    SIXTEEN_BITS,
     UNPAIRED,
+    class_of,
+    make_valid,
 )
-from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry
-from deepfixcx.images.dicom.groups import plane_groups
 from deepfixcx.images.dicom.history import Derivation, add_derivation
-from deepfixcx.images.dicom.validity import make_valid
 
 __all__ = ["derived_dataset", "dicom_bytes"]
 
