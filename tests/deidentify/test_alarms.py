@@ -88,6 +88,7 @@ def test_what_only_looks_like_a_name_or_number_raises_no_alarm(tmp_path: Path) -
     privatized(tmp_path / "in", tmp_path / "out", "--output", "dicom", *RETAINED)
     (tmp_path / "out" / "failures.csv").write_text(
         "source_id,error,reason\n000003,DamagedImageError,this is a DICOM file without an image\n"
+        '000004,"DamagedImageError","this is a DICOM file without an image"\n'
     )
     assert alarms(scan_of(tmp_path / "out", tmp_path / "in")) == []
     (tmp_path / "out" / "failures.csv").write_text("source_id,error,reason\n3,Dicom,of Dicom\n")

@@ -171,6 +171,31 @@ def test_a_date_is_found(name: str, born: str, tmp_path: Path, out: Path) -> Non
     assert "date" in scan(out, tmp_path / "in").counts("kind")
 
 
+OTHER_LETTERS = {
+    "Park^Ji Woo=박^지우": [
+        "Ji Woo",
+        "ji-woo",
+        "지우",
+        base64.b64encode("for 지우".encode()).decode(),
+    ],
+    "Петренко^Наталія": ["Наталія", base64.b64encode("Петренко".encode()).decode()],
+    "Park^An": [base64.b64encode(b"for park").decode()],
+}
+
+
+@pytest.mark.parametrize("name", OTHER_LETTERS)
+def test_a_name_of_short_parts_or_other_letters_is_found(name: str, tmp_path: Path) -> None:
+    for folder in ("in", "out"):
+        (tmp_path / folder).mkdir()
+    save(make_header(PatientName=name), tmp_path / "in" / "p.dcm")
+    for number, text in enumerate(OTHER_LETTERS[name]):
+        for form in ("utf-8", "utf-16-le", "utf-32-le", "utf-32-be"):
+            if len(text) < 8 or form == "utf-8":
+                (tmp_path / "out" / f"{number} {form}.txt").write_bytes(f"of {text}!".encode(form))
+    found = scan(tmp_path / "out", tmp_path / "in")
+    assert [file.name for file in found.files if not file.remaining] == []
+
+
 def test_a_moment_in_a_number_is_found(sources: Path, out: Path) -> None:
     header = make_header(PatientName="P1", PatientID="P1", PatientBirthDate="", StudyDate="")
     header.add_new(0x00189073, "FD", 19470811101530.0)

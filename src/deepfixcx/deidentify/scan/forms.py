@@ -15,7 +15,7 @@ ENCODINGS = (
     ["utf-8", "utf-16-le", "utf-16-be", "latin-1"]
     + [f"iso8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 15)]
     + ["cp1252", "koi8-r", "tis-620"]
-    + ["shift_jis", "iso2022_jp", "euc_jp", "euc_kr", "gb18030", "big5"]
+    + ["shift_jis", "iso2022_jp", "euc_jp", "euc_kr", "gb18030", "big5", "utf-32-le", "utf-32-be"]
 )
 """The first three are all ways to write letters without accents: the others write those alike."""
 

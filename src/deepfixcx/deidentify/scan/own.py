@@ -28,9 +28,6 @@ COUNTED: Final = frozenset(
 """Columns of a manifest that hold numbers of the release."""
 
 FAILURES: Final = "failures.csv"
-FAILURE: Final = re.compile(r"\d+,[A-Za-z]+Error,|source_id,error,")
-"""What stands before the reason of a failure: a number and the name of an error."""
-
 OWN_NAME: Final = re.compile(r"(images|dicom|codes)/[\d-]+\.(png|dcm|safetensors)")
 """Names of files that hold nothing but words and numbers of the release."""
 
@@ -108,20 +105,21 @@ class Own:
             return f"of the release's own format, in {ABOUT}" if spoken or counted else ""
         if name == MANIFEST:
             return self._why_in_manifest(text, line, column, spoken)
-        if name == FAILURES and spoken and FAILURE.match(line[:column]):
-            return f"of the release's own format, in {FAILURES}"
+        if name == FAILURES:
+            own = spoken and (len(_cells(line[:column])) > 2 or line.startswith("source_id,"))
+            return f"of the release's own format, in {FAILURES}" if own else ""
         if name.endswith(".safetensors") and spoken:
             return "of the release's own format"
         return ""
 
     def _why_in_manifest(self, text: str, line: str, column: int, spoken: bool) -> str:
         why = f"of the release's own format, in {MANIFEST}"
-        if line.split(",")[0] == self._columns[0]:
+        row, cell = _cells(line), len(_cells(line[:column])) - 1
+        if row[0] == self._columns[0]:
             return why if spoken else ""
-        cell = line[:column].count(",")  # the columns that count hold no comma
-        if '"' in line[:column] or cell >= len(self._columns):
+        if cell >= min(len(self._columns), len(row)):
             return ""
-        value = line.split(",")[cell].strip()
+        value = row[cell].strip()
         if self._columns[cell] == "spec" or spoken:
             return why if spoken or text.isdigit() else ""
         column_name = self._columns[cell]
@@ -160,3 +158,8 @@ class Own:
                 self._names = frozenset(row[each] for row in listed for each in files if row[each])
         except (OSError, UnicodeDecodeError, csv.Error, KeyError):
             self._names = frozenset()
+
+
+def _cells(line: str) -> list[str]:
+    """Return the cells of a line of a table, or of its beginning."""
+    return next(csv.reader([line]), [""]) or [""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import functools
 import html
 import quopri
@@ -26,7 +27,9 @@ _WIDE: Final = tuple(
 )
 _HEX: Final = re.compile(r"(?:(?:0x|\\x|%|=|\\)?[0-9A-Fa-f]{2}[ \t:,;-]?(?:\r?\n)?){8,}")
 _NOT_HEX: Final = re.compile(r"0x|[^0-9A-Fa-f]")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{2,})*={0,2}")
+_BASE64: Final = re.compile(
+    r"[A-Za-z0-9+/_-]{12,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{2,})*={0,2}|[A-Za-z0-9+/_-]{7,}={1,2}"
+)
 _ESCAPED: Final = re.compile(
     r"\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,8})\}|x([0-9A-Fa-f]{2})|(0[4-7][0-7]|1[0-7]{2})|[nrt])"
 )
@@ -166,6 +169,10 @@ def _from_base64(run: str) -> Iterator[tuple[str, bytes]]:
 def _is_text(packed: bytes) -> bool:
     if len(packed) < 6:
         return False
+    with contextlib.suppress(UnicodeDecodeError):
+        text = packed.decode("utf-8")
+        if not text.isascii() and all(each.isprintable() or each in "\r\n\t" for each in text):
+            return True
     letters = packed.replace(b"\0", b"")
     printable = sum(32 <= byte < 127 or byte in b"\r\n\t" or byte >= 0xA0 for byte in letters)
     ascii_letters = sum(chr(byte).isalnum() for byte in letters if byte < 127)
