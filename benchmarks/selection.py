@@ -22,8 +22,8 @@ from deepfixcx.frontier.rows import recommend as recommend_mechanism
 from deepfixcx.frontier.trial import Trial
 from deepfixcx.learn.scorers import fold_numbers, score_by_logistic
 from deepfixcx.learn.sweep.rows import Row, compare, recommend
+from deepfixcx.learn.trial_folder import put_interval
 from deepfixcx.measures.areas import auc_estimate
-from deepfixcx.measures.figures import put_interval
 from deepfixcx.measures.intervals import Estimate
 from deepfixcx.mechanisms.catalogue import mechanism_named
 

@@ -19,7 +19,7 @@ from deepfixcx._words import plain
 from deepfixcx.cli._console import PlainConsole
 from deepfixcx.io.tables import Row, TableWriter, own_rows, read_rows
 from deepfixcx.io.tables import Table as Cells
-from deepfixcx.measures.figures import table_of
+from deepfixcx.learn.trial_folder import table_of
 from deepfixcx.release import verify_release
 from tests.release.conftest import rows, write_gray
 

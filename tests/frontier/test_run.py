@@ -106,7 +106,7 @@ def test_bad_files_are_recorded(tmp_path: Path) -> None:
     frontier = run_frontier(dataset, tmp_path / "out", one)
     assert frontier.images == 119
     text = (tmp_path / "out" / "failures.csv").read_text()
-    assert "8,NotAnImageError" in text
+    assert '"8","NotAnImageError"' in text
     assert "Jane" not in text
 
 

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from deepfixcx import CodecSpec
 from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
-from deepfixcx.learn._files import write_whole
-from deepfixcx.learn.checkpoint import Clock, Keeping, load_checkpoint
+from deepfixcx.learn.checkpoint import Clock, Keeping, load_checkpoint, write_whole
 from deepfixcx.learn.fitting import Epoch, Fitted, fit
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.training import train_model

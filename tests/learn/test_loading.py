@@ -13,8 +13,7 @@ from PIL import Image as Pillow
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError, PixelsShapeError, TrainingStoppedError
-from deepfixcx.learn.code_cache import CodeCache
-from deepfixcx.learn.loading import encode_records, load_pixels
+from deepfixcx.learn.loading import CodeCache, encode_records, load_pixels
 from deepfixcx.learn.mapping import Done, Failure, Image, WorkerPool, map_images
 
 SPEC = CodecSpec(level=2, patches=3)

@@ -10,8 +10,8 @@ from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.rows import compare as compare_mechanisms
 from deepfixcx.frontier.rows import recommend as recommend_mechanism
 from deepfixcx.learn.sweep.rows import Row, compare, recommend
+from deepfixcx.learn.trial_folder import put_interval
 from deepfixcx.measures.areas import auc_estimate
-from deepfixcx.measures.figures import put_interval
 from deepfixcx.measures.intervals import Estimate
 
 

@@ -10,13 +10,13 @@ from statistics import NormalDist
 from typing import Any
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.measures import Interval
-from deepfixcx.measures.figures import (
+from deepfixcx.learn.trial_folder import (
     figures_from_json,
     figures_to_json,
     interval_named,
     table_of,
 )
+from deepfixcx.measures import Interval
 from deepfixcx.measures.intervals import ERROR, Estimate, joint_error
 
 __all__ = ["FrontierRow", "Recommendation", "compare", "recommend", "rows_as_csv"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,7 @@ from deepfixcx.frontier.options import FrontierOptions, mechanism_named, split_n
 from deepfixcx.frontier.rows import FrontierRow, Recommendation, compare, recommend, rows_as_csv
 from deepfixcx.frontier.trial import Trial, divide_patients
 from deepfixcx.learn.mapping import Failure
-from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
-from deepfixcx.measures.figures import put_interval
+from deepfixcx.learn.trial_folder import Progress, Say, TrialFolder, TrialKind, put_interval
 from deepfixcx.measures.intervals import Estimate
 from deepfixcx.mechanisms.records import safe_labels
 from deepfixcx.spec import CodecSpec
@@ -29,9 +29,6 @@ __all__ = ["Frontier", "run_frontier"]
 Array = NDArray[np.float32]
 
 KIND = TrialKind("frontier", 3, FrontierRow.from_json, MechanismError)
-
-Progress = Callable[[str, int, int], None]
-"""Receives what is being done, how many rows are done, and of how many."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -122,7 +119,14 @@ def run_frontier(
         place.begin(inputs.content)
         kept, fewest = _served_labels(inputs.dataset, options)
         names = inputs.dataset.label_names
-        rows, skipped = _try_all(place, inputs, kept, fewest, options, progress)
+        settings = {
+            FrontierRow(spec.level, spec.grid_shape[0], name, 0).name: partial(
+                _try_one, spec, name, inputs, kept, fewest, options
+            )
+            for spec in options.specs()
+            for name in options.mechanisms
+        }
+        rows, skipped = place.try_all(settings, progress, (MechanismError,))
         rows = compare(rows)
         frontier = Frontier(
             tuple(rows),
@@ -179,49 +183,24 @@ def _released_labels(dataset: Dataset, options: FrontierOptions, fewest: int) ->
     return kept
 
 
-def _try_all(
-    place: TrialFolder[FrontierRow],
-    inputs: Inputs,
-    kept: list[int],
-    fewest: int,
-    options: FrontierOptions,
-    progress: Progress | None,
-) -> tuple[list[FrontierRow], list[tuple[str, str]]]:
-    """Return all rows, those on the disk as they are, and what could not be tried."""
-    rows: list[FrontierRow] = []
-    skipped: list[tuple[str, str]] = []
-    settings = [(spec, name) for spec in options.specs() for name in options.mechanisms]
-    for done, (spec, name) in enumerate(settings):
-        empty = FrontierRow(spec.level, spec.grid_shape[0], name, 0)
-        if (needed := options.label_patients(name)) > fewest:
-            reason = f"no label has {needed} positive and {needed} negative patients to release"
-            skipped.append((empty.name, reason))
-            continue
-        if (done_before := place.row(empty.name)) is not None:
-            rows.append(done_before)
-            continue
-
-        def say(step: str, done: int = done, what: str = f"{spec}, {name}") -> None:
-            if progress is not None:
-                progress(f"{what}: {step}", done, len(settings))
-
-        try:
-            row = _try_one(spec, name, inputs, kept, options, say)
-        except MechanismError as error:  # too few patients for this mechanism, say
-            skipped.append((empty.name, str(error)))
-            continue
-        rows.append(place.keep(row))
-    return rows, skipped
-
-
 def _try_one(
     spec: CodecSpec,
     name: str,
     inputs: Inputs,
     kept: list[int],
+    fewest: int,
     options: FrontierOptions,
-    say: Callable[[str], None],
+    report: Say,
 ) -> FrontierRow:
+    """Return the row of one mechanism; an error of a mechanism says why there is none."""
+    if (needed := options.label_patients(name)) > fewest:
+        raise MechanismError(
+            f"no label has {needed} positive and {needed} negative patients to release"
+        )
+
+    def say(step: str) -> None:
+        report(f"{spec}, {name}: {step}")
+
     labels, patients = np.array(inputs.dataset.labels)[:, kept], inputs.dataset.patients
     names = np.unique(patients)
     several, estimates = [], []

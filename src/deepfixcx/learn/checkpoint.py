@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from deepfixcx.datasets import Dataset
-from deepfixcx.errors import ModelError, ModelFileError
-from deepfixcx.learn._files import write_whole
+from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
+from deepfixcx.io.folders import write_own
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules, fingerprint
 
@@ -39,7 +39,27 @@ __all__ = [
     "read_header",
     "save_checkpoint",
     "settings_of",
+    "write_whole",
 ]
+
+
+def write_whole(path: Path, data: bytes, root: Path | None = None) -> None:
+    """Write a file of a folder of results, by default the one it lies in, or replace its own.
+
+    Raises
+    ------
+    OverwriteError
+        A file is in the way that deepfixcx did not write.
+    TrainingStoppedError
+        The file cannot be written, or the disk is full.
+    """
+    try:
+        folder = path.parent if root is None else root
+        write_own(folder, path.relative_to(folder).as_posix(), data)
+    except OSError as error:
+        raise TrainingStoppedError(
+            f"{path.name!r} cannot be written: {error.strerror}; make room or choose another folder"
+        ) from None
 
 
 def settings_of(options: TrainingOptions, rules: PartRules, dataset: Dataset) -> dict[str, Any]:

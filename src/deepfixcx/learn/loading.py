@@ -9,25 +9,95 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
+from deepfixcx import __version__
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import ImageRecord
-from deepfixcx.errors import ImageFileError, PixelsShapeError
+from deepfixcx.errors import ImageFileError, ModelError, PixelsShapeError, TrainingStoppedError
 from deepfixcx.images.reading import open_image
+from deepfixcx.io.files import make_folder, write_file
 from deepfixcx.learn.baselines import resize, unit_pixels
-from deepfixcx.learn.code_cache import CodeCache
 from deepfixcx.learn.mapping import Done, Failure, Image, Report, WorkerPool, map_images
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["Channels", "Failure", "Loaded", "encode_records", "load_pixels"]
+__all__ = ["Channels", "CodeCache", "Failure", "Loaded", "encode_records", "load_pixels"]
+
+FORMAT_VERSION = 1
+PREFIX = 2
+"""Letters of a digest that name its file."""
+
+Codes = dict[str, NDArray[np.float32]]
+
+
+class CodeCache:
+    """The codes of one spec in a folder."""
+
+    def __init__(self, folder: Path, spec: CodecSpec, *, gray: bool) -> None:
+        self._spec = spec
+        name = f"{FORMAT_VERSION} {__version__} {gray} {spec.to_json()}"
+        self._folder = folder / hashlib.sha256(name.encode()).hexdigest()[:16]
+        try:
+            make_folder(self._folder)
+        except OSError as error:
+            raise ModelError(
+                f"the cache {folder.name!r} cannot be made: {error.strerror}; choose another folder"
+            ) from None
+
+    @staticmethod
+    def part_of(digest: str) -> str:
+        """Return which file holds a digest."""
+        return digest[:PREFIX]
+
+    def find(self, digests: list[str]) -> Codes:
+        """Return the codes that are there, by digest, each (C, 4**J, P, P)."""
+        found: Codes = {}
+        wanted = set(digests)
+        for part in sorted({self.part_of(digest) for digest in wanted}):
+            codes = self._load(part)
+            found |= {digest: codes[digest] for digest in codes.keys() & wanted}
+        return found
+
+    def add(self, codes: Mapping[str, NDArray[np.float32]]) -> None:
+        """Write codes, beside those that are there; a reader never sees half a file."""
+        for part in sorted({self.part_of(digest) for digest in codes}):
+            new = {digest: code for digest, code in codes.items() if self.part_of(digest) == part}
+            whole = dict(sorted((self._load(part) | new).items()))
+            path = self._folder / f"{part}.safetensors"
+            if os.path.lexists(path) and not self._load(part):
+                continue  # damaged, or not of this cache: it stays, and these codes are not kept
+            try:
+                data = safetensors.numpy.save(whole)
+                write_file(path, data, mode=0o600, replace=True, durable=False)
+            except OSError as error:
+                raise TrainingStoppedError(
+                    f"the cache of codes cannot be written: {error.strerror}; make room or choose "
+                    f"another folder"
+                ) from None
+
+    def _load(self, part: str) -> Codes:
+        """Return the codes of a file; none if one entry of it is no code of this cache."""
+        path = self._folder / f"{part}.safetensors"
+        try:
+            codes = {} if path.is_symlink() else safetensors.numpy.load(path.read_bytes())
+        except (OSError, SafetensorError, ValueError, KeyError):
+            return {}
+        own = all(digest.startswith(part) and self._fits(code) for digest, code in codes.items())
+        return codes if own else {}
+
+    def _fits(self, code: NDArray[np.float32]) -> bool:
+        shaped = code.ndim > 1 and code.shape == self._spec.code_shape(len(code))
+        return shaped and code.dtype == np.float32 and bool(np.isfinite(code).all())
+
 
 Channels = Literal[1, 3]
 

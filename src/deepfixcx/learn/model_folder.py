@@ -26,7 +26,7 @@ from deepfixcx import __version__
 from deepfixcx.errors import DeepfixcxError, ModelError, ModelFileError
 from deepfixcx.io.folders import OwnFolder
 from deepfixcx.io.results import claimed_folder
-from deepfixcx.learn._files import write_whole
+from deepfixcx.learn.checkpoint import write_whole
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules

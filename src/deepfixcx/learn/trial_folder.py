@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,61 @@ from deepfixcx.io.results import claimed_folder
 from deepfixcx.io.tables import TableWriter
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.parts import fingerprint, release_of
+from deepfixcx.measures.intervals import Interval
 
-__all__ = ["TrialFolder", "TrialKind", "TrialRow"]
+__all__ = [
+    "TrialFolder",
+    "TrialKind",
+    "TrialRow",
+    "figures_from_json",
+    "figures_to_json",
+    "interval_named",
+    "put_interval",
+    "table_of",
+]
+
+Figures = Mapping[str, float]
+
+
+def put_interval(figures: dict[str, float], name: str, interval: Interval) -> None:
+    """Add a figure with its interval: ``name``, ``name_low`` and ``name_high``."""
+    figures[name] = interval.value
+    figures[f"{name}_low"], figures[f"{name}_high"] = interval.low, interval.high
+
+
+def interval_named(figures: Figures, name: str) -> Interval:
+    """Return a figure with its interval; NaN where there is none."""
+    value, low, high = (figures.get(f"{name}{end}", math.nan) for end in ("", "_low", "_high"))
+    return Interval(value, low, high)
+
+
+def figures_to_json(figures: Figures) -> dict[str, float | None]:
+    """Return figures as JSON has them, with six places."""
+    return {
+        name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()
+    }
+
+
+def figures_from_json(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the figures again that `figures_to_json` wrote."""
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+
+
+def table_of(
+    heads: Sequence[str], rows: Iterable[tuple[Sequence[object], Figures]], names: Sequence[str]
+) -> str:
+    """Return rows and their figures as CSV, with six digits."""
+    text = io.StringIO()
+    writer = TableWriter(text)
+    writer.writerow([*heads, *names])
+    for first, figures in rows:
+        writer.writerow([*first, *(_cell(figures.get(name, math.nan)) for name in names)])
+    return text.getvalue()
+
+
+def _cell(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else ""
+
 
 ROWS, FAILURES = "rows", "failures.csv"
 
@@ -45,27 +99,21 @@ class TrialRow(Protocol):
 
 AnyRow = TypeVar("AnyRow", bound=TrialRow)
 
+Progress = Callable[[str, int, int], None]
+"""Receives what is being done, how many rows are done, and of how many."""
+
+Say = Callable[[str], None]
+"""Receives what is being done."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialKind(Generic[AnyRow]):
-    """What is tried: a sweep, say.
+    """What is tried: a sweep, say."""
 
-    Attributes
-    ----------
-    name : str
-        In files and messages.
-    version : int
-        Of the files.
-    read_row : callable
-        Makes a row again of what its `to_json` returned.
-    error : type of DeepfixcxError
-        Raised where a folder cannot be used.
-    """
-
-    name: str
-    version: int
-    read_row: Callable[[str], AnyRow]
-    error: type[DeepfixcxError]
+    name: str  # In files and messages
+    version: int  # Of the files
+    read_row: Callable[[str], AnyRow]  # Makes a row again of what its `to_json` returned
+    error: type[DeepfixcxError]  # Raised where a folder cannot be used
 
     @property
     def about(self) -> str:
@@ -80,23 +128,13 @@ class TrialKind(Generic[AnyRow]):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TrialFolder(Generic[AnyRow]):
-    """A folder that one trial uses, locked; made by `TrialFolder.claim`.
+    """A folder that one trial uses, locked; made by `TrialFolder.claim`."""
 
-    Attributes
-    ----------
-    kind : TrialKind
-        What is tried.
-    own : OwnFolder
-        The folder.
-    identity : dict
-        What decides the result, as plain JSON values by name: labels, images, options, version.
-    release : str or None
-        Checksum of the release that the images are of; None for other images.
-    """
-
-    kind: TrialKind[AnyRow]
-    own: OwnFolder
+    kind: TrialKind[AnyRow]  # What is tried
+    own: OwnFolder  # The folder
+    # What decides the result, as plain JSON values by name: labels, images, options, version
     identity: dict[str, Any]
+    # Checksum of the release that the images are of; None for other images
     release: str | None = None
 
     @classmethod
@@ -111,27 +149,7 @@ class TrialFolder(Generic[AnyRow]):
         resume: bool,
         overwrite: bool,
     ) -> Iterator[TrialFolder[AnyRow]]:
-        """Lock a folder, and see that it may be used, before anything is read.
-
-        Parameters
-        ----------
-        kind : TrialKind
-            What is tried.
-        place : Path
-            The folder.
-        dataset : Dataset
-            On which images.
-        options : dict
-            With which options, as plain JSON values.
-        resume, overwrite : bool
-            Go on with a trial of the same; or replace an earlier one.
-
-        Raises
-        ------
-        DeepfixcxError
-            Of the kind's own type: the folder is in use, is damaged, or holds a trial of something
-            else, and then the message says what differs.
-        """
+        """Lock a folder, and see that it may be used, before anything is read."""
         with claimed_folder(place, kind.error) as own:
             folder = cls(kind, own, _identity(dataset, options), release_of(dataset))
             folder._check(resume=resume, overwrite=overwrite)
@@ -166,20 +184,7 @@ class TrialFolder(Generic[AnyRow]):
             )
 
     def begin(self, content: str) -> None:
-        """Write what is tried, or see that the images are still those of the rows that are there.
-
-        Parameters
-        ----------
-        content : str
-            A hash of what the files of the images hold.
-
-        Raises
-        ------
-        DeepfixcxError
-            Of the kind's own type: the images are others.
-        TrainingStoppedError
-            The folder cannot be made.
-        """
+        """Write what is tried, or see that the images are still those of the rows on the disk."""
         if (self.place / self.kind.about).is_file():
             if self._about()["content"] != content:
                 raise self.kind.error(
@@ -217,6 +222,35 @@ class TrialFolder(Generic[AnyRow]):
         text = row.to_json()
         self._write(f"{ROWS}/{row.name}.json", text)
         return self.kind.read_row(text)
+
+    def try_all(
+        self,
+        settings: Mapping[str, Callable[[Say], AnyRow]],
+        progress: Progress | None,
+        skipping: tuple[type[DeepfixcxError], ...] = (),
+    ) -> tuple[list[AnyRow], list[tuple[str, str]]]:
+        """Measure every setting that has no row on the disk; return all rows, and what was skipped.
+
+        A setting that raises an error of `skipping` has no row, and the message is its reason.
+        """
+        rows: list[AnyRow] = []
+        skipped: list[tuple[str, str]] = []
+        for done, (name, measure) in enumerate(settings.items()):
+
+            def say(step: str, done: int = done) -> None:
+                if progress is not None:
+                    progress(step, done, len(settings))
+
+            row = self.row(name)
+            if row is None:
+                try:
+                    measured = measure(say)
+                except skipping as error:
+                    skipped.append((name, str(error)))
+                    continue
+                row = self.keep(measured)
+            rows.append(row)
+        return rows, skipped
 
     def finish(self, table: str, failures: Sequence[Failure], figures: Mapping[str, bytes]) -> None:
         """Write the table of all rows, that of the images that were not used, and figures."""

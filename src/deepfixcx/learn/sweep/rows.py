@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepfixcx.errors import ModelFileError
-from deepfixcx.measures import Interval
-from deepfixcx.measures.figures import (
+from deepfixcx.learn.trial_folder import (
     figures_from_json,
     figures_to_json,
     interval_named,
     put_interval,
     table_of,
 )
+from deepfixcx.measures import Interval
 from deepfixcx.measures.intervals import Estimate, joint_error
 
 __all__ = ["Recommendation", "Row", "compare", "recommend", "rows_as_csv"]

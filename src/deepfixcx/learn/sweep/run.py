@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from deepfixcx._optional import require
@@ -22,14 +23,11 @@ from deepfixcx.learn.sweep.setting import (
     measure_setting,
     survey_dataset,
 )
-from deepfixcx.learn.trial_folder import TrialFolder, TrialKind
+from deepfixcx.learn.trial_folder import Progress, Say, TrialFolder, TrialKind
 
 __all__ = ["Sweep", "run_sweep"]
 
 KIND = TrialKind("sweep", 3, Row.from_json, ModelError)
-
-Progress = Callable[[str, int, int], None]
-"""Receives what is being done, how many rows are done, and of how many."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -138,7 +136,8 @@ def run_sweep(
         folds = folds_by_patient(survey.dataset, options.folds, options.seed)
         judge = Judge.of(survey.dataset, folds, options, device)
         place.begin(survey.content)
-        rows = compare(_measure_all(place, survey, judge, pool, progress), options.seed)
+        measured, _ = place.try_all(_settings(survey, judge, pool), progress)
+        rows = compare(measured, options.seed)
         notes = confounder_note(survey.dataset) if options.within is None else ()
         sweep = Sweep(
             tuple(rows),
@@ -154,32 +153,15 @@ def run_sweep(
     return sweep
 
 
-def _measure_all(
-    place: TrialFolder[Row],
-    survey: Survey,
-    judge: Judge,
-    pool: WorkerPool,
-    progress: Progress | None,
-) -> list[Row]:
-    """Return all rows; those that are on the disk already are not measured again."""
-    rows: list[Row] = []
-    specs = (None, *survey.specs)
-    for spec in specs:
-        empty = Row() if spec is None else Row(spec.level, spec.grid_shape[0])
-        if (done_before := place.row(empty.name)) is not None:
-            rows.append(done_before)
-            continue
-
-        def say(step: str, done: int = len(rows)) -> None:
-            if progress is not None:
-                progress(step, done, len(specs))
-
-        if spec is None:
-            row = measure_original(survey, judge, pool, say)
-        else:
-            row = measure_setting(spec, survey, judge, pool, say)
-        rows.append(place.keep(row))
-    return rows
+def _settings(survey: Survey, judge: Judge, pool: WorkerPool) -> dict[str, Callable[[Say], Row]]:
+    """Return what measures each row, by its name; the original first."""
+    settings: dict[str, Callable[[Say], Row]] = {
+        Row().name: partial(measure_original, survey, judge, pool)
+    }
+    for spec in survey.specs:
+        name = Row(spec.level, spec.grid_shape[0]).name
+        settings[name] = partial(measure_setting, spec, survey, judge, pool)
+    return settings
 
 
 def _check_tools(options: SweepOptions, device: str) -> None:

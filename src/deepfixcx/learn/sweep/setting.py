@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ from deepfixcx.learn.scorers import (
 )
 from deepfixcx.learn.sweep.options import SweepOptions
 from deepfixcx.learn.sweep.rows import Row
+from deepfixcx.learn.trial_folder import Say, put_interval
 from deepfixcx.measures import auc_interval
 from deepfixcx.measures.areas import auc_estimate
-from deepfixcx.measures.figures import put_interval
 from deepfixcx.measures.intervals import Estimate
 from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.spec import CodecSpec
@@ -47,7 +47,6 @@ from deepfixcx.spec import CodecSpec
 __all__ = [
     "ORIGINAL_SIDE",
     "Judge",
-    "Say",
     "Skipped",
     "Survey",
     "common_pixels",
@@ -192,9 +191,6 @@ def _misfit(specs: tuple[CodecSpec, ...], size: tuple[int, int]) -> str:
 
 
 Array = NDArray[np.float32]
-
-Say = Callable[[str], None]
-"""Receives what is being done."""
 
 IMAGES_COMPARED = 100
 """SSIM and PSNR are means over at most so many images, drawn at random."""
