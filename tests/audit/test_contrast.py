@@ -10,8 +10,8 @@ import torch
 
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage import Pairs, Records, contrast
-from deepfixcx.audit.linkage.contrast import Contrast, learn_by_contrast, vary
 from deepfixcx.audit.linkage.siamese import Siamese, seeded
+from deepfixcx.audit.linkage.siamese_cnn import Contrast, learn_by_contrast, vary
 from deepfixcx.audit.linkage.trial import make_tests
 
 SHORT = Contrast(1e-2, 1e-4, batch=64, temperature=0.1, epochs=20, every=4, patience=5)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from deepfixcx import CodecSpec
+from deepfixcx.audit.features import minus_distances
 from deepfixcx.audit.linkage import Pairs, Records, Similarity, attack_linkage, figure_of
-from deepfixcx.audit.linkage.distance import minus_distances
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import AuditError
 from deepfixcx.learn.loading import encode_records, load_pixels

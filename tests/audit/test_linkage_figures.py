@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from deepfixcx.audit.linkage.figures import RATES, equal_error, judge, kolmogorov
 from deepfixcx.audit.linkage.labels import label_distances, stand_ins
-from deepfixcx.audit.linkage.trial import Searches
+from deepfixcx.audit.linkage.trial import RATES, Searches, equal_error, judge, kolmogorov
 
 
 def one_search(true: list[int], records: int) -> Searches:

@@ -17,9 +17,7 @@ from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import set_aside
 from deepfixcx.audit.reconstruction import attack_reconstruction, attack_signs, unet, variation
-from deepfixcx.audit.reconstruction.likeness import likeness
-from deepfixcx.audit.reconstruction.released import Invert, LogScores, Released
-from deepfixcx.audit.reconstruction.resizing import resize
+from deepfixcx.audit.reconstruction.released import Invert, LogScores, Released, likeness, resize
 from deepfixcx.audit.result import figure_of
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import AuditError, PixelsShapeError

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.audit.features import Array, Components, Standard, flatten
+from deepfixcx.audit.features import Array, Components, Standard, flatten, minus_distances
 from deepfixcx.audit.folds import patient_numbers
-from deepfixcx.audit.linkage.distance import minus_distances
 from deepfixcx.audit.result import (
     AttackResult,
     detectable_gain,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CODE_AXES", "Components", "Standard", "flatten", "rooted"]
+__all__ = ["CODE_AXES", "Components", "Standard", "flatten", "minus_distances", "rooted"]
 
 Array = NDArray[np.float32]
 
@@ -82,3 +82,17 @@ class Components:
     def __call__(self, vectors: Array) -> Array:
         """Return components, shape (R, K)."""
         return np.asarray(vectors @ self.directions, np.float32)
+
+
+def minus_distances(probes: NDArray[Any], gallery: NDArray[Any]) -> Array:
+    """Return minus the Euclidean distance of each probe to each record, (p, g).
+
+    Examples
+    --------
+    >>> minus_distances(np.zeros((1, 2), np.float32), np.array([[3, 4], [0, 0]], np.float32))
+    array([[-5., -0.]], dtype=float32)
+    """
+    one = probes.reshape(len(probes), -1).astype(np.float64)
+    other = gallery.reshape(len(gallery), -1).astype(np.float64)
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
+    return np.asarray(-np.sqrt(np.maximum(squares, 0)), np.float32)

@@ -13,9 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.audit.features import Array, Components
+from deepfixcx.audit.features import Array, Components, minus_distances
 from deepfixcx.audit.folds import patient_numbers
-from deepfixcx.audit.linkage.distance import minus_distances
 from deepfixcx.audit.result import (
     AttackResult,
     detectable_gain,

@@ -10,18 +10,17 @@ import numpy as np
 
 from deepfixcx.audit.candidates import attack_own_record, attack_subset_sum
 from deepfixcx.audit.carriers import attack_rare_labels
-from deepfixcx.audit.duplicates import Copies
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.inference import attack_inference
-from deepfixcx.audit.linkage.attack import LABELS, GalleryCurve, link_records
-from deepfixcx.audit.linkage.records import Records
-from deepfixcx.audit.linkage.trial import Public
+from deepfixcx.audit.linkage.attack import LABELS, link_records
+from deepfixcx.audit.linkage.pairs import Records
+from deepfixcx.audit.linkage.trial import GalleryCurve, Public
 from deepfixcx.audit.membership import attack_release_membership
 from deepfixcx.audit.reconstruction import attack_reconstruction, attack_signs
 from deepfixcx.audit.reconstruction.attack import Inversion
 from deepfixcx.audit.reconstruction.released import Released, numbers_of
 from deepfixcx.audit.result import AttackResult, figure_of, result_of_means
-from deepfixcx.audit.target import Target
+from deepfixcx.audit.target import Copies, Target
 from deepfixcx.code import Code
 
 __all__ = ["REFERENCE", "UNIQUE", "Found", "Step", "steps"]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepfixcx.audit.duplicates import Copies, find_copies
-from deepfixcx.audit.linkage.attack import GalleryCurve
+from deepfixcx.audit.linkage.trial import GalleryCurve
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.audit.steps import REFERENCE, UNIQUE, Found, steps
-from deepfixcx.audit.target import PublicImages, Target
+from deepfixcx.audit.target import Copies, PublicImages, Target, find_copies
 from deepfixcx.code import Code
 from deepfixcx.errors import AuditError
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from deepfixcx.audit.linkage.attack import GalleryCurve
+    from deepfixcx.audit.linkage.trial import GalleryCurve
     from deepfixcx.audit.suite import Audit
     from deepfixcx.cli._released import Found
     from deepfixcx.io.folders import OwnFolder

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from deepfixcx.audit.linkage.attack import attack_linkage, link_records
 from deepfixcx.audit.linkage.attackers import ATTACKERS
-from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
-from deepfixcx.audit.linkage.records import Records
+from deepfixcx.audit.linkage.pairs import Fit, Pairs, Records, Similarity
 from deepfixcx.audit.result import figure_of
 
 __all__ = [

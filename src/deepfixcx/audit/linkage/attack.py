@@ -12,18 +12,26 @@ from numpy.typing import ArrayLike
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.attackers import ATTACKERS, REFERENCES
-from deepfixcx.audit.linkage.figures import Found, equal_error, join, judge, kolmogorov
 from deepfixcx.audit.linkage.labels import fit_beside_labels, fit_label_ratio, labels_of, stand_ins
-from deepfixcx.audit.linkage.pairs import Fit
-from deepfixcx.audit.linkage.records import Records
-from deepfixcx.audit.linkage.trial import Public, Test, make_tests
+from deepfixcx.audit.linkage.pairs import Fit, Records
+from deepfixcx.audit.linkage.trial import (
+    Found,
+    GalleryCurve,
+    Public,
+    Test,
+    equal_error,
+    join,
+    judge,
+    kolmogorov,
+    make_tests,
+)
 from deepfixcx.audit.result import AttackResult, detectable_gain, validity
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, mean_difference, mean_interval
 from deepfixcx.measures.intervals import Floats, draw_patients
 from deepfixcx.measures.intervals import patient_means as means_of
 
-__all__ = ["LABELS", "WITH_LABELS", "GalleryCurve", "Linkage", "attack_linkage", "link_records"]
+__all__ = ["LABELS", "WITH_LABELS", "Linkage", "attack_linkage", "link_records"]
 
 CONTROL_DRAWS = 10  # so many times other strangers stand in for the true records
 LABELS = "labels"
@@ -33,39 +41,6 @@ WITH_LABELS = " + labels"
 """Ends the name of an attacker who has both."""
 
 GALLERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryCurve:
-    """How often the first hit is right, among more and more records of other patients.
-
-    Attributes
-    ----------
-    mode, attacker : str
-        As of `AttackResult`.
-    strangers, top1, chance : tuples of int, Interval and float
-        Number of records of other patients; mean over patients; by guessing.
-    """
-
-    mode: str
-    attacker: str
-    strangers: tuple[int, ...]
-    top1: tuple[Interval, ...]
-    chance: tuple[float, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON values; None stands for NaN."""
-        intervals = [
-            [value if np.isfinite(value) else None for value in (each.value, each.low, each.high)]
-            for each in self.top1
-        ]
-        return {
-            "mode": self.mode,
-            "attacker": self.attacker,
-            "strangers": list(self.strangers),
-            "top1": intervals,
-            "chance": list(self.chance),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +155,7 @@ def link_records(
         Also attack with records and labels together (``"whitening + labels"``), whose floor is the
         same as without, and with labels alone (``"labels"``), whose floor is chance.
     copies : sparse matrix of N by N, optional
-        Which source images are copies of each other; see `deepfixcx.audit.duplicates`. Such pairs
+        Which source images are copies of each other; see `deepfixcx.audit.target`. Such pairs
         are not compared: that a file equals its copy does not identify a patient.
     public : Public, optional
         The attacker trains on these images of other patients only, and searches all records at

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.audit.features import Array, Standard
-from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
-from deepfixcx.audit.linkage.records import Records
+from deepfixcx.audit.linkage.pairs import Fit, Pairs, Records, Similarity
 from deepfixcx.audit.linkage.trial import Searches
 from deepfixcx.errors import AuditError
 from deepfixcx.measures.solvers import logistic_regression

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from deepfixcx.audit.reconstruction.attack import Inversion, attack_reconstruction
+from deepfixcx.audit.reconstruction.attack import Inversion, attack_reconstruction, attack_signs
 from deepfixcx.audit.reconstruction.attackers import INVERTERS
-from deepfixcx.audit.reconstruction.signs import attack_signs
 
 __all__ = ["INVERTERS", "Inversion", "attack_reconstruction", "attack_signs"]

@@ -2,28 +2,209 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.audit.features import Array
-from deepfixcx.audit.reconstruction.neighbour import fit_neighbour
-from deepfixcx.audit.reconstruction.plain import fit_plain
-from deepfixcx.audit.reconstruction.released import FitInverter, Invert, Released
-from deepfixcx.audit.reconstruction.ridge import fit_interpolation, fit_ridge, fit_ridge_by_ssim
+from deepfixcx._optional import require
+from deepfixcx.audit.features import Array, minus_distances
+from deepfixcx.audit.folds import set_aside
+from deepfixcx.audit.reconstruction.released import (
+    FitInverter,
+    Invert,
+    LogScores,
+    Released,
+    code_of,
+    likeness,
+    resize,
+)
+from deepfixcx.codec import Codec
 
-__all__ = ["INVERTERS", "REFERENCES"]
+__all__ = [
+    "INVERTERS",
+    "REFERENCES",
+    "fit_interpolation",
+    "fit_neighbour",
+    "fit_plain",
+    "fit_ridge",
+    "fit_ridge_by_ssim",
+]
+
+
+def fit_plain(_: Released, images: Array, *__: object) -> Invert:
+    """Decode as anybody can who has the code; nothing is learned but the size of the images.
+
+    References
+    ----------
+    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
+    doi:10.1002/widm.1495.
+    """
+    height, width = images.shape[2:]
+
+    def invert(released: Released) -> Array:
+        code = code_of(released, "plain")
+        decoded = Codec(code.spec).decode(code, "original")
+        return np.stack([resize(image, height, width) for image in decoded]).clip(0, 1)
+
+    return invert
+
+
+def fit_neighbour(released: Released, images: Array, *_: object) -> Invert:
+    """Remember codes and images of others, such as of a public dataset.
+
+    References
+    ----------
+    Fredrikson et al., Model inversion attacks that exploit confidence information and basic
+    countermeasures, CCS, 2015, doi:10.1145/2810103.2813677, of the kind of attack.
+    """
+    scores = LogScores.fit(released)
+    known = scores(released)
+
+    def invert(unknown: Released) -> Array:
+        nearest = np.argmax(minus_distances(scores(unknown), known), axis=1)
+        return np.asarray(images[nearest], np.float32)
+
+    return invert
+
+
+PENALTIES = np.logspace(-3, 2, 11)
+"""As shares of the mean strength of an image."""
+
+MOST_ASIDE = 60
+"""Images by which the penalty is chosen."""
+
+Judge = Callable[[Array, Array], float]
+
+
+def fit_ridge(released: Released, images: Array, owners: NDArray[np.int64], seed: int) -> Invert:
+    """Learn pixels as sums of logarithms of codes, with the penalty of the least squared error.
+
+    References
+    ----------
+    Hoerl and Kennard, Ridge regression, Technometrics, 1970, doi:10.1080/00401706.1970.10488634.
+    """
+    return _fit(released, images, owners, seed, _minus_error)
+
+
+def fit_ridge_by_ssim(
+    released: Released, images: Array, owners: NDArray[np.int64], seed: int
+) -> Invert:
+    """Learn the same with the penalty of the highest SSIM, which is larger.
+
+    References
+    ----------
+    As `fit_ridge`.
+    """
+    return _fit(released, images, owners, seed, _mean_ssim)
+
+
+def fit_interpolation(
+    released: Released, images: Array, owners: NDArray[np.int64], seed: int
+) -> Invert:
+    """Interpolate the approximation, one value a cell, and learn what is missing by ridge.
+
+    At fine settings the approximation alone is a small copy of the image. Cubic splines; the
+    penalty is that of the highest SSIM, and may be infinite, which leaves the interpolation.
+
+    References
+    ----------
+    Unser, Splines: a perfect fit for signal and image processing, IEEE Signal Processing Magazine,
+    1999, doi:10.1109/79.799930.
+    """
+    scale = 0.0
+
+    def interpolated(unknown: Released) -> Array:
+        return np.asarray(scale * _splines(unknown, *images.shape[2:]), np.float32)
+
+    begin = _splines(released, *images.shape[2:])
+    scale = float((begin * images).sum() / max(float((begin * begin).sum()), 1e-12))
+    missing = images - np.float32(scale) * begin
+    scores = LogScores.fit(released)
+    known = scores(released)
+    generator = np.random.default_rng(seed)
+    learning, aside = set_aside(owners, generator)
+    held = generator.permutation(aside)[:MOST_ASIDE]
+    trial = _Ridge(known[learning], missing[learning])
+    base = np.float32(scale) * begin[held]
+    made = {each: base + trial.predict(known[held], each, None) for each in PENALTIES}
+    made[np.inf] = base
+    best = max(made, key=lambda each: _mean_ssim(images[held], made[each].clip(0, 1)))
+    if not np.isfinite(best):
+        return lambda unknown: interpolated(unknown).clip(0, 1)
+    ridge = _Ridge(known, missing)
+    return lambda unknown: (
+        interpolated(unknown) + ridge.predict(scores(unknown), float(best), None)
+    ).clip(0, 1)
+
+
+def _splines(released: Released, height: int, width: int) -> Array:
+    """Return the approximation of codes in the size of images, not scaled, (N, C, H, W)."""
+    ndimage = require("scipy.ndimage", extra="audit")
+    code = code_of(released, "interpolation")
+    cells = np.asarray(code.array[:, :, 0], np.float64)
+    cells = cells[..., 0] if cells.ndim == 5 else cells  # the first of several poolings
+    rows, columns = (
+        (np.arange(after) + 0.5) * before / after - 0.5
+        for before, after in zip(cells.shape[2:], (height, width), strict=True)
+    )
+    places = np.stack(np.meshgrid(rows, columns, indexing="ij"))
+    flat = cells.reshape(-1, *cells.shape[2:])
+    made = [ndimage.map_coordinates(each, places, order=3, mode="nearest") for each in flat]
+    return np.asarray(made, np.float32).reshape(*cells.shape[:2], height, width)
+
+
+def _minus_error(truth: Array, made: Array) -> float:
+    return -float(((truth - made) ** 2).mean())
+
+
+def _mean_ssim(truth: Array, made: Array) -> float:
+    return float(likeness("SSIM", truth, made).mean())
+
+
+def _fit(
+    released: Released, images: Array, owners: NDArray[np.int64], seed: int, judge: Judge
+) -> Invert:
+    scores = LogScores.fit(released)
+    known = scores(released)
+    generator = np.random.default_rng(seed)
+    learning, aside = set_aside(owners, generator)
+    held = generator.permutation(aside)[:MOST_ASIDE]
+    trial = _Ridge(known[learning], images[learning])
+    made = [trial.predict(known[held], penalty) for penalty in PENALTIES]
+    best = PENALTIES[int(np.argmax([judge(images[held], each) for each in made]))]
+    ridge = _Ridge(known, images)
+    return lambda unknown: ridge.predict(scores(unknown), float(best))
+
+
+class _Ridge:
+    """A regression of which the penalty can still be chosen."""
+
+    def __init__(self, known: Array, images: Array) -> None:
+        self._known, self._mean = known.astype(np.float64), images.mean(axis=0)
+        wanted = (images - self._mean).reshape(len(images), -1).astype(np.float64)
+        self._strengths, self._axes = np.linalg.eigh(self._known @ self._known.T)
+        self._turned = self._axes.T @ wanted
+        self._unit = max(float(self._strengths.mean()), 1e-12)
+
+    def predict(
+        self, scores: Array, penalty: float, limits: tuple[float, float] | None = (0, 1)
+    ) -> Array:
+        """Return images (N, C, H, W) of scores (N, n)."""
+        shrunk = np.maximum(self._strengths, 0) + penalty * self._unit
+        alike = scores.astype(np.float64) @ self._known.T @ self._axes / shrunk
+        pixels = (alike @ self._turned).reshape(-1, *self._mean.shape) + self._mean
+        return np.asarray(pixels if limits is None else pixels.clip(*limits), np.float32)
 
 
 def _variation(released: Released, images: Array, owners: NDArray[np.int64], seed: int) -> Invert:
-    from deepfixcx.audit.reconstruction.variation import fit_variation
+    from deepfixcx.audit.reconstruction.torch_inverters import fit_variation
 
     return fit_variation(released, images, owners, seed)
 
 
 def _unet(released: Released, images: Array, owners: NDArray[np.int64], seed: int) -> Invert:
-    from deepfixcx.audit.reconstruction.unet import fit_unet
+    from deepfixcx.audit.reconstruction.torch_inverters import fit_unet
 
     return fit_unet(released, images, owners, seed)
 
