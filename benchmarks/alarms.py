@@ -1,4 +1,4 @@
-"""How often scan is wrong on files that it was not tuned on: false alarms, and what it misses.
+"""How often scan is wrong on files that no test has: false alarms, and what it misses.
 
 ``python -m benchmarks.alarms`` prints the tables of docs/how-to-dicom.md. False alarms are
 counted in releases of files in the style of makers that no test knows, and of the real DICOM files

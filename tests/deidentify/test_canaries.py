@@ -21,14 +21,13 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from deepfixcx.deidentify import Deidentifier, Profile
+from deepfixcx.deidentify.profile import read_table
 from deepfixcx.deidentify.scan import scan
 from deepfixcx.deidentify.scan.contents import Contents
-from deepfixcx.deidentify.scan.forms import forms
 from deepfixcx.deidentify.scan.headers import header_strings
 from deepfixcx.deidentify.scan.needles import Needles
-from deepfixcx.deidentify.scan.search import Searcher
+from deepfixcx.deidentify.scan.search import Searcher, forms
 from deepfixcx.deidentify.silence import silence
-from deepfixcx.deidentify.table import read_table
 from tests.deidentify.making import EVERYTHING, KEY, canary, make_header, save
 
 TEXT = ("PN", "LO", "SH", "LT", "ST", "UT", "AE", "UC", "UR")

@@ -29,7 +29,7 @@ from deepfixcx.deidentify import (
     Profile,
     stamp,
 )
-from deepfixcx.deidentify.checking import check
+from deepfixcx.deidentify.deidentifier import check
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.deidentify.walking import Walk
 from deepfixcx.errors import DeepfixcxError, DeidentifyError

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from deepfixcx.cli.app import app
 from deepfixcx.deidentify.scan import read_words
-from deepfixcx.deidentify.scan.legibility import read_all
+from deepfixcx.deidentify.scan.run import read_all
 from deepfixcx.errors import DeidentifyError
 from tests.deidentify.making import make_header, save
 

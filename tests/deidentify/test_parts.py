@@ -22,8 +22,7 @@ from deepfixcx.deidentify import (
     load_key,
     read_private_elements,
 )
-from deepfixcx.deidentify.dates import shifted
-from deepfixcx.deidentify.descriptors import cleaned, harmless_words
+from deepfixcx.deidentify.walking import cleaned, harmless_words, shifted
 from deepfixcx.errors import DeidentifyError
 from tests.deidentify.making import KEY, make_header
 

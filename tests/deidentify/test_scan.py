@@ -28,10 +28,9 @@ from deepfixcx.cli.app import app
 from deepfixcx.deidentify.scan import scan, write_evidence
 from deepfixcx.deidentify.scan import search as search_module
 from deepfixcx.deidentify.scan.contents import Contents
-from deepfixcx.deidentify.scan.forms import forms
 from deepfixcx.deidentify.scan.headers import header_strings
 from deepfixcx.deidentify.scan.needles import Needle, Needles, spellings
-from deepfixcx.deidentify.scan.search import Searcher
+from deepfixcx.deidentify.scan.search import Searcher, forms
 from deepfixcx.errors import DeidentifyError
 from tests.conftest import ROOT
 from tests.deidentify.making import make_header, save

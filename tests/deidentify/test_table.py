@@ -15,7 +15,7 @@ from pydicom.uid import UID
 
 from deepfixcx.deidentify import Deidentifier, Key, Profile
 from deepfixcx.deidentify.identity import IDENTIFYING
-from deepfixcx.deidentify.table import OPTIONS, Row, read_table
+from deepfixcx.deidentify.profile import OPTIONS, Row, read_table
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PROFILES = {

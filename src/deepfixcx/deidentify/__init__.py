@@ -10,13 +10,10 @@ Importing this package loads pydicom, as nothing here is of use without it.
 
 from __future__ import annotations
 
-from deepfixcx.deidentify.actions import Action, Actions, Handled
+from deepfixcx.deidentify.actions import Action, Actions, Handled, Method, stamp
 from deepfixcx.deidentify.deidentifier import Deidentifier
-from deepfixcx.deidentify.key import Key, load_key
-from deepfixcx.deidentify.mapping import MappingTable
-from deepfixcx.deidentify.private import PrivateElement, read_private_elements
-from deepfixcx.deidentify.profile import Profile
-from deepfixcx.deidentify.stamping import Method, stamp
+from deepfixcx.deidentify.key import Key, MappingTable, load_key
+from deepfixcx.deidentify.profile import PrivateElement, Profile, read_private_elements
 
 __all__ = [
     "Action",

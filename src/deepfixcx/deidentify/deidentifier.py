@@ -1,9 +1,11 @@
-"""A header in, the same header without the patient out."""
+"""A header in, the same header without the patient out, held against the old one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -12,19 +14,17 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from deepfixcx.deidentify.actions import Actions
-from deepfixcx.deidentify.checking import check
+from deepfixcx.deidentify.actions import Action, Actions, Method, stamp
 from deepfixcx.deidentify.identity import Identity
-from deepfixcx.deidentify.key import Key
+from deepfixcx.deidentify.key import DUMMIES, Key, is_registered
 from deepfixcx.deidentify.leftovers import erase
-from deepfixcx.deidentify.patient import patient_of
-from deepfixcx.deidentify.profile import Profile
+from deepfixcx.deidentify.patient import patient_of, text_values
+from deepfixcx.deidentify.profile import PrivateElement, Profile, creator_of
 from deepfixcx.deidentify.silence import silence
-from deepfixcx.deidentify.stamping import Method, stamp
 from deepfixcx.deidentify.walking import Walk
 from deepfixcx.errors import DeidentifyError
 
-__all__ = ["Deidentifier"]
+__all__ = ["Deidentifier", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +163,61 @@ def _file_meta(old: Dataset, new: Dataset, *, keep_pixels: bool) -> FileMetaData
     if "SOPInstanceUID" in new:
         meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
     return meta
+
+
+def check(old: Dataset, new: Dataset, profile: Profile) -> None:
+    """Make sure that nothing stayed that the profile takes away.
+
+    Raises
+    ------
+    DeidentifyError
+        Something stayed. The message names the element, not its value.
+    """
+    before = {
+        path: set(text_values(each)) - {""} for path, _, each in _all_elements(old, sound=False)
+    }
+    for path, parent, element in _all_elements(new, sound=True):
+        if not _allowed(parent, element, before.get(path, set()), profile):
+            raise DeidentifyError(
+                f"element {path} was not de-identified as the profile says, so this header must "
+                f"not be shared; report it as a mistake of deepfixcx"
+            )
+
+
+def _allowed(parent: Dataset, element: DataElement, old: set[str], profile: Profile) -> bool:
+    tag = element.tag
+    if tag.is_private:
+        if tag.is_private_creator:
+            return True
+        named = PrivateElement(creator_of(parent, tag), tag.group, tag.element & 0xFF)
+        return named in profile.private
+    action = profile.action(tag)
+    if action is Action.REMOVE:
+        return False
+    if action in (None, Action.KEEP):
+        return True
+    same = set(text_values(element)) & old
+    if element.VR == "UI":
+        return all(map(is_registered, same))
+    if action is Action.CLEAN:
+        # Harmless words may stay as they were; a date or a title may not.
+        return not same or element.VR not in ("DA", "DT", "AE")
+    return element.VR == "SQ" or same <= {str(DUMMIES.get(element.VR))}
+
+
+def _all_elements(
+    header: Dataset, path: str = "", *, sound: bool
+) -> Iterator[tuple[str, Dataset, DataElement]]:
+    """Yield the elements of a header; in a sound one, each has to be readable."""
+    for tag in sorted(header.keys()):
+        try:
+            element = header[tag]
+            items = list(element.value or []) if element.VR == "SQ" else []
+        except Exception:  # pydicom raises whatever damaged bytes lead to
+            if sound:
+                raise
+            continue
+        where = f"{path}{element.tag}".replace(" ", "")
+        yield where, header, element
+        for number, item in enumerate(items):
+            yield from _all_elements(item, f"{where}[{number}]", sound=sound)

@@ -18,8 +18,9 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from deepfixcx.deidentify.dummies import is_registered
+from deepfixcx.deidentify.key import is_registered
 from deepfixcx.deidentify.patient import elements_of, text_values
+from deepfixcx.deidentify.profile import read_table
 from deepfixcx.deidentify.spelling import (
     CAMEL,
     TOKEN,
@@ -29,7 +30,6 @@ from deepfixcx.deidentify.spelling import (
     skeleton,
     sound,
 )
-from deepfixcx.deidentify.table import read_table
 
 __all__ = ["Identity"]
 

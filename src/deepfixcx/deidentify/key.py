@@ -1,24 +1,48 @@
-"""The key: what makes one patient the same pseudonym everywhere, and nobody able to guess it."""
+"""The key: the same pseudonym for the same patient; the table of pseudonyms; dummy values."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import csv
 import hmac
+import io
 import os
 import re
 import secrets
 import stat
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+from pydicom import config
+from pydicom._uid_dict import UID_dictionary
+from pydicom.dataelem import DataElement, empty_value_for_VR
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from deepfixcx.deidentify.patient import patient_of
+from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError, OverwriteError
 from deepfixcx.io.files import write_file
+from deepfixcx.io.folders import exclusive
 from deepfixcx.io.paths import within
+from deepfixcx.io.tables import TableWriter, read_rows
 
-__all__ = ["Key", "load_key"]
+__all__ = [
+    "DUMMIES",
+    "Key",
+    "MappingTable",
+    "dummy",
+    "emptied",
+    "is_registered",
+    "load_key",
+    "made",
+    "replaced_uids",
+]
 
 KEY_BYTES = 32
 FIRST_WORD = "deepfixcx-key-1"
@@ -175,3 +199,171 @@ def _make(path: Path) -> None:
 
 def _letters(digest: bytes, count: int) -> str:
     return base64.b32encode(digest).decode("ascii")[:count]
+
+
+DUMMIES: dict[str, Any] = {
+    "AE": "REMOVED",
+    "AS": "000Y",
+    "CS": "REMOVED",
+    "DA": "19000101",
+    "DS": "0",
+    "DT": "19000101000000",
+    "IS": "0",
+    "LO": "REMOVED",
+    "LT": "REMOVED",
+    "PN": "REMOVED",
+    "SH": "REMOVED",
+    "ST": "REMOVED",
+    "TM": "000000",
+    "UC": "REMOVED",
+    "UR": "removed:",
+    "UT": "REMOVED",
+    "AT": 0,
+    "FD": 0.0,
+    "FL": 0.0,
+    "SL": 0,
+    "SS": 0,
+    "SV": 0,
+    "UL": 0,
+    "US": 0,
+    "UV": 0,
+}
+"""By value representation; all others hold bytes."""
+
+
+def is_registered(uid: str) -> bool:
+    """Return whether a UID is one of the standard's own, which say what something is, not which."""
+    return uid in UID_dictionary
+
+
+def dummy(element: DataElement, key: Key) -> DataElement:
+    """Return the element with a value that says nothing.
+
+    Sequences keep their first item, with dummies. Its UIDs stay: they have to be new ones already.
+    """
+    if element.VR == "UI":
+        return replaced_uids(element, key)
+    if element.VR != "SQ":
+        return made(element, DUMMIES.get(element.VR, b"\0\0"))
+    item = Dataset()
+    for inner in [inner for first in element.value[:1] for inner in first]:
+        item.add(inner if inner.VR == "UI" else dummy(inner, key))
+    return made(element, Sequence([item]))
+
+
+def emptied(element: DataElement) -> DataElement:
+    """Return the element without a value."""
+    return made(element, Sequence() if element.VR == "SQ" else empty_value_for_VR(element.VR))
+
+
+def replaced_uids(element: DataElement, key: Key) -> DataElement:
+    """Return the element with other UIDs for those that name one thing."""
+    values = element.value if element.VM > 1 else [element.value]
+    uids = [str(value).strip(" \0") for value in values if value]
+    new = [uid if is_registered(uid) else key.uid(uid) for uid in uids]
+    return made(element, new[0] if len(new) == 1 else new or None)
+
+
+def made(element: DataElement, value: Any) -> DataElement:
+    """Return an element of the same tag and kind with another value."""
+    return DataElement(element.tag, element.VR, value, validation_mode=config.IGNORE)
+
+
+COLUMNS = ("issuer_or_birth_date", "patient", "pseudonym")
+
+
+class MappingTable:
+    """A table of patients and their pseudonyms, kept apart from what is shared.
+
+    Nothing needs it: the key alone gives the same pseudonyms again. It is for the way back, when a
+    finding has to reach the patient.
+
+    Parameters
+    ----------
+    path : path-like
+        The table, a ``.csv`` file. If it exists, its rows stay.
+    apart_from : path-like
+        Folder that is going to be shared; a table in it is refused.
+
+    Raises
+    ------
+    DeidentifyError
+        The file lies in `apart_from`, or is no such table.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pydicom import examples
+    >>> from deepfixcx.deidentify import Deidentifier, Key, Profile
+    >>> _, actions = Deidentifier(Profile(), Key(bytes(32))).apply(examples.ct)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> table = MappingTable(folder / "patients.csv", apart_from=folder / "shared")
+    >>> table.add(examples.ct, actions.pseudonym)
+    >>> table.save()
+    >>> len((folder / "patients.csv").read_text().splitlines())
+    2
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, apart_from: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        refuse_inside(self.path, Path(apart_from), "the table of patients")
+        self._rows: dict[tuple[str, ...], None] = {}
+        if self.path.exists():
+            self._rows = dict.fromkeys(self._read())
+
+    def add(self, source: Dataset, pseudonym: str) -> None:
+        """Note who a pseudonym stands for.
+
+        Parameters
+        ----------
+        source : Dataset
+            A header of the patient, not de-identified.
+        pseudonym : str
+            What stands for the patient, as `Deidentifier` says.
+        """
+        with silence():
+            kind, *known = patient_of(source)
+        if kind == "name":  # name and date of birth, and the date stands first here
+            known.reverse()
+        self._rows[(*[""] * (2 - len(known)), *known, pseudonym)] = None
+
+    def __len__(self) -> int:
+        """Return how many patients the table names."""
+        return len(self._rows)
+
+    def save(self) -> None:
+        """Write the table, readable by its owner alone.
+
+        Raises
+        ------
+        DeidentifyError
+            It cannot be written.
+        """
+        try:
+            with contextlib.suppress(OverwriteError):  # it is there
+                write_file(self.path, _as_csv({}), mode=0o600)
+            with exclusive(self.path):
+                self._rows |= dict.fromkeys(self._read())  # of another process since
+                write_file(self.path, _as_csv(self._rows), mode=0o600, replace=True)
+        except OSError as error:
+            raise DeidentifyError(
+                f"the table of patients cannot be written: {error.strerror}"
+            ) from None
+
+    def _read(self) -> list[tuple[str, ...]]:
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [tuple(row) for row in read_rows(file)]
+        except (OSError, UnicodeDecodeError, csv.Error):
+            rows = []
+        if not rows or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+            raise DeidentifyError(
+                f"{self.path.name!r} is no table of patients of deepfixcx; choose another file"
+            )
+        return rows[1:]
+
+
+def _as_csv(rows: Iterable[tuple[str, ...]]) -> str:
+    text = io.StringIO(newline="")
+    TableWriter(text, "\r\n").writerows([COLUMNS, *sorted(rows)])
+    return text.getvalue()

@@ -1,15 +1,192 @@
-"""What a steward chooses: the options of PS3.15 Annex E, the private elements, the words."""
+"""The table of DICOM PS3.15 Annex E, and what a steward chooses: options, private elements."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from pydicom.dataset import Dataset
 
 from deepfixcx.deidentify.actions import Action
-from deepfixcx.deidentify.private import PrivateElement
-from deepfixcx.deidentify.table import read_table
-from deepfixcx.errors import DeidentifyError
+from deepfixcx.errors import DeidentifyError, LayoutError
+from deepfixcx.io.tables import Table, read_rows
 
-__all__ = ["Profile"]
+__all__ = [
+    "OPTIONS",
+    "ActionTable",
+    "PrivateElement",
+    "Profile",
+    "Row",
+    "creator_of",
+    "read_private_elements",
+    "read_table",
+]
+
+COLUMNS = ("creator", "group", "element")
+
+
+class PrivateElement(NamedTuple):
+    """A private element, wherever its block lies in a file.
+
+    Attributes
+    ----------
+    creator : str
+        Private creator, as it stands in the header.
+    group : int
+        Odd group.
+    element : int
+        The last two digits of the element, 0 to 255.
+
+    Examples
+    --------
+    >>> PrivateElement("ACME 1.0", group=0x29, element=0x10).creator
+    'ACME 1.0'
+    """
+
+    creator: str
+    group: int
+    element: int
+
+
+def read_private_elements(path: str | Path) -> frozenset[PrivateElement]:
+    r"""Read which private elements may stay.
+
+    Parameters
+    ----------
+    path : path-like
+        Table in CSV with the columns ``creator``, ``group`` and ``element``, the latter two
+        hexadecimal: ``SIEMENS MR HEADER,0019,0C``. Only the last two digits of an element count.
+
+    Returns
+    -------
+    frozenset of PrivateElement
+        For `Profile`.
+
+    Raises
+    ------
+    DeidentifyError
+        The table cannot be read, lacks a column, or a row is no private element.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "private.csv"
+    >>> _ = path.write_text("creator,group,element\nSIEMENS MR HEADER,0019,0C\n")
+    >>> read_private_elements(path)
+    frozenset({PrivateElement(creator='SIEMENS MR HEADER', group=25, element=12)})
+    """
+    path = Path(path)
+    try:
+        rows = list(Table(path))
+    except LayoutError as error:
+        raise DeidentifyError(str(error)) from None
+    found = set()
+    for row in rows:
+        try:
+            creator, group, element = (row.cells[name] for name in COLUMNS)
+            made = PrivateElement(creator, int(group, 16), int(element, 16) & 0xFF)
+        except (KeyError, ValueError):
+            raise DeidentifyError(
+                f"row {row.number} of {path.name!r} is not creator,group,element with two "
+                f"hexadecimal numbers; write it like SIEMENS MR HEADER,0019,0C"
+            ) from None
+        if not creator or not made.group % 2 or made.group > 0xFFFF:
+            raise DeidentifyError(
+                f"row {row.number} of {path.name!r} names no private element: a creator and an odd "
+                f"group of four digits are needed"
+            )
+        found.add(made)
+    return frozenset(found)
+
+
+def creator_of(dataset: Dataset, tag: int) -> str:
+    """Return who the block of a private element belongs to, or an empty string."""
+    group, block = tag >> 16, (tag & 0xFFFF) >> 8
+    creator = dataset.get((group, block)) if block else None
+    return str(creator.value or "").strip(" \0") if creator is not None else ""
+
+
+OPTIONS = ("device", "patient", "dates", "descriptors", "graphics")
+"""The columns of options that are kept here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the table says of one attribute.
+
+    Attributes
+    ----------
+    basic : str
+        Code of the Basic Profile, such as ``X`` or ``X/Z/D``.
+    options : mapping of str to str
+        Codes of the options that say something else, by `OPTIONS`.
+    """
+
+    basic: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionTable:
+    """All rows, found by tag.
+
+    Attributes
+    ----------
+    rows : mapping of int to Row
+        By group and element as one number.
+    repeating : tuple of (mask, tag, Row)
+        Attributes of repeating groups: the row is of every tag with ``tag & mask`` equal to it.
+    """
+
+    rows: Mapping[int, Row]
+    repeating: tuple[tuple[int, int, Row], ...]
+
+    def row(self, tag: int) -> Row | None:
+        """Return the row of a tag, or None where the standard does not name it.
+
+        Examples
+        --------
+        >>> read_table().row(0x00100010).basic, read_table().row(0x60023000).basic
+        ('Z', 'X')
+        """
+        found = self.rows.get(tag)
+        if found is None:
+            for mask, repeated, row in self.repeating:
+                if tag & mask == repeated:
+                    return row
+        return found
+
+
+@functools.cache
+def read_table() -> ActionTable:
+    """Read the table that this package carries; once.
+
+    Examples
+    --------
+    >>> len(read_table().rows) > 600
+    True
+    """
+    text = files("deepfixcx.deidentify").joinpath("ps3_15.csv").read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    rows: dict[int, Row] = {}
+    repeating = []
+    header, *cells = read_rows(lines)
+    for values in cells:
+        each = dict(zip(header, values, strict=True))
+        tag = each["tag"]
+        row = Row(each["basic"], MappingProxyType({o: each[o] for o in OPTIONS if each[o]}))
+        if "X" in tag:
+            mask = int("".join("0" if digit == "X" else "F" for digit in tag), 16)
+            repeating.append((mask, int(tag.replace("X", "0"), 16), row))
+        else:
+            rows[int(tag, 16)] = row
+    return ActionTable(MappingProxyType(rows), tuple(repeating))
+
 
 # Where the standard leaves a choice to what the kind of image requires, the last alternative keeps
 # every kind valid, and none of them keeps the value.

@@ -1,8 +1,12 @@
-"""One header walked element by element; sequences are walked like the header itself."""
+"""One header walked element by element; dates are moved, descriptions reduced to known words."""
 
 from __future__ import annotations
 
 import copy
+import functools
+import re
+from datetime import date, timedelta
+from importlib.resources import files
 from typing import Any, Final
 
 from pydicom.datadict import dictionary_VR
@@ -13,16 +17,12 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from deepfixcx.deidentify.actions import Action, Handled
-from deepfixcx.deidentify.dates import shifted
-from deepfixcx.deidentify.descriptors import cleaned
-from deepfixcx.deidentify.dummies import dummy, emptied, is_registered, made, replaced_uids
-from deepfixcx.deidentify.key import Key
+from deepfixcx.deidentify.key import Key, dummy, emptied, is_registered, made, replaced_uids
 from deepfixcx.deidentify.patient import text_values
-from deepfixcx.deidentify.private import PrivateElement, creator_of
-from deepfixcx.deidentify.profile import Profile
+from deepfixcx.deidentify.profile import PrivateElement, Profile, creator_of
 from deepfixcx.errors import DeidentifyError
 
-__all__ = ["PIXEL_TAGS", "Walk"]
+__all__ = ["PIXEL_TAGS", "Walk", "cleaned", "harmless_words", "shifted"]
 
 PIXEL_TAGS: Final = frozenset(
     {0x7FE00001, 0x7FE00002, 0x7FE00003, 0x7FE00008, 0x7FE00009, 0x7FE00010}
@@ -277,3 +277,96 @@ def _without_padding(header: Dataset, element: DataElement) -> DataElement:
         )
     copied.value = element.value[:length] + b"\0" * (length % 2)
     return copied
+
+
+_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})|(\d{4})\.(\d{2})\.(\d{2})")
+_MOMENT = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{0,6}(?:\.\d{1,6})?(?:[+-]\d{4})?)")
+
+
+def shifted(text: str, vr: str, days: int) -> str:
+    """Move one date or moment; times of day stay.
+
+    Parameters
+    ----------
+    text : str
+        Value of a DICOM element.
+    vr : str
+        ``DA``, ``DT`` or ``TM``.
+    days : int
+        Whole days.
+
+    Returns
+    -------
+    str
+        The value of the same form and precision, or an empty string where it is no date.
+
+    Examples
+    --------
+    >>> shifted("20040119", "DA", -7), shifted("20040119072731.5+0100", "DT", -19)
+    ('20040112', '20031231072731.5+0100')
+    >>> shifted("last spring", "DA", -7)
+    ''
+    """
+    text = text.strip(" \0")
+    if vr == "TM":
+        return text if re.fullmatch(r"[\d:.]+", text) else ""
+    found = (_DATE if vr == "DA" else _MOMENT).fullmatch(text)
+    if found is None:
+        return ""
+    if vr == "DA":
+        year, month, day = (found[n] or found[n + 3] for n in (1, 2, 3))
+        rest = ""
+    else:
+        year, month, day, rest = found.groups()
+    try:
+        moved = date(int(year), int(month or 1), int(day or 1)) + timedelta(days)
+    except (ValueError, OverflowError):
+        return ""
+    # A value that ends with its year or month ends there again.
+    digits = f"{moved:%m}" * bool(month) + f"{moved:%d}" * bool(day)
+    return f"{moved.year:04}{digits}{rest}"
+
+
+_BETWEEN = re.compile(r"[\s,;:/\\()\[\]{}<>|_+*=^.\-]+")
+_TERM = re.compile(
+    r"[ctls]\d{1,2}"  # a vertebra
+    r"|t[12]w?|t2star|pdw?"  # a weighting
+    r"|[234]d|\d{1,3}(?:mm|cm|kv|mas|sec|min)",  # dimensions, sizes, delays
+)
+
+
+@functools.cache
+def harmless_words() -> frozenset[str]:
+    """Return the words that descriptions may keep: anatomy, sides, positions, technique."""
+    text = files("deepfixcx.deidentify").joinpath("words.txt").read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return frozenset(" ".join(lines).split())
+
+
+def cleaned(text: str, words: frozenset[str] = frozenset()) -> str:
+    """Return what is harmless of a description.
+
+    Parameters
+    ----------
+    text : str
+        A description.
+    words : frozenset of str
+        More words that may stay.
+
+    Returns
+    -------
+    str
+        The words that may stay, one space between them; empty where there are none. Numbers go,
+        unless they are sizes, weightings or vertebrae.
+
+    Examples
+    --------
+    >>> cleaned("CHEST pa/lat, Mrs. Miller 4711, 5mm")
+    'CHEST pa lat 5mm'
+    """
+    own = {word.casefold() for word in words}
+    return " ".join(
+        word
+        for word in _BETWEEN.split(text)
+        if (low := word.casefold()) in harmless_words() or low in own or _TERM.fullmatch(low)
+    )

@@ -9,7 +9,6 @@ nothing is no proof that nothing is there.
 from __future__ import annotations
 
 from deepfixcx.deidentify.scan.evidence import Finding, ScanReport, write_evidence
-from deepfixcx.deidentify.scan.legibility import read_words
-from deepfixcx.deidentify.scan.run import scan
+from deepfixcx.deidentify.scan.run import read_words, scan
 
 __all__ = ["Finding", "ScanReport", "read_words", "scan", "write_evidence"]

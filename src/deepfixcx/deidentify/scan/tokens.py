@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.deidentify.scan.forms import Form
 from deepfixcx.deidentify.scan.keys import (
     NON_ASCII,
     SHORTEST_JOINED,
@@ -24,7 +23,7 @@ from deepfixcx.deidentify.scan.keys import (
     signed_dates,
 )
 from deepfixcx.deidentify.scan.needles import Needle
-from deepfixcx.deidentify.scan.search import Searcher
+from deepfixcx.deidentify.scan.search import Form, Searcher
 
 __all__ = ["TokenSearcher"]
 
