@@ -72,7 +72,7 @@ def of_question(said: tuple[Answer, ...], each: AttackResult) -> Answer:
     return said[number[each.attack] if each.attack in number else QUESTIONS[each.figure]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(results(), max_size=8))
 def test_no_answer_says_less_than_its_numbers(made: list[AttackResult]) -> None:
     said = answers(Audit(tuple(made), (), 80, 40, False, 0))
@@ -128,3 +128,11 @@ def test_what_could_not_be_tested_is_not_called_not_shown() -> None:
     assert "Too few patients for: sex" in inferred.sentence
     alone = answers(Audit((made[0],), (), 80, 40, False, 0))[2]
     assert (alone.word, "ot shown" in alone.sentence) == ("not tested", False)
+
+
+def test_without_an_interval_nothing_is_not_shown_whatever_is_stated_as_detectable() -> None:
+    nothing = Interval(0.0, math.nan, math.nan)
+    made = result("linkage", "precision@1", nothing, 0.0, nothing, detectable=0.01)
+    said = answers(Audit((made,), (), 80, 40, False, 0))[0]
+    assert said.word == "not tested"
+    assert "unknown share" not in said.sentence

@@ -286,8 +286,9 @@ def _succeeds(result: AttackResult) -> bool:
 def _counts(result: AttackResult) -> bool:
     """Whether a failure of the attack means anything: complete success would have been detected."""
     most = 0.5 if result.figure == "EER" else 1 - result.floor
-    least = _detectable(result)
-    return result.valid and (math.isfinite(least) if result.figure == "PSNR" else least < most)
+    if not result.valid or not math.isfinite(result.gain.low):
+        return False
+    return result.figure == "PSNR" or _detectable(result) < most
 
 
 def _detectable(result: AttackResult) -> float:
