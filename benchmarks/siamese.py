@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.table import Table, put_section
 from deepfixcx import CodecSpec
-from deepfixcx.audit.linkage import Records, attack_linkage, contrast, figure_of, siamese_cnn
+from deepfixcx.audit.linkage import Records, attack_linkage, figure_of, siamese_cnn
 from deepfixcx.datasets import load_dataset
 from deepfixcx.learn.loading import encode_records, load_pixels
 
@@ -53,7 +53,7 @@ def _contrast_alone() -> list[Change]:
 
 
 def _images_as_they_are() -> list[Change]:
-    return [(contrast, "vary", _as_it_is)]
+    return [(siamese_cnn, "vary", _as_it_is)]
 
 
 IDEAS: dict[str, tuple[str, Callable[[], list[Change]]]] = {

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from deepfixcx.audit.folds import patient_numbers
-from deepfixcx.audit.linkage import Pairs, Records, contrast
+from deepfixcx.audit.linkage import Pairs, Records, siamese_cnn
 from deepfixcx.audit.linkage.siamese import Siamese, seeded
 from deepfixcx.audit.linkage.siamese_cnn import Contrast, learn_by_contrast, vary
 from deepfixcx.audit.linkage.trial import make_tests
@@ -51,7 +51,7 @@ def learned(training: Pairs, protocol: Contrast = SHORT) -> float:
     with seeded(0):
         network = Flat(training.all_probes.shape[1])
         learn_by_contrast(network, learning, aside, seen, seen, protocol, np.random.default_rng(2))
-    return contrast._area(network, aside, seen, seen)
+    return siamese_cnn._area(network, aside, seen, seen)
 
 
 def test_what_tells_patients_apart_is_learned() -> None:
@@ -64,7 +64,7 @@ def test_every_patient_is_shown_once() -> None:
     vectors, _ = population()
     patients = np.concatenate([np.repeat(np.arange(10), 8), np.arange(10, 50)])
     training = pairs_of(vectors, patients)
-    rows = contrast._one_of_each(training, np.random.default_rng(0))
+    rows = siamese_cnn._one_of_each(training, np.random.default_rng(0))
     shown = [training.probe_owners[[row]].indices[0] for row in rows]
     assert sorted(shown) == sorted(set(training.probe_owners.indices))
 
@@ -75,7 +75,7 @@ def test_a_partner_is_another_record_of_the_patient_where_there_is_one() -> None
     training = pairs_of(vectors, patients)
     seen = torch.from_numpy(training.all_probes)[:, :, None, None]
     rows = np.arange(len(training.probe_places))
-    partners = contrast._partners(training, rows, seen, seen, np.random.default_rng(0))
+    partners = siamese_cnn._partners(training, rows, seen, seen, np.random.default_rng(0))
     for row, partner in zip(rows, partners[:, :, 0, 0].numpy(), strict=True):
         own = np.flatnonzero((training.all_gallery == partner).all(axis=1))[0]
         probe = training.probe_places[row]
@@ -86,8 +86,8 @@ def test_a_partner_is_another_record_of_the_patient_where_there_is_one() -> None
 def test_records_of_one_patient_do_not_repel_each_other() -> None:
     cosines = torch.tensor([[5.0, 5.0], [0.0, 5.0]])
     strangers = np.eye(2, dtype=bool)
-    apart = contrast._loss(cosines, strangers)
-    together = contrast._loss(cosines, np.ones((2, 2), bool))
+    apart = siamese_cnn._loss(cosines, strangers)
+    together = siamese_cnn._loss(cosines, np.ones((2, 2), bool))
     assert together == pytest.approx(0, abs=1e-6)
     assert apart > 0.1
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import set_aside
-from deepfixcx.audit.reconstruction import attack_reconstruction, attack_signs, unet, variation
+from deepfixcx.audit.reconstruction import attack_reconstruction, attack_signs, torch_inverters
 from deepfixcx.audit.reconstruction.released import Invert, LogScores, Released, likeness, resize
 from deepfixcx.audit.result import figure_of
 from deepfixcx.datasets import load_dataset
@@ -46,7 +46,7 @@ def test_pixels_that_are_released_come_back(attacker: str) -> None:
 @pytest.mark.parametrize("attacker", ["ridge", "neighbour", "unet"])
 def test_nothing_comes_back_from_constants(attacker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbours are then anybody, and regressions the mean image: at the floor or below."""
-    monkeypatch.setattr(unet, "EPOCHS", 2)
+    monkeypatch.setattr(torch_inverters, "EPOCHS", 2)
     images, owners = make_images(patients=40, side=16)
     inversion = attack_reconstruction(
         np.ones((len(images), 5), np.float32), images, owners, attacker=attacker
@@ -141,7 +141,7 @@ def test_sizes_of_their_own_are_searched() -> None:
 
 
 def test_the_network_learns_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unet, "EPOCHS", 6)
+    monkeypatch.setattr(torch_inverters, "EPOCHS", 6)
     images, owners = make_images(patients=40)
     code = encoded(images, CodecSpec(1, 8))
     once, again = (attack_reconstruction(code, images, owners, attacker="unet") for _ in range(2))
@@ -269,9 +269,9 @@ def test_resizing_keeps_range_and_constants(before: int, after: int, seed: int) 
 
 
 def test_only_bands_that_can_be_seen_are_asked_to_agree() -> None:
-    assert variation.visible_bands(CodecSpec(3, 4), 320, 320) == list(range(64))
-    assert variation.visible_bands(CodecSpec(3, 4), 320, 64) == [0]
-    assert len(variation.visible_bands(CodecSpec(3, 4), 320, 128)) == 9
+    assert torch_inverters.visible_bands(CodecSpec(3, 4), 320, 320) == list(range(64))
+    assert torch_inverters.visible_bands(CodecSpec(3, 4), 320, 64) == [0]
+    assert len(torch_inverters.visible_bands(CodecSpec(3, 4), 320, 128)) == 9
 
 
 @pytest.mark.slow

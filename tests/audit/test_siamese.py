@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from deepfixcx import Codec
-from deepfixcx.audit.linkage import Records, attack_linkage, siamese_cnn, siamese_mlp
+from deepfixcx.audit.linkage import Records, attack_linkage, siamese_cnn
+from deepfixcx.audit.linkage import siamese as networks
 from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
 from deepfixcx.audit.linkage.siamese import Siamese, seeded
 from deepfixcx.errors import AuditError
@@ -19,8 +20,8 @@ from tests.audit.making import make_images, make_population
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train for seconds."""
-    mlp = replace(siamese_mlp.PROTOCOL, epochs=6, pairs=400)
-    monkeypatch.setattr(siamese_mlp, "PROTOCOL", mlp)
+    mlp = replace(networks.PROTOCOL, epochs=6, pairs=400)
+    monkeypatch.setattr(networks, "PROTOCOL", mlp)
     monkeypatch.setattr(siamese_cnn, "PROTOCOL", replace(siamese_cnn.PROTOCOL, epochs=2, pairs=50))
     contrast = replace(siamese_cnn.CONTRAST, epochs=6, every=2)
     monkeypatch.setattr(siamese_cnn, "CONTRAST", contrast)
@@ -80,14 +81,14 @@ def test_too_few_patients_are_refused() -> None:
 def test_training_keeps_the_best_weights_of_the_patients_set_aside() -> None:
     """With a learning rate that destroys, the network stays as it began: whitening's angles."""
     vectors, owners = make_population(patients=40, noise=0.5)
-    wild = replace(siamese_mlp.PROTOCOL, learning_rate=100.0, epochs=3)
-    still = replace(siamese_mlp.PROTOCOL, epochs=0)
+    wild = replace(networks.PROTOCOL, learning_rate=100.0, epochs=3)
+    still = replace(networks.PROTOCOL, epochs=0)
 
     def with_protocol(protocol: object) -> Fit:
         def fit(training: Pairs, seed: int) -> Similarity:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(siamese_mlp, "PROTOCOL", protocol)
-                return siamese_mlp.fit_siamese_mlp(training, seed)
+                patch.setattr(networks, "PROTOCOL", protocol)
+                return networks.fit_siamese_mlp(training, seed)
 
         return fit
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from deepfixcx import Codec, CodecSpec
-from deepfixcx.audit.linkage import siamese_cnn, siamese_mlp
-from deepfixcx.audit.reconstruction import unet, variation
+from deepfixcx.audit.linkage import siamese, siamese_cnn
+from deepfixcx.audit.reconstruction import torch_inverters
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.audit.suite import Audit, PublicImages, Target, audit_release
 from deepfixcx.audit.verdict import answers
@@ -72,10 +72,10 @@ def test_the_same_seed_gives_the_same_report() -> None:
 
 
 def test_full_trains_networks_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (siamese_mlp, siamese_cnn):
+    for module in (siamese, siamese_cnn):
         monkeypatch.setattr(module, "PROTOCOL", replace(module.PROTOCOL, epochs=2, pairs=60))
-    monkeypatch.setattr(unet, "EPOCHS", 1)
-    monkeypatch.setattr(variation, "STEPS", 2)
+    monkeypatch.setattr(torch_inverters, "EPOCHS", 1)
+    monkeypatch.setattr(torch_inverters, "STEPS", 2)
     audit = audit_release(make_target(attributes={}), full=True, samples=20)
     made = {each.attacker for each in audit.results}
     assert {"siamese-mlp", "siamese-cnn", "variation", "unet"} <= made

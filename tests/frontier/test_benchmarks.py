@@ -16,7 +16,7 @@ from benchmarks.mechanism_inversion import as_codes, invert, table_of
 from benchmarks.mechanism_membership import membership
 from benchmarks.siamese import IDEAS as SIAMESE_IDEAS
 from benchmarks.siamese import changed, link
-from deepfixcx.audit.linkage import contrast, siamese_cnn
+from deepfixcx.audit.linkage import siamese_cnn
 from deepfixcx.code import Code
 from deepfixcx.frontier.rows import FrontierRow
 from deepfixcx.frontier.trial import Trial
@@ -103,10 +103,10 @@ def test_parts_of_the_network_are_left_away_for_a_while(monkeypatch: pytest.Monk
     images, owners = make_images(patients=24, side=16)
     monkeypatch.setattr(siamese_cnn, "CONTRAST", replace(siamese_cnn.CONTRAST, epochs=4, every=2))
     monkeypatch.setattr(siamese_cnn, "PROTOCOL", replace(siamese_cnn.PROTOCOL, epochs=1, pairs=9))
-    before = siamese_cnn.CONTRAST, siamese_cnn.PROTOCOL, contrast.vary
+    before = siamese_cnn.CONTRAST, siamese_cnn.PROTOCOL, siamese_cnn.vary
     for idea in ("unvaried", "contrast", "both"):
         assert "[" in link(idea, images, owners, owners % 2, 0)["AUC"]
-    assert (siamese_cnn.CONTRAST, siamese_cnn.PROTOCOL, contrast.vary) == before
+    assert (siamese_cnn.CONTRAST, siamese_cnn.PROTOCOL, siamese_cnn.vary) == before
     with changed(SIAMESE_IDEAS["protocol"][1]()):
         assert siamese_cnn.CONTRAST.epochs == 0
         assert siamese_cnn.PROTOCOL.pairs == 5000
