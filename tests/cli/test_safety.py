@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 import random
 import shutil
+import threading
 import typing
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,11 @@ from typer.testing import CliRunner, Result
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.cli._outside import READ, WRITTEN
 from deepfixcx.cli.app import app
-from deepfixcx.errors import DeepfixcxError
+from deepfixcx.datasets import load_dataset
+from deepfixcx.errors import DeepfixcxError, ModelError, ReleaseError
+from deepfixcx.io.results import claimed_folder
+from deepfixcx.learn.sweep.options import SweepOptions
+from deepfixcx.learn.sweep.run import run_sweep
 from tests.learn.making import make_dataset
 from tests.release.test_safety import FOLDERS, NAMES, RUNS, World
 
@@ -64,6 +70,11 @@ def hints(command: str) -> dict[str, typing.Any]:
 
 def takes(command: str, option: str) -> bool:
     return option in hints(command)
+
+
+def overwriting(command: str) -> list[str]:
+    """Return the option to replace an earlier result; scan does so unasked."""
+    return ["--overwrite"] if takes(command, "overwrite") else []
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +130,7 @@ def test_every_parameter_that_names_a_path_is_known_to_be_read_or_written() -> N
     assert len(found) > 40
     assert {name for _, name in found} <= {*WRITTEN, *READ}
     assert {command for command, name in found if name == "out"} == {*FILES, *RESULTS}
-    assert all(takes(command, "overwrite") for command in (*FILES, *RESULTS))
+    assert all(takes(command, "overwrite") for command in {*FILES, *RESULTS} - {"scan"})
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if takes(each, "json")])
@@ -182,7 +193,7 @@ def test_a_result_folder_replaces_no_file_of_others(
     mine = tmp_path / "out" / name
     mine.parent.mkdir(parents=True)
     mine.write_bytes(MINE)
-    done = call(*line(command, made), "-o", tmp_path / "out", "--overwrite")
+    done = call(*line(command, made), "-o", tmp_path / "out", *overwriting(command))
     assert mine.read_bytes() == MINE
     if done.exit_code != 2:
         assert (command, name) in {("explain", "images.csv"), ("explain", "model.json")}
@@ -199,9 +210,41 @@ def test_a_result_folder_replaces_its_own_when_asked(
     ended = call(*words).exit_code
     assert ended in (0, 3)
     (tmp_path / "out" / "notes.txt").write_bytes(MINE)
-    assert "--overwrite" in call(*words).output
-    assert call(*words, "--overwrite").exit_code == ended
+    assert command == "scan" or "--overwrite" in call(*words).output
+    assert call(*words, *overwriting(command)).exit_code == ended
     assert (tmp_path / "out" / "notes.txt").read_bytes() == MINE
+
+
+@pytest.mark.parametrize("command", RESULTS)
+def test_a_folder_that_another_process_writes_is_refused(
+    command: str, made: Made, tmp_path: Path
+) -> None:
+    with claimed_folder(tmp_path / "out", ReleaseError):
+        done = call(*line(command, made), "-o", tmp_path / "out", *overwriting(command))
+        assert done.exit_code == 2, done.output
+        assert "another process is writing" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_of_two_sweeps_at_once_one_is_whole_and_one_refused(made: Made, tmp_path: Path) -> None:
+    dataset, options = load_dataset(made["xrays"], labels="sick"), SweepOptions((1,), (2,), folds=3)
+    start = threading.Barrier(2)
+
+    def sweep() -> str:
+        start.wait()
+        try:
+            run_sweep(dataset, tmp_path / "out", options)
+        except ModelError as error:
+            return str(error)
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        ended = sorted(each.result() for each in [pool.submit(sweep) for _ in range(2)])
+    assert ended.count("done") == 1
+    assert "another process is writing" in ended[0] + ended[1] or "earlier sweep" in str(ended)
+    assert len((tmp_path / "out" / "sweep.csv").read_text().splitlines()) == 3
+    alone = run_sweep(dataset, tmp_path / "alone", options)
+    assert run_sweep(dataset, tmp_path / "out", options, resume=True).rows == alone.rows
 
 
 @pytest.mark.parametrize(

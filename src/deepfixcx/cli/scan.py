@@ -9,7 +9,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import byte_size, default_workers, panel, reason_rows, write_json
-from deepfixcx.cli._options import JSON, OVERWRITE, WORKERS
+from deepfixcx.cli._options import JSON, WORKERS
 from deepfixcx.cli._originals import privatized_contents
 from deepfixcx.cli._outside import check_outside, is_release, release_around
 from deepfixcx.cli._steps import StepBar
@@ -55,7 +55,6 @@ def command(
         bool, typer.Option("--ocr", help="Also read what is burned into images, with tesseract.")
     ] = False,
     workers: Annotated[int | None, WORKERS] = None,
-    overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Search every byte of a folder for the names, numbers, dates and texts of its sources.
@@ -88,7 +87,7 @@ def command(
     kept_here = private_of(folder, private)
     named = {"OUT": folder, "IN": against, "the private folder": kept_here}
     check_apart({"the evidence": place}, named)
-    with evidence_folder(place, overwrite=overwrite) as own:
+    with evidence_folder(place) as own:
         with StepBar("scan") as bar:
             found = scan(
                 folder,

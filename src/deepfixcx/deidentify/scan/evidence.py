@@ -199,9 +199,7 @@ def figures(report: ScanReport) -> dict[str, object]:
     }
 
 
-def write_evidence(
-    report: ScanReport, folder: Path, *, scanned: Path, overwrite: bool = False
-) -> None:
+def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
     """Write ``evidence.csv`` and ``summary.json``.
 
     Parameters
@@ -212,15 +210,13 @@ def write_evidence(
         Where they go; it is made.
     scanned : Path
         The folder that was searched. It is about to be shared and is not written to.
-    overwrite : bool
-        Whether the evidence of an earlier scan in the folder may be replaced.
 
     Raises
     ------
     DeidentifyError
         `folder` lies in `scanned`, or cannot be written.
     OverwriteError
-        It holds the evidence of an earlier scan, or other files of these names.
+        It holds other files of these names, or evidence that was changed since.
 
     Examples
     --------
@@ -235,15 +231,15 @@ def write_evidence(
             f"the evidence would lie in {scanned.name!r}, which is to be shared; choose another "
             f"place for it"
         )
-    with evidence_folder(folder, overwrite=overwrite) as own:
+    with evidence_folder(folder) as own:
         fill_evidence(report, own)
 
 
 @contextmanager
-def evidence_folder(folder: Path, *, overwrite: bool) -> Iterator[OwnFolder]:
-    """Lock the folder for the evidence, or refuse it; what `write_evidence` does first."""
+def evidence_folder(folder: Path) -> Iterator[OwnFolder]:
+    """Lock the folder for the evidence, or refuse it; that of an earlier scan is replaced."""
     with claimed_folder(folder, DeidentifyError) as own:
-        check_earlier(folder, FILES, "evidence", overwrite=overwrite, known=SUMMARY)
+        check_earlier(folder, FILES, "evidence", overwrite=True, known=SUMMARY)
         own.recognize(SUMMARY, FILES)
         yield own
 
