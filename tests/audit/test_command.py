@@ -115,8 +115,9 @@ def test_an_audit_is_not_replaced_unasked(run: Run, released: Path) -> None:
     (released / "shared.audit" / "audit.json").write_text("{}")
     done = run(*words(released))
     assert done.exit_code == 2
-    assert "--overwrite" in done.output
-    for out, reason in (("shared/audit", "lies in the release"), ("scans/table.csv", "is a file")):
+    assert "'audit.json' in" in done.output
+    assert "was not made by deepfixcx" in done.output
+    for out, reason in (("shared/audit", "lies in the release"), ("scans/table.csv", "replace")):
         done = run(*words(released), "-o", released / out)
         assert done.exit_code == 2
         assert reason in done.output
