@@ -16,20 +16,12 @@ _CONTROL = re.compile(
 
 
 def counted(count: int, one: str, several: str = "") -> str:
-    """Return a count with its noun, of which the plural is `several`, or `one` with an s.
-
-    >>> counted(1, "file"), counted(1200, "file"), counted(0, "copy", "copies")
-    ('1 file', '1,200 files', '0 copies')
-    """
+    """Return a count with its noun, of which the plural is `several`, or `one` with an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def byte_size(count: float) -> str:
-    """Return a number of bytes in a readable unit.
-
-    >>> byte_size(999), byte_size(4096), byte_size(2.5e6)
-    ('999 bytes', '4.1 kB', '2.5 MB')
-    """
+    """Return a number of bytes in a readable unit."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
@@ -37,11 +29,7 @@ def byte_size(count: float) -> str:
 
 
 def plain(text: str, *, one_line: bool = False) -> str:
-    r"""Spell out characters that control a terminal, or that reorder or hide text.
-
-    >>> print(plain("a\x1b[2J\u202eb"), plain("one\ntwo", one_line=True))
-    a\x1b[2J\u202eb one\ntwo
-    """
+    r"""Spell out characters that control a terminal, or that reorder or hide text."""
     text = _CONTROL.sub(_spelled, text)
     return re.sub("[\t\n]", _spelled, text) if one_line else text
 

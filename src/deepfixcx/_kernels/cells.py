@@ -28,10 +28,7 @@ LAST_MEAN = 4
 
 @numba.njit(cache=True, nogil=True)
 def pool_bands(bands, code, rows, columns, kind, first, last, top):
-    """Fill the rows of cells `first` to `last` of `code` (N, P, P) from `bands` (N, h, w).
-
-    The bands begin at row `top` of the whole ones. Zeros of the padded grid are members too.
-    """
+    """Fill the rows of cells `first` to `last` of `code` (N, P, P) from `bands` (N, h, w)."""
     starts, stops, lengths = columns
     members = np.empty(rows[2].max() * lengths.max(), np.float32)
     sums = np.empty(bands.shape[2], np.float64)

@@ -153,11 +153,7 @@ def _reach(taps, offset):
 
 @numba.njit(nogil=True)
 def _take(subbands, n, wanted, planes, places, periodic):
-    """Copy rows of four subbands into their planes, with what lies beyond the edges.
-
-    `wanted` is the first row and how many; `places` where the first one begins in a plane, the
-    margin before its columns, and the step from row to row.
-    """
+    """Copy rows of four subbands into their planes, with what lies beyond the edges."""
     height, width = subbands.shape[2], subbands.shape[3]
     (top, count), (begin, before, wide) = wanted, places
     for s in range(4):

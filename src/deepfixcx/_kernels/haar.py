@@ -54,13 +54,7 @@ SCATTERED_LEVEL = 5
 
 @numba.njit(cache=True, nogil=True)
 def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):
-    """Fill rows of cells of `code` (N, 4**J, P, P) from contiguous `images` (N, H, W).
-
-    Images are uint8, uint16 or float32; `scale` maps a pixel to [0, 1]. `rows` and `columns` are
-    (starts, stops, lengths) of the cells. Rows of cells are counted through all images: `start` to
-    `stop` of N * P. They are independent, so threads may share a single large image as well as a
-    batch. Returns a sum, which is not finite if a number of the code is not.
-    """
+    """Fill rows of cells of `code` (N, 4**J, P, P) from contiguous `images` (N, H, W)."""
     row_starts, row_stops, row_lengths = rows
     block, across = 1 << level, columns[0].size
     unit = max(block, LANES)
@@ -108,11 +102,7 @@ def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):
 
 @numba.njit(nogil=True)
 def _add_strip(images, n, top, edge, strip, sums, level):
-    """Split the strip that begins at row `top` and add its absolute values to `sums`.
-
-    Vectors that lie within the image are read from there, others from `edge`, a copy with zeros
-    beyond the image.
-    """
+    """Split the strip that begins at row `top` and add its absolute values to `sums`."""
     height, width = images.shape[1], images.shape[2]
     block, wide = edge.shape[0], edge.shape[1] // LANES
     inside = width // LANES if top + block <= height else 0

@@ -26,11 +26,7 @@ _weave = weaver()
 
 @numba.njit(cache=True, nogil=True)
 def decode_haar(values, images, rows, columns, level, start, stop):
-    """Fill `images` (N, H, W) from contiguous `values` (N, 4**J, P, P), one coefficient a cell.
-
-    `rows` and `columns` are (starts, stops, lengths) of the cells in blocks. Rows of cells are
-    counted through all images: `start` to `stop` of N * P.
-    """
+    """Fill `images` (N, H, W) from contiguous `values` (N, 4**J, P, P), one coefficient a cell."""
     starts, stops, _ = columns
     patches, across = rows[0].size, starts.size
     bands = band_numbers(level)

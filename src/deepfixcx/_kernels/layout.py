@@ -31,11 +31,7 @@ _part, _transpose = parter(), transposer()
 
 @numba.njit(nogil=True)
 def aligned(rows, columns):
-    """Return float32 (rows, at least columns) whose rows begin with cache lines.
-
-    The step from row to row is an odd number of vectors, so that the rows of a column do not
-    compete for the same few places of a cache.
-    """
+    """Return float32 (rows, at least columns) whose rows begin with cache lines."""
     wide = (-(-columns // LANES) | 1) * LANES
     space = np.empty(rows * wide + LANES, np.float32)
     ahead = -(space.ctypes.data // 4) % LANES
@@ -145,11 +141,7 @@ def gather(source, bands, numbers, weight):
 
 @numba.njit(nogil=True)
 def lay_out_pairs(sums, pairs, columns, weights, code, n, i, addresses):
-    """Fill row of cells `i` of image `n` at level 1, with no detour: a block has two columns.
-
-    `pairs` (2 P,) is a place to work in. `addresses` are those of sums, pairs, weights and code:
-    asking an array for its address, or for a part, takes longer here than the work does.
-    """
+    """Fill row of cells `i` of image `n` at level 1, with no detour: a block has two columns."""
     starts, stops, _ = columns
     across = starts.size
     sums_at, pairs_at, weights_at, code_at = addresses

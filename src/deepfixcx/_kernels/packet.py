@@ -22,14 +22,7 @@ def encode_packet(
     images, code, rows, columns, strips, most, margin, level, scale, bank, periodic, kinds,
     start, stop,
 ):  # fmt: skip
-    """Fill `code` (F, N, 4**J, P, P) from `images` (N, H, W) of any real dtype.
-
-    `strips` (S + 1,) are the rows of cells at which strips begin and end; they are counted through
-    all images, `start` to `stop` of N * S. A single row of cells of more than `most` rows of bands
-    is worked in parts; no median may be among `kinds` then. `margin` is in rows of bands, `bank`
-    the analysis filters and their offset. Returns the sum of the pixels, which is not finite if
-    one is not.
-    """
+    """Fill `code` (F, N, 4**J, P, P) from `images` (N, H, W) of any real dtype."""
     band_rows = (images.shape[1] + (1 << level) - 1) >> level
     longest = _most_rows(rows, strips, most)
     wide = ((images.shape[2] + (1 << level) - 1) >> level) << level
@@ -102,10 +95,7 @@ def _most_rows(rows, strips, most):
 
 @numba.njit(cache=True, nogil=True)
 def decode_packet(values, images, row_of, column_of, level, bank, periodic, start, stop):
-    """Fill images `start` to `stop` of `images` (N, H, W) from `values` (N, 4**J, P, P).
-
-    `row_of` and `column_of` name the cell of each row and column of a band.
-    """
+    """Fill images `start` to `stop` of `images` (N, H, W) from `values` (N, 4**J, P, P)."""
     low, high, offset = bank
     height, width = images.shape[1], images.shape[2]
     size = values.shape[1] * row_of.size * column_of.size

@@ -28,10 +28,7 @@ def thread_count() -> int:
 
 
 def threaded(work: Callable[[int, int], None], count: int) -> None:
-    """Call ``work(start, stop)`` on runs that together cover ``range(count)``.
-
-    The runs do not overlap, so the result cannot depend on the number of threads.
-    """
+    """Call ``work(start, stop)`` on runs that together cover ``range(count)``."""
     threads = min(thread_count(), count)
     if threads <= 1:
         work(0, count)

@@ -59,12 +59,7 @@ Emit = Callable[[Any, Any, list[Any]], None]
 
 
 def splitter(levels: int, lane_levels: int) -> Any:
-    """Make ``f(array, source, step, target, target_step)`` that does several splits at once.
-
-    2**levels vectors are read at the addresses source, source + step, ... in the dtype of `array`,
-    split `levels` times across each other and `lane_levels` times within, and written as float32 at
-    target, target + target_step, ...
-    """
+    """Make ``f(array, source, step, target, target_step)`` that does several splits at once."""
 
     def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
         source, step, target, target_step = addresses
@@ -75,10 +70,7 @@ def splitter(levels: int, lane_levels: int) -> Any:
 
 
 def pooler(levels: int, lane_levels: int) -> Any:
-    """Make ``f(array, source, step, target, target_step)`` that does the last splits and pools.
-
-    As `splitter`, but absolute values are added to the float32 numbers at the target.
-    """
+    """Make ``f(array, source, step, target, target_step)`` that does the last splits and pools."""
 
     def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
         source, step, target, target_step = addresses
@@ -92,11 +84,7 @@ def pooler(levels: int, lane_levels: int) -> Any:
 
 
 def merger(levels: int, lane_levels: int) -> Any:
-    """Make ``f(array, source, step)`` that undoes `lane_levels` splits within and `levels` across.
-
-    2**levels vectors of float32, `step` bytes apart, become twice the numbers that were split, for
-    each of the splits.
-    """
+    """Make ``f(array, source, step)``: undo `lane_levels` splits within lanes, `levels` across."""
 
     def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
         source, step = addresses
@@ -129,10 +117,7 @@ def copier(lanes: int) -> Any:
 
 
 def parter() -> Any:
-    """Make ``f(array, source, weights, even, odd)`` that lays even and odd numbers apart.
-
-    Two vectors are read. Both results are multiplied with the vector of weights, lane by lane.
-    """
+    """Make ``f(array, source, weights, even, odd)`` that lays even and odd numbers apart."""
 
     def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
         source, weights, *targets = addresses
@@ -146,10 +131,7 @@ def parter() -> Any:
 
 
 def weaver() -> Any:
-    """Make ``f(array, source, step, target, target_step)`` that merges blocks of 2 x 2.
-
-    Four vectors, one of each subband, `step` bytes apart, become two rows of twice as many pixels.
-    """
+    """Make ``f(array, source, step, target, target_step)`` that merges blocks of 2 x 2."""
 
     def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
         source, step, target, target_step = addresses
@@ -168,12 +150,7 @@ def weaver() -> Any:
 
 
 def transposer() -> Any:
-    """Make ``f(array, source, steps, weights, target, target_steps)`` that turns 8 x 8 numbers.
-
-    Row number i of eight numbers stands at the source plus those of three steps whose bits are set
-    in i. Rows become columns, are multiplied with eight weights lane by lane, and go to the target
-    and three steps of its own.
-    """
+    """Make ``f(array, source, steps, weights, target, target_steps)`` that turns 8 x 8 numbers."""
 
     def emit(builder: Any, _dtype: Any, addresses: list[Any]) -> None:
         source, weights, target = addresses[0], addresses[4], addresses[5]

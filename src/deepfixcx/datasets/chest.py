@@ -63,11 +63,7 @@ OBSERVATIONS = (
 
 
 def read_observations(cells: Mapping[str, str]) -> tuple[State, ...]:
-    """Read the fourteen cells of a study: 1, 0, -1 (uncertain) or blank (not mentioned).
-
-    Only ``No Finding`` is never left open: the labellers write 1 where they saw none of the others,
-    and nothing where they saw one, so that its blank is a no.
-    """
+    """Read the fourteen cells of a study: 1, 0, -1 (uncertain) or blank (not mentioned)."""
     states = {name: read_state(cells.get(name, "")) or "blank" for name in OBSERVATIONS}
     if states[NO_FINDING] == "blank" and NO_FINDING in cells:
         states[NO_FINDING] = "no"

@@ -51,20 +51,7 @@ _END = b"\xff\xd9"
 
 
 def local_path(where: str | os.PathLike[str], what: str) -> Path:
-    """Return a path of this machine's disk: ``file://`` is stripped, and no other URL is one.
-
-    `what` is what the message says cannot be read from there.
-
-    Raises
-    ------
-    LayoutError
-        The path is a URL. The message does not repeat it, for it may hold a password.
-
-    Examples
-    --------
-    >>> local_path("file:///data/xrays", "a dataset"), local_path("xrays", "a dataset")
-    (PosixPath('/data/xrays'), PosixPath('xrays'))
-    """
+    """Return a path of this machine's disk: ``file://`` is stripped, and no other URL is one."""
     text = os.fspath(where)
     url = _URL.match(text)
     if url is None or os.path.lexists(text):
@@ -77,12 +64,7 @@ def local_path(where: str | os.PathLike[str], what: str) -> Path:
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, ImageFileError]]]:
-    """List the images below a folder, sorted, and the folders that may not be listed.
-
-    A file counts by the suffix of its name; one without a suffix counts if it is DICOM. Hidden
-    files, and the folder ``__MACOSX`` that some archives hold, are left out. A link to a folder is
-    followed, but no folder is walked twice.
-    """
+    """List the images below a folder, sorted, and the folders that may not be listed."""
     found: list[Path] = []
     closed: list[tuple[Path, ImageFileError]] = []
     seen: set[tuple[int, int]] = set()
@@ -100,13 +82,7 @@ def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, ImageFileErr
 
 
 def check_file(path: Path) -> ImageFileError | None:
-    """Say what is wrong with a file before anyone reads it: missing, no file, or empty.
-
-    Examples
-    --------
-    >>> check_file(Path("no such file"))
-    UnreadableFileError('there is no such file')
-    """
+    """Say what is wrong with a file before anyone reads it: missing, no file, or empty."""
     try:
         status = path.stat()
     except PermissionError:
@@ -121,11 +97,7 @@ def check_file(path: Path) -> ImageFileError | None:
 
 
 def check_jpeg_end(path: Path) -> ImageFileError | None:
-    """Say whether a JPEG file was cut off: its pixels begin and the marker of their end is missing.
-
-    Only the last bytes are read where the marker is there, as it is in every whole file but a few
-    with a long trailer. A file that is no JPEG is no problem here.
-    """
+    """Return an error for a JPEG file whose pixels begin and whose end marker is missing."""
     try:
         with path.open("rb") as file:
             if file.read(2) != b"\xff\xd8":
@@ -211,28 +183,7 @@ _SEXES = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
 class Collector:
-    """Gathers the images of one dataset.
-
-    Parameters
-    ----------
-    name : str
-        Name of the layout.
-    root : Path
-        Folder of the dataset.
-    label_names : sequence of str
-        Names of the labels, in the order in which `add` gets their states.
-    uncertain, blank : str
-        What an uncertain and a missing label count as.
-    check : callable
-        Says what is wrong with a file, if anything.
-    table : str
-        Name of the table that lists the images, where a user chose it.
-
-    Raises
-    ------
-    LabelError
-        Unknown words for `uncertain` or `blank`.
-    """
+    """Gathers the images of one dataset."""
 
     def __init__(
         self,
@@ -303,15 +254,7 @@ class Collector:
         return images
 
     def dataset(self, notes: Sequence[str] = (), labels: Labels | None = None) -> Dataset:
-        """Return what was gathered, with the labels that a user asked for, or all.
-
-        Raises
-        ------
-        LayoutError
-            Not one image can be used.
-        LabelError
-            A label that is not there.
-        """
+        """Return what was gathered, with the labels that a user asked for, or all."""
         if not self._records:
             raise LayoutError(self._nothing())
         nobody = sum(record.patient is None for record in self._records)
@@ -374,13 +317,7 @@ def is_missing(patient: str) -> bool:
 
 
 def split_word(word: str) -> str:
-    """Bring the name of a part into the common form.
-
-    Examples
-    --------
-    >>> split_word("valid"), split_word("TRAIN"), split_word("additional")
-    ('validation', 'train', 'additional')
-    """
+    """Bring the name of a part into the common form."""
     return _SPLITS.get(word.casefold(), word)
 
 
@@ -390,11 +327,5 @@ def sex_letter(word: str) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return an absolute path without ``..`` in it; links stay as they are.
-
-    Raises
-    ------
-    LayoutError
-        It is the URL of a store.
-    """
+    """Return an absolute path without ``..`` in it; links stay as they are."""
     return Path(os.path.abspath(local_path(path, "a dataset")))

@@ -51,24 +51,7 @@ Labels = str | Sequence[str] | Mapping[str, str]
 
 
 def read_state(cell: str) -> State | None:
-    """Say which of the four states a cell of a label column holds.
-
-    Parameters
-    ----------
-    cell : str
-        For example ``1``, ``0.0``, ``-1``, ``yes``, ``False``, ``positive``, or nothing.
-
-    Returns
-    -------
-    {"yes", "no", "uncertain", "blank"} or None
-        None for a number that is no answer, such as 2. Words that are no answer, such as
-        ``ungraded``, and NaN say as little as a blank cell.
-
-    Examples
-    --------
-    >>> [read_state(cell) for cell in ("1.0", "no", "-1", "", "ungraded", "2")]
-    ['yes', 'no', 'uncertain', 'blank', 'blank', None]
-    """
+    """Say which of the four states a cell of a label column holds."""
     word = cell.strip().casefold()
     if word in _YES:
         return "yes"
@@ -84,15 +67,7 @@ def read_state(cell: str) -> State | None:
 
 
 def settle(state: State, uncertain: Uncertain, blank: Blank) -> tuple[float, bool]:
-    """Turn a state into a label and whether it is known.
-
-    Examples
-    --------
-    >>> settle("uncertain", uncertain="positive", blank="ignore")
-    (1.0, True)
-    >>> settle("blank", uncertain="positive", blank="ignore")
-    (nan, False)
-    """
+    """Turn a state into a label and whether it is known."""
     if state == "uncertain":
         answer = {"positive": "yes", "negative": "no"}.get(uncertain, "")
     elif state == "blank":
@@ -105,26 +80,14 @@ def settle(state: State, uncertain: Uncertain, blank: Blank) -> tuple[float, boo
 
 
 def check_policies(uncertain: str, blank: str) -> None:
-    """Refuse words that are no policy.
-
-    Raises
-    ------
-    LabelError
-        The message names the words that are.
-    """
+    """Refuse words that are no policy."""
     for name, word, known in (("uncertain", uncertain, Uncertain), ("blank", blank, Blank)):
         if word not in get_args(known):
             raise LabelError(f"{name} is one of {', '.join(get_args(known))}; got {word!r}")
 
 
 def normal_name(name: str) -> str:
-    """Bring a column's or label's name into the form in which two of them are compared.
-
-    Examples
-    --------
-    >>> normal_name("Patient ID"), normal_name("No Finding"), normal_name("AP/PA")
-    ('patient_id', 'no_finding', 'ap_pa')
-    """
+    """Bring a column's or label's name into the form in which two of them are compared."""
     return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
 
 
@@ -135,17 +98,7 @@ def categories(cell: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """One label that was asked for.
-
-    Attributes
-    ----------
-    name : str
-        What the label is called from here on.
-    column : str
-        The label or column that answers it.
-    values : frozenset of str
-        The categories that mean yes, in lower case; empty where the column itself says yes or no.
-    """
+    """One label that was asked for."""
 
     name: str
     column: str
@@ -153,34 +106,7 @@ class LabelRule:
 
 
 def parse_labels(labels: Labels) -> tuple[LabelRule, ...]:
-    """Read how a user names labels.
-
-    Parameters
-    ----------
-    labels : str, sequence of str, or mapping of str to str
-        ``"pneumonia,kind=bacteria|virus"``, where a name with a comma is put in double quotes as
-        in CSV; or the same in a list; or a mapping from new names to
-        such words. ``COLUMN=A|B`` is yes where the column holds A or B, no where it holds anything
-        else, and unknown where it is blank.
-
-    Returns
-    -------
-    tuple of LabelRule
-        In the order asked for.
-
-    Raises
-    ------
-    LabelError
-        No label at all, the same one twice, or a word without column or value.
-
-    Examples
-    --------
-    >>> [rule.name for rule in parse_labels("pneumonia,kind=bacteria|virus")]
-    ['pneumonia', 'kind=bacteria|virus']
-    >>> rule, = parse_labels({"infection": "kind=bacteria|virus"})
-    >>> rule.name, rule.column, sorted(rule.values)
-    ('infection', 'kind', ['bacteria', 'virus'])
-    """
+    """Read how a user names labels."""
     if isinstance(labels, str):
         try:
             labels = next(csv.reader([labels], skipinitialspace=True), [""])
@@ -221,27 +147,7 @@ Answers = list[tuple[float, bool]]
 def answer(
     rule: LabelRule, label_names: Sequence[str], records: Sequence[ImageRecord]
 ) -> tuple[Answers, int]:
-    """Answer one label for every record.
-
-    Parameters
-    ----------
-    rule : LabelRule
-        The label.
-    label_names : sequence of str
-        The labels that the records have.
-    records : sequence of ImageRecord
-        The images.
-
-    Returns
-    -------
-    tuple of list and int
-        (value, known) for every record; and how many cells held a word that is no answer.
-
-    Raises
-    ------
-    LabelError
-        No such label or attribute, no image with such a value, or numbers that are no answers.
-    """
+    """Answer one label for every record."""
     label = find_name(rule.column, label_names)
     if label is not None:
         place = label_names.index(label)
@@ -259,13 +165,7 @@ def answer(
 
 
 def find_name(wanted: str, names: Iterable[str]) -> str | None:
-    """Find a name, exactly or but for case, spaces and underscores.
-
-    Examples
-    --------
-    >>> find_name("no_finding", ["Edema", "No Finding"])
-    'No Finding'
-    """
+    """Find a name, exactly or but for case, spaces and underscores."""
     names = tuple(names)
     if wanted in names:
         return wanted

@@ -21,32 +21,7 @@ def assign(
     shares: NDArray[np.float64],
     seed: int,
 ) -> NDArray[np.int64]:
-    """Assign every group to one part, so that each part gets its share of every weight.
-
-    Groups are taken in a seeded order, those that hold much of anything first, and each goes where
-    it brings the sums closest to their shares (the least growth of chi squared).
-
-    Parameters
-    ----------
-    groups : ndarray of str, shape (N,)
-        Name of each image's group.
-    weights : ndarray of float64, shape (N, K)
-        What each image brings.
-    shares : ndarray of float64, shape (parts,)
-        They sum to 1; a part of 0 stays empty.
-    seed : int
-        Decides the order, and nothing else does: not that of the images.
-
-    Returns
-    -------
-    ndarray of int64, shape (N,)
-        Part of each image.
-
-    Raises
-    ------
-    SplitError
-        Fewer groups than parts that are not to be empty.
-    """
+    """Assign every group to one part, so that each part gets its share of every weight."""
     names, member = np.unique(groups, return_inverse=True)
     wanted = np.flatnonzero(shares > 0)
     if len(names) < len(wanted):

@@ -154,17 +154,7 @@ class Listed:
 
 
 def listed_images(table: Table, patient: str | None = None) -> Iterator[Listed]:
-    """Yield the images that a table lists, each path once, by the columns that `read_table` takes.
-
-    A row whose cell of the path is empty lists none.
-
-    `patient` names the column of patients; None to recognise it.
-
-    Raises
-    ------
-    LayoutError
-        The table has no column of paths, or not the one of patients.
-    """
+    """Yield the images that a table lists, each path once, by the columns of `read_table`."""
     roles = _roles(table, Columns(patient=patient))
     seen = set()
     for row in table:

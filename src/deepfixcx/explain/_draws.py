@@ -13,10 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def draw_images(patients: ArrayLike | None, images: int, samples: int, seed: int) -> Floats:
-    """Draw patients with replacement; return how often each image is in each draw, (S + 1, N).
-
-    The first row holds every image once. Without patients, every image is one of its own.
-    """
+    """Draw patients with replacement; return how often each image is in each draw, (S + 1, N)."""
     if samples < 1:
         raise ExplanationError(f"intervals need one draw or more, got {samples}")
     owners = np.arange(images) if patients is None else np.asarray(patients)
@@ -41,12 +38,7 @@ def mean_intervals(values: NDArray[np.float32], draws: Floats) -> Floats:
 
 
 def share_of_variation(part: Floats, whole: Floats, labels: Floats | None, draws: Floats) -> Floats:
-    """Return how much of what tells images apart comes from a part of them, in each draw, (S + 1,).
-
-    With labels (1, 0, NaN), what is to be told is the difference between the means of yes and no;
-    without them, the variance. Shares of parts that make up the whole sum to 1. NaN where there is
-    nothing to tell.
-    """
+    """Return the share of the variation that comes from a part, in each draw, (S + 1,)."""
     if labels is None:
         weights = draws / draws.sum(axis=1, keepdims=True)
         mean_part, mean_whole = weights @ part, weights @ whole
@@ -62,10 +54,7 @@ def share_of_variation(part: Floats, whole: Floats, labels: Floats | None, draws
 def between_groups(
     outputs: Floats, members: NDArray[np.bool_], labels: Floats, draws: Floats
 ) -> Floats:
-    """Return the share of the variance within labels that membership explains, each draw, (S + 1,).
-
-    NaN where outputs do not vary within labels.
-    """
+    """Return the share of the variance within labels that membership explains, (S + 1,)."""
     between = np.zeros(len(draws))
     total = np.zeros(len(draws))
     for label in np.unique(labels):

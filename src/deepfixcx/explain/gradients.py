@@ -206,11 +206,7 @@ def gradient_shap(
 
 
 def _points(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return places in (0, 1) and weights that sum to 1, dense at both ends.
-
-    With t = 3s**2 - 2s**3 the root of t, and that of 1 - t, is smooth in s, so that the points of
-    Gauss and Legendre in s integrate slopes of roots that begin at zero.
-    """
+    """Return places in (0, 1) and weights that sum to 1, dense at both ends."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     s = (nodes + 1) / 2
     weights = weights / 2 * 6 * s * (1 - s)

@@ -35,40 +35,7 @@ def figures_of(
     attackers: Sequence[str] = ATTACKERS,
     say: Callable[[str], None] | None = None,
 ) -> Figures:
-    """Try a mechanism on one division of the patients.
-
-    Parameters
-    ----------
-    trial : Trial
-        The division.
-    mechanism : Mechanism
-        What is tried.
-    images : ndarray of float32, shape (N, C, H, W), optional
-        All images of the dataset, small, for reconstruction, which is not attacked without them.
-    utility : Utility, optional
-        Of `Trial.utility`, where it is known already.
-    attackers : sequence of str
-        Of linkage; each is trained anew. One that also knows labels is added to them.
-    say : callable, optional
-        Receives what is being done.
-
-    Returns
-    -------
-    dict of str to float
-        ``auc`` with ``auc_low`` and ``auc_high``, and ``auc_0``, ... of each label; in the same
-        way ``public_auc`` of public images alone and ``added``, what the release adds to them;
-        ``other_auc`` of the score for one label on another;
-        ``linkage`` (the strongest attacker in the stronger mode, by AUC) with its interval, and in
-        each mode ``linkage_MODE``, ``precision_MODE`` (the largest precision@1 of any attacker),
-        ``floor_MODE``, ``chance_MODE``, ``precision_floor_MODE``; ``labelled_linkage`` and
-        ``labelled_precision`` of the attacker that knows labels; ``ssim_gain``, ``psnr_gain`` (dB).
-        NaN where an attack finds nothing to train on.
-
-    Raises
-    ------
-    MechanismError
-        The mechanism does not fit these images.
-    """
+    """Try a mechanism on one division of the patients."""
     say = say or (lambda _: None)
     fitted = trial.fit(mechanism)
     if utility is None:
@@ -92,10 +59,7 @@ def figures_of(
 
 
 def mean_figures(several: Sequence[Figures]) -> Figures:
-    """Return means over divisions; intervals are those of one division, averaged.
-
-    Each is about as wide as if there were one division only, so the mean is no less sure than said.
-    """
+    """Return means over divisions; intervals are those of one division, averaged."""
     if not several:
         raise MechanismError("there is no division to average over; take one seed or more")
     means: Figures = {}

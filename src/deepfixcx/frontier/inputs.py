@@ -89,10 +89,7 @@ def read_inputs(
 def dp_pix(
     pixelated: Array, sizes: NDArray[np.int64], epsilon: float, pixels: int, seed: int
 ) -> Array:
-    """Add the Laplace noise of DP-Pix to pixelated images.
-
-    Only to compare with: noise of a seed, in floating point, promises nothing.
-    """
+    """Add the Laplace noise of DP-Pix to pixelated images."""
     side = pixelated.shape[-1]
     smallest = (sizes // side).prod(axis=1)  # pixels of the smallest cell
     scales = pixels / np.maximum(smallest, 1) / epsilon
@@ -132,10 +129,7 @@ class _Prepare:
 
 
 def noised(codes: Array, sizes: NDArray[np.int64], noise: PixelNoise, seed: int) -> Array:
-    """Add discrete Laplace noise of a seed, distributed as `PixelNoise`, to codes of 8-bit images.
-
-    It shows the cost of noise and protects nothing: with the seed, the noise can be subtracted.
-    """
+    """Add discrete Laplace noise of a seed, as `PixelNoise` draws it, to codes of 8-bit images."""
     if noise.pixels is None or noise.delta:
         raise MechanismError(f"only Laplacian noise for pixels is tried here, got {noise.name}")
     scale = pixel_sensitivity(noise.spec, noise.pixels, channels=codes.shape[1]).l1 / noise.epsilon

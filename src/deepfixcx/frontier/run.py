@@ -144,16 +144,7 @@ def run_frontier(
 
 
 def _served_labels(dataset: Dataset, options: FrontierOptions) -> tuple[list[int], int]:
-    """Return the columns of the labels that all settings serve, and the minimum that they meet.
-
-    All serve the same labels, or their utilities could not be compared. Mechanisms that need more
-    patients for a label than any label has are not tried.
-
-    Raises
-    ------
-    LabelError
-        No label could be released by any mechanism.
-    """
+    """Return the columns of the labels that all settings serve, and the minimum that they meet."""
     minima = sorted({options.label_patients(name) for name in options.mechanisms}, reverse=True)
     for fewest in minima:
         if kept := _released_labels(dataset, options, fewest):

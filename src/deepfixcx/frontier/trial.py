@@ -370,10 +370,7 @@ class Trial:
 
 
 def _of_a_part(fitted: FittedMechanism) -> FittedMechanism:
-    """Return a mechanism for a release of all folds but one, which is never released.
-
-    It needs as many patients for each label as the release of all folds would have left.
-    """
+    """Return a mechanism for a release of all folds but one, which is never released."""
     if isinstance(fitted, FittedChain):
         return FittedChain(tuple(map(_of_a_part, fitted.steps)))
     if isinstance(fitted, FittedResampling):

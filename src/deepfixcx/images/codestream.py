@@ -26,28 +26,7 @@ _JPEG_XL_RATIOS: Final = ((1, 1), (6, 5), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1
 
 @dataclass(frozen=True, slots=True)
 class Codestream:
-    """The header of a compressed frame.
-
-    Attributes
-    ----------
-    kind : str
-        ``"JPEG"``, ``"JPEG-LS"``, ``"JPEG 2000"`` or ``"JPEG XL"``.
-    height, width : int
-        Size in pixels.
-    components, precision : int
-        Samples of a pixel and bits of a sample; no components for JPEG XL, whose decoder counts.
-    signed, subsampled : bool
-        Whether samples have a sign, and whether some components have fewer samples than others.
-    colour : str
-        What the codestream states explicitly: ``"RGB"`` or ``"YBR"`` (JFIF, Adobe), ``"transform"``
-        or ``"no transform"`` (multiple component transformation of JPEG 2000), ``"both"`` where
-        JFIF and Adobe contradict each other; otherwise empty.
-    process : str
-        ``"lossless"``, ``"arithmetic"`` or ``"hierarchical"`` for such a JPEG, ``"animated, turned
-        or floating-point"`` for such a JPEG XL, otherwise empty.
-    header_end : int
-        Where the header ends in the frame.
-    """
+    """The header of a compressed frame."""
 
     kind: str
     height: int
@@ -62,27 +41,13 @@ class Codestream:
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Read height and width from a JPEG, JPEG-LS, JPEG 2000, HTJ2K or JPEG XL codestream.
-
-    Returns None where the frame does not start like any of them, or ends before its size.
-
-    Examples
-    --------
-    >>> codestream_size(bytes.fromhex("ffd8 ffc0 000b 08 0003 0005 01 011100"))
-    (3, 5)
-    """
+    """Read height and width from a JPEG, JPEG-LS, JPEG 2000, HTJ2K or JPEG XL codestream."""
     found = read_codestream(frame)
     return None if found is None else (found.height, found.width)
 
 
 def read_codestream(frame: bytes) -> Codestream | None:
-    """Read the header of a compressed frame, or return None where there is none.
-
-    References
-    ----------
-    ITU-T T.81 annex B (JPEG), T.871 (JFIF), T.872 (Adobe), T.87 annex C (JPEG-LS), T.800 annex A
-    (JPEG 2000), ISO/IEC 18181-1 annex D (JPEG XL).
-    """
+    """Read the header of a compressed frame, or return None where there is none."""
     if frame[:2] == _JPEG:
         return _read_jpeg(frame)
     if frame[:2] == _JPEG_XL or frame[:12] == _JPEG_XL_BOXES:

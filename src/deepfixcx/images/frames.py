@@ -121,19 +121,7 @@ class OpenedImage:
 
 
 def check_size(height: int, width: int, frames: int, max_pixels: int) -> None:
-    """Refuse an image without pixels, or with more than `max_pixels`.
-
-    Raises
-    ------
-    PixelsShapeError
-        The height, the width or the number of frames is not positive.
-    OversizedImageError
-        ``height * width * frames`` is more than `max_pixels`.
-
-    Examples
-    --------
-    >>> check_size(4, 6, 1, max_pixels=24)
-    """
+    """Refuse an image without pixels, or with more than `max_pixels`."""
     if min(height, width, frames) <= 0:
         raise PixelsShapeError(ZERO_SIZE)
     if height * width * frames > max_pixels:
@@ -144,28 +132,7 @@ def check_size(height: int, width: int, frames: int, max_pixels: int) -> None:
 
 
 def full_range(frames: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale numbers without a declared range: the smallest becomes 0, the largest 1.
-
-    Parameters
-    ----------
-    frames : NDArray
-        Integers or floats of any shape.
-
-    Returns
-    -------
-    NDArray
-        float32 in [0, 1] of the same shape; zeros if all numbers are equal.
-
-    Raises
-    ------
-    NonFiniteError
-        NaN or infinity among the numbers.
-
-    Examples
-    --------
-    >>> full_range(np.array([-1000, 0, 3000])).tolist()
-    [0.0, 0.25, 1.0]
-    """
+    """Scale numbers without a declared range: the smallest becomes 0, the largest 1."""
     low, high = float(frames.min()), float(frames.max())
     if not np.isfinite([low, high]).all():
         raise NonFiniteError(NOT_FINITE)
@@ -173,25 +140,7 @@ def full_range(frames: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def spread(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    """Scale linearly so that `low` becomes 0 and `high` 1, and clip.
-
-    Parameters
-    ----------
-    values : NDArray
-        Finite integers or floats of any shape.
-    low, high : float
-        Finite; where they are equal, everything becomes 0.
-
-    Returns
-    -------
-    NDArray
-        float32 in [0, 1] of the same shape.
-
-    Examples
-    --------
-    >>> spread(np.array([5, 10, 30]), 10, 20).tolist()
-    [0.0, 0.0, 1.0]
-    """
+    """Scale linearly so that `low` becomes 0 and `high` 1, and clip."""
     if low == high:
         return np.zeros(values.shape, np.float32)
     # Halves first: high - low of extreme floats may not fit into a float.
@@ -200,13 +149,7 @@ def spread(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]
 
 
 def upright(frames: NDArray[Any], orientation: object) -> NDArray[Any]:
-    """Turn frames ``(..., H, W)`` as an orientation of Exif or TIFF (1 to 8) says.
-
-    Examples
-    --------
-    >>> upright(np.array([[1, 2], [3, 4]]), 6).tolist()
-    [[3, 1], [4, 2]]
-    """
+    """Turn frames ``(..., H, W)`` as an orientation of Exif or TIFF (1 to 8) says."""
     if orientation in (5, 6, 7, 8):
         frames = frames.swapaxes(-1, -2)
     if orientation in (3, 4, 7, 8):

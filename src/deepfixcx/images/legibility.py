@@ -23,48 +23,11 @@ TALLEST_WRITING: Final = 0.06
 
 
 def legible_height(spec: CodecSpec, height: int, width: int) -> float:
-    """Return from which height on capital letters stay legible.
-
-    Parameters
-    ----------
-    spec : CodecSpec
-        The codec.
-    height, width : int
-        Of the image, in pixels.
-
-    Returns
-    -------
-    float
-        Height of a capital letter in pixels of the source. A person who knows the context, or a
-        reader that was trained on privatized writing, may get along with less.
-
-    Examples
-    --------
-    >>> legible_height(CodecSpec(level=3, patches=64), 1024, 1024)
-    64.0
-    """
+    """Return from which height on capital letters stay legible."""
     rows, columns = spec.grid_shape
     return CELLS_PER_LETTER * max(height / rows, width / columns)
 
 
 def stays_legible(spec: CodecSpec, height: int, width: int) -> bool:
-    """Return whether writing of a usual size stays legible in an image.
-
-    Parameters
-    ----------
-    spec : CodecSpec
-        The codec.
-    height, width : int
-        Of the image, in pixels.
-
-    Returns
-    -------
-    bool
-        Whether letters of `TALLEST_WRITING` of the height, or smaller ones, do.
-
-    Examples
-    --------
-    >>> stays_legible(CodecSpec(level=3, patches=4), 1024, 1024)
-    False
-    """
+    """Return whether writing of a usual size stays legible in an image."""
     return legible_height(spec, height, width) <= TALLEST_WRITING * height

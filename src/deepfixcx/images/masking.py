@@ -53,17 +53,7 @@ class Mask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where one kind of device writes.
-
-    Attributes
-    ----------
-    regions : tuple of Region
-        What is painted; none for a device that writes nothing.
-    manufacturer, model : str
-        As the header calls them, in any case; empty for any.
-    rows, columns : int
-        Size of the image; 0 for any.
-    """
+    """Where one kind of device writes."""
 
     regions: tuple[Region, ...]
     manufacturer: str = ""
@@ -83,15 +73,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class DeviceMask:
-    """The rules of a file.
-
-    Parameters
-    ----------
-    rules : tuple of Rule
-        The first one that fits an image counts.
-    keep_others : bool
-        What becomes of an image that no rule fits: it is left as it is, or refused.
-    """
+    """The rules of a file."""
 
     rules: tuple[Rule, ...]
     keep_others: bool = False
@@ -102,25 +84,7 @@ class DeviceMask:
         return f"rules {hashlib.sha256(repr(self).encode()).hexdigest()[:16]}"
 
     def regions(self, pixels: NDArray[Any], header: Header) -> tuple[Region, ...]:
-        """Return what is to be painted on every frame of an image.
-
-        Parameters
-        ----------
-        pixels : ndarray
-            Frames ``(F, C, H, W)``.
-        header : Header
-            What answers for the manufacturer and the model, as a data set does.
-
-        Returns
-        -------
-        tuple of Region
-            Perhaps none.
-
-        Raises
-        ------
-        DeidentifyError
-            No rule fits, and such images are refused.
-        """
+        """Return what is to be painted on every frame of an image."""
         height, width = pixels.shape[2:]
         for rule in self.rules:
             if rule.fits(header, height, width):
@@ -134,34 +98,7 @@ class DeviceMask:
 
 
 def load_mask(path: str | os.PathLike[str]) -> DeviceMask:
-    """Read a rule file.
-
-    Parameters
-    ----------
-    path : path-like
-        TOML, or JSON if it is called so. ``rules`` is a list of tables with ``regions`` (a list of
-        ``[top, left, height, width]``) and any of ``manufacturer``, ``model``, ``rows`` and
-        ``columns``. ``otherwise`` is ``"refuse"`` (the default) or ``"keep"``.
-
-    Returns
-    -------
-    DeviceMask
-        The rules, in their order.
-
-    Raises
-    ------
-    DeidentifyError
-        The file cannot be read, or a rule has an unknown key or an impossible region; the message
-        says which.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "rules.json"
-    >>> _ = path.write_text('{"rules": [{"manufacturer": "ACME", "regions": [[0, 0, 40, 640]]}]}')
-    >>> load_mask(path).rules[0].regions
-    (Region(top=0, left=0, height=40, width=640),)
-    """
+    """Read a rule file."""
     path = Path(path)
     content = _parsed(path)
     unknown = sorted(set(content) - _TOP_KEYS) if isinstance(content, dict) else ["no table"]
@@ -181,26 +118,7 @@ def load_mask(path: str | os.PathLike[str]) -> DeviceMask:
 
 
 def paint(pixels: NDArray[Any], regions: Sequence[Region]) -> NDArray[Any]:
-    """Make regions black on every frame.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        Frames ``(F, C, H, W)``, for display: 0 is black.
-    regions : sequence of Region
-        What of a region lies outside is ignored.
-
-    Returns
-    -------
-    ndarray
-        A copy of the same shape and dtype; the frames themselves if there are no regions.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> paint(np.ones((1, 1, 2, 3), np.uint8), [Region(0, 1, 9, 1)]).tolist()
-    [[[[1, 0, 1], [1, 0, 1]]]]
-    """
+    """Make regions black on every frame."""
     if not regions:
         return pixels
     painted = pixels.copy()
@@ -210,13 +128,7 @@ def paint(pixels: NDArray[Any], regions: Sequence[Region]) -> NDArray[Any]:
 
 
 def painted_share(regions: Sequence[Region], height: int, width: int) -> float:
-    """Return the share of the pixels of a frame that lies in regions, from 0 to 1.
-
-    Examples
-    --------
-    >>> painted_share([Region(0, 0, 2, 4), Region(1, 0, 1, 9)], 4, 4)
-    0.5
-    """
+    """Return the share of the pixels of a frame that lies in regions, from 0 to 1."""
     inside = np.zeros((height, width), bool)
     for top, left, down, across in regions:
         inside[top : top + down, left : left + across] = True

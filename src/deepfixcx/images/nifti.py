@@ -41,54 +41,7 @@ _FEWEST_GRAYS: Final = 8 / 256
 
 
 def open_nifti(stream: BinaryIO) -> OpenedImage:
-    """Read the header of a NIfTI file, plain or in gzip.
-
-    Frames are the slices along the third axis of the array, in stored order; of a series of
-    volumes (4-D) first all slices of the first volume, then those of the second, and so on. Within
-    a frame the affine decides what is up: rows run from superior to inferior, or from anterior to
-    posterior in an axial slice; columns run from the patient's right to the left, or from anterior
-    to posterior in a sagittal slice. Where the affine says nothing, the second axis is the rows.
-
-    Gray values go from the header's display range (``cal_min`` to ``cal_max``) to [0, 1], from the
-    smallest to the largest value of the file where it has none, where all values lie beside it, or
-    where floats cover less than 8 of 256 gray levels of it. Plain 8-bit values stay. Colour is
-    RGB24, RGBA32, or a fifth axis of three or four values of 8 or 16 bits whose intent is a vector.
-
-    Parameters
-    ----------
-    stream : binary file
-        Positioned at its first byte; stays in use until the pixels are decoded.
-
-    Returns
-    -------
-    OpenedImage
-        The facts, and a function that decodes the frames ``(F, C, H, W)``.
-
-    Raises
-    ------
-    DamagedImageError
-        The header is cut off. What else nibabel raises on a damaged header passes through: the
-        caller turns it into this error.
-    ContradictoryHeaderError, UnsupportedImageError
-        Also by the returned function.
-    NoPixelsError
-        Numbers that are no image: fewer than two axes.
-    MissingExtraError
-        nibabel is not installed.
-
-    References
-    ----------
-    NIfTI-1 Data Format, nifti1.h, 2007; NIfTI-2, 2011.
-
-    Examples
-    --------
-    >>> import io
-    >>> nibabel = require("nibabel", extra="nifti")
-    >>> volume = nibabel.Nifti1Image(np.zeros((6, 4, 3), np.uint8), np.eye(4))
-    >>> facts = open_nifti(io.BytesIO(volume.to_bytes())).facts
-    >>> facts.height, facts.width, facts.frames
-    (4, 6, 3)
-    """
+    """Read the header of a NIfTI file, plain or in gzip."""
     header = _header(_inflating(stream))
     if int(header["datatype"]) == _BINARY:
         raise UnsupportedImageError("NIfTI of one bit per voxel is not read; save it as 8 bits")

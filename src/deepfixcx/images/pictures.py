@@ -36,37 +36,7 @@ _MPO_ENTRIES: Final = 0xB002
 
 
 def open_picture(stream: BinaryIO, format_name: str) -> OpenedImage:
-    """Read the header of a PNG, JPEG or BMP file.
-
-    Parameters
-    ----------
-    stream : binary file
-        Positioned at its first byte; stays in use until the pixels are decoded.
-    format_name : str
-        What `sniff` found.
-
-    Returns
-    -------
-    OpenedImage
-        The facts, and a function that decodes the frame ``(1, C, H, W)``.
-
-    Raises
-    ------
-    PixelsShapeError
-        A declared height or width of zero.
-    UnsupportedImageError
-        A kind that is not read, such as a JPEG of 12 bits; also by the returned function.
-    DamagedImageError
-        The header is damaged.
-
-    Examples
-    --------
-    >>> import io
-    >>> stream = io.BytesIO()
-    >>> Image.new("L", (6, 4)).save(stream, "BMP")
-    >>> open_picture(stream, "BMP").facts.width
-    6
-    """
+    """Read the header of a PNG, JPEG or BMP file."""
     stream.seek(0)
     head = stream.read(1 << 16)
     shape = plain_jpeg_shape(head) if format_name == "JPEG" else None

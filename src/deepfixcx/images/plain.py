@@ -51,34 +51,7 @@ _BEFORE_PIXELS: Final = frozenset(
 def decode_plain(
     stream: BinaryIO, format_name: str, shape: tuple[int, ...], dtype: type[np.unsignedinteger]
 ) -> NDArray[Any] | None:
-    """Decode a whole file whose header was read.
-
-    Parameters
-    ----------
-    stream : binary file
-        The file.
-    format_name : str
-        What `sniff` found.
-    shape : tuple of int
-        ``(H, W)`` or ``(H, W, 3)``, as the header says.
-    dtype : type
-        numpy's uint8 or uint16.
-
-    Returns
-    -------
-    NDArray or None
-        Pixels of this shape and dtype; None where pillow must look: the file is damaged, or not
-        plain. A JPEG file is taken for plain up to its first scan.
-
-    Examples
-    --------
-    >>> gray = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    >>> content = bytes(imagecodecs.png_encode(gray))
-    >>> decode_plain(io.BytesIO(content), "PNG", (2, 3), np.uint8).tolist()
-    [[0, 1, 2], [3, 4, 5]]
-    >>> decode_plain(io.BytesIO(content[:-1]), "PNG", (2, 3), np.uint8) is None
-    True
-    """
+    """Decode a whole file whose header was read."""
     if stream.seek(0, io.SEEK_END) > LARGEST:
         return None
     stream.seek(0)
@@ -100,28 +73,7 @@ def decode_plain(
 
 
 def plain_jpeg_shape(head: bytes) -> tuple[int, ...] | None:
-    """Read the size of a JPEG file in gray or three colours whose first scan is the whole image.
-
-    Parameters
-    ----------
-    head : bytes
-        The first bytes of the file.
-
-    Returns
-    -------
-    tuple of int or None
-        ``(H, W)`` or ``(H, W, 3)``; None where pillow must look: several scans, metadata that
-        might turn the image, or damage.
-
-    References
-    ----------
-    ITU-T T.81, annex B.
-
-    Examples
-    --------
-    >>> plain_jpeg_shape(bytes(imagecodecs.jpeg8_encode(np.zeros((5, 7), np.uint8))))
-    (5, 7)
-    """
+    """Read the size of a JPEG file in gray or three colours whose first scan is the whole image."""
     shape: tuple[int, ...] | None = None
     for marker, segment, end in _segments(head):
         if marker == _START_OF_SCAN:
@@ -169,11 +121,7 @@ def _is_one_jpeg(content: bytes) -> bool:
 
 
 def _is_plain_png(content: bytes) -> bool:
-    """Tell whether the chunks of a PNG file follow each other from its first to its last byte.
-
-    Nothing comes between the pixels and the end, since pillow would look there for an EXIF
-    orientation; transparency, palettes and animations are left to pillow as well.
-    """
+    """Tell whether the chunks of a PNG file follow each other from its first to its last byte."""
     if not (content.startswith(_PNG_START) and content.endswith(_PNG_END)) or content[28]:
         return False  # interlaced, of which imagecodecs' libpng prints a warning
     at, last = len(_PNG_START), len(content) - len(_PNG_END)
@@ -185,17 +133,7 @@ def _is_plain_png(content: bytes) -> bool:
 
 
 def decode_deep_png(content: bytes) -> NDArray[Any]:
-    """Decode a PNG file of 16 bits a sample to ``(H, W)`` or ``(H, W, C)``.
-
-    Of an interlaced file, each pass is decoded as an image: imagecodecs' libpng would print a
-    warning. What is damaged raises.
-
-    Examples
-    --------
-    >>> pixels = np.arange(24, dtype=np.uint16).reshape(2, 4, 3)
-    >>> bool((decode_deep_png(bytes(imagecodecs.png_encode(pixels))) == pixels).all())
-    True
-    """
+    """Decode a PNG file of 16 bits a sample to ``(H, W)`` or ``(H, W, C)``."""
     if not content[28]:
         decoded: NDArray[Any] = imagecodecs.png_decode(content)
         return decoded

@@ -15,13 +15,7 @@ _LOGGERS = ("PIL", "pydicom")
 
 
 class _Quiet:
-    """Mute warnings and loggers of the readers, as often nested or in parallel as needed.
-
-    The switches are global to the process, so the first to enter saves them and the last to
-    leave restores them. So are two of pillow: its own pixel limit is lifted meanwhile, for
-    `check_size` applies ours, from the header, before anything is decoded; and truncated images
-    are refused, even where another package of the process (WeasyPrint) asked pillow to fill them.
-    """
+    """Mute warnings and loggers of the readers, as often nested or in parallel as needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

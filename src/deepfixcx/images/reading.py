@@ -153,31 +153,7 @@ def inspect_image(
 
 
 def read_header(stream: BinaryIO) -> DicomHeader | None:
-    """Read the header of a DICOM file without its pixels.
-
-    Parameters
-    ----------
-    stream : binary file
-        Can be sought in, and stays open.
-
-    Returns
-    -------
-    DicomHeader or None
-        None for a file of another format.
-
-    Raises
-    ------
-    DamagedImageError
-        The header is damaged.
-    UnreadableFileError
-        The device that holds the file fails.
-
-    Examples
-    --------
-    >>> import io
-    >>> read_header(io.BytesIO(b"BM is no header")) is None
-    True
-    """
+    """Read the header of a DICOM file without its pixels."""
 
     def read() -> DicomHeader | None:
         stream.seek(0)
@@ -191,15 +167,7 @@ def read_header(stream: BinaryIO) -> DicomHeader | None:
 
 
 def open_image(path: str | os.PathLike[str]) -> BufferedReader:
-    """Open a regular file that has bytes.
-
-    Raises
-    ------
-    UnreadableFileError
-        The file cannot be opened: permissions, vanished, a folder or another special file.
-    EmptyFileError
-        The file has no bytes.
-    """
+    """Open a regular file that has bytes."""
     reason = ""
     try:
         status = os.stat(path)

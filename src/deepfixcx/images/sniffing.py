@@ -40,24 +40,7 @@ _FIRST_VALUES: Final = frozenset({b"UL", b"CS", b"DA", b"TM", b"UI", b"SH", b"LO
 
 
 def sniff(head: bytes) -> str:
-    """Name the image format of a file.
-
-    Parameters
-    ----------
-    head : bytes
-        The first `SNIFFED_BYTES` bytes of the file, or all of a shorter one.
-
-    Returns
-    -------
-    str
-        One of `READ` (NIfTI plain or in gzip); the name of another format of images, such as
-        ``"GIF"``, which is not read; or empty.
-
-    Examples
-    --------
-    >>> sniff(b"GIF89a"), sniff(bytes(128) + b"DICM"), sniff(b"%PDF-1.7")
-    ('GIF', 'DICOM', '')
-    """
+    """Name the image format of a file."""
     # First, because the preamble of a DICOM file may hold the header of a TIFF file.
     if head[128:132] == b"DICM":
         return "DICOM"

@@ -22,16 +22,7 @@ _TAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PixelSpacing:
-    """Distances between pixels, in millimetres.
-
-    Attributes
-    ----------
-    rows, columns : float
-        From the middle of one row to that of the next, and from column to column.
-    at_detector : bool
-        Whether they are distances on the detector of a radiograph, which lies behind the patient:
-        there, everything is a little larger than in the body.
-    """
+    """Distances between pixels, in millimetres."""
 
     rows: float
     columns: float
@@ -39,38 +30,7 @@ class PixelSpacing:
 
 
 def pixel_spacing(path: str | os.PathLike[str], frame: int = 0) -> PixelSpacing | None:
-    """Read how far apart the pixels of a DICOM file are.
-
-    Only for files that `read_image` has read, which refuses what is damaged or far too large.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    frame : int
-        Which frame of a file that says it for each.
-
-    Returns
-    -------
-    PixelSpacing or None
-        None for other formats, and where the header does not say it in two positive numbers.
-
-    Raises
-    ------
-    UnreadableFileError, EmptyFileError
-        The file cannot be opened, or has no bytes.
-
-    References
-    ----------
-    DICOM PS3.3 section 10.7.1.1 (Pixel Spacing), C.8.1.2 (Imager Pixel Spacing), C.7.6.16.2.1
-    (Pixel Measures).
-
-    Examples
-    --------
-    >>> from pydicom.data import get_testdata_file
-    >>> pixel_spacing(get_testdata_file("CT_small.dcm"))
-    PixelSpacing(rows=0.661468, columns=0.661468, at_detector=False)
-    """
+    """Read how far apart the pixels of a DICOM file are."""
     with open_image(path) as stream:
         if sniff(stream.read(SNIFFED_BYTES)) != "DICOM":
             return None

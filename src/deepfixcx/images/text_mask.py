@@ -63,13 +63,7 @@ class TextMask:
 
     @staticmethod
     def check() -> None:
-        """See that tesseract is there.
-
-        Raises
-        ------
-        DeidentifyError
-            It is not.
-        """
+        """See that tesseract is there."""
         if shutil.which(PROGRAM) is None:
             raise DeidentifyError(
                 "--mask ocr needs the program tesseract, which is not installed; on Debian run: "
@@ -77,25 +71,7 @@ class TextMask:
             )
 
     def regions(self, pixels: NDArray[Any], header: Header) -> tuple[Region, ...]:
-        """Return where writing was found on any frame.
-
-        Parameters
-        ----------
-        pixels : ndarray
-            Frames ``(F, C, H, W)``.
-        header : Header
-            Not looked at.
-
-        Returns
-        -------
-        tuple of Region
-            Sorted; they may overlap.
-
-        Raises
-        ------
-        DeidentifyError
-            tesseract is not installed, or fails.
-        """
+        """Return where writing was found on any frame."""
         del header
         self.check()
         found: set[Region] = set()
@@ -112,10 +88,7 @@ class TextMask:
 
 
 def _planes(frame: NDArray[Any]) -> list[NDArray[np.uint8]]:
-    """Return the channels of a frame ``(C, H, W)`` that differ, in 8 bits.
-
-    Writing stands out in some channel, though perhaps not in their mean: red on an equal gray.
-    """
+    """Return the channels of a frame ``(C, H, W)`` that differ, in 8 bits."""
     scale = 1.0 if frame.dtype.kind == "f" else float(np.iinfo(frame.dtype).max)
     planes: list[NDArray[np.uint8]] = []
     for channel in frame.astype(np.float32) / scale * 255:

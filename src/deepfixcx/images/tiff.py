@@ -59,35 +59,7 @@ _MOST_DIRECTORIES: Final = 1 << 16
 
 
 def open_tiff(stream: BinaryIO, max_pixels: int) -> OpenedImage:
-    """Read the directories of a TIFF or BigTIFF file.
-
-    Pages are frames, in stored order; thumbnails, reduced copies and transparency masks are not.
-    So are the planes of an ImageJ or MetaMorph stack that has one directory for all. Unsigned
-    samples of up to 16 bits are displayed by their depth. Other integers stay 16-bit values where
-    all lie in 0 to 65535, floats where all lie in 0 to 1; otherwise the smallest value of the file
-    becomes 0 and the largest 1.
-
-    Parameters
-    ----------
-    stream : binary file
-        Stays in use until the pixels are decoded.
-    max_pixels : int
-        Largest height x width x pages; counting of pages stops there.
-
-    Returns
-    -------
-    OpenedImage
-        The facts, and a function that decodes the frames ``(F, C, H, W)``.
-
-    Raises
-    ------
-    DamagedImageError, ContradictoryHeaderError, UnsupportedImageError
-        Also by the returned function.
-
-    References
-    ----------
-    TIFF revision 6.0, 1992; Adobe Photoshop TIFF Technical Notes, 2002.
-    """
+    """Read the directories of a TIFF or BigTIFF file."""
     stream.seek(0)
     file = tifffile.TiffFile(stream, is_lsm=False, is_ndpi=False, is_scanimage=False)
     pages, left_out = _frames(file, max_pixels)

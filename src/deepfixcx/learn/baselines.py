@@ -92,11 +92,7 @@ def pixelate(pixels: Pixels, numbers: int) -> Pixels:
 
 
 def blur(pixels: Pixels, numbers: int) -> Pixels:
-    """Blur with a Gaussian of the size of a cell, then replace every cell by its mean.
-
-    As Gaudio et al. 2023: the standard deviation is the side K of a cell, cut off after K // 2
-    pixels; beyond the edge the image is mirrored.
-    """
+    """Blur with a Gaussian of the size of a cell, then replace every cell by its mean."""
     side = side_kept(pixels.shape, numbers)
     ndimage = require("scipy.ndimage", extra="learn")
     blurred = pixels

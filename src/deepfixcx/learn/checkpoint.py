@@ -44,15 +44,7 @@ __all__ = [
 
 
 def write_whole(path: Path, data: bytes, root: Path | None = None) -> None:
-    """Write a file of a folder of results, by default the one it lies in, or replace its own.
-
-    Raises
-    ------
-    OverwriteError
-        A file is in the way that deepfixcx did not write.
-    TrainingStoppedError
-        The file cannot be written, or the disk is full.
-    """
+    """Write a file of a folder of results, by default the one it lies in, or replace its own."""
     try:
         folder = path.parent if root is None else root
         write_own(folder, path.relative_to(folder).as_posix(), data)

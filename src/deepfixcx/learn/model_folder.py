@@ -54,10 +54,7 @@ _PACKAGES = ("numpy", "torch", "monai", "scikit-learn", "safetensors")
 
 @contextmanager
 def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[OwnFolder]:
-    """Make and lock the folder of a model, or refuse one that holds something else.
-
-    A folder that was made here, and in which nothing was written, does not stay.
-    """
+    """Make and lock the folder of a model, or refuse one that holds something else."""
     if resume and overwrite:
         raise ModelError("either --resume or --overwrite, not both")
     with claimed_folder(folder, ModelError) as own:

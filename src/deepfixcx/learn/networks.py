@@ -201,13 +201,7 @@ def build_network(name: str, channels: int, labels: int) -> nn.Module:
 
 
 def find_factory(name: str) -> Factory:
-    """Return what makes a network; see `build_network`.
-
-    Raises
-    ------
-    ModelError
-        No such name, or the module that is named cannot be imported.
-    """
+    """Return what makes a network; see `build_network`."""
     if name in _MONAI:
         return _MONAI[name]
     module_name, colon, attribute = name.partition(":")
@@ -228,13 +222,7 @@ def find_factory(name: str) -> Factory:
 
 
 def try_network(model: ImageNetwork, name: str, example: Tensor, labels: int) -> None:
-    """Run a model once, so that what does not fit is found before training.
-
-    Raises
-    ------
-    ModelError
-        It fails on images of this size, or returns something else than logits (B, L).
-    """
+    """Run a model once, so that what does not fit is found before training."""
     training = model.training
     model.eval()
     try:

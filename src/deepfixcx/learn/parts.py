@@ -168,10 +168,7 @@ def release_of(dataset: Dataset) -> str | None:
 
 
 def parts_of_images(dataset: Dataset, split: Split) -> str:
-    """Return the part of each image, in the order of their names, as text that names none.
-
-    Labels decide the division, too; with this, it is known again where one was corrected.
-    """
+    """Return the part of each image, in the order of their names, as text that names none."""
     parts = np.zeros(len(dataset), np.uint8)  # of images in no part
     for number, name in enumerate(PARTS, start=1):
         parts[getattr(split, name)] = number

@@ -229,10 +229,7 @@ class TrialFolder(Generic[AnyRow]):
         progress: Progress | None,
         skipping: tuple[type[DeepfixcxError], ...] = (),
     ) -> tuple[list[AnyRow], list[tuple[str, str]]]:
-        """Measure every setting that has no row on the disk; return all rows, and what was skipped.
-
-        A setting that raises an error of `skipping` has no row, and the message is its reason.
-        """
+        """Measure every setting that has no row on the disk; return all rows and those skipped."""
         rows: list[AnyRow] = []
         skipped: list[tuple[str, str]] = []
         for done, (name, measure) in enumerate(settings.items()):

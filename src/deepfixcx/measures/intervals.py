@@ -67,11 +67,7 @@ def member_numbers(groups: ArrayLike | None, kept: NDArray[np.bool_]) -> NDArray
 
 
 def patient_means(values: ArrayLike, owners: NDArray[np.int64], patients: int) -> Floats:
-    """Return the mean of each patient's values, shape (patients,); NaN counts as no value.
-
-    >>> patient_means([1.0, 3.0, 5.0], np.array([0, 0, 2]), 3).tolist()
-    [2.0, nan, 5.0]
-    """
+    """Return the mean of each patient's values, shape (patients,); NaN counts as no value."""
     numbers = np.asarray(values, np.float64)
     known = np.isfinite(numbers)
     sums = np.bincount(owners[known], numbers[known], minlength=patients)
@@ -233,10 +229,7 @@ class Estimate:
 
     @classmethod
     def mean(cls, several: Sequence[tuple[Estimate, NDArray[np.int64]]], patients: int) -> Estimate:
-        """Return the mean of estimates of parts of the patients, who may be in several parts.
-
-        Each estimate comes with the numbers of its patients among all `patients`.
-        """
+        """Return the mean of estimates of parts of the patients, who may be in several parts."""
         known = [pair for pair in several if not math.isnan(pair[0].value)]
         moved = np.zeros(patients)
         if not known:
@@ -254,10 +247,7 @@ class Estimate:
         )
 
     def less(self, other: Estimate, error: float = ERROR) -> Interval:
-        """Return how much larger this value is than another one of the same patients.
-
-        Newcombe 1998, method 10, with the correlation that is measured between patients.
-        """
+        """Return how much larger this value is than another one of the same patients."""
         one, two = self.interval(error), other.interval(error)
         spread = math.sqrt(self.variance * other.variance)
         shared = float(self.influence @ other.influence) / spread if spread else 0.0
@@ -334,11 +324,7 @@ def patient_bootstrap(
 
 
 def joint_error(estimates: Sequence[Estimate], seed: int = 0, error: float = ERROR) -> float:
-    """Return the error of each of several intervals with which all of them hold at once.
-
-    By a Gaussian multiplier for each patient: Chernozhukov, Chetverikov and Kato, Annals of
-    Statistics, 2013, so that estimates that move together cost little.
-    """
+    """Return the error of each of several intervals with which all of them hold at once."""
     if len(estimates) < 2:
         return error
     generator = np.random.default_rng(seed)

@@ -33,12 +33,7 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def ssim(original: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Return the structural similarity of two images: 1 if equal, about 0 or less if unrelated.
-
-    >>> image = np.random.default_rng(0).random((1, 32, 32))
-    >>> round(ssim(image, image), 6), ssim(image, 1 - image) < 0
-    (1.0, True)
-    """
+    """Return the structural similarity of two images: 1 if equal, about 0 or less if unrelated."""
     light, structure = _parts(*_pair(original, reconstruction, least=LEAST_SIDE))
     return float((light * structure).mean())
 
@@ -63,11 +58,7 @@ def ms_ssim(original: NDArray[Any], reconstruction: NDArray[Any]) -> float:
 
 
 def psnr(original: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Return the peak signal-to-noise ratio in decibels, infinite for equal images.
-
-    >>> round(psnr(np.zeros((1, 4, 4)), np.full((1, 4, 4), 0.1)), 6)
-    20.0
-    """
+    """Return the peak signal-to-noise ratio in decibels, infinite for equal images."""
     x, y = _pair(original, reconstruction)
     error = float(((x - y) ** 2).mean())
     return float(-10 * np.log10(error)) if error else float("inf")

@@ -41,11 +41,7 @@ def logistic_regression(
     balanced: bool = False,
     solvers: Sequence[str] = SOLVERS,
 ) -> tuple[Floats, float]:
-    """Return weights, shape (n,), and bias of values of shape (N, n) and truths 1 or 0.
-
-    The optimum is unique, because weights are penalized, and known by its gradient. Where no solver
-    reaches it, a ConvergenceWarning says how far the nearest result is from it.
-    """
+    """Return weights, shape (n,), and bias of values of shape (N, n) and truths 1 or 0."""
     linear = require("sklearn.linear_model", extra="sklearn")
     warning = require("sklearn.exceptions", extra="sklearn").ConvergenceWarning
     stumbling = require("scipy.linalg", extra="sklearn").LinAlgWarning
@@ -76,11 +72,7 @@ def logistic_regression(
 
 
 def non_negative_weights(matrix: Floats, targets: Floats) -> Floats:
-    """Return weights, shape (n, K), of 0 or more whose sums of columns are nearest to K targets.
-
-    Every column of the result is checked by the conditions of Karush, Kuhn and Tucker. Where no
-    solution meets them, a ConvergenceWarning says for how many targets; the nearest one counts.
-    """
+    """Return weights, shape (n, K), of 0 or more whose sums of columns are nearest to K targets."""
     warning = require("sklearn.exceptions", extra="sklearn").ConvergenceWarning
     found = [_non_negative(matrix, target) for target in targets.T]
     if missed := sum(excess > SLACK for excess, _ in found):

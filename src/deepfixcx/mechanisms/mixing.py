@@ -158,11 +158,7 @@ def _roots_of(records: Records) -> NDArray[np.float64]:
 def nearest_groups(
     places: NDArray[np.float64], owners: NDArray[np.str_], k: int
 ) -> list[NDArray[np.int64]]:
-    """Divide records at `places` (M, n) into groups of k different patients, the outermost first.
-
-    A partition: records left over join the nearest group. No group if there are fewer than k
-    patients.
-    """
+    """Divide records (M, n) into groups of k different patients, the outermost first."""
     squares = (places**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * places @ places.T
     from_centre = ((places - places.mean(axis=0)) ** 2).sum(axis=1)

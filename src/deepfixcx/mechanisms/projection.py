@@ -94,11 +94,7 @@ class TaskProjection:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FittedProjection(Deterministic):
-    """What `TaskProjection.fit` returns.
-
-    `weights` (K, D) lead from components to values of variance 1, `back` (D, K) from these to the
-    mean components.
-    """
+    """What `TaskProjection.fit` returns."""
 
     mechanism: TaskProjection
     whitening: Whitening

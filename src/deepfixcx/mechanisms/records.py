@@ -154,12 +154,7 @@ def patients_per_group(groups: NDArray[np.int64], patients: NDArray[np.str_]) ->
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SafeLabels:
-    """The labels of a release, of which every combination covers enough patients.
-
-    `kept` and `dropped` are columns; `labels` (N, len(kept)) are 1, 0 or NaN, merged where a
-    combination was rare; `withheld` (N,) marks images without a known label; `merged` says whether
-    one became unknown.
-    """
+    """The labels of a release, of which every combination covers enough patients."""
 
     kept: tuple[int, ...]
     dropped: tuple[int, ...]
@@ -174,12 +169,7 @@ def safe_labels(
     minimum: int = MIN_PATIENTS,
     positives: int | None = None,
 ) -> SafeLabels:
-    """Return the labels that may be released, each combination shared by `minimum` patients.
-
-    An unknown label is a state of its own. A label with fewer than `positives` positive, or
-    negative, patients is dropped (local suppression: Hundepool et al., Statistical Disclosure
-    Control, 2012, 3.6).
-    """
+    """Return the labels that may be released, each combination shared by `minimum` patients."""
     if minimum < 2:
         raise MechanismError(f"the fewest patients of a combination are 2 or more, got {minimum}")
     if not (np.isnan(labels) | (labels == 0) | (labels == 1)).all():

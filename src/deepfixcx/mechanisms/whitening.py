@@ -27,12 +27,7 @@ LEAST_SHARE = 1e-10
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Whitening:
-    """Principal components of the signed square roots of codes, each scaled to variance 1.
-
-    Values of a code differ by orders of magnitude, so roots are scaled by their deviation first;
-    vectors (N, K) are taken without roots. `components` (n, K) are orthonormal columns,
-    `deviations` (K,) descend.
-    """
+    """Principal components of the signed square roots of codes, each scaled to variance 1."""
 
     shape: tuple[int, ...]
     mean: Array
@@ -122,11 +117,7 @@ def label_matrix(labels: NDArray[np.float32]) -> Array:
 
 
 def task_directions(scores: Array, labels: NDArray[np.float32], directions: int) -> Array:
-    """Return unit directions (K, D) of partial least squares between scores (N, K) and labels.
-
-    SIMPLS: de Jong, Chemometrics and Intelligent Laboratory Systems, 1993,
-    doi:10.1016/0169-7439(93)85002-X.
-    """
+    """Return unit directions (K, D) of partial least squares between scores (N, K) and labels."""
     cross = scores.T @ label_matrix(labels)
     least = LEAST * np.linalg.norm(cross)
     basis = np.zeros((scores.shape[1], 0))
@@ -149,11 +140,7 @@ def task_directions(scores: Array, labels: NDArray[np.float32], directions: int)
 def identity_directions(
     scores: Array, patients: NDArray[np.str_], directions: int, protected: Array
 ) -> Array:
-    """Return orthonormal directions (K, R) that tell patients apart, orthogonal to `protected`.
-
-    Scores (N, K) of one patient agree along them: Belhumeur et al., Eigenfaces vs. Fisherfaces,
-    IEEE TPAMI, 1997, doi:10.1109/34.598228.
-    """
+    """Return orthonormal directions (K, R) that tell patients apart, orthogonal to `protected`."""
     _, owner, images = np.unique(patients, return_inverse=True, return_counts=True)
     several = images[owner] > 1
     if not several.any():

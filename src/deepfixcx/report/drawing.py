@@ -177,13 +177,7 @@ def draw_scale(
     signed: bool = True,
     percent: bool = False,
 ) -> None:
-    """Draw a scale of colours from -`most`, or 0, to `most`.
-
-    `place` is left, top and width in inches.
-
-    `colours` are those above and below 0; `strength` is the share of the strongest colour over the
-    image.
-    """
+    """Draw a scale of colours from -`most`, or 0, to `most`."""
     left, top, width = place
     for field in range(FIELDS):
         amount = (2 * (field + 0.5) / FIELDS - 1) if signed else (field + 0.5) / FIELDS
@@ -219,10 +213,7 @@ CROWDED = 9
 def draw_mosaic(
     axes: Axes, values: NDArray[np.float32], spec: CodecSpec, *, periods: bool = False
 ) -> AxesImage:
-    """Draw a mosaic (2**J * P, 2**J * P) relative to its largest value.
-
-    With `periods`, ticks along the axes are periods in pixels.
-    """
+    """Draw a mosaic (2**J * P, 2**J * P) relative to its largest value."""
     largest = float(values.max())
     relative = values / largest if largest else values
     smallest = float(relative[relative > 0].min(initial=1))

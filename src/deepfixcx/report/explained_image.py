@@ -49,50 +49,7 @@ def explained_figure(
     image: int = 0,
     original: NDArray[Any] | None = None,
 ) -> Figure:
-    """Draw what the code of one image says about it.
-
-    Parameters
-    ----------
-    code : Code
-        Codes of one or more images.
-    summary : BandSummary
-        What `explain_bands` says about images of this spec and size.
-    energy : Energy
-        What `band_energy` or `code_energy` says about this image.
-    image : int
-        Which image of the code.
-    original : ndarray, shape (H, W) or (C, H, W), optional
-        The image itself. With it, the image and its difference to the reconstruction are drawn,
-        too: such a figure shows the original and is not for sharing. Without it, the figure shows
-        nothing but what the code holds.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        About 13 inches wide; write it with `write_figure`. It names no file.
-
-    Raises
-    ------
-    ExplanationError
-        The summary, the energy or the original is of another spec or size than the code.
-    PixelsShapeError
-        The original is not one image.
-
-    References
-    ----------
-    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
-    doi:10.1002/widm.1495.
-
-    Examples
-    --------
-    >>> from deepfixcx.explain.bands import explain_bands
-    >>> from deepfixcx.explain.bands import code_energy
-    >>> pixels = np.random.default_rng(0).random((64, 64), np.float32)
-    >>> code = Codec(level=2, patches=4).encode(pixels)
-    >>> figure = explained_figure(code, explain_bands(code.spec, 64, 64), code_energy(code))
-    >>> figure.texts[0].get_text()
-    'reconstruction'
-    """
+    """Draw what the code of one image says about it."""
     one = code[image]
     pixels = None if original is None else as_image(original)
     _check(one, summary, energy, pixels)

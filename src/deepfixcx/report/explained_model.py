@@ -47,30 +47,7 @@ STRONG = 0.995
 
 
 def attribution_figure(attribution: Attribution, image: int = 0, *, title: str = "") -> Figure:
-    """Draw why a model gave one answer: where, by which edges, and as an image.
-
-    Parameters
-    ----------
-    attribution : Attribution
-        Of one or more images.
-    image : int
-        Which of them.
-    title : str
-        What the image is called.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Write it with `write_figure`. It shows the reconstruction, never the original.
-
-    Examples
-    --------
-    >>> from deepfixcx.explain.methods import occlusion
-    >>> code = Codec(level=2, patches=4).encode(np.eye(32, dtype=np.float32))
-    >>> why = occlusion(lambda codes: codes[:, 0, 3, :, 0], code, 0 * code.array)
-    >>> attribution_figure(why, title="image 1").texts[0].get_text()
-    'image 1: output 0, 0.500 (baseline 0.000)'
-    """
+    """Draw why a model gave one answer: where, by which edges, and as an image."""
     one = attribution[image]
     decoded = _reconstruction(one.code)
     wide, high = panel_size(*decoded.shape[1:])
@@ -119,27 +96,7 @@ def attribution_figure(attribution: Attribution, image: int = 0, *, title: str =
 
 
 def bias_figure(bias: Bias) -> Figure:
-    """Draw the attributions of a model over many images: places, bands, attention, shortcuts.
-
-    Parameters
-    ----------
-    bias : Bias
-        Of many images.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Write it with `write_figure`. What is drawn below the places is the reconstruction of the
-        mean code, no image of a patient.
-
-    Examples
-    --------
-    >>> from deepfixcx.explain.cohort import bias
-    >>> code = Codec(level=2, patches=4).encode(np.random.default_rng(0).random((9, 1, 32, 32)))
-    >>> found = bias(lambda codes: codes[:, 0, 3, :, 0].sum(axis=1), code, method="occlusion")
-    >>> bias_figure(found).texts[0].get_text()
-    'attributions: output 0, 9 images'
-    """
+    """Draw the attributions of a model over many images: places, bands, attention, shortcuts."""
     why = bias.attribution
     decoded = _mean_reconstruction(why.code)
     wide, high = panel_size(*decoded.shape[1:])

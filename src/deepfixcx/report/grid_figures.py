@@ -67,36 +67,7 @@ PANELS = (
 
 
 def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = None) -> Figure:
-    """Draw a heatmap for each figure of a sweep: level down, patches across, dark where better.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        Of `run_sweep`. A setting that is not there is left gray.
-    recommended : pair of int, optional
-        J and P of the setting that is framed.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Write it with `write_figure`.
-
-    Raises
-    ------
-    ModelError
-        There is no row of a setting.
-
-    References
-    ----------
-    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
-    doi:10.1002/widm.1495, heatmaps over levels and patches.
-
-    Examples
-    --------
-    >>> rows = [Row(2, 4, {"auc": 0.8, "share": 0.02}), Row(3, 4, {"auc": 0.9, "share": 0.08})]
-    >>> [axes.get_title(loc="left") for axes in heatmap_figure(rows, (3, 4)).axes]
-    ['share of values kept', 'AUC, codes']
-    """
+    """Draw a heatmap for each figure of a sweep: level down, patches across, dark where better."""
     settings = _settings(rows)
     levels = sorted({row.level or 0 for row in settings})
     patches = sorted({row.patches or 0 for row in settings})
@@ -138,31 +109,7 @@ def heatmap_figure(rows: Sequence[Row], recommended: tuple[int, int] | None = No
 
 
 def comparison_figure(rows: Sequence[Row], name: str = "auc") -> Figure:
-    """Draw AUC against the values kept: codes, blurred and median-filtered images, the original.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        Of `run_sweep`.
-    name : str
-        Which figure: ``"auc"``, or ``"cnn_auc"``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        With 95 % intervals; write it with `write_figure`.
-
-    Raises
-    ------
-    ModelError
-        There is no row of a setting with that figure.
-
-    Examples
-    --------
-    >>> rows = [Row(2, 4, {"auc": 0.8, "numbers": 256}), Row(3, 4, {"auc": 0.9, "numbers": 1024})]
-    >>> comparison_figure(rows).axes[0].get_xscale()
-    'log'
-    """
+    """Draw AUC against the values kept: codes, blurred and median-filtered images, the original."""
     settings = [row for row in _settings(rows) if math.isfinite(row.figures.get(name, math.nan))]
     if not settings:
         raise ModelError(f"no setting has the figure {name!r}; a sweep with --cnn has cnn_auc")
@@ -238,10 +185,7 @@ def _draw_panel(axes: Axes, panel: _Panel, values: NDArray[np.float64], title: s
 
 
 def _norm(panel: _Panel, values: NDArray[np.float64], shown: NDArray[np.float64]) -> Normalize:
-    """Return the colour scale; values with equal text have the middle colour.
-
-    The lightest cell differs from the background.
-    """
+    """Return the colour scale; values with equal text have the middle colour."""
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     if len({panel.words(float(value)) for value in values.flat if math.isfinite(value)}) == 1:
         return Normalize(low - 1, low + 1)
@@ -292,33 +236,7 @@ def frontier_figure(
     recommended: FrontierRow | None = None,
     max_linkage: float | None = None,
 ) -> Figure:
-    """Draw every setting: high is useful, left is private.
-
-    Parameters
-    ----------
-    rows : sequence of FrontierRow
-        Of `run_frontier`.
-    recommended : FrontierRow, optional
-        The setting that is ringed.
-    max_linkage : float, optional
-        The threshold, a dotted line.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Write it with `deepfixcx.report.write_figure`.
-
-    Raises
-    ------
-    MechanismError
-        There is no row.
-
-    Examples
-    --------
-    >>> row = FrontierRow(3, 4, "plain", 1024, {"auc": 0.9, "linkage": 0.8, "psnr_gain": 3.0})
-    >>> [axes.get_xlabel()[:7] for axes in frontier_figure([row]).axes]
-    ['linkage', 'reconst']
-    """
+    """Draw every setting: high is useful, left is private."""
     if not rows:
         raise MechanismError("there is no setting to draw: every one failed")
     figure = Figure(figsize=(12.6, 6.4), facecolor="white", layout="constrained")

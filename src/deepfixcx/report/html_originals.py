@@ -28,15 +28,7 @@ TRIED = 20
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """Counts of what a release does not hold, and of what its files state but was not followed.
-
-    Attributes
-    ----------
-    files : tuple of (str, int)
-        Reasons why files of the input are not in the release, without those that failed.
-    notes : tuple of (str, int)
-        What was read unlike the header, and in how many files.
-    """
+    """Counts of what a release does not hold, and of what its files state but was not followed."""
 
     files: tuple[tuple[str, int], ...] = ()
     notes: tuple[tuple[str, int], ...] = ()
@@ -67,15 +59,7 @@ class NotRead:
 
 @dataclass(frozen=True, eq=False)
 class Originals:
-    """The images from which a release was made.
-
-    Attributes
-    ----------
-    folder : Path
-        The input of the release.
-    names : dict of str to str
-        Place in it of each source, by what the release calls it.
-    """
+    """The images from which a release was made."""
 
     folder: Path
     names: dict[str, str]

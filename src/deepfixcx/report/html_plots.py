@@ -29,11 +29,7 @@ def svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
 
 
 def steps(low: float, high: float) -> list[float]:
-    """Return about five round numbers from low to high.
-
-    >>> steps(0, 1)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    """
+    """Return about five round numbers from low to high."""
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
@@ -44,11 +40,7 @@ def steps(low: float, high: float) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point: its place with intervals (NaN ends if unknown), its name and its family.
-
-    `mark` is a word beside it, above a whole `ring` or below a dashed one; `pick` is emitted when
-    it is chosen.
-    """
+    """One point: its place with intervals (NaN ends if unknown), its name and its family."""
 
     x: Interval
     y: Interval
@@ -66,10 +58,7 @@ def points_svg(
     y_title: str,
     families: Sequence[str] = (),
 ) -> str:
-    """Return SVG markup of points with intervals along both axes; "" without points.
-
-    `families` are kinds in the order of their forms, by default those of the points.
-    """
+    """Return SVG markup of points with intervals along both axes; "" without points."""
     if not points:
         return ""
     left, top, right, bottom = 64, 24, WIDE - 24, 380
@@ -232,11 +221,7 @@ LETTER = 7.6
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One line of a figure: an estimate with its 95 % interval.
-
-    `floor` is what is reached without the codes, an orange diamond; `raw` what the same attacker
-    reaches on raw images, a grey ring; NaN if unknown. A cross marks an invalid estimate.
-    """
+    """One line of a figure: an estimate with its 95 % interval."""
 
     label: str
     value: Interval

@@ -41,17 +41,7 @@ NOT_PARAMETERS = frozenset({"mechanism", "guarantee", "steps"})
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One mechanism of a release.
-
-    Attributes
-    ----------
-    name : str
-        Its family, such as ``"mixing"``.
-    parameters : str
-        In words: ``"k = 3, jitter = 0.1"``.
-    guarantee : str
-        What it promises; empty where its manifest says nothing.
-    """
+    """One mechanism of a release."""
 
     name: str
     parameters: str
@@ -98,25 +88,7 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """One image of a release.
-
-    Attributes
-    ----------
-    source_id : str
-        What the release calls its source.
-    frame : int
-        Number of the frame, from 0.
-    image_file, code_file, dicom_file : str
-        Where it lies; empty where it does not. A DICOM file holds all frames of its source.
-    code_row : int
-        Row of the file of codes.
-    channels, height, width : int
-        Of the source.
-    masked : int
-        Regions that were painted black before anything else.
-    masked_share : float
-        Share of its pixels that was painted, from 0 to 1.
-    """
+    """One image of a release."""
 
     source_id: str
     frame: int
@@ -155,21 +127,7 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class ReleaseFacts:
-    """A finished release.
-
-    Attributes
-    ----------
-    folder : Path
-        Where it lies.
-    about : dict
-        What ``dataset.json`` says.
-    images : tuple of Shared
-        In the order of the manifest.
-    failures : tuple of (str, str, str)
-        Id, name of the error and reason of each file that failed.
-    checksum : str
-        SHA-256 of ``dataset.json``.
-    """
+    """A finished release."""
 
     folder: Path
     about: Mapping[str, Any]
@@ -267,11 +225,7 @@ class ReleaseFacts:
         return self.records is not None or any(each.code_file for each in self.images)
 
     def usual_size(self) -> tuple[int, int, int]:
-        """Return channels, height and width that most sources have, each counted once.
-
-        A release by a mechanism states no sizes: then it is the compact size of the code, or in
-        releases of version 0.1 a square of as many pixels as the mean.
-        """
+        """Return channels, height and width that most sources have, each counted once."""
         if self.records is not None:
             channels = self.images[0].channels if self.images else 1
             if not self.states_sizes:

@@ -78,10 +78,7 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit found: the word that answers each question, and all that it rests on.
-
-    `answers` is empty for an audit that states none; `sample` is images, patients and effort.
-    """
+    """What an audit found: the word that answers each question, and all that it rests on."""
 
     attacks: tuple[Attack, ...]
     verdict: tuple[str, ...]
@@ -113,27 +110,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a scan for remains of headers found.
-
-    Attributes
-    ----------
-    files, holding, unsearched : int
-        Files searched; those that hold something; those that could not be searched.
-    findings : int
-        Places in which something was found.
-    strings, sources : int
-        What was searched for, and of how many sources.
-    ignored : int
-        Strings that were left out of the search on purpose.
-    harmless : tuple of (str, int)
-        Reasons why strings may stand where they were found, and how often each; most first.
-    unread, missing : int
-        Sources that could not be read; those of the release that were not given to the scan.
-    unchecked : bool
-        Whether no private folder showed that the sources are those of the release.
-    words : int or None
-        Words that were read in the images of the release; None without ``--ocr``.
-    """
+    """What a scan for remains of headers found."""
 
     files: int
     holding: int
@@ -155,10 +132,7 @@ class Evidence:
 
 
 def is_bound(path: Path, what: str, checksum: str, spec: CodecSpec | None = None) -> bool:
-    """Return whether a result names this release; refuse one of another release or codec.
-
-    `spec` is given for a model only: one on originals, or on another codec, is not of this release.
-    """
+    """Return whether a result names this release; refuse one of another release or codec."""
     values = _json(path, what) if path.exists() else {}
     own = values.get("release_checksum")
     if own is not None and own != checksum:

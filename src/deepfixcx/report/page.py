@@ -88,11 +88,7 @@ SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ReportInputs:
-    """Everything a report is made of.
-
-    `originals` rank images by how alike they are to them; they are shown only where
-    `include_originals` allows it. `not_read` is None where no private folder tells it.
-    """
+    """Everything a report is made of."""
 
     facts: ReleaseFacts
     measured: Measured = field(default_factory=Measured)

@@ -29,17 +29,7 @@ MOST_REASONS = 20
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """Images that keep the most content.
-
-    Attributes
-    ----------
-    images : tuple of (Shared, float)
-        With their SSIM to the original, or where that is not known the detail left.
-    alike : bool
-        Which of the two it is.
-    looked_at : int
-        How many images were opened.
-    """
+    """Images that keep the most content."""
 
     images: tuple[tuple[Shared, float], ...]
     alike: bool

@@ -88,11 +88,7 @@ MOST_LINES = 8
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of other commands; what was not made is None or empty.
-
-    `bound` names the results that state the checksum of this release, `unbound` those that state
-    no release.
-    """
+    """Results of other commands; what was not made is None or empty."""
 
     audit: Audit | None = None
     evaluation: Evaluation | None = None

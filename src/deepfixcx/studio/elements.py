@@ -175,11 +175,7 @@ def choice(
     *,
     name: str,
 ) -> Element:
-    """Make a labelled list of which one entry is chosen; `on_choice` is called with its value.
-
-    `options` are pairs of a value and its text by the name of their group, "" for none; `name` is
-    unique on the page.
-    """
+    """Make a labelled list of which one entry is chosen; `on_choice` is called with its value."""
     with block("div", "field"):
         words(label, "label", for_=name)
         field = block("select", "select", id_=None, value=value, aria_label=label)
@@ -213,10 +209,7 @@ def segments(
     *,
     name: str,
 ) -> dict[str, Element]:
-    """Make radio buttons that look like one control; return the button of each value.
-
-    `options` are (value, text, explanation); `name` is unique on the page.
-    """
+    """Make radio buttons that look like one control; return the button of each value."""
     radios: dict[str, Element] = {}
     with block("fieldset", "segments"):
         words(label, "legend")
@@ -261,10 +254,7 @@ async def some_picture(tab: Workspace) -> Picture:
 
 
 def remember(path: str, **state: object) -> None:
-    """Write a state into the address of the page, so that a bookmark restores it.
-
-    `state` holds numbers and words of this package, never the name of a file or a patient.
-    """
+    """Write a state into the address of the page, so that a bookmark restores it."""
     query = urlencode({name: value for name, value in state.items() if value not in ("", None, 0)})
     address = f"{path}?{query}" if query else path
     ui.run_javascript(f"history.replaceState(history.state, '', '{address}')")

@@ -70,10 +70,7 @@ def _made(name: str) -> Picture:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value of a code: its band, place and size in words, and its place in the image.
-
-    `box` is left, top, width and height, as shares of the image.
-    """
+    """One value of a code: its band, place and size in words, and its place in the image."""
 
     words: str
     box: tuple[float, float, float, float]
@@ -162,10 +159,7 @@ class Look:
             return str(error)
 
     def cell(self, band_row: int, band_column: int, row: int, column: int) -> Cell:
-        """Describe a place of the mosaic: a band, by frequency, and a cell in it.
-
-        An `IndexError` where there is no such place.
-        """
+        """Describe a place of the mosaic: a band, by frequency, and a cell in it."""
         spec = self.codec.spec
         rows, columns = spec.grid_shape
         inside = 0 <= row < rows and 0 <= column < columns

@@ -62,11 +62,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """The answer of a model and its reasons.
-
-    `groups` are attributions by octave and orientation, positive towards the label; `error` is by
-    which share the attributions miss the answer; `note` describes a change of channels.
-    """
+    """The answer of a model and its reasons."""
 
     answers: tuple[Answer, ...]
     label: str
@@ -153,10 +149,7 @@ def _with_channels(pixels: NDArray[Any], channels: int) -> tuple[NDArray[Any], s
 
 
 def over_gray(image: NDArray[np.float32], attribution: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a signed attribution (H, W) over an image (C, H, W) in [0, 1], as uint8 (H, W, 3).
-
-    Orange is for, blue against, stronger where it is larger.
-    """
+    """Return a signed attribution (H, W) over an image (C, H, W) in [0, 1], as uint8 (H, W, 3)."""
     gray = 255 * np.clip(image.mean(axis=0), 0, 1)[..., None]
     largest = float(np.abs(attribution).max()) or 1.0
     strength = 0.75 * (np.abs(attribution) / largest)[..., None]

@@ -71,10 +71,7 @@ POINT = "Point at a value to see its place."
 
 
 class ExplorePage:
-    """The page of one tab; settings and image survive a visit to another page.
-
-    `pictures` are images of the folder by the names that are shown.
-    """
+    """The page of one tab; settings and image survive a visit to another page."""
 
     def __init__(self, tab: Workspace, pictures: dict[str, Path]) -> None:
         self.tab = tab

@@ -179,11 +179,7 @@ class Entry:
 
 @dataclass(eq=False)
 class Gallery:
-    """A release as pictures; `facts` of an unfinished one hold only what reading images needs.
-
-    `state` is "running", "stopped" or "finished"; `files` are inputs, `files_ended` those done or
-    failed.
-    """
+    """A release as pictures; `facts` of an unfinished one hold only what reading images needs."""
 
     folder: Path
     state: str
@@ -263,11 +259,7 @@ def chosen_entries(
     sort: str = "manifest",
     between: tuple[float, float] | None = None,
 ) -> list[Entry]:
-    """Return the entries that pass a filter and a search, sorted.
-
-    Entries without the measure come last; `between` keeps those from the first to below the second
-    value.
-    """
+    """Return the entries that pass a filter and a search, sorted."""
     found = [
         entry
         for entry in entries
@@ -297,10 +289,7 @@ def _lies(value: float | None, between: tuple[float, float]) -> bool:
 
 
 def bins_of(entries: Sequence[Entry], measure: str) -> list[tuple[float, float, int]]:
-    """Divide the range of a measure into equal bins; return (start, end, count) of each.
-
-    The last bin has no end, so that every known measure lies in one.
-    """
+    """Divide the range of a measure into equal bins; return (start, end, count) of each."""
     values = [value for entry in entries if (value := getattr(entry, measure)) is not None]
     if not values or min(values) == max(values):
         return []

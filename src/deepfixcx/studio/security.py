@@ -47,12 +47,7 @@ SAFETY_HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request must show: the token, in a cookie, and a host that is this machine.
-
-    The name of the cookie holds the port, which cookies ignore. With `beyond`, hosts may be numeric
-    addresses and the own name of the machine; never other names, which a foreign page could point
-    here.
-    """
+    """What a request must show: the token, in a cookie, and a host that is this machine."""
 
     token: str
     cookie: str

@@ -27,10 +27,7 @@ MOST_COMPARED = 5000
 
 
 class Neighbours:
-    """The records of a release as vectors, compared by 1 - cosine after subtraction of the mean.
-
-    0 is equal, 1 unrelated, 2 opposite. Without codes, privatized pixels are compared.
-    """
+    """The records of a release as vectors, compared by 1 - cosine after subtraction of the mean."""
 
     def __init__(self, facts: ReleaseFacts) -> None:
         found = _vectors(facts)
@@ -87,10 +84,7 @@ LARGE, SMALL = 1024, 96
 
 
 class Sheet:
-    """The place beside a gallery that shows one image.
-
-    `go` is called with -1 or 1 for the image before or after, `pick` with a similar image.
-    """
+    """The place beside a gallery that shows one image."""
 
     def __init__(
         self,

@@ -46,10 +46,7 @@ DECODE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image: frames (F, C, H, W), bytes of its file (0 without one), and a description.
-
-    `words` never hold the name of a file or a patient.
-    """
+    """One image: frames (F, C, H, W), bytes of its file (0 without one), and a description."""
 
     frames: NDArray[Any]
     file_bytes: int

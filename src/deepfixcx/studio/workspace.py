@@ -170,11 +170,7 @@ def _limit(most: int, reason: str) -> Limit:
 
 @dataclass(eq=False)
 class Workspace:
-    """One tab: a random `key` in the URLs of its pictures, and what it shows.
-
-    `example` names the example that `picture` is, "" for an image of the user; `query` is that of
-    the address that opened the tab.
-    """
+    """One tab: a random `key` in the URLs of its pictures, and what it shows."""
 
     key: str
     picture: Picture | None = None

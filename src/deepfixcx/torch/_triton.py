@@ -78,12 +78,7 @@ def _encode(
     CELLS: tl.constexpr,
     MEMBERS: tl.constexpr,
 ):
-    """Fill `parts` (shares, N, 4**J, P, P), whose sum is the code, from `images` (N, H, W).
-
-    `rows` and `columns` (3, P) hold where the cells start and stop, in blocks, and how many
-    members they have. `count` is N; `scale` maps a pixel to [0, 1]. A program works on `CELLS`
-    cells of a row of cells, `MEMBERS` of their blocks at a time.
-    """
+    """Fill `parts` (shares, N, 4**J, P, P), whose sum is the code, from `images` (N, H, W)."""
     SIDE: tl.constexpr = 1 << LEVEL
     HELD: tl.constexpr = 1 << (LEVEL - FOLD)
     LANES_: tl.constexpr = CELLS * MEMBERS

@@ -238,11 +238,7 @@ def code_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """Return pixels in the dtype they are worked in, integers scaled to [0, 1].
-
-    >>> to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
-    [0.0, 1.0]
-    """
+    """Return pixels in the dtype they are worked in, integers scaled to [0, 1]."""
     unit = pixels.to(working_dtype(pixels.dtype))
     return unit * SCALES[pixels.dtype] if pixels.dtype in SCALES else unit
 

@@ -25,18 +25,7 @@ NO_MEMBER = {"max": -math.inf, "min": math.inf, "median": math.inf}
 
 
 class Members(NamedTuple):
-    """Which rows (or columns) of a band are members of each cell.
-
-    Attributes
-    ----------
-    shape : (int, int)
-        Cells, and places in each: as many as the longest cell has members.
-    rows : None or tuple of int
-        Row of the band for every place of every cell; the row behind the last stands for no row.
-        None where cells are equally long and lie end to end, so that there is nothing to gather.
-    lengths : tuple of int
-        Members of each cell, with the zeros that the padded grid adds.
-    """
+    """Which rows (or columns) of a band are members of each cell."""
 
     shape: tuple[int, int]
     rows: tuple[int, ...] | None

@@ -56,35 +56,7 @@ class Stored(NamedTuple):
 
 
 def decode_frames(dataset: Dataset) -> Stored:
-    """Decode all frames of a data set.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A complete data set with its transfer syntax.
-
-    Returns
-    -------
-    Stored
-        Stored values ``(F, H, W, S)`` of the type the header declares, S samples per pixel; their
-        photometric interpretation (YBR has become RGB); and what differs from the header.
-
-    Raises
-    ------
-    UnsupportedImageError
-        A kind of pixels that is not read.
-    ContradictoryHeaderError
-        The header contradicts itself or the pixels.
-    DamagedImageError
-        The pixels are truncated or damaged. Other exceptions of the decoders pass through: the
-        caller turns them into this one.
-
-    Examples
-    --------
-    >>> from pydicom import examples
-    >>> decode_frames(examples.ct).values.shape
-    (1, 128, 128, 1)
-    """
+    """Decode all frames of a data set."""
     layout = read_layout(dataset)
     if layout.photometric in _YBR and layout.stored != 8:
         # The conversion of pydicom places zero chroma at 128, whatever the bits.
@@ -272,11 +244,7 @@ def _checked(frame: bytes, layout: Layout) -> Codestream:
 def _decode_jpeg(
     frame: bytes, header: Codestream, layout: Layout, notes: list[str]
 ) -> NDArray[Any]:
-    """Decode JPEG with libjpeg-turbo; colour becomes RGB.
-
-    Markers of JFIF and Adobe state the colour space; without them the header does. The names of
-    the components state nothing (libjpeg guesses by them).
-    """
+    """Decode JPEG with libjpeg-turbo; colour becomes RGB."""
     # libjpeg fills up a frame that was cut off, so look for its end marker; padding follows.
     if b"\xff\xd9" not in frame[-16:]:
         raise DamagedImageError(f"a compressed frame is truncated; {_AGAIN}")
@@ -337,11 +305,7 @@ _DECODERS: Final[dict[str, Callable[[bytes, Codestream, Layout, list[str]], NDAr
 
 
 def _as_declared(decoded: NDArray[Any], header: Codestream, layout: Layout) -> NDArray[Any]:
-    """Give decoded numbers the sign of the header.
-
-    JPEG, JPEG-LS and JPEG XL know no negative numbers: the stored bits of one are decoded as a
-    large number. Some JPEG 2000 encoders do the same (PS3.5 8.2.4 wants the sign of the header).
-    """
+    """Give decoded numbers the sign of the header."""
     if decoded.dtype.kind not in "iu":
         raise UnsupportedImageError(
             "compressed floating-point pixels are not read; save them uncompressed"

@@ -86,39 +86,7 @@ class _Grading:
 def displayed(
     frames: NDArray[Any], photometric: str, dataset: Dataset, notes: list[str]
 ) -> NDArray[Any]:
-    """Turn stored values into gray or RGB for display.
-
-    Parameters
-    ----------
-    frames : NDArray
-        Stored values ``(F, H, W, S)``.
-    photometric : str
-        Photometric interpretation of these values.
-    dataset : Dataset
-        The header, with the look-up tables.
-    notes : list of str
-        Gets a sentence for each thing that the header says and that was not followed.
-
-    Returns
-    -------
-    NDArray
-        ``(F, C, H, W)``: uint8 or uint16 over the full range, or float32 in [0, 1].
-
-    Raises
-    ------
-    UnsupportedImageError
-        Colour that is not displayed here.
-    ContradictoryHeaderError
-        A look-up table or a number of the header is not usable.
-    NonFiniteError
-        NaN or infinity among the pixels.
-
-    Examples
-    --------
-    >>> frames = np.array([[[[0], [1000]]]], np.uint16)
-    >>> displayed(frames, "MONOCHROME1", Dataset(), []).ravel().tolist()
-    [1.0, 0.0]
-    """
+    """Turn stored values into gray or RGB for display."""
     if photometric == "RGB":
         return np.moveaxis(_scaled_by_depth(frames, dataset), -1, 1)
     if photometric == "PALETTE COLOR":
@@ -128,14 +96,7 @@ def displayed(
 
 
 def is_inverted(photometric: str, header: Header) -> bool:
-    """Return whether small values of a gray image are bright.
-
-    Raises
-    ------
-    ContradictoryHeaderError
-        Presentation LUT Shape says the opposite of Photometric Interpretation (PS3.3 C.8.11.3):
-        readers follow one or the other, so that the image is a negative for some of them.
-    """
+    """Return whether small values of a gray image are bright."""
     small_is_bright = photometric == "MONOCHROME1"
     shape = str(header.get("PresentationLUTShape") or "")
     if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") is not small_is_bright:
@@ -149,36 +110,7 @@ def is_inverted(photometric: str, header: Header) -> bool:
 def displayed_gray(
     stored: NDArray[Any], header: Header, notes: list[str], *, inverted: bool
 ) -> NDArray[Any]:
-    """Turn gray stored values into gray for display.
-
-    Parameters
-    ----------
-    stored : NDArray
-        Stored values ``(F, H, W)``.
-    header : Header
-        The header, with the look-up tables.
-    notes : list of str
-        Gets a sentence for each thing that the header says and that was not followed.
-    inverted : bool
-        Whether small values are bright.
-
-    Returns
-    -------
-    NDArray
-        ``(F, 1, H, W)``: uint8 over the full range, or float32 in [0, 1].
-
-    Raises
-    ------
-    ContradictoryHeaderError
-        A look-up table or a number of the header is not usable.
-    NonFiniteError
-        NaN or infinity among the pixels.
-
-    Examples
-    --------
-    >>> displayed_gray(np.array([[[0, 1000]]]), Dataset(), [], inverted=False).ravel().tolist()
-    [0.0, 1.0]
-    """
+    """Turn gray stored values into gray for display."""
     gradings = _gradings(header, len(stored), notes)
     if stored.dtype == np.uint8 and not any(grading.changes for grading in gradings):
         if header.get("BitsStored") == 1:
@@ -199,10 +131,7 @@ def displayed_gray(
 def _spread_or_windowed(
     stored: NDArray[Any], header: Header, gradings: list[_Grading]
 ) -> tuple[NDArray[np.float32], bool]:
-    """Apply the modality LUT, then each frame's VOI, or the range of all where it has none.
-
-    Also tells whether all pixels have become a single gray.
-    """
+    """Apply the modality LUT, then each frame's VOI, or the range of all where it has none."""
     ends = [(frame.min(), frame.max()) for frame in stored]
     low = high = 0.0
     if not all(grading.has_voi for grading in gradings):
@@ -228,12 +157,7 @@ def _spread_or_windowed(
 
 
 def _levels(frame: NDArray[Any], least: Any, most: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return numbers among which are all values of a frame, and where each pixel's stands.
-
-    What becomes of a pixel depends on its value alone, so the work is done once for each value
-    instead of once for each pixel. Where that would be more (floats, say), the pixels themselves
-    are returned, without places.
-    """
+    """Return numbers among which are all values of a frame, and where each pixel's stands."""
     if frame.dtype.kind not in "iu" or frame.dtype.itemsize > 2:
         return frame, None
     low, high = min(int(least), 0), int(most)

@@ -23,11 +23,7 @@ _CORRECT: Final = "correct the header, or export the image again"
 
 
 def compressed_frames(dataset: Dataset, layout: Layout) -> list[bytes]:
-    """Separate the frames, and refuse a number of them that is not the header's.
-
-    An offset table that contradicts the number of fragments is not needed where each fragment is a
-    frame, which is how nearly all files are made.
-    """
+    """Separate the frames, and refuse a number of them that is not the header's."""
     content = getattr(dataset, layout.keyword)
     offsets = parse_basic_offsets(content)
     behind_table = BytesIO(content)

@@ -29,42 +29,14 @@ _FINEST: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Pixel i of the new image is centred at ``offset + step * i``, counted in source pixels.
-
-    Attributes
-    ----------
-    offset : tuple of float
-        Of the first row and the first column; the centre of the source's first pixel is 0.
-    step : tuple of float
-        From row to row and from column to column.
-    """
+    """Pixel i of the new image is centred at ``offset + step * i``, counted in source pixels."""
 
     offset: tuple[float, float] = (0.0, 0.0)
     step: tuple[float, float] = (1.0, 1.0)
 
 
 def lattice_of(spec: CodecSpec, size: Size, height: int, width: int) -> Lattice:
-    """Return where the pixels of a reconstruction lie on its source.
-
-    Parameters
-    ----------
-    spec : CodecSpec
-        The codec.
-    size : {"compact", "original"}
-        Size of the reconstruction.
-    height, width : int
-        Of the source.
-
-    Returns
-    -------
-    Lattice
-        On average: where P does not divide the rows of a band, cells differ by one of them.
-
-    Examples
-    --------
-    >>> lattice_of(CodecSpec(level=2, patches=4), "compact", 64, 64)
-    Lattice(offset=(1.5, 1.5), step=(4.0, 4.0))
-    """
+    """Return where the pixels of a reconstruction lie on its source."""
     if size == "original":
         return Lattice()
     bands = spec.band_shape(height, width)
@@ -84,30 +56,7 @@ def _axis(cells: Cells, length: int, block: int) -> tuple[float, float]:
 
 
 def adjust_geometry(item: Dataset, lattice: Lattice) -> None:
-    """Move position, spacing and aspect ratio of a data set to a new lattice of pixels, in place.
-
-    Parameters
-    ----------
-    item : Dataset
-        What has the elements themselves: a header, or an item of a functional group with the
-        others beside it. Spacings that are no positive numbers are removed (`unusable_spacings`
-        names them), and so are places counted in pixels, if these move.
-    lattice : Lattice
-        Where the new pixels lie on the old ones.
-
-    References
-    ----------
-    DICOM PS3.3 C.7.6.2.1.1 (position and orientation), C.7.6.3.1.7 (aspect ratio).
-
-    Examples
-    --------
-    >>> image = Dataset()
-    >>> image.PixelSpacing = [0.5, 0.5]
-    >>> image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 9], [1, 0, 0, 0, 1, 0]
-    >>> adjust_geometry(image, Lattice(offset=(1.5, 1.5), step=(4, 4)))
-    >>> image.PixelSpacing, image.ImagePositionPatient
-    ([2.0, 2.0], [0.75, 0.75, 9.0])
-    """
+    """Move position, spacing and aspect ratio to a new lattice of pixels, in place."""
     for keyword in PLACES_IN_PIXELS if lattice != Lattice() else ():
         item.pop(keyword, None)
     for keyword in _SPACINGS:
@@ -124,25 +73,7 @@ def adjust_geometry(item: Dataset, lattice: Lattice) -> None:
 
 
 def unusable_spacings(header: Dataset) -> tuple[str, ...]:
-    """Name the spacings that a header has, but that are not two positive numbers.
-
-    Parameters
-    ----------
-    header : Dataset
-        Of a source; its functional groups are looked into.
-
-    Returns
-    -------
-    tuple of str
-        Keywords, each once. What is absent or empty is not among them.
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.PixelSpacing, header.ImagerPixelSpacing = [0, 0.5], [0.1, 0.1]
-    >>> unusable_spacings(header)
-    ('PixelSpacing',)
-    """
+    """Name the spacings that a header has, but that are not two positive numbers."""
     groups = [
         *(header.get("SharedFunctionalGroupsSequence") or ()),
         *(header.get("PerFrameFunctionalGroupsSequence") or ()),
@@ -213,32 +144,7 @@ _NEEDED: Final = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatie
 
 
 def plane_groups(header: Dataset, frames: int, lattice: Lattice) -> Dataset:
-    """Carry spacing, position and orientation of every frame over to a new lattice of pixels.
-
-    Parameters
-    ----------
-    header : Dataset
-        The header of the source.
-    frames : int
-        How many frames there are.
-    lattice : Lattice
-        Where the new pixels lie on those of the source.
-
-    Returns
-    -------
-    Dataset
-        The shared and the per-frame functional groups; empty where the header does not say all
-        three things of each frame.
-
-    References
-    ----------
-    DICOM PS3.3 C.7.6.16 (functional groups).
-
-    Examples
-    --------
-    >>> len(plane_groups(Dataset(), 3, Lattice()))
-    0
-    """
+    """Carry spacing, position and orientation of every frame over to a new lattice of pixels."""
     shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), Dataset())
     own = list(header.get("PerFrameFunctionalGroupsSequence") or ())
     found = Dataset()

@@ -148,33 +148,7 @@ MULTI_FRAME: Final = frozenset(_MULTI_FRAME.values())
 
 
 def class_of(header: Dataset, *, channels: int, frames: int, bits: int) -> UID:
-    """Choose the SOP class of an image derived from another.
-
-    Parameters
-    ----------
-    header : Dataset
-        The header of the source.
-    channels : int
-        1 or 3.
-    frames : int
-        Frames of the derived image.
-    bits : int
-        8 or 16 bits per sample.
-
-    Returns
-    -------
-    UID
-        The source's own class, or the one of DX for presentation, or Secondary Capture.
-
-    References
-    ----------
-    DICOM PS3.3 A.2, A.3, A.4, A.26 (classes that are kept), A.8 (Secondary Capture).
-
-    Examples
-    --------
-    >>> class_of(Dataset(), channels=3, frames=1, bits=8).name
-    'Secondary Capture Image Storage'
-    """
+    """Choose the SOP class of an image derived from another."""
     wanted, required = _KEPT.get(UID(str(header.get("SOPClassUID", ""))), (None, ()))
     if "NumberOfFrames" in header and frames == 1 and wanted is not None:
         wanted = None  # none of these classes knows frames: the header is not what it says
@@ -190,26 +164,7 @@ _UTF8: Final = "ISO_IR 192"
 
 
 def make_valid(dataset: Dataset) -> None:
-    """Empty what is no value of its kind, and let all texts be UTF-8; in place, at any depth.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A header; its texts were decoded as its own character set says.
-
-    References
-    ----------
-    DICOM PS3.5 section 6.2 (value representations), PS3.3 C.12.1.1.2 (character sets).
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.StudyID = "7"
-    >>> header.add(DataElement(0x00101010, "AS", "62", validation_mode=0))
-    >>> make_valid(header)
-    >>> header.PatientAge, header.StudyID, header.SpecificCharacterSet
-    ('', '7', 'ISO_IR 192')
-    """
+    """Empty what is no value of its kind, and let all texts be UTF-8; in place, at any depth."""
     _empty_invalid(dataset)
     dataset.SpecificCharacterSet = _UTF8
 

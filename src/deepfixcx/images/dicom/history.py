@@ -39,21 +39,7 @@ _LONGEST: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """How an image was made from another one.
-
-    Attributes
-    ----------
-    description : str
-        In words, with the codec and its spec.
-    instance_uid, series_uid : str
-        The new identifiers.
-    ratio : float
-        Numbers of the source's pixels for each number that is kept of them.
-    resampled : bool
-        Whether pixels lie elsewhere than those of the source.
-    before : tuple of (str, str)
-        Ratio and method of each lossy compression that the source went through, the first first.
-    """
+    """How an image was made from another one."""
 
     description: str
     instance_uid: str
@@ -64,28 +50,7 @@ class Derivation:
 
 
 def lossy_before(header: Dataset, syntax: UID, ratio: float) -> tuple[tuple[str, str], ...]:
-    """List the lossy compressions that an image has gone through.
-
-    Parameters
-    ----------
-    header : Dataset
-        The header of the image.
-    syntax : UID
-        Its transfer syntax.
-    ratio : float
-        How many times larger its pixels are than what is stored of them.
-
-    Returns
-    -------
-    tuple of (str, str)
-        Ratio and method of each: those that the header names, and the transfer syntax where the
-        header does not know of it. What the header leaves out is empty.
-
-    Examples
-    --------
-    >>> lossy_before(Dataset(), JPEGBaseline8Bit, 10.0)
-    (('10', 'ISO_10918_1'),)
-    """
+    """List the lossy compressions that an image has gone through."""
     steps = tuple(
         (str(ratio or ""), str(method or ""))
         for ratio, method in zip_longest(
@@ -109,28 +74,7 @@ def _values(header: Dataset, keyword: str) -> list[object]:
 
 
 def add_derivation(made: Dataset, derivation: Derivation) -> None:
-    """Write down how an image was made, in place, behind what the header says already.
-
-    Parameters
-    ----------
-    made : Dataset
-        The header of the new image.
-    derivation : Derivation
-        What was done.
-
-    References
-    ----------
-    DICOM PS3.3 C.7.6.1.1.2 (image type), C.7.6.1.1.3 (derivation), C.7.6.1.1.5 (lossy
-    compression); PS3.16 CID 7203 (codes of derivations).
-
-    Examples
-    --------
-    >>> made = Dataset()
-    >>> made.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    >>> add_derivation(made, Derivation("J=3 P=4", "1.2.4", "1.2.5", ratio=97.65625))
-    >>> made.ImageType, made.LossyImageCompressionRatio
-    (['DERIVED', 'PRIMARY', 'AXIAL'], '97.66')
-    """
+    """Write down how an image was made, in place, behind what the header says already."""
     before = [str(word) for word in _values(made, "ImageType")][1:]
     if before[:1] not in (["PRIMARY"], ["SECONDARY"]):
         before = ["SECONDARY", *before[1:]]

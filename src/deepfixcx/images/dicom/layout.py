@@ -89,25 +89,7 @@ _CORRECT: Final = "correct the header, or export the image again"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The Image Pixel module of a header, checked.
-
-    Attributes
-    ----------
-    syntax : UID
-        The transfer syntax, one of `FAMILIES`.
-    keyword : str
-        The element that holds the pixels.
-    frames, height, width, samples : int
-        Shape ``(F, H, W, S)``.
-    allocated, stored, high : int
-        Bits Allocated, Bits Stored and High Bit.
-    signed : bool
-        Pixel Representation.
-    planar : int
-        Planar Configuration; 0 where it has no meaning.
-    photometric : str
-        Photometric Interpretation, a term of the standard.
-    """
+    """The Image Pixel module of a header, checked."""
 
     syntax: UID
     keyword: str
@@ -154,18 +136,7 @@ def name_of(keyword: str) -> str:
 
 
 def whole_number(header: Header, keyword: str, default: int | None = None) -> int:
-    """Read a whole number from a header that may be damaged.
-
-    Raises
-    ------
-    ContradictoryHeaderError
-        Absent without a default, or not a whole number.
-
-    Examples
-    --------
-    >>> whole_number(Dataset(), "NumberOfFrames", default=1)
-    1
-    """
+    """Read a whole number from a header that may be damaged."""
     try:
         value = header.get(keyword)
     except Exception:  # pydicom raises in many ways on values that are no numbers
@@ -180,39 +151,14 @@ def whole_number(header: Header, keyword: str, default: int | None = None) -> in
 
 
 def transfer_syntax(dataset: Dataset) -> str:
-    """Return the standard's name of a transfer syntax; empty where the file has no standard one.
-
-    Examples
-    --------
-    >>> transfer_syntax(Dataset())
-    ''
-    """
+    """Return the standard's name of a transfer syntax; empty where the file has no standard one."""
     uid = UID(str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", "")))
     # pydicom gives back the text itself as the name of an unknown one.
     return _NEWER.get(uid, uid.name if uid.name != str(uid) else "")
 
 
 def read_layout(dataset: Dataset) -> Layout:
-    """Read how pixels are laid out.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A complete data set with its transfer syntax.
-
-    Raises
-    ------
-    UnsupportedImageError
-        A transfer syntax, a photometric interpretation or a depth that is not read.
-    ContradictoryHeaderError
-        An element is missing, or contradicts another one.
-    PixelsShapeError
-        A height or width of zero.
-
-    References
-    ----------
-    DICOM PS3.3 C.7.6.3 (Image Pixel module), PS3.5 section 8 (encoding of pixel data).
-    """
+    """Read how pixels are laid out."""
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     check_syntax(syntax)
     height, width = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")
@@ -254,13 +200,7 @@ def read_layout(dataset: Dataset) -> Layout:
 
 
 def check_syntax(syntax: UID) -> None:
-    """Refuse a transfer syntax that is not read, by its name in the standard.
-
-    Raises
-    ------
-    UnsupportedImageError
-        With what to do.
-    """
+    """Refuse a transfer syntax that is not read, by its name in the standard."""
     if syntax in FAMILIES:
         return
     name = syntax.name
@@ -319,11 +259,7 @@ def _bits(dataset: Dataset, keyword: str) -> tuple[int, int, int]:
 
 
 def _planar(dataset: Dataset, samples: int, family: str, photometric: str) -> int:
-    """Return Planar Configuration.
-
-    Compressed frames have an order of their own, whatever the header says (PS3.5 8.2.1 to 8.2.4:
-    "the value is irrelevant"); in RLE it is always by plane (PS3.5 G.2).
-    """
+    """Return Planar Configuration."""
     if samples == 1 or family not in ("native", "encapsulated", "deflate"):
         return 0
     planar = whole_number(dataset, "PlanarConfiguration")

@@ -65,19 +65,7 @@ class Header(Protocol):
 
 
 class PlainHeader:
-    """The elements about the image of a file that `plain_header` could read.
-
-    Parameters
-    ----------
-    known : dict of str to int or str
-        Values by DICOM keyword.
-    elements : Dataset
-        All elements about the image, which pydicom converts as they are asked for.
-    syntax : UID
-        The transfer syntax.
-    at, length : int
-        Where the pixels begin in the file, and their bytes.
-    """
+    """The elements about the image of a file that `plain_header` could read."""
 
     def __init__(
         self, known: dict[str, int | str], elements: Dataset, syntax: UID, at: int, length: int
@@ -91,30 +79,7 @@ class PlainHeader:
 
 
 def plain_header(head: bytes) -> PlainHeader | None:
-    """Read the header of an uncompressed gray image in little endian.
-
-    Parameters
-    ----------
-    head : bytes
-        The first bytes of the file.
-
-    Returns
-    -------
-    PlainHeader or None
-        None where pydicom must look: another kind of file, a longer header, elements out of
-        order, or sequences that tell how the image is displayed.
-
-    References
-    ----------
-    DICOM PS3.5 section 7.1 (data elements), PS3.10 section 7.1 (file meta information).
-
-    Examples
-    --------
-    >>> from pydicom.data import get_testdata_file
-    >>> with open(get_testdata_file("CT_small.dcm"), "rb") as stream:
-    ...     plain_header(stream.read(1 << 16)).get("Rows")
-    128
-    """
+    """Read the header of an uncompressed gray image in little endian."""
     if head[128:132] != b"DICM" or head[132:140] != _META_STARTS:
         return None
     known: dict[str, int | str] = {}
@@ -140,10 +105,7 @@ def plain_header(head: bytes) -> PlainHeader | None:
 
 
 def _elements(head: bytes, at: int) -> Iterator[tuple[int, bytes | None, int, int]]:
-    """Yield tag, value representation, place and length of values, as long as all is in order.
-
-    The value representation is None in a file that leaves them out.
-    """
+    """Yield tag, value representation, place and length of values, as long as all is in order."""
     syntax, implicit, before = None, False, 0
     while at + 12 <= len(head):
         if before >> 16 == _META_GROUP and head[at : at + 2] != _META_STARTS[:2]:
@@ -179,30 +141,7 @@ def _raw(tag: int, vr: bytes | None, at: int, value: bytes) -> RawDataElement:
 
 
 def native_frames(header: PlainHeader, value: bytes) -> NDArray[Any] | None:
-    """Read the stored values of an uncompressed gray image.
-
-    Parameters
-    ----------
-    header : PlainHeader
-        All elements before the pixels.
-    value : bytes
-        The pixels.
-
-    Returns
-    -------
-    NDArray or None
-        Stored values ``(F, H, W)`` of the type the header declares, not to be written to; None
-        where pydicom must look.
-
-    Examples
-    --------
-    >>> from pydicom.data import get_testdata_file
-    >>> with open(get_testdata_file("CT_small.dcm"), "rb") as stream:
-    ...     content = stream.read()
-    >>> header = plain_header(content)
-    >>> native_frames(header, content[header.at :][: header.length]).shape
-    (1, 128, 128)
-    """
+    """Read the stored values of an uncompressed gray image."""
     count = header.get("NumberOfFrames", 1)
     numbers = [header.get(name) for name in _NUMBERS.values()]
     if not all(isinstance(number, int) for number in (*numbers, count)):
@@ -220,24 +159,7 @@ def native_frames(header: PlainHeader, value: bytes) -> NDArray[Any] | None:
 
 
 def without_unused_bits(words: NDArray[Any], left: int, unused: int) -> NDArray[Any]:
-    """Return the values of words of which only some bits are stored.
-
-    Parameters
-    ----------
-    words : NDArray
-        Integers as they are stored.
-    left, unused : int
-        How many bits lie above the stored ones, and how many are not stored at all.
-
-    References
-    ----------
-    DICOM PS3.5 section 8.1.1; before 2014 the stored bits could begin at any High Bit.
-
-    Examples
-    --------
-    >>> without_unused_bits(np.array([0x7FF0], np.uint16), 0, 4).tolist()
-    [2047]
-    """
+    """Return the values of words of which only some bits are stored."""
     if not unused:
         return words
     inside = left == unused and words.dtype.kind == "u"

@@ -65,38 +65,7 @@ _KINDS: Final = (
 
 
 def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
-    """Read a DICOM header up to the pixels.
-
-    Parameters
-    ----------
-    stream : binary file
-        Positioned at its first byte; stays in use until the pixels are decoded.
-    max_pixels : int
-        Bounds how far a deflated file may inflate.
-
-    Returns
-    -------
-    OpenedImage
-        The facts, and a function that decodes the frames ``(F, C, H, W)``.
-
-    Raises
-    ------
-    NoPixelsError
-        A report, a plan, a directory: not an image.
-    OversizedImageError
-        A deflated file inflates to more than an image of `max_pixels` needs.
-    DamagedImageError
-        The header is damaged, or ends before the pixels.
-    UnsupportedImageError, ContradictoryHeaderError
-        The header cannot be read as it is.
-
-    Examples
-    --------
-    >>> from pydicom.data import get_testdata_file
-    >>> with open(get_testdata_file("CT_small.dcm"), "rb") as stream:
-    ...     open_dicom(stream, max_pixels=2**20).facts.photometric
-    'MONOCHROME2'
-    """
+    """Read a DICOM header up to the pixels."""
     head = stream.read(_HEAD_BYTES)
     plain = plain_header(head)
     if plain is not None:
@@ -125,17 +94,7 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
 
 @dataclass(frozen=True, slots=True)
 class DicomHeader:
-    """A whole header, for those who write one.
-
-    Attributes
-    ----------
-    dataset : Dataset
-        All elements before the pixels, file meta information too.
-    syntax : UID
-        The transfer syntax; empty where the file does not say.
-    stored : int
-        Bytes from the pixels to the end of the file.
-    """
+    """A whole header, for those who write one."""
 
     dataset: Dataset
     syntax: UID
@@ -143,25 +102,7 @@ class DicomHeader:
 
 
 def read_dicom_header(stream: BinaryIO) -> DicomHeader:
-    """Read the header of a DICOM file, without its pixels.
-
-    Parameters
-    ----------
-    stream : binary file
-        Wherever it is positioned.
-
-    Returns
-    -------
-    DicomHeader
-        What pydicom makes of it, however little that is.
-
-    Examples
-    --------
-    >>> from pydicom.data import get_testdata_file
-    >>> with open(get_testdata_file("CT_small.dcm"), "rb") as stream:
-    ...     read_dicom_header(stream).stored
-    32918
-    """
+    """Read the header of a DICOM file, without its pixels."""
     stream.seek(0)
     dataset = dcmread(stream, stop_before_pixels=True, force=True)
     at = stream.tell()

@@ -33,17 +33,7 @@ _GROUPED: Final = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lut:
-    """A look-up table.
-
-    Attributes
-    ----------
-    first : int
-        Input value of the first entry; may be negative.
-    bits : int
-        Depth of the entries.
-    entries : NDArray
-        Output values; inputs beyond the ends take the first or the last one.
-    """
+    """A look-up table."""
 
     first: int
     bits: int
@@ -57,15 +47,7 @@ class Lut:
 
 
 def decimal(header: Header, keyword: str, notes: list[str]) -> float | None:
-    """Return the first value of an element with decimal strings; None where it is absent or empty.
-
-    A decimal comma is read as a point, unless it may separate thousands.
-
-    Raises
-    ------
-    ContradictoryHeaderError
-        The value is not a number.
-    """
+    """Return the first value of a decimal element, None where it is absent or empty."""
     value: Any
     try:
         value = header.get(keyword)
@@ -99,33 +81,7 @@ def _text(header: Any, keyword: str) -> str:
 def read_lut(
     item: Dataset, what: str, notes: list[str], *, signed: bool, prefix: str = "LUT"
 ) -> Lut | None:
-    """Read a look-up table from the bytes of its elements.
-
-    Parameters
-    ----------
-    item : Dataset
-        What holds the descriptor and the data.
-    what : str
-        How messages call the table.
-    notes : list of str
-        Gets a sentence if the table is empty, as some programs write it for "none".
-    signed : bool
-        Whether input values can be negative, so that a first one above 32767 means a negative one.
-        PS3.3 C.11.2.1.1: the first input value is signed "if the possible output range after
-        application of the Rescale Slope and Intercept may be signed".
-    prefix : str
-        What the keywords of the two elements begin with.
-
-    Returns
-    -------
-    Lut or None
-        None where the table is empty.
-
-    Raises
-    ------
-    ContradictoryHeaderError
-        Descriptor and data contradict each other.
-    """
+    """Read a look-up table from the bytes of its elements."""
     words, stated = _words(item, f"{prefix}Descriptor")
     data, little = _bytes(item, f"{prefix}Data")
     if not words and not data:
@@ -145,17 +101,7 @@ def read_lut(
 
 
 def read_palette(dataset: Dataset, notes: list[str]) -> tuple[Lut, Lut, Lut]:
-    """Read the palette of a PALETTE COLOR image, plain or segmented, for red, green and blue.
-
-    Raises
-    ------
-    ContradictoryHeaderError
-        There is no palette, or it contradicts itself.
-
-    References
-    ----------
-    DICOM PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6 (palettes), C.7.9.2 (segmented ones).
-    """
+    """Read the palette of a PALETTE COLOR image, plain or segmented, for red, green and blue."""
     signed = dataset.get("PixelRepresentation") == 1
     if "RedPaletteColorLookupTableData" not in dataset:
         return _segmented(dataset, signed=signed)
@@ -205,10 +151,7 @@ def _segmented(dataset: Dataset, *, signed: bool) -> tuple[Lut, Lut, Lut]:
 
 
 def _expand(codes: list[int], at: int, segments: int, bits: int, table: list[int]) -> None:
-    """Append the entries of some segments to a table (PS3.3 C.7.9.2).
-
-    pydicom 3.0.2 takes the offset of an indirect segment for one in words; it is in bytes.
-    """
+    """Append the entries of some segments to a table (PS3.3 C.7.9.2)."""
     nested = segments != len(codes)
     for _ in range(segments):
         if at + 2 > len(codes) or len(table) >= _MOST_ENTRIES:

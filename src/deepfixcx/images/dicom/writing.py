@@ -70,53 +70,7 @@ def derived_dataset(
     derivation: Derivation,
     lattice: Lattice,
 ) -> Dataset:
-    """Build the data set of an image that was made from another one.
-
-    CR, DX, CT and MR images of one gray frame stay what they are; anything else becomes Secondary
-    Capture, with all frames in one object. Position and spacing move to the new pixels. Overlays,
-    curves and previews are left out, since they show the source.
-
-    Parameters
-    ----------
-    header : Dataset
-        The de-identified header of the source; stays as it is. Only ``StudyInstanceUID`` is needed.
-    images : sequence of ndarray
-        Floats ``(C, H, W)``, one for each frame, of one shape; C = 1 or 3. They are clipped to
-        [0, 1] and rounded.
-    bits : int
-        8 or 16 per sample; CT and MR always have 16, colour of several frames 8.
-    derivation : Derivation
-        What was done, and the new identifiers.
-    lattice : Lattice
-        Where the new pixels lie on those of the source.
-
-    Returns
-    -------
-    Dataset
-        Complete, with file meta information; uncompressed, little endian.
-
-    Raises
-    ------
-    PixelsShapeError
-        Not ``(C, H, W)`` with C = 1 or 3, or frames of several shapes, or none.
-    NonFiniteError
-        NaN or infinity among the pixels.
-
-    References
-    ----------
-    DICOM PS3.3 C.7.6.1 (derived images), C.7.6.3 (pixels), C.8.6 (Secondary Capture).
-
-    Examples
-    --------
-    >>> header = Dataset()
-    >>> header.StudyInstanceUID = "1.2.3"
-    >>> made = Derivation("halved", instance_uid="1.2.4", series_uid="1.2.5", ratio=4)
-    >>> image = derived_dataset(
-    ...     header, [np.ones((1, 2, 2))], bits=8, derivation=made, lattice=Lattice(step=(2, 2))
-    ... )
-    >>> image.SOPClassUID.name, image.pixel_array.tolist()
-    ('Secondary Capture Image Storage', [[255, 255], [255, 255]])
-    """
+    """Build the data set of an image that was made from another one."""
     channels = _channels_of(images)
     uid = class_of(header, channels=channels, frames=len(images), bits=bits)
     only_bytes = uid in MULTI_FRAME and channels == 3
@@ -177,10 +131,7 @@ def _samples(images: Sequence[NDArray[Any]], bits: int) -> _Samples:
 
 
 def _copied(header: Dataset, kept: frozenset[str] | None) -> Dataset:
-    """Copy a header without what belongs to the pixels of the source, its previews and drawings.
-
-    Only the elements named in `kept` are copied, or all.
-    """
+    """Copy a header without what belongs to the pixels of the source, its previews and drawings."""
     made = Dataset()
     for element in header:
         tag, keyword = element.tag, element.keyword

@@ -16,44 +16,7 @@ __all__ = ["SweepOptions"]
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions:
-    """Which settings are tried, and what learns from them.
-
-    Parameters
-    ----------
-    levels, patches : sequence of int
-        J and P; every pair is a setting.
-    like : CodecSpec, optional
-        Wavelet, pooling, boundary and grid of all settings; by default those of `CodecSpec`.
-    model : {"logistic", "mlp"}
-        What learns from codes, from the blurred and median-filtered images of as many numbers, and
-        from the original at 64 x 64 pixels.
-    cnn : str, optional
-        A network that learns as well: from the images made of codes, from the blurred and the
-        median-filtered ones, and from the originals; a name as in `TrainingOptions`.
-    folds : int
-        Of the cross-validation, 3 or more. No patient is in two of them.
-    seed : int
-        Of the folds, the classifiers and the intervals.
-    side : int, optional
-        Pixels a side of what the network sees, whatever the setting; 224 by default. Only with
-        a network.
-    epochs : int, optional
-        Most passes over the images of the mlp and of the network; their own defaults otherwise.
-    within : str, optional
-        Compare only images of which this attribute is the same, such as ``"view"``.
-
-    Raises
-    ------
-    ModelError
-        No settings, a setting twice, or options that do not fit together.
-    SpecError
-        Levels or patches out of range.
-
-    Examples
-    --------
-    >>> [str(spec) for spec in SweepOptions(levels=(2, 3), patches=(4,)).specs()]
-    ['J=2 P=4 haar l1', 'J=3 P=4 haar l1']
-    """
+    """Which settings are tried, and what learns from them."""
 
     levels: Sequence[int] = (1, 2, 3, 4, 5, 6)
     patches: Sequence[int] = (2, 4, 8)

@@ -100,11 +100,7 @@ class Recommendation:
 
 
 def compare(rows: Sequence[Row], seed: int = 0) -> list[Row]:
-    """Return rows with limits that hold for all settings at once, and the distance to the best.
-
-    ``auc_joint_low`` and ``auc_joint_high`` are by the maximum of a multiplier bootstrap over
-    patients; ``auc_behind`` is by how much the best setting is better, with such limits.
-    """
+    """Return rows with limits that hold for all settings at once, and the distance to the best."""
     tried = [row for row in rows if row.level is not None and row.estimate is not None]
     known = [row.estimate for row in tried if row.estimate and not math.isnan(row.auc.value)]
     if not known:
@@ -123,31 +119,7 @@ def compare(rows: Sequence[Row], seed: int = 0) -> list[Row]:
 
 
 def recommend(rows: Sequence[Row]) -> Recommendation:
-    """Choose the smallest code whose AUC cannot be distinguished from the best one's.
-
-    Of the settings that may be as good as the best one, that with the fewest numbers; of equally
-    small ones that with the higher AUC, then the lower level. With few patients intervals are wide,
-    and the rule takes smaller codes. Limits are those of `compare`, which allow for the choice
-    among many settings; rows without them are compared by their own intervals.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        With the figures ``numbers``, ``share``, ``auc``, ``auc_low`` and ``auc_high``; the row of
-        the original is compared with, and never chosen.
-
-    Returns
-    -------
-    Recommendation
-        A setting, unless there is none whose joint interval lies above 0.5.
-
-    Examples
-    --------
-    >>> large = {"numbers": 1024, "share": 0.01, "auc": 0.9, "auc_low": 0.86, "auc_high": 0.93}
-    >>> small = {"numbers": 256, "share": 0.0025, "auc": 0.88, "auc_low": 0.84, "auc_high": 0.91}
-    >>> recommend([Row(2, 8, large), Row(3, 2, small)]).level
-    3
-    """
+    """Choose the smallest code whose AUC cannot be distinguished from the best one's."""
     judged = [row for row in rows if row.level is not None and not math.isnan(row.auc.value)]
     if not judged:
         return Recommendation(None, None, "No setting could be judged: there is no AUC.")

@@ -32,23 +32,7 @@ KIND = TrialKind("sweep", 3, Row.from_json, ModelError)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sweep:
-    """What came of a sweep.
-
-    Attributes
-    ----------
-    rows : tuple of Row
-        The original, and then every setting that fits.
-    skipped : tuple of Skipped
-        The settings that do not.
-    recommendation : Recommendation
-        Which setting to take.
-    failures : tuple of Failure
-        Images that were not used.
-    images, patients : int
-        How many were.
-    notes : tuple of str
-        What a user should know.
-    """
+    """What came of a sweep."""
 
     rows: tuple[Row, ...]
     skipped: tuple[Skipped, ...]
@@ -72,59 +56,7 @@ def run_sweep(
     progress: Progress | None = None,
     draw: Callable[[Sweep], Mapping[str, bytes]] | None = None,
 ) -> Sweep:
-    """Try every setting on a dataset.
-
-    Each image is scored by classifiers that learned from other patients. The AUC compares images
-    of one fold only, because the scores of two folds have no common scale, and its interval is
-    over patients. What is kept after a stop are whole rows: `resume` does the others, and the
-    result is the same.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Images with the labels to learn, and no others.
-    folder : path-like
-        Folder of the sweep, to be made.
-    options : SweepOptions, optional
-        What is tried.
-    workers : int
-        Processes that read and encode. Never changes a number.
-    device : str
-        Where torch works: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-    resume : bool
-        Go on with a sweep of the same images, labels and options.
-    overwrite : bool
-        Replace an earlier sweep in the folder.
-    reading : callable, optional
-        Receives how many images of the first pass are read, and of how many.
-    progress : callable, optional
-        Receives what is being done, how many rows are done, and of how many.
-    draw : callable, optional
-        Returns files to write beside the table, by name.
-
-    Returns
-    -------
-    Sweep
-        The rows and the recommendation.
-
-    Raises
-    ------
-    ModelError
-        The folder is in use, holds another sweep, or no setting fits the images.
-    LabelError
-        A label that lacks positives or negatives.
-    SplitError
-        Fewer patients than folds.
-    TrainingStoppedError
-        The disk is full; `resume` goes on.
-    MissingExtraError
-        A package to learn with is not installed.
-
-    References
-    ----------
-    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
-    doi:10.1002/widm.1495, heatmaps over levels and patches.
-    """
+    """Try every setting on a dataset."""
     options = options or SweepOptions()
     _check_tools(options, device)
     ways = {"resume": resume, "overwrite": overwrite}
