@@ -47,45 +47,7 @@ def attack_subset_sum(
     *,
     seed: int = 0,
 ) -> tuple[AttackResult, ...]:
-    """Explain each record as a sum of candidates with weights of 0 or more.
-
-    A mean of a few images lies far from the mean of any other few, so non-negative least squares
-    finds the images that were mixed, even among a thousand candidates.
-
-    Parameters
-    ----------
-    released : ndarray of float32, shape (R, ...)
-        The records as they were released.
-    candidates : ndarray of float32, shape (M, ...)
-        Images that the attacker holds, in the form of the records, without protection.
-    members : sequence of R sequences of int
-        The truth: which candidates are in each record. Empty where the attacker holds none.
-    patients : array_like, shape (M,)
-        Patient of each candidate.
-    seed : int
-        Of the order of what is equally near.
-
-    Returns
-    -------
-    tuple of AttackResult
-        ``"recall"``: share of the members of a record that are among the candidates with the
-        largest weights, as many as it has members. ``"precision@1"``: the largest weight is a
-        member's. Both are means over patients. With non-members also ``"AUC"`` and ``"TPR at 1 %
-        FPR"`` of membership, by the largest weight of a candidate in any record.
-
-    Raises
-    ------
-    AuditError
-        Shapes that do not fit, or values that are not finite.
-
-    Examples
-    --------
-    >>> images = np.random.default_rng(0).random((30, 40), np.float32)
-    >>> records = np.stack([images[[0, 1, 2]].mean(axis=0), images[[3, 4, 5]].mean(axis=0)])
-    >>> results = attack_subset_sum(records, images, [[0, 1, 2], [3, 4, 5]], np.arange(30))
-    >>> [(each.figure, each.value.value) for each in results[:3]]
-    [('recall', 1.0), ('precision@1', 1.0), ('AUC', 1.0)]
-    """
+    """Explain each record as a sum of candidates with weights of 0 or more."""
     records, held, owners = _checked(released, candidates, members, patients)
     weights = _subset_sums(records, held)
     generator = np.random.default_rng(seed)
@@ -132,35 +94,7 @@ def attack_own_record(
     labels: ArrayLike | None = None,
     seed: int = 0,
 ) -> tuple[AttackResult, ...]:
-    """Look for the record that is nearest to each candidate image.
-
-    Parameters
-    ----------
-    released, candidates, members, patients, seed
-        As in `attack_subset_sum`.
-    labels : array_like, shape (R, L), optional
-        Released beside the records. Records with other labels than a candidate's own are not
-        compared: the attacker knows the labels, and what they reveal is not counted here.
-
-    Returns
-    -------
-    tuple of AttackResult
-        ``"precision@1"``: the nearest record is one that the candidate is in. ``"AUC rank"``: how
-        often its record is nearer than another. With non-members ``"AUC"`` and ``"TPR at 1 %
-        FPR"`` of membership, by the distance to the nearest record.
-
-    Raises
-    ------
-    AuditError
-        Shapes that do not fit, or values that are not finite.
-
-    Examples
-    --------
-    >>> images = np.random.default_rng(0).random((30, 4), np.float32)
-    >>> own = [[place] for place in range(30)]
-    >>> attack_own_record(images, images, own, np.arange(30))[0].value.value
-    1.0
-    """
+    """Look for the record that is nearest to each candidate image."""
     _, _, owners = _checked(released, candidates, members, patients)
     records, held = flatten(released), flatten(candidates)
     scale = Standard.fit(np.concatenate([records, held]))
@@ -212,39 +146,7 @@ def attack_differencing(
     *,
     seed: int = 0,
 ) -> tuple[AttackResult, ...]:
-    """Subtract two releases that differ by one patient, and look for whose codes remain.
-
-    Parameters
-    ----------
-    differences : ndarray of float32, shape (D, ...)
-        The sum of all records of a release less that of another one without one patient. Where a
-        record is a mean of k images, give it k times the weight.
-    candidates : ndarray of float32, shape (M, ...)
-        Images in the form of the records, without protection.
-    left_out : array_like, shape (D,)
-        The truth: the patient who is in the first of the two releases only.
-    patients : array_like, shape (M,)
-        Patient of each candidate.
-    seed : int
-        Of the order of what is equally near.
-
-    Returns
-    -------
-    tuple of AttackResult
-        ``"precision@1"``: the patient whose summed codes are nearest to the difference is the
-        right one. ``"AUC rank"``: how often the right patient is nearer than another.
-
-    Raises
-    ------
-    AuditError
-        Shapes that do not fit, or a patient without a candidate image.
-
-    Examples
-    --------
-    >>> images = np.random.default_rng(0).random((30, 4), np.float32)
-    >>> attack_differencing(images[:9], images, np.arange(9), np.arange(30))[0].value.value
-    1.0
-    """
+    """Subtract two releases that differ by one patient, and look for whose codes remain."""
     names = np.asarray(patients)
     owners = patient_numbers(names)
     held = np.asarray(candidates, np.float64).reshape(len(owners), -1)
@@ -302,10 +204,7 @@ def _checked(
 
 
 def _subset_sums(records: Floats, held: Floats) -> Floats:
-    """Return the weight of every candidate in every record, (R, M), by non-negative least squares.
-
-    Candidates are projected on an orthonormal basis of their span, which changes no solution.
-    """
+    """Return weights of candidates in records, (R, M), by non-negative least squares."""
     matrix, target = held.T, records.T
     if matrix.shape[0] > matrix.shape[1]:
         basis, matrix = np.linalg.qr(matrix)

@@ -41,56 +41,7 @@ def attack_rare_labels(
     copies: int = 1,
     seed: int = 0,
 ) -> tuple[AttackResult, ...]:
-    """Rank candidates by a discriminant that is learned on the released records of each label.
-
-    Parameters
-    ----------
-    released : ndarray of float32, shape (R, ...)
-        The records as they were released.
-    labels : array_like, shape (R, L)
-        Released beside them: 1, 0, or NaN where unknown.
-    candidates : ndarray of float32, shape (M, ...)
-        Images of the released patients, in the form of the records, without protection.
-    candidate_labels : array_like, shape (M, L)
-        The truth, which the attacker wants.
-    patients : array_like, shape (M,)
-        Patient of each candidate.
-    names : sequence of L str
-        Names of the labels; the mode of each result.
-    copies : int
-        Records drawn for each image, which a release states.
-    seed : int
-        Of the folds.
-
-    Returns
-    -------
-    tuple of AttackResult
-        ``"AUC"`` of each label that has positive and negative patients: how often a carrier ranks
-        above another patient. The floor is a discriminant that learned from the unprotected images
-        of *other* patients: what the label looks like in anyone. The gain is what the release adds
-        about its own patients. The attackers are ``"discriminant"`` and ``"nearest record"``, with
-        the number of carriers in their names.
-
-    Raises
-    ------
-    AuditError
-        Shapes that do not fit.
-
-    References
-    ----------
-    Homer et al., Resolving individuals contributing trace amounts of DNA to highly complex
-    mixtures, PLoS Genetics, 2008, doi:10.1371/journal.pgen.1000167.
-
-    Examples
-    --------
-    >>> images = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
-    >>> rare = (np.arange(200) < 1).astype(float)[:, None]
-    >>> results = attack_rare_labels(
-    ...     images, rare, images, rare, np.arange(200), names=["rare"]
-    ... )
-    >>> results[1].value.value, results[1].attacker
-    (1.0, 'nearest record, 1 carrier')
-    """
+    """Rank candidates by a discriminant that is learned on the released records of each label."""
     owners = patient_numbers(patients)
     told = np.asarray(labels, np.float64).reshape(len(released), -1)
     truth = np.asarray(candidate_labels, np.float64).reshape(len(candidates), -1)
@@ -178,11 +129,7 @@ def _attack(
 
 
 def _by_permutation(area: float, yes: int, no: int) -> Interval:
-    """Return the interval of the area of one or two carriers: as wide as that by chance.
-
-    So few have no sampling error that could be estimated, but that one ranks first among a hundred
-    others has a probability of one in a hundred.
-    """
+    """Return the interval of the area of one or two carriers: as wide as that by chance."""
     generator = np.random.default_rng(0)
     drawn = np.array(
         [generator.permutation(yes + no)[:yes].mean() / (yes + no - 1) for _ in range(4000)]
@@ -192,12 +139,7 @@ def _by_permutation(area: float, yes: int, no: int) -> Interval:
 
 
 def _scores(records: Array, told: Floats, candidates: Array, copies: int) -> dict[str, Floats]:
-    """Return how much each candidate is like the positive records, in two ways.
-
-    The discriminant is the log likelihood ratio of two normal distributions. The mean of n carriers
-    is known with the error of the records, and each carrier is a share 1 / n of it, so that the
-    variance around it is 1 - 1 / n of the common one and that error.
-    """
+    """Return how much each candidate is like the positive records, in two ways."""
     known = np.isfinite(told)
     scale = Standard.fit(records[known])
     parts = Components.fit(scale(records[known]), MOST_COMPONENTS)

@@ -17,15 +17,7 @@ CODE_AXES = (5, 6)
 
 
 def rooted(values: NDArray[Any]) -> Array:
-    """Take square roots of codes, keeping the signs; other arrays stay as they are.
-
-    The numbers of a code span orders of magnitude, and its largest would drown all others.
-
-    Examples
-    --------
-    >>> rooted(np.full((1, 1, 1, 1, 1), -4.0)).item(), rooted(np.full((1, 2), 4.0)).tolist()
-    (-2.0, [[4.0, 4.0]])
-    """
+    """Take square roots of codes, keeping the signs; other arrays stay as they are."""
     numbers = np.asarray(values, np.float32)
     if numbers.ndim not in CODE_AXES:
         return numbers
@@ -85,13 +77,7 @@ class Components:
 
 
 def minus_distances(probes: NDArray[Any], gallery: NDArray[Any]) -> Array:
-    """Return minus the Euclidean distance of each probe to each record, (p, g).
-
-    Examples
-    --------
-    >>> minus_distances(np.zeros((1, 2), np.float32), np.array([[3, 4], [0, 0]], np.float32))
-    array([[-5., -0.]], dtype=float32)
-    """
+    """Return minus the Euclidean distance of each probe to each record, (p, g)."""
     one = probes.reshape(len(probes), -1).astype(np.float64)
     other = gallery.reshape(len(gallery), -1).astype(np.float64)
     squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T

@@ -24,33 +24,7 @@ def patient_numbers(patients: ArrayLike) -> NDArray[np.int64]:
 def patient_folds(
     owners: NDArray[np.int64], folds: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Give each patient a fold, so that folds have about as many images and as many pairs.
-
-    Patients are shuffled, sorted by how many images they have, and dealt out in turn.
-
-    Parameters
-    ----------
-    owners : ndarray of int64, shape (N,)
-        Number of the patient of each image, from 0.
-    folds : int
-        How many, 2 or more.
-    generator : numpy Generator
-        For the order.
-
-    Returns
-    -------
-    ndarray of int64, shape (patients,)
-
-    Raises
-    ------
-    AuditError
-        Fewer than two folds, or fewer patients than folds.
-
-    Examples
-    --------
-    >>> patient_folds(np.array([0, 0, 1, 1, 2, 3]), 2, np.random.default_rng(0)).tolist()
-    [0, 1, 0, 1]
-    """
+    """Give each patient a fold, so that folds have about as many images and as many pairs."""
     images = np.bincount(owners)
     if not 2 <= folds <= len(images):
         raise AuditError(
@@ -67,13 +41,7 @@ def patient_folds(
 def set_aside(
     owners: NDArray[np.int64], generator: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return places to learn from, and those of a fifth of the patients, to choose by.
-
-    Raises
-    ------
-    AuditError
-        There is only one patient.
-    """
+    """Return places to learn from, and those of a fifth of the patients, to choose by."""
     patients = generator.permutation(np.unique(owners))
     if len(patients) < 2:
         raise AuditError("an attacker learns from two patients or more, and there is one")

@@ -22,19 +22,7 @@ __all__ = ["NEAR", "Copies", "PublicImages", "Target", "find_copies", "perceptua
 
 @dataclass(frozen=True, eq=False)
 class PublicImages:
-    """Images of patients who are not in the release, as anyone may hold them.
-
-    Attributes
-    ----------
-    images : ndarray of float32, shape (M, C, S, S)
-        As `Target.images`.
-    encoded : ndarray of float32, shape (M, ...)
-        As `Target.encoded`.
-    patients : ndarray, shape (M,)
-        Patient of each image.
-    labels : array_like, shape (M, L), optional
-        The same columns as `Target.labels`.
-    """
+    """Images of patients who are not in the release, as anyone may hold them."""
 
     images: Array
     encoded: Array
@@ -44,35 +32,7 @@ class PublicImages:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A release, and what its owner knows of the images it was made of.
-
-    Attributes
-    ----------
-    released : Code, or ndarray of shape (R, ...)
-        What was released.
-    images : ndarray of float32, shape (N, C, S, S)
-        The source images in [0, 1], 64 to 128 pixels a side.
-    encoded : ndarray of float32, shape (N, ...)
-        The source images in the form of the release, without any mechanism that is not published:
-        codes by the same spec.
-    patients : ndarray, shape (N,)
-        Patient of each source image.
-    members : sequence of sequences of int, optional
-        Source images of each record; by default record r is image r.
-    labels : array_like, shape (N, L), optional
-        What may be known beside the codes, as in `attack_linkage`: labels and known columns.
-    attributes : mapping of str to sequence of N words
-        What could be inferred, such as the sex; empty where unknown.
-    record_labels : array_like, shape (R, K), optional
-        Labels that are released beside the records; the first K columns of `labels` are of the
-        same names.
-    label_names : tuple of K str
-        Their names.
-    remake : callable, optional
-        Applies the same mechanism to some of the images; see `deepfixcx.audit.membership.Remake`.
-    public : PublicImages, optional
-        Images of other patients, for attackers who have no others, and as non-members.
-    """
+    """A release, and what its owner knows of the images it was made of."""
 
     released: Released
     images: Array
@@ -109,13 +69,7 @@ class Target:
         return np.array_equal(numbers_of(self.released), self.encoded[places])
 
     def check(self) -> None:
-        """Refuse parts that do not belong together, or that hold no numbers.
-
-        Raises
-        ------
-        AuditError
-            They do not.
-        """
+        """Refuse parts that do not belong together, or that hold no numbers."""
         counts = len(self.images), len(self.encoded), len(self.patients)
         if len(set(counts)) > 1:
             raise AuditError(f"images, encoded images and patients are as many, got {counts}")
@@ -152,17 +106,7 @@ FINE, COARSE = 1.0, 4.0
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Copies:
-    """Pairs of copies among images.
-
-    Attributes
-    ----------
-    pairs : sparse matrix of int, shape (N, N)
-        1 where two different images are copies of each other.
-    identical, near : int
-        Pairs of one patient with equal pixels, and with nearly equal ones.
-    across : int
-        Pairs of copies that are listed under two patients.
-    """
+    """Pairs of copies among images."""
 
     pairs: Any
     identical: int
@@ -187,15 +131,7 @@ class Copies:
 
 
 def find_copies(images: Array, patients: NDArray[Any]) -> Copies:
-    """Find images that are copies of each other.
-
-    Parameters
-    ----------
-    images : ndarray of float32, shape (N, C, S, S)
-        In [0, 1].
-    patients : ndarray, shape (N,)
-        Patient of each image.
-    """
+    """Find images that are copies of each other."""
     owners = patient_numbers(patients)
     digests = [hashlib.sha256(np.ascontiguousarray(each).tobytes()).digest() for each in images]
     equal = np.unique(np.array([each.hex() for each in digests]), return_inverse=True)[1]
@@ -217,17 +153,7 @@ def find_copies(images: Array, patients: NDArray[Any]) -> Copies:
 
 
 def perceptual_distances(one: Array, other: Array) -> NDArray[np.float64]:
-    """Return the distance of each two images (N, C, S, S): 0 for equal ones, about 1 for others.
-
-    One less the correlation of what lies between two scales, each place divided by the contrast
-    around it, at the best of some small shifts; so light, contrast and compression do not count.
-
-    Examples
-    --------
-    >>> image = np.random.default_rng(0).random((1, 1, 64, 64), np.float32)
-    >>> perceptual_distances(image, image / 2 + 0.2).round(3).tolist()
-    [0.0]
-    """
+    """Return the distance of each two images (N, C, S, S): 0 for equal ones, about 1 for others."""
     return np.array([_distance(a, b) for a, b in zip(_maps(one), _maps(other), strict=True)])
 
 

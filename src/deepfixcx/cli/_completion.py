@@ -65,13 +65,7 @@ def _begun(incomplete: str, words: Iterable[str]) -> list[str]:
 
 
 def _listed(incomplete: str, words: Iterable[str]) -> list[str]:
-    """Return what goes on with the last word of a list; none twice.
-
-    Examples
-    --------
-    >>> _listed("l1,m", ["l1", "max", "min"])
-    ['l1,max', 'l1,min']
-    """
+    """Return what goes on with the last word of a list; none twice."""
     before, comma, last = incomplete.rpartition(",")
     taken = before.split(",")
     return [f"{before}{comma}{word}" for word in _begun(last, words) if word not in taken]

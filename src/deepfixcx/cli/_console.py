@@ -39,11 +39,7 @@ __all__ = [
 
 
 class PlainConsole(Console):
-    """Prints text that may come from files, so that a terminal obeys none of it.
-
-    Text of tables, panels and messages passes `render_str`; what is made in another way passes
-    `render`, where one sign stands for each that is taken out.
-    """
+    """Prints text that may come from files, so that a terminal obeys none of it."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn text with markup into what is printed."""
@@ -76,13 +72,7 @@ def panel(title: str, rows: Sequence[tuple[str, str]], *, good: bool = True) -> 
 
 
 def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
-    """Return rows of a panel that say why files failed, the most frequent reasons first.
-
-    Examples
-    --------
-    >>> reason_rows([("empty", 3), ("cut off", 2), ("no image", 1), ("too small", 1)])[2:]
-    [('', '1 × no image'), ('', 'and 1 for another reason')]
-    """
+    """Return rows of a panel that say why files failed, the most frequent reasons first."""
     rows = [("", f"{count} × {reason}") for reason, count in reasons[:MOST_REASONS]]
     others = [count for _, count in reasons[MOST_REASONS:]]
     if others:
@@ -92,13 +82,7 @@ def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
 
 
 def kept_rows(names: Sequence[str], lock_note: str = "") -> list[tuple[str, str]]:
-    """Return rows of a panel on files in a folder that deepfixcx did not make, and on its lock.
-
-    Examples
-    --------
-    >>> kept_rows(["notes.txt"])
-    [('left alone', 'notes.txt: not made by deepfixcx, or changed since')]
-    """
+    """Return rows of a panel on files in a folder that deepfixcx did not make, and on its lock."""
     rows = [("lock", lock_note)] if lock_note else []
     if names:
         shown = ", ".join(names[:MOST_KEPT])
@@ -108,13 +92,7 @@ def kept_rows(names: Sequence[str], lock_note: str = "") -> list[tuple[str, str]
 
 
 def skipped_words(skipped: int, hidden: int) -> str:
-    """Say how many files were skipped, and why.
-
-    Examples
-    --------
-    >>> skipped_words(3, 1), skipped_words(1, 1)
-    ('2 of other kinds, 1 hidden', '1 hidden')
-    """
+    """Say how many files were skipped, and why."""
     parts = [(skipped - hidden, "of other kinds"), (hidden, "hidden")]
     return ", ".join(f"{count:,} {why}" for count, why in parts if count)
 
@@ -135,13 +113,7 @@ def warn(message: str) -> None:
 
 
 def write_json(path: Path | None, figures: Mapping[str, object]) -> None:
-    """Write the figures of the closing panel for machines, where a path was given.
-
-    Raises
-    ------
-    ReleaseError, OverwriteError
-        The file cannot be written, or something is there that must stay.
-    """
+    """Write the figures of the closing panel for machines, where a path was given."""
     if path is not None:
         content = json.dumps(figures, indent=2, sort_keys=True) + "\n"
         write_result(path, content.encode(), ".json")

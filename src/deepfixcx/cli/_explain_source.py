@@ -17,23 +17,7 @@ __all__ = ["Asked", "Source", "read_source"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The options of the command that concern one image.
-
-    Attributes
-    ----------
-    spec : CodecSpec or None
-        None where a file of codes has its own.
-    index : int
-        Which image of a file of codes, or which frame.
-    spacing : pair of float or None
-        Millimetres from row to row and from column to column, as the user said.
-    show_original : bool
-        Whether the figure shows the original.
-    max_pixels : int or None
-        A larger image is refused.
-    overwrite : bool
-        Whether an earlier explanation is replaced.
-    """
+    """The options of the command that concern one image."""
 
     spec: CodecSpec | None
     index: int
@@ -64,19 +48,7 @@ class Source:
 
 
 def read_source(where: Path, asked: Asked) -> Source:
-    """Read one image as pixels and code, or as a code alone.
-
-    Errors say which file is meant by its place on the command line: its name may be a patient's.
-
-    Raises
-    ------
-    ImageFileError, CodeFileError
-        The file cannot be used.
-    PixelsError
-        The image does not fit the settings.
-    ExplanationError
-        The file has no image of this number.
-    """
+    """Read one image as pixels and code, or as a code alone."""
     from deepfixcx.errors import DeepfixcxError
 
     try:

@@ -26,29 +26,7 @@ UNKNOWN_FOLDER = "a folder of images, whose labels and patients are not known"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Explained:
-    """Codes and what is known of their images.
-
-    Attributes
-    ----------
-    code : Code
-        Of the images that could be used, B.
-    names : tuple of str
-        Of all images.
-    places : ndarray of int64, shape (B,)
-        Which image each code is of.
-    failures : dict of int to (str, str)
-        Place of an image that could not be used, to the name of the error and its message.
-    note : str
-        What was taken, in words.
-    overlap : str
-        Whether the model was trained on these images, in words.
-    other_colours : int
-        Images in colour that a model of gray images saw as gray, or the other way round.
-    patients, groups : ndarray of str, shape (B,), or None
-        Whose image it is, and its view; None where it is not known.
-    labels : ndarray of float32, shape (B, L), or None
-        Known labels, NaN where one is not.
-    """
+    """Codes and what is known of their images."""
 
     code: Code
     names: tuple[str, ...]
@@ -63,30 +41,7 @@ class Explained:
 
 
 def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) -> Explained:
-    """Read the codes that a model is to be explained on.
-
-    Of a dataset with the labels of the model, views and patients are known, too. Of the one that
-    the model was trained on, the test part is taken.
-
-    Parameters
-    ----------
-    classifier : Classifier
-        The model.
-    where : Path
-        A release, a file of codes, a dataset, a folder of images or an image.
-    workers : int
-        Processes that read images.
-    figures : int
-        Of so many images the size is looked up, so that figures have their shape; others are taken
-        for squares.
-
-    Raises
-    ------
-    ModelError
-        There is nothing to explain, or codes do not fit the model.
-    CodeFileError
-        A file of codes is damaged.
-    """
+    """Read the codes that a model is to be explained on."""
     from deepfixcx.code import Code
     from deepfixcx.errors import ModelError
     from deepfixcx.io.release_files import holds_codes
@@ -119,13 +74,7 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
 
 
 def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str, str]:
-    """Read a dataset that has the labels of the model, if it is one.
-
-    Returns
-    -------
-    tuple of Dataset or None, str and str
-        The images; what they are; whether the model was trained on them.
-    """
+    """Read a dataset that has the labels of the model, if it is one."""
     from deepfixcx.datasets import load_dataset
     from deepfixcx.errors import DatasetError
     from deepfixcx.io.tables import has_table_name

@@ -27,13 +27,7 @@ REASONS = 10
 
 
 def check_out(out: Path, figures: int, *, overwrite: bool) -> None:
-    """Refuse, before any work, a folder that cannot or should not be written.
-
-    Raises
-    ------
-    ExplanationError, OverwriteError
-        The message says what to change.
-    """
+    """Refuse, before any work, a folder that cannot or should not be written."""
     from deepfixcx.errors import ExplanationError
 
     if not out.exists() and not out.parent.is_dir():
@@ -57,30 +51,7 @@ def write_explanations(
     threshold: float,
     overwrite: bool,
 ) -> int:
-    """Write everything; return how many images have figures. The table of images comes last.
-
-    Parameters
-    ----------
-    out : Path
-        Folder to write into; it is made.
-    found : Explained
-        What was explained.
-    why : Attribution
-        Of every image.
-    bias : Bias or None
-        Of the model; None where there are too few images.
-    figures : int
-        How many images have figures of their own, at most.
-    threshold : float
-        Score from which on the answer is yes.
-    overwrite : bool
-        Remove an earlier explanation.
-
-    Raises
-    ------
-    ExplanationError, OverwriteError
-        A file cannot be written, or one is in the way that must stay.
-    """
+    """Write everything; return how many images have figures. The table of images comes last."""
     from deepfixcx.errors import ExplanationError
     from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.explained_model import attribution_figure, bias_figure

@@ -56,13 +56,7 @@ def find_dataset(
     blank: Blank | None,
     patient: str | None = None,
 ) -> Dataset:
-    """Read the dataset that the options of a command name.
-
-    Raises
-    ------
-    DatasetError
-        It is not there, or has no such labels or column of patients.
-    """
+    """Read the dataset that the options of a command name."""
     from deepfixcx.datasets import load_dataset
 
     return load_dataset(

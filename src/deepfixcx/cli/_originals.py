@@ -32,20 +32,7 @@ HINT = "give --against what was given to privatize as IN"
 
 
 def check_binding(release: Path, private: Path) -> str:
-    """Refuse the private folder of another release; return what proves that it is of this one.
-
-    The random id alone does not: with ``--seed`` it is the same for other images.
-
-    Returns
-    -------
-    str
-        ``"checksums"``, ``"id"``, or nothing where the folder has neither, as in version 0.1.
-
-    Raises
-    ------
-    AuditError
-        The id, or the recorded checksum of the manifest or of all codes, is another one.
-    """
+    """Refuse the private folder of another release; return what proves that it is of this one."""
     from deepfixcx.io.files import sha256_of
     from deepfixcx.io.folders import FileLedger
     from deepfixcx.release.folders import METADATA, release_id
@@ -76,25 +63,13 @@ def _recorded_codes(private: Path) -> dict[str, set[str]]:
 
 
 def check_place(originals: Path) -> None:
-    """Refuse a place of originals that does not exist.
-
-    Raises
-    ------
-    AuditError
-        There is nothing.
-    """
+    """Refuse a place of originals that does not exist."""
     if not originals.exists():
         raise AuditError(f"there is no file or folder {str(originals)!r}; {HINT}")
 
 
 def check_members(members: Sequence[Sequence[Path]], originals: Path) -> None:
-    """Refuse originals that are not those which the private folder of a mechanism names.
-
-    Raises
-    ------
-    AuditError
-        Some lie elsewhere than in `originals`, a folder or a table.
-    """
+    """Refuse originals that are not those which the private folder of a mechanism names."""
     from deepfixcx.release.inputs import find_sources
 
     known = {path for paths in members for path in paths}
@@ -116,15 +91,7 @@ def check_members(members: Sequence[Sequence[Path]], originals: Path) -> None:
 
 
 def check_contents(contents: Mapping[Path, str]) -> None:
-    """Refuse originals whose bytes are not those that were privatized.
-
-    A file that is not there, or cannot be read, is not judged here.
-
-    Raises
-    ------
-    AuditError
-        Some are other files.
-    """
+    """Refuse originals whose bytes are not those that were privatized."""
     from deepfixcx.release.storage import content_of
 
     now = {path: content_of(path) for path in contents}
@@ -138,17 +105,7 @@ def check_contents(contents: Mapping[Path, str]) -> None:
 
 
 def check_pairs(release: str, target: Target, *, drawn: bool) -> bool:
-    """Refuse a private folder that pairs records with images or labels of another release.
-
-    Released labels are compared with those of the originals, and records with the codes of the
-    originals; of records that were drawn anew, only labels. Both must agree better than halfway
-    between perfectly and at random. Return whether records could be compared with codes.
-
-    Raises
-    ------
-    AuditError
-        They do not.
-    """
+    """Refuse a private folder that pairs records with images or labels of another release."""
     import numpy as np
 
     from deepfixcx.audit.reconstruction.released import numbers_of

@@ -36,17 +36,7 @@ MAYBE_URLS = ("where", "folder", "release", "private", "public")
 
 
 def is_release(folder: Path) -> bool:
-    r"""Return whether a folder is a finished release of this program.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = (folder / "manifest.csv").write_text("file\n")
-    >>> _ = (folder / "dataset.json").write_text('{"format": "deepfixcx.release"}')
-    >>> is_release(folder), is_release(folder / "images")
-    (True, False)
-    """
+    r"""Return whether a folder is a finished release of this program."""
     try:
         if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
             return False  # nor where one is a pipe, which would wait for its writer
@@ -63,18 +53,7 @@ def release_around(place: Path) -> Path | None:
 
 
 def check_outside(options: Mapping[str, object]) -> None:
-    """Refuse, before any work, to write into a release.
-
-    Parameters
-    ----------
-    options : mapping
-        What a command was called with, by the names of its parameters.
-
-    Raises
-    ------
-    ReleaseError
-        A path lies in a release, or is one.
-    """
+    """Refuse, before any work, to write into a release."""
     for name, spelled in WRITTEN.items():
         path = options.get(name)
         if isinstance(path, Path) and release_around(path) is not None:
@@ -84,20 +63,7 @@ def check_outside(options: Mapping[str, object]) -> None:
 
 
 def check_places(options: Mapping[str, object]) -> None:
-    """Refuse, before any work, places of results that hold something else or do not lie apart.
-
-    Keys and tables of pseudonyms may lie in the private folder.
-
-    Parameters
-    ----------
-    options : mapping
-        What a command was called with, by the names of its parameters.
-
-    Raises
-    ------
-    ReleaseError, OverwriteError
-        The message names the place.
-    """
+    """Refuse, before any work, places of results that hold something else or do not lie apart."""
     named = {name: _path(name, options.get(name)) for name in (*WRITTEN, *READ)}
     read = {READ[name]: path for name in READ if (path := named[name]) is not None}
     secret = {name: path for name in ("key", "pseudonyms") if (path := named[name]) is not None}

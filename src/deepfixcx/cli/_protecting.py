@@ -56,15 +56,7 @@ class Asked:
     patient: str | None = None
 
     def run(self, course: Course) -> ProtectedSummary:
-        """Read the datasets and make the release.
-
-        Raises
-        ------
-        MechanismError
-            There are no labels.
-        DatasetError
-            A dataset cannot be read, or has no such labels.
-        """
+        """Read the datasets and make the release."""
         from deepfixcx.release import privatize_protected
 
         if not self.labels:
@@ -92,13 +84,7 @@ class Asked:
 def check_unused(
     labels: str | None, public: str | None, min_patients: int, patient: str | None
 ) -> None:
-    """Refuse options that an ordinary release has no use for.
-
-    Raises
-    ------
-    MechanismError
-        There are some.
-    """
+    """Refuse options that an ordinary release has no use for."""
     if (labels, public, patient) != (None,) * 3 or min_patients != MIN_PATIENTS:
         raise MechanismError(
             "labels, patients and public images are for mechanisms that look at them, such as "
@@ -108,13 +94,7 @@ def check_unused(
 
 
 def check_no_pseudonyms(key: Path | None, pseudonyms: Path | None) -> None:
-    """Refuse what is for DICOM headers.
-
-    Raises
-    ------
-    ReleaseError
-        There is a key, or a table.
-    """
+    """Refuse what is for DICOM headers."""
     if (key, pseudonyms) != (None, None):
         raise ReleaseError("only output 'dicom' has pseudonyms, and a key and a table of them")
 

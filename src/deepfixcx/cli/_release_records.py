@@ -35,37 +35,7 @@ MIXING = "mixing"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ReleaseRecords:
-    """Records of a release, and what each was made of.
-
-    Attributes
-    ----------
-    records : Code or ndarray of float32, shape (R, ...)
-        As they were released.
-    members : list of R lists of Path
-        Originals of each record.
-    contents : mapping of Path to str
-        SHA-256 of the originals when they were privatized, of those of which it is known.
-    spec : CodecSpec
-        How images are encoded.
-    channels : int
-        1 where they are made gray before, 3 for colour.
-    represent : callable
-        Brings codes into the form of the release, as whoever receives it can.
-    labels : str or None
-        What is released beside the records, where the release says it.
-    notes : tuple of str
-        What a user should know.
-    record_labels : ndarray of float32, shape (R, L), or None
-        Labels that are released beside the records.
-    label_names : tuple of L str
-        Their names.
-    drawn : bool
-        Whether records were drawn anew, so that none resembles its original.
-    fitted : FittedMechanism or None
-        What made the records, where it is published.
-    binding : str
-        What proves that the private folder is that of the release; empty where nothing does.
-    """
+    """Records of a release, and what each was made of."""
 
     records: Code | NDArray[np.float32]
     members: list[list[Path]]
@@ -108,16 +78,7 @@ class ReleaseRecords:
 
 
 def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecords:
-    """Read a release of codes of single images, or one by a mechanism that knows more.
-
-    Raises
-    ------
-    ReleaseError
-        No release with codes or records, or no table that says which sources each record is of.
-    AuditError
-        The release mixes images and does not say which, `originals` are not what it was made of, or
-        the private folder is that of another release.
-    """
+    """Read a release of codes of single images, or one by a mechanism that knows more."""
     check_place(originals)
     binding = check_binding(release, private)
     if (release / "labels.csv").is_file():

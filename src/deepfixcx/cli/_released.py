@@ -44,20 +44,7 @@ ATTRIBUTES = ("sex", "view", "site", "hospital", "institution", "scanner", "manu
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is attacked, and what a user should know about how it was found.
-
-    Attributes
-    ----------
-    target : Target
-        For `audit_release`.
-    notes : tuple of str
-        Such as how many records have no patient.
-    failures : int
-        Originals that could not be read.
-    binding : str
-        What proves that the private folder is that of the release: ``"checksums"``, ``"id"``,
-        ``"similarity"`` of records and originals, or ``"none"``.
-    """
+    """What is attacked, and what a user should know about how it was found."""
 
     target: Target
     notes: tuple[str, ...]
@@ -89,18 +76,7 @@ def find_listed(
     public: Path | None = None,
     patient: str | None = None,
 ) -> Listed:
-    """Read a release and a table of patients, and refuse what does not belong together.
-
-    Raises
-    ------
-    ReleaseError
-        No release with codes or records, or no table that says which sources each record is of.
-    DatasetError
-        The table of patients cannot be used.
-    AuditError
-        No record has a patient, the release mixes images and does not say which, or the originals
-        are other files than those that were privatized.
-    """
+    """Read a release and a table of patients, and refuse what does not belong together."""
     from deepfixcx.datasets import Columns
     from deepfixcx.release import private_folder
 
@@ -131,13 +107,7 @@ def find_listed(
 def find_target(
     listed: Listed, *, workers: int, report: Callable[[int, int], None] | None = None
 ) -> Found:
-    """Read the originals, and join them with the records.
-
-    Raises
-    ------
-    AuditError
-        No original of a record can be read.
-    """
+    """Read the originals, and join them with the records."""
     import numpy as np
 
     from deepfixcx.audit.suite import Target

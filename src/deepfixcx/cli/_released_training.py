@@ -18,17 +18,7 @@ __all__ = ["find_released", "refuse_released"]
 def find_released(
     where: Path, labels: str, layout: str | None, patient: str | None = None
 ) -> ReleasedInputs | None:
-    """Return the records of a release that has labels; None where it is something else.
-
-    Raises
-    ------
-    ModelError
-        A layout or a column of patients was named, which are for datasets.
-    LabelError
-        It has no such label.
-    ReleaseError, CodeFileError
-        It is damaged.
-    """
+    """Return the records of a release that has labels; None where it is something else."""
     from deepfixcx.datasets.labels import parse_labels
     from deepfixcx.learn.classifier import ReleasedInputs
     from deepfixcx.mechanisms import load_mechanism
@@ -48,13 +38,7 @@ def find_released(
 
 
 def refuse_released(where: Path) -> None:
-    """Refuse to judge a model on the records of a release.
-
-    Raises
-    ------
-    ModelError
-        It is a release by a mechanism.
-    """
+    """Refuse to judge a model on the records of a release."""
     if holds_records(where):
         raise ModelError(
             f"{where.name!r} is a release by a mechanism: models are trained on its records, and "

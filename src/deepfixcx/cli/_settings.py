@@ -17,13 +17,7 @@ SUGGESTED_LEVEL, SUGGESTED_PATCHES = 3, 4
 def spec_of(
     level: int, patches: str, wavelet: str, pooling: str, boundary: Boundary, grid: Grid
 ) -> CodecSpec:
-    """Return the spec that the options of a command name.
-
-    Raises
-    ------
-    SpecError
-        An option is out of range; the message says what is allowed.
-    """
+    """Return the spec that the options of a command name."""
     from deepfixcx.spec import CodecSpec
 
     names = tuple(pooling.split(",")) if "," in pooling else pooling
@@ -31,13 +25,7 @@ def spec_of(
 
 
 def parse_patches(text: str) -> int | tuple[int, int]:
-    """Read ``4`` or ``4x6``.
-
-    Raises
-    ------
-    SpecError
-        The text is neither.
-    """
+    """Read ``4`` or ``4x6``."""
     from deepfixcx.errors import SpecError
 
     numbers = text.lower().split("x")

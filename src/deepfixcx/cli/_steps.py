@@ -8,10 +8,7 @@ __all__ = ["StepBar"]
 
 
 class StepBar:
-    """Shows how many images are read, and then which step is done, of how many.
-
-    Where the work can be resumed, Ctrl-C is answered with the command that goes on.
-    """
+    """Shows how many images are read, and then which step is done, of how many."""
 
     def __init__(self, command: str, *, resumable: bool = False) -> None:
         self._command = command

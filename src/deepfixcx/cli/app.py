@@ -110,10 +110,7 @@ def _about(
         ),
     ] = False,
 ) -> None:
-    """Privatize and compress medical images without learning.
-
-    Start with deepfixcx demo, or look at one image with deepfixcx show.
-    """
+    """Privatize and compress medical images without learning."""
 
 
 def main() -> None:

@@ -77,14 +77,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Attack a release with what its owner knows, and answer five questions.
-
-    Can a person be singled out, can records be linked, can something be inferred, can images be
-    reconstructed, does the release show who is in it? Attackers learn on some patients and are
-    tested on others; each value stands beside what is reached without the records.
-
-    Example: deepfixcx audit shared --against scans --patients scans/manifest.csv
-    """
+    """Attack a release with what its owner knows, and answer five questions."""
     from deepfixcx.audit.suite import audit_release
     from deepfixcx.cli._released import find_listed, find_target
     from deepfixcx.datasets.files import local_path

@@ -36,13 +36,7 @@ def command(
     ] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Measure encode, decode and a release from disk on this machine, in less than a minute.
-
-    Images are drawn for it, and files go to the folder for temporary files, from where they are
-    removed. Run it while nothing else runs.
-
-    Example: deepfixcx bench --quick
-    """
+    """Measure encode, decode and a release from disk on this machine, in less than a minute."""
     from deepfixcx.bench import measure
 
     with error_console.status("measuring") as status:

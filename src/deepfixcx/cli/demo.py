@@ -54,13 +54,7 @@ def command(
     ),
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Privatize a few images that are on every machine, and draw what came of them.
-
-    The images are test files of the package pydicom and drawn chest radiographs of nobody. Nothing
-    is downloaded. Running it again replaces what it made.
-
-    Example: deepfixcx demo
-    """
+    """Privatize a few images that are on every machine, and draw what came of them."""
     from deepfixcx.release import ReleaseOptions, privatize_dataset
     from deepfixcx.spec import CodecSpec
 
@@ -89,13 +83,7 @@ def command(
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder, or empty it of what an earlier demo wrote; touch nothing else.
-
-    Raises
-    ------
-    ReleaseError
-        The folder holds something else, or cannot be written.
-    """
+    """Make the folder, or empty it of what an earlier demo wrote; touch nothing else."""
     from deepfixcx.errors import ReleaseError
 
     try:

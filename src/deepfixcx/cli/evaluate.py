@@ -71,13 +71,7 @@ def command(
     cache: Annotated[Path | None, CACHE] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Compare a model's scores with known labels, on images that it was not trained on.
-
-    Every figure has a 95 % interval over patients. Give the same --layout, --uncertain,
-    --blank and --patient as to train.
-
-    Example: deepfixcx evaluate model xrays
-    """
+    """Compare a model's scores with known labels, on images that it was not trained on."""
     from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.learn.evaluation import evaluate_model
     from deepfixcx.learn.model_folder import load_model

@@ -98,15 +98,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Say what a code keeps of an image: each band by scale and direction.
-
-    Writes a figure, a table of the bands, and all of it as JSON. The original is
-    only drawn with --show-original.
-
-    With --model, say why a model that was trained on codes gave its answers.
-
-    Example: deepfixcx explain xray.dcm -o explained --level 3 --patches 8
-    """
+    """Say what a code keeps of an image: each band by scale and direction."""
     from deepfixcx.datasets.files import local_path
 
     where = local_path(where, "what explain takes")
@@ -160,13 +152,7 @@ def command(
 
 
 def _refuse(options: Mapping[str, object], why: str) -> None:
-    """Refuse options that would be ignored.
-
-    Raises
-    ------
-    ExplanationError
-        One of them was given.
-    """
+    """Refuse options that would be ignored."""
     from deepfixcx.errors import ExplanationError
 
     given = [name for name, value in options.items() if value is not None]
@@ -175,13 +161,7 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
 
 
 def _read_spec(path: Path) -> CodecSpec:
-    """Read a spec from its own file, or from one of a release, a model or an explanation.
-
-    Raises
-    ------
-    SpecError
-        There is no spec in the file.
-    """
+    """Read a spec from its own file, or from one of a release, a model or an explanation."""
     import json as json_module
 
     from deepfixcx.errors import SpecError
@@ -201,13 +181,7 @@ def _read_spec(path: Path) -> CodecSpec:
 
 
 def _parse_spacing(text: str) -> tuple[float, float]:
-    """Read ``0.14`` or ``0.14x0.2``; whether they are above 0 is asked later.
-
-    Raises
-    ------
-    ExplanationError
-        The text is neither.
-    """
+    """Read ``0.14`` or ``0.14x0.2``; whether they are above 0 is asked later."""
     from deepfixcx.errors import ExplanationError
 
     numbers = text.lower().split("x")

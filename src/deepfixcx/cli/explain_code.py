@@ -22,26 +22,7 @@ FIGURE, TABLE, WHOLE = "explanation.png", "bands.csv", "explanation.json"
 
 
 def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> None:
-    """Write what the code of one image keeps, and close with a panel.
-
-    Parameters
-    ----------
-    where : Path
-        An image, or a file of codes.
-    out : Path
-        Folder to write into; it is made.
-    asked : Asked
-        Options.
-    json : Path, optional
-        Closing figures for machines.
-
-    Raises
-    ------
-    ImageFileError, CodeFileError, CodeError, PixelsError, SpecError, ExplanationError
-        The file cannot be used, or does not fit the settings.
-    ReleaseError
-        The folder cannot or should not be written.
-    """
+    """Write what the code of one image keeps, and close with a panel."""
     from deepfixcx.errors import ImageFileError
     from deepfixcx.explain.bands import band_energy, code_energy, explain_bands
     from deepfixcx.report.drawing import figure_bytes
@@ -112,15 +93,7 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
 
 
 def _write(out: Path, contents: Mapping[str, bytes | str], *, overwrite: bool) -> None:
-    """Write files, each whole or not at all, or replace those of an earlier explanation.
-
-    Raises
-    ------
-    OverwriteError
-        A file is in the way that must stay.
-    ReleaseError
-        One cannot be written, or another process writes the folder.
-    """
+    """Write files, each whole or not at all, or replace those of an earlier explanation."""
     from deepfixcx.errors import ReleaseError
 
     try:

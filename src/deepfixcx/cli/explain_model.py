@@ -56,45 +56,7 @@ def explain_with_model(
     overwrite: bool,
     json: Path | None,
 ) -> None:
-    """Explain the answers of a trained model, and write figures and tables.
-
-    Into `out` go ``images/0001.png`` and ``.json`` and so on, ``images.csv``, which alone says
-    which file each is of, and, of ten images or more, ``model.png`` and ``model.json``.
-
-    Parameters
-    ----------
-    model : Path
-        Folder that ``train`` made.
-    where : Path
-        A release, a file of codes, a dataset, a folder of images or an image.
-    out : Path
-        Folder to write into.
-    label : str or None
-        Which label; the first if None.
-    method, baseline : str
-        As in `explain_codes`.
-    images : int or None
-        How many images have figures of their own.
-    network : str or None
-        Name of the user's own network.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, …
-    workers : int or None
-        Processes that read images.
-    overwrite : bool
-        Replace an earlier explanation.
-    json : Path or None
-        Where the closing figures go.
-
-    Raises
-    ------
-    ExplanationError
-        Options that do not fit each other or the model.
-    ModelError
-        There is no such model, or nothing to explain.
-    typer.Exit
-        With code 3, where some images could not be read.
-    """
+    """Explain the answers of a trained model, and write figures and tables."""
     from deepfixcx.cli._explained_codes import read_codes
     from deepfixcx.errors import ExplanationError, ModelError
     from deepfixcx.explain.methods import METHODS

@@ -89,13 +89,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Try mechanisms on a dataset, attack each anew, and say which to take.
-
-    For each: how well a classifier still does on new patients, how well the strongest attacker
-    links records of one patient, and how much better than the mean image it reconstructs them.
-
-    Example: deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6
-    """
+    """Try mechanisms on a dataset, attack each anew, and say which to take."""
     from deepfixcx.frontier.options import DEFAULT, FrontierOptions
     from deepfixcx.frontier.run import run_frontier
 

@@ -52,12 +52,7 @@ def command(
     ] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """List what a folder holds: formats, sizes, bit depths, frames, unreadable files.
-
-    Every image is opened and decoded, as a release would do; nothing is written.
-
-    Example: deepfixcx inspect xrays
-    """
+    """List what a folder holds: formats, sizes, bit depths, frames, unreadable files."""
     from rich.markup import escape
 
     from deepfixcx.images import DEFAULT_MAX_PIXELS

@@ -43,13 +43,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Score new images, or the codes of a release.
-
-    The table names each image, its score (the probability of yes) and its answer for each
-    label; with --patient also the patient. An image that cannot be used has an error instead.
-
-    Example: deepfixcx predict model xrays -o scores.csv
-    """
+    """Score new images, or the codes of a release."""
     from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ModelError
@@ -105,15 +99,7 @@ def _is_table(where: Path) -> bool:
 def _predict(
     classifier: Classifier, where: Path, listed: _Table | None, workers: int
 ) -> Predictions:
-    """Score whatever `where` is; `listed` is what a table lists.
-
-    Raises
-    ------
-    ModelError
-        There is nothing to score, or codes do not fit the model.
-    CodeFileError
-        A file of codes is damaged.
-    """
+    """Score whatever `where` is; `listed` is what a table lists."""
     from deepfixcx.code import Code
     from deepfixcx.datasets.files import list_images
     from deepfixcx.errors import ModelError, ReleaseError
@@ -173,13 +159,7 @@ class _Table:
 
 
 def _in_table(table: Path, patient: str | None) -> _Table:
-    """Read which images a table lists.
-
-    Raises
-    ------
-    LayoutError
-        It is no table of text, or has no column of paths, or not the one of patients.
-    """
+    """Read which images a table lists."""
     from deepfixcx.datasets.files import local_path
     from deepfixcx.datasets.table import listed_images
     from deepfixcx.errors import DatasetError

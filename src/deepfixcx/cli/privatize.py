@@ -148,16 +148,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Turn a folder of medical images into a folder that can be shared.
-
-    Reads PNG, JPEG, TIFF, BMP, DICOM and NIfTI. Beside OUT, the folder OUT.private keeps
-    the names of the sources and the ledger for --resume: it is not for sharing.
-
-    IN and OUT may be URLs that fsspec knows, such as s3://bucket/folder; an OUT at
-    a URL needs --private. Mechanisms that need --labels take a dataset with patients as IN.
-
-    Example: deepfixcx privatize xrays shared --level 3 --patches 4 --output both
-    """
+    """Turn a folder of medical images into a folder that can be shared."""
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import ReleaseOptions, privatize_dataset
     from deepfixcx.release.protected import Protection

@@ -57,13 +57,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Write a report on a release: contents, utility, and what audit and scan show.
-
-    One file, below 10 MB, that loads nothing from elsewhere and prints well. It shows what is in
-    the release; originals only if you ask for it.
-
-    Example: deepfixcx report shared -o report.html
-    """
+    """Write a report on a release: contents, utility, and what audit and scan show."""
     from deepfixcx.report.page import release_page, write_page
     from deepfixcx.report.sections_proof import binding, is_bad, verdict_sentences
 
@@ -113,13 +107,7 @@ def command(
 
 
 def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageFormat:
-    """Refuse, before any work, a place where no report can or should be written.
-
-    Raises
-    ------
-    ReleaseError, OverwriteError
-        The message says what to change.
-    """
+    """Refuse, before any work, a place where no report can or should be written."""
     from deepfixcx.errors import ReleaseError
     from deepfixcx.io.results import check_result
 

@@ -57,15 +57,7 @@ def command(
     workers: Annotated[int | None, WORKERS] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Search every byte of a folder for the names, numbers, dates and texts of its sources.
-
-    Writes which files hold any, where, and from which element of a header, but
-    not what. Terms of the standard, makers of devices, and what --retain kept are
-    told apart, each with its reason. Exit code 3 if anything else remains, or
-    could not be searched; 2 if IN holds nothing to search for.
-
-    Example: deepfixcx scan shared --against scans
-    """
+    """Search every byte of a folder for the names, numbers, dates and texts of its sources."""
     from deepfixcx.datasets.files import local_path
     from deepfixcx.deidentify.scan import scan
     from deepfixcx.deidentify.scan.evidence import evidence_folder, figures, fill_evidence
@@ -107,10 +99,7 @@ def command(
 
 
 def _contents(private: Path) -> list[str]:
-    """Return the hashes of the files that a release was made of, as its private folder has them.
-
-    Of a release by a mechanism these are the private images; public ones are none of a patient's.
-    """
+    """Return the hashes of the files that a release was made of, as its private folder has them."""
     known: set[str] = set()
     for folder in (private, private / "images.private"):
         known |= set(privatized_contents(folder).values())
@@ -134,13 +123,7 @@ def _own_words() -> list[str]:
 
 
 def _allowed(path: Path | None) -> list[str]:
-    """Read the strings that may remain.
-
-    Raises
-    ------
-    DeidentifyError
-        The file cannot be read.
-    """
+    """Read the strings that may remain."""
     from deepfixcx.errors import DeidentifyError
 
     if path is None:

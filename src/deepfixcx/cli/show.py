@@ -50,13 +50,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Draw one image before and after, and what each band keeps of it.
-
-    The figure shows the original: it is for you, not for sharing. Of a file with several frames
-    the first is drawn.
-
-    Example: deepfixcx show xray.png -o show.png --level 3 --patches 8
-    """
+    """Draw one image before and after, and what each band keeps of it."""
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import SpecError
     from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
@@ -86,13 +80,7 @@ def command(
 
 
 def _check_places(where: Path, out: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, a folder, or a place where no figure can or should be written.
-
-    Raises
-    ------
-    ImageFileError, ReleaseError, OverwriteError
-        The message says what to change.
-    """
+    """Refuse, before any work, a folder, or a place where no figure can or should be written."""
     from deepfixcx.errors import ImageFileError, ReleaseError
     from deepfixcx.io.results import check_result
 

@@ -29,12 +29,7 @@ def command(
     ] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Say how far a release is, running or stopped, and which command goes on.
-
-    Reads the ledger in the private folder and changes nothing.
-
-    Example: deepfixcx status shared
-    """
+    """Say how far a release is, running or stopped, and which command goes on."""
     from deepfixcx.release import read_status
     from deepfixcx.release.storage import locate
 

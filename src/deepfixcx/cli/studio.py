@@ -33,13 +33,7 @@ def command(
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
 ) -> None:
-    """Open a web page on this machine: explore settings, look at releases and audits.
-
-    Only browsers with the printed link have access. Images stay in memory, and the page loads
-    nothing from other servers. Ctrl-C ends it.
-
-    Example: deepfixcx studio
-    """
+    """Open a web page on this machine: explore settings, look at releases and audits."""
     from deepfixcx.errors import ReleaseError
     from deepfixcx.studio.releases import Library
     from deepfixcx.studio.server import Studio, bound

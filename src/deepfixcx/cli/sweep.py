@@ -92,13 +92,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Try levels and numbers of patches on a dataset, and say which to take.
-
-    For each setting: how much smaller images get, how near reconstructions are, and how well
-    a classifier that never saw the patient does (AUC), beside the original, blur and median.
-
-    Example: deepfixcx sweep xrays --labels pneumonia -o sweep
-    """
+    """Try levels and numbers of patches on a dataset, and say which to take."""
     from deepfixcx.learn.sweep.options import SweepOptions
     from deepfixcx.learn.sweep.run import run_sweep
     from deepfixcx.spec import CodecSpec
@@ -140,13 +134,7 @@ def command(
 
 
 def parse_numbers(option: str, text: str) -> tuple[int, ...]:
-    """Read ``1-6``, ``2,4,8`` or both.
-
-    Raises
-    ------
-    SpecError
-        The text is neither.
-    """
+    """Read ``1-6``, ``2,4,8`` or both."""
     from deepfixcx.errors import SpecError
 
     numbers: list[int] = []

@@ -118,14 +118,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Train a classifier on codes, privatized images, or originals.
-
-    Patients are divided into three parts: one to train on, one to stop training and choose
-    thresholds, and one that deepfixcx evaluate takes. The dataset may also be a release by a
-    mechanism, which has labels of its own; images to predict are then brought into its form.
-
-    Example: deepfixcx train xrays --labels pneumonia -o model
-    """
+    """Train a classifier on codes, privatized images, or originals."""
     from deepfixcx.learn.options import TrainingOptions
     from deepfixcx.learn.parts import PartRules
     from deepfixcx.learn.training import train_model

@@ -33,14 +33,7 @@ def command(
     workers: Annotated[int | None, WORKERS] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Hash every file of a release again, and compare all that it says with what it holds.
-
-    Needs OUT alone, so a recipient can run it. It proves that a release is consistent, not who made
-    it: compare the checksum with the sender's. Exit code 3 if anything is missing, changed,
-    unexpected or contradictory.
-
-    Example: deepfixcx verify shared
-    """
+    """Hash every file of a release again, and compare all that it says with what it holds."""
     from deepfixcx.release import verify_release
     from deepfixcx.release.storage import locate
 

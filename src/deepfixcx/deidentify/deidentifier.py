@@ -144,10 +144,7 @@ class Deidentifier:
 
 
 def _file_meta(old: Dataset, new: Dataset, *, keep_pixels: bool) -> FileMetaDataset:
-    """Make file meta information of nothing but what readers need: no names of programs or hosts.
-
-    Without pixels nothing is compressed, so that the header is written plainly.
-    """
+    """Make file meta information of what readers need, without names of programs or hosts."""
     meta = FileMetaDataset()
     syntax = getattr(old, "file_meta", Dataset()).get("TransferSyntaxUID")
     if syntax is None or not keep_pixels:
@@ -166,13 +163,7 @@ def _file_meta(old: Dataset, new: Dataset, *, keep_pixels: bool) -> FileMetaData
 
 
 def check(old: Dataset, new: Dataset, profile: Profile) -> None:
-    """Make sure that nothing stayed that the profile takes away.
-
-    Raises
-    ------
-    DeidentifyError
-        Something stayed. The message names the element, not its value.
-    """
+    """Make sure that nothing stayed that the profile takes away."""
     before = {
         path: set(text_values(each)) - {""} for path, _, each in _all_elements(old, sound=False)
     }

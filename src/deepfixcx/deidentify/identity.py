@@ -62,24 +62,7 @@ NO_DATE: Final = frozenset({"19000101", "19700101", "18991230", "18000101", "999
 
 @dataclass(slots=True)
 class Identity:
-    """The names, numbers and dates of everybody that a header names.
-
-    Attributes
-    ----------
-    words, joined : set of str
-        Single parts of names and words of addresses; several of them without what separates them.
-        Both as `sound` writes them.
-    written : set of str
-        Names and their parts in small letters as they may be written, for bytes that are no text.
-    parts : set of str
-        Parts of names in letters that are no Latin ones, which are found anywhere in a text.
-    numbers : set of str
-        Digits without leading zeros, and short ones with them.
-    dates : set of (int, int, int)
-        Year, month and day; a year of two digits stands beside that of four.
-    uids : set of str
-        UIDs that are not registered, of studies, images and whatever they refer to.
-    """
+    """The names, numbers and dates of everybody that a header names."""
 
     words: set[str] = field(default_factory=set)
     joined: set[str] = field(default_factory=set)
@@ -151,11 +134,7 @@ class Identity:
         return any(each in self.numbers for each in re.findall(r"\d+", text))
 
     def stands_in_bytes(self, value: bytes, encodings: Iterable[str] = ()) -> bool:
-        """Return whether bytes hold one, in any encoding that headers and programs use.
-
-        Bytes that are a text are compared as one. In all others a name or number counts where it
-        stands apart as it may be written, and runs of letters are compared as texts.
-        """
+        """Return whether bytes hold one, in any encoding that headers and programs use."""
         for form in ("utf-8", *(_WIDE if b"\0" in value else ())):
             for text in _texts(value, form):
                 return self.stands_in_text(text)
@@ -385,10 +364,7 @@ def _texts(value: bytes, encoding: str) -> Iterator[str]:
 
 
 def _is_numbered(tag: BaseTag) -> bool:
-    """Return whether an element holds a number of a patient, a request or a visit.
-
-    What some option of the profile keeps, a description or an ethnic group, is none.
-    """
+    """Return whether an element holds a number of a patient, a request or a visit."""
     row = read_table().row(tag)
     return tag.group in NUMBERED and row is not None and not row.options
 

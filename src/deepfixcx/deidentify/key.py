@@ -178,13 +178,7 @@ def load_key(path: str | os.PathLike[str], *, apart_from: str | os.PathLike[str]
 
 
 def refuse_inside(path: Path, folder: Path, what: str) -> None:
-    """Refuse a file that would be shared with a folder.
-
-    Raises
-    ------
-    DeidentifyError
-        `path` lies in `folder`, or is it.
-    """
+    """Refuse a file that would be shared with a folder."""
     if within(path, folder):
         raise DeidentifyError(
             f"{what} would lie in the folder that is shared; choose a place outside {folder.name!r}"
@@ -237,10 +231,7 @@ def is_registered(uid: str) -> bool:
 
 
 def dummy(element: DataElement, key: Key) -> DataElement:
-    """Return the element with a value that says nothing.
-
-    Sequences keep their first item, with dummies. Its UIDs stay: they have to be new ones already.
-    """
+    """Return the element with a value that says nothing."""
     if element.VR == "UI":
         return replaced_uids(element, key)
     if element.VR != "SQ":

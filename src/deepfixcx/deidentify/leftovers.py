@@ -62,33 +62,7 @@ def erase(
     keep_pixels: bool,
     path: str = "",
 ) -> list[Handled]:
-    """Empty every element that holds a name, a number or a date of the source; in place.
-
-    Parameters
-    ----------
-    header : Dataset
-        A header that the rules have been applied to.
-    identity : Identity
-        What the source says of persons.
-    generated : frozenset of str
-        Values that were made here and may stay: the pseudonym.
-    dates_moved : bool
-        Dates and times were moved, so that they are no longer those of the source.
-    keep_pixels : bool
-        The pixels stay, so that a table which they need cannot be emptied.
-    path : str
-        Where the header stands in a file.
-
-    Returns
-    -------
-    list of Handled
-        What was emptied.
-
-    Raises
-    ------
-    DeidentifyError
-        A table of the pixels holds a name, and the pixels are to stay.
-    """
+    """Empty every element that holds a name, a number or a date of the source; in place."""
     done = []
     encodings = _encodings(header)
     for element in list(header):

@@ -11,11 +11,7 @@ __all__ = ["elements_of", "patient_of", "text_values"]
 
 
 def patient_of(dataset: Dataset) -> tuple[str, ...]:
-    """Return what tells one patient from another.
-
-    It is the patient ID with its issuer. Without an ID it is name and date of birth, and without
-    these the study, so that not all unnamed patients become one.
-    """
+    """Return what tells one patient from another."""
     number = _value(dataset, "PatientID")
     if number:
         return ("id", _value(dataset, "IssuerOfPatientID"), number)

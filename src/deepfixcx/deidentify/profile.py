@@ -117,15 +117,7 @@ OPTIONS = ("device", "patient", "dates", "descriptors", "graphics")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the table says of one attribute.
-
-    Attributes
-    ----------
-    basic : str
-        Code of the Basic Profile, such as ``X`` or ``X/Z/D``.
-    options : mapping of str to str
-        Codes of the options that say something else, by `OPTIONS`.
-    """
+    """What the table says of one attribute."""
 
     basic: str
     options: Mapping[str, str]
@@ -133,27 +125,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ActionTable:
-    """All rows, found by tag.
-
-    Attributes
-    ----------
-    rows : mapping of int to Row
-        By group and element as one number.
-    repeating : tuple of (mask, tag, Row)
-        Attributes of repeating groups: the row is of every tag with ``tag & mask`` equal to it.
-    """
+    """All rows, found by tag."""
 
     rows: Mapping[int, Row]
     repeating: tuple[tuple[int, int, Row], ...]
 
     def row(self, tag: int) -> Row | None:
-        """Return the row of a tag, or None where the standard does not name it.
-
-        Examples
-        --------
-        >>> read_table().row(0x00100010).basic, read_table().row(0x60023000).basic
-        ('Z', 'X')
-        """
+        """Return the row of a tag, or None where the standard does not name it."""
         found = self.rows.get(tag)
         if found is None:
             for mask, repeated, row in self.repeating:

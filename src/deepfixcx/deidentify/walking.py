@@ -56,21 +56,7 @@ DEEPEST: Final = 64
 
 
 class Walk:
-    """What happens to the elements of one file.
-
-    Parameters
-    ----------
-    profile : Profile
-        The options.
-    key : Key
-        Where new UIDs come from.
-    pseudonym : str
-        Stands for the patient's name and ID.
-    days : int
-        By how much dates move.
-    keep_pixels : bool
-        Whether pixel data stay.
-    """
+    """What happens to the elements of one file."""
 
     def __init__(
         self, profile: Profile, key: Key, pseudonym: str, days: int, *, keep_pixels: bool
@@ -256,13 +242,7 @@ def _is_technical(item: Dataset, tag: BaseTag) -> bool:
 
 
 def _without_padding(header: Dataset, element: DataElement) -> DataElement:
-    """Cut what stands behind the last pixel; it may be a note of anyone's.
-
-    Raises
-    ------
-    DeidentifyError
-        The header does not say how many pixels there are, so nobody knows where they end.
-    """
+    """Cut what stands behind the last pixel; it may be a note of anyone's."""
     copied = copy.copy(element)
     if element.is_undefined_length or not isinstance(element.value, bytes):
         return copied
@@ -284,29 +264,7 @@ _MOMENT = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{0,6}(?:\.\d{1,6})?(?:[+-]\d{4}
 
 
 def shifted(text: str, vr: str, days: int) -> str:
-    """Move one date or moment; times of day stay.
-
-    Parameters
-    ----------
-    text : str
-        Value of a DICOM element.
-    vr : str
-        ``DA``, ``DT`` or ``TM``.
-    days : int
-        Whole days.
-
-    Returns
-    -------
-    str
-        The value of the same form and precision, or an empty string where it is no date.
-
-    Examples
-    --------
-    >>> shifted("20040119", "DA", -7), shifted("20040119072731.5+0100", "DT", -19)
-    ('20040112', '20031231072731.5+0100')
-    >>> shifted("last spring", "DA", -7)
-    ''
-    """
+    """Move one date or moment; times of day stay."""
     text = text.strip(" \0")
     if vr == "TM":
         return text if re.fullmatch(r"[\d:.]+", text) else ""
@@ -344,26 +302,7 @@ def harmless_words() -> frozenset[str]:
 
 
 def cleaned(text: str, words: frozenset[str] = frozenset()) -> str:
-    """Return what is harmless of a description.
-
-    Parameters
-    ----------
-    text : str
-        A description.
-    words : frozenset of str
-        More words that may stay.
-
-    Returns
-    -------
-    str
-        The words that may stay, one space between them; empty where there are none. Numbers go,
-        unless they are sizes, weightings or vertebrae.
-
-    Examples
-    --------
-    >>> cleaned("CHEST pa/lat, Mrs. Miller 4711, 5mm")
-    'CHEST pa lat 5mm'
-    """
+    """Return what is harmless of a description."""
     own = {word.casefold() for word in words}
     return " ".join(
         word

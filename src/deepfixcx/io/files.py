@@ -65,27 +65,7 @@ def tagged(tag: str) -> Iterator[None]:
 def writing(
     path: Path, *, mode: int = 0o666, replace: bool = False, durable: bool = True
 ) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name only when it is complete.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder exists.
-    mode : int
-        Permissions, before the umask.
-    replace : bool
-        Whether a regular file of that name may be replaced. The caller has made sure that it is
-        deepfixcx's own.
-    durable : bool
-        Whether to wait for the disk. Omit it where `sync` is called for many files at once.
-
-    Raises
-    ------
-    OverwriteError
-        The name is taken, or is that of a link.
-    OSError
-        The folder cannot be written, or is full. Nothing is left behind.
-    """
+    """Open a file that appears under its name only when it is complete."""
     check_free(path, replace=replace)
     with writing_as(path, mode, lambda _: replace, durable=durable) as file:
         yield file
@@ -130,32 +110,14 @@ def write_file(
     replace: bool = False,
     durable: bool = True,
 ) -> None:
-    """Write a whole file, as `writing` does.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "note"
-    >>> write_file(path, "whole")
-    >>> path.read_bytes()
-    b'whole'
-    >>> write_file(path, "other")
-    Traceback (most recent call last):
-    deepfixcx.errors.OverwriteError: 'note' exists...
-    """
+    """Write a whole file, as `writing` does."""
     data = content.encode() if isinstance(content, str) else content
     with writing(Path(path), mode=mode, replace=replace, durable=durable) as file:
         file.write(data)
 
 
 def check_free(path: Path, *, replace: bool = False) -> None:
-    """Refuse a link, and whatever is there unless it is a regular file that may be replaced.
-
-    Raises
-    ------
-    OverwriteError
-        The message names the last part of the path only.
-    """
+    """Refuse a link, and whatever is there unless it is a regular file that may be replaced."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -204,13 +166,7 @@ def make_folder(folder: Path, *, mode: int = 0o777, durable: bool = True) -> boo
 
 
 def sync(folder: Path, names: Iterable[str]) -> None:
-    """Wait until files below a folder, and the folders that name them, are on the disk itself.
-
-    Raises
-    ------
-    OSError
-        The disk is full or broken.
-    """
+    """Wait until files below a folder, and the folders that name them, are on the disk itself."""
     folders = {folder}
     for name in dict.fromkeys(names):
         handle = os.open(folder / name, os.O_RDONLY)
@@ -244,23 +200,7 @@ def sha256_of(path: Path) -> str:
 
 
 def remove_listed(folder: Path, listed: Mapping[str, Collection[str]]) -> list[str]:
-    """Remove the files of a folder whose content is what a ledger lists, and nothing else.
-
-    This is the one function that removes results. Folders that become empty by it are removed, too.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder of deepfixcx; the caller has checked its marker.
-    listed : mapping of str to collection of str
-        Names relative to it, with slashes, and the SHA-256 of what was written under each.
-
-    Returns
-    -------
-    list of str
-        Names of files that are there and hold something else, are links, or lie behind one. They
-        are left alone.
-    """
+    """Remove the files of a folder whose content is what a ledger lists, and nothing else."""
     left, emptied = [], set()
     for name, digests in listed.items():
         path = inside(folder, name)

@@ -53,10 +53,7 @@ PATIENCE_S = 1.0
 
 @contextmanager
 def locked(path: Path, *, wait_s: float = PATIENCE_S) -> Iterator[int | None]:
-    """Hold a lock file that is there, or yield None if another process holds it.
-
-    The operating system releases the lock of a process that dies.
-    """
+    """Hold a lock file that is there, or yield None if another process holds it."""
     handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         until = time.monotonic() + wait_s
@@ -77,13 +74,7 @@ def _try_lock(handle: int) -> bool:
 
 @contextmanager
 def exclusive(path: Path, wait_s: float = 60.0) -> Iterator[None]:
-    """Hold a file that is there and that others replace while they hold it.
-
-    Raises
-    ------
-    InUseError
-        Another process has held it for so long.
-    """
+    """Hold a file that is there and that others replace while they hold it."""
     while True:
         with locked(path, wait_s=wait_s) as handle:
             if handle is None:
@@ -111,20 +102,7 @@ def in_use(path: Path) -> bool:
 
 
 class FileLedger:
-    """An append-only ledger of files: JSON lines with the name, size and SHA-256 of each.
-
-    A file is listed before it gets its name, so a crash leaves no file that is not listed. What
-    was listed once stays listed: a crash may leave the file as it was before.
-
-    Parameters
-    ----------
-    path : Path
-        The ledger; made by the first entry.
-    mode : int
-        Its permissions, before the umask.
-    durable : bool
-        Whether to wait for the disk with each file. Omit it where `sync` is called for many.
-    """
+    """An append-only ledger of files: JSON lines with the name, size and SHA-256 of each."""
 
     def __init__(self, path: Path, *, mode: int = 0o666, durable: bool = True) -> None:
         self.path, self._mode, self._durable = path, mode, durable
@@ -151,10 +129,7 @@ class FileLedger:
                 self.add(name, path.stat().st_size, sha256_of(path))
 
     def is_own(self, folder: Path, name: str) -> bool:
-        """Return whether a file of a folder holds what is listed, now if not before.
-
-        A task of a run that was stopped may still write, and lists its files in the same ledger.
-        """
+        """Return whether a file of a folder holds what is listed, now if not before."""
         path = inside(folder, name)
         if path is None or not path.exists():
             return False
@@ -164,15 +139,7 @@ class FileLedger:
         return holds(path, self.listed.get(name, ()))
 
     def write(self, folder: Path, name: str, content: bytes | str, *, mode: int = 0o666) -> str:
-        """Write a file of a folder, or replace one that is listed; return its hash.
-
-        Raises
-        ------
-        OverwriteError
-            Something is in the way that is not listed, or was changed since.
-        OSError
-            It cannot be written.
-        """
+        """Write a file of a folder, or replace one that is listed; return its hash."""
         data = content.encode() if isinstance(content, str) else content
         with self.writing(folder, name, mode=mode) as file:
             file.write(data)
@@ -225,26 +192,7 @@ class FileLedger:
 
 
 class OwnFolder(FileLedger):
-    """A folder with deepfixcx's marker, which holds its ledger, locked against other processes.
-
-    Parameters
-    ----------
-    folder : Path
-        Made where it is not there.
-    private : bool
-        Whether only its owner may read it.
-    name : str
-        Of a new folder, for `id_of`; by default random.
-
-    Raises
-    ------
-    InUseError
-        Another process writes it.
-    OverwriteError
-        Its marker is a file of other content.
-    OSError
-        It cannot be written.
-    """
+    """A folder with deepfixcx's marker, which holds its ledger, locked against other processes."""
 
     def __init__(self, folder: Path, *, private: bool = False, name: str = "") -> None:
         self.folder, self.id = folder, name or secrets.token_hex(16)
@@ -308,33 +256,12 @@ class OwnFolder(FileLedger):
 
 
 def write_own(folder: Path, name: str, content: bytes | str) -> None:
-    """Write a file of a folder of results, which is there, and list it in the folder's marker.
-
-    Raises
-    ------
-    OverwriteError
-        Something is in the way that is not listed, or was changed since.
-    OSError
-        It cannot be written.
-    """
+    """Write a file of a folder of results, which is there, and list it in the folder's marker."""
     own_ledger(folder).write(folder, name, content)
 
 
 def own_ledger(folder: Path, known: str = "", names: Iterable[str] = ()) -> FileLedger:
-    """Return the ledger of a folder of results, which gets a marker where it has none.
-
-    Results of version 0.1, which had no marker, are listed where a JSON file with a format of
-    deepfixcx is among them.
-
-    Parameters
-    ----------
-    folder : Path
-        It is there.
-    known : str
-        Name of that file.
-    names : iterable of str
-        Names of the results.
-    """
+    """Return the ledger of a folder of results, which gets a marker where it has none."""
     marker, is_new = folder / MARKER, False
     with contextlib.suppress(OverwriteError):
         write_file(marker, marker_line(secrets.token_hex(16)))

@@ -13,17 +13,7 @@ __all__ = ["check_apart", "find_link", "one_place", "within"]
 
 
 def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
-    """Return whether a path is a folder or lies in it, by whatever names the two are called.
-
-    Neither must exist. Folders that exist are compared by device and inode, so links, bind mounts
-    and file systems that ignore case make no difference; names that do not exist yet count as one
-    if they differ in case or in the Unicode form alone.
-
-    Examples
-    --------
-    >>> within("scans/ward/../out", "scans"), within("scans2", "scans"), within("scans", "scans")
-    (True, False, True)
-    """
+    """Return whether a path is a folder or lies in it, by whatever names the two are called."""
     root, wanted = _parts(Path(folder))
     there, below = _parts(Path(path))
     above = [(there, below)]
@@ -35,20 +25,7 @@ def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool
 
 
 def check_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
-    """Refuse a place to write that lies in another place that a command names, or holds one.
-
-    A single file may lie in a folder that is written: an image or a table beside results.
-
-    Parameters
-    ----------
-    written, read : mapping of str to Path
-        Places by what they are called in the message.
-
-    Raises
-    ------
-    ReleaseError
-        Two of them do not lie apart.
-    """
+    """Refuse a place to write that lies in another place that a command names, or holds one."""
     for what, path in written.items():
         others = {name: place for name, place in written.items() if name != what}
         for other, place in {**read, **others}.items():

@@ -42,25 +42,7 @@ Recognize = Callable[[bytes], bool]
 
 
 def signed(content: bytes, kind: str) -> bytes:
-    r"""Return a file with a checksum of its content at the end.
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-    kind : str
-        ``.json``, ``.png``, ``.html`` or ``.pdf``; others have no room and stay as they are.
-
-    Returns
-    -------
-    bytes
-
-    Examples
-    --------
-    >>> text = signed(b'{\n  "images": 2\n}\n', ".json")
-    >>> json.loads(text)["images"], is_signed(text, ".json"), is_signed(text + b"\n", ".json")
-    (2, True, False)
-    """
+    r"""Return a file with a checksum of its content at the end."""
     end = ENDS.get(kind)
     if end is None:
         return content
@@ -89,28 +71,7 @@ def _line(kind: str, content: bytes) -> bytes:
 def check_result(
     path: Path, option: str, kind: str, *, overwrite: bool, recognize: Recognize | None = None
 ) -> None:
-    """Refuse, before any work, a place where a result cannot or should not be written.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    option : str
-        What the user gave it with.
-    kind : str
-        As in `signed`.
-    overwrite : bool
-        Whether an earlier result may be replaced.
-    recognize : callable, optional
-        Says of what is there whether deepfixcx wrote it, where its kind has no checksum.
-
-    Raises
-    ------
-    ReleaseError
-        There is no folder for it.
-    OverwriteError
-        Something is there that must stay.
-    """
+    """Refuse, before any work, a place where a result cannot or should not be written."""
     if not path.parent.is_dir():
         raise ReleaseError(f"there is no folder {str(path.parent)!r} for {option}; make it first")
     check_free(path, replace=True)
@@ -130,17 +91,7 @@ def check_result(
 def write_result(
     path: Path, content: bytes, kind: str, *, recognize: Recognize | None = None
 ) -> None:
-    """Write a single file, whole or not at all, with a checksum where its kind has room for one.
-
-    A result of an earlier run is replaced; whether the user asked for that, `check_result` tells.
-
-    Raises
-    ------
-    OverwriteError
-        Something is there that must stay.
-    ReleaseError
-        It cannot be written. Nothing is left behind.
-    """
+    """Write a single file, whole or not at all, with a checksum where its kind has room for one."""
     check_free(path, replace=_is_result(path, kind, recognize))
 
     def may_replace(_: Path) -> bool:
@@ -168,13 +119,7 @@ def _is_result(path: Path, kind: str, recognize: Recognize | None) -> bool:
 
 @contextmanager
 def claimed_folder(folder: Path, refusal: type[DeepfixcxError]) -> Iterator[OwnFolder]:
-    """Make and lock a folder of results; it does not stay if nothing is written into it.
-
-    Raises
-    ------
-    DeepfixcxError
-        Of the type `refusal`: it is in use, is not a folder, or cannot be written.
-    """
+    """Make and lock a folder of results; it does not stay if nothing is written into it."""
     try:
         if os.path.lexists(folder) and not folder.is_dir():
             raise refusal(f"{str(folder)!r} is a file; choose another folder")
@@ -195,13 +140,7 @@ def claimed_folder(folder: Path, refusal: type[DeepfixcxError]) -> Iterator[OwnF
 def check_earlier(
     folder: Path, names: Iterable[str], what: str, *, overwrite: bool, known: str = ""
 ) -> None:
-    """Refuse, before any work, a folder with an earlier result, or with other files of its names.
-
-    Raises
-    ------
-    OverwriteError
-        The message names the file, or says that --overwrite replaces the result.
-    """
+    """Refuse, before any work, a folder with an earlier result or with files of its names."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise OverwriteError(f"{str(folder)!r} is a file; -o names a folder")
     if os.path.lexists(folder / MARKER) and not id_of(folder):

@@ -42,17 +42,7 @@ def has_table_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table.
-
-    Attributes
-    ----------
-    number : int
-        As a spreadsheet counts: the header is row 1.
-    cells : dict of str to str
-        By the name of the column, without surrounding spaces.
-    problem : RowError or None
-        Why the row cannot be read; then `cells` is empty.
-    """
+    """One row of a table."""
 
     number: int
     cells: dict[str, str]
@@ -60,36 +50,7 @@ class Row:
 
 
 class Table:
-    r"""A user's CSV table, plain or gzipped, with commas, semicolons or tabs.
-
-    Text is UTF-8, with or without a byte order mark, or UTF-16 with one. Every cell stays text.
-    Columns without a name (or with the one that pandas gives, ``Unnamed: 11``) are dropped.
-
-    Parameters
-    ----------
-    source : Path or bytes
-        The file, or its content.
-    name : str
-        What messages call it; by default the name of the file.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Names of the columns.
-
-    Raises
-    ------
-    LayoutError
-        The file cannot be read, is no such text, or two of its columns have one name. Iterating
-        raises it too, where the file is damaged further down.
-
-    Examples
-    --------
-    >>> table = Table(b"file;pneumonia;\na.png;1;\nb.png\n", "list.csv")
-    >>> [(row.number, row.cells, str(row.problem)) for row in table]
-    [(2, {'file': 'a.png', 'pneumonia': '1'}, 'None'),
-     (3, {}, 'the row has 1 cells, the header 2')]
-    """
+    r"""A user's CSV table, plain or gzipped, with commas, semicolons or tabs."""
 
     def __init__(self, source: Path | bytes, name: str = "") -> None:
         self.name = name or (source.name if isinstance(source, Path) else "the table")
@@ -194,27 +155,13 @@ def _column(name: str) -> str:
 
 
 def read_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
-    """Read the cells of each row as they were before `TableWriter` wrote them.
-
-    Raises
-    ------
-    csv.Error
-        A quotation mark has no pair: the rows below it would become one cell.
-    """
+    """Read the cells of each row as they were before `TableWriter` wrote them."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     return (list(map(_from_cell, row)) for row in reader)
 
 
 def own_rows(source: Path | bytes, columns: Collection[str] = ()) -> Iterator[dict[str, str]]:
-    """Read a table that `TableWriter` wrote, with these columns at least, row by row.
-
-    Raises
-    ------
-    OSError
-        It cannot be opened.
-    LayoutError
-        It is damaged: no text, without a column, or a row with more or fewer cells than the header.
-    """
+    """Read a table that `TableWriter` wrote, with these columns at least, row by row."""
     try:
         content = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
         with io.TextIOWrapper(content, encoding="utf-8", newline="") as file:
@@ -230,18 +177,7 @@ def own_rows(source: Path | bytes, columns: Collection[str] = ()) -> Iterator[di
 
 
 class TableWriter:
-    """Writes CSV in which no text is a formula, whichever delimiter its reader assumes.
-
-    Examples
-    --------
-    >>> text = io.StringIO()
-    >>> TableWriter(text).writerows([["=1+1", "-1", -1], ["'@x", "it's", "-"]])
-    >>> print(text.getvalue(), end="")
-    '=1+1,-1,-1
-    ''@x,it's,'-
-    >>> list(read_rows(io.StringIO(text.getvalue())))
-    [['=1+1', '-1', '-1'], ["'@x", "it's", '-']]
-    """
+    """Writes CSV in which no text is a formula, whichever delimiter its reader assumes."""
 
     def __init__(self, file: Any, lineterminator: str = "\n") -> None:
         self._writer = csv.writer(file, lineterminator=lineterminator)

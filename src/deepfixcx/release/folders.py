@@ -176,11 +176,7 @@ def refuse(
 
 
 def _check_home(place: Place, private: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse the private folder of a release that lies, or lay, at another place than this one.
-
-    Private folders of earlier versions do not say where; then only the one beside the place is
-    replaced.
-    """
+    """Refuse the private folder of a release that lies, or lay, at another place than this one."""
     home = home_of(private)
     elsewhere = home is not None and not _is_at(place, home)
     if elsewhere:

@@ -151,10 +151,7 @@ def _best(training: Pairs, sides: Sides, generator: np.random.Generator) -> Choi
 def _whitening(
     pairs: Pairs, sides: Sides, shrinkage: float, alone: bool, generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Return the matrix after which changes within patients have variance 1, and the spread.
-
-    The spread is the variance between patients in each of the directions.
-    """
+    """Return the matrix after which changes within patients have variance 1, and the spread."""
     if alone:
         pairs, sides = pairs.among_probes(), (sides[0], sides[0])
     probes, gallery = sides[0][pairs.probe_places], sides[1][pairs.gallery_places]
@@ -194,10 +191,7 @@ def _distance(x: Array, y: Array, _: Floats) -> Floats:
 
 
 def _log_ratio(x: Array, y: Array, spread: Floats) -> Floats:
-    """Return the log likelihood ratio of one patient and two, less a constant.
-
-    In each direction the variance within a patient is 1, and between patients `spread`.
-    """
+    """Return the log likelihood ratio of one patient and two, less a constant."""
     one, other = x.astype(np.float64), y.astype(np.float64)
     both = spread / (2 * spread + 1)
     alone = spread**2 / ((spread + 1) * (2 * spread + 1))

@@ -48,18 +48,7 @@ ASIDE = 0.35
 
 
 def encode_columns(columns: Sequence[Sequence[Any]]) -> Array:
-    """Turn columns of a table into numbers, (N, L): numbers as they are, words as 0, 1, 2, ….
-
-    Parameters
-    ----------
-    columns : sequence of L sequences of N values
-        Empty, None and NaN are unknown.
-
-    Examples
-    --------
-    >>> encode_columns([["F", "M", "", "F"], ["41", "60", "3", ""]]).T.tolist()
-    [[0.0, 1.0, nan, 0.0], [41.0, 60.0, 3.0, nan]]
-    """
+    """Turn columns of a table into numbers, (N, L): numbers as they are, words as 0, 1, 2, …."""
     encoded = []
     for column in columns:
         words = ["" if value is None else str(value).strip() for value in column]
@@ -73,13 +62,7 @@ def encode_columns(columns: Sequence[Sequence[Any]]) -> Array:
 
 
 def labels_of(records: Records, labels: ArrayLike, images: int) -> Array:
-    """Return the labels of each record, (R, L): the mean of the known ones of its images, or NaN.
-
-    Raises
-    ------
-    AuditError
-        Labels of another number of images.
-    """
+    """Return the mean of the known labels of the images of each record, (R, L), or NaN."""
     values = np.asarray(labels, np.float32)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or len(values) != images:
@@ -95,13 +78,7 @@ def labels_of(records: Records, labels: ArrayLike, images: int) -> Array:
 
 
 def label_distances(one: Array, other: Array) -> Array:
-    """Return the mean difference of two label vectors, (p, g); an unknown one lies halfway.
-
-    Examples
-    --------
-    >>> label_distances(np.array([[1, 0]], np.float32), np.array([[1, 0], [1, 1]])).tolist()
-    [[0.0, 0.5]]
-    """
+    """Return the mean difference of two label vectors, (p, g); an unknown one lies halfway."""
     x, y = (np.nan_to_num(np.asarray(each, np.float32), nan=0.5) for each in (one, other))
     return np.asarray(
         sum(np.abs(a[:, None] - b[None]) for a, b in zip(x.T, y.T, strict=True)) / x.shape[1],
@@ -110,25 +87,7 @@ def label_distances(one: Array, other: Array) -> Array:
 
 
 def fit_label_ratio(training: Pairs, probes: Array, gallery: Array) -> Similarity:
-    """Learn from labels of training pairs how probable labels are of one patient and of two.
-
-    Parameters
-    ----------
-    training : Pairs
-        Pairs of other patients; their records are not looked at.
-    probes, gallery : ndarray of float32, shapes (p', L) and (g', L)
-        Labels of all probes and records, NaN where unknown.
-
-    Returns
-    -------
-    callable
-        Log likelihood ratios (p, g) of labels of probes (p, L) and of records (g, L).
-
-    References
-    ----------
-    Fellegi and Sunter, A theory for record linkage, Journal of the American Statistical
-    Association, 1969, doi:10.1080/01621459.1969.10501049.
-    """
+    """Learn from labels of training pairs how probable labels are of one patient and of two."""
     cells = [
         _Cells.of(x, y)
         for x, y in zip(
@@ -163,22 +122,7 @@ def fit_label_ratio(training: Pairs, probes: Array, gallery: Array) -> Similarit
 def fit_beside_labels(
     fit: Fit, training: Pairs, probes: Array, gallery: Array, compare: Similarity, seed: int
 ) -> Beside:
-    """Add to an attacker on records what labels say, with weights learned on patients set aside.
-
-    Parameters
-    ----------
-    fit, compare : callable
-        The attacker, and what it learned from all training pairs.
-    training, probes, gallery
-        As in `fit_label_ratio`.
-    seed : int
-        Of the patients set aside.
-
-    Returns
-    -------
-    callable
-        Told probes, records, labels of probes and labels of records, it returns similarities.
-    """
+    """Add to an attacker on records what labels say, with weights learned on patients set aside."""
     by_label = fit_label_ratio(training, probes, gallery)
     learning, aside = training.split(ASIDE, np.random.default_rng(seed))
     combine = None
@@ -203,20 +147,7 @@ def fit_beside_labels(
 def stand_ins(
     searches: Searches, gallery: NDArray[Any], generator: np.random.Generator
 ) -> Searches:
-    """Replace each true record by that of a stranger with the same labels, or the nearest.
-
-    What an attacker reaches then, it reaches without any record of the patient: by what patients
-    with such labels have in common.
-
-    Parameters
-    ----------
-    searches : Searches
-        Of a test.
-    gallery : ndarray, shape (g, L)
-        Labels of its records.
-    generator : numpy Generator
-        Who stands in.
-    """
+    """Replace each true record by that of a stranger with the same labels, or the nearest."""
     known = np.isfinite(gallery)
     means = np.where(known, gallery, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     filled = np.where(known, gallery, means).astype(np.float32)
@@ -239,10 +170,7 @@ def stand_ins(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Cells:
-    """How pairs of values of one column fall into cells.
-
-    Of few different values each pair has its cell; of many, each range of their difference.
-    """
+    """How pairs of values of one column fall into cells."""
 
     values: Floats
     edges: Floats
@@ -298,10 +226,7 @@ def _plain_sum(features: list[Any]) -> Floats:
 
 
 def _learn_sum(features: list[Any], pairs: Pairs) -> Callable[[list[Any]], Floats]:
-    """Learn by logistic regression how to weigh features (p, g): columns depend on each other.
-
-    No weight is negative: that labels agree is never a sign of two patients.
-    """
+    """Learn by logistic regression how to weigh features (p, g): columns depend on each other."""
     usable = pairs.usable | pairs.match
     truth = pairs.match[usable]
     if len(features) == 1 or truth.all() or not truth.any():

@@ -167,10 +167,7 @@ Drawn = tuple[Tensor, Tensor, Tensor]
 
 
 def _balanced(pairs: Pairs, most: int, generator: np.random.Generator) -> Drawn:
-    """Draw as many pairs of one patient as of strangers, in random order.
-
-    Each probe is drawn about equally often, so that a patient with many images does not decide.
-    """
+    """Draw as many pairs of one patient as of strangers, in random order."""
     rows, columns = np.nonzero(pairs.match)
     chances = 1 / pairs.match.sum(axis=1)[rows]
     count = min(most, len(rows))

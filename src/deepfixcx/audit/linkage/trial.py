@@ -36,15 +36,7 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class GalleryCurve:
-    """How often the first hit is right, among more and more records of other patients.
-
-    Attributes
-    ----------
-    mode, attacker : str
-        As of `AttackResult`.
-    strangers, top1, chance : tuples of int, Interval and float
-        Number of records of other patients; mean over patients; by guessing.
-    """
+    """How often the first hit is right, among more and more records of other patients."""
 
     mode: str
     attacker: str

@@ -45,13 +45,7 @@ def numbers_of(released: Released) -> Array:
 
 
 def code_of(released: Released, attacker: str) -> Code:
-    """Return the code, or say that this attacker needs one.
-
-    Raises
-    ------
-    AuditError
-        An array without a spec.
-    """
+    """Return the code, or say that this attacker needs one."""
     if isinstance(released, Code):
         return released
     raise AuditError(
@@ -62,10 +56,7 @@ def code_of(released: Released, attacker: str) -> Code:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LogScores:
-    """Standard scores of the logarithms of codes, or of other numbers as they are, (N, n).
-
-    Logarithms, because pooling makes sizes of what adds up: twice the contrast is twice the code.
-    """
+    """Standard scores of the logarithms of codes, or of other numbers as they are, (N, n)."""
 
     knee: Array | None
     standard: Standard
@@ -93,13 +84,7 @@ def _logarithms(flat: Array, knee: Array | None) -> Array:
 
 
 def resize(images: Array, height: int, width: int) -> Array:
-    """Resize images (..., H, W) along both axes.
-
-    Examples
-    --------
-    >>> resize(np.array([[0, 2], [4, 6]], np.float32), 1, 2).tolist()
-    [[2.0, 4.0]]
-    """
+    """Resize images (..., H, W) along both axes."""
     rows, columns = _weights(images.shape[-2], height), _weights(images.shape[-1], width)
     return np.asarray(rows @ images @ columns.T, np.float32)
 

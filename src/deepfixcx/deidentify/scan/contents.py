@@ -62,17 +62,7 @@ _FILTER: Final = re.compile(rb"/(?:Encrypt|Identity-[HV]|LZWDecode|ASCII85Decode
 
 
 class Part(NamedTuple):
-    """Bytes to search.
-
-    Attributes
-    ----------
-    where : str
-        What they are of a file, in plain words.
-    data : bytes or mmap
-        The bytes.
-    bulk : list of (start, stop)
-        Where pixels and numbers stand in them, and no texts; in order.
-    """
+    """Bytes to search."""
 
     where: str
     data: Any
@@ -84,18 +74,7 @@ class TooLargeError(Exception):
 
 
 class Contents:
-    """The bytes of one file, and everything that is packed in it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Attributes
-    ----------
-    problems : list of str
-        What was not opened, and why; complete when `parts` ends.
-    """
+    """The bytes of one file, and everything that is packed in it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -104,13 +83,7 @@ class Contents:
         self._containers = 0
 
     def parts(self) -> Iterator[Part]:
-        """Yield the bytes of the file, then what is packed in it, at every depth.
-
-        Raises
-        ------
-        OSError
-            It cannot be read.
-        """
+        """Yield the bytes of the file, then what is packed in it, at every depth."""
         status = self.path.stat()
         if not stat.S_ISREG(status.st_mode):
             self._note("it is no regular file, so it was not opened")

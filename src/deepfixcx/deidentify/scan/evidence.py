@@ -77,21 +77,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ScannedFile:
-    """What was found in one file.
-
-    Attributes
-    ----------
-    name : str
-        Its name in the folder, or its number where the name itself was found to identify a person.
-    size : int
-        Bytes of it.
-    findings : tuple of Finding
-        Each string once for each `where`, at its first place that is not harmless, if there is one.
-    problem : str
-        Why it could not be searched whole, or empty.
-    words : int or None
-        Words that were read in the image; None where none were to be read.
-    """
+    """What was found in one file."""
 
     name: str
     size: int

@@ -116,17 +116,7 @@ class _Element(NamedTuple):
 
 
 class Reasons:
-    """What a file says about the places in it.
-
-    Parameters
-    ----------
-    path : Path or None
-        A file of what is shared; only of DICOM there are reasons.
-    terms : mapping of (tag, text) to set of int
-        Values of technical elements of the sources, in lower case, and the patients of those.
-    words : frozenset of str
-        Words that the program writes into every release.
-    """
+    """What a file says about the places in it."""
 
     def __init__(
         self,
@@ -191,10 +181,7 @@ class Reasons:
         return tag in needle.tags and needle.kind == "id" and PERSONAL.isdisjoint(needle.tags)
 
     def _technical(self, needle: Needle, tag: str, term: str) -> str:
-        """Return whether the sources have just this value in just this technical element.
-
-        Of a name, a number or a date that has to be a source of another patient.
-        """
+        """Return whether the sources have just this value in just this technical element."""
         patients = self._terms.get((tag, term.casefold()), frozenset[int]())
         named = needle.kind in ("name", "date") or not PERSONAL.isdisjoint(needle.tags)
         if patients and (not named or patients - needle.patients):
@@ -210,10 +197,7 @@ class Reasons:
 
 @functools.cache
 def vocabulary() -> frozenset[str]:
-    """Return the words of the meanings of registered codes and of the names of DICOM's attributes.
-
-    Of a meaning those count that are written in small letters: the others begin it, or are names.
-    """
+    """Return the words of meanings of registered codes and of the names of attributes."""
     schemes: Mapping[str, Any] = concepts
     meanings = [
         meaning
@@ -268,10 +252,7 @@ def _is_part(digits: str, term: str) -> bool:
 
 
 def _term(element: _Element, offset: int) -> str:
-    """Return the one of several values that a place lies in; of a sequence, the meaning of a code.
-
-    The meaning of a code is explicit here, as this program writes it; others have no reason.
-    """
+    """Return the value that a place lies in; of a sequence, the meaning of a code."""
     before, after = offset - element.start, element.value
     if element.vr == "SQ":
         meanings = [

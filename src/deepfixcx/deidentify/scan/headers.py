@@ -83,17 +83,7 @@ def is_dicom(path: Path) -> bool:
 
 
 class Header(NamedTuple):
-    """What a source says.
-
-    Attributes
-    ----------
-    strings : list of (text, kind, tag)
-        Every string that may identify a person; see `header_strings`.
-    terms : set of (tag, text)
-        Values of technical elements, in lower case, by the outermost element that holds them.
-    patient : str
-        Number and name of the patient, as they are written.
-    """
+    """What a source says."""
 
     strings: list[tuple[str, str, str]]
     terms: set[tuple[str, str]]
@@ -109,24 +99,7 @@ def read_source(path: Path) -> Header:
 
 
 def header_strings(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield every string of a DICOM header that may identify a person.
-
-    Parameters
-    ----------
-    path : Path
-        A DICOM file.
-
-    Yields
-    ------
-    text, kind, tag : str
-        The string; its kind; the element it stands in, ``(0010,0010)``. File meta information,
-        private and nested elements are looked into, and bytes that are text.
-
-    Raises
-    ------
-    OSError, EOFError, ValueError
-        Or whatever else pydicom raises on a file that it cannot read at all.
-    """
+    """Yield every string of a DICOM header that may identify a person."""
     with silence():
         found = list(_header_strings(_known_header(path)))
     yield from found
@@ -173,18 +146,7 @@ def _is_known(header: Dataset) -> bool:
 
 
 def strings_of_bytes(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield what is plain text at the beginning of a file whose header cannot be read.
-
-    Parameters
-    ----------
-    path : Path
-        A file that is called DICOM, or was.
-
-    Yields
-    ------
-    text, kind, tag : str
-        As `header_strings` does; the last is ``bytes``. Of letters only those of ASCII are seen.
-    """
+    """Yield what is plain text at the beginning of a file whose header cannot be read."""
     with path.open("rb") as file:
         head = file.read(_MOST_BYTES)
     for run in _SHORT_RUN.findall(head):
@@ -201,13 +163,7 @@ def _read(path: Path) -> Dataset:
 
 
 def _read_further_in(path: Path) -> Dataset:
-    """Read a header that begins some bytes late, after what a bad copy left before it.
-
-    Raises
-    ------
-    ValueError
-        There is none, either.
-    """
+    """Read a header that begins some bytes late, after what a bad copy left before it."""
     with path.open("rb") as file:
         content = file.read()
     first = _FIRST_ELEMENT.search(content, 0, _MOST_BYTES)

@@ -62,15 +62,7 @@ _DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?")
 
 
 class Spelling(NamedTuple):
-    """One way to write a string.
-
-    Attributes
-    ----------
-    text : str
-        As it is searched for.
-    kind : str
-        ``name``, ``id``, ``date``, ``text``, ``uid`` or ``file name``.
-    """
+    """One way to write a string."""
 
     text: str
     kind: str
@@ -78,17 +70,7 @@ class Spelling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """A string to search for, and where sources have it.
-
-    Attributes
-    ----------
-    text, kind : str
-        The string; its kind.
-    tags : frozenset of str
-        Elements of the headers, such as ``(0010,0010)``, or ``file name``.
-    patients : frozenset of int
-        Numbers of the patients whose sources have it.
-    """
+    """A string to search for, and where sources have it."""
 
     text: str
     kind: str
@@ -157,27 +139,7 @@ class Needles:
 
 @functools.lru_cache(1 << 16)
 def spellings(text: str, kind: str) -> frozenset[Spelling]:
-    """Return the ways in which a string may be written elsewhere.
-
-    Parameters
-    ----------
-    text : str
-        Value of an element, or a file name.
-    kind : str
-        ``name``, ``id``, ``date``, ``text``, ``uid`` or ``file name``.
-
-    Returns
-    -------
-    frozenset of Spelling
-        Empty where the string is too short or too general to name anybody.
-
-    Examples
-    --------
-    >>> sorted(each.text for each in spellings("Muster^Eva", "name"))[-5:]
-    ['Muster-Eva', 'Muster.Eva', 'MusterEva', 'Muster^Eva', 'Muster_Eva']
-    >>> sorted(each.text for each in spellings("20040119", "date"))[:3]
-    ['01-19-2004', '01.19.2004', '01/19/2004']
-    """
+    """Return the ways in which a string may be written elsewhere."""
     text = " ".join(text.replace("\0", " ").split())
     if text in UID_dictionary:
         return frozenset()

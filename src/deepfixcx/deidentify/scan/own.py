@@ -36,20 +36,7 @@ _WORD: Final = re.compile(r"[a-z]+|\d+")
 
 
 class Own:
-    """The words and numbers of a release.
-
-    Parameters
-    ----------
-    folder : Path
-        What is scanned, a release or anything else.
-    words : collection of str
-        Words that the program writes into every release.
-
-    Attributes
-    ----------
-    checksum : str or None
-        SHA-256 of ``dataset.json``, or None where this is no release.
-    """
+    """The words and numbers of a release."""
 
     def __init__(self, folder: Path, words: Collection[str] = ()) -> None:
         self.words = frozenset(word for text in words for word in _WORD.findall(text.lower()))
@@ -75,19 +62,7 @@ class Own:
         self._most *= neutral  # names that were kept are no numbers of the release
 
     def why(self, name: str, where: str, needle: Needle, line: str, column: int) -> str:
-        """Return why a string may stand at a place of the release's own files.
-
-        Parameters
-        ----------
-        name, where : str
-            The file in the release; which part of it.
-        needle : Needle
-            The string.
-        line : str
-            The line it stands in.
-        column : int
-            Where in the line.
-        """
+        """Return why a string may stand at a place of the release's own files."""
         text = needle.text.lower()
         if self.checksum is None:
             return ""

@@ -282,15 +282,7 @@ def _say_nothing(_what: str, _done: int, _files: int) -> None:
 
 
 class _Sources:
-    """The sources, as far as they were read.
-
-    Attributes
-    ----------
-    terms : dict of (tag, text) to set of int
-        Values of technical elements, and of which patients.
-    missing : set of str
-        Contents that the release was made of and that are not among them.
-    """
+    """The sources, as far as they were read."""
 
     def __init__(
         self, against: Path, paths: list[Path], found: ScanReport, contents: set[str]

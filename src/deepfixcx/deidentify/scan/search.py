@@ -35,21 +35,7 @@ _ESCAPES = re.compile(rb"\x1b[$()\-,./][^\x1b]?[A-Z@]?")
 
 
 class Form(NamedTuple):
-    """The bytes of a string in one encoding.
-
-    Attributes
-    ----------
-    data : bytes
-        With the letters A to Z in lower case, as what they are searched in.
-    needle : Needle
-        What it is a form of.
-    encoding : str
-        The encoding.
-    stride : int
-        Bytes of one letter or digit beside it.
-    apart_from : str
-        What must not stand beside it: ``letters`` or digits, ``digits``, or nothing.
-    """
+    """The bytes of a string in one encoding."""
 
     data: bytes
     needle: Needle
@@ -59,13 +45,7 @@ class Form(NamedTuple):
 
 
 def forms(needle: Needle) -> Iterator[Form]:
-    """Yield a string in every encoding that can write it, each sequence of bytes once.
-
-    Examples
-    --------
-    >>> sorted(form.encoding for form in forms(Needle("Muster", "name", frozenset())))
-    ['utf-16-be', 'utf-16-le', 'utf-8']
-    """
+    """Yield a string in every encoding that can write it, each sequence of bytes once."""
     apart_from = ""
     if needle.text.isascii():
         if needle.text.isdigit():
@@ -111,13 +91,7 @@ _DIGITS = frozenset(b"0123456789")
 
 
 class Searcher:
-    """Finds strings in bytes, whatever their case.
-
-    Parameters
-    ----------
-    forms : iterable of Form
-        What to find.
-    """
+    """Finds strings in bytes, whatever their case."""
 
     def __init__(self, forms: Iterable[Form]) -> None:
         self._by_prefix: dict[int, dict[int, dict[bytes, list[Form]]]] = defaultdict(
@@ -133,15 +107,7 @@ class Searcher:
         self._table[_places(self._prefixes)] = True
 
     def find(self, data: Any, bulk: Sequence[tuple[int, int]] = ()) -> Iterator[tuple[int, Form]]:
-        """Yield where strings stand, and which.
-
-        Parameters
-        ----------
-        data : bytes or mmap
-            What to search.
-        bulk : sequence of (start, stop)
-            Where numbers stand and not texts, in order: short strings are not searched for there.
-        """
+        """Yield where strings stand, and which."""
         starts = [first for first, _ in bulk]
         for start in range(0, len(data), STEP):
             # A little of both neighbours: for strings across the border, and what stands beside.

@@ -37,19 +37,7 @@ SPECIAL = "it is no regular file, so it was not opened"
 
 
 class Entry(NamedTuple):
-    """One thing in a folder.
-
-    Attributes
-    ----------
-    path : Path
-        Where it is.
-    target : str
-        What a link points to, as it is written there.
-    has_content : bool
-        Whether it is a regular file, or a link to one.
-    problem : str
-        Why it cannot be searched whole, or empty.
-    """
+    """One thing in a folder."""
 
     path: Path
     target: str = ""
@@ -58,15 +46,7 @@ class Entry(NamedTuple):
 
 
 def list_files(where: Path) -> list[Entry]:
-    """Return everything below a folder that is to be shared, or a file itself.
-
-    Links to folders are not followed; they are entries without content, and so are empty folders.
-
-    Raises
-    ------
-    DeidentifyError
-        There is nothing there, or in it, or a folder cannot be opened.
-    """
+    """Return everything below a folder that is to be shared, or a file itself."""
     if not where.is_dir():
         if not where.exists():
             raise DeidentifyError(f"there is no file or folder {str(where)!r}; check the path")
@@ -83,13 +63,7 @@ def list_files(where: Path) -> list[Entry]:
 
 
 def list_sources(where: Path, *, without: Path) -> list[Path]:
-    """Return the files of the sources, those behind links to folders too, each folder once.
-
-    Raises
-    ------
-    DeidentifyError
-        There is nothing there, or in it, or a folder cannot be opened.
-    """
+    """Return the files of the sources, those behind links to folders too, each folder once."""
     if where.is_file():
         return [where]
     if not where.is_dir():
@@ -109,13 +83,7 @@ def list_sources(where: Path, *, without: Path) -> list[Path]:
 
 
 def check_apart(folder: Path, against: Path) -> None:
-    """Refuse sources that lie in what is going to be shared.
-
-    Raises
-    ------
-    DeidentifyError
-        They do, or both are one.
-    """
+    """Refuse sources that lie in what is going to be shared."""
     if within(against, folder):
         raise DeidentifyError(
             f"the sources {str(against)!r} lie in {str(folder)!r}, which is to be shared; "
@@ -169,21 +137,7 @@ SIZES: Final = frozenset({0x00280008, 0x00280010, 0x00280011})
 
 
 class Search:
-    """Searches files for strings, numbers and dates.
-
-    Parameters
-    ----------
-    needles : sequence of Needle
-        What is searched for as it is written, in every byte.
-    keys : mapping of str to Needle
-        What is searched for by its tokens, in every text.
-    terms : mapping of (tag, text) to set of int
-        Values of technical elements of the sources, and of which patients.
-    own : Own
-        What the release says of itself.
-    secret : bytes
-        What digests are made with.
-    """
+    """Searches files for strings, numbers and dates."""
 
     def __init__(
         self,

@@ -39,19 +39,7 @@ _DRAWN: Final = re.compile(r"\(((?:[^()\\]|\\.){1,200})\)")
 
 
 class Text(NamedTuple):
-    """A text in bytes.
-
-    Attributes
-    ----------
-    text : str
-        The text.
-    start : int
-        Where it begins in the bytes.
-    width : int
-        Bytes of each character, 0 where they differ: UTF-8.
-    encoding : str
-        How it is written.
-    """
+    """A text in bytes."""
 
     text: str
     start: int
@@ -66,15 +54,7 @@ class Text(NamedTuple):
 
 
 def texts_of(data: Any, bulk: Sequence[tuple[int, int]] = ()) -> Iterator[Text]:
-    """Yield what can be read in bytes, in blocks that overlap.
-
-    Parameters
-    ----------
-    data : bytes or mmap
-        The bytes.
-    bulk : sequence of (start, stop)
-        Where numbers stand and no texts; left out.
-    """
+    """Yield what can be read in bytes, in blocks that overlap."""
     if len(bulk) > MANY:  # hashes in a table: one text with gaps, and not thousands
         blank = bytearray(data)
         for start, stop in bulk:
@@ -105,11 +85,7 @@ def _of_block(block: bytes, first: int) -> Iterator[Text]:
 
 
 def decoded(text: str) -> Iterator[tuple[str, bytes]]:
-    """Yield what a text says once more when it is decoded: how, and the bytes.
-
-    Percent signs, entities of HTML, escapes of JSON and of C, quoted-printable, UTF-7, and runs of
-    base64 and of hexadecimal digits that hold a text.
-    """
+    """Yield what a text says once more when it is decoded: how, and the bytes."""
     for how, sign, decode in _DECODERS:
         if not re.search(sign, text):  # at once, before words are looked at
             continue

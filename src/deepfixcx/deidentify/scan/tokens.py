@@ -40,13 +40,7 @@ _CLASSES[ord("0") : ord("9") + 1] = 3
 
 
 class TokenSearcher:
-    """Finds keys in texts, by their tokens.
-
-    Parameters
-    ----------
-    keys : mapping of str to Needle
-        What is searched for, by the runs of `keys_of`.
-    """
+    """Finds keys in texts, by their tokens."""
 
     def __init__(self, keys: Mapping[str, Needle]) -> None:
         long = {key: needle for key, needle in keys.items() if len(key) >= SHORTEST_JOINED}
@@ -59,15 +53,7 @@ class TokenSearcher:
         self._dates = {form: each for key, each in whole.items() for form in (key, key[2:])}
 
     def find(self, text: str, shortest: int = SHORTEST_JOINED) -> Iterator[tuple[int, Needle]]:
-        """Yield where keys stand in a text, by its characters, and which.
-
-        Parameters
-        ----------
-        text : str
-            The text.
-        shortest : int
-            Letters of the shortest name that is searched for.
-        """
+        """Yield where keys stand in a text, by its characters, and which."""
         plain, places = _placed(text)
         data = np.frombuffer(plain, np.uint8)
         kinds = _CLASSES[data]
