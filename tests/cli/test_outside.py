@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from deepfixcx.cli._outside import is_release, release_around
+from deepfixcx.io.release_files import is_release, release_around
 
 Run = Callable[..., Result]
 

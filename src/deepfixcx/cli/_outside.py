@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Mapping
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.paths import check_apart
+from deepfixcx.io.release_files import release_around
 from deepfixcx.io.results import check_result
 
-__all__ = ["READ", "WRITTEN", "check_outside", "check_places", "is_release", "release_around"]
+__all__ = ["READ", "WRITTEN", "check_outside", "check_places"]
 
 WRITTEN = {
     "out": "-o",
@@ -33,23 +33,6 @@ READ = {
 
 MAYBE_URLS = ("where", "folder", "release", "private", "public")
 """Parameters that some commands take as a text, because it may be a URL."""
-
-
-def is_release(folder: Path) -> bool:
-    r"""Return whether a folder is a finished release of this program."""
-    try:
-        if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
-            return False  # nor where one is a pipe, which would wait for its writer
-        about = json_module.loads((folder / "dataset.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(about, dict) and about.get("format") == "deepfixcx.release"
-
-
-def release_around(place: Path) -> Path | None:
-    """Return the release that a place is, or lies in, whether or not there is something yet."""
-    place = place.resolve()
-    return next((folder for folder in (place, *place.parents) if is_release(folder)), None)
 
 
 def check_outside(options: Mapping[str, object]) -> None:
