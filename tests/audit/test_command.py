@@ -129,9 +129,9 @@ def test_what_cannot_be_joined_is_refused(run: Run, released: Path) -> None:
     elsewhere.mkdir()
     for call, reason in (
         ([*base, "--private", elsewhere], "name the private folder"),
-        ([*base[:3], elsewhere, *base[4:]], "--against is what was given to privatize"),
+        ([*base[:3], elsewhere, *base[4:]], "--against is the input folder (IN) of privatize"),
         ([*base[:3], released / "nowhere", *base[4:]], "there is no file or folder"),
-        (["audit", elsewhere, *base[2:]], "no finished release"),
+        (["audit", elsewhere, *base[2:]], "not a finished release"),
         ([*base[:5], released / "gone.csv", *base[6:]], "gone.csv"),
         (["audit", "s3://bucket/x", *base[2:]], "this machine's disk"),
         ([*base, "--labels", "nosuch"], "nosuch"),
@@ -252,7 +252,7 @@ def test_releases_of_images_are_told_what_an_audit_needs(run: Run, released: Pat
     assert done.exit_code == 0, done.output
     done = run("audit", released / "pictures", *words(released)[2:])
     assert done.exit_code == 2
-    assert "holds images only" in flat(done)
+    assert "holds no codes, which an audit attacks" in flat(done)
     assert "--output codes" in flat(done)
 
 
@@ -389,7 +389,7 @@ def test_the_private_folder_of_another_release_is_refused(run: Run, released: Pa
     forget_checksums(released / "other.private")
     done = run(*first, "--private", released / "other.private")
     assert done.exit_code == 2, done.output
-    assert "it is of another release" in flat(done)
+    assert "it belongs to another release" in flat(done)
     members = released / "other.private" / "members.csv"
     rows = members.read_text().splitlines()
     members.write_text("\n".join(rows[: len(rows) // 2]))

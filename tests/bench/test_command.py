@@ -57,7 +57,7 @@ def test_figures_of_given_results(
     assert done.exit_code == 0, done.output
     for words in ("10,000", "1.0 GB", "25%", "db2", "600 PNG", "90%", "deepfixcx privatize"):
         assert words in done.output
-    assert ("others use this machine" in " ".join(done.output.split())) == (load > 1)
+    assert ("other programs used this machine" in " ".join(done.output.split())) == (load > 1)
     figures = json.loads(target.read_text("utf-8"))
     check_names(figures)
     assert figures["memory"][0]["bandwidth_share"] == 0.25

@@ -33,7 +33,7 @@ def test_a_group_without_a_case_is_told_in_words(run: Run, tmp_path: Path) -> No
     assert done.exit_code == 0, done.output
     line = next(line for line in done.output.splitlines() if "view PA" in line)
     assert line.split()[2] == "–"
-    assert "no positives, or nothing else, in this group" in line
+    assert "this group has no positives or no negatives" in line
     assert "nan" not in done.output.lower()
     found = json.loads(kept.read_text())["labels"][0]
     assert found["auc_of_group"]["PA"] == [None, None, None]

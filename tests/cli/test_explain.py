@@ -104,7 +104,7 @@ def test_the_original_only_where_it_is_asked_for(run: Run, image: Path, tmp_path
         out = tmp_path / f"out{len(option)}"
         result = run("explain", image, "-o", out, *option)
         assert result.exit_code == 0
-        assert ("not for sharing" in result.output) == bool(option)
+        assert ("do not share it" in result.output) == bool(option)
         with Image.open(out / "explanation.png") as figure:
             sizes.append(figure.height)
     assert sizes[1] > sizes[0] + 300  # another row of pictures
@@ -232,7 +232,7 @@ def test_what_cannot_be_explained_is_named(
         ([tmp_path / "none.safetensors"], "cannot be read"),
         ([text], "IN, the file to explain: the content is not PNG"),
         ([broken], "error"),
-        ([image.parent], "a folder needs --model"),
+        ([image.parent], "for a folder, add --model"),
         (["s3://bucket/a.png"], "from this machine's disk"),
         ([image, "-J", 4, "-P", 9], "smaller level or patches"),
         ([image, "-J", 6, "-P", 1], "smaller than one block of 64x64"),
@@ -241,7 +241,7 @@ def test_what_cannot_be_explained_is_named(
         ([image, "--wavelet", "gaus1"], "unknown wavelet"),
         ([image, "--max-pixels", 100], "more than 100 pixels"),
         ([image, "--method", "deeplift", "--device", "cpu"], "--method, --device: these explain"),
-        ([image, "--workers", 2], "give --model, too"),
+        ([image, "--workers", 2], "these options require --model"),
     ):
         result = run("explain", *words, "-o", out)
         assert result.exit_code == 2, words

@@ -106,7 +106,7 @@ def test_scores_are_those_of_predict(run: Run, model: Path, xrays: Path, tmp_pat
     assert run("predict", model, images, "-o", tmp_path / "s.csv", "--workers", 1).exit_code == 0
     done = explain(run, images, model, "-o", tmp_path / "why")
     assert done.exit_code == 0
-    assert "not summed up" in done.output
+    assert "no summary over images" in done.output
     assert not (tmp_path / "why" / "model.json").exists()
     with (tmp_path / "s.csv").open(newline="") as file:
         scores = [float(row["sick"]) for row in csv.DictReader(file)]
@@ -222,7 +222,7 @@ def test_refusals(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
         (xrays, ("--label", "odd"), "no label 'odd'; there are sick"),
         (xrays, ("--images", -1), "--images is a number from 0"),
         (xrays, ("--method", "gradient-shap", "--baseline", "zeros"), "leave the baseline away"),
-        (tmp_path / "nosuch", (), "nothing to explain"),
+        (tmp_path / "nosuch", (), "to explain; check the path"),
         (tmp_path / "empty", (), "holds no image"),
         (tmp_path / "bad.png", (), "IN, the image to explain: NotAnImageError"),
         (other, (), "takes codes of J=2 P=4"),
@@ -232,7 +232,7 @@ def test_refusals(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
         assert reason in " ".join(done.output.split())
         assert not out.exists()
     done = explain(run, xrays, model, "-o", tmp_path / "no" / "folder")
-    assert "no folder" in done.output
+    assert "does not exist" in done.output
     done = explain(run, xrays, model, "-o", tmp_path / "bad.png")
     assert "is a file" in done.output
 
@@ -256,7 +256,7 @@ def test_why_is_only_offered_where_there_is_an_answer(
     predict = ("predict", model, xrays, "-o", tmp_path / "a.csv", "--workers", 1)
     evaluate = ("evaluate", model, xrays, "--samples", 20, "--workers", 1)
     for words in (predict, evaluate):
-        assert "ask why" in run(*words).output
+        assert "explain the scores" in run(*words).output
     classifier = load_model(model)
     assert can_explain(classifier)
     of_images = TrainingOptions(model="resnet18", on="original")
@@ -267,4 +267,4 @@ def test_why_is_only_offered_where_there_is_an_answer(
         done = run(*words, *more)
         assert done.exit_code == 0, done.output
         assert following in done.output
-        assert "ask why" not in done.output
+        assert "explain the scores" not in done.output

@@ -37,7 +37,7 @@ def test_a_frontier_ends_with_a_recommendation(run: Run, xrays: Path, tmp_path: 
     text = " ".join(done.output.replace("│", " ").split())
     assert "340 of 170 patients" in text
     assert re.search(r"Take (plain|resampling) with J=2, P=2", text)
-    assert "attackers that were not tried may link more" in text
+    assert "attackers that were not tried may link more patients" in text
     figures = json.loads(report.read_text())
     assert figures["recommended"] in ("J2_P2_plain", "J2_P2_resampling")
     rows = list(csv.DictReader((out / "frontier.csv").read_text().splitlines()))

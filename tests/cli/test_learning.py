@@ -193,10 +193,10 @@ def test_bad_arguments_of_evaluate_and_predict(
         (["evaluate", model, xrays, "--labels", "sick,odd"], "2 labels"),
         (["evaluate", model, xrays, "--within", "sexx"], "the dataset has view"),
         (["evaluate", model, xrays, "--network", "a:B"], "no network of your own"),
-        (["predict", model, xrays, "-o", tmp_path / "scores.txt"], "are a table"),
+        (["predict", model, xrays, "-o", tmp_path / "scores.txt"], "is a CSV table"),
         (["predict", model, xrays, "-o", tmp_path / "gone" / "scores.csv"], "no folder"),
-        (["predict", model, tmp_path / "gone", "-o", out], "no image to score"),
-        (["predict", model, tmp_path / "empty", "-o", out], "no image to score"),
+        (["predict", model, tmp_path / "gone", "-o", out], "to score"),
+        (["predict", model, tmp_path / "empty", "-o", out], "to score"),
         (["predict", model, tmp_path / "code.safetensors", "-o", out], "not a file of codes"),
     ):
         done = run(*words, "--workers", 1) if words[0] == "predict" else run(*words)
@@ -287,7 +287,7 @@ def test_a_training_that_was_stopped_while_it_read_kept_nothing(
     words = ["train", str(xrays), "--labels", "sick", "-o", str(tmp_path / "model"), *CODEC]
     exit_code, text = stopped_training(words, 0, signal.SIGTERM)
     assert exit_code == 143
-    assert "Stopped before anything was kept; start again with:" in text
+    assert "Stopped before the first epoch was saved; start again with:" in text
     assert "--resume" not in text
     assert not (tmp_path / "model").exists()
 

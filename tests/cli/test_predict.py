@@ -28,7 +28,7 @@ def test_paths(run: Run, model: Path, tmp_path: Path) -> None:
     xrays, out = tmp_path / "xrays", tmp_path / "scores.csv"
     for words, reason in (
         ((model, tmp_path / "nosuch"), "there is no file or folder"),
-        ((model, "s3://bucket/scans"), "what predict scores is read from this machine's disk"),
+        ((model, "s3://bucket/scans"), "the input of predict is read from this machine's disk"),
         (("s3://bucket/model", xrays), "a model is read from this machine's disk"),
     ):
         done = run("predict", *words, "-o", out, "--workers", 1)
@@ -56,13 +56,13 @@ def test_reasons_of_failures(run: Run, model: Path, tmp_path: Path) -> None:
     assert "failed 4, listed" in " ".join(done.output.split())
     assert done.output.count("1 × ") == 3
     assert "and 1 for another reason" in done.output
-    assert "nothing could be scored; mend the cause, then run again with --overwrite" in done.output
+    assert "no image was scored; fix the cause, then run again with --overwrite" in done.output
     (new / "a.png").write_bytes(good)
     assert run(*words).exit_code == 2
     done = run(*words, "--overwrite")
     assert "1 of 4 images" in done.output
     assert "another reason" not in done.output
-    assert "nothing could be scored" not in done.output
+    assert "no image was scored" not in done.output
 
 
 def test_a_table_of_images(run: Run, model: Path, tmp_path: Path) -> None:

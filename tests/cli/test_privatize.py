@@ -161,7 +161,7 @@ def test_resume_and_overwrite(run: Run, images: Path, tmp_path: Path) -> None:
     words = ("privatize", images, tmp_path / "out", "-J", 2, "-P", 3)
     assert run(*words).exit_code == 0
     assert run(*words).exit_code == 2
-    assert "nothing was left to do" in run(*words, "--resume").output
+    assert "nothing to do" in run(*words, "--resume").output
     assert run(*words, "--overwrite").exit_code == 0
 
 
@@ -220,8 +220,8 @@ def test_when_every_file_fails_the_panel_says_why(run: Run, images: Path, tmp_pa
     result = run("privatize", images, tmp_path / "out", "-J", 7, "-P", 4)
     assert result.exit_code == 3
     assert "fewer than the 4x4 cells" in result.output
-    assert "nothing could be used" in result.output
-    assert "nothing was left to do" not in result.output
+    assert "no file could be used" in result.output
+    assert "nothing to do" not in result.output
 
 
 def test_private_folder_where_it_is_asked_for(run: Run, images: Path, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_verify_names_what_is_not_there(run: Run, images: Path, tmp_path: Path) 
     for where, reason in (
         (tmp_path / "nosuch", "there is no file or folder"),
         (images / "0.png", "is a file; a release is a folder"),
-        (images, "has no dataset.json"),
+        (images, "has no readable dataset.json"),
     ):
         result = run("verify", where)
         assert result.exit_code == 2

@@ -64,7 +64,7 @@ def test_dicom_files_with_what_is_retained(run: Run, scans: Path, tmp_path: Path
     [
         (("--retain", "dates"), "retain is for"),
         (("--output", "dicom", "--retain", "names"), "retain is any of"),
-        (("--key", "hospital.key"), "only output 'dicom'"),
+        (("--key", "hospital.key"), "--key and --pseudonyms require --output dicom"),
         (("--mask", "no such file"), "cannot be read"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_mask_leaves_what_no_rule_knows_out(run: Run, scans: Path, tmp_path: P
 def test_warns_where_writing_stays_legible(run: Run, scans: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((400, 400), np.uint8)).save(scans / "large.png")
     many = run("privatize", scans / "large.png", tmp_path / "many", "-J", 1, "-P", 80)
-    assert "legible in 1 of 1, from letters of 20 pixels on" in many.output
+    assert "legible in 1 of 1 images, if letters have 20 pixels or more" in many.output
     few = run("privatize", scans, tmp_path / "few", *SETTING)
     assert "legible" not in few.output
 
@@ -142,9 +142,9 @@ def test_a_table_of_pseudonyms_is_not_shared_and_needs_dicom(
     assert not (tmp_path / "out").exists()  # before any work
     result = run(*asked, "--pseudonyms", tmp_path / "p.csv")
     assert result.exit_code == 2
-    assert "only output 'dicom' has pseudonyms" in result.output
+    assert "--key and --pseudonyms require --output dicom" in result.output
     result = run(*asked, "--mechanism", "mixing-3", "--pseudonyms", tmp_path / "p.csv")
-    assert "only output 'dicom' has pseudonyms" in result.output
+    assert "--key and --pseudonyms require --output dicom" in result.output
 
 
 @pytest.mark.parametrize("spacing", [[0, 0.5], [-0.5, 0.5], [0.5, 0.5]])

@@ -85,7 +85,7 @@ def test_a_finished_release_is_resumed_without_a_change(
 @pytest.mark.parametrize(
     ("mechanism", "more", "reason"),
     [
-        ("mixing", (), "name some of IN with --labels"),
+        ("mixing", (), "name labels of IN with --labels"),
         ("projection", ("--labels", LABELS), "--public"),
         ("mixng", ("--labels", LABELS), "did you mean 'mixing'"),
         ("mixing", ("--labels", "fracture"), "fracture"),
@@ -228,19 +228,19 @@ def test_a_receiver_trains_on_vectors_and_predicts_images(
     assert figures["images"] == 60
     explained = run("explain", datasets / "public", "--model", model, "-o", tmp_path / "why")
     assert explained.exit_code == 2
-    assert "no place and no" in explained.output
+    assert "without position or scale" in explained.output
     scored = run("predict", model, out, "-o", tmp_path / "3.csv")
     assert scored.exit_code == 2
-    assert "records that are no codes" in scored.output
+    assert "release of records, which serve for training" in scored.output
     refusal = run("evaluate", model, out, "--part", "all")
     assert refusal.exit_code == 2
-    assert "is a release by a mechanism" in refusal.output
+    assert "was made with a mechanism" in refusal.output
     bad = write_dataset(tmp_path / "bad", images=2)
     for path in bad.glob("*.png"):
         path.write_bytes(b"no picture")
     nothing = run("predict", model, bad, "-o", tmp_path / "4.csv")
     assert nothing.exit_code == 3
-    assert "nothing could be scored" in nothing.output
+    assert "no image was scored" in nothing.output
     refusal = run("evaluate", model, bad, "--part", "all")
     assert refusal.exit_code == 2
     assert "no image can be read; the first: " in refusal.output

@@ -52,7 +52,7 @@ def test_everything_can_be_named(run: Run, shelf: Path, tmp_path: Path) -> None:
     words = ["report", str(shelf / "shared"), "-o", str(out), *options, "--include-originals"]
     done = run(*words)
     assert done.exit_code == 0, done.output
-    assert "share it as you would share them" in done.output
+    assert "protect the report like the originals" in done.output
     assert "pneumonia" in out.read_text("utf-8")
 
 

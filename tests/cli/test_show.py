@@ -62,7 +62,7 @@ def test_contact_sheet_takes_no_single_setting(
 ) -> None:
     result = run("show", image, "-o", tmp_path / "out.png", "--sheet", *words)
     assert result.exit_code == 2
-    assert "leave out" in result.output
+    assert "omit" in result.output
 
 
 def test_an_existing_figure_is_kept(run: Run, image: Path, tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ def test_status_of_a_stopped_release_says_what_goes_on(
         ledger.died("000002", "", 2)
     result = run("status", out)
     assert result.exit_code == 0
-    assert "stopped before it was finished" in result.output
+    assert "stopped before the end" in result.output
     assert "0 of 6 files" in result.output
-    assert "1 killed their worker twice: 000002" in result.output
+    assert "1 stopped their worker process twice: 000002" in result.output
     assert "--resume" in result.output
     monkeypatch.chdir(tmp_path)
     assert "--resume" in run("status", out).output
@@ -79,7 +79,7 @@ def test_verify_of_a_release_with_more_in_it(run: Run, out: Path) -> None:
     assert "not in the manifest  show.png" in result.output
     said = " ".join(result.output.replace("│", " ").split())
     assert "delete the unexpected ones, listed above, before you share the release" in said
-    assert "copy it again" not in said
+    assert "copy the release again" not in said
     (out / "show.png").unlink()
     assert run("verify", out).exit_code == 0
 

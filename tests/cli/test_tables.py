@@ -138,7 +138,7 @@ def test_predict_writes_the_patient_of_each_row(
     done = run("predict", place / "model", place / "0.png", "-o", tmp_path / "o.csv",
                "--patient", "who", "--workers", 1)  # fmt: skip
     assert done.exit_code == 2
-    assert "--patient names a column of a table" in flat(done)
+    assert "--patient requires a table" in flat(done)
 
 
 def test_a_mechanism_groups_by_the_named_column(run: Run, place: Path, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_options_that_would_change_nothing_are_refused(
     words = ("privatize", place / "commas.csv", tmp_path / "out", *SETTINGS, "--patient", "who")
     done = run(*words)
     assert done.exit_code == 2
-    assert "omit --labels, --patient" in flat(done)
+    assert "--labels, --patient, --public and --min-patients require" in flat(done)
     (tmp_path / "classes" / "sick").mkdir(parents=True)
     (tmp_path / "classes" / "sick" / "0.png").write_bytes((place / "0.png").read_bytes())
     done = run("train", tmp_path / "classes", "--labels", "sick", "-o", tmp_path / "m",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Explained", "read_codes"]
 
-UNKNOWN_OVERLAP = "whether these were among them is not known"
-UNKNOWN_FOLDER = "a folder of images, whose labels and patients are not known"
+UNKNOWN_OVERLAP = "unknown whether these images were among them"
+UNKNOWN_FOLDER = "a folder of images without known labels or patients"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,7 +48,7 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
     from deepfixcx.release import load_codes
 
     if not os.path.exists(where):
-        raise ModelError(f"there is no file or folder {str(where)!r}, so nothing to explain")
+        raise ModelError(f"there is no file or folder {str(where)!r} to explain; check the path")
     if holds_codes(where):
         code, ids = load_codes(where, classifier.channels)
         return _of_code(classifier, code, ids, "a release")
@@ -91,7 +91,11 @@ def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str, 
     if fingerprint(dataset) == classifier.dataset:
         places = classifier.rules.places(dataset, "test")
         note = "the test part of the dataset that the model was trained on"
-        return dataset.select(places), note, "these were not among them: they are its test part"
+        return (
+            dataset.select(places),
+            note,
+            ("the explained images are its test part and were not used for training"),
+        )
     return (
         dataset,
         "a dataset with labels",
@@ -120,7 +124,7 @@ def _of_code(classifier: Classifier, code: Code, names: Sequence[str], note: str
     if code.spec != classifier.options.spec or code.channels != classifier.channels:
         raise ModelError(
             f"this model takes codes of {classifier.options.spec} with {classifier.channels} "
-            f"channels, these are of {code.spec} with {code.channels}"
+            f"channels, and the given codes are of {code.spec} with {code.channels}"
         )
     return Explained(code, tuple(names), np.arange(len(code)), {}, note)
 
@@ -139,7 +143,7 @@ def _of_records(
 
     spec = classifier.options.spec
     if spec is None:
-        raise ModelError("this model sees original images, and has no codes to explain")
+        raise ModelError("this model takes original images, so there are no codes to explain")
     with LearningBar() as bar:
         loaded = classifier.load(records, workers=workers, report=bar.read)
     sizes = np.tile(np.array(spec.compact_shape(), np.int64), (len(loaded.array), 1))

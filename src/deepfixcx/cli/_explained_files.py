@@ -31,7 +31,10 @@ def check_out(out: Path, figures: int, *, overwrite: bool) -> None:
     from deepfixcx.errors import ExplanationError
 
     if not out.exists() and not out.parent.is_dir():
-        raise ExplanationError(f"there is no folder {str(out.parent)!r} to make {out.name!r} in")
+        raise ExplanationError(
+            f"the folder {str(out.parent)!r}, in which {out.name!r} would be made, does not "
+            "exist; create it or choose another place"
+        )
     names = [TABLE, SUMMARY, SUMMARY_FIGURE, *_names(figures)]
     check_earlier(out, names, "an explanation", overwrite=overwrite)
 

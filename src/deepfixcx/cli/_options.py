@@ -36,7 +36,7 @@ __all__ = [
 
 # what lies where
 DATASET = typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
-MODEL_FOLDER = typer.Argument(metavar="MODEL", help="Folder that train made.")
+MODEL_FOLDER = typer.Argument(metavar="MODEL", help="Model folder, written by train.")
 
 # a spec
 LEVEL = typer.Option(
@@ -56,25 +56,25 @@ POOLING = typer.Option(
     show_default="l1",
     autocompletion=poolings,
 )
-BOUNDARY = typer.Option(help="What lies beyond the edge.", show_default="zero")
-GRID = typer.Option(help="padded: as in the paper.", show_default="balanced")
+BOUNDARY = typer.Option(help="Pixels assumed beyond the edge.", show_default="zero")
+GRID = typer.Option(help="How bands are divided; padded: as in the paper.", show_default="balanced")
 
 # a dataset
 PATIENT = typer.Option(
-    "--patient", metavar="<column>", help="Column of patients.", show_default="recognised"
+    "--patient", metavar="<column>", help="Column of the patient IDs.", show_default="recognised"
 )
-LAYOUT = typer.Option(metavar="<name>", help="Of the dataset.", show_default="recognised")
-UNCERTAIN = typer.Option(metavar="<word>", help="Uncertain: ignore, positive, negative.")
-BLANK = typer.Option(metavar="<word>", help="Labels not mentioned: ignore, negative.")
+LAYOUT = typer.Option(metavar="<name>", help="Layout of the dataset.", show_default="recognised")
+UNCERTAIN = typer.Option(metavar="<word>", help="Uncertain labels: ignore, positive, negative.")
+BLANK = typer.Option(metavar="<word>", help="Blank labels: ignore, negative.")
 
 # a model
 NETWORK = typer.Option(help="package.module:Class of your own network.")
 DEVICE = typer.Option(help="cpu, cuda, …", show_default="auto")
-CACHE = typer.Option(help="Folder that keeps codes for the next time.")
+CACHE = typer.Option(help="Folder where codes are kept for later runs.")
 
 # a run
 MAX_PIXELS = typer.Option(help="Refuse files that declare more pixels.")
-WORKERS = typer.Option(help="How many work at once.", show_default="the cores")
-RESUME = typer.Option("--resume", help="Go on where it stopped.")
+WORKERS = typer.Option(help="Number of worker processes.", show_default="the cores")
+RESUME = typer.Option("--resume", help="Continue a stopped run.")
 OVERWRITE = typer.Option("--overwrite", help="Replace what an earlier run wrote.")
-JSON = typer.Option("--json", help="Write the closing figures for machines.")
+JSON = typer.Option("--json", help="Write the summary as JSON.")

@@ -28,7 +28,7 @@ __all__ = [
 FEWEST = 8
 """Records below which a pairing cannot be told from a random one."""
 
-HINT = "give --against what was given to privatize as IN"
+HINT = "give --against the input folder (IN) of privatize"
 
 
 def check_binding(release: Path, private: Path) -> str:
@@ -46,9 +46,9 @@ def check_binding(release: Path, private: Path) -> str:
     if (stated and known and stated != known) or (there and not held):
         what = "ID" if stated and known and stated != known else "checksum"
         raise AuditError(
-            f"{private.name!r} is the private folder of another release: the {what} that it holds "
-            f"is not that of {release.name!r}; name the right folder with --private, or see with "
-            f"deepfixcx verify whether the release was changed"
+            f"{private.name!r} is the private folder of another release: its {what} differs from "
+            f"that of {release.name!r}; name the right folder with --private, or check the "
+            "release with deepfixcx verify"
         )
     return "checksums" if held else "id" if stated and stated == known else ""
 
@@ -99,8 +99,8 @@ def check_contents(contents: Mapping[Path, str]) -> None:
     others = sum(content != contents[path] for path, content in present.items())
     if others:
         raise AuditError(
-            f"{others:,} of {counted(len(present), 'original')} are not the files that were "
-            f"privatized: they hold other bytes; {HINT}"
+            f"{others:,} of {counted(len(present), 'original')} differ from the files that were "
+            f"privatized; {HINT}"
         )
 
 
@@ -113,8 +113,8 @@ def check_pairs(release: str, target: Target, *, drawn: bool) -> bool:
     behind = target.members_of_each()
     order = np.roll(np.arange(len(behind)), len(behind) // 2)
     refused = AuditError(
-        f"the private folder pairs the records of {release!r} with other images than those that "
-        f"they were made of: it is of another release; name the right folder with --private"
+        f"the private folder pairs the records of {release!r} with other images than their "
+        "sources, so it belongs to another release; name the right folder with --private"
     )
     if target.record_labels is not None and target.labels is not None:
         told = np.asarray(target.record_labels, np.float64)

@@ -27,7 +27,7 @@ READ = {
     **{"patients": "the table of patients", "public": "the public images"},
     **{"private": "the private folder", "audit": "the audit", "evaluation": "the evaluation"},
     **{"sweep": "the sweep", "frontier": "the frontier", "evidence": "the evidence"},
-    **{"ignore": "the list of strings", "spec": "the settings"},
+    **{"ignore": "the file of ignored strings", "spec": "the settings"},
 }
 """Parameters that name what is read, or what privatize makes, and what messages call it."""
 

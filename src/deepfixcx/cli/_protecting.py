@@ -60,9 +60,7 @@ class Asked:
         from deepfixcx.release import privatize_protected
 
         if not self.labels:
-            raise MechanismError(
-                f"{self.mechanism} needs labels to keep: name some of IN with --labels"
-            )
+            raise MechanismError(f"{self.mechanism} needs labels; name labels of IN with --labels")
         return privatize_protected(
             self._dataset(self.where),
             self.folder,
@@ -87,16 +85,16 @@ def check_unused(
     """Refuse options that an ordinary release has no use for."""
     if (labels, public, patient) != (None,) * 3 or min_patients != MIN_PATIENTS:
         raise MechanismError(
-            "labels, patients and public images are for mechanisms that look at them, such as "
-            "resampling or projection; omit --labels, --patient, --public and --min-patients, or "
-            "name such a mechanism with --mechanism"
+            "--labels, --patient, --public and --min-patients require a mechanism that uses "
+            "them, such as resampling or projection; omit them, or name such a mechanism with "
+            "--mechanism"
         )
 
 
 def check_no_pseudonyms(key: Path | None, pseudonyms: Path | None) -> None:
     """Refuse what is for DICOM headers."""
     if (key, pseudonyms) != (None, None):
-        raise ReleaseError("only output 'dicom' has pseudonyms, and a key and a table of them")
+        raise ReleaseError("--key and --pseudonyms require --output dicom")
 
 
 def end(summary: ProtectedSummary, json: Path | None) -> None:
@@ -149,7 +147,7 @@ def _close(summary: ProtectedSummary) -> None:
         rows.append(
             (
                 "failed",
-                f"{counted(summary.failed, 'image')} of IN or the public ones cannot be read",
+                f"{counted(summary.failed, 'image')} of IN or of the public dataset cannot be read",
             )
         )
     rows += [("note", note) for note in summary.notes]
@@ -157,16 +155,19 @@ def _close(summary: ProtectedSummary) -> None:
         ("time", f"{summary.seconds:.1f} s"),
         (
             "release",
-            f"{summary.folder}  records with labels, and what brings images into this form",
+            (
+                f"{summary.folder}  records with labels, and the files that bring new images "
+                "into this form"
+            ),
         ),
-        ("private", f"{summary.private}  plain codes, secret, who is who; do not share"),
+        ("private", f"{summary.private}  plain codes, secret, source of each record; do not share"),
         ("next", _next_step(summary)),
     ]
     panel("privatize", rows, good=not summary.failed)
 
 
 def _labels(summary: ProtectedSummary) -> str:
-    fewest = f"every combination covers {summary.min_patients} patients or more"
+    fewest = f"every combination of labels is shared by {summary.min_patients} patients or more"
     return f"{', '.join(summary.labels)}; {fewest}"
 
 
@@ -185,8 +186,8 @@ def _changed_labels(summary: ProtectedSummary) -> list[tuple[str, str]]:
 def _next_step(summary: ProtectedSummary) -> str:
     labels = shlex.quote(",".join(summary.labels))
     return (
-        f"measure what it tells before you share it: {program()} audit OUT --against IN "
-        f"--patients TABLE --labels {labels}"
+        f"measure the risk before you share it: {program()} audit OUT --against IN --patients "
+        f"TABLE --labels {labels}"
     )
 
 

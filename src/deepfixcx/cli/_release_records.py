@@ -70,7 +70,7 @@ class ReleaseRecords:
                 made = fitted.apply(some, generator)
             except MechanismError:
                 raise AuditError(
-                    "half of the patients are too few for the mechanism of this release"
+                    "half of the patients is too few for the mechanism of this release"
                 ) from None
             return made.array, made.labels.astype("float64")
 
@@ -111,10 +111,10 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
     contents = privatized_contents(encoded)
     sources = _sources(encoded / "sources.csv", release) if contents else {}
     notes = (
-        f"made with {', '.join(_mechanisms(release))}: images that are looked up were brought into "
-        f"the form of the release by what is published with it",
-        f"behind a record stand up to {counted(max(map(len, paths)), 'image')}; a record that an "
-        f"image is in counts neither for nor against finding its patient",
+        f"made with {', '.join(_mechanisms(release))}: the attacker's images were brought into "
+        "the form of the release with its published files",
+        f"a record is made from up to {counted(max(map(len, paths)), 'image')}; a record that "
+        "contains the attacker's image is not counted",
     )
     return ReleaseRecords(
         _as_large(records.code, private) if records.code is not None else records.array,
@@ -153,21 +153,21 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
     used = _mechanisms(release)
     if MIXING in used:
         raise AuditError(
-            f"{release.name!r} mixes images and has no labels.csv, so it does not say which; make "
-            f"it anew with privatize --mechanism"
+            f"{release.name!r} mixes images and has no labels.csv, so the images of a record are "
+            "unknown; make the release again with privatize --mechanism"
         )
     notes: tuple[str, ...] = ()
     if used:
         notes += (
-            f"made with {', '.join(used)}; images that are looked up were encoded without it, as "
-            f"whoever receives the release would encode them",
+            f"made with {', '.join(used)}; the attacker's images were encoded without it, as a "
+            "recipient of the release would encode them",
         )
     code, ids = _codes(release)
     sources = _sources(private / "sources.csv", release)
     first = {name: row for row, name in reversed(list(enumerate(ids)))}
     if len(first) < len(ids):
         more = counted(len(ids) - len(first), "further frame")
-        notes += (f"{more} of files with several: left out",)
+        notes += (f"{more} of multi-frame files left out",)
     rows = sorted(first.values())
     unknown = sum(ids[row] not in sources for row in rows)
     if unknown:
@@ -203,8 +203,8 @@ def _codes(release: Path) -> tuple[Code, list[str]]:
             if not (release / "manifest.csv").is_file():
                 raise error from None
             raise ReleaseError(
-                f"{release.name!r} holds images only, and an audit attacks codes; make a release "
-                f"with privatize --output codes"
+                f"{release.name!r} holds no codes, which an audit attacks; make a release with "
+                "privatize --output codes"
             ) from None
 
 
@@ -220,7 +220,7 @@ def _mechanisms(release: Path) -> list[str]:
         return [str(step["mechanism"]) for step in steps]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ReleaseError(
-            f"{release.name!r} has no dataset.json that can be read: it is no finished release"
+            f"{release.name!r} has no readable dataset.json, so it is not a finished release"
         ) from None
 
 
@@ -229,6 +229,6 @@ def _sources(table: Path, release: Path) -> Mapping[str, str]:
         return {row["source_id"]: row["source"] for row in own_rows(table)}
     except (OSError, KeyError, ValueError):
         raise ReleaseError(
-            f"{str(table)!r} does not tell which source each record of {release.name!r} is; name "
-            f"the private folder of the release with --private"
+            f"{str(table)!r} does not list the source of each record of {release.name!r}; name "
+            "the private folder of the release with --private"
         ) from None

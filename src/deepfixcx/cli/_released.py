@@ -87,7 +87,9 @@ def find_listed(
     attributes = tuple(name.strip() for name in (known or "").split(",") if name.strip())
     for name in attributes:
         if not any(_column(dataset, name)):
-            raise AuditError(f"{table.name!r} has no values in a column {name!r}; --known-columns")
+            raise AuditError(
+                f"{table.name!r} has no values in a column {name!r}; correct --known-columns"
+            )
     others = None
     if public is not None:
         others = _read(public, public.parent, ",".join(dataset.label_names) or None, columns)
@@ -96,7 +98,7 @@ def find_listed(
         if both:
             raise AuditError(
                 f"{counted(len(both), 'patient is', 'patients are')} in both tables; --public "
-                f"names images of other patients"
+                "must name images of other patients"
             )
     listed = Listed(release.name, table.name, made, dataset, notes, attributes, others)
     _linked(listed, dataset)
@@ -224,9 +226,9 @@ def _check_patients(dataset: Dataset, table: Path) -> None:
     twice = sum(len(names) > 1 for names in written.values())
     if twice:
         raise AuditError(
-            f"{table.name!r} writes {counted(twice, 'patient ID', 'patient IDs')} in several ways "
-            f"(such as 7, 07 and 7.0, or p1 and P1): one patient would count as several; write "
-            f"each ID in one way"
+            f"{table.name!r} spells {counted(twice, 'patient ID', 'patient IDs')} in several "
+            "ways (such as 7, 07 and 7.0, or p1 and P1), so that one patient would count as "
+            "several; use one spelling for each ID"
         )
 
 
@@ -241,9 +243,9 @@ def _linked(listed: Listed, dataset: Dataset) -> tuple[list[int], list[tuple[int
             members.append(places)
     if not rows:
         raise AuditError(
-            f"none of the {len(listed.made.members)} records of {listed.release!r} is of an image "
-            f"that {listed.table!r} lists; its paths are relative to its own folder, and --against "
-            f"is what was given to privatize as IN"
+            f"none of the {len(listed.made.members)} records of {listed.release!r} was made from "
+            f"an image that {listed.table!r} lists; paths in the table are relative to its "
+            "folder, and --against is the input folder (IN) of privatize"
         )
     return rows, members
 
@@ -258,8 +260,8 @@ def _dataset(
         return _read(table, originals, made.labels, columns), made.notes
     except LabelError:
         note = (
-            f"{table.name!r} lacks some of the released labels ({made.labels}); what labels alone "
-            f"reach is of all others"
+            f"{table.name!r} lacks some of the released labels ({made.labels}); the label-only "
+            "baseline uses the other labels"
         )
         return _read(table, originals, None, columns), (*made.notes, note)
 

@@ -28,8 +28,8 @@ def find_released(
         return None
     if (layout, patient) != (None, None):
         raise ModelError(
-            f"{where.name!r} is a release by a mechanism, which has no layout and no table of "
-            f"patients; omit --layout and --patient"
+            f"{where.name!r} was made with a mechanism, so it has no layout and no patient "
+            "table; omit --layout and --patient"
         )
     records = load_records(where)
     wanted = [rule.name for rule in parse_labels(labels)]
@@ -41,6 +41,7 @@ def refuse_released(where: Path) -> None:
     """Refuse to judge a model on the records of a release."""
     if holds_records(where):
         raise ModelError(
-            f"{where.name!r} is a release by a mechanism: models are trained on its records, and "
-            f"judged on images; give a dataset of other patients with these labels, and --part all"
+            f"{where.name!r} was made with a mechanism: models are trained on its records and "
+            "evaluated on images; give a dataset of other patients with these labels, and "
+            "--part all"
         )

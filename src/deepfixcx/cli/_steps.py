@@ -36,7 +36,7 @@ class StepBar:
         self._bar.stop()
         if self._resumable and kind is not None and issubclass(kind, KeyboardInterrupt):
             console.print(
-                f"Stopped. Every setting that was done is kept; go on with:\n  {resuming_command()}"
+                f"Stopped. Finished settings are kept; continue with:\n  {resuming_command()}"
             )
 
     def read(self, done: int, total: int) -> None:

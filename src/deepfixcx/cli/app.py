@@ -110,7 +110,10 @@ def _about(
         ),
     ] = False,
 ) -> None:
-    """Privatize and compress medical images without learning."""
+    """Privatize and compress medical images without learning.
+
+    Start with deepfixcx demo, or draw one image with deepfixcx show.
+    """
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 SOME_FAILED = 3
-SHORT = ("singled out?", "linked?", "inferred?", "reconstructed?", "who is in it?")
+SHORT = ("singled out?", "linked?", "inferred?", "reconstructed?", "membership?")
 """The questions of the verdict, in the margin of the terminal."""
 
 FILES = ("audit.json", "verdict.md", "verdict.png", "top1_by_gallery.png")
@@ -44,9 +44,7 @@ MODES = {
 
 def command(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release with codes.")],
-    against: Annotated[
-        Path, typer.Option(help="The originals: what was given to privatize as IN.")
-    ],
+    against: Annotated[Path, typer.Option(help="The originals: the input (IN) of privatize.")],
     patients: Annotated[
         Path, typer.Option(help="Table (.csv) of the originals: file, patient, labels, sex, age.")
     ],
@@ -55,7 +53,7 @@ def command(
         Path | None, typer.Option("--out", "-o", help="Folder to make; default: RELEASE.audit.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full/--quick", help="Train networks, too: 10 minutes or more.")
+        bool, typer.Option("--full/--quick", help="Also train networks: 10 minutes or more.")
     ] = False,
     labels: Annotated[
         str | None,
@@ -63,21 +61,28 @@ def command(
     ] = None,
     known_columns: Annotated[
         str | None,
-        typer.Option(help="Columns an attacker may know of both sides: view,sex,age."),
+        typer.Option(help="Columns that the attacker knows of both images: view,sex,age."),
     ] = None,
     public: Annotated[
         Path | None,
-        typer.Option(help="Table of images of other patients, for attackers who have no others."),
+        typer.Option(help="Table of images of other patients, on which attackers train."),
     ] = None,
     private: Annotated[
         Path | None, typer.Option(help="The private folder; default: RELEASE.private.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of folds, attackers and intervals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of folds, attackers and intervals.")] = 0,
     workers: Annotated[int | None, WORKERS] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Attack a release with what its owner knows, and answer five questions."""
+    """Attack a release with its originals and patient table, and answer five questions.
+
+    Attackers learn on some patients and are tested on others. Five questions: can a person be
+    singled out, can records be linked, can attributes be inferred, can images be reconstructed,
+    does the release show whose images it was made of? Each value stands beside its baseline.
+
+    Example: deepfixcx audit shared --against scans --patients scans/manifest.csv
+    """
     from deepfixcx.audit.suite import audit_release
     from deepfixcx.cli._released import find_listed, find_target
     from deepfixcx.datasets.files import local_path

@@ -32,11 +32,17 @@ BUSY = 0.5
 
 def command(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer settings and rounds: some ten seconds.")
+        bool, typer.Option("--quick", help="Fewer settings and repetitions: about ten seconds.")
     ] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Measure encode, decode and a release from disk on this machine, in less than a minute."""
+    """Measure encode, decode and a release from disk on this machine, in less than a minute.
+
+    The images are synthetic. Files are written to the folder for temporary files and removed at the
+    end. Run it while no other program uses the machine.
+
+    Example: deepfixcx bench --quick
+    """
     from deepfixcx.bench import measure
 
     with error_console.status("measuring") as status:
@@ -116,13 +122,13 @@ def _close(results: Results) -> None:
         ("encode", f"up to {fastest.images_per_second:,.0f} images/s of "
                    f"{fastest.height}×{fastest.width}"),
         ("from disk", f"{disk.speed.privatize:,.0f} {disk.kind} files/s, {disk.speed.share:.0%} of "
-                      f"only decoding them"),
+                      f"the speed of decoding alone"),
         ("took", f"{results.seconds:.0f} s"),
     ]  # fmt: skip
     if busy:
         rows.append(
-            ("busy", f"load average {machine.load_average:.2f} at the start: others use this "
-                     f"machine, so it is faster than this")
+            ("busy", f"load average {machine.load_average:.2f} at the start: other programs "
+                     f"used this machine, so it is faster than measured")
         )  # fmt: skip
     rows.append(("next", f"{program()} privatize YOUR_FOLDER shared --level 3 --patches 5"))
     panel("bench", rows, good=not busy)

@@ -49,18 +49,24 @@ COLUMNS = ((3, 32), (3, 16), (3, 8), (3, 4))
 
 
 def command(
-    folder: Annotated[Path, typer.Option(help="Folder to make, or to make again.")] = Path(
-        "deepfixcx-demo"
-    ),
+    folder: Annotated[
+        Path, typer.Option(help="Folder to make, or to make again after an earlier demo.")
+    ] = Path("deepfixcx-demo"),
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Privatize a few images that are on every machine, and draw what came of them."""
+    """Privatize synthetic radiographs and sample DICOM files, and draw the results.
+
+    The DICOM files are test files of the package pydicom. Nothing is downloaded. A second run
+    replaces the files of the first.
+
+    Example: deepfixcx demo
+    """
     from deepfixcx.release import ReleaseOptions, privatize_dataset
     from deepfixcx.spec import CodecSpec
 
     began = time.perf_counter()
     spec = CodecSpec(LEVEL, PATCHES)
-    with error_console.status("drawing radiographs of nobody") as status:
+    with error_console.status("drawing synthetic radiographs") as status:
         _prepare(folder)
         originals = folder / "originals"
         phantom = _write_phantoms(folder)
@@ -180,11 +186,11 @@ def _close(folder: Path, summary: Summary, figures: Mapping[str, object]) -> Non
     rows = [
         ("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images, "
                  f"in {figures['seconds']:.0f} s"),
-        ("kept", f"{share:.2g} % of the numbers, at level {LEVEL}, patches {PATCHES}"),
-        ("look at", f"{folder / 'contact-sheet.png'}  how much is left at which compression"),
-        ("", f"{folder / 'show.png'}  one image: before, after, and what is kept"),
-        ("", f"{folder / 'shared'}  what you would share: images, codes, manifest.csv"),
-        ("do not share", f"{folder / 'shared.private'}  which source became which image"),
+        ("kept", f"{share:.2g} % of the values, at level {LEVEL}, patches {PATCHES}"),
+        ("look at", f"{folder / 'contact-sheet.png'}  reconstructions by level and patches"),
+        ("", f"{folder / 'show.png'}  one image: original, privatized image and code"),
+        ("", f"{folder / 'shared'}  the folder to share: images, codes, manifest.csv"),
+        ("do not share", f"{folder / 'shared.private'}  the source of each image"),
         ("next", f"{program()} privatize YOUR_FOLDER shared --level {LEVEL} --patches {PATCHES}"),
     ]  # fmt: skip
     if failed:

@@ -51,27 +51,36 @@ def command(
         typer.Option(help="test, validation or train of the model's dataset; all of another one."),
     ] = "test",
     labels: Annotated[
-        str | None, typer.Option(help="The model's labels, if this dataset calls them otherwise.")
+        str | None,
+        typer.Option(help="Labels of this dataset for those of the model, if names differ."),
     ] = None,
     within: Annotated[
         str | None,
-        typer.Option(help="Also compare within each value of an attribute: sex, …; view if known."),
+        typer.Option(
+            help="Also evaluate within each value of an attribute: sex, …; view if known."
+        ),
     ] = None,
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
     patient: Annotated[str | None, PATIENT] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Draws of patients for the intervals.")
+        int, typer.Option(min=1, help="Bootstrap samples for the intervals.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Of these draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     network: Annotated[str | None, NETWORK] = None,
     device: Annotated[str, DEVICE] = "auto",
     workers: Annotated[int | None, WORKERS] = None,
     cache: Annotated[Path | None, CACHE] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Compare a model's scores with known labels, on images that it was not trained on."""
+    """Compare a model's scores with known labels, on images that it was not trained on.
+
+    Each value has a 95 % interval over patients. Give the same --layout, --uncertain, --blank and
+    --patient as to train.
+
+    Example: deepfixcx evaluate model xrays
+    """
     from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.learn.evaluation import evaluate_model
     from deepfixcx.learn.model_folder import load_model
@@ -119,7 +128,7 @@ def _table(label: LabelEvaluation, within: str | None) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    title = f"{escape(label.name)}: {label.yes} yes, {label.no} no"
+    title = f"{escape(label.name)}: {label.yes} positives, {label.no} negatives"
     table = Table("", "value", "95 % interval", box=SIMPLE, pad_edge=False, title=title)
     rows = [("ROC AUC", label.auc)]
     if label.auc_within is not None:
@@ -136,19 +145,19 @@ def _table(label: LabelEvaluation, within: str | None) -> Table:
         table.add_row(escape(name), *_cells(interval, label))
     counts = label.confusion
     table.add_section()
-    table.add_row(f"at threshold {label.threshold:.3f}", "yes", "no")
-    table.add_row("  said yes", str(counts.true_positives), str(counts.false_positives))
-    table.add_row("  said no", str(counts.false_negatives), str(counts.true_negatives))
+    table.add_row(f"at threshold {label.threshold:.3f}", "positive", "negative")
+    table.add_row("  predicted positive", str(counts.true_positives), str(counts.false_positives))
+    table.add_row("  predicted negative", str(counts.false_negatives), str(counts.true_negatives))
     return table
 
 
 def _cells(interval: Interval, label: LabelEvaluation) -> tuple[str, str]:
     """Return a figure and its limits in words; of one that is not known, why it is not."""
     if not math.isfinite(interval.value):
-        for count, answer in ((label.yes, "yes"), (label.no, "no")):
+        for count, answer in ((label.yes, "positive"), (label.no, "negative")):
             if not count:
                 return "–", f"no image is {answer}"
-        return "–", "no positives, or nothing else, in this group"
+        return "–", "this group has no positives or no negatives"
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return f"{interval.value:.3f}", "too few patients"
     return f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"
@@ -168,6 +177,6 @@ def _close(found: Evaluation, *, explainable: bool) -> None:
         first = found.failures[0]
         rows.append(("", f"the first: {first.error}, {first.reason}"))
     rows += [("note", note) for note in found.notes]
-    why = "; ask why with explain --model" if explainable else ""
+    why = "; explain scores with explain --model" if explainable else ""
     rows.append(("next", f"score new images with deepfixcx predict{why}"))
     panel("evaluate", rows, good=not found.failures)

@@ -53,44 +53,44 @@ def command(
     ] = None,
     index: Annotated[
         int | None,
-        typer.Option(help="Which image of a file of codes, or frame of an image; 0 the first."),
+        typer.Option(help="Index of the image in a file of codes, or of the frame; from 0."),
     ] = None,
     spacing: Annotated[
         str | None,
-        typer.Option(
-            help="Millimetres from pixel to pixel, as 0.14 or rows x columns; of DICOM, its own."
-        ),
+        typer.Option(help="Pixel spacing in mm, as 0.14 or rows x columns; DICOM states its own."),
     ] = None,
     show_original: Annotated[
         bool,
         typer.Option(
-            "--show-original", help="Draw the image and its difference to the reconstruction, too."
+            "--show-original",
+            help=("Also draw the image and its difference from the reconstruction."),
         ),
     ] = False,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Folder that train made: explain its answers instead.")
+        Path | None,
+        typer.Option(help="Model folder, written by train: explain its scores instead."),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Of a model: which label; the first if not given.")
+        str | None, typer.Option(help="With --model: label to explain; default: the first.")
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
-            help="Of a model: integrated-gradients (default), deeplift, gradient-shap, occlusion, "
-            "occlusion-by-cell or occlusion-by-band.",
+            help="With --model: integrated-gradients (default), deeplift, gradient-shap, "
+            "occlusion, occlusion-by-cell or occlusion-by-band.",
             autocompletion=methods,
         ),
     ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="Of a model: what answers are compared with: mean, details or zeros.",
+            help="With --model: baseline of the attribution: mean, details or zeros.",
             autocompletion=baselines,
         ),
     ] = None,
     images: Annotated[
-        int | None, typer.Option(help="Of a model: how many images have figures of their own.")
+        int | None, typer.Option(help="With --model: number of images with their own figure.")
     ] = None,
     network: Annotated[str | None, NETWORK] = None,
     device: Annotated[str | None, DEVICE] = None,
@@ -98,7 +98,15 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Say what a code keeps of an image: each band by scale and direction."""
+    """Show what a code keeps of an image: each band by scale and direction.
+
+    Writes a figure, a table of the bands and a JSON file. The original is drawn only with --show-
+    original.
+
+    With --model, explain the scores of a model that was trained on codes.
+
+    Example: deepfixcx explain xray.dcm -o explained --level 3 --patches 8
+    """
     from deepfixcx.datasets.files import local_path
 
     where = local_path(where, "what explain takes")
@@ -113,7 +121,7 @@ def command(
     if model is not None:
         mine = {"--spec": spec, "--index": index, "--spacing": spacing, "--max-pixels": max_pixels}
         mine |= {"--show-original": show_original or None}
-        _refuse(settings | mine, "these do not go with --model, which knows its own settings")
+        _refuse(settings | mine, "not allowed with --model, whose folder states its settings")
         from deepfixcx.cli.explain_model import explain_with_model
 
         explain_with_model(
@@ -125,7 +133,7 @@ def command(
         return
     of_models: dict[str, object] = {"--label": label, "--method": method, "--baseline": baseline}
     of_models |= {"--images": images, "--network": network, "--device": device}
-    _refuse(of_models | {"--workers": workers}, "these explain a model; give --model, too")
+    _refuse(of_models | {"--workers": workers}, "these options require --model")
     from deepfixcx.cli._explain_source import Asked
     from deepfixcx.cli.explain_code import explain_one
 
@@ -133,9 +141,14 @@ def command(
     if where.suffix.lower() == ".safetensors":
         taken = {"--spec": spec, "--max-pixels": max_pixels}
         taken |= {"--show-original": show_original or None}
-        _refuse(settings | taken, "these are for images; a file of codes knows its settings")
+        _refuse(
+            settings | taken, ("these options are for images; a file of codes states its settings")
+        )
     elif spec is not None:
-        _refuse(settings, "a spec has all settings; leave these out, or leave out --spec")
+        _refuse(
+            settings,
+            ("not allowed with --spec, which states all settings; omit them, or omit --spec"),
+        )
         whole = _read_spec(local_path(spec, "a spec"))
     else:
         whole = spec_of(
@@ -176,7 +189,7 @@ def _read_spec(path: Path) -> CodecSpec:
     for inside in ("options", "spec"):
         found = found.get(inside, found) if isinstance(found, dict) else found
     if not isinstance(found, dict):
-        raise SpecError(f"--spec {str(path)!r} holds no settings of a codec")
+        raise SpecError(f"--spec {str(path)!r} holds no codec settings")
     return CodecSpec.from_dict(found)
 
 

@@ -31,8 +31,8 @@ def explain_one(where: Path, out: Path, asked: Asked, *, json: Path | None) -> N
 
     if where.is_dir():
         raise ImageFileError(
-            "explain takes one image, or one file of codes (a release has them in its folder "
-            "codes); a folder needs --model, whose answers are explained on all its images"
+            "explain takes one image or one file of codes (in the folder codes of a release); "
+            "for a folder, add --model, whose scores are explained on all its images"
         )
     _check_out(out, overwrite=asked.overwrite)
     source = read_source(where, asked)
@@ -88,7 +88,10 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
     from deepfixcx.errors import ReleaseError
 
     if not out.exists() and not out.parent.is_dir():
-        raise ReleaseError(f"there is no folder {str(out.parent)!r} to make {out.name!r} in")
+        raise ReleaseError(
+            f"the folder {str(out.parent)!r}, in which {out.name!r} would be made, does not "
+            "exist; create it or choose another place"
+        )
     check_earlier(out, (FIGURE, TABLE, WHOLE), "an explanation", overwrite=overwrite)
 
 
@@ -159,9 +162,9 @@ def _close(
     source: Source, summary: BandSummary, energy: Energy, kept: str, out: Path, asked: Asked
 ) -> None:
     shown = (
-        "it shows the original: not for sharing"
+        "shows the original; do not share it"
         if asked.show_original
-        else "without the original; share it as you would share the code"
+        else "does not show the original; protect it like the code"
     )
     which = f", number {asked.index} of {source.images}" if source.images > 1 else ""
     rows = [
@@ -187,7 +190,13 @@ def _energy_rows(energy: Energy) -> list[tuple[str, str]]:
         rows.append((f"  {orientation}", "  ".join(f"{cell:>9}" for cell in cells)))
     told = "" if energy.exact else ", estimated from the code"
     rows.append(
-        ("", f"of all but local brightness, which has {100 * energy.brightness:.1f} %{told}")
+        (
+            "",
+            (
+                f"of the energy without local brightness, which has {100 * energy.brightness:.1f} "
+                f"%{told}"
+            ),
+        )
     )
     strongest = "; ".join(name.words for name in energy.strongest(3))
     rows.append(("strongest", strongest or "no edges at all"))

@@ -75,13 +75,13 @@ def explain_with_model(
     classifier = load_model(model, network=network, device=device)
     if classifier.options.spec is None:
         raise ExplanationError(
-            "this model was trained on original images, so no code explains it; train one on "
-            "codes (mlp, logistic) or with --on images"
+            "this model was trained on original images, so codes cannot explain it; train one "
+            "on codes (mlp, logistic) or with --on images"
         )
     if not can_explain(classifier):
         raise ExplanationError(
-            "this model was trained on a few numbers of each image, which have no place and no "
-            "scale; train one on codes to explain it"
+            "this model was trained on records without position or scale, so it cannot be "
+            "explained; train one on codes"
         )
     target = classifier.label_names[0] if label is None else label
     if target not in classifier.label_names:
@@ -177,7 +177,7 @@ class _Trained:
             return said
         count = self.share * self.images
         if abs(count - round(count)) > 1e-3:  # the label of some is not known
-            return f"{said}, {100 * self.share:.0f} % of the labelled ones positive"
+            return f"{said}, {100 * self.share:.0f} % of those with a known label positive"
         return f"{said}, {round(count):,} of them positive ({100 * self.share:.0f} %)"
 
 
@@ -212,20 +212,24 @@ def _close(
         reasons = Counter(f"{error}: {reason}" for error, reason in found.failures.values())
         rows += reason_rows(reasons.most_common())
     against = {"mean": "the mean code", "details": "the code without details", "zeros": "black"}
-    compared = "images drawn from these" if why.method == "gradient SHAP" else against[baseline]
+    compared = (
+        ("images drawn from the explained ones")
+        if why.method == "gradient SHAP"
+        else against[baseline]
+    )
     rows.append(("label", f"{why.label}, by {why.method}, against {compared}"))
     error = np.median(why.completeness_error)
     if not why.method.startswith("occlusion"):
         rows.append(("unexplained", f"{100 * error:.2g} % of a score's change (median)"))
     if bias is None:
-        rows.append(("model", f"not summed up: that takes {FEWEST} images or more"))
+        rows.append(("model", f"no summary over images; {FEWEST} images or more are needed"))
     else:
         told = [each.words for each in bias.findings[:SHOWN_FINDINGS]]
-        told = told or ["no sign of one; that is no proof"]
+        told = told or ["none found; this is no proof of absence"]
         rows += [("shortcuts" if not n else "", words) for n, words in enumerate(told)]
         rows.append(("on the whole", str(out / SUMMARY_FIGURE)))
     rows.append(("figures", f"{written} in {out / IMAGES}"))
-    rows.append(("table", f"{out / TABLE}  names the files; share it as you would share them"))
+    rows.append(("table", f"{out / TABLE}  contains file names; protect it like the files"))
     panel("explain", rows, good=not failed)
 
 
@@ -239,5 +243,5 @@ def _colour_words(found: Explained) -> str:
     """Say what a model saw of images that are in colour where it is of gray ones, or are not."""
     several = counted(found.other_colours, "image is", "images are")
     if found.code.channels == 1:
-        return f"{several} in colour, and the model is of gray images: it saw the brightness alone"
-    return f"{several} gray, and the model is of colour images: it saw three equal channels"
+        return f"{several} in colour and the model takes gray images: it received the brightness"
+    return f"{several} gray and the model takes colour images: it received three equal channels"

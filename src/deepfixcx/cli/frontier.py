@@ -44,42 +44,42 @@ MOST_SKIPPED = 3
 def command(
     where: Annotated[Path, DATASET],
     labels: Annotated[
-        str, typer.Option(help="What has to stay useful: pneumonia,effusion or COLUMN=VALUE.")
+        str, typer.Option(help="Labels to preserve: pneumonia,effusion or COLUMN=VALUE.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the frontier, to be made.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the frontier to make.")],
     levels: Annotated[
-        str, typer.Option("--levels", "-J", help="J, the depths to try: 2-3, or 2,4.")
+        str, typer.Option("--levels", "-J", help="J, levels to try: 2-3 or 2,4.")
     ] = "3",
     patches: Annotated[
-        str, typer.Option("--patches", "-P", help="P, the cells per axis to try: 2,4,8, or 1-4.")
+        str, typer.Option("--patches", "-P", help="P, cells per axis to try: 2,4,8 or 1-4.")
     ] = "4",
     mechanisms: Annotated[
         str | None,
         typer.Option(
-            help="Names, such as plain,projection,resampling,noise-1-16.",
+            help="Mechanisms to try: plain,projection,resampling,noise-1-16.",
             autocompletion=_completion.mechanisms,
         ),
     ] = None,
     attackers: Annotated[
         str,
         typer.Option(
-            help="Of linkage: distance, whitening, siamese-mlp, siamese-cnn.",
+            help="Linkage attackers: distance, whitening, siamese-mlp, siamese-cnn.",
             autocompletion=_completion.attackers,
         ),
     ] = "distance,whitening",
     max_linkage: Annotated[
         float | None,
-        typer.Option(
-            help="Threshold: largest AUC of linkage. Default: 0.05 above the label-only baseline."
-        ),
+        typer.Option(help="Threshold: largest linkage AUC. Default: label-only baseline + 0.05."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Divisions of the patients to average over.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Seeds of the patient splits that results are averaged over.")
+    ] = 3,
     public: Annotated[
-        float, typer.Option(help="Share of the patients that mechanisms are fitted on.")
+        float, typer.Option(help="Share of patients on whom mechanisms are fitted.")
     ] = 0.4,
     epsilon: Annotated[float, typer.Option(help="Of DP-Pix.")] = 1.0,
-    pixels: Annotated[int, typer.Option(help="Of DP-Pix: how many may differ.")] = 16,
-    min_patients: Annotated[int, typer.Option(help="Fewest patients of released labels.")] = 11,
+    pixels: Annotated[int, typer.Option(help="DP-Pix: number of pixels that may differ.")] = 16,
+    min_patients: Annotated[int, typer.Option(help="Fewest patients of a released label.")] = 11,
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
@@ -89,7 +89,13 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Try mechanisms on a dataset, attack each anew, and say which to take."""
+    """Try mechanisms on a dataset, attack each of them, and recommend a setting.
+
+    Each setting is measured by three values: the AUC of a classifier on new patients, the linkage
+    AUC of the strongest attacker, and the gain of reconstructions over the mean image.
+
+    Example: deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6
+    """
     from deepfixcx.frontier.options import DEFAULT, FrontierOptions
     from deepfixcx.frontier.run import run_frontier
 
@@ -171,11 +177,11 @@ def _close(frontier: Frontier, out: Path, figures: list[str]) -> None:
     rows = [
         ("images", f"{frontier.images} of {frontier.patients} patients"),
         ("labels", ", ".join(frontier.labels)),
-        ("settings", f"{len(frontier.rows)} tried, {len(frontier.skipped)} could not be"),
+        ("settings", f"{len(frontier.rows)} tried, {len(frontier.skipped)} skipped"),
     ]
     rows += [("", f"{name}: {reason}") for name, reason in frontier.skipped[:MOST_SKIPPED]]
     if frontier.dropped:
-        why = "not served: too few patients are positive or negative for every mechanism tried"
+        why = "left out: too few positive or negative patients for every mechanism tried"
         rows.insert(2, ("dropped", f"{', '.join(frontier.dropped)}  {why}"))
     if frontier.failures:
         rows.append(("failed", f"{len(frontier.failures)} images, listed in {out}/failures.csv"))
@@ -183,5 +189,5 @@ def _close(frontier: Frontier, out: Path, figures: list[str]) -> None:
     if figures:
         rows.append(("figure", ", ".join(f"{out}/{name}" for name in figures)))
     rows.append(("take", frontier.recommendation.sentence))
-    rows.append(("note", "attackers that were not tried may link more"))
+    rows.append(("note", "attackers that were not tried may link more patients"))
     panel("frontier", rows, good=not frontier.failures)

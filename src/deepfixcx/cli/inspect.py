@@ -48,23 +48,31 @@ def command(
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     names: Annotated[
         bool,
-        typer.Option("--show-names", help="Also print which files cannot be used, or have notes."),
+        typer.Option(
+            "--show-names",
+            help=("Also print the names of unreadable files and of files with notes."),
+        ),
     ] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """List what a folder holds: formats, sizes, bit depths, frames, unreadable files."""
+    """List what a folder holds: formats, sizes, bit depths, frames, unreadable files.
+
+    Every image is opened and decoded, as for a release. Nothing is written.
+
+    Example: deepfixcx inspect xrays
+    """
     from rich.markup import escape
 
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import survey
     from deepfixcx.release.inputs import hidden_part
 
-    with error_console.status("looking at the files") as status:
+    with error_console.status("reading the files") as status:
         found = survey(
             where,
             workers=default_workers() if workers is None else workers,
             max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
-            report=lambda done, files: status.update(f"looking at file {done} of {files}"),
+            report=lambda done, files: status.update(f"reading file {done} of {files}"),
         )
     facts = [fact for _, fact in found.facts]
     readable = [fact for fact in facts if not fact.problem]
@@ -185,7 +193,7 @@ def _close(figures: dict[str, Any], kinds: int, too_small: int, names: bool) -> 
         ("unreadable", str(unreadable or "none")),
     ]  # fmt: skip
     if unreadable and not names:
-        rows[-1] = ("unreadable", f"{unreadable}; --show-names says which")
+        rows[-1] = ("unreadable", f"{unreadable}; list them with --show-names")
     if figures["files_skipped"]:
         rows.append(("skipped", skipped_words(figures["files_skipped"], figures["files_hidden"])))
     if kinds > MOST_ROWS:

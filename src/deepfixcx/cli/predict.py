@@ -43,22 +43,28 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Score new images, or the codes of a release."""
+    """Score new images, or the codes of a release.
+
+    The table lists each image with its score (the probability of a positive) and its prediction for
+    each label; with --patient also the patient. An image that cannot be read has an error instead.
+
+    Example: deepfixcx predict model xrays -o scores.csv
+    """
     from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ModelError
     from deepfixcx.learn.model_folder import load_model
     from deepfixcx.learn.prediction import write_scores
 
-    folder, where = local_path(folder, "a model"), local_path(where, "what predict scores")
+    folder, where = local_path(folder, "a model"), local_path(where, "the input of predict")
     _check_out(out, overwrite=overwrite)
     see_own_modules(network)
     classifier = load_model(folder, network=network, device=device)
     listed = _in_table(where, patient) if _is_table(where) else None
     if patient is not None and listed is None:
         raise ModelError(
-            f"--patient names a column of a table, and {str(where)!r} is none; omit it, or list "
-            f"the images in a table"
+            f"--patient requires a table, and {str(where)!r} is not one; omit it, or list the "
+            "images in a table"
         )
     predictions = _predict(
         classifier, where, listed, default_workers() if workers is None else workers
@@ -88,7 +94,7 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
     from deepfixcx.learn.prediction import is_scores
 
     if out.suffix.lower() != ".csv":
-        raise ModelError(f"the scores are a table; call it {str(out.with_suffix('.csv'))!r}")
+        raise ModelError(f"the output is a CSV table; name it {str(out.with_suffix('.csv'))!r}")
     check_result(out, "-o", ".csv", overwrite=overwrite, recognize=is_scores)
 
 
@@ -108,9 +114,7 @@ def _predict(
     from deepfixcx.release import load_codes
 
     if not os.path.exists(where):
-        raise ModelError(
-            f"there is no file or folder {str(where)!r}, so there is no image to score"
-        )
+        raise ModelError(f"there is no file or folder {str(where)!r} to score; check the path")
     if holds_codes(where):
         code, names = load_codes(where, classifier.channels)
         predictions = predict_code(classifier, code, names)
@@ -134,8 +138,8 @@ def _predict(
         paths, names = [where], [where.name]
     if not paths and (where / "records.safetensors").is_file():
         raise ModelError(
-            f"{str(where)!r} is a release of records that are no codes; a model is trained on "
-            f"them, and scores images"
+            f"{str(where)!r} is a release of records, which serve for training; score images or "
+            "codes"
         )
     if not paths:
         bad = listed.bad if listed is not None else []
@@ -190,13 +194,13 @@ def _close(predictions: Predictions, out: Path, *, explainable: bool) -> None:
     for name, yes in zip(
         predictions.label_names, predictions.yes().sum(axis=0).tolist(), strict=True
     ):
-        rows.append((name, f"{yes} yes, {images - failed - yes} no"))
-    rows.append(("table", f"{out}  names the files; share it as you would share them"))
+        rows.append((name, f"{yes} positives, {images - failed - yes} negatives"))
+    rows.append(("table", f"{out}  contains file names; protect it like the files"))
     if failed == images:
-        next_step = "nothing could be scored; mend the cause, then run again with --overwrite"
+        next_step = "no image was scored; fix the cause, then run again with --overwrite"
     elif explainable:
-        next_step = "ask why: deepfixcx explain --model"
+        next_step = "explain the scores: deepfixcx explain --model"
     else:
-        next_step = "ask how good they are: deepfixcx evaluate"
+        next_step = "evaluate the model: deepfixcx evaluate"
     rows.append(("next", next_step))
     panel("predict", rows, good=not failed)

@@ -90,13 +90,11 @@ def command(
         typer.Option(help="dicom: images with de-identified headers.", show_default="both"),
     ] = None,
     size: Annotated[
-        Size, typer.Option(help="Of images: P·2^J pixels a side, or as the source.")
+        Size, typer.Option(help="Image side: P·2^J pixels, or the source's.")
     ] = "compact",
-    dtype: Annotated[Storage, typer.Option(help="Numbers of codes on disk.")] = "float32",
-    names: Annotated[Names, typer.Option(help="Call files by numbers, or as sources.")] = "neutral",
-    mask: Annotated[
-        str | None, typer.Option(help="Paint writing black: rule file, or ocr.")
-    ] = None,
+    dtype: Annotated[Storage, typer.Option(help="Number format of codes on disk.")] = "float32",
+    names: Annotated[Names, typer.Option(help="Neutral numbers, or source names.")] = "neutral",
+    mask: Annotated[str | None, typer.Option(help="Paint text black: rule file, or ocr.")] = None,
     mechanism: Annotated[
         str,
         typer.Option(
@@ -104,43 +102,46 @@ def command(
             autocompletion=_completion.mechanisms,
         ),
     ] = "",
-    labels: Annotated[str | None, typer.Option(help="Labels to keep and to release: a,b.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Labels to release: a,b.")] = None,
     patient: Annotated[str | None, PATIENT] = None,
-    public: Annotated[str | None, typer.Option(help="Dataset of patients to learn from.")] = None,
-    min_patients: Annotated[int, typer.Option(help="Fewest patients of released labels.")] = 11,
+    public: Annotated[
+        str | None, typer.Option(help="Dataset of other patients to learn from.")
+    ] = None,
+    min_patients: Annotated[int, typer.Option(help="Fewest patients of a released label.")] = 11,
     retain: Annotated[
         str,
         typer.Option(
-            help="Of DICOM headers: dates (shifted), patient (sex, age), device, descriptors.",
+            help=(
+                "DICOM values to retain: dates (shifted), patient (sex, age), device, descriptors."
+            ),
             autocompletion=_completion.retained,
         ),
     ] = "",
     key: Annotated[
         Path | None,
-        typer.Option(
-            help="File of the key of pseudonyms, made on first use; default: in the private folder."
-        ),
+        typer.Option(help="Key file of pseudonyms; default: in the private folder."),
     ] = None,
     pseudonyms: Annotated[
-        Path | None, typer.Option(help="Table to write of who is whose pseudonym; not in OUT.")
+        Path | None,
+        typer.Option(help="CSV of patients and pseudonyms; outside OUT."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Order of images; with a mechanism, all that it draws.")
+        int | None, typer.Option(help="Seed of the image order and of mechanisms.")
     ] = None,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     workers: Annotated[int | None, WORKERS] = None,
     engine: Annotated[Engine, typer.Option(help="This machine, or a dask cluster.")] = "local",
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of dask's scheduler, if one runs.")
+        str | None, typer.Option(help="Address of a running dask scheduler.")
     ] = None,
     insecure_scheduler: Annotated[
-        bool, typer.Option("--insecure-scheduler", help="Use a scheduler without TLS.")
+        bool, typer.Option("--insecure-scheduler", help="Allow a scheduler without TLS.")
     ] = False,
     private: Annotated[
         str | None,
         typer.Option(
             "--private",
-            help="Folder for ledger and source names.",
+            help="Folder for the ledger and source names.",
             show_default="OUT.private",
         ),
     ] = None,
@@ -148,7 +149,16 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Turn a folder of medical images into a folder that can be shared."""
+    """Turn a folder of medical images into a folder that can be shared.
+
+    Reads PNG, JPEG, TIFF, BMP, DICOM and NIfTI. Beside OUT, the folder OUT.private keeps the names
+    of the sources and the ledger for --resume. Do not share OUT.private.
+
+    IN and OUT may be URLs that fsspec supports, such as s3://bucket/folder; an OUT at a URL needs
+    --private. For a mechanism that needs --labels, IN is a dataset with patients.
+
+    Example: deepfixcx privatize xrays shared --level 3 --patches 4 --output both
+    """
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import ReleaseOptions, privatize_dataset
     from deepfixcx.release.protected import Protection
@@ -199,7 +209,10 @@ def command(
                 )
                 protected = asked.run(course)
     except KeyboardInterrupt:
-        console.print(f"Stopped. Everything written is whole; go on with:\n  {resuming_command()}")
+        console.print(
+            "Stopped. All files written so far are complete; continue with:\n  "
+            f"{resuming_command()}"
+        )
         raise
     if alone:
         _end(summary, json, masked=mask is not None, noise=options.noise)
@@ -278,7 +291,7 @@ def _close(
         rows += [
             ("wrote", _written(totals)),
             ("speed", _speed(summary, figures)),
-            ("kept", f"{share:.3g} % of the numbers"),
+            ("kept", f"{share:.3g} % of the values"),
             ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
@@ -287,14 +300,19 @@ def _close(
     if masked and totals["images"]:
         rows.append(("mask", _masked(summary)))
     if summary.notes:
-        rows.append(("notes", "read unlike the header, listed in the private sources.csv:"))
+        rows.append(
+            (
+                "notes",
+                ("read with corrections to the header, listed in the private sources.csv:"),
+            )
+        )
         rows += reason_rows(summary.notes)
     if summary.legible_images:
         rows.append(("writing", _writing(summary, masked)))
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),
-        ("private", f"{summary.private}  which source is which; do not share"),
+        ("private", f"{summary.private}  source of each image; do not share"),
         ("next", _next_step(summary)),
     ]
     panel("privatize", rows, good=not failed)
@@ -316,29 +334,30 @@ def _masked(summary: Summary) -> str:
     painted = f"{100 * summary.masked_share:.2g} % of the pixels painted black"
     images = counted(summary.totals["images"], "image")
     nothing = f"nothing in {summary.unmasked_images} of {images} (masked = 0 in manifest.csv)"
-    return f"{painted}; {nothing}: look at these" if summary.unmasked_images else painted
+    return f"{painted}; {nothing}: check these images" if summary.unmasked_images else painted
 
 
 def _writing(summary: Summary, masked: bool) -> str:
-    what = "that the mask missed" if masked else "that is burned in"
-    advice = "look at some" if masked else "paint it over with --mask"
+    what = "text that the mask missed" if masked else "burned-in text"
+    advice = "check some images" if masked else "paint the text black with --mask"
     return (
-        f"{what} may stay legible in {summary.legible_images} of {summary.totals['images']}, from "
-        f"letters of {summary.legible_from} pixels on; take fewer patches, or {advice}"
+        f"{what} may be legible in {summary.legible_images} of {summary.totals['images']} "
+        f"images, if letters have {summary.legible_from} pixels or more; use fewer patches, or "
+        f"{advice}"
     )
 
 
 def _speed(summary: Summary, figures: dict[str, object]) -> str:
     if not summary.progress.files_done:
-        return "nothing was left to do"
+        return "nothing to do"
     return f"{figures['images_per_second']} images/s, {summary.seconds:.1f} s"
 
 
 def _smaller(before: object, after: object) -> str:
     if not isinstance(before, int) or not isinstance(after, int) or not after:
-        return "nothing was kept"
+        return "no data"
     if not before:
-        return f"{byte_size(after)}  (where the sources lie, nobody tells their size)"
+        return f"{byte_size(after)}  (source size unknown: remote store)"
     factor = before / after
     text = f"1 : {factor:.1f}" if factor >= 1 else f"{1 / factor:.1f} times larger"
     return f"{byte_size(before)} → {byte_size(after)}  ({text})"
@@ -346,12 +365,12 @@ def _smaller(before: object, after: object) -> str:
 
 def _next_step(summary: Summary) -> str:
     if not summary.totals["images"]:
-        return "nothing could be used; mend the cause, then run again with --overwrite"
+        return "no file could be used; fix the cause, then run again with --overwrite"
     if summary.totals["files_failed"]:
-        return f"see which files they were: {summary.private / 'sources.csv'}"
+        return f"names of the failed files: {summary.private / 'sources.csv'}"
     if summary.totals["dicom_files"]:
-        return f"search it for what its sources say of patients: {program()} scan OUT --against IN"
-    return f"look at one image and what is kept of it: {program()} show IMAGE -o show.png"
+        return f"search it for identifiers of its sources: {program()} scan OUT --against IN"
+    return f"compare one image before and after: {program()} show IMAGE -o show.png"
 
 
 class _ProgressBar:

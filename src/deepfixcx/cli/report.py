@@ -27,11 +27,11 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .html or .pdf.")],
     page_format: Annotated[
         PageFormat | None,
-        typer.Option("--format", help="html or pdf; by default as the file is called."),
+        typer.Option("--format", help="html or pdf; default: from the file name."),
     ] = None,
     audit: Annotated[
         Path | None,
-        typer.Option(help="Folder of an audit; by default RELEASE.audit, where it is there."),
+        typer.Option(help="Folder of an audit; default: RELEASE.audit, if present."),
     ] = None,
     evaluation: Annotated[
         Path | None, typer.Option(help="JSON of deepfixcx evaluate --json.")
@@ -40,11 +40,11 @@ def command(
     frontier: Annotated[Path | None, typer.Option(help="Folder of a frontier.")] = None,
     evidence: Annotated[
         Path | None,
-        typer.Option(help="Folder of a scan; by default RELEASE.evidence, where it is there."),
+        typer.Option(help="Folder of a scan; default: RELEASE.evidence, if present."),
     ] = None,
     originals: Annotated[
         Path | None,
-        typer.Option(help="The input of the release: ranks images by likeness; shows none."),
+        typer.Option(help="Input of the release: ranks images by similarity; shows no original."),
     ] = None,
     include_originals: Annotated[
         bool,
@@ -57,7 +57,13 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Write a report on a release: contents, utility, and what audit and scan show."""
+    """Write a report on a release: contents, utility, and results of audit and scan.
+
+    One file, smaller than 10 MB, that loads nothing from other servers. It contains originals only
+    with --include-originals.
+
+    Example: deepfixcx report shared -o report.html
+    """
     from deepfixcx.report.page import release_page, write_page
     from deepfixcx.report.sections_proof import binding, is_bad, verdict_sentences
 
@@ -67,7 +73,7 @@ def command(
             release, audit, evaluation, sweep, frontier, evidence, originals, private,
             include_originals,
         )  # fmt: skip
-        status.update("looking at images")
+        status.update("reading images")
         text = release_page(inputs)
         if kind == "pdf":
             from deepfixcx.report.page import pdf_of
@@ -100,7 +106,7 @@ def command(
     rows += [("verdict" if not number else "", text) for number, text in enumerate(sentences)]
     rows += [("checksum", sentence) for sentence in binding(inputs.facts, inputs.measured)]
     if include_originals:
-        rows.append(("originals", "are in it: share it as you would share them"))
+        rows.append(("originals", "included; protect the report like the originals"))
     rows.append(("next", _next_step(inputs)))
     audited = inputs.measured.audit is not None
     panel("report", rows, good=audited and not is_bad(inputs.measured, inputs.evidence))
@@ -116,7 +122,8 @@ def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageF
     if out.suffix.lower() != f".{kind}":
         other = "" if asked else ", or .pdf for a PDF"
         raise ReleaseError(
-            f"the report is {kind}; call it {str(out.with_suffix('.' + kind))!r}{other}"
+            f"the format of the report is {kind}; name it "
+            f"{str(out.with_suffix('.' + kind))!r}{other}"
         )
     check_result(out, "-o", f".{kind}", overwrite=overwrite)
     return kind
@@ -153,8 +160,8 @@ def _gather(
     if originals is not None:
         if facts.records is not None:
             raise ReleaseError(
-                "a record of this release is not of one image, so there is no original to compare "
-                "it with; omit --originals"
+                "records of this release are made from several images, so there is no original "
+                "to compare; omit --originals"
             )
         found = Originals.find(originals, private)
         found.check(facts.images)
@@ -219,7 +226,7 @@ def _beside(release: Path, what: str, file: str) -> Path | None:
 
 def _next_step(inputs: ReportInputs) -> str:
     if inputs.measured.audit is None and not inputs.facts.has_codes:
-        return "audit a release of the same images with --output codes: this one holds no codes"
+        return "this release holds no codes: audit a release of the same images with --output codes"
     if inputs.measured.audit is None:
-        return f"attack it yourself: {program()} audit RELEASE --against ORIGINALS --patients CSV"
-    return "read what was not tested before you share anything"
+        return f"audit the release: {program()} audit RELEASE --against ORIGINALS --patients CSV"
+    return "read the section on what was not tested before you share the release"

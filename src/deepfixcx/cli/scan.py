@@ -34,9 +34,9 @@ before left out as not two positive numbers Lossy Compression Spatial resampling
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that is to be shared.")],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to be shared.")],
     against: Annotated[
-        Path, typer.Option("--against", metavar="IN", help="Folder, or file, that it was made of.")
+        Path, typer.Option("--against", metavar="IN", help="Folder or file with its sources.")
     ],
     out: Annotated[
         Path | None,
@@ -44,21 +44,29 @@ def command(
     ] = None,
     private: Annotated[
         Path | None,
-        typer.Option(help="Private folder of the release, which knows its sources."),
+        typer.Option(help="Private folder of the release, which lists its sources."),
     ] = None,
     ignore: Annotated[
         Path | None,
         typer.Option(
-            help="Text file of what may remain, one a line: strings, or elements as (0018,1000)."
+            help="Text file of strings or elements, as (0018,1000), that may remain; one a line."
         ),
     ] = None,
     ocr: Annotated[
-        bool, typer.Option("--ocr", help="Also read what is burned into images, with tesseract.")
+        bool, typer.Option("--ocr", help="Also read burned-in text with tesseract.")
     ] = False,
     workers: Annotated[int | None, WORKERS] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Search every byte of a folder for the names, numbers, dates and texts of its sources."""
+    """Search every byte of a folder for the names, numbers, dates and texts of its sources.
+
+    The evidence lists each file that holds such a string, the position, and the element of the
+    source header, but not the string. Terms of the standard, manufacturers of devices and values
+    kept by --retain are listed separately, with the reason. Exit code 3 if other strings remain or
+    a file could not be searched; 2 if IN holds nothing to search for.
+
+    Example: deepfixcx scan shared --against scans
+    """
     from deepfixcx.datasets.files import local_path
     from deepfixcx.deidentify.scan import scan
     from deepfixcx.deidentify.scan.evidence import evidence_folder, figures, fill_evidence
@@ -71,12 +79,12 @@ def command(
     check_outside({"out": place})  # of a folder within a release, the default would lie there
     if is_release(against) and release_around(folder) is None:
         raise DeidentifyError(
-            f"--against {str(against)!r} is a release, and {str(folder)!r} is none, so they seem "
-            f"to be swapped: deepfixcx scan RELEASE --against SOURCES"
+            f"--against {str(against)!r} is a release and {str(folder)!r} is not; if they are "
+            "swapped, run: deepfixcx scan RELEASE --against SOURCES"
         )
     allowed = _allowed(ignore)
     if workers is not None and not ocr:
-        raise DeidentifyError("--workers is for --ocr; add it, or leave --workers out")
+        raise DeidentifyError("--workers requires --ocr; add --ocr, or omit --workers")
     kept_here = private_of(folder, private)
     named = {"OUT": folder, "IN": against, "the private folder": kept_here}
     check_apart({"the evidence": place}, named)
@@ -159,14 +167,14 @@ def _close(found: ScanReport, place: Path) -> None:
     strings, headers = counted(found.strings, "string"), counted(found.sources_read, "header")
     remains = f"{said['findings']} in {where}" if holding else "nothing was found"
     if found.sources_missing and not holding:
-        remains = "not known: IN does not hold the sources of this release"
+        remains = "unknown: IN does not hold the sources of this release"
     rows = [
         ("searched", f"{files}, {byte_size(sum(each.size for each in found.files))}"),
-        ("for", f"{strings} of {headers} and of file names"),
-        ("remains", remains if found.strings else "not known: there was nothing to search for"),
+        ("for", f"{strings} from {headers} and from file names"),
+        ("remains", remains if found.strings else "unknown: there was nothing to search for"),
     ]
     if found.ignored:
-        rows.insert(2, ("left out", f"{counted(found.ignored, 'string')}, as --ignore says"))
+        rows.insert(2, ("left out", f"{counted(found.ignored, 'string')} named by --ignore"))
     if harmless := found.counts("harmless"):
         rows.append(("harmless", f"{sum(harmless.values())}, each with the reason in the evidence"))
         rows += reason_rows(sorted(harmless.items(), key=lambda each: -each[1]))
@@ -178,34 +186,40 @@ def _close(found: ScanReport, place: Path) -> None:
     rows += [("not searched", counted(len(reasons), "file"))] if reasons else []
     rows += reason_rows([(each, reasons.count(each)) for each in dict.fromkeys(reasons)])
     if found.sources_as_bytes:
-        text = f"{found.sources_as_bytes} sources without a sound header: their plain text"
+        text = f"{found.sources_as_bytes} sources without a valid header: their plain text"
         rows.append(("also for", text))
     if found.sources_missing:
         text = f"{found.sources_missing:,} of {counted(found.sources_expected or 0, 'source')}"
-        rows.append(("not in IN", f"{text} of this release; theirs was not searched for"))
+        rows.append(("not in IN", f"{text} of this release; their strings were not searched for"))
     elif found.sources_expected is None and found.release_checksum is not None:
-        rows.append(("not checked", "whether IN holds the sources: there is no private folder"))
+        rows.append(
+            ("not checked", ("unknown whether IN holds all sources: there is no private folder"))
+        )
     failed = found.sources_failed
-    rows += [("not read", f"{len(failed)} sources; theirs was not searched for")] if failed else []
+    rows += (
+        [("not read", (f"{len(failed)} sources; their strings were not searched for"))]
+        if failed
+        else []
+    )
     rows += reason_rows([(each, failed.count(each)) for each in dict.fromkeys(failed)])
     if found.words_before is not None:
-        text = f"{found.words_before} words before, {found.words_after} after; a check, no proof"
+        text = f"{found.words_before} words before, {found.words_after} after; this is no proof"
         rows.append(("burned in", text))
-    rows.append(("evidence", f"{place / 'evidence.csv'}  names files and elements, no string"))
+    rows.append(("evidence", f"{place / 'evidence.csv'}  lists files and elements, no strings"))
     rows.append(("next", _next_step(found)))
     panel("scan", rows, good=found.clean)
 
 
 def _next_step(found: ScanReport) -> str:
     if found.clean:
-        return "nothing was found, which is no proof; look at some images, too"
+        return "nothing was found, which is no proof; also check some images by eye"
     if any(file.remaining for file in found.files):
         return (
-            "do not share it; evidence.csv says which elements of the sources to look at. What "
-            "tells nothing of a patient may stay: --ignore"
+            "do not share the folder; evidence.csv lists the elements of the sources. List "
+            "strings that identify no patient with --ignore"
         )
     if not found.strings:
         return "check the path of the sources: no string of them could be searched for"
     if found.sources_missing:
-        return "give --against the folder that privatize had as IN"
+        return "give --against the input folder (IN) of privatize"
     return "remove or unpack what could not be searched, then scan again"

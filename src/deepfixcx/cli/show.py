@@ -41,24 +41,30 @@ def command(
     grid: Annotated[Grid, GRID] = "balanced",
     size: Annotated[
         Size | None,
-        typer.Option(help="Of the privatized image: P·2^J pixels a side, or as the source."),
+        typer.Option(help="Image side: P·2^J pixels, or the source's."),
     ] = None,
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="Draw reconstructions for many J and P instead.")
+        bool, typer.Option("--sheet", help="Draw reconstructions for several J and P instead.")
     ] = False,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Draw one image before and after, and what each band keeps of it."""
+    """Draw one image before and after privatization, and the values of each band.
+
+    The figure shows the original: do not share it. Of a file with several frames, the first is
+    drawn.
+
+    Example: deepfixcx show xray.png -o show.png --level 3 --patches 8
+    """
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import SpecError
     from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
 
     if sheet and (level, patches, size) != (None, None, None):
         raise SpecError(
-            "--sheet draws many levels and patches at the original size; leave out --level, "
-            "--patches and --size, or leave out --sheet"
+            "--sheet draws many levels and patches at the original size; omit --level, "
+            "--patches and --size, or omit --sheet"
         )
     spec = spec_of(
         SUGGESTED_LEVEL if level is None else level,
@@ -87,7 +93,7 @@ def _check_places(where: Path, out: Path, *, overwrite: bool) -> None:
     if os.path.isdir(where):
         raise ImageFileError("show takes one image; for a folder use inspect or privatize")
     if out.suffix.lower() != ".png":
-        raise ReleaseError(f"the figure is a PNG; call it {str(out.with_suffix('.png'))!r}")
+        raise ReleaseError(f"the figure is a PNG; name it {str(out.with_suffix('.png'))!r}")
     check_result(out, "-o", ".png", overwrite=overwrite)
 
 
@@ -103,7 +109,7 @@ def _draw_show(frames: ImageFrames, out: Path, spec: CodecSpec, size: Size) -> d
     panel(
         "show",
         [
-            ("figure", f"{out}  it shows the original: not for sharing"),
+            ("figure", f"{out}  shows the original; do not share it"),
             ("image", _image_words(frames)),
             ("spec", str(spec)),
             ("kept", str(kept)),
@@ -130,11 +136,11 @@ def _draw_sheet(frames: ImageFrames, out: Path, like: CodecSpec) -> dict[str, ob
     panel(
         "show",
         [
-            ("figure", f"{out}  it shows the original: not for sharing"),
+            ("figure", f"{out}  shows the original; do not share it"),
             ("image", _image_words(frames)),
             ("settings", f"levels {levels} down, patches {patches} across"),
-            ("kept", "below each reconstruction, in percent and as a ratio"),
-            ("next", f"look closer at one: {program()} show IMAGE -o {out.stem}-one.png -J 3 -P 4"),
+            ("kept", "below each reconstruction: values kept, in percent and as a ratio"),
+            ("next", f"draw one setting: {program()} show IMAGE -o {out.stem}-one.png -J 3 -P 4"),
         ],
     )
     return _figures(frames, out, "contact_sheet") | {

@@ -25,11 +25,16 @@ def command(
     folder: Annotated[str, typer.Argument(metavar="OUT", help="Release folder, or its URL.")],
     private: Annotated[
         str | None,
-        typer.Option("--private", help="Where its ledger is; default: OUT.private."),
+        typer.Option("--private", help="Folder of its ledger; default: OUT.private."),
     ] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Say how far a release is, running or stopped, and which command goes on."""
+    """Show the progress of a release and the command that continues it.
+
+    Reads the ledger in the private folder and changes nothing.
+
+    Example: deepfixcx status shared
+    """
     from deepfixcx.release import read_status
     from deepfixcx.release.storage import locate
 
@@ -41,7 +46,7 @@ def command(
         ("state", _state(status)),
         ("done", f"{status.files_done:,} of {_files(status)}, {share:.0%} of the shards"),
         ("failed", str(status.files_failed or "none")),
-        ("shards", f"{status.shards_done} of {status.shards}, begun {status.attempts} times"),
+        ("shards", f"{status.shards_done} of {status.shards} done, {status.attempts} starts"),
     ]
     if status.quarantined:
         rows.append(("quarantined", _quarantined(status)))
@@ -59,14 +64,14 @@ def _files(status: ReleaseStatus) -> str:
 
 def _state(status: ReleaseStatus) -> str:
     return {
-        "running": "running: a process is writing it right now",
+        "running": "running: a process is writing to it",
         "finished": "finished",
-        "stopped": "stopped before it was finished; nothing is lost",
+        "stopped": "stopped before the end; finished work is kept",
     }[status.state]
 
 
 def _quarantined(status: ReleaseStatus) -> str:
-    files = f"{status.quarantined} killed their worker twice"
+    files = f"{status.quarantined} stopped their worker process twice"
     names = status.quarantined_ids[:MOST_NAMES]
     more = ", …" if len(status.quarantined_ids) > MOST_NAMES else ""
     return f"{files}: {', '.join(names)}{more}" if names else files
@@ -74,7 +79,7 @@ def _quarantined(status: ReleaseStatus) -> str:
 
 def _next_step(status: ReleaseStatus, folder: str) -> str:
     if status.state == "running":
-        return "wait, or stop it with Ctrl-C where it runs: what is written stays"
+        return "wait, or stop it with Ctrl-C in its terminal: written files are kept"
     if status.state == "finished":
         return f"{program()} verify {shlex.quote(folder)}"
     if not status.again:

@@ -26,14 +26,20 @@ def command(
         typer.Option(help="Folder of the original images, to show them beside the releases."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; another than this admits other machines.")
+        str, typer.Option(help="Address to listen on; any other address admits other machines.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at; 0 selects a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 selects a free one.")] = 0,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
 ) -> None:
-    """Open a web page on this machine: explore settings, look at releases and audits."""
+    """Open a web page on this machine to explore settings, releases and audits.
+
+    Only browsers with the printed link have access. Images stay in memory, and the page loads
+    nothing from other servers. Ctrl-C ends it.
+
+    Example: deepfixcx studio
+    """
     from deepfixcx.errors import ReleaseError
     from deepfixcx.studio.releases import Library
     from deepfixcx.studio.server import Studio, bound
@@ -45,8 +51,8 @@ def command(
         listening = bound(host, port)
     except (OSError, OverflowError):
         raise typer.BadParameter(
-            f"cannot listen at {host}, port {port}: it is in use, or not of this machine; omit "
-            f"--port for a free one"
+            f"cannot listen on {host}, port {port}: the port is in use, or the address is not of "
+            "this machine; omit --port to select a free port"
         ) from None
     library = Library(None if folder is None else folder.resolve(), originals)
     studio = Studio.make(listening, library)

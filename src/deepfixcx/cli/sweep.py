@@ -52,36 +52,40 @@ MOST_SKIPPED = 3
 def command(
     where: Annotated[Path, DATASET],
     labels: Annotated[
-        str, typer.Option(help="What to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
+        str, typer.Option(help="Labels to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the sweep, to be made.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the sweep to make.")],
     levels: Annotated[
-        str, typer.Option("--levels", "-J", help="J, the depths to try: 1-6, or 2,4.")
+        str, typer.Option("--levels", "-J", help="J, levels to try: 1-6 or 2,4.")
     ] = "1-6",
     patches: Annotated[
-        str, typer.Option("--patches", "-P", help="P, the cells per axis to try: 2,4,8, or 1-4.")
+        str, typer.Option("--patches", "-P", help="P, cells per axis to try: 2,4,8 or 1-4.")
     ] = "2,4,8",
     wavelet: Annotated[str, WAVELET] = "haar",
     pooling: Annotated[str, POOLING] = "l1",
     boundary: Annotated[Boundary, BOUNDARY] = "zero",
     grid: Annotated[Grid, GRID] = "balanced",
-    model: Annotated[CodeModel, typer.Option(help="What learns from codes.")] = "logistic",
+    model: Annotated[CodeModel, typer.Option(help="Classifier on codes.")] = "logistic",
     cnn: Annotated[
         str | None,
-        typer.Option(help="Also a network: densenet121, resnet18, … or package.module:Class."),
+        typer.Option(
+            help="Also train a network: densenet121, resnet18, … or package.module:Class."
+        ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation; none shares a patient.")] = 5,
+    folds: Annotated[
+        int, typer.Option(help="Folds of the cross-validation, divided by patient.")
+    ] = 5,
     within: Annotated[
         str | None,
-        typer.Option(help="Compare only images of one view, say, or another attribute."),
+        typer.Option(help="Compare images within each value of an attribute, such as view."),
     ] = None,
     side: Annotated[
-        int | None, typer.Option(help="Pixels a side of what the network sees; 224 if not given.")
+        int | None, typer.Option(help="Image side in pixels for the network; default: 224.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Most passes over the images, of mlp and network.")
+        int | None, typer.Option(help="Maximum number of epochs, of mlp and network.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of folds, classifiers and intervals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of folds, classifiers and intervals.")] = 0,
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
@@ -92,7 +96,13 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Try levels and numbers of patches on a dataset, and say which to take."""
+    """Try levels and numbers of patches on a dataset, and recommend a setting.
+
+    Each setting is measured by its compression, the similarity of reconstructions, and the AUC of a
+    classifier on new patients, beside the original, blur and median.
+
+    Example: deepfixcx sweep xrays --labels pneumonia -o sweep
+    """
     from deepfixcx.learn.sweep.options import SweepOptions
     from deepfixcx.learn.sweep.run import run_sweep
     from deepfixcx.spec import CodecSpec

@@ -58,9 +58,9 @@ SOME_FAILED, INTERRUPTED, TERMINATED = 3, 130, 143
 def command(
     where: Annotated[Path, DATASET],
     labels: Annotated[
-        str, typer.Option(help="What to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
+        str, typer.Option(help="Labels to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model, to be made.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model to make.")],
     model: Annotated[
         str,
         typer.Option(
@@ -69,7 +69,9 @@ def command(
     ] = "mlp",
     on: Annotated[
         On | None,
-        typer.Option(help="What it sees; codes for mlp and logistic, else privatized images."),
+        typer.Option(
+            help="Model input; default: codes for mlp and logistic, else privatized images."
+        ),
     ] = None,
     level: Annotated[int | None, LEVEL] = None,
     patches: Annotated[str | None, PATCHES] = None,
@@ -79,38 +81,39 @@ def command(
     grid: Annotated[Grid | None, GRID] = None,
     side: Annotated[
         int | None,
-        typer.Option(help="Pixels a side of the images that a network sees."),
+        typer.Option(help="Image side in pixels for a network."),
     ] = None,
     layout: Annotated[Layout | None, LAYOUT] = None,
     uncertain: Annotated[Uncertain | None, UNCERTAIN] = None,
     blank: Annotated[Blank | None, BLANK] = None,
     patient: Annotated[str | None, PATIENT] = None,
     split: Annotated[
-        Parting, typer.Option(help="By patient at random, or as the dataset comes.")
+        Parting, typer.Option(help="By patient at random, or the official split of the dataset.")
     ] = "patient",
     validation: Annotated[
-        float, typer.Option(help="Share on which training is stopped and thresholds are chosen.")
+        float, typer.Option(help="Validation share, for early stopping and thresholds.")
     ] = 0.15,
     test: Annotated[
-        float | None, typer.Option(help="Share kept for evaluate; 0.2 if not given.")
+        float | None, typer.Option(help="Test share, for evaluate; default: 0.2.")
     ] = None,
     by_content: Annotated[
-        bool, typer.Option("--by-content", help="Keep copies of a file in one part.")
+        bool, typer.Option("--by-content", help="Keep copies of a file in one part of the split.")
     ] = False,
     balance: Annotated[
-        bool, typer.Option("--balance", help="Weight yes and no as if equally frequent.")
+        bool, typer.Option("--balance", help="Weight positives and negatives equally.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Maximum number of epochs.")] = None,
     patience: Annotated[
-        int | None, typer.Option(help="Epochs without a better validation AUC.")
+        int | None,
+        typer.Option(help="Stop after this many epochs without a better validation AUC."),
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Most images a step.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of AdamW.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Of AdamW.")] = None,
     l1: Annotated[
-        float | None, typer.Option("--l1", help="Penalty on the attention of mlp.")
+        float | None, typer.Option("--l1", help="L1 penalty on the attention of mlp.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, first weights, order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split, initial weights and order.")] = 0,
     device: Annotated[str, DEVICE] = "auto",
     workers: Annotated[int | None, WORKERS] = None,
     cache: Annotated[Path | None, CACHE] = None,
@@ -118,7 +121,14 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Train a classifier on codes, privatized images, or originals."""
+    """Train a classifier on codes, privatized images, or originals.
+
+    Patients are divided into three parts: for training; for early stopping and thresholds; and for
+    deepfixcx evaluate. The dataset may also be a release made with a mechanism, which has its own
+    labels; images to predict are then brought into the form of its records.
+
+    Example: deepfixcx train xrays --labels pneumonia -o model
+    """
     from deepfixcx.learn.options import TrainingOptions
     from deepfixcx.learn.parts import PartRules
     from deepfixcx.learn.training import train_model
@@ -182,8 +192,8 @@ def _spec(on: On | None, codec: Codec, released: ReleasedInputs | None) -> Codec
     given = any(setting is not None for setting in codec)
     if on == "original" and given:
         raise ModelError(
-            "original images are not encoded: leave --level, --patches, --wavelet, --pooling, "
-            "--boundary and --grid away"
+            "original images are not encoded; omit --level, --patches, --wavelet, --pooling, "
+            "--boundary and --grid"
         )
     if on == "original":
         return None
@@ -265,5 +275,10 @@ def _stopped(out: Path) -> str:
     if (out / CHECKPOINT_FILE).is_file():
         epochs = read_header(out / CHECKPOINT_FILE).epochs
         command = shlex.join([*again, "--resume"])
-        return f"Stopped after epoch {epochs}, which is kept; go on with:\n  {program()} {command}"
-    return f"Stopped before anything was kept; start again with:\n  {program()} {shlex.join(again)}"
+        return (
+            f"Stopped after epoch {epochs}, which is kept; continue with:\n  {program()} {command}"
+        )
+    return (
+        f"Stopped before the first epoch was saved; start again with:\n  {program()} "
+        f"{shlex.join(again)}"
+    )

@@ -33,7 +33,14 @@ def command(
     workers: Annotated[int | None, WORKERS] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Hash every file of a release again, and compare all that it says with what it holds."""
+    """Check every file of a release against its checksums and its manifest.
+
+    Needs only OUT, so a recipient can run it. It proves that a release is consistent, not who made
+    it: compare the checksum with the one that the sender names. Exit code 3 if a file is missing,
+    changed, unexpected or contradictory.
+
+    Example: deepfixcx verify shared
+    """
     from deepfixcx.release import verify_release
     from deepfixcx.release.storage import locate
 
@@ -96,7 +103,7 @@ def _close(found: Verification) -> None:
         ("contradictory", str(len(found.contradictions) or "none")),
     ]
     rows += [
-        ("count", f"{name}: dataset.json says {said}, there are {there}")
+        ("count", f"{name}: dataset.json states {said}, found {there}")
         for name, (said, there) in found.counts.items()
     ]
     rows.append(("checksum", f"{found.seal}  (SHA-256 of dataset.json)"))
@@ -112,10 +119,10 @@ def _next_step(found: Verification) -> str:
         )
     strange = found.unlisted or found.links or found.empty
     if found.missing and not (found.changed or strange):
-        return f"copy it again; its maker can run {program()} privatize … --resume"
+        return f"copy the release again; its sender can run {program()} privatize … --resume"
     if not (found.missing or found.changed or found.counts or found.contradictions):
         return (
             "all files of the manifest match it; delete the unexpected ones, listed above, before "
             "you share the release"
         )
-    return "do not use it; copy it again from where it was made"
+    return "do not use this copy; copy the release again from its sender"
