@@ -349,6 +349,17 @@ def test_the_manifest_describes_frames_of_one_file(data_folder: Path, tmp_path: 
     assert verify_release(tmp_path / "out").sound
 
 
+@pytest.mark.usefixtures("here")
+def test_a_release_does_not_retain_more_than_it_states(scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    release(scans / "ct.dcm", out, retain=("dates", "device"))
+    assert verify_release(out).sound
+    about = json.loads((out / "dataset.json").read_text())
+    about["options"]["retain"] = ["device"]
+    (out / "dataset.json").write_text(json.dumps(about))
+    assert any("states more of its header" in each for each in verify_release(out).contradictions)
+
+
 MASK = """
 [[rules]]
 manufacturer = "GE MEDICAL SYSTEMS"

@@ -6,11 +6,8 @@ consistent manifest of other files, options or shapes is noticed.
 
 from __future__ import annotations
 
-import hashlib
-import math
-import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,18 +18,22 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images import read_image
-from deepfixcx.io.release_files import LABELS
 from deepfixcx.io.tables import read_rows
-from deepfixcx.mechanisms.files import MECHANISM_FILE, load_mechanism
-from deepfixcx.release.manifest import LIMITS, TOTALS
+from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, load_mechanism
+from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.places import Place
-from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
-from deepfixcx.release.release import VECTORS
+from deepfixcx.release.release import Release
+from deepfixcx.release.statements import (
+    NEUTRAL,
+    Row,
+    label_statements,
+    named,
+    noise_of,
+    statements,
+)
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["contradictions"]
-
-Row = Mapping[str, str]
 
 KINDS = ("image", "dicom", "code")
 FILES_OF = {
@@ -42,15 +43,15 @@ FILES_OF = {
     "dicom": {"dicom"},
 }
 DTYPES = {"F32": "float32", "F16": "float16", "U8": "uint8"}
-NEUTRAL = re.compile(r"\d{6,}")
+TENSORS = {"array", "sizes", "offset", "step"}
+CHUNKS = {b"IHDR", b"IDAT", b"IEND"}
+"""Parts of a PNG that hold pixels; others hold texts, times and the like."""
 
-EARLIER_LIMITS = frozenset(
-    (
-        "038410b07923c8a158717faafcdc39dfa6383edf9de297427c2f444442843734",
-        "fba91f444846630baa4685c773f80605a6740520614d01ecbef78bec296e8f92",
-    )
-)
-"""SHA-256 of the limits that versions so far wrote; a release with others was edited."""
+RETAINED = {"113107": "dates", "113108": "patient", "113109": "device", "113105": "descriptors"}
+"""Options of --retain by the code that a DICOM file states for them."""
+
+LEAST_NOISE = 0.1
+"""Codes with noise vary at least by this share of the variance of the noise."""
 
 SAME_PIXELS = {"float32": 0.01, "float16": 0.02, "uint8": 0.08}
 """Mean difference of an image from that of its code, by how the code was rounded after it."""
@@ -63,22 +64,17 @@ def contradictions(
     try:
         spec = CodecSpec.from_dict(about["options"]["spec"])
         found = [*_of_rows(about, rows, spec), *_of_failures(place, rows)]
-        found += _of_mechanisms(about)
+        published = None
+        if place.has(MECHANISM_FILE):
+            with place.fetched(MECHANISM_FILE) as path:
+                published = load_mechanism(Path(path))
+        found += statements(about, rows, spec, published)
         if isinstance(about.get("records"), dict):
-            found += _of_records(place, about, spec, len(rows))
-        found += _of_totals(about, rows, spec)
+            found += _of_records(place, about, rows, spec, published)
         found += _of_files(place, about, rows, spec, sound)
     except (DeepfixcxError, LookupError, TypeError, ValueError, AttributeError, OSError):
         return ["dataset.json or manifest.csv has values that no release has"]
     return found
-
-
-def _named(what: str, names: Iterable[str]) -> Iterator[str]:
-    """Yield one sentence for all places with one fault, the first by its name."""
-    listed = list(names)
-    if listed:
-        others = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
-        yield f"{what}: {listed[0]}{others}"
 
 
 def _name(row: Row) -> str:
@@ -90,12 +86,12 @@ def _name(row: Row) -> str:
 
 def _of_rows(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> Iterator[str]:
     done = [row for row in rows if row["status"] == "done"]
-    yield from _named(
+    yield from named(
         "a status in manifest.csv is neither done nor failed",
         (_name(row) for row in rows if row["status"] not in ("done", "failed")),
     )
     keys = Counter((row["source_id"], row["frame"]) for row in rows)
-    yield from _named(
+    yield from named(
         "manifest.csv has a row twice", (" frame ".join(key) for key, n in keys.items() if n > 1)
     )
     for kind in ("image", "code"):
@@ -104,32 +100,32 @@ def _of_rows(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> 
             for row in done
             if row[f"{kind}_file"]
         )
-        yield from _named(
+        yield from named(
             f"manifest.csv names one {kind} for several rows",
             (name for (name, _), n in used.items() if n > 1),
         )
     frames = defaultdict(list)
     for row in rows:
         frames[row["source_id"]].append(int(row["frame"]))
-    yield from _named(
+    yield from named(
         "frames in manifest.csv are not numbered from 0 in order",
         (name for name, each in frames.items() if each != list(range(len(each)))),
     )
-    yield from _named(
+    yield from named(
         f"manifest.csv says another codec than dataset.json ({spec})",
         (_name(row) for row in done if row["spec"] != str(spec)),
     )
-    yield from _named(
+    yield from named(
         "a failed row of manifest.csv has results, or a finished one an error",
         (_name(row) for row in rows if _mixed(row)),
     )
     if not isinstance(about.get("records"), dict):
         wanted = FILES_OF[about["options"].get("output", "both")]
-        yield from _named(
+        yield from named(
             "manifest.csv lacks a file of the output that dataset.json says, or has another one",
             (_name(row) for row in done if {k for k in KINDS if row.get(f"{k}_file")} != wanted),
         )
-    yield from _named(
+    yield from named(
         "a file is not named as its source in manifest.csv",
         (name for row in done for name in _misnamed(row)),
     )
@@ -171,66 +167,6 @@ def _of_failures(place: Place, rows: Sequence[Row]) -> Iterator[str]:
             yield "failures.csv does not list the failed rows of manifest.csv"
 
 
-def _of_mechanisms(about: Mapping[str, Any]) -> Iterator[str]:
-    """Compare the mechanisms that were asked for with those that are described."""
-    options = about["options"]
-    described = {str(each.get("mechanism")) for each in about["mechanisms"]}
-    noise = options.get("noise")
-    asked = re.fullmatch(r"noise ε=([\d.e+-]+) m=(\d+)", noise) if isinstance(noise, str) else None
-    for entry in about["mechanisms"]:
-        if entry.get("mechanism") == "noise" and asked is not None:
-            fits = float(entry["epsilon"]) <= float(asked[1]) * (1 + 1e-9)
-            if not fits or int(entry["pixels"]) != int(asked[2]):
-                yield "the noise that dataset.json describes is not the one of its options"
-    if "noise" in options and not isinstance(about.get("records"), dict):
-        count = len(options["mechanisms"]) + (noise is not None)
-        if (noise is not None) != ("noise" in described) or len(described) < min(count, 1):
-            yield "the mechanisms that dataset.json describes are not those of its options"
-
-
-# -- totals -----------------------------------------------------------------------------------
-
-
-def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> Iterator[str]:
-    """Count values and bytes of sources and results again; `verify` adds up the files."""
-    done = [row for row in rows if row["status"] == "done"]
-    options, records = about["options"], about.get("records")
-    counted: dict[str, int] = {}
-    if isinstance(records, dict):
-        values = math.prod(map(int, records["shape"]))
-        depth = 4 if len(records["shape"]) == 1 else np.dtype(options["dtype"]).itemsize
-        counted["kept_values"] = len(done) * values
-        counted["kept_bytes"] = len(done) * values * depth
-    else:
-        kept = [_kept(row, options, spec) for row in done]
-        sizes = [math.prod(int(row[name]) for name in ("channels", "height", "width"))
-                 for row in done]  # fmt: skip
-        depths = [int(row["bits"]) // 8 for row in done]
-        counted["source_values"] = sum(sizes)
-        counted["source_bytes"] = sum(
-            size * int(row["bits"]) // 8 for size, row in zip(sizes, done, strict=True)
-        )
-        counted["kept_values"] = sum(kept)
-        if options.get("output", "both") in ("codes", "both"):
-            depths = [np.dtype(options["dtype"]).itemsize] * len(done)
-        counted["kept_bytes"] = sum(k * d for k, d in zip(kept, depths, strict=True))
-    yield from _named("dataset.json has a total of its own", set(about["totals"]) - set(TOTALS))
-    limits = hashlib.sha256(str(about["limits"]).encode()).hexdigest()
-    if about["limits"] not in (LIMITS, LIMITS_OF_RECORDS) and limits not in EARLIER_LIMITS:
-        yield "dataset.json states other limits of the method than deepfixcx does"
-    for name, count in counted.items():
-        if about["totals"].get(name) != count:
-            yield f"dataset.json says {name} {about['totals'].get(name)}, and manifest.csv {count}"
-
-
-def _kept(row: Row, options: Mapping[str, Any], spec: CodecSpec) -> int:
-    channels = int(row["channels"])
-    if options.get("output", "both") in ("codes", "both"):
-        return spec.numbers(channels)
-    shape = (int(row["height"]), int(row["width"]))
-    return channels * math.prod(spec.compact_shape() if options["size"] == "compact" else shape)
-
-
 # -- the files --------------------------------------------------------------------------------
 
 
@@ -250,6 +186,8 @@ def _of_files(
             by_code[row["code_file"]].append(row)
     for name, members in by_code.items():
         code = _code_file(place, name, members, spec, faults) if name in sound else None
+        if code is not None:
+            _mechanism(about, name, code, members[0], faults)
         if code is not None and about["options"].get("dtype") not in (
             None,
             members[0]["code_dtype"],
@@ -260,8 +198,8 @@ def _of_files(
                 _image(place, row, spec, size, code, faults)
     by_dicom = {row["dicom_file"]: row for row in rows if row.get("dicom_file") in sound}
     for row in by_dicom.values():
-        _dicom(place, row, rows, spec, size, faults)
-    return [sentence for what, names in faults.items() for sentence in _named(what, names)]
+        _dicom(place, row, rows, spec, about["options"], faults)
+    return [sentence for what, names in faults.items() for sentence in named(what, names)]
 
 
 def _code_file(
@@ -272,9 +210,12 @@ def _code_file(
             code = Code.load(path)
             with safe_open(path, "numpy") as file:
                 stored = DTYPES.get(str(file.get_slice("array").get_dtype()), "")
+                strange = {*file.keys()} - TENSORS or {*file.metadata()} != {"deepfixcx"}
     except (DeepfixcxError, OSError, SafetensorError):
         faults["a file of codes cannot be read"].append(name)
         return None
+    if strange:
+        faults["a file of codes holds something beside codes"].append(name)
     if code.spec != spec:
         faults[f"a file of codes is of another codec than dataset.json says ({spec})"].append(name)
         return None
@@ -292,6 +233,26 @@ def _code_file(
     return code
 
 
+def _mechanism(
+    about: Mapping[str, Any], name: str, code: Code, row: Row, faults: dict[str, list[str]]
+) -> None:
+    """Look whether codes can have been through what dataset.json describes."""
+    for each in about["options"].get("mechanisms") or ():
+        made = INDEPENDENT.get(each) if "records" not in about else None
+        if made is None or row["code_dtype"] == "uint8":  # which rounds once more
+            continue
+        if not np.array_equal(made.represent(code.array), code.array):
+            faults[f"codes were not through the mechanism {each}"].append(name)
+    for entry in noise_of(about)[:1]:
+        spec, sizes = code.spec, code.sizes.max(axis=0)
+        members = np.prod([each.lengths.max() for each in spec.cells(*map(int, sizes))])
+        deviation = float(entry["scale"]) / (255 * spec.block * float(members))
+        if len(code) > 1 and "records" not in about:
+            varies = float(code.array.astype(np.float64).var(axis=0, ddof=1).mean())
+            if varies < LEAST_NOISE * deviation**2:
+                faults["codes vary less than the noise that dataset.json describes"].append(name)
+
+
 def _image(
     place: Place,
     row: Row,
@@ -307,6 +268,8 @@ def _image(
     try:
         with place.fetched(name) as path:
             pixels = read_image(path, max_pixels=2 * height * width).pixels
+            if not _is_bare(path):
+                faults["an image holds something beside pixels"].append(name)
     except (DeepfixcxError, OSError):
         faults["an image cannot be read"].append(name)
         return
@@ -324,12 +287,22 @@ def _image(
             faults["an image is not the one of its code"].append(name)
 
 
+def _is_bare(path: Path) -> bool:
+    """Return whether a PNG has the chunks of pixels alone, and nothing after them."""
+    data, place = path.read_bytes(), 8
+    while place < len(data):
+        if data[place + 4 : place + 8] not in CHUNKS:
+            return False
+        place += 12 + int.from_bytes(data[place : place + 4])
+    return place == len(data)
+
+
 def _dicom(
     place: Place,
     row: Row,
     rows: Sequence[Row],
     spec: CodecSpec,
-    size: str,
+    options: Mapping[str, Any],
     faults: dict[str, list[str]],
 ) -> None:
     name = row["dicom_file"]
@@ -340,37 +313,39 @@ def _dicom(
             header = pydicom.dcmread(path, stop_before_pixels=True)
         shape = (int(header.Rows), int(header.Columns), int(header.SamplesPerPixel))
         frames = int(header.get("NumberOfFrames") or 1)
+        codes = [str(e.CodeValue) for e in header.get("DeidentificationMethodCodeSequence") or ()]
     except Exception:  # pydicom raises whatever a damaged header leads to
         faults["a DICOM file cannot be read"].append(name)
         return
-    height, width = spec.compact_shape() if size == "compact" else (row["height"], row["width"])
+    if {RETAINED[each] for each in codes if each in RETAINED} - set(options["retain"]):
+        faults["a DICOM file states more of its header than dataset.json retains"].append(name)
+    small = options.get("size", "compact") == "compact"
+    height, width = spec.compact_shape() if small else (row["height"], row["width"])
     said = sum(each.get("dicom_file") == name for each in rows)
     if (shape, frames) != ((int(height), int(width), int(row["channels"])), said):
         faults["a DICOM file has another size or other frames than manifest.csv says"].append(name)
 
 
 def _of_records(
-    place: Place, about: Mapping[str, Any], spec: CodecSpec, count: int
+    place: Place,
+    about: Mapping[str, Any],
+    rows: Sequence[Row],
+    spec: CodecSpec,
+    published: PublishedMechanism | None,
 ) -> Iterator[str]:
     """Compare labels, vectors and the fitted mechanism of a release by a mechanism."""
-    with place.fetched(LABELS) as path, path.open(newline="", encoding="utf-8") as file:
-        labels = list(read_rows(file))
-    if len(labels) != count + 1 or any(len(row) != len(labels[0]) for row in labels):
-        yield "labels.csv has other rows than manifest.csv"
+    try:
+        records = Release(place, about, tuple(rows), "").records()
+    except DeepfixcxError:
+        yield "labels.csv, manifest.csv and the records do not fit together, or one is damaged"
+        return
+    yield from label_statements(about, rows, records)
     shape = tuple(map(int, about["records"]["shape"]))
-    if place.has(VECTORS):
-        try:
-            with place.fetched(VECTORS) as path, safe_open(path, "numpy") as vectors:
-                found = tuple(vectors.get_slice("array").get_shape())
-        except SafetensorError:
-            yield "records.safetensors is damaged"
-        else:
-            if found != (count, *shape):
-                yield "records.safetensors has another shape than dataset.json says"
-    elif shape[1:] != spec.code_shape(shape[0])[1:]:
+    if records.code is None and records.array.shape != (len(rows), *shape):
+        yield "records.safetensors has another shape than dataset.json says"
+    if records.code is not None and shape[1:] != spec.code_shape(shape[0])[1:]:
         yield "the shape of records in dataset.json is not that of its codec"
-    if place.has(MECHANISM_FILE):
-        with place.fetched(MECHANISM_FILE) as path:
-            published = load_mechanism(Path(path))
-        if published.spec != spec or labels[0][1:] != list(published.label_names):
-            yield "the fitted mechanism is of another codec, or of other labels, than the release"
+    if published is None:
+        yield "the mechanism of the release is not published with it"
+    elif published.spec != spec or records.label_names != published.label_names:
+        yield "the fitted mechanism is of another codec, or of other labels, than the release"
