@@ -16,6 +16,7 @@ from typer.testing import Result
 
 from deepfixcx import Code
 from deepfixcx.cli import demo
+from deepfixcx.io.folders import MARKER, OwnFolder, write_own
 
 Run = Callable[..., Result]
 
@@ -61,6 +62,24 @@ def test_a_folder_of_someone_else_is_left_alone(run: Run, tmp_path: Path) -> Non
     assert result.exit_code == 2
     assert "--folder" in result.output
     assert (tmp_path / "originals" / "scan.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("made", ["model.json", "sources.csv", "results/originals/1.png"])
+def test_a_folder_of_other_results_is_left_alone(run: Run, tmp_path: Path, made: str) -> None:
+    (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+    write_own(tmp_path, made, "a result")
+    result = run("demo", "--folder", tmp_path)
+    assert result.exit_code == 2
+    assert "was not made by the demo" in result.output
+    assert (tmp_path / made).read_text() == "a result"
+
+
+def test_a_release_is_not_the_folder_of_a_demo(run: Run, tmp_path: Path) -> None:
+    with OwnFolder(tmp_path):  # the ledger of its files lies in its private folder
+        pass
+    (tmp_path / "manifest.csv").write_text("of a release")
+    assert run("demo", "--folder", tmp_path).exit_code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MARKER, "manifest.csv"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_left_alone(run: Run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from deepfixcx import Code
 from deepfixcx.cli.explain_model import can_explain
-from deepfixcx.io.folders import MARKER
+from deepfixcx.io.folders import MARKER, write_own
 from deepfixcx.learn.model_folder import load_model
 from deepfixcx.learn.options import TrainingOptions
 from tests.learn.making import make_dataset
@@ -268,3 +268,64 @@ def test_why_is_only_offered_where_there_is_an_answer(
         assert done.exit_code == 0, done.output
         assert following in done.output
         assert "explain the scores" not in done.output
+
+
+def test_a_table_is_read_as_predict_reads_it(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
+    paths = [f"xrays/{path.name}" for path in sorted(xrays.glob("*.png"))[:11]]
+    rows = [f"{path},p{number // 2}" for number, path in enumerate(paths)]
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join(["file,case", *rows, "gone.png,p9", "xrays/0.png"]) + "\n")
+    done = explain(run, table, model, "-o", tmp_path / "why", "--images", 0, "--patient", "case")
+    assert done.exit_code == 3, done.output
+    assert "11 of 13 images: a table of images" in done.output
+    assert [row["file"] for row in rows_of(tmp_path / "why")] == [
+        *paths, "gone.png", "row 14 of list.csv"
+    ]  # fmt: skip
+    summary = json.loads((tmp_path / "why" / "model.json").read_text())
+    assert summary["patients"] == 6
+    run("predict", model, table, "-o", tmp_path / "s.csv", "--workers", 1)
+    with (tmp_path / "s.csv").open(newline="") as file:
+        scored = list(csv.DictReader(file))
+    assert [row["error"] for row in scored] == [row["error"] for row in rows_of(tmp_path / "why")]
+
+    for where in (table, xrays / "0.png"):
+        refused = explain(run, where, model, "-o", tmp_path / "no", "--patient", "ward")
+        assert refused.exit_code == 2
+        assert "no column 'ward'" in refused.output or "--patient requires" in refused.output
+
+
+def test_the_test_part_is_found_by_the_same_column_of_patients(
+    run: Run, xrays: Path, tmp_path: Path
+) -> None:
+    rows = (xrays / "manifest.csv").read_text().splitlines()
+    named = rows[0].replace("patient", "case")
+    assert named != rows[0]
+    (xrays / "manifest.csv").write_text("\n".join([named, *rows[1:], "gone.png"]) + "\n")
+    model, words = tmp_path / "model", ("--patient", named.split(",")[1])
+    trained = run("train", xrays, *TRAINING, *words, "--model", "logistic", "-o", model)
+    assert "1 row or file left out" in " ".join(trained.output.replace("│", " ").split())
+    done = explain(run, xrays, model, "-o", tmp_path / "why", "--images", 0, *words)
+    text = " ".join(done.output.replace("│", " ").split())
+    assert "the test part of the dataset that the model was trained on" in text
+    assert "1 row or file left out" in text
+    evaluated = run("evaluate", model, xrays, *words, "--json", tmp_path / "e.json")
+    assert evaluated.exit_code == 0, evaluated.output
+    assert "left out" in json.loads((tmp_path / "e.json").read_text())["notes"][-1]
+
+
+def test_a_model_and_an_explanation_do_not_replace_each_other(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    write_own(other, "model.json", (model / "model.json").read_text())
+    refused = explain(run, xrays, model, "-o", other, "--overwrite")
+    assert (refused.exit_code, "holds a model" in refused.output) == (2, True)
+    (other / "model.json").unlink()
+    assert explain(run, xrays, model, "-o", other, "--images", 0).exit_code == 0
+    before = (other / "model.json").read_bytes()
+    refused = run("train", xrays, *TRAINING, "--model", "logistic", "-o", other, "--overwrite")
+    assert (refused.exit_code, "holds other things than" in refused.output) == (2, True)
+    assert (other / "model.json").read_bytes() == before

@@ -11,6 +11,7 @@ import pytest
 from deepfixcx import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ModelError
+from deepfixcx.io.tables import Table
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.prediction import (
@@ -91,6 +92,19 @@ def test_table(tmp_path: Path) -> None:
         ("d.png", "", "", "", "", "DecodeError", "it is damaged, so mend it"),
         ("e.png", "", "", "", "", "DecodeError", "it is damaged, so mend it"),
     ]
+
+
+def test_labels_called_like_other_columns_have_columns_of_their_own(tmp_path: Path) -> None:
+    labels = ("file", "patient", "file_score", "error", "reason", "reason_score_yes")
+    scores = np.full((1, len(labels)), 0.5, np.float32)
+    found = Predictions(labels, (0.5,) * len(labels), ("a.png",), scores, {})
+    for patients in (None, ["p1"]):
+        write_scores(found, tmp_path / "scores.csv", patients)  # the second replaces the first
+        header = (tmp_path / "scores.csv").read_text().splitlines()[0].split(",")
+        assert len({*header}) == len(header) == 2 * len(labels) + (3 if patients is None else 4)
+    assert header[2:6] == ["file_score_score", "file_score_score_yes", "patient_score",
+                           "patient_score_yes"]  # fmt: skip
+    assert Table(tmp_path / "scores.csv").columns == tuple(header)
 
 
 def test_a_score_at_the_threshold_is_a_yes() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.cli._learning import LearningBar
+from deepfixcx.cli._learning import LearningBar, find_listed, left_out
 
 if TYPE_CHECKING:
     from deepfixcx.code import Code
@@ -22,6 +22,7 @@ __all__ = ["Explained", "read_codes"]
 
 UNKNOWN_OVERLAP = "unknown whether these images were among them"
 UNKNOWN_FOLDER = "a folder of images without known labels or patients"
+UNKNOWN_TABLE = "a table of images without known labels"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -38,9 +39,12 @@ class Explained:
     patients: NDArray[np.str_] | None = None
     groups: NDArray[np.str_] | None = None
     labels: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) -> Explained:
+def read_codes(
+    classifier: Classifier, where: Path, patient: str | None, workers: int, figures: int
+) -> Explained:
     """Read the codes that a model is to be explained on."""
     from deepfixcx.code import Code
     from deepfixcx.errors import ModelError
@@ -49,14 +53,17 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
 
     if not os.path.exists(where):
         raise ModelError(f"there is no file or folder {str(where)!r} to explain; check the path")
+    of_codes = where.suffix.lower() == ".safetensors" and where.is_file()
+    if patient is not None and (of_codes or holds_codes(where)):
+        raise ModelError(f"--patient requires a table, and {str(where)!r} is not one; omit it")
     if holds_codes(where):
         code, ids = load_codes(where, classifier.channels)
         return _of_code(classifier, code, ids, "a release")
-    if where.suffix.lower() == ".safetensors" and where.is_file():
+    if of_codes:
         code = Code.load(where)
         names = [f"{where.name}:{row}" for row in range(len(code))]
         return _of_code(classifier, code, names, "a file of codes")
-    dataset, note, overlap = _dataset(classifier, where)
+    dataset, note, overlap = _dataset(classifier, where, patient)
     if dataset is not None:
         names = [_below(record.path, dataset.root) for record in dataset.records]
         found = _of_records(classifier, dataset.records, names, note, workers, figures)
@@ -68,12 +75,14 @@ def read_codes(classifier: Classifier, where: Path, workers: int, figures: int) 
             patients=known.patients if known.has_patients else None,
             groups=views if len(np.unique(views[views != ""])) > 1 else None,
             labels=known.labels,
+            notes=left_out(dataset),
         )
-    records, names = _files(where)
-    return _of_records(classifier, records, names, note, workers, figures)
+    return _of_files(classifier, where, patient, note, workers, figures)
 
 
-def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str, str]:
+def _dataset(
+    classifier: Classifier, where: Path, patient: str | None
+) -> tuple[Dataset | None, str, str]:
     """Read a dataset that has the labels of the model, if it is one."""
     from deepfixcx.datasets import load_dataset
     from deepfixcx.errors import DatasetError
@@ -83,7 +92,7 @@ def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str, 
     if where.is_file() and not has_table_name(where.name):
         return None, "an image", ""
     try:
-        dataset = load_dataset(where, labels=list(classifier.label_names))
+        dataset = load_dataset(where, labels=list(classifier.label_names), patient=patient)
     except DatasetError:
         return None, UNKNOWN_FOLDER, ""
     if not len(dataset):
@@ -100,6 +109,32 @@ def _dataset(classifier: Classifier, where: Path) -> tuple[Dataset | None, str, 
         dataset,
         "a dataset with labels",
         f"{UNKNOWN_OVERLAP}: this is another dataset",
+    )
+
+
+def _of_files(
+    classifier: Classifier, where: Path, patient: str | None, note: str, workers: int, figures: int
+) -> Explained:
+    """Read images whose labels are not known: of a table, of a folder, or the one that is given."""
+    from deepfixcx.datasets import ImageRecord
+    from deepfixcx.errors import ModelError
+
+    listed = find_listed(where, patient)
+    if listed is None:
+        records, names = _files(where)
+        return _of_records(classifier, records, names, note, workers, figures)
+    if not listed.paths:
+        why = f": {listed.bad[0][1]}" if listed.bad else ""
+        raise ModelError(f"{where.name!r} lists no image to explain{why}")
+    records = [ImageRecord(path) for path in listed.paths]
+    found = _of_records(classifier, records, listed.names, UNKNOWN_TABLE, workers, figures)
+    patients = np.array(listed.patients, np.str_)[found.places]
+    bad = {len(listed.names) + row: ("RowError", why) for row, (_, why) in enumerate(listed.bad)}
+    return replace(
+        found,
+        names=(*found.names, *(name for name, _ in listed.bad)),
+        failures=found.failures | bad,
+        patients=patients if (patients != "").all() else None,
     )
 
 

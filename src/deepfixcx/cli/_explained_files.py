@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepfixcx.io.files import make_folder
+from deepfixcx.io.folders import states_format
 from deepfixcx.io.results import check_earlier, claimed_folder
+from deepfixcx.io.tables import TableWriter, free_name
 
 if TYPE_CHECKING:
     from deepfixcx.cli._explained_codes import Explained
     from deepfixcx.explain.attribution import Attribution
     from deepfixcx.explain.cohort import Bias
-
-from deepfixcx.io.tables import TableWriter
 
 __all__ = ["IMAGES", "SUMMARY_FIGURE", "TABLE", "check_out", "write_explanations"]
 
@@ -35,6 +35,8 @@ def check_out(out: Path, figures: int, *, overwrite: bool) -> None:
             f"the folder {str(out.parent)!r}, in which {out.name!r} would be made, does not "
             "exist; create it or choose another place"
         )
+    if states_format(out / SUMMARY):
+        raise ExplanationError(f"{str(out)!r} holds a model; choose another folder with -o")
     names = [TABLE, SUMMARY, SUMMARY_FIGURE, *_names(figures)]
     check_earlier(out, names, "an explanation", overwrite=overwrite)
 
@@ -130,7 +132,10 @@ def _table(found: Explained, why: Attribution, figures: int) -> str:
     """Return a table of all images: file, its figure, score, strongest reason, or error."""
     text = io.StringIO()
     table = TableWriter(text)
-    table.writerow(["file", "figure", why.label, "strongest_reason", "error", "reason"])
+    before, after = ["file", "figure"], ["strongest_reason", "error", "reason"]
+    taken = {*before, *after}
+    score = free_name(f"{why.label}_score", "_score", taken) if why.label in taken else why.label
+    table.writerow([*before, score, *after])
     row_of = {int(place): row for row, place in enumerate(found.places)}
     for place, name in enumerate(found.names):
         row = row_of.get(place)

@@ -1,4 +1,4 @@
-"""What the commands that learn share: the dataset that is named, and bars for long work."""
+"""What the commands that learn share: the dataset or table that is named, and bars."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import math
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepfixcx._words import counted
 from deepfixcx.cli._console import error_console
+from deepfixcx.io.tables import Table, has_table_name
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,8 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LearningBar",
+    "ListedTable",
     "TerminatedError",
     "find_dataset",
+    "find_listed",
+    "left_out",
     "read_as",
     "see_own_modules",
     "stops_cleanly",
@@ -62,6 +69,55 @@ def find_dataset(
     return load_dataset(
         where, layout, labels=labels, uncertain=uncertain, blank=blank, patient=patient
     )
+
+
+def left_out(dataset: Dataset) -> tuple[str, ...]:
+    """Return a note on rows and files of a dataset that cannot be used, if there are any."""
+    reasons = Counter(f"{each.error}: {each.reason}" for each in dataset.problems)
+    if not reasons:
+        return ()
+    what = counted(len(dataset.problems), "row or file", "rows or files")
+    return (f"{what} left out of the dataset; most often {reasons.most_common(1)[0][0]}",)
+
+
+@dataclass(slots=True)
+class ListedTable:
+    """The images that a table lists; then the rows without one, each with its reason."""
+
+    paths: list[Path] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    patients: list[str] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+
+
+def find_listed(where: Path, patient: str | None) -> ListedTable | None:
+    """Read which images a table lists, None where it is no table."""
+    from deepfixcx.datasets.files import local_path
+    from deepfixcx.datasets.table import listed_images
+    from deepfixcx.errors import DatasetError, ModelError
+
+    if not has_table_name(where.name) or not where.is_file():
+        if patient is not None:
+            raise ModelError(
+                f"--patient requires a table, and {str(where)!r} is not one; omit it, or list the "
+                "images in a table"
+            )
+        return None
+    made, of_bad = ListedTable(), []
+    for each in listed_images(Table(where), patient):
+        try:
+            if each.problem is not None:
+                raise each.problem
+            made.paths.append(where.parent / local_path(each.path, "an image"))
+        except DatasetError as error:
+            name = each.path or f"row {each.number} of {where.name}"
+            made.bad.append((name, str(error)))
+            of_bad.append(each.patient)
+        else:
+            made.names.append(each.path)
+            made.patients.append(each.patient)
+    made.patients += of_bad
+    return made
 
 
 def read_as(

@@ -12,7 +12,7 @@ import typer
 from deepfixcx.cli._console import default_workers, error_console, panel, program, ratio, write_json
 from deepfixcx.cli._options import JSON
 from deepfixcx.io.files import make_folder
-from deepfixcx.io.folders import id_of, own_ledger, write_own
+from deepfixcx.io.folders import MARKER, FileLedger, id_of, own_ledger, write_own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,9 @@ CONTACT_ROWS = {
 """Rows of the contact sheet below the phantom."""
 
 PHANTOMS, SEED, PHANTOM_SIDE = 12, 20230502, 512
+FIGURES, IMAGES = ("contact-sheet.png", "show.png"), "originals"
+"""What a demo writes itself: two figures, and images in a folder."""
+
 LEVEL, PATCHES = 3, 8
 COLUMNS = ((3, 32), (3, 16), (3, 8), (3, 4))
 
@@ -93,7 +96,7 @@ def _prepare(folder: Path) -> None:
     from deepfixcx.errors import ReleaseError
 
     try:
-        if not id_of(folder) and os.path.lexists(folder) and not _is_empty(folder):
+        if os.path.lexists(folder) and not (_is_empty(folder) or _is_demo(folder)):
             raise ReleaseError(
                 f"{str(folder)!r} was not made by the demo, so it is left alone; choose "
                 f"another place with --folder"
@@ -111,6 +114,14 @@ def _prepare(folder: Path) -> None:
             f"{str(folder)!r} cannot be written: {error.strerror}; choose another place with "
             f"--folder"
         ) from None
+
+
+def _is_demo(folder: Path) -> bool:
+    """Return whether a folder is that of a demo, and not a release, a model, or other results."""
+    listed = FileLedger(folder / MARKER).listed
+    if not id_of(folder) or not listed:  # of a demo that was stopped at once, nothing is listed
+        return bool(id_of(folder)) and {path.name for path in folder.iterdir()} <= {MARKER, IMAGES}
+    return all(name in FIGURES or name.startswith(f"{IMAGES}/") for name in listed)
 
 
 def _is_empty(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from deepfixcx.cli._console import console, default_workers, panel, write_json
 from deepfixcx.cli._learning import (
     LearningBar,
     find_dataset,
+    left_out,
     see_own_modules,
 )
 from deepfixcx.cli._options import (
@@ -102,6 +103,7 @@ def command(
             cache=None if cache is None else str(cache),
             reading=bar.read,
         )
+    notes = (*found.notes, *left_out(dataset))
     figures = {
         "command": "evaluate",
         "part": found.part,
@@ -110,7 +112,7 @@ def command(
         "patients": found.patients,
         "within": found.within,
         "labels": [label.to_dict() for label in found.labels],
-        "notes": list(found.notes),
+        "notes": list(notes),
         "release_checksum": found.release_checksum,
         "on": classifier.options.on,
         "spec": None if classifier.options.spec is None else str(classifier.options.spec),
@@ -118,7 +120,7 @@ def command(
     write_json(json, figures)
     for label in found.labels:
         console.print(_table(label, found.within))
-    _close(found, explainable=can_explain(classifier))
+    _close(found, notes, explainable=can_explain(classifier))
     if found.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -163,7 +165,7 @@ def _cells(interval: Interval, label: LabelEvaluation) -> tuple[str, str]:
     return f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"
 
 
-def _close(found: Evaluation, *, explainable: bool) -> None:
+def _close(found: Evaluation, notes: tuple[str, ...], *, explainable: bool) -> None:
     images = counted(found.images, "image")
     patients = ", patients unknown"
     if found.patients is not None:
@@ -176,7 +178,7 @@ def _close(found: Evaluation, *, explainable: bool) -> None:
     if found.failures:
         first = found.failures[0]
         rows.append(("", f"the first: {first.error}, {first.reason}"))
-    rows += [("note", note) for note in found.notes]
+    rows += [("note", note) for note in notes]
     why = "; explain scores with explain --model" if explainable else ""
     rows.append(("next", f"score new images with deepfixcx predict{why}"))
     panel("evaluate", rows, good=not found.failures)

@@ -20,6 +20,7 @@ from deepfixcx.cli._options import (
     NETWORK,
     OVERWRITE,
     PATCHES,
+    PATIENT,
     POOLING,
     WAVELET,
     WORKERS,
@@ -37,7 +38,7 @@ def command(
         Path,
         typer.Argument(
             metavar="IN",
-            help="An image or a file of codes; with --model also a folder of images or a release.",
+            help="An image or a file of codes; with --model also a folder, table, or release.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for figures and tables.")],
@@ -74,6 +75,7 @@ def command(
     label: Annotated[
         str | None, typer.Option(help="With --model: label to explain; default: the first.")
     ] = None,
+    patient: Annotated[str | None, PATIENT] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -125,14 +127,15 @@ def command(
         from deepfixcx.cli.explain_model import explain_with_model
 
         explain_with_model(
-            local_path(model, "a model"), where, out, label=label,
+            local_path(model, "a model"), where, out, label=label, patient=patient,
             method=method or "integrated-gradients", baseline=baseline or "mean", images=images,
             network=network, device=device or "auto", workers=workers, overwrite=overwrite,
             json=json,
         )  # fmt: skip
         return
-    of_models: dict[str, object] = {"--label": label, "--method": method, "--baseline": baseline}
-    of_models |= {"--images": images, "--network": network, "--device": device}
+    of_models: dict[str, object] = {"--label": label, "--patient": patient, "--method": method}
+    of_models |= {"--baseline": baseline, "--images": images, "--network": network}
+    of_models |= {"--device": device}
     _refuse(of_models | {"--workers": workers}, "these options require --model")
     from deepfixcx.cli._explain_source import Asked
     from deepfixcx.cli.explain_code import explain_one

@@ -47,6 +47,7 @@ def explain_with_model(
     out: Path,
     *,
     label: str | None,
+    patient: str | None,
     method: str,
     baseline: str,
     images: int | None,
@@ -88,7 +89,7 @@ def explain_with_model(
         there = ", ".join(classifier.label_names)
         raise ExplanationError(f"the model has no label {target!r}; there are {there}")
     found = read_codes(
-        classifier, where, default_workers() if workers is None else workers, figures
+        classifier, where, patient, default_workers() if workers is None else workers, figures
     )
     if not len(found.code):
         error, reason = next(iter(found.failures.values()))
@@ -207,6 +208,7 @@ def _close(
         rows.append(("trained on", f"{trained.words}; {found.overlap}"))
     if found.other_colours:
         rows.append(("note", _colour_words(found)))
+    rows += [("note", note) for note in found.notes]
     if failed:
         rows.append(("failed", f"{failed}, listed in {TABLE}"))
         reasons = Counter(f"{error}: {reason}" for error, reason in found.failures.values())

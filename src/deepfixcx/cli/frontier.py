@@ -16,7 +16,7 @@ from deepfixcx.cli._console import (
     panel,
     write_json,
 )
-from deepfixcx.cli._learning import find_dataset
+from deepfixcx.cli._learning import find_dataset, left_out
 from deepfixcx.cli._options import (
     BLANK,
     DATASET,
@@ -126,7 +126,7 @@ def command(
         )
     figures = [FIGURE] if frontier.rows else []
     write_json(json, _figures(frontier, out, figures))
-    _close(frontier, out, figures)
+    _close(frontier, left_out(dataset), out, figures)
     if frontier.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -173,7 +173,7 @@ def _figures(frontier: Frontier, out: Path, figures: list[str]) -> dict[str, obj
     }
 
 
-def _close(frontier: Frontier, out: Path, figures: list[str]) -> None:
+def _close(frontier: Frontier, notes: tuple[str, ...], out: Path, figures: list[str]) -> None:
     rows = [
         ("images", f"{frontier.images} of {frontier.patients} patients"),
         ("labels", ", ".join(frontier.labels)),
@@ -189,5 +189,6 @@ def _close(frontier: Frontier, out: Path, figures: list[str]) -> None:
     if figures:
         rows.append(("figure", ", ".join(f"{out}/{name}" for name in figures)))
     rows.append(("take", frontier.recommendation.sentence))
+    rows += [("note", note) for note in notes]
     rows.append(("note", "attackers that were not tried may link more patients"))
     panel("frontier", rows, good=not frontier.failures)

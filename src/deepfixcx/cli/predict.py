@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +12,8 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
-from deepfixcx.cli._learning import LearningBar, see_own_modules
+from deepfixcx.cli._learning import LearningBar, ListedTable, find_listed, see_own_modules
 from deepfixcx.cli._options import DEVICE, JSON, MODEL_FOLDER, NETWORK, OVERWRITE, PATIENT, WORKERS
-from deepfixcx.io.tables import Table, has_table_name
 
 if TYPE_CHECKING:
     from deepfixcx.learn.classifier import Classifier
@@ -52,7 +50,6 @@ def command(
     """
     from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.datasets.files import local_path
-    from deepfixcx.errors import ModelError
     from deepfixcx.learn.model_folder import load_model
     from deepfixcx.learn.prediction import write_scores
 
@@ -60,12 +57,7 @@ def command(
     _check_out(out, overwrite=overwrite)
     see_own_modules(network)
     classifier = load_model(folder, network=network, device=device)
-    listed = _in_table(where, patient) if _is_table(where) else None
-    if patient is not None and listed is None:
-        raise ModelError(
-            f"--patient requires a table, and {str(where)!r} is not one; omit it, or list the "
-            "images in a table"
-        )
+    listed = find_listed(where, patient)
     predictions = _predict(
         classifier, where, listed, default_workers() if workers is None else workers
     )
@@ -98,12 +90,8 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
     check_result(out, "-o", ".csv", overwrite=overwrite, recognize=is_scores)
 
 
-def _is_table(where: Path) -> bool:
-    return has_table_name(where.name) and where.is_file()
-
-
 def _predict(
-    classifier: Classifier, where: Path, listed: _Table | None, workers: int
+    classifier: Classifier, where: Path, listed: ListedTable | None, workers: int
 ) -> Predictions:
     """Score whatever `where` is; `listed` is what a table lists."""
     from deepfixcx.code import Code
@@ -150,39 +138,6 @@ def _predict(
     for name, reason in listed.bad if listed is not None else ():
         predictions = with_failures(predictions, [name], "RowError", reason)
     return predictions
-
-
-@dataclass(slots=True)
-class _Table:
-    """The images that a table lists; then the rows without one, each with its reason."""
-
-    paths: list[Path] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    patients: list[str] = field(default_factory=list)
-    bad: list[tuple[str, str]] = field(default_factory=list)
-
-
-def _in_table(table: Path, patient: str | None) -> _Table:
-    """Read which images a table lists."""
-    from deepfixcx.datasets.files import local_path
-    from deepfixcx.datasets.table import listed_images
-    from deepfixcx.errors import DatasetError
-
-    made, of_bad = _Table(), []
-    for each in listed_images(Table(table), patient):
-        try:
-            if each.problem is not None:
-                raise each.problem
-            made.paths.append(table.parent / local_path(each.path, "an image"))
-        except DatasetError as error:
-            name = each.path or f"row {each.number} of {table.name}"
-            made.bad.append((name, str(error)))
-            of_bad.append(each.patient)
-        else:
-            made.names.append(each.path)
-            made.patients.append(each.patient)
-    made.patients += of_bad
-    return made
 
 
 def _close(predictions: Predictions, out: Path, *, explainable: bool) -> None:

@@ -19,6 +19,7 @@ from deepfixcx.cli._console import (
 )
 from deepfixcx.cli._learning import (
     find_dataset,
+    left_out,
     read_as,
     see_own_modules,
 )
@@ -138,7 +139,8 @@ def command(
     figures = list(_drawn(sweep))
     write_json(json, _figures(sweep, out, figures))
     same = [str(where), "--labels", labels, *read_as(layout, uncertain, blank, patient)]
-    _close(sweep, (*dataset.notes, *sweep.notes), out, figures, same)
+    notes = (*dataset.notes, *left_out(dataset), *sweep.notes)
+    _close(sweep, notes, out, figures, same)
     if sweep.failures:
         raise typer.Exit(SOME_FAILED)
 

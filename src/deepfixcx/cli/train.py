@@ -16,6 +16,7 @@ from deepfixcx.cli._learning import (
     LearningBar,
     TerminatedError,
     find_dataset,
+    left_out,
     read_as,
     see_own_modules,
     stops_cleanly,
@@ -180,7 +181,8 @@ def command(
         raise typer.Exit(code) from None
     write_json(json, _figures(trained, out))
     following = _next_step(trained, where, out, read_as(layout, uncertain, blank, patient))
-    _close(trained, (*dataset.notes, *trained.notes), following, out)
+    notes = (*dataset.notes, *left_out(dataset), *trained.notes)
+    _close(trained, notes, following, out)
     if trained.failures:
         raise typer.Exit(SOME_FAILED)
 

@@ -21,7 +21,15 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from deepfixcx.errors import LayoutError, RowError
 
-__all__ = ["Row", "Table", "TableWriter", "has_table_name", "own_rows", "read_rows"]
+__all__ = [
+    "Row",
+    "Table",
+    "TableWriter",
+    "free_name",
+    "has_table_name",
+    "own_rows",
+    "read_rows",
+]
 
 _DELIMITERS = ",;\t"
 _QUOTED = re.compile('"[^"]*"?')
@@ -194,6 +202,13 @@ class TableWriter:
         """Write rows."""
         for row in rows:
             self.writerow(row)
+
+
+def free_name(name: str, ending: str, taken: Collection[str]) -> str:
+    """Return a name for a column that no other column has."""
+    while name in taken:
+        name += ending
+    return name
 
 
 def _to_cell(value: object) -> object:

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 
 from deepfixcx import __version__
 from deepfixcx.errors import DeepfixcxError, ModelError, ModelFileError
-from deepfixcx.io.folders import OwnFolder
+from deepfixcx.io.folders import OwnFolder, states_format
 from deepfixcx.io.results import claimed_folder
 from deepfixcx.learn.checkpoint import write_whole
 from deepfixcx.learn.classifier import Classifier
@@ -65,7 +65,8 @@ def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[OwnFolde
 def _make_room(own: OwnFolder, *, resume: bool, overwrite: bool) -> None:
     folder = own.folder
     present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    if present and present.isdisjoint(_OURS):
+    explained = MODEL_FILE in present and not states_format(folder / MODEL_FILE)
+    if explained or (present and present.isdisjoint(_OURS)):
         raise ModelError(f"{folder.name!r} holds other things than a model; choose another folder")
     if present and not (resume or overwrite):
         raise ModelError(

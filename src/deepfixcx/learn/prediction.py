@@ -16,7 +16,7 @@ from deepfixcx.code import Code
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import ModelError
 from deepfixcx.io.results import write_result
-from deepfixcx.io.tables import TableWriter, read_rows
+from deepfixcx.io.tables import TableWriter, free_name, read_rows
 from deepfixcx.learn.classifier import Classifier
 
 __all__ = [
@@ -27,6 +27,9 @@ __all__ = [
     "with_failures",
     "write_scores",
 ]
+
+OWN_COLUMNS = ("file", "patient", "error", "reason")
+"""Columns of a table of scores that are no label's."""
 
 FILES_AT_ONCE = 4096
 """Images that are in memory at a time."""
@@ -154,9 +157,9 @@ def write_scores(
 
     With `patients`, the column ``patient`` follows ``file``.
 
-    The columns of a label are called like it, and like it with ``_yes`` behind, or ``_yes_yes``
-    where a label has that name. An image that
-    could not be used has an error, and no scores.
+    The columns of a label are called like it, or like it with ``_score`` behind where that is the
+    name of another column; and the same with ``_yes`` behind, or ``_yes_yes`` where a label has
+    that name. An image that could not be used has an error, and no scores.
 
     An earlier table is replaced.
 
@@ -169,14 +172,11 @@ def write_scores(
     """
     text = io.StringIO()
     table = TableWriter(text)
-    taken = {"file", "patient", *predictions.label_names, "error", "reason"}
-    columns = []
+    columns: list[str] = []
     for name in predictions.label_names:
-        answer = f"{name}_yes"
-        while answer in taken:  # a label of this name
-            answer += "_yes"
-        taken.add(answer)
-        columns += [name, answer]
+        taken = {*OWN_COLUMNS, *predictions.label_names, *columns}
+        score = free_name(f"{name}_score", "_score", taken) if name in OWN_COLUMNS else name
+        columns += [score, free_name(f"{score}_yes", "_yes", taken)]
     rows: Iterator[list[str]] = _rows(predictions)
     header = ["file", *columns, "error", "reason"]
     if patients is not None:
