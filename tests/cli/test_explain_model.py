@@ -63,7 +63,10 @@ def test_the_test_part_of_its_own_dataset(
     said = " ".join(done.output.replace("│", " ").split())
     positive = sum(json.loads(line) for line in sick_of(xrays, out))
     assert f"; {positive} of 16 with a known label have sick" in said
-    assert "trained on 52 images, 26 of them positive (50 %); these were not among them" in said
+    assert (
+        "trained on 52 images, 26 of them positive (50 %); the explained images are its test part"
+        in said
+    )
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["images_train"] == 52
     assert figures["images_in_other_colours"] == 0
@@ -247,7 +250,7 @@ def test_a_colour_image_asked_of_a_model_of_gray_ones_is_told(
         done = explain(run, name, model, *words)
         assert done.exit_code == 0, done.output
         assert json.loads((tmp_path / "f.json").read_text())["images_in_other_colours"] == told
-        assert ("1 image is in colour, and the model is of gray images" in done.output) == told
+        assert ("1 image is in colour and the model takes gray images" in done.output) == told
 
 
 def test_why_is_only_offered_where_there_is_an_answer(
@@ -256,7 +259,7 @@ def test_why_is_only_offered_where_there_is_an_answer(
     predict = ("predict", model, xrays, "-o", tmp_path / "a.csv", "--workers", 1)
     evaluate = ("evaluate", model, xrays, "--samples", 20, "--workers", 1)
     for words in (predict, evaluate):
-        assert "explain the scores" in run(*words).output
+        assert "explain --model" in run(*words).output
     classifier = load_model(model)
     assert can_explain(classifier)
     of_images = TrainingOptions(model="resnet18", on="original")
@@ -267,7 +270,7 @@ def test_why_is_only_offered_where_there_is_an_answer(
         done = run(*words, *more)
         assert done.exit_code == 0, done.output
         assert following in done.output
-        assert "explain the scores" not in done.output
+        assert "explain --model" not in done.output
 
 
 def test_a_table_is_read_as_predict_reads_it(
