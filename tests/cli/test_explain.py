@@ -180,7 +180,7 @@ def test_a_spec_comes_from_a_file(
     assert "J=1 P=3 db2 l2 periodic padded" in result.output
     result = run("explain", image, "-o", tmp_path / "out2", "--spec", path, "--pooling", "l1")
     assert result.exit_code == 2
-    assert "--pooling: a spec has all settings" in result.output
+    assert "--pooling: not allowed with --spec" in result.output
 
 
 @pytest.mark.parametrize("content", ["[1]", "{}", '{"spec": 3}', "no", '{"level": 1, "x": 2}'])
@@ -240,7 +240,10 @@ def test_what_cannot_be_explained_is_named(
         ([image, "-P", "many"], "--patches is a number"),
         ([image, "--wavelet", "gaus1"], "unknown wavelet"),
         ([image, "--max-pixels", 100], "more than 100 pixels"),
-        ([image, "--method", "deeplift", "--device", "cpu"], "--method, --device: these explain"),
+        (
+            [image, "--method", "deeplift", "--device", "cpu"],
+            "--method, --device: these options require --model",
+        ),
         ([image, "--workers", 2], "these options require --model"),
     ):
         result = run("explain", *words, "-o", out)
@@ -257,7 +260,7 @@ def test_settings_of_a_codec_do_not_go_with_a_model(run: Run, image: Path, tmp_p
     words = ["--level", 3, "--spacing", "1", "--show-original", "--index", 0]
     result = run("explain", image, "-o", tmp_path / "out", "--model", tmp_path / "model", *words)
     assert result.exit_code == 2
-    assert "--level, --index, --spacing, --show-original: these do not go with" in result.output
+    assert "--level, --index, --spacing, --show-original: not allowed with --model" in result.output
 
 
 def test_a_model_is_handed_over(
