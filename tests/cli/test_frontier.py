@@ -58,7 +58,7 @@ def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path
     done = run("frontier", tmp_path / "xrays", *SETTINGS, "-o", tmp_path / "out")
     assert done.exit_code == 3, done.output
     assert "Jane" not in done.output
-    assert "8,NotAnImageError" in (tmp_path / "out" / "failures.csv").read_text()
+    assert '"8","NotAnImageError"' in (tmp_path / "out" / "failures.csv").read_text()
 
 
 @pytest.mark.parametrize(

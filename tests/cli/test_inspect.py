@@ -15,6 +15,7 @@ Run = Callable[..., Result]
 
 JSON_NAMES = {
     "command",
+    "file_checksum",
     "files",
     "files_readable",
     "files_hidden",

@@ -205,7 +205,12 @@ def test_bad_arguments_of_evaluate_and_predict(
     out.write_text("mine")
     assert run("predict", model, xrays / "0.png", "-o", out).exit_code == 2
     assert out.read_text() == "mine"
-    assert run("predict", model, xrays / "0.png", "-o", out, "--overwrite").exit_code == 0
+    theirs = run("predict", model, xrays / "0.png", "-o", out, "--overwrite")
+    assert theirs.exit_code == 2
+    assert out.read_text() == "mine"
+    out.unlink()
+    for again in ((), ("--overwrite",)):
+        assert run("predict", model, xrays / "0.png", "-o", out, *again).exit_code == 0
 
 
 def test_own_network(
@@ -268,7 +273,7 @@ def test_what_was_trained_before_a_signal_is_kept(
     many = ["--epochs", "100000", "--patience", "100000"]
     exit_code, text = stopped_training([*words, *many], 3, number)
     assert exit_code == code
-    found = re.search(r"Stopped after epoch (\d+), which is kept; go on with: .* --resume", text)
+    found = re.search(r"Stopped after epoch (\d+), which is kept; continue with: .* --resume", text)
     assert found is not None, text
     assert int(found[1]) == read_header(model / "training.safetensors").epochs >= 3
     again = run(*words, *many, "--resume", "--seed", 1)
