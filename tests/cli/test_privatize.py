@@ -25,6 +25,7 @@ JSON_NAMES = {
     "command",
     "dicom_file_bytes",
     "dicom_files",
+    "file_checksum",
     "files",
     "files_done",
     "files_failed",
@@ -294,7 +295,7 @@ def test_verify_names_what_is_not_there(run: Run, images: Path, tmp_path: Path) 
     for where, reason in (
         (tmp_path / "nosuch", "there is no file or folder"),
         (images / "0.png", "is a file; a release is a folder"),
-        (images, "has no readable dataset.json"),
+        (images, "has no dataset.json"),
     ):
         result = run("verify", where)
         assert result.exit_code == 2

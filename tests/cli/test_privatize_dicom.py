@@ -131,7 +131,7 @@ def test_a_table_of_pseudonyms_is_not_shared_and_needs_dicom(
     asked = ["privatize", scans, tmp_path / "out", *SETTING]
     result = run(*asked, "--output", "dicom", "--pseudonyms", tmp_path / "out" / "p.csv")
     assert result.exit_code == 2
-    assert "the folder that is shared" in result.output
+    assert "lies in the folder" in result.output
     for place, reason in (
         (tmp_path / "who.txt", "is a .csv file; call it 'who.csv'"),
         (scans / "who.csv", "lies in the input"),

@@ -255,7 +255,7 @@ def privatize_dataset(
     if options.noise is not None:
         options.noise.budget(1, 1)  # the package is there, and grants the epsilon
     if options.output != "dicom" and (key, pseudonyms) != (None, None):
-        raise ReleaseError("a key and a table of pseudonyms require output 'dicom'")
+        raise ReleaseError("--key and --pseudonyms require --output dicom")
     named = {"the key": key, "the table of pseudonyms": pseudonyms}
     check_apart(
         {what: Path(path) for what, path in named.items() if path is not None},
