@@ -89,7 +89,7 @@ WRONG = [
     (f"privatize xrays new {CODEC} --retain dates", "for output 'dicom'"),
     (
         f"privatize xrays new {CODEC} --key note.txt",
-        "a key and a table of pseudonyms require output 'dicom'",
+        "--key and --pseudonyms require --output dicom",
     ),
     (f"privatize xrays new {CODEC} --mask rules.json", "it needs a list of rules"),
     (f"privatize xrays new {CODEC} --workers 0", "at least 1"),

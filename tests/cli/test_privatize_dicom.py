@@ -134,7 +134,7 @@ def test_a_table_of_pseudonyms_is_not_shared_and_needs_dicom(
     assert "lies in the folder" in result.output
     for place, reason in (
         (tmp_path / "who.txt", "is a .csv file; call it 'who.csv'"),
-        (scans / "who.csv", "lies in the input"),
+        (scans / "who.csv", "lies in IN"),
     ):
         result = run(*asked, "--output", "dicom", "--pseudonyms", place)
         assert result.exit_code == 2

@@ -133,7 +133,7 @@ def test_a_label_of_few_patients_is_dropped_by_name(run: Run, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     text = " ".join(result.output.replace("│", "").split())
     assert "hernia not released: too few patients are positive or negative" in text
-    assert "covers 11 patients or more" in text
+    assert "shared by 11 patients or more" in text
     figures = json.loads(told.read_text())
     assert figures["labels_dropped"] == ["hernia"]
     about = json.loads((out / "dataset.json").read_text())

@@ -1,10 +1,18 @@
-"""A bar on the terminal for work of many steps: images read, then settings or attacks."""
+"""Progress on the terminal: of a release file by file, and of work in a few steps."""
 
 from __future__ import annotations
 
-from deepfixcx.cli._console import console, error_console, resuming_command
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-__all__ = ["StepBar"]
+from deepfixcx.cli._console import byte_size, console, error_console, resuming_command
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from deepfixcx.release import Progress
+
+__all__ = ["ReleaseBar", "StepBar"]
 
 
 class StepBar:
@@ -15,20 +23,8 @@ class StepBar:
         self._resumable = resumable
 
     def __enter__(self) -> StepBar:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        self._bar = Progress(
-            TextColumn(self._command),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[step]}"),
-            Remaining(),
-            console=error_console,
-            disable=not error_console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task(self._command, total=None, step="reading")
+        self._bar = _bar(self._command)
+        self._task = self._bar.add_task(self._command, total=None, said="reading")
         self._bar.start()
         return self
 
@@ -45,4 +41,46 @@ class StepBar:
 
     def step(self, step: str, done: int, total: int) -> None:
         """Show what is being done."""
-        self._bar.update(self._task, total=total, completed=done, step=step)
+        self._bar.update(self._task, total=total, completed=done, said=step)
+
+
+class ReleaseBar:
+    """Shows images/s, bytes in and kept, failed files, and the time left."""
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        self._bar = _bar("privatize")
+        self._task = self._bar.add_task("privatize", total=None, said="")
+        self._bar.start()
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _report(self, progress: Progress) -> None:
+        elapsed = self._bar.tasks[0].elapsed or 0
+        speed = progress.images / elapsed if elapsed else 0
+        flow = f"{byte_size(progress.bytes_in)} → {byte_size(progress.bytes_kept)}"
+        failed = f"  {progress.files_failed} failed" if progress.files_failed else ""
+        self._bar.update(
+            self._task,
+            total=progress.files,
+            completed=progress.files_before + progress.files_done,
+            said=f"{speed:.0f} images/s  {flow}{failed}",
+        )
+
+
+def _bar(command: str) -> Bar:
+    """Return a bar of the one form, hidden where errors go into a file."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    return Progress(
+        TextColumn(command),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"),
+        Remaining(),
+        console=error_console,
+        disable=not error_console.is_terminal,
+        transient=True,
+    )

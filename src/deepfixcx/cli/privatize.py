@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -25,7 +24,6 @@ from deepfixcx.cli._console import (
     byte_size,
     console,
     default_workers,
-    error_console,
     kept_rows,
     panel,
     program,
@@ -57,11 +55,12 @@ from deepfixcx.cli._protecting import (
     end,
 )
 from deepfixcx.cli._settings import spec_of
+from deepfixcx.cli._steps import ReleaseBar
 
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
     from deepfixcx.mechanisms import PixelNoise
-    from deepfixcx.release import Progress, Summary
+    from deepfixcx.release import Summary
     from deepfixcx.release.protected import Protection
 
 __all__ = ["command"]
@@ -185,7 +184,7 @@ def command(
             "and names of source files and the key of pseudonyms cross the network unencrypted"
         )
     try:
-        with _ProgressBar() as report:
+        with ReleaseBar() as report:
             course = Course(
                 private=private,
                 workers=default_workers() if workers is None else workers,
@@ -371,40 +370,3 @@ def _next_step(summary: Summary) -> str:
     if summary.totals["dicom_files"]:
         return f"search it for identifiers of its sources: {program()} scan OUT --against IN"
     return f"compare one image before and after: {program()} show IMAGE -o show.png"
-
-
-class _ProgressBar:
-    """A bar on the terminal with images/s, bytes in and kept, and the time left."""
-
-    def __enter__(self) -> Callable[[Progress], None]:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            TextColumn("privatize"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-            console=error_console,
-            disable=not error_console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("privatize", total=None, figures="")
-        self._bar.start()
-        return self._report
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def _report(self, progress: Progress) -> None:
-        elapsed = self._bar.tasks[0].elapsed or 0
-        speed = progress.images / elapsed if elapsed else 0
-        flow = f"{byte_size(progress.bytes_in)} → {byte_size(progress.bytes_kept)}"
-        failed = f"  {progress.files_failed} failed" if progress.files_failed else ""
-        self._bar.update(
-            self._task,
-            total=progress.files,
-            completed=progress.files_before + progress.files_done,
-            figures=f"{speed:.0f} images/s  {flow}{failed}",
-        )
