@@ -73,6 +73,7 @@ def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
     figures = json.loads((released / "figures.json").read_text())
     assert told["format"] == "deepfixcx.audit"
     assert (figures["images"], figures["patients"]) == (60, 30)
+    assert (told["records"], told["records_attacked"]) == (60, 60)
     assert figures["answers"] == told["answers"]
     assert len(told["verdict"]) == 5
     content = (released / "shared" / "dataset.json").read_bytes()
@@ -131,7 +132,7 @@ def test_what_cannot_be_joined_is_refused(run: Run, released: Path) -> None:
         ([*base, "--private", elsewhere], "name the private folder"),
         ([*base[:3], elsewhere, *base[4:]], "--against is the input folder (IN) of privatize"),
         ([*base[:3], released / "nowhere", *base[4:]], "there is no file or folder"),
-        (["audit", elsewhere, *base[2:]], "not a finished release"),
+        (["audit", elsewhere, *base[2:]], "was not finished"),
         ([*base[:5], released / "gone.csv", *base[6:]], "gone.csv"),
         (["audit", "s3://bucket/x", *base[2:]], "this machine's disk"),
         ([*base, "--labels", "nosuch"], "nosuch"),
@@ -161,7 +162,7 @@ def test_mixed_releases_are_refused(run: Run, released: Path) -> None:
     (released / "shared" / "dataset.json").write_text(json.dumps(about))
     done = run(*words(released))
     assert done.exit_code == 0, done.output
-    assert "made with quantization; images that are looked up were encoded without it" in flat(done)
+    assert "made with quantization; the attacker's images were encoded without it" in flat(done)
 
 
 def test_some_released_some_broken(run: Run, released: Path) -> None:
@@ -382,10 +383,10 @@ def test_the_private_folder_of_another_release_is_refused(run: Run, released: Pa
     assert done.exit_code == 0, done.output
     done = run(*first, "--private", released / "other.private")
     assert done.exit_code == 2, done.output
-    assert "private folder of another release: the ID" in flat(done)
+    assert "private folder of another release: its ID" in flat(done)
     forget_ids(released / "safer")
     done = run(*first, "--private", released / "other.private")
-    assert "private folder of another release: the checksum" in flat(done)
+    assert "private folder of another release: its checksum" in flat(done)
     forget_checksums(released / "other.private")
     done = run(*first, "--private", released / "other.private")
     assert done.exit_code == 2, done.output
@@ -484,7 +485,7 @@ def test_a_folder_of_another_release_of_the_same_codes_is_refused(run: Run, rele
     assert run(*call).exit_code == 0
     done = run(*base, "--private", released / "twin.private")
     assert done.exit_code == 2, done.output
-    assert "'twin.private' is the private folder of another release: the ID" in flat(done)
+    assert "'twin.private' is the private folder of another release: its ID" in flat(done)
     done = run(*base)
     assert done.exit_code == 0, done.output
     assert binding(released / "shared.audit") == "checksums"
@@ -544,3 +545,26 @@ def test_a_release_of_version_0_1_is_audited(run: Run, tmp_path: Path) -> None:
     assert "not bound: the private folder holds no ID" in flat(done)
     told = json.loads((tmp_path / "both.audit" / "audit.json").read_text())
     assert any(each.startswith("not bound") for each in told["notes"])
+
+
+def test_records_that_changed_since_the_release_was_made_are_not_attacked(
+    run: Run, released: Path
+) -> None:
+    """Other codes under the same dataset.json would get an audit with the checksum of these."""
+    code = min((released / "shared" / "codes").iterdir())
+    code.write_bytes(code.read_bytes()[:-4] + b"\0\0\0\0")
+    done = run(*words(released))
+    assert done.exit_code == 2, done.output
+    assert "1 file of 'shared' changed after the release was made" in flat(done)
+
+
+def test_a_table_that_splits_patients_of_the_release_is_refused(run: Run, released: Path) -> None:
+    """Images of one patient under two IDs would count as those of strangers."""
+    call = protect(run, released, "mixing-3", "--min-patients", 5)
+    table = released / "scans" / "table.csv"
+    head, *rows = table.read_text().splitlines()
+    rows[0::2] = [row.replace("patient-", "other-") for row in rows[0::2]]
+    table.write_text("\n".join([head, *rows]))
+    done = run(*call)
+    assert done.exit_code == 2, done.output
+    assert "gives the images of 30 patients of the release to several patients" in flat(done)

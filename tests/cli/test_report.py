@@ -13,6 +13,8 @@ import pytest
 from typer.testing import Result
 
 from deepfixcx.images import phantom, write_png
+from deepfixcx.io.folders import write_own
+from deepfixcx.io.results import write_result
 from deepfixcx.release import ReleaseOptions, privatize_dataset, release_checksum
 from deepfixcx.spec import CodecSpec
 from tests.studio.results import write_results
@@ -156,3 +158,51 @@ def test_an_evaluation_says_what_it_is_of(run: Run, shelf: Path, tmp_path: Path)
     note = "the model was trained on such images, so it does better than on new ones"
     assert report(on="codes", spec="J=2 P=4 haar l1", notes=[note]).exit_code == 0
     assert note[4:] in out.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_results_that_were_edited_are_refused(
+    run: Run, shelf: Path, tmp_path: Path, name: str
+) -> None:
+    given = {"audit": "shared.audit", "sweep": "sweep", "frontier": "frontier"}
+    place = tmp_path / given.get(name, "given")
+    if name in given:
+        shutil.copytree(shelf / given[name], place)
+    else:
+        place.mkdir()
+    files = {"evaluation": "evaluation.json", "evidence": "summary.json", "audit": "audit.json"}
+    path = place / files.get(name, f"{name}.csv")
+    if name == "evidence":
+        counts = ("files", "files_found", "files_failed", "findings", "strings", "sources_read")
+        path.write_text(json.dumps(dict.fromkeys(counts, 0)))
+    content = (shelf / path.name if name == "evaluation" else path).read_bytes()
+    path.unlink(missing_ok=True)
+    if name == "evaluation":
+        write_result(path, json.dumps(json.loads(content), indent=2).encode() + b"\n", ".json")
+    else:
+        write_own(place, path.name, content)
+    given_path = path if name == "evaluation" else place
+    words = ["report", shelf / "shared", "-o", tmp_path / "r.html", f"--{name}", given_path]
+    assert run(*map(str, words)).exit_code == 0
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    done = run(*map(str, words), "--overwrite")
+    assert done.exit_code == 2, done.output
+    assert f"{path.name!r} was changed after deepfixcx wrote it" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("change", ["planted", "changed", "missing"])
+def test_a_release_that_differs_from_its_manifest_has_no_report(
+    run: Run, shelf: Path, tmp_path: Path, change: str
+) -> None:
+    """An audit and a scan of the release name the same checksum, and were of other files."""
+    shutil.copytree(shelf / "shared", tmp_path / "shared")
+    code = min((tmp_path / "shared" / "codes").iterdir())
+    if change == "planted":
+        (tmp_path / "shared" / "notes.txt").write_text("Doe Jane")
+    elif change == "changed":
+        code.write_bytes(code.read_bytes()[:-1] + b"\x01")
+    else:
+        code.unlink()
+    done = run("report", str(tmp_path / "shared"), "-o", str(tmp_path / "r.html"))
+    assert done.exit_code == 2, done.output
+    assert "differs from its manifest in 1 file" in " ".join(done.output.split())

@@ -89,3 +89,19 @@ def test_verify_needs_a_finished_release(run: Run, out: Path) -> None:
     result = run("verify", out)
     assert result.exit_code == 2
     assert "not finished" in result.output
+
+
+def test_status_of_another_or_a_changed_release_is_refused(
+    run: Run, out: Path, images: Path
+) -> None:
+    """A finished release in the place of this one says nothing of this one."""
+    twin = out.with_name("twin")
+    assert run("privatize", images, twin, "-J", 2, "-P", 3, "--workers", 1).exit_code == 0
+    done = run("status", out, "--private", private_folder(twin))
+    assert done.exit_code == 2
+    assert "another private folder" in " ".join(done.output.split())
+    about = (out / "dataset.json").read_text()
+    (out / "dataset.json").write_text(about.replace("neutral", "keep"))
+    done = run("status", out)
+    assert done.exit_code == 2
+    assert "was changed after the release was made" in " ".join(done.output.split())

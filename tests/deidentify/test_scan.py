@@ -447,7 +447,41 @@ def test_swapped_folders_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "pictures.evidence").exists()
     assert run("scan", release, "--against", pictures).exit_code == 0
     assert run("privatize", release / "images", tmp_path / "again", *words).exit_code == 0
-    assert "swapped" not in run("scan", tmp_path / "again", "--against", release).output
+    assert "are swapped" not in run("scan", tmp_path / "again", "--against", release).output
+
+
+def test_a_release_is_searched_as_its_manifest_lists_it(tmp_path: Path) -> None:
+    """Files that were taken away for the scan, or replaced, were not searched."""
+    pictures, release = tmp_path / "pictures", tmp_path / "shared"
+    pictures.mkdir()
+    for name in ("Winterbottom", "Sommerfeld"):
+        Image.new("L", (32, 32)).save(pictures / f"{name}.png")
+    words = ("-J", 2, "-P", 2, "--workers", 1)
+    assert run("privatize", pictures, release, *words).exit_code == 0
+    assert scan(release, pictures).clean
+    one, other = sorted(each for each in (release / "images").rglob("*") if each.is_file())
+    content = one.read_bytes()
+    one.write_bytes(content + b"x")
+    other.unlink()
+    found = scan(release, pictures)
+    problems = [each.problem for each in found.files if each.problem]
+    assert [" ".join(each.split()[:3]) for each in problems] == ["it is not", "the manifest of"]
+    assert not found.clean
+
+
+def test_the_private_folder_of_another_release_lists_other_sources(tmp_path: Path) -> None:
+    pictures, few = tmp_path / "pictures", tmp_path / "few"
+    for folder, names in ((pictures, ("Winterbottom", "Sommerfeld")), (few, ("Winterbottom",))):
+        folder.mkdir()
+        for shade, name in enumerate(names):
+            Image.new("L", (32, 32), shade).save(folder / f"{name}.png")
+        words = ("-J", 2, "-P", 2, "--workers", 1)
+        assert run("privatize", folder, tmp_path / f"{folder.name}-out", *words).exit_code == 0
+    call = ("scan", tmp_path / "pictures-out", "--against", few)
+    assert run(*call).exit_code == 3  # one of two sources
+    done = run(*call, "--private", tmp_path / "few-out.private")
+    assert done.exit_code == 2, done.output
+    assert "is the private folder of another release" in done.output.replace("\n", " ")
 
 
 def test_evidence_names_elements_and_no_string(sources: Path, out: Path, tmp_path: Path) -> None:
@@ -523,6 +557,7 @@ def test_command_refuses_what_it_cannot_do(sources: Path, out: Path, tmp_path: P
         ["scan", out, "--against", sources, "-o", out / "evidence"],
         ["scan", "s3://bucket/out", "--against", sources],
         ["scan", out, "--against", sources, "--workers", "2"],
+        ["scan", out, "--against", out / "table.csv"],
     ):
         done = run(*words)
         assert done.exit_code == 2, done.output

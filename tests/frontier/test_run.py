@@ -80,7 +80,7 @@ def test_what_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path) -> Non
     with pytest.raises(MechanismError, match=r"differs in levels \(\[2\], now \[1\]\)"):
         run_frontier(dataset, out, other, resume=True)
     (out / "rows" / "J2_P2_plain.json").write_text("{}")
-    with pytest.raises(MechanismError, match="damaged"):
+    with pytest.raises(MechanismError, match="was changed after deepfixcx wrote it"):
         run_frontier(dataset, out, TWO, resume=True)
     one = FrontierOptions(levels=(2,), patches=(2,), mechanisms=("plain",), seeds=1)
     with pytest.raises(MechanismError, match="changed since"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,21 @@ def test_intervals_are_seeded(dataset: Dataset, classifier: Classifier) -> None:
     ]
     assert results[0] == results[1]
     assert results[0]["calibration_error"] != results[2]["calibration_error"]
+
+
+def test_images_of_the_test_part_that_were_trained_on_are_counted(
+    dataset: Dataset, classifier: Classifier, tmp_path: Path
+) -> None:
+    """Files of the test part, which keep their names, are overwritten with training images."""
+    shutil.copytree(dataset.root, tmp_path / "copy")
+    records = tuple(
+        replace(each, path=tmp_path / "copy" / each.path.relative_to(dataset.root))
+        for each in dataset.records
+    )
+    moved = replace(dataset, records=records, root=tmp_path / "copy")
+    assert not any("same bytes" in note for note in evaluate_model(classifier, moved).notes)
+    train, test = (classifier.rules.places(moved, part) for part in ("train", "test"))
+    for one, other in zip(train[:2], test[:2], strict=True):
+        shutil.copy(records[one].path, records[other].path)
+    notes = evaluate_model(classifier, moved).notes
+    assert any(note.startswith("2 images of this part are also among") for note in notes)

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import Dataset, ImageRecord, Split
-from deepfixcx.errors import LabelError, ModelError, ModelFileError, SpecError, SplitError
+from deepfixcx.errors import LabelError, ModelError, SpecError, SplitError
 from deepfixcx.io.folders import MARKER
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.scorers import score_by_logistic, score_by_mlp, score_by_network
@@ -349,8 +349,10 @@ def test_only_the_same_sweep_is_resumed(
     with pytest.raises(ModelError, match="differs in images; give"):
         run_sweep(dataset.select(range(38)), out, OPTIONS, resume=True)
     row = (out / "rows" / "J1_P2.json").read_bytes()
-    (out / "rows" / "J1_P2.json").write_text('{"level": 1}')
-    with pytest.raises(ModelFileError, match="damaged"):
+    better = row.replace(b'"auc": 0.', b'"auc": 0.9')
+    (out / "rows" / "J1_P2.json").write_bytes(better)
+    assert better != row
+    with pytest.raises(ModelError, match="the row J1_P2 of the sweep was changed"):
         run_sweep(dataset, out, OPTIONS, resume=True)
     with pytest.raises(ModelError, match="changed since"):
         run_sweep(dataset, out, OPTIONS, overwrite=True)
@@ -362,6 +364,16 @@ def test_only_the_same_sweep_is_resumed(
     (out / "sweep.json").write_bytes(about)
     run_sweep(dataset, out, OPTIONS, overwrite=True)
     assert bytes_of(out) == before
+
+
+def test_copies_of_an_image_under_two_patients_lie_in_one_fold(tmp_path: Path) -> None:
+    """A classifier that knows an image by heart would seem to know the other patient."""
+    dataset = make_dataset(tmp_path, patients=6)
+    twins = [replace(each, patient=f"{each.patient} again") for each in dataset.records]
+    double = replace(dataset, records=(*dataset.records, *twins))
+    sweep = run_sweep(double, tmp_path / "out", SweepOptions((1,), (2,), folds=3))
+    assert (sweep.images, sweep.patients) == (24, 6)
+    assert "patients who share an image count as one: 6 patients fewer" in sweep.notes
 
 
 def test_changed_images_are_noticed(tmp_path: Path) -> None:

@@ -170,6 +170,16 @@ def test_an_audit_of_some_images_is_no_test_of_all(facts: ReleaseFacts) -> None:
     some = Measured(Audit((), (), (), dict.fromkeys(QUESTIONS, "not shown"), images=3))
     assert "the audit attacked 3 of 4 images" in untested(facts, some, None)
     every = Measured(Audit((), (), (), dict.fromkeys(QUESTIONS, "not shown"), images=4))
+    every = replace(every, bound=("audit", "scan"))
+    assert 'class="verdict good"' not in verdict(facts, replace(some, bound=("audit",)), None)
+    assert 'class="verdict good"' in verdict(facts, every, CLEAN)
+    assert 'class="verdict good"' not in verdict(facts, every, replace(CLEAN, unchecked=True))
+    assert every.audit is not None
+    left = replace(every, audit=replace(every.audit, images=9, left_out=2))
+    assert 'class="verdict good"' not in verdict(facts, left, CLEAN)
+    assert "the audit left out 2 records" in untested(facts, left, None)
+    of_another = replace(every, bound=("audit",), unbound=("scan",))
+    assert 'class="verdict good"' not in verdict(facts, of_another, CLEAN)
     assert "the audit attacked" not in untested(facts, every, None)
 
 
@@ -199,6 +209,7 @@ def test_an_incomplete_scan_is_no_clean_one(
     assert "The scan is incomplete" not in verdict_sentences(facts, Measured(), CLEAN)[2]
     assert "No private folder showed" in headers(facts, replace(CLEAN, unchecked=True))
     assert "read 7 words" in headers(facts, replace(CLEAN, words=7))
+    assert "1 source has no sound header" in headers(facts, replace(CLEAN, as_bytes=1))
 
 
 def test_results_are_bound_by_checksum_and_the_others_are_named(facts: ReleaseFacts) -> None:

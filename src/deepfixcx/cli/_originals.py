@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_binding",
     "check_contents",
+    "check_files",
     "check_members",
     "check_pairs",
     "check_place",
@@ -51,6 +52,23 @@ def check_binding(release: Path, private: Path) -> str:
             "release with deepfixcx verify"
         )
     return "checksums" if held else "id" if stated and stated == known else ""
+
+
+def check_files(release: Path) -> None:
+    """Refuse codes, labels or a mechanism that are not those which the manifest files list."""
+    from deepfixcx.io.files import sha256_of
+    from deepfixcx.release.release import Release
+
+    opened = Release.open(release)
+    listed = {row["code_file"]: row["code_sha256"] for row in opened.rows if row["code_file"]}
+    listed |= {name: str(digest) for name, digest in opened.about["papers"].items()}
+    there = {name: release / name for name in listed if (release / name).is_file()}
+    changed = sum(sha256_of(path) != listed[name] for name, path in there.items())
+    if changed:
+        raise AuditError(
+            f"{counted(changed, 'file')} of {release.name!r} changed after the release was made: "
+            f"deepfixcx verify names them; copy the release again"
+        )
 
 
 def _recorded_codes(private: Path) -> dict[str, set[str]]:

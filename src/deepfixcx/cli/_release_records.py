@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx._words import counted
 from deepfixcx.cli._originals import (
     check_binding,
+    check_files,
     check_members,
     check_place,
     privatized_contents,
@@ -50,6 +51,7 @@ class ReleaseRecords:
     drawn: bool = False
     fitted: FittedMechanism | None = None
     binding: str = ""
+    owners: Mapping[Path, str] = field(default_factory=dict, repr=False)  # patients, if known
 
     def again(
         self, codes: NDArray[np.float32], labels: NDArray[np.float32], patients: NDArray[np.str_]
@@ -81,6 +83,7 @@ def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecord
     """Read a release of codes of single images, or one by a mechanism that knows more."""
     check_place(originals)
     binding = check_binding(release, private)
+    check_files(release)
     if (release / "labels.csv").is_file():
         made = _protected(release, private)
         check_members(made.members, originals)
@@ -129,6 +132,9 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
         records.label_names,
         any("resampling" in name or "noise" in name for name in _mechanisms(release)),
         published.fitted,
+        owners={
+            Path(each.source).resolve(): each.patient for some in members.values() for each in some
+        },
     )
 
 

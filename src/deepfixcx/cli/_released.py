@@ -50,6 +50,7 @@ class Found:
     notes: tuple[str, ...]
     failures: int
     binding: str
+    records: tuple[int, int]  # attacked, and in the release
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,6 +103,7 @@ def find_listed(
             )
     listed = Listed(release.name, table.name, made, dataset, notes, attributes, others)
     _linked(listed, dataset)
+    _check_owners(listed)
     check_contents(made.contents)
     return listed
 
@@ -158,7 +160,8 @@ def find_target(
     alike = check_pairs(listed.release, target, drawn=made.drawn)
     binding = made.binding or ("similarity" if alike else "none")
     notes += UNPROVED.get(binding, ())
-    return Found(target, notes, failed + failed_public + len(dataset.problems), binding)
+    failures = failed + failed_public + len(dataset.problems)
+    return Found(target, notes, failures, binding, (len(rows), len(made.members)))
 
 
 def _public(
@@ -229,6 +232,21 @@ def _check_patients(dataset: Dataset, table: Path) -> None:
             f"{table.name!r} spells {counted(twice, 'patient ID', 'patient IDs')} in several "
             "ways (such as 7, 07 and 7.0, or p1 and P1), so that one patient would count as "
             "several; use one spelling for each ID"
+        )
+
+
+def _check_owners(listed: Listed) -> None:
+    """Refuse a table that gives the images of one patient of the release to several."""
+    given: dict[str, set[str]] = {}
+    for record, patient in zip(listed.dataset.records, listed.dataset.patients, strict=True):
+        owner = listed.made.owners.get(record.path.resolve())
+        if owner is not None:
+            given.setdefault(owner, set()).add(str(patient))
+    torn = sum(len(names) > 1 for names in given.values())
+    if torn:
+        raise AuditError(
+            f"{listed.table!r} gives the images of {counted(torn, 'patient')} of the release to "
+            f"several patients; audit with the table, and the --patient, that privatize read"
         )
 
 

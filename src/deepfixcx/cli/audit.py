@@ -139,6 +139,8 @@ def _write(own: OwnFolder, audit: Audit, found: Found, checksum: str) -> None:
         "release_checksum": checksum,
         "private_folder_known_by": found.binding,
         "images": audit.images,
+        "records": found.records[1],
+        "records_attacked": found.records[0],
         "patients": audit.patients,
         "full": audit.full,
         "seed": audit.seed,

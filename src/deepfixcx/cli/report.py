@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deepfixcx.cli._console import byte_size, error_console, panel, program, write_json
+from deepfixcx._words import counted
+from deepfixcx.cli._console import (
+    byte_size,
+    default_workers,
+    error_console,
+    panel,
+    program,
+    write_json,
+)
 from deepfixcx.cli._options import JSON, OVERWRITE
 
 if TYPE_CHECKING:
@@ -65,7 +73,7 @@ def command(
     Example: deepfixcx report shared -o report.html
     """
     from deepfixcx.report.page import release_page, write_page
-    from deepfixcx.report.sections_proof import binding, is_bad, verdict_sentences
+    from deepfixcx.report.sections_proof import binding, is_good, verdict_sentences
 
     kind = _check_out(out, page_format, overwrite=overwrite)
     with error_console.status("reading the release") as status:
@@ -108,8 +116,7 @@ def command(
     if include_originals:
         rows.append(("originals", "included; protect the report like the originals"))
     rows.append(("next", _next_step(inputs)))
-    audited = inputs.measured.audit is not None
-    panel("report", rows, good=audited and not is_bad(inputs.measured, inputs.evidence))
+    panel("report", rows, good=is_good(inputs.facts, inputs.measured, inputs.evidence))
 
 
 def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageFormat:
@@ -143,7 +150,7 @@ def _gather(
     """Read everything a report is made of; refuse what is damaged or of another release."""
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ReleaseError
-    from deepfixcx.release import private_folder
+    from deepfixcx.release import private_folder, verify_release
     from deepfixcx.report.html_originals import NotRead, Originals
     from deepfixcx.report.html_release import ReleaseFacts
     from deepfixcx.report.html_results import read_evidence
@@ -152,6 +159,13 @@ def _gather(
     release = local_path(release, "a release")
     evidence = _beside(release, "evidence", "summary.json") if evidence is None else evidence
     facts = ReleaseFacts.read(release)
+    checked = verify_release(release, workers=default_workers(), contents=False)
+    strange = checked.missing + checked.changed + checked.unlisted + checked.links
+    if strange:
+        raise ReleaseError(
+            f"{release.name!r} differs from its manifest in {counted(len(strange), 'file')} "
+            f"(missing, changed or not listed): deepfixcx verify names them"
+        )
     measured = _measured(facts, release, audit, evaluation, sweep, frontier, evidence)
     if private is not None and not private.is_dir():
         raise ReleaseError(f"there is no private folder {str(private)!r}; check the path")

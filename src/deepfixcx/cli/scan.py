@@ -10,7 +10,7 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.cli._console import byte_size, default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._options import JSON, WORKERS
-from deepfixcx.cli._originals import privatized_contents
+from deepfixcx.cli._originals import check_binding, privatized_contents
 from deepfixcx.cli._outside import check_outside
 from deepfixcx.cli._steps import StepBar
 from deepfixcx.io.release_files import is_release, release_around
@@ -72,6 +72,7 @@ def command(
     from deepfixcx.deidentify.scan.evidence import evidence_folder, figures, fill_evidence
     from deepfixcx.errors import DeidentifyError
     from deepfixcx.io.paths import check_apart
+    from deepfixcx.io.tables import has_table_name
     from deepfixcx.release.folders import private_of
 
     folder, against = local_path(folder, "what is scanned"), local_path(against, "the source")
@@ -82,12 +83,19 @@ def command(
             f"--against {str(against)!r} is a release and {str(folder)!r} is not; if they are "
             "swapped, run: deepfixcx scan RELEASE --against SOURCES"
         )
+    if against.is_file() and has_table_name(against.name):
+        raise DeidentifyError(
+            f"--against {str(against)!r} is a table, and headers are searched for in the files "
+            f"that it lists; name the folder that holds them"
+        )
     allowed = _allowed(ignore)
     if workers is not None and not ocr:
         raise DeidentifyError("--workers requires --ocr; add --ocr, or omit --workers")
     kept_here = private_of(folder, private)
     named = {"OUT": folder, "IN": against, "the private folder": kept_here}
     check_apart({"the evidence": place}, named)
+    if is_release(folder) and kept_here.is_dir():
+        check_binding(folder, kept_here)  # that of another release lists other sources
     with evidence_folder(place) as own:
         with StepBar("scan") as bar:
             found = scan(

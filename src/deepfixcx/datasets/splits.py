@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,14 @@ from deepfixcx._words import counted
 from deepfixcx.datasets.dataset import Dataset, find_duplicates
 from deepfixcx.errors import SplitError
 
-__all__ = ["Split", "assign", "folds_by_patient", "official_split", "split_by_patient"]
+__all__ = [
+    "Split",
+    "assign",
+    "folds_by_patient",
+    "join_copies",
+    "official_split",
+    "split_by_patient",
+]
 
 
 def assign(
@@ -296,7 +304,29 @@ def _groups(dataset: Dataset, by_content: bool) -> NDArray[np.str_]:
     """Name the group of each image: its patient, or several who share a file."""
     if not by_content:
         return dataset.patients
-    names, member = np.unique(dataset.patients, return_inverse=True)
+    return _joined(dataset.patients, find_duplicates(dataset))
+
+
+def join_copies(dataset: Dataset, contents: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
+    """Make patients who share an image one, so that copies lie in one fold; say if any were."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, content in enumerate(contents):
+        places[content].append(place)
+    patients = _joined(dataset.patients, places.values())
+    lost = len(np.unique(dataset.patients)) - len(np.unique(patients))
+    if not lost:
+        return dataset, ()
+    records = [
+        replace(record, patient=str(patient))
+        for record, patient in zip(dataset.records, patients, strict=True)
+    ]
+    copies = f"patients who share an image count as one: {counted(lost, 'patient')} fewer"
+    return replace(dataset, records=tuple(records)), (*_notes(dataset, True), copies)
+
+
+def _joined(patients: NDArray[np.str_], copies: Iterable[Sequence[int]]) -> NDArray[np.str_]:
+    """Return the patient of each image; those who have copies of one image are one."""
+    names, member = np.unique(patients, return_inverse=True)
     first = list(range(len(names)))  # of each patient, one of the same group, never a later one
 
     def root(patient: int) -> int:
@@ -304,7 +334,7 @@ def _groups(dataset: Dataset, by_content: bool) -> NDArray[np.str_]:
             patient = first[patient]
         return patient
 
-    for places in find_duplicates(dataset):
+    for places in copies:
         roots = {root(int(member[place])) for place in places}
         for patient in roots:
             first[patient] = min(roots)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import Dataset
+from deepfixcx.datasets.splits import join_copies
 from deepfixcx.errors import LabelError, MechanismError
 from deepfixcx.learn.baselines import blur, pixelate, resize, unit_pixels
 from deepfixcx.learn.mapping import Done, Failure, Image, map_images
@@ -71,9 +72,11 @@ def read_inputs(
         why = f": {failures[0].reason}" if failures else ": none has a label"
         raise MechanismError(f"no image can be used{why}")
     used = dataset.select(sorted(done))
+    kept = [done[place] for place in sorted(done)]
+    contents = [hashlib.sha256(each.small.tobytes()).hexdigest() for each in kept]
+    used, _ = join_copies(used, contents)
     counts = {name: (yes, no) for name, (yes, no, _) in used.counts().items()}
     check_counts(counts, "the images that can be used")
-    kept = [done[place] for place in sorted(done)]
     return Inputs(
         used,
         {spec: np.stack([each.codes[n] for each in kept]) for n, spec in enumerate(specs)},

@@ -22,6 +22,7 @@ from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of, states_fo
 __all__ = [
     "check_earlier",
     "check_result",
+    "check_unchanged",
     "claimed_folder",
     "is_signed",
     "signed",
@@ -31,6 +32,7 @@ __all__ = [
 LARGEST = 2**28
 """Bytes; no result has more."""
 
+CHECKSUM = b'"file_checksum": "'
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 ENDS = {".json": b"\n}\n", ".png": PNG_END, ".html": b"", ".pdf": b""}
 """How files of a kind end; their checksum stands before it."""
@@ -61,7 +63,7 @@ def is_signed(content: bytes, kind: str) -> bool:
 def _line(kind: str, content: bytes) -> bytes:
     digest = hashlib.sha256(content).hexdigest().encode()
     if kind == ".json":
-        return b',\n  "file_checksum": "' + digest + b'"'
+        return b",\n  " + CHECKSUM + digest + b'"'
     if kind == ".png":
         chunk = b"tEXtdeepfixcx\0" + digest
         return struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -85,6 +87,20 @@ def check_result(
     if not overwrite:
         raise OverwriteError(
             f"{str(path)!r} exists; replace it with --overwrite, or choose another {option}"
+        )
+
+
+def check_unchanged(path: Path) -> None:
+    """Refuse a result that was changed since deepfixcx wrote it, if a checksum shows that."""
+    ledger = FileLedger(path.parent / MARKER)
+    changed = path.name in ledger.listed and not ledger.is_own(path.parent, path.name)
+    if not changed and path.suffix == ".json" and path.stat().st_size <= LARGEST:
+        content = path.read_bytes()
+        changed = CHECKSUM in content and not is_signed(content, ".json")
+    if changed:
+        raise ReleaseError(
+            f"{path.name!r} was changed after deepfixcx wrote it; run the command that made it "
+            f"again"
         )
 
 

@@ -9,8 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.choices import Part
 from deepfixcx.datasets import Dataset
+from deepfixcx.datasets.dataset import find_duplicates
 from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.mapping import Failure, Report
@@ -210,6 +212,7 @@ def evaluate_model(
     places = places[dataset.known[places].any(axis=1)]
     if not len(places):
         raise SplitError(f"the {part} part has no image with a known label; choose another --part")
+    seen = _seen_in_training(classifier, dataset, places, part, known)
     chosen = dataset.select(places)
     loaded = classifier.load(chosen.records, workers=workers, cache=cache, report=reading)
     if not len(loaded.places):
@@ -231,7 +234,7 @@ def evaluate_model(
         labels,
         None if groups is None else attribute,
         loaded.failures,
-        (*_notes(classifier, chosen, part, known, dataset), *alike),
+        (*_notes(classifier, chosen, part, known, dataset), *seen, *alike),
         classifier.facts.get("release_checksum") or release_of(dataset),
     )
 
@@ -317,6 +320,25 @@ def _places(
         f"the images or patients are not those that the model was trained on, so the {part} part "
         f"is unknown. Use --part all for images of other patients; images that the model was "
         f"trained on would make its values too good"
+    )
+
+
+def _seen_in_training(
+    classifier: Classifier, dataset: Dataset, places: NDArray[np.int64], part: Part, known: Known
+) -> tuple[str, ...]:
+    """Return a note where files of a part are also, under other names, among those of training."""
+    if part not in ("test", "validation") or known not in ("same", "relabelled"):
+        return ()
+    both = np.concatenate([places, _places(classifier, dataset, "train", known)])
+    groups = find_duplicates(dataset.select(both))
+    copies = [sum(each < len(places) for each in group) for group in groups]
+    shared = sum(n for n, group in zip(copies, groups, strict=True) if 0 < n < len(group))
+    if not shared:
+        return ()
+    return (
+        f"{counted(shared, 'image')} of this part {'is' if shared == 1 else 'are'} also among the "
+        f"training images, as other files with the same bytes: these values are too good; train "
+        f"with --by-content",
     )
 
 

@@ -215,7 +215,14 @@ class TrialFolder(Generic[AnyRow]):
     def row(self, name: str) -> AnyRow | None:
         """Return a row that is done, or None."""
         path = self.place / ROWS / f"{name}.json"
-        return self.kind.read_row(path.read_text("utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        if not self.own.is_own(self.place, f"{ROWS}/{name}.json"):
+            raise self.kind.error(
+                f"the row {name} of the {self.kind.name} was changed after deepfixcx wrote it; "
+                f"delete {ROWS}/{name}.json and go on with --resume, which measures it again"
+            )
+        return self.kind.read_row(path.read_text("utf-8"))
 
     def keep(self, row: AnyRow) -> AnyRow:
         """Write a row that is done; return it as a resumed trial will read it."""

@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.release.folders import PLAIN_FOLDERS, PROTECTED, PUBLIC_PRIVATE, in_use, private_of
+from deepfixcx.io.folders import FileLedger
+from deepfixcx.io.release_files import ABOUT
+from deepfixcx.release.folders import (
+    METADATA,
+    PLAIN_FOLDERS,
+    PROTECTED,
+    PUBLIC_PRIVATE,
+    in_use,
+    private_of,
+    release_id,
+)
 from deepfixcx.release.ledger import LEDGER, Record
-from deepfixcx.release.places import place_of
+from deepfixcx.release.places import OTHER_PRIVATE, id_in, place_of
 from deepfixcx.release.storage import Location, locate
 from deepfixcx.release.workers import DEATHS_ALLOWED
 
@@ -102,8 +112,23 @@ def read_status(folder: str | Path, private: str | Path | None = None) -> Releas
     running = in_use(kept_here)
     status = _read(ledger, running=running)
     complete = status.shards_done == status.shards
-    finished = complete and not running and place_of(release).has("dataset.json")
+    finished = complete and not running and _is_written(release, kept_here)
     return replace(status, state="running" if running else "finished" if finished else "stopped")
+
+
+def _is_written(release: Location, private: Path) -> bool:
+    """Return whether a release is finished; refuse one of another private folder, or changed."""
+    place = place_of(release)
+    stated, known = id_in(place), release_id(private)
+    if stated and known and stated != known:
+        raise ReleaseError(OTHER_PRIVATE.format(str(release)))
+    written = FileLedger(private / METADATA).listed.get(ABOUT)
+    if stated is not None and written and not place.holds(ABOUT, written):
+        raise ReleaseError(
+            f"{ABOUT} of {str(release)!r} was changed after the release was made; deepfixcx verify "
+            f"names what differs"
+        )
+    return stated is not None
 
 
 def read_records(private: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -123,7 +148,7 @@ def read_records(private: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def _of_protected(release: Location, private: Path) -> ReleaseStatus:
     """Say how far the plain codes are that a mechanism is applied to."""
     running = in_use(private)
-    finished = not running and place_of(release).has("dataset.json")
+    finished = not running and _is_written(release, private)
     found = ReleaseStatus(
         "running" if running else "finished" if finished else "stopped", 0, 0, 0, 0, 0, 0, 0, ()
     )

@@ -16,6 +16,7 @@ from deepfixcx._words import counted
 from deepfixcx.audit.result import QUESTIONS, WORDS
 from deepfixcx.errors import ReleaseError
 from deepfixcx.frontier.rows import FrontierRow
+from deepfixcx.io.results import check_unchanged
 from deepfixcx.io.tables import own_rows
 from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.measures import Interval
@@ -87,6 +88,7 @@ class Audit:
     notes: tuple[str, ...] = ()
     sample: str = ""
     images: int | None = None
+    left_out: int = 0  # records of the release
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Evidence:
     unread: int = 0
     missing: int = 0
     unchecked: bool = False
+    as_bytes: int = 0
     words: int | None = None
 
     @property
@@ -174,6 +177,7 @@ def read_audit(path: Path) -> Audit:
         _texts(values.get("notes")),
         f"{sample}; {effort}" if sample else "",
         values["images"] if sample else None,
+        _left_out(values),
     )
 
 
@@ -224,11 +228,20 @@ def read_evidence(folder: Path) -> Evidence:
             harmless=tuple(sorted(reasons, key=lambda each: (-each[1], each[0]))),
             unread=int(values.get("sources_failed") or 0),
             missing=int(values.get("sources_missing") or 0),
+            as_bytes=int(values.get("sources_as_bytes") or 0),
             unchecked=values.get("sources_expected") is None,
             words=None if words is None else int(words),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise ReleaseError("summary.json is no summary of deepfixcx scan") from None
+
+
+def _left_out(values: Mapping[str, Any]) -> int:
+    """Return how many records of the release an audit did not attack."""
+    records, attacked = values.get("records"), values.get("records_attacked")
+    if isinstance(records, int) and isinstance(attacked, int):
+        return max(records - attacked, 0)
+    return 0
 
 
 def _evaluated(label: str, values: Mapping[str, Any]) -> Evaluated:
@@ -250,7 +263,9 @@ def _table(
 ) -> tuple[RowType, ...]:
     """Read the rows of ``WHAT.csv`` in the folder of a sweep or a frontier."""
     try:
-        return tuple(map(read, own_rows(folder / f"{what}.csv")))
+        rows = tuple(map(read, own_rows(folder / f"{what}.csv")))
+        check_unchanged(folder / f"{what}.csv")
+        return rows
     except OSError:
         raise ReleaseError(f"{folder.name!r} has no {what}.csv; it is no finished {what}") from None
     except (ValueError, KeyError, TypeError):
@@ -281,6 +296,7 @@ def _json(path: Path, wanted: str) -> dict[str, Any]:
     """Read a result of another command; an error says which file is `wanted`."""
     try:
         values = json.loads(path.read_text("utf-8"))
+        check_unchanged(path)
     except OSError:
         raise ReleaseError(f"there is no file {str(path)!r} that can be read") from None
     except (ValueError, RecursionError):

@@ -11,10 +11,10 @@ from deepfixcx._words import counted
 from deepfixcx.audit.result import QUESTIONS, conclude
 from deepfixcx.report.html import code, items, paragraph, section, table
 from deepfixcx.report.html_release import ReleaseFacts
-from deepfixcx.report.html_results import Evidence
+from deepfixcx.report.html_results import Audit, Evidence
 from deepfixcx.report.sections_results import Measured
 
-__all__ = ["binding", "headers", "is_bad", "reproduce", "untested", "verdict", "verdict_sentences"]
+__all__ = ["binding", "headers", "is_good", "reproduce", "untested", "verdict", "verdict_sentences"]
 
 NO_CODES = (
     "The release holds no codes, which are what deepfixcx audit attacks. Audit a release of the "
@@ -101,17 +101,39 @@ def _privacy_sentence(measured: Measured) -> str:
     return conclude(measured.audit.answers).sentence
 
 
-def is_bad(measured: Measured, evidence: Evidence | None) -> bool:
+def _is_bad(measured: Measured, evidence: Evidence | None) -> bool:
     """Return whether an attack succeeded or a scan found something."""
     shown = measured.audit is not None and conclude(measured.audit.answers).state == "shown"
     return shown or (evidence is not None and evidence.findings > 0)
 
 
+def _not_attacked(facts: ReleaseFacts, audit: Audit) -> list[str]:
+    """State how much of a release an audit left out, if it did."""
+    behind = int((facts.records or {}).get("images") or len(facts.images))
+    if audit.images is not None and audit.images < behind:
+        attacked = f"{audit.images:,} of {counted(behind, 'image')}"
+        return [f"All images of the release: the audit attacked {attacked}."]
+    if audit.left_out:
+        records = counted(audit.left_out, "record")
+        return [f"All records of the release: the audit left out {records}."]
+    return []
+
+
+def is_good(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> bool:
+    """Return whether a bound audit of the whole release, and any scan, show nothing."""
+    audit = measured.audit
+    if audit is None or conclude(audit.answers).state != "not shown":
+        return False
+    whole = "audit" in measured.bound and not _not_attacked(facts, audit)
+    known = evidence is None or ("scan" in measured.bound and not evidence.unchecked)
+    searched = known and (evidence is None or evidence.complete)
+    return whole and searched and not _is_bad(measured, evidence)
+
+
 def verdict(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
-    """Return the three sentences, framed; green only where a bound audit shows nothing."""
-    quiet = measured.audit is not None and conclude(measured.audit.answers).state == "not shown"
-    sure = "audit" in measured.bound and (evidence is None or evidence.complete)
-    look = "bad" if is_bad(measured, evidence) else "good" if quiet and sure else "unknown"
+    """State the three sentences, framed; green only where a bound audit shows nothing."""
+    good = "good" if is_good(facts, measured, evidence) else "unknown"
+    look = "bad" if _is_bad(measured, evidence) else good
     inside = "".join(map(paragraph, verdict_sentences(facts, measured, evidence)))
     return f'<div class="verdict {look}" role="note" aria-label="Verdict">{inside}</div>'
 
@@ -230,6 +252,11 @@ def _limits_of_scan(evidence: Evidence) -> Iterator[str]:
             f"{counted(evidence.unread, 'source')} could not be read: their strings were not "
             f"searched for."
         )
+    if evidence.as_bytes:
+        yield (
+            f"{counted(evidence.as_bytes, 'source')} {_has(evidence.as_bytes)} no sound header: "
+            f"only their plain text was searched for."
+        )
     if evidence.unsearched:
         yield f"{counted(evidence.unsearched, 'file')} could not be searched."
     if evidence.unchecked:
@@ -247,6 +274,10 @@ def _limits_of_scan(evidence: Evidence) -> Iterator[str]:
 
 def _was(count: int) -> str:
     return "was" if count == 1 else "were"
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 def _harmless(evidence: Evidence) -> str:
@@ -271,10 +302,7 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
     else:
         answers = measured.audit.answers
         missing += [] if answers else [NO_ANSWERS]
-        behind = int((facts.records or {}).get("images") or len(facts.images))
-        if measured.audit.images is not None and measured.audit.images < behind:
-            attacked = f"{measured.audit.images:,} of {counted(behind, 'image')}"
-            missing.append(f"All images of the release: the audit attacked {attacked}.")
+        missing += _not_attacked(facts, measured.audit)
         missing += [asked for asked in QUESTIONS if answers.get(asked, NOT_TESTED) == NOT_TESTED]
         missing += [
             f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in measured.audit.untested

@@ -44,6 +44,7 @@ class Own:
         self._numbers: frozenset[str] = frozenset()
         self._names: frozenset[str] = frozenset()
         self._columns: list[str] = []
+        self.hashes: dict[str, str] = {}
         self._most = 0
         try:
             if not (folder / ABOUT).is_file():  # a pipe would wait for its writer
@@ -58,6 +59,9 @@ class Own:
         self._numbers = frozenset(self._counted(about))
         options = about.get("options")
         neutral = not isinstance(options, dict) or options.get("names") != "keep"
+        papers = about.get("papers")
+        if isinstance(papers, dict):
+            self.hashes |= {str(name): str(digest) for name, digest in papers.items()}
         self._read_manifest(folder / MANIFEST)
         self._most *= neutral  # names that were kept are no numbers of the release
 
@@ -131,6 +135,12 @@ class Own:
                 listed = [dict(zip(self._columns, row, strict=False)) for row in rows if row]
                 self._most = len(listed)
                 self._names = frozenset(row[each] for row in listed for each in files if row[each])
+                self.hashes |= {
+                    row[each]: row.get(each.replace("_file", "_sha256"), "")
+                    for row in listed
+                    for each in files
+                    if row[each]
+                }
         except (OSError, UnicodeDecodeError, csv.Error, KeyError):
             self._names = frozenset()
 

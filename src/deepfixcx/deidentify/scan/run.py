@@ -26,7 +26,13 @@ from deepfixcx.deidentify.scan.evidence import ScannedFile, ScanReport
 from deepfixcx.deidentify.scan.headers import is_dicom, read_source, strings_of_bytes
 from deepfixcx.deidentify.scan.needles import SHORTEST, Needles
 from deepfixcx.deidentify.scan.own import Own
-from deepfixcx.deidentify.scan.searching import Search, check_apart, list_files, list_sources
+from deepfixcx.deidentify.scan.searching import (
+    Entry,
+    Search,
+    check_apart,
+    list_files,
+    list_sources,
+)
 from deepfixcx.errors import DeidentifyError
 
 __all__ = ["ReadWords", "read_all", "read_words", "scan"]
@@ -43,6 +49,9 @@ AROUND, CONTRAST = 24, 24
 """Pixels around one that it is compared with; grays by which text stands out from them."""
 
 SHORTEST_WORD = 3
+
+CHANGED = "it is not the file that the manifest of the release lists"
+MISSING = "the manifest of the release lists it, and it is not there"
 SECONDS: Final = 120
 
 
@@ -242,7 +251,7 @@ def scan(
     search = Search(known, needles.keys(), sources_read.terms, own, secret)
     for number, entry in enumerate(entries, start=1):
         name = entry.path.relative_to(folder).as_posix() if entry.path != folder else folder.name
-        found.files.append(search.file(entry, name))
+        found.files.append(_as_listed(search.file(entry, name), entry, own.hashes.pop(name, "")))
         tell("searching files", number, len(entries))
     if read_words is not None:
         before = read_all(read_words, sources, workers, partial(tell, "reading sources"))
@@ -260,6 +269,7 @@ def scan(
             for file, entry in zip(found.files, entries, strict=True)
         ]
     found.files = [_unnamed(file, number) for number, file in enumerate(found.files, start=1)]
+    found.files += [ScannedFile("missing file", 0, problem=MISSING)] * len(own.hashes)
     return found
 
 
@@ -333,6 +343,15 @@ class _Sources:
             self._found.sources_as_bytes += 1
         for text, kind, tag in strings:
             needles.add(text, kind, tag, patient)
+
+
+def _as_listed(scanned: ScannedFile, entry: Entry, digest: str) -> ScannedFile:
+    """Note where a file is not the one that the manifest of the release lists."""
+    if not digest or not entry.has_content or scanned.problem:
+        return scanned
+    with entry.path.open("rb") as file:
+        same = file_digest(file, "sha256").hexdigest() == digest
+    return scanned if same else replace(scanned, problem=CHANGED)
 
 
 def _unnamed(scanned: ScannedFile, number: int) -> ScannedFile:

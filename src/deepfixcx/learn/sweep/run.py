@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from deepfixcx._optional import require
 from deepfixcx.datasets import Dataset, folds_by_patient
+from deepfixcx.datasets.splits import join_copies
 from deepfixcx.errors import ModelError
 from deepfixcx.learn.mapping import Failure, Report, WorkerPool
 from deepfixcx.learn.parts import confounder_note
@@ -65,6 +67,9 @@ def run_sweep(
         WorkerPool(workers) as pool,
     ):
         survey = survey_dataset(dataset, options.specs(), pool, reading)
+        contents = [hashlib.sha256(each.tobytes()).hexdigest() for each in survey.small]
+        joined, copies = join_copies(survey.dataset, contents)
+        survey = replace(survey, dataset=joined)
         folds = folds_by_patient(survey.dataset, options.folds, options.seed)
         judge = Judge.of(survey.dataset, folds, options, device)
         place.begin(survey.content)
@@ -78,7 +83,7 @@ def run_sweep(
             survey.failures,
             len(survey.dataset),
             survey.dataset.patient_count,
-            (*folds[0].notes, *notes),
+            (*folds[0].notes, *copies, *notes),
         )
         figures = {} if draw is None else draw(sweep)
         place.finish(rows_as_csv(rows), survey.failures, figures)
