@@ -7,6 +7,7 @@ import struct
 import zlib
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,6 +116,16 @@ def test_a_second_jpeg_behind_the_first_is_not_left_out(
     content = encoded(noise, "JPEG", progressive=progressive)
     assert outcome(content)[0] == "JPEG"
     assert outcome(content + between + content)[0] == "UnsupportedImageError"
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB"])
+@pytest.mark.parametrize("between", [b"", b"\0"])
+def test_a_second_png_behind_the_first_is_not_left_out(mode: str, between: bytes) -> None:
+    content = encoded(Image.fromarray(NOISE).convert(mode), "PNG")
+    deep = imagecodecs.png_encode(RNG.integers(0, 1 << 16, (8, 9, 3), dtype=np.uint16))
+    for each in (content, deep):
+        assert outcome(each + b"notes")[0] == "PNG"
+        assert outcome(each + between + content)[0] == "UnsupportedImageError"
 
 
 def test_thumbnails_of_a_multi_picture_file_are_no_images() -> None:

@@ -27,6 +27,7 @@ _PHOTOMETRIC: Final = {"P": "palette", "PA": "palette", "CMYK": "cmyk"}
 _ORIENTATION: Final = 0x0112
 _TURNED: Final = frozenset(range(2, 9))
 _MAY_TURN: Final = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
+_PNG_START: Final = b"\x89PNG\r\n\x1a\n"
 _ANOTHER_JPEG: Final = re.compile(rb"\xff\xd9\x00*\xff\xd8\xff")
 _TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _TURNING_TEXTS: Final = (b"Raw profile type", b"XML:com.adobe.xmp")
@@ -58,8 +59,11 @@ def open_picture(stream: BinaryIO, format_name: str) -> OpenedImage:
     def decode() -> ImageFrames:
         _refuse_several_images(stream, image)
         if deep:
+            _refuse_another_png(stream)
             return _as_frames(_deep_png(stream, image), format_name)
         plain = _plain_png(stream, image) if format_name == "PNG" else None
+        if plain is None and format_name == "PNG":
+            _refuse_another_png(stream)
         return _as_frames(_samples(image) if plain is None else plain, format_name)
 
     return OpenedImage(facts, decode)
@@ -129,10 +133,22 @@ def _refuse_several_images(stream: BinaryIO, image: Image.Image) -> None:
         header = read_codestream(content)
         several = header is not None and bool(_ANOTHER_JPEG.search(content, header.header_end))
     if several:
-        raise UnsupportedImageError(
-            f"this is {what}, and only one image would be read; save every image as a file of "
-            "its own"
-        )
+        raise _several(what)
+
+
+def _refuse_another_png(stream: BinaryIO) -> None:
+    """Refuse a PNG file behind which another one lies."""
+    stream.seek(0)
+    content = stream.read()
+    ends = [end + 4 for kind, _, end in png_chunks(content) if kind == b"IEND"]
+    if ends and content.find(_PNG_START, ends[0]) >= 0:
+        raise _several("a file of several PNG images")
+
+
+def _several(what: str) -> UnsupportedImageError:
+    return UnsupportedImageError(
+        f"this is {what}, and only one image would be read; save every image as a file of its own"
+    )
 
 
 def _header(stream: BinaryIO, head: bytes, format_name: str) -> Image.Image:

@@ -277,7 +277,7 @@ def own_ledger(folder: Path, known: str = "", names: Iterable[str] = ()) -> File
 
 def states_format(path: Path) -> bool:
     """Return whether a JSON file states a format of deepfixcx, as results of version 0.1 do."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         about = json.loads(path.read_bytes())
         return isinstance(about, dict) and str(about.get("format")).startswith("deepfixcx.")
     return False
@@ -305,6 +305,6 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the entries of a file of JSON lines; a line that a crash cut off is left out."""
     with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 if isinstance(entry := json.loads(line), dict):
                     yield entry
