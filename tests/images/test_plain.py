@@ -122,7 +122,7 @@ def test_a_second_jpeg_behind_the_first_is_not_left_out(
 @pytest.mark.parametrize("between", [b"", b"\0"])
 def test_a_second_png_behind_the_first_is_not_left_out(mode: str, between: bytes) -> None:
     content = encoded(Image.fromarray(NOISE).convert(mode), "PNG")
-    deep = imagecodecs.png_encode(RNG.integers(0, 1 << 16, (8, 9, 3), dtype=np.uint16))
+    deep = bytes(imagecodecs.png_encode(RNG.integers(0, 1 << 16, (8, 9, 3), dtype=np.uint16)))
     for each in (content, deep):
         assert outcome(each + b"notes")[0] == "PNG"
         assert outcome(each + between + content)[0] == "UnsupportedImageError"

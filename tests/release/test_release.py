@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import stat
@@ -192,6 +193,27 @@ def test_codes_of_a_release_are_loaded_in_the_order_of_its_manifest(
         load_codes(tmp_path / "pictures")
     with pytest.raises(ReleaseError, match="no release"):
         load_codes(images)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("code_row", "99"), ("code_row", "-1"), ("code_row", ""), ("channels", "x"),
+     ("code_file", "codes/../../other/codes/shard-00000-00.safetensors"),
+     ("code_file", "codes/no.safetensors")],
+)  # fmt: skip
+def test_a_manifest_that_was_edited_leads_to_no_other_code(
+    images: Path, tmp_path: Path, column: str, value: str
+) -> None:
+    release(images, tmp_path / "out", output="codes")
+    with (tmp_path / "out" / "manifest.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["code_file"]]
+    rows[0][column] = value
+    with (tmp_path / "out" / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(ReleaseError, match="names codes that are not there"):
+        load_codes(tmp_path / "out")
 
 
 def test_overwrite_makes_the_release_anew(images: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,23 +158,25 @@ class Release:
         Without a number of channels: the codes of gray images or, where there are none, those of
         colour images.
         """
-        rows = [row for row in self.rows if row["code_file"]]
-        there = sorted({int(row["channels"]) for row in rows})
+        rows = [(row, *self._numbers(row)) for row in self.rows if row["code_file"]]
+        there = sorted({kind for _, kind, _ in rows})
         if channels is None:
             channels = there[0] if there else 1
-        chosen = [row for row in rows if int(row["channels"]) == channels]
+        chosen = [(row, number) for row, kind, number in rows if kind == channels]
         if not chosen:
             made = "its records are vectors: read them with load_records"
             if not self.place.has(VECTORS):
                 made = "it was made without --output codes or both"
             hint = f"but of {there}" if there else made
             raise ReleaseError(f"{str(self.place)!r} has no codes of {channels} channels; {hint}")
-        files = list(dict.fromkeys(row["code_file"] for row in chosen))
-        codes = [self._code(name) for name in files]
-        first_rows = np.cumsum([0, *(len(code) for code in codes)])
-        first_row = dict(zip(files, first_rows, strict=False))
-        rows_of = [first_row[row["code_file"]] + int(row["code_row"]) for row in chosen]
-        return Code.concatenate(codes)[np.array(rows_of)], [row["source_id"] for row in chosen]
+        codes = {row["code_file"]: self._code(row["code_file"]) for row, _ in chosen}
+        if any(number >= len(codes[row["code_file"]]) for row, number in chosen):
+            raise self._damaged()
+        starts = np.cumsum([0, *map(len, codes.values())])
+        start_of = dict(zip(codes, starts, strict=False))
+        places = [start_of[row["code_file"]] + number for row, number in chosen]
+        code = Code.concatenate(list(codes.values()))[np.array(places)]
+        return code, [row["source_id"] for row, _ in chosen]
 
     def records(self) -> ReleasedRecords:
         """Return the records of a release by a mechanism, and their labels."""
@@ -193,9 +196,27 @@ class Release:
             raise ReleaseError(f"records and {LABELS} do not fit together; verify the release")
         return ReleasedRecords(array, labels, tuple(names), tuple(source_ids), code)
 
+    def _numbers(self, row: Mapping[str, str]) -> tuple[int, int]:
+        """Return the channels of a code, and its place in its file."""
+        cells = row["channels"], row["code_row"]
+        if not all(re.fullmatch("[0-9]{1,18}", cell) for cell in cells):
+            raise self._damaged()
+        return int(cells[0]), int(cells[1])
+
+    def _damaged(self) -> ReleaseError:
+        return ReleaseError(
+            f"{MANIFEST} of {str(self.place)!r} names codes that are not there: it is damaged, or "
+            f"was changed; verify the release, and copy it again"
+        )
+
     def _code(self, name: str) -> Code:
-        with self.place.fetched(name) as path:
-            return Code.load(path)
+        if not re.fullmatch(r"codes/[\w-]+\.safetensors", name):
+            raise self._damaged()  # the manifest may be someone else's: it leads nowhere else
+        try:
+            with self.place.fetched(name) as path:
+                return Code.load(path)
+        except FileNotFoundError:
+            raise self._damaged() from None
 
     def _labels(self) -> tuple[list[str], list[str], NDArray[np.float32]]:
         try:
@@ -346,7 +367,7 @@ def _about(place: Place) -> tuple[dict[str, Any], str]:
         raise ReleaseError(
             f"{str(place)!r} has no {ABOUT}: it is no release, or one that was not finished"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ReleaseError(
         f"{ABOUT} of {str(place)!r} cannot be read as that of a release: it is damaged"
