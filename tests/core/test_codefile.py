@@ -269,6 +269,7 @@ def test_damaged_files_raise_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, storage: Any, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged"
+    path.unlink(missing_ok=True)  # a damaged file is not one that may be replaced
     _code(1, SEVERAL).save(path, storage)
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
