@@ -68,10 +68,16 @@ def test_contact_sheet_takes_no_single_setting(
 def test_an_existing_figure_is_kept(run: Run, image: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     out.write_text("mine")
+    for words in ((), ("--overwrite",)):
+        result = run("show", image, "-o", out, *words)
+        assert result.exit_code == 2
+        assert "was not made by deepfixcx" in result.output
+        assert out.read_text() == "mine"
+    out.unlink()
+    assert run("show", image, "-o", out).exit_code == 0
     result = run("show", image, "-o", out)
     assert result.exit_code == 2
     assert "--overwrite" in result.output
-    assert out.read_text() == "mine"
     assert run("show", image, "-o", out, "--overwrite").exit_code == 0
     assert out.read_bytes()[1:4] == b"PNG"
 

@@ -106,7 +106,7 @@ def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path
     assert done.exit_code == 3
     assert "1 image, listed in" in done.output
     assert "Jane" not in done.output
-    assert "8,NotAnImageError" in (tmp_path / "out" / "failures.csv").read_text()
+    assert '"8","NotAnImageError"' in (tmp_path / "out" / "failures.csv").read_text()
 
 
 @pytest.mark.parametrize(
