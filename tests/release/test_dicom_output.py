@@ -227,7 +227,7 @@ def test_options_that_have_no_use_are_refused(scans: Path, tmp_path: Path) -> No
         ReleaseOptions(SPEC, retain=("dates",))
     with pytest.raises(SpecError, match="retain is any of"):
         ReleaseOptions(SPEC, output="dicom", retain=("names",))  # type: ignore[arg-type]
-    with pytest.raises(ReleaseError, match="require output 'dicom'"):
+    with pytest.raises(ReleaseError, match="require --output dicom"):
         privatize_dataset(scans, tmp_path / "out", ReleaseOptions(SPEC), key=tmp_path / "key")
 
 
