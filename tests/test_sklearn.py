@@ -203,7 +203,7 @@ def test_the_same_numbers_in_another_container_give_the_same_codes(kind: str) ->
 )
 def test_pixels_on_another_scale_are_refused(fitted: Any, given: Any) -> None:
     transformer = CodecTransformer(1, 2, image_shape=(8, 8)).fit(fitted)
-    with pytest.raises(ValueError, match="not on the scale"):
+    with pytest.raises(ValueError, match="the scale of X differs"):
         transformer.transform(given)
 
 

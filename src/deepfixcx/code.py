@@ -155,8 +155,9 @@ class Code:
         for code in codes[1:]:
             if code.spec != first.spec or code.channels != first.channels:
                 raise CodeError(
-                    f"codes of one spec and number of channels can be joined, got {first.spec} "
-                    f"with {first.channels} channels and {code.spec} with {code.channels}"
+                    "only codes with equal spec and channels can be concatenated, got "
+                    f"{first.spec} with {first.channels} channels and {code.spec} with "
+                    f"{code.channels}"
                 )
         return cls(
             np.concatenate([code.array for code in codes]),
@@ -229,14 +230,14 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec
     """Return array, sizes and spec of a file of codes; errors name what is wrong with it."""
     if path.is_dir():
         raise CodeFileError(
-            f"{path.name} is a folder, and this reads one file; for a whole release use "
-            f"deepfixcx.release.load_codes"
+            f"{path.name} is a folder, and this function reads one file; for a release use "
+            "deepfixcx.release.load_codes"
         )
     data = path.read_bytes()
     about = _about(path, data)
     version = about.get("version")
     if not isinstance(version, int) or version < 1:
-        raise BrokenFileError(f"{path.name} names no format version; it is damaged")
+        raise BrokenFileError(f"{path.name} has no format version and is damaged; copy it again")
     if version > FORMAT_VERSION:
         raise FormatVersionError(
             f"{path.name} has format version {version} and this deepfixcx reads up to "
@@ -254,7 +255,7 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec
         # the cause is omitted: it may quote content of the file
         raise BrokenFileError(f"{path.name} is damaged or truncated; copy it again") from None
     if not finite:
-        raise BrokenFileError(f"{path.name} holds NaN or infinite numbers; copy it again")
+        raise BrokenFileError(f"{path.name} contains NaN or infinity; copy it again")
     if not fits:
         raise BrokenFileError(
             f"{path.name} holds an array of shape {array.shape} and sizes of shape {sizes.shape}, "
@@ -265,7 +266,7 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec
 
 def _pack(array: NDArray[np.float32], storage: Storage) -> dict[str, NDArray[Any]]:
     if not np.isfinite(array).all():
-        raise CodeError("a code with NaN or infinite numbers cannot be stored")
+        raise CodeError("a code with NaN or infinity cannot be stored")
     with np.errstate(over="ignore"):  # what does not fit is refused below
         tensors = _quantize(array) if storage == "uint8" else {"array": array.astype(storage)}
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
@@ -287,14 +288,14 @@ def _quantize(array: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 def _unpack(tensors: dict[str, NDArray[Any]], storage: str) -> NDArray[np.float32]:
     stored = tensors["array"]
     if storage not in STORAGES or stored.dtype != np.dtype(storage):
-        raise ValueError("the array has another dtype than the metadata states")
+        raise ValueError("the dtype of the array differs from the metadata")
     array: NDArray[np.float32] = stored.astype(np.float32)
     if storage != "uint8":
         return array
     offset, step = tensors["offset"], tensors["step"]
     one_each = (1, *stored.shape[1:3], 1, 1, *stored.shape[5:])
     if not offset.dtype == step.dtype == np.float32 or not offset.shape == step.shape == one_each:
-        raise ValueError("a quantized array needs one offset and step a channel and band")
+        raise ValueError("a quantized array needs one offset and step for each channel and band")
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for infinity
         array = offset + step * array
     return array

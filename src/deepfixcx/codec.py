@@ -72,7 +72,7 @@ class Codec:
         if isinstance(level, CodecSpec):
             others = (wavelet, pooling, boundary, grid)
             if patches is not None or others != ("haar", "l1", "zero", "balanced"):
-                raise SpecError("give a whole spec or single settings, not both")
+                raise SpecError("give either a spec or single settings")
             self.spec = level
             return
         if patches is None:

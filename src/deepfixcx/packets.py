@@ -255,7 +255,7 @@ def refuse_masked(pixels: object) -> None:
     if isinstance(pixels, np.ma.MaskedArray) and np.ma.is_masked(pixels):
         raise PixelsShapeError(
             f"{np.count_nonzero(np.ma.getmaskarray(pixels)):,} pixels of this array are masked, "
-            f"and the result has no mask: give them a value first, such as pixels.filled(0)"
+            "but the result has no mask: replace them first, for example with pixels.filled(0)"
         )
 
 
@@ -297,10 +297,10 @@ def as_batches(pixels: Pixels) -> list[NDArray[Any]]:
         if batch.shape[1] != batches[0].shape[1]:
             raise PixelsShapeError(
                 f"image {place} of the sequence has {batch.shape[1]} channels and the first has "
-                f"{batches[0].shape[1]}; encode them apart"
+                f"{batches[0].shape[1]}; encode them separately"
             )
     if not batches:
-        raise PixelsShapeError("an empty sequence holds no image to encode")
+        raise PixelsShapeError("the sequence is empty; give at least one image")
     return batches
 
 

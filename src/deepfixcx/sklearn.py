@@ -251,7 +251,10 @@ class CodecTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 def _refuse_masked(X: Any) -> None:
     rows = X if isinstance(X, list | tuple) else ()
     if np.ma.is_masked(X) or any(map(np.ma.is_masked, rows)):
-        raise ValueError("X has masked pixels, and a code has no mask: use X.filled(0) or the like")
+        raise ValueError(
+            "X has masked pixels, but a code has no mask; replace them first, for example with "
+            "X.filled(0)"
+        )
 
 
 def _declared(X: Any) -> np.dtype[Any] | None:
@@ -302,7 +305,7 @@ def _on_scale(images: NDArray[Any], fitted: str) -> NDArray[Any]:
     elif fitted == "float" or given == "unit" or images.max() <= FAR_ABOVE_ONE:
         return images
     raise ValueError(
-        f"X is not on the scale of the pixels that the transformer was fitted to "
+        "the scale of X differs from the pixels that the transformer was fitted to "
         f"({_WORDS[fitted]}); it holds {_WORDS[given]}: convert it, or fit again"
     )
 

@@ -218,8 +218,9 @@ class CodecSpec:
             raise ImageTooSmallError(
                 f"an image of {height}x{width} has bands of {bands[0]}x{bands[1]} at level "
                 f"{self.level}, fewer than the {self.grid_shape[0]}x{self.grid_shape[1]} cells "
-                f"requested; it needs more than {(self.grid_shape[0] - 1) * self.block}x"
-                f"{(self.grid_shape[1] - 1) * self.block} pixels, or a smaller level or patches"
+                "requested; the image needs more than "
+                f"{(self.grid_shape[0] - 1) * self.block}x{(self.grid_shape[1] - 1) * self.block} "
+                "pixels, or a smaller level or patches"
             )
         rows, columns = map(balanced_cells, bands, self.grid_shape)
         return rows, columns

@@ -182,7 +182,7 @@ def test_what_does_not_fit_is_named() -> None:
         attack_subset_sum(vectors[:, :3], vectors, [[0]] * 160, owners)
     with pytest.raises(AuditError, match="members of 3"):
         attack_own_record(vectors, vectors, [[0]] * 3, owners)
-    with pytest.raises(AuditError, match="not finite"):
+    with pytest.raises(AuditError, match="NaN or infinity"):
         attack_own_record(vectors * np.nan, vectors, [[0]] * 160, owners)
     with pytest.raises(AuditError, match="no candidate is in any record"):
         attack_subset_sum(vectors[:4], vectors, [[]] * 4, owners)

@@ -134,7 +134,7 @@ def test_what_cannot_be_joined_is_refused(run: Run, released: Path) -> None:
         ([*base[:3], released / "nowhere", *base[4:]], "there is no file or folder"),
         (["audit", elsewhere, *base[2:]], "was not finished"),
         ([*base[:5], released / "gone.csv", *base[6:]], "gone.csv"),
-        (["audit", "s3://bucket/x", *base[2:]], "this machine's disk"),
+        (["audit", "s3://bucket/x", *base[2:]], "cannot be read from a URL"),
         ([*base, "--labels", "nosuch"], "nosuch"),
     ):
         done = run(*call)

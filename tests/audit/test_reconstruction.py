@@ -243,7 +243,7 @@ def test_more_noise_is_less_alike() -> None:
 
 
 def test_likeness_of_unlike_shapes() -> None:
-    with pytest.raises(PixelsShapeError, match="one shape"):
+    with pytest.raises(PixelsShapeError, match="the same shape"):
         ms_ssim(np.zeros((1, 20, 20), np.float32), np.zeros((1, 20, 21), np.float32))
     with pytest.raises(PixelsShapeError, match="11 pixels"):
         ms_ssim(np.zeros((1, 8, 8), np.float32), np.zeros((1, 8, 8), np.float32))

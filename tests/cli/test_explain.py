@@ -228,12 +228,12 @@ def test_what_cannot_be_explained_is_named(
     (tmp_path / "file").write_text("")
     out = tmp_path / "out"
     for words, reason in (
-        ([tmp_path / "none.png"], "no such file"),
+        ([tmp_path / "none.png"], "does not exist"),
         ([tmp_path / "none.safetensors"], "cannot be read"),
         ([text], "IN, the file to explain: the content is not PNG"),
         ([broken], "error"),
         ([image.parent], "for a folder, add --model"),
-        (["s3://bucket/a.png"], "from this machine's disk"),
+        (["s3://bucket/a.png"], "cannot be read from a URL"),
         ([image, "-J", 4, "-P", 9], "smaller level or patches"),
         ([image, "-J", 6, "-P", 1], "smaller than one block of 64x64"),
         ([image, "-J", 9, "-P", 1], "smaller"),

@@ -224,7 +224,7 @@ def test_refusals(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
         (xrays, ("--baseline", "noise"), "--baseline is one of"),
         (xrays, ("--label", "odd"), "no label 'odd'; there are sick"),
         (xrays, ("--images", -1), "--images is a number from 0"),
-        (xrays, ("--method", "gradient-shap", "--baseline", "zeros"), "leave the baseline away"),
+        (xrays, ("--method", "gradient-shap", "--baseline", "zeros"), "omit the baseline"),
         (tmp_path / "nosuch", (), "to explain; check the path"),
         (tmp_path / "empty", (), "holds no image"),
         (tmp_path / "bad.png", (), "IN, the image to explain: NotAnImageError"),

@@ -66,11 +66,11 @@ def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path
     [
         (["--mechanisms", "mixin-3"], "did you mean 'mixing-3'"),
         (["--attackers", "oracle"], "unknown attacker"),
-        (["--max-linkage", "0.2"], "0.5 by chance"),
+        (["--max-linkage", "0.2"], "0.5 (chance)"),
         (["--public", "0"], "share of the patients"),
         (["-J", "many"], "like 1-6"),
         (["--labels", "fever"], "fever"),
-        (["--seeds", "0"], "a seed"),
+        (["--seeds", "0"], "one seed"),
     ],
 )
 def test_bad_arguments_are_named(

@@ -153,12 +153,12 @@ def test_training_with_bad_files_says_so(tmp_path: Path, run: Run) -> None:
     ("words", "reason"),
     [
         (["--model", "resnet19"], "no model 'resnet19'"),
-        (["--model", "mlp", "--side", "32"], "codes have no side"),
+        (["--model", "mlp", "--side", "32"], "side is not used with codes"),
         (["--model", "mlp", "--on", "images"], "works on codes"),
         (["--model", "resnet18", "--on", "original", "-J", "3"], "not encoded"),
         (["--model", "logistic", "--l1", "1"], "has no l1"),
-        (["--split", "official"], "without a training"),
-        (["--split", "official", "--test", "0.2"], "own test part"),
+        (["--split", "official"], "has no training part"),
+        (["--split", "official", "--test", "0.2"], "has a test part"),
         (["--validation", "0.9"], "less than 1"),
         (["--device", "abacus"], "no device"),
         (["--layout", "nih"], "NIH ChestX-ray14"),
@@ -167,7 +167,7 @@ def test_training_with_bad_files_says_so(tmp_path: Path, run: Run) -> None:
         (["-P", "4y4"], "--patches"),
         (["-P", "40"], "ImageTooSmallError"),
         (["--model", "nowhere:Net"], "cannot be imported"),
-        (["--resume", "--overwrite"], "not both"),
+        (["--resume", "--overwrite"], "exclude each other"),
     ],
 )
 def test_bad_arguments_of_train(
@@ -192,7 +192,7 @@ def test_bad_arguments_of_evaluate_and_predict(
         (["evaluate", model, tmp_path / "other"], "--part all"),
         (["evaluate", model, xrays, "--labels", "sick,odd"], "2 labels"),
         (["evaluate", model, xrays, "--within", "sexx"], "the dataset has view"),
-        (["evaluate", model, xrays, "--network", "a:B"], "no network of your own"),
+        (["evaluate", model, xrays, "--network", "a:B"], "not your own network"),
         (["predict", model, xrays, "-o", tmp_path / "scores.txt"], "is a CSV table"),
         (["predict", model, xrays, "-o", tmp_path / "gone" / "scores.csv"], "no folder"),
         (["predict", model, tmp_path / "gone", "-o", out], "to score"),

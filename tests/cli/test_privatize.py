@@ -117,7 +117,7 @@ def test_some_failed_is_three_and_they_are_listed(run: Run, images: Path, tmp_pa
         (["-J", 2, "-P", 3, "--wavelet", "none"], "unknown wavelet 'none'"),
         (["-J", 2, "-P", 3, "--output", "all"], "is not one of"),
         (["-J", 2, "-P", 3, "--workers", 0], "workers must be at least 1"),
-        (["-J", 2, "-P", 3, "--resume", "--overwrite"], "not both"),
+        (["-J", 2, "-P", 3, "--resume", "--overwrite"], "exclude each other"),
     ],
 )
 def test_bad_arguments_are_two_and_say_what_is_allowed(

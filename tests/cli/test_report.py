@@ -61,7 +61,7 @@ def test_everything_can_be_named(run: Run, shelf: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere", "-o", "r.html"], "no release"),
+        (["nowhere", "-o", "r.html"], "not a release"),
         (["shared", "-o", "r.txt"], "r.html"),
         (["shared", "-o", "r.html", "--format", "pdf"], "r.pdf"),
         (["shared", "-o", "none/r.html"], "no folder"),
@@ -69,7 +69,7 @@ def test_everything_can_be_named(run: Run, shelf: Path, tmp_path: Path) -> None:
         (["shared", "-o", "r.html", "--evaluation", "sweep/sweep.csv"], "evaluate --json wrote"),
         (["shared", "-o", "r.html", "--originals", "nowhere"], "no folder"),
         (["shared", "-o", "r.html", "--originals", "sweep"], "holds no original of the release"),
-        (["shared", "-o", "r.html", "--include-originals"], "none are given"),
+        (["shared", "-o", "r.html", "--include-originals"], "requires --originals"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_written(
@@ -155,7 +155,7 @@ def test_an_evaluation_says_what_it_is_of(run: Run, shelf: Path, tmp_path: Path)
     assert "model on original images" in " ".join(report(on="original", spec=None).output.split())
     other = report(on="codes", spec="J=3 P=4 haar l1")
     assert "another codec" in " ".join(other.output.split())
-    note = "the model was trained on such images, so it does better than on new ones"
+    note = "the model was trained on these images, so values are too optimistic"
     assert report(on="codes", spec="J=2 P=4 haar l1", notes=[note]).exit_code == 0
     assert note[4:] in out.read_text("utf-8")
 

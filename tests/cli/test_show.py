@@ -94,7 +94,7 @@ def test_bad_places_are_refused_before_any_work(run: Run, tmp_path: Path) -> Non
     for out in ("out.jpg", "out", "no/out.png", "folder.png"):
         result = run("show", tmp_path / "no image.png", "-o", tmp_path / out, "--overwrite")
         assert result.exit_code == 2
-        assert "such file" not in result.output
+        assert "does not exist" not in result.output
 
 
 def test_bad_images_and_settings_are_named(run: Run, image: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_bad_images_and_settings_are_named(run: Run, image: Path, tmp_path: Path
     text = tmp_path / "text.png"
     text.write_text("Jane Doe, born 1970")
     for words, reason in (
-        ([tmp_path / "none.png"], "no such file"),
+        ([tmp_path / "none.png"], "does not exist"),
         ([text], "not PNG"),
         ([image, "-J", 4, "-P", 9], "smaller level or patches"),
         ([image, "-P", "many"], "--patches is a number"),

@@ -51,7 +51,7 @@ def test_status_of_a_stopped_release_says_what_goes_on(
 def test_status_needs_a_release(run: Run, tmp_path: Path) -> None:
     result = run("status", tmp_path)
     assert result.exit_code == 2
-    assert "no release" in result.output
+    assert "not a release" in result.output
 
 
 def test_verify_of_a_sound_and_of_a_damaged_release(run: Run, out: Path, tmp_path: Path) -> None:

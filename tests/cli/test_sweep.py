@@ -49,7 +49,7 @@ def test_a_sweep_ends_with_a_recommendation(run: Run, xrays: Path, tmp_path: Pat
     text = " ".join(done.output.replace("│", " ").split())
     assert "4 tried, 2 do not fit" in text
     assert "bands of 1x1" in text
-    assert "view is known: consider --within view" in text
+    assert "the attribute view is known; consider --within view" in text
     found = re.search(r"Take J=(\d), P=(\d)", text)
     assert found is not None
     assert f"train {xrays} --labels sick -J {found[1]} -P {found[2]} -o model" in text
@@ -118,7 +118,7 @@ def test_bad_files_are_listed_and_the_exit_code_says_so(run: Run, tmp_path: Path
         (["--folds", "2"], "3 folds"),
         (["--cnn", "resnet"], "no network"),
         (["--epochs", "3"], "no epochs"),
-        (["--side", "64"], "a network sees"),
+        (["--side", "64"], "of a network"),
         (["--within", "colour"], "no image has 'colour'"),
         (["--labels", "fever"], "fever"),
         (["--layout", "cube"], "is not one of"),

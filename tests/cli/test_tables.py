@@ -176,7 +176,7 @@ def test_every_command_reads_the_same_tables(
         report = ("--json", tmp_path / f"{name}.json")
         done = run(*command(name, place, out, table), "--patient", "who", *report)
         assert done.exit_code == 0, (name, done.output)
-    assert "not the dataset" not in (tmp_path / "evaluate.json").read_text()
+    assert "another dataset" not in (tmp_path / "evaluate.json").read_text()
     assert json.loads((tmp_path / "predict.json").read_text())["images"] == IMAGES
     done = run("privatize", place / table, tmp_path / "release", *SETTINGS,
                "--output", "codes", "--json", tmp_path / "release.json")  # fmt: skip

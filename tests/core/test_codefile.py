@@ -176,7 +176,7 @@ def test_numbers_that_cannot_be_stored(path: Path) -> None:
         array = code.array.copy()
         array[1, 1, 1, 1, 0] = bad
         for storage in STORAGES:
-            with pytest.raises(CodeError, match="NaN or infinite"):
+            with pytest.raises(CodeError, match="NaN or infinity"):
                 Code(array, SPEC, code.sizes).save(path, storage)  # type: ignore[arg-type]
     assert list(path.parent.iterdir()) == []
 

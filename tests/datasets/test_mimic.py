@@ -31,7 +31,7 @@ def test_images_of_a_study_share_its_labels(mimic: Path) -> None:
 def test_study_without_labels_is_unknown(mimic: Path) -> None:
     dataset = read_mimic(mimic, blank="ignore")
     assert not dataset.known[2].any()
-    assert any("1 image is of studies without labels" in note for note in dataset.notes)
+    assert any("1 image belongs to studies without labels" in note for note in dataset.notes)
 
 
 def test_other_text_miner(mimic: Path) -> None:

@@ -57,7 +57,7 @@ def test_corrections_are_of_the_additional_part(mobileodt: Path) -> None:
 def test_copies_are_found_by_content(mobileodt: Path) -> None:
     dataset = read_mobileodt(mobileodt)
     assert any(
-        "2 photographs are there more than once, 2 of them in several parts, 1 under" in note
+        "2 photographs have copies, 2 of them in several parts, 1 under" in note
         for note in dataset.notes
     )
     records = found(mobileodt)

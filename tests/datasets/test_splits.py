@@ -188,22 +188,22 @@ def test_fractions_that_do_not_add_up(fractions: tuple[float, ...]) -> None:
 
 def test_too_few_patients_or_folds() -> None:
     dataset = make([("a", 1.0, None), ("b", 0.0, None), ("b", 0.0, None)])
-    with pytest.raises(SplitError, match="2 patients cannot fill 3 parts"):
+    with pytest.raises(SplitError, match="2 patients cannot be divided into 3 parts"):
         split_by_patient(dataset)
-    with pytest.raises(SplitError, match="cannot fill"):
+    with pytest.raises(SplitError, match="cannot be divided"):
         folds_by_patient(dataset)
     with pytest.raises(SplitError, match="3 folds"):
         folds_by_patient(dataset, 2)
-    with pytest.raises(SplitError, match="comes without"):
+    with pytest.raises(SplitError, match="has no training part or no test part"):
         official_split(dataset)
-    with pytest.raises(SplitError, match="share of 0 to 1"):
+    with pytest.raises(SplitError, match="share of the training part from 0 to 1"):
         official_split(dataset, validation=1.0)
 
 
 def test_without_patient_ids_it_says_so() -> None:
     dataset = make([(None if n else "a", 1.0, None) for n in range(9)])
     for split in (split_by_patient(dataset), folds_by_patient(dataset)[0]):
-        assert any("no patient ids" in note for note in split.notes)
+        assert any("some images have no patient id" in note for note in split.notes)
     assert split_by_patient(make([(f"p{n}", 1.0, None) for n in range(9)])).notes == ()
 
 
@@ -264,4 +264,4 @@ def test_validation_part_is_the_test_part_where_none_comes_with_the_dataset() ->
     split = official_split(Dataset("mine", ("sick",), records, Path("/")), 0.25)
     assert split.test.tolist() == [12, 13, 14, 15]
     assert len(split.validation) == 3
-    assert any("its validation part is the test part" in note for note in split.notes)
+    assert any("its validation part serves as the test part" in note for note in split.notes)

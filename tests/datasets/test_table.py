@@ -100,9 +100,9 @@ def test_new_names(table: Path) -> None:
         ("grade", "write grade=VALUE"),
         ("eye", "write eye=VALUE"),
         ("eye=X", "no image has 'x'"),
-        ("eye=", "names no label"),
-        ("=L", "names no label"),
-        ("pneumonia,pneumonia", "asked for twice"),
+        ("eye=", "is not a label"),
+        ("=L", "is not a label"),
+        ("pneumonia,pneumonia", "named twice"),
         ([], "no label was named"),
         ("pneumonia=often", "compare it with yes or no"),
     ],
@@ -236,8 +236,8 @@ def test_table_without_a_usable_image_says_where_paths_begin(table: Path) -> Non
     with pytest.raises(LayoutError) as told:
         read_table(table)
     assert str(told.value) == (
-        "'list.csv' holds no image that can be used: 2 × UnreadableFileError: there is no such "
-        f"file; paths are relative to the folder {table.parent.name!r}"
+        "'list.csv' holds no image that can be read: 2 × UnreadableFileError: the file does not "
+        f"exist; paths are relative to the folder {table.parent.name!r}"
     )
     table.write_text("file,sick\nno/0.png,1\n,0\nno/1.png,0\n")
     with pytest.raises(LayoutError, match="3 problems, most often UnreadableFileError"):

@@ -282,7 +282,7 @@ def test_pipes_and_sockets_are_named_and_do_not_hang(
         found = scan(out, sources)
     said = [file.problem for file in found.files if file.problem] + found.sources_failed
     assert len(said) == 2
-    assert all("no regular file" in each for each in said)
+    assert all("not a regular file" in each for each in said)
     assert not found.clean
 
 

@@ -49,7 +49,7 @@ def test_missing_or_broken_program_is_an_error(
     with pytest.raises(DeidentifyError, match="apt-get install tesseract-ocr"):
         read_words(np.zeros((20, 30)))
     fake(tmp_path, monkeypatch, status=1)
-    with pytest.raises(DeidentifyError, match="does not read images"):
+    with pytest.raises(DeidentifyError, match="cannot read images"):
         read_words(np.zeros((20, 30)))
 
 

@@ -78,7 +78,7 @@ def test_file_that_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "hospital.key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(DeidentifyError, match="holds no key"):
+    with pytest.raises(DeidentifyError, match="is not a key file"):
         load_key(path)
     assert path.read_bytes() == content
 
@@ -88,14 +88,14 @@ def test_key_in_the_folder_to_share_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "shared")
     for place in (tmp_path / "shared" / "deep" / "a.key", link / "a.key"):
-        with pytest.raises(DeidentifyError, match="would lie in the folder"):
+        with pytest.raises(DeidentifyError, match="would lie in the release"):
             load_key(place, apart_from=tmp_path / "shared")
         assert not place.exists()
     load_key(tmp_path / "shared.key", apart_from=tmp_path / "shared")
 
 
 def test_key_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DeidentifyError, match="cannot be read or made"):
+    with pytest.raises(DeidentifyError, match="cannot be read or created"):
         load_key(tmp_path / "no folder" / "a.key")
     with pytest.raises(DeidentifyError, match="at least 32 bytes"):
         Key(b"short")
@@ -197,7 +197,7 @@ def test_table_of_patients_grows_and_stays_apart(tmp_path: Path) -> None:
     assert [line.split(",")[1] for line in lines[1:]] == ["1001", "1002"]
     assert lines[1].endswith(KEY.pseudonym(("id", "", "1001")))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with pytest.raises(DeidentifyError, match="would lie in the folder"):
+    with pytest.raises(DeidentifyError, match="would lie in the release"):
         MappingTable(tmp_path / "shared" / "p.csv", apart_from=tmp_path / "shared")
 
 
@@ -215,7 +215,7 @@ def test_a_patient_without_a_number_is_called_by_name(tmp_path: Path) -> None:
 def test_table_of_patients_replaces_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
     path.write_text("name,age\nA,1\n", "utf-8")
-    with pytest.raises(DeidentifyError, match="no table of patients"):
+    with pytest.raises(DeidentifyError, match="not a patient table"):
         MappingTable(path, apart_from=tmp_path / "shared")
     table = MappingTable(tmp_path / "no folder" / "p.csv", apart_from=tmp_path / "shared")
     with pytest.raises(DeidentifyError, match="cannot be written"):

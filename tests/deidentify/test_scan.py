@@ -408,7 +408,7 @@ def test_a_scan_for_nothing_is_an_error(out: Path, tmp_path: Path) -> None:
 def test_leaving_out_all_strings_is_an_error(sources: Path, out: Path) -> None:
     every = [needle.text for needle in _needles_of(sources)]
     assert scan(out, sources, ignore=every[1:]).strings == 1
-    with pytest.raises(DeidentifyError, match="what may remain is all that 1 file of sources"):
+    with pytest.raises(DeidentifyError, match="names all strings that 1 file of sources"):
         scan(out, sources, ignore=every)
 
 

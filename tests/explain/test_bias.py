@@ -250,7 +250,7 @@ def test_wrong_lengths() -> None:
     ):
         with pytest.raises(ExplanationError):
             bias(corner, code, **options, **wrong)
-    with pytest.raises(ExplanationError, match="many images"):
+    with pytest.raises(ExplanationError, match="several images"):
         bias(corner, code[:1])
 
 

@@ -79,7 +79,7 @@ def test_curves_need_an_attribution_of_such_parts(code: Code, model: LogisticCod
     cells = occlusion(model, code[:2], zeros(code), by="cell")
     deletion_insertion(model, cells, by="cell")
     for by in ("band", "number"):
-        with pytest.raises(ExplanationError, match="does not tell"):
+        with pytest.raises(ExplanationError, match="does not distinguish"):
             deletion_insertion(model, cells, by=by)
     with pytest.raises(ExplanationError, match="one step or more"):
         deletion_insertion(model, cells, steps=0)

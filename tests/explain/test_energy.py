@@ -138,7 +138,7 @@ def test_one_image_of_a_code_is_taken() -> None:
 
 def test_what_cannot_be_measured_is_named() -> None:
     spec = CodecSpec(1, 1)
-    with pytest.raises(ExplanationError, match="of one image"):
+    with pytest.raises(ExplanationError, match="on one image"):
         band_energy(np.zeros((2, 1, 8, 8)), spec)
     with pytest.raises(NonFiniteError):
         band_energy(np.full((8, 8), np.nan), spec)

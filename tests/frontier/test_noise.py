@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_noise() -> None:
 def test_noise_that_is_not_tried_is_named() -> None:
     plain, sizes = codes(1)
     for noise in (PixelNoise(SPEC, 1.0, side=2), PixelNoise(SPEC, 1.0, pixels=1, delta=1e-5)):
-        with pytest.raises(MechanismError, match="only Laplacian noise for pixels"):
+        with pytest.raises(MechanismError, match="only Laplacian pixel noise"):
             noised(plain, sizes, noise, seed=0)
 
 

@@ -125,7 +125,7 @@ def test_folders_and_datasets_that_do_not_serve_are_named(dataset: Dataset, tmp_
         run_frontier(dataset, tmp_path / "file", OPTIONS)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("")
-    with pytest.raises(MechanismError, match="other things"):
+    with pytest.raises(MechanismError, match="not empty"):
         run_frontier(dataset, tmp_path / "full", OPTIONS)
     with pytest.raises(LabelError, match="60 positives and 0 negatives"):
         read_inputs(dataset.select(dataset.labels[:, 0] == 1), OPTIONS.specs())
@@ -142,13 +142,13 @@ def test_folders_and_datasets_that_do_not_serve_are_named(dataset: Dataset, tmp_
     ("words", "reason"),
     [
         ({"mechanisms": ("mixin-3",)}, "did you mean 'mixing-3'"),
-        ({"mechanisms": ()}, "name a mechanism"),
+        ({"mechanisms": ()}, "name at least one mechanism"),
         ({"mechanisms": ("noise-x",)}, "named noise-EPSILON-PIXELS"),
         ({"mechanisms": ("noise-1-16+mixing-33x",)}, "unknown mechanism 'mixing-33x'"),
         ({"attackers": ("oracle",)}, "unknown attacker"),
-        ({"seeds": 0}, "a seed"),
+        ({"seeds": 0}, "one seed"),
         ({"public": 1.0}, "share"),
-        ({"max_linkage": 0.3}, "0.5 by chance"),
+        ({"max_linkage": 0.3}, "0.5 .chance."),
         ({"epsilon": 0.0}, "positive epsilon"),
         ({"levels": (13,)}, "level"),
     ],

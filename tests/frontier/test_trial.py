@@ -147,5 +147,5 @@ def test_withheld_images_are_left_out_of_reconstruction() -> None:
 def test_means_skip_what_is_not_known() -> None:
     several = [{"auc": 0.4, "linkage": math.nan}, {"auc": 0.6, "linkage": 0.7}]
     assert mean_figures(several) == {"auc": 0.5, "linkage": 0.7}
-    with pytest.raises(MechanismError, match="no division"):
+    with pytest.raises(MechanismError, match="no patient split"):
         mean_figures([])

@@ -92,7 +92,7 @@ def refused(path: Path, error: type[DeepfixcxError]) -> str:
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
-    assert "no such file" in refused(tmp_path / "absent", UnreadableFileError)
+    assert "the file does not exist" in refused(tmp_path / "absent", UnreadableFileError)
     assert "folder" in refused(tmp_path, UnreadableFileError)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     refused(tmp_path / "loop", UnreadableFileError)

@@ -105,8 +105,8 @@ def test_a_header_that_cannot_be_read_fits_no_rule() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("rules = 3", "no mask"),
-        ("rules = []", "no mask"),
+        ("rules = 3", "not a mask"),
+        ("rules = []", "not a mask"),
         ("", "no rules"),
         ("rule = []", "'rule'"),
         ("otherwise = 'drop'\n[[rules]]\nregions = []", "refuse"),
@@ -138,7 +138,7 @@ def test_files_that_are_no_rules(tmp_path: Path) -> None:
     with pytest.raises(DeidentifyError, match="cannot be read"):
         load_mask(tmp_path / "rules.json")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(DeidentifyError, match="no mask"):
+    with pytest.raises(DeidentifyError, match="not a mask"):
         load_mask(tmp_path / "list.json")
 
 

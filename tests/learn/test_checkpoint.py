@@ -132,7 +132,7 @@ def test_checkpoint_of_another_version(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     run(Keeping(path, SAME, seconds=0))
     path.write_bytes(path.read_bytes().replace(b'\\"version\\": 2', b'\\"version\\": 9'))
-    with pytest.raises(ModelFileError, match="another deepfixcx"):
+    with pytest.raises(ModelFileError, match="another version of deepfixcx"):
         run(Keeping(path, SAME, resume=True))
 
 

@@ -121,8 +121,8 @@ def test_a_corrected_label_keeps_the_test_part(dataset: Dataset, classifier: Cla
     assert found.patients == len(set(dataset.patients[before]))
     assert any("with other labels" in note for note in found.notes)
     whole = " ".join(evaluate_model(classifier, changed, "all", samples=10).notes)
-    assert "trained on such images" in whole
-    assert "not the dataset" not in whole
+    assert "trained on these images" in whole
+    assert "another dataset" not in whole
     renamed = dataset.with_labels({"ill": "sick", "strange": "odd"})
     assert evaluate_model(classifier, renamed, "test", samples=10).images == len(before)
 
@@ -132,11 +132,11 @@ def test_notes_say_what_was_seen_before(dataset: Dataset, classifier: Classifier
         part: " ".join(evaluate_model(classifier, dataset, part, samples=10).notes)
         for part in ("train", "validation", "all")
     }
-    assert "trained on such images" in notes["train"]
+    assert "trained on these images" in notes["train"]
     assert "chosen on these" in notes["validation"]
-    assert "trained on such images" in notes["all"]
+    assert "trained on these images" in notes["all"]
     other = evaluate_model(classifier, dataset.select(np.arange(60)), "all", samples=10)
-    assert "not the dataset" in other.notes[0]
+    assert "another dataset" in other.notes[0]
 
 
 def test_labels_may_be_called_otherwise(dataset: Dataset, classifier: Classifier) -> None:
@@ -151,7 +151,7 @@ def test_labels_may_be_called_otherwise(dataset: Dataset, classifier: Classifier
 def test_groups(dataset: Dataset, classifier: Classifier) -> None:
     bedside = dataset.select([record.view == "AP" for record in dataset.records])
     found = evaluate_model(classifier, bedside, "all", samples=10)
-    assert found.notes[-1] == "all images have view AP: there is nothing to compare within"
+    assert found.notes[-1] == "all images have view AP; choose another attribute, or omit --within"
     assert found.within is None
     assert found.labels[0].auc_within is None
     assert found.labels[0].auc_of_group == {}

@@ -67,7 +67,7 @@ def test_standardization(spec: CodecSpec | None) -> None:
 
 
 def test_side_needs_a_spec_and_fits_it() -> None:
-    with pytest.raises(ModelError, match="needs a spec"):
+    with pytest.raises(ModelError, match="a spec is needed"):
         ImageNetwork(nn.Identity(), channels=1, side=32)
     with pytest.raises(ImageTooSmallError):
         ImageNetwork(nn.Identity(), channels=1, spec=SPEC, side=8)
@@ -125,7 +125,7 @@ def test_own_network(own: str) -> None:
         ("resnet19", "there is no network 'resnet19'"),
         ("nowhere:Class", "cannot be imported"),
         ("OWN:Nothing", "cannot be imported"),
-        ("OWN:number", "nothing that can be called"),
+        ("OWN:number", "cannot be called"),
         ("OWN:no_module", "returned int"),
         ("OWN:broken", "no such thing"),
         (":Class", "there is no network"),

@@ -29,8 +29,8 @@ SPEC = CodecSpec(3, 4)
         ({"model": "resnet18", "spec": SPEC, "on": "elsewhere"}, "a model works on"),
         ({"model": "resnet18"}, "needs a spec"),
         ({"model": "resnet19", "spec": SPEC}, "no model 'resnet19'"),
-        ({"model": "mlp", "spec": SPEC, "side": 32}, "codes have no side"),
-        ({"model": "resnet18", "spec": SPEC, "side": 0}, "0 pixels a side"),
+        ({"model": "mlp", "spec": SPEC, "side": 32}, "side is not used with codes"),
+        ({"model": "resnet18", "spec": SPEC, "side": 0}, "1 pixel or more, got 0"),
         ({"model": "resnet18", "spec": SPEC, "side": 16}, "fewer than the 4x4 cells"),
         ({"model": "resnet18", "spec": SPEC, "l1": 0.1}, "has no l1"),
         ({"model": "logistic", "spec": SPEC, "epochs": 3}, "has no epochs"),
@@ -110,7 +110,7 @@ def test_no_test_part() -> None:
     [
         ({"validation": 0.5, "test": 0.5}, "less than 1"),
         ({"validation": -0.1}, "less than 1"),
-        ({"split": "official", "test": 0.2}, "own test part"),
+        ({"split": "official", "test": 0.2}, "has a test part"),
         ({"split": "random"}, "one of patient, official"),
     ],
 )

@@ -75,7 +75,7 @@ def test_scores_of_a_code(dataset: Dataset, classifier: Classifier) -> None:
     found = predict_code(classifier, code, list("abcd"))
     assert np.array_equal(found.scores, classifier.scores(loaded.array))
     assert found.failures == {}
-    with pytest.raises(ModelError, match="4 images in the code, and 1 names"):
+    with pytest.raises(ModelError, match="the code has 4 images, and there are 1 names"):
         predict_code(classifier, code, ["a"])
 
 

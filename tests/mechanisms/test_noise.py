@@ -290,8 +290,8 @@ def test_bounds_of_the_game_hold_as_often_as_stated() -> None:
             ImageTooSmallError,
             "fewer",
         ),
-        (lambda: pixel_sensitivity(CodecSpec(2, 2), 0), MechanismError, "1 pixel"),
-        (lambda: region_sensitivity(CodecSpec(2, 2), 0, 9, 9), MechanismError, "1 pixel"),
+        (lambda: pixel_sensitivity(CodecSpec(2, 2), 0), MechanismError, "pixels must be 1"),
+        (lambda: region_sensitivity(CodecSpec(2, 2), 0, 9, 9), MechanismError, "1 pixel a side"),
         (
             lambda: epsilon_lower_bound(np.zeros, np.zeros, np.asarray, trials=3),
             MechanismError,

@@ -353,7 +353,7 @@ def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
     running = Cluster(tmp_path)
     try:
         worker = running.add_worker(site, nanny=True)
-        with pytest.raises(ReleaseStoppedError, match="lost again and again on one shard") as told:
+        with pytest.raises(ReleaseStoppedError, match="stopped repeatedly on one shard") as told:
             privatize_dataset(
                 many, tmp_path / "out", OPTIONS, engine="dask", scheduler=running.address,
                 insecure_scheduler=True,

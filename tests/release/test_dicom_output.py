@@ -223,7 +223,7 @@ def test_the_key_stays_out_of_the_release_and_its_papers(scans: Path, tmp_path: 
 
 
 def test_options_that_have_no_use_are_refused(scans: Path, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="retain is for"):
+    with pytest.raises(SpecError, match="retain requires"):
         ReleaseOptions(SPEC, retain=("dates",))
     with pytest.raises(SpecError, match="retain is any of"):
         ReleaseOptions(SPEC, output="dicom", retain=("names",))  # type: ignore[arg-type]

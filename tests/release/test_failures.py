@@ -193,7 +193,7 @@ def test_decoder_that_crashes_on_one_file(
         process = start(many, out, "--workers", workers)
         printed, errors = process.communicate(timeout=120)
         assert process.returncode == 3, printed + errors
-        assert "died on this file twice" in printed
+        assert "stopped on this file twice" in printed
         assert [row["error"] for row in rows(out / "failures.csv")] == ["WorkerDiedError"]
         sources = rows(private_folder(out) / "sources.csv")
         assert [row["source"] for row in sources if row["status"] == "failed"] == ["0123.png"]
@@ -222,7 +222,7 @@ def test_full_disk_then_room_again(many: Path, small_disk: Path, whole: dict[str
     process = start(many, out)
     printed, errors = process.communicate(timeout=120)
     assert process.returncode == 1, printed + errors
-    assert "make room" in errors
+    assert "free disk space" in errors
     assert "Traceback" not in errors
     assert not (out / "manifest.csv").exists()
     assert not [path for path in out.rglob("*") if path.is_file() and not path.stat().st_size]

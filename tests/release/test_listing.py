@@ -16,7 +16,7 @@ from deepfixcx.release.storage import RemoteFile
 from deepfixcx.release.workers import Waiting
 from deepfixcx.spec import CodecSpec
 
-PROBLEM = UnreadableFileError("cannot be opened: Permission denied; check that it may be read")
+PROBLEM = UnreadableFileError("cannot be opened: Permission denied; check its permissions")
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 sizes = st.integers(0, 2**40)

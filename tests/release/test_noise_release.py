@@ -95,7 +95,7 @@ def test_images_whose_pixels_depend_on_each_other_are_left_out(tmp_path: Path) -
     assert summary.totals["files_failed"] == 2
     failed = rows(tmp_path / "out" / "failures.csv")
     assert {row["error"] for row in failed} == {"MechanismError"}
-    assert all("8-bit pictures" in row["reason"] for row in failed)
+    assert all("8-bit images" in row["reason"] for row in failed)
 
 
 def test_options_that_break_the_promise_are_refused(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def without_labels(dataset: Dataset) -> Dataset:
 
 REFUSED: list[tuple[str, Callable[[Maker], dict[str, Any]], str]] = [
     ("projection", lambda _: {"public": None}, "--public"),
-    ("mixing", lambda make: {"public": make.public}, "leave --public away"),
+    ("mixing", lambda make: {"public": make.public}, "omit --public"),
     ("mixing", lambda make: {"dataset": without_labels(make.images)}, "--labels"),
     ("mixing", lambda make: {"dataset": without_patients(make.images)}, "patients"),
     ("resampling", lambda make: {"dataset": without_patients(make.images)}, "patients"),
@@ -259,7 +259,7 @@ def test_copies_are_found_where_patients_cannot_be_compared(make: Maker, tmp_pat
     with pytest.raises(MechanismError, match="208 files are among"):
         make("projection", tmp_path / "out", public=copied)
     summary = make("projection", tmp_path / "fine", public=without_patients(make.public))
-    assert "not every public image has a patient" in summary.notes[0]
+    assert "some public images have no patient ID" in summary.notes[0]
 
 
 def test_bad_and_unlabelled_images_are_counted_and_the_rest_goes_on(tmp_path: Path) -> None:

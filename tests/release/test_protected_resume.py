@@ -88,7 +88,7 @@ def test_a_resume_with_something_else_is_refused(
     make("mixing-3", tmp_path / "out")
     before = contents(tmp_path)
     mechanism = change.pop("mechanism", "mixing-3")
-    with pytest.raises(ReleaseError, match=f"begun with other {named}"):
+    with pytest.raises(ReleaseError, match=f"started with other {named}"):
         make(mechanism, tmp_path / "out", resume=True, **change)
     assert contents(tmp_path) == before
 
@@ -142,7 +142,7 @@ def test_releases_of_both_kinds_replace_each_other(make: Maker, tmp_path: Path) 
     ordinary = privatize_dataset(make.root / "in", out, OPTIONS)
     with pytest.raises(ReleaseError, match="other mechanisms"):
         make("mixing", out, resume=True)
-    with pytest.raises(ReleaseError, match="already holds"):
+    with pytest.raises(ReleaseError, match="is not empty"):
         make("mixing", out)
     make("projection", out, overwrite=True)
     assert not (ordinary.private / "ledger.sqlite").exists()

@@ -226,7 +226,7 @@ def test_inputs_that_vanish_or_are_refused_are_failures_of_their_own(
     by_id = {record.source_id: record for record in result.records}
     reasons = {item.source.name: by_id[item.source_id].reason for item in job.items}
     del reasons["bad.png" if "bad.png" in reasons else good[0]]
-    assert "there is no such file, or it vanished" in reasons.pop(good[3])
+    assert "the file does not exist" in reasons.pop(good[3])
     assert "you have no permission" in reasons.pop(good[5])
     assert not any(reasons.values())
     assert "CANARY" not in repr(result.records)

@@ -127,7 +127,7 @@ def test_unreadable_papers_say_so(
 
 def test_status_follows_the_ledger(bad_images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(ReleaseError, match="no release"):
+    with pytest.raises(ReleaseError, match="not a release"):
         read_status(out)
     privatize_dataset(bad_images, out, OPTIONS, again="deepfixcx privatize --resume")
     status = read_status(out)

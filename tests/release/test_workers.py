@@ -82,7 +82,7 @@ def test_worker_that_cannot_write_stops_the_run() -> None:
 
 
 def test_workers_that_die_before_they_begin_stop_the_run() -> None:
-    with pytest.raises(ReleaseStoppedError, match="die before they begin"):
+    with pytest.raises(ReleaseStoppedError, match="stop at their start"):
         list(run_jobs([Stillborn(0, (1,))], 1))
 
 
@@ -102,7 +102,7 @@ class Unfinished(Job):
 
 def test_workers_that_die_when_all_files_are_read_stop_the_run_and_blame_none() -> None:
     events: list[object] = []
-    with pytest.raises(ReleaseStoppedError, match="once they have read all files"):
+    with pytest.raises(ReleaseStoppedError, match="after all files were read"):
         events.extend(run_jobs([Unfinished(0, (1, 2))], 1))
     assert not [event for event in events if isinstance(event, DeathEvent)]
 

@@ -174,7 +174,7 @@ def test_same_figure_same_bytes_without_traces_of_the_machine(
 
 def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(DeepfixcxError, match="no regular file"):
+    with pytest.raises(DeepfixcxError, match="not a regular file"):
         write_figure(tmp_path / "a.png", Figure(figsize=(1, 1)))
     with pytest.raises(DeepfixcxError, match="cannot be written"):
         write_figure(tmp_path / "none" / "a.png", Figure(figsize=(1, 1)))

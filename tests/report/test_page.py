@@ -41,7 +41,9 @@ from deepfixcx.report.sections_frontier import frontier, row_of
 from deepfixcx.report.sections_proof import headers, reproduce, verdict, verdict_sentences
 from deepfixcx.report.sections_release import worst_of
 from deepfixcx.report.sections_results import Measured
+from deepfixcx.report.words import GLOSSARY, terms_in
 from deepfixcx.spec import CodecSpec
+from tests.conftest import ROOT
 from tests.studio.results import attack, write_results
 
 EVIDENCE = {
@@ -160,18 +162,18 @@ def test_everything_that_was_measured_is_in_it(
         facts.checksum,
     ):
         assert words in text
-    assert "does not count" in text  # the attacker that is too weak
+    assert "not counted" in text  # the attacker that is too weak
 
 
 def test_nothing_that_was_not_measured_is_passed_over(facts: ReleaseFacts) -> None:
     text = release_page(ReportInputs(facts))
     for words in (
         "No attack was made on the release: treat it as if it identified patients.",
-        "How useful the release is was not measured.",
+        "The utility of the release was not measured.",
         *QUESTIONS,
         "Whether the images are still useful for any task.",
         "it is unknown which files of the input were not read",
-        "Whether a byte of a header",
+        "Whether bytes of a header",
         "deepfixcx scan RELEASE --against ORIGINALS",
     ):
         assert words in text
@@ -204,7 +206,7 @@ def test_originals_and_names_stay_out_unless_asked_for(
     shown = release_page(ReportInputs(facts, originals=originals, include_originals=True))
     assert url in shown
     assert "share it as you would share them" in shown
-    with pytest.raises(ReleaseError, match="none are given"):
+    with pytest.raises(ReleaseError, match="requires --originals"):
         release_page(ReportInputs(facts, include_originals=True))
 
 
@@ -311,7 +313,7 @@ def test_the_frontier_has_the_release_at_its_own_mechanism(
     )
     section = frontier(rows, with_about(facts, [], mechanisms=asked))
     assert section.count("(this release)") == (row is not None)
-    assert ("not among those that were tried" in section) == (row is None)
+    assert ("was not tested" in section) == (row is None)
 
 
 def test_another_grid_is_another_setting(facts: ReleaseFacts) -> None:
@@ -351,10 +353,10 @@ def test_marks_mean_one_thing_each() -> None:
     assert "raw" not in alone
     weak = intervals_svg([Bar("a", value, valid=False)], low=0, high=1, title="t")
     assert "<circle" not in weak
-    assert "does not count" in weak
+    assert "not counted" in weak
     assert "95 % interval as a line" in alone
-    assert "where it does not count" in weak
-    assert "does not count" not in alone
+    assert "the same, not counted" in weak
+    assert "not counted" not in alone
     drawn = intervals_svg([Bar("a", value, 0.8)], low=0, high=1, title="t")
     assert drawn.index("l10 10-10 10") < drawn.index(
         "<circle"
@@ -383,7 +385,7 @@ def test_damaged_papers_are_named(shelf: Path, tmp_path: Path, name: str) -> Non
     with pytest.raises(ReleaseError, match="damaged"):
         ReleaseFacts.read(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(ReleaseError, match="no release"):
+    with pytest.raises(ReleaseError, match="not a release"):
         ReleaseFacts.read(tmp_path)
 
 
@@ -497,3 +499,24 @@ def test_pdf_has_pages_and_asks_for_nothing(facts: ReleaseFacts, measured: Measu
 
     with pytest.raises(FatalURLFetchingError):
         pdf_of('<img src="http://127.0.0.1:9/x.png">')
+
+
+def test_a_report_defines_the_terms_that_it_uses_and_no_others(
+    facts: ReleaseFacts, measured: Measured
+) -> None:
+    page = release_page(ReportInputs(facts, measured))
+    text, terms = page.split('<section id="terms">')
+    for term in ("AUC", "SSIM", "Linkage", "Checksum", "Band"):
+        assert f'<th scope="row">{term}</th>' in terms
+    assert "Pseudonym" not in terms
+    assert "seudonym" not in text
+    assert [term for term, _ in terms_in("epsilon, EERs and a mAP@R of 1")] == [
+        "EER", "Epsilon", "mAP@R",
+    ]  # fmt: skip
+
+
+def test_the_page_of_terms_holds_the_glossary_of_reports() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [[term, meaning] for term, meaning in GLOSSARY.items()]
+    assert list(GLOSSARY) == sorted(GLOSSARY, key=str.casefold)

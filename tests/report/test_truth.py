@@ -79,12 +79,12 @@ def test_what_a_scan_called_harmless_is_told_with_its_reasons(
     (tmp_path / "summary.json").write_text(json.dumps({**summary, "harmless": harmless}), "utf-8")
     section = headers(facts, read_evidence(tmp_path))
     assert "none of them was found where it must not be." in section
-    assert "7 further strings were found where there is a reason for it" in section
+    assert "7 further strings were found and listed as harmless" in section
     assert "<li>maker of the device: 5</li><li>a body part: 2</li>" in section
     assert "none of them was found." in headers(facts, CLEAN)
     assert "harmless" not in headers(facts, CLEAN)
     one = replace(CLEAN, harmless=(("a body part", 1),))
-    assert "1 further string was found where there is a reason" in headers(facts, one)
+    assert "1 further string was found and listed as harmless" in headers(facts, one)
     (tmp_path / "summary.json").write_text(json.dumps({**summary, "harmless": [7]}), "utf-8")
     with pytest.raises(ReleaseError, match=r"summary\.json"):
         read_evidence(tmp_path)
@@ -96,8 +96,8 @@ def test_a_scan_for_nothing_is_no_clean_one(facts: ReleaseFacts) -> None:
     assert "nothing to search for" in section
     assert "Every byte" not in section
     assert "none of them was found" not in section
-    assert "Whether a byte of a header" in untested(facts, Measured(), nothing)
-    assert "Whether a byte of a header" not in untested(facts, Measured(), CLEAN)
+    assert "Whether bytes of a header" in untested(facts, Measured(), nothing)
+    assert "Whether bytes of a header" not in untested(facts, Measured(), CLEAN)
 
 
 def test_records_of_numbers_are_not_described_as_images(facts: ReleaseFacts) -> None:
@@ -187,7 +187,7 @@ def test_an_audit_of_some_images_is_no_test_of_all(facts: ReleaseFacts) -> None:
 def test_answers_of_no_audit_are_refused(tmp_path: Path, answers: object) -> None:
     told = {"results": [], "answers": answers}
     (tmp_path / "audit.json").write_text(json.dumps(told), "utf-8")
-    with pytest.raises(ReleaseError, match="no audit of deepfixcx"):
+    with pytest.raises(ReleaseError, match="not an audit of deepfixcx"):
         read_audit(tmp_path / "audit.json")
 
 
@@ -204,10 +204,10 @@ def test_an_incomplete_scan_is_no_clean_one(
 ) -> None:
     partial = replace(CLEAN, **limit)  # type: ignore[arg-type]
     assert said in headers(facts, partial)
-    assert "Whether a byte of a header" in untested(facts, Measured(), partial)
+    assert "Whether bytes of a header" in untested(facts, Measured(), partial)
     assert "The scan is incomplete" in verdict_sentences(facts, Measured(), partial)[2]
     assert "The scan is incomplete" not in verdict_sentences(facts, Measured(), CLEAN)[2]
-    assert "No private folder showed" in headers(facts, replace(CLEAN, unchecked=True))
+    assert "There was no private folder" in headers(facts, replace(CLEAN, unchecked=True))
     assert "read 7 words" in headers(facts, replace(CLEAN, words=7))
     assert "1 source has no sound header" in headers(facts, replace(CLEAN, as_bytes=1))
 
@@ -216,7 +216,7 @@ def test_results_are_bound_by_checksum_and_the_others_are_named(facts: ReleaseFa
     measured = Measured(bound=("audit", "scan"), unbound=("frontier",))
     own, other = binding(facts, measured)
     assert own == f"The audit and scan belong to this release (checksum {facts.checksum[:16]}…)."
-    assert other.startswith("The frontier names no release, so nothing proves that it belongs")
+    assert other.startswith("The frontier names no release, so it is not certain that it belongs")
     assert own in text_of(release_page(ReportInputs(facts, measured)))
     assert binding(facts, Measured()) == []
 
@@ -332,7 +332,9 @@ def test_a_recommendation_says_by_which_threshold(facts: ReleaseFacts) -> None:
 def test_another_file_is_told_which_one_was_wanted(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(ReleaseError, match=r"scores\.csv.*wanted: the file that deepfixcx evaluat"):
+    with pytest.raises(
+        ReleaseError, match=r"scores\.csv.*expected: the file that deepfixcx evaluat"
+    ):
         read_evaluation(path)
 
 

@@ -54,7 +54,7 @@ def test_a_recipient_without_the_private_folder_sees_the_release(release: Path) 
 
 
 def test_what_is_no_release_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match="no release"):
+    with pytest.raises(ReleaseError, match="not a release"):
         open_gallery(tmp_path)
 
 

@@ -65,7 +65,7 @@ def attack_subset_sum(
         firsts.append(float(best[0] in truth))
         first_of.append(int(owners[truth[0]]))
     if not whose:
-        raise AuditError("no candidate is in any record, so that no member can be found")
+        raise AuditError("no candidate is in any record, so no member can be found")
     options: dict[str, Any] = {"seed": seed, "reference": SUBSET_SUM}
     guessed = generator.random(len(hits)) < np.array(chances)
     results = [
@@ -118,7 +118,9 @@ def attack_own_record(
         for place in np.flatnonzero(found)
     ]
     if not rows:
-        raise AuditError("no candidate is in some records and not in others; nothing can be found")
+        raise AuditError(
+            "every candidate is in all records or in none, so membership cannot be tested"
+        )
     firsts, areas, chances = np.array(rows).T
     whose = owners[found]
     options: dict[str, Any] = {"seed": seed, "reference": OWN_RECORD}
@@ -159,7 +161,7 @@ def attack_differencing(
         )
     known = np.unique(names)
     if not np.isin(wanted, known).all():
-        raise AuditError("a patient who is left out has no candidate image; add the images")
+        raise AuditError("an excluded patient has no candidate image; add the images")
     sums = np.zeros((len(known), held.shape[1]))
     np.add.at(sums, owners, held)
     alike = minus_distances(apart, sums).astype(np.float64)
@@ -199,7 +201,7 @@ def _checked(
     if len(members) != len(records):
         raise AuditError(f"there are {len(records)} records and members of {len(members)}")
     if not (np.isfinite(records).all() and np.isfinite(held).all()):
-        raise AuditError("records or candidates hold values that are not finite")
+        raise AuditError("records or candidates hold NaN or infinity")
     return records, held, owners
 
 

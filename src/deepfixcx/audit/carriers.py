@@ -53,7 +53,7 @@ def attack_rare_labels(
     told, truth = (np.where(np.isfinite(each), each > 0.5, np.nan) for each in (told, truth))
     records, held = flatten(released), flatten(candidates)
     if not (np.isfinite(records).all() and np.isfinite(held).all()):
-        raise AuditError("records or candidates hold values that are not finite")
+        raise AuditError("records or candidates hold NaN or infinity")
     folds = min(FOLDS, int(owners.max()) + 1)
     fold_of = patient_folds(owners, folds, np.random.default_rng(seed))[owners]
     results: list[AttackResult] = []

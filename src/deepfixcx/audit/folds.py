@@ -16,7 +16,9 @@ def patient_numbers(patients: ArrayLike) -> NDArray[np.int64]:
     """Give the patients numbers from 0, whatever they are called."""
     names = np.asarray(patients)
     if names.ndim != 1 or not len(names):
-        raise AuditError(f"give the patient of each image, one list; got shape {names.shape}")
+        raise AuditError(
+            f"patients are one list with an entry for each image; got shape {names.shape}"
+        )
     numbers: NDArray[np.int64] = np.unique(names, return_inverse=True)[1].astype(np.int64)
     return numbers
 
@@ -44,6 +46,6 @@ def set_aside(
     """Return places to learn from, and those of a fifth of the patients, to choose by."""
     patients = generator.permutation(np.unique(owners))
     if len(patients) < 2:
-        raise AuditError("an attacker learns from two patients or more, and there is one")
+        raise AuditError("an attacker needs two patients or more to learn from, and there is one")
     held = np.isin(owners, patients[: max(1, round(ASIDE * len(patients)))])
     return np.flatnonzero(~held), np.flatnonzero(held)

@@ -100,7 +100,7 @@ def attack_inference(
     if len(words) < 2:
         raise AuditError(
             f"{name!r} has {len(words)} values that {LEAST_PATIENTS} or more patients have; two "
-            f"are needed to tell apart"
+            "such values are needed"
         )
     known = known[np.isin(values[known], words)]
     whose = np.unique(owners[known], return_inverse=True)[1].astype(np.int64)

@@ -174,11 +174,11 @@ def attack_membership(
     if others.ndim != 2 or others.shape[1:] != own.shape:
         raise AuditError(f"shadows are (S, {len(own)}), got {others.shape}")
     if not 0 < inside.sum() < len(inside):
-        raise AuditError("members and others are needed; the truth names only one of them")
+        raise AuditError("members and non-members are needed; the truth contains only one of them")
     if min(seen.sum(axis=0).min(), (~seen).sum(axis=0).min()) < LEAST_SHADOWS:
         raise AuditError(
-            f"each image needs {LEAST_SHADOWS} shadows that saw it and as many that did not; "
-            f"train more of them"
+            f"each image needs {LEAST_SHADOWS} shadow models that were trained on it and as many "
+            "that were not; train more shadow models"
         )
     ratio = _log_normal(own, others, seen) - _log_normal(own, others, ~seen)
     value = auc_interval(inside.astype(np.float64), ratio, owners)

@@ -17,11 +17,11 @@ from deepfixcx.errors import AuditError
 __all__ = ["REFERENCE", "UNIQUE", "Audit", "Progress", "PublicImages", "Target", "audit_release"]
 
 NEVER_TESTED = (
-    "attackers with more images than these: with ten thousand patients a network links better",
+    "attackers with more images: a network trained on ten thousand patients links better",
     "whether a model that was trained on images shows which ones (membership): see "
     "deepfixcx.audit.membership",
-    "several releases of the same images together",
-    "text that is burned into images, faces, and other content that can be recognized by eye",
+    "several releases of the same images, combined",
+    "burned-in text, faces, and other content that can be recognized by eye",
 )
 
 NO_CODES = (

@@ -124,8 +124,8 @@ class Copies:
         if self.across:
             notes.append(
                 f"{self.across} pairs of identical or near-identical images are listed under two "
-                f"patient IDs: if they are of one patient, linkage is stronger than measured; "
-                f"check the table"
+                "patient IDs; if they are of one patient, linkage is stronger than measured: "
+                "check the table"
             )
         return tuple(notes)
 

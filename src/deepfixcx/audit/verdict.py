@@ -46,7 +46,7 @@ MODES = {
 
 OPINION = "Article 29 Data Protection Working Party, Opinion 05/2014, WP216"
 
-NO_SEARCH = "No patient has two images that are no copies, so that no search could be made."
+NO_SEARCH = "No patient has two images that are not copies, so no search was possible."
 
 FIRST, AREAS = ("precision@1", "mAP@R", UNIQUE), ("AUC", "EER", "KS")
 LIKENESS = ("SSIM", "MS-SSIM", "PSNR", "right signs")
@@ -158,11 +158,11 @@ def _inferred(results: Sequence[AttackResult]) -> Answer:
             for each in _one_each(carriers)[:3]
         )
         sentences.append(
-            f"An attacker who holds images of released patients finds the carriers of released "
-            f"labels better than from other patients' images: {parts}."
+            "With images of released patients, an attacker finds the carriers of released "
+            f"labels better than with images of other patients: {parts}."
         )
     family = [*found, *rare]
-    none = "The table has no column from which this can be measured."
+    none = "Not measured: the table has no suitable column."
     return _answer(INFERRED, family, family, sentences, none)
 
 
@@ -204,20 +204,19 @@ def _members(results: Sequence[AttackResult]) -> Answer:
         + ")."
         for each in told
     ]
-    none = "No attacker with candidate images could be tried."
+    none = "Not measured: no attacker with candidate images could be tried."
     return _answer(MEMBERS, family, told, sentences, none)
 
 
 # -- helpers ----------------------------------------------------------------------------------
 
 _MEMBERSHIP = {
-    "recall": "An attacker who holds candidate images names the members of a record with a recall "
-    "of",
+    "recall": "An attacker with candidate images names the members of a record with a recall of",
     "precision@1": "An attacker who holds an image ranks its record first in a share of",
     "AUC rank": "An attacker who holds an image ranks its record before others with an AUC of",
     "AUC": "Membership of a patient is inferred with an AUC of",
     "TPR at 1 % FPR": "Membership is inferred, at a false positive rate of 1 %, for a share of",
-    "worst patient AUC": "Membership of the patient who is most exposed is inferred with an AUC of",
+    "worst patient AUC": "Membership of the most exposed patient is inferred with an AUC of",
 }
 
 
@@ -382,7 +381,7 @@ def _untested(none: str, family: Sequence[AttackResult]) -> str:
     if narrow := [each for each in family if each.valid and math.isfinite(_detectable(each))]:
         best = max(narrow, key=lambda each: each.value.value)
         return (
-            f"The baseline of {best.floor:.3f} leaves less room than the smallest detectable gain "
+            f"The baseline of {best.floor:.3f} leaves no room for the smallest detectable gain "
             f"in {best.figure}, {_detectable(best):.3f}, with {best.n} patients."
         )
     if reasons := [each.reason for each in family if each.reason]:

@@ -133,7 +133,7 @@ def loop_times(
             pipe.recv()
         ended = time.perf_counter()
     except (EOFError, OSError):
-        raise ReleaseStoppedError("a process of the loop stopped before its end") from None
+        raise ReleaseStoppedError("a measured process stopped before its end") from None
     finally:
         for process in pool:
             process.terminate()

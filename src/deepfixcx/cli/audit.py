@@ -172,7 +172,7 @@ def _curve_figure(curves: Sequence[GalleryCurve]) -> Figure:
     figure = Figure(figsize=(3.6 * max(len(modes), 2) + 2.4, 4.2), layout="constrained")
     figure.suptitle("First hit of a search, by the size of the gallery", fontweight="bold")
     if not curves:
-        figure.text(0.5, 0.5, "No patient has two images: no search could be made.", ha="center")
+        figure.text(0.5, 0.5, "No patient has two images, so no search was possible.", ha="center")
         return figure
     panels = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
     for axes, mode in zip(panels, modes, strict=True):

@@ -150,7 +150,9 @@ def _tables(folder: Path) -> list[Table]:
 def _add(collector: Collector, source: str, row: Row, folder_of: _Finder) -> None:
     found = _PATH.fullmatch(row.cells.get("Path", ""))
     if row.problem is not None or found is None:
-        error = row.problem or RowError("its path is not PART/patientN/studyN/FILE as in CheXpert")
+        error = row.problem or RowError(
+            "its path does not have the form PART/patientN/studyN/FILE of CheXpert"
+        )
         collector.fail(source, row.number, error)
         return
     split, patient, study, name = found.groups()
@@ -283,7 +285,7 @@ def read_mimic(
         )
     notes = [f"labels of {labelled.name}"]
     notes += (
-        [f"{counted(unlabelled, 'image is', 'images are')} of studies without labels"]
+        [f"{counted(unlabelled, 'image belongs', 'images belong')} to studies without labels"]
         if unlabelled
         else []
     )

@@ -190,7 +190,7 @@ class Dataset:
         """Describe the dataset in a few lines that name nobody: counts, notes, problems."""
         lines = [repr(self)]
         lines += [
-            f"  {name}: {yes} yes, {no} no, {unknown} unknown"
+            f"  {name}: {yes} positives, {no} negatives, {unknown} unknown"
             for name, (yes, no, unknown) in self.counts().items()
         ]
         lines += [f"  note: {note}" for note in self.notes]
@@ -257,7 +257,10 @@ class Dataset:
         rules = parse_labels(labels)
         columns = [answer(rule, self.label_names, self.records) for rule in rules]
         notes = [
-            f"label {rule.name!r}: {odd} cells are neither yes nor no and count as unknown"
+            (
+                f"label {rule.name!r}: {odd} cells are neither positive nor negative and count "
+                "as unknown"
+            )
             for rule, (_, odd) in zip(rules, columns, strict=True)
             if odd
         ]

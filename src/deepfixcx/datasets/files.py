@@ -58,9 +58,7 @@ def local_path(where: str | os.PathLike[str], what: str) -> Path:
         return Path(text)
     if url[1].lower() in ("file", "local"):
         return Path("/", text[url.end() :].lstrip("/"))
-    raise LayoutError(
-        f"{what} is read from this machine's disk, not from a URL; copy it here first"
-    )
+    raise LayoutError(f"{what} cannot be read from a URL; copy it to this machine first")
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, ImageFileError]]]:
@@ -86,9 +84,11 @@ def check_file(path: Path) -> ImageFileError | None:
     try:
         status = path.stat()
     except PermissionError:
-        return UnreadableFileError("you may not read the file; change its permissions")
+        return UnreadableFileError(
+            "you have no permission to read the file; change its permissions"
+        )
     except (OSError, ValueError):
-        return UnreadableFileError("there is no such file")
+        return UnreadableFileError("the file does not exist")
     if not stat.S_ISREG(status.st_mode):
         return UnreadableFileError("it is a folder or a special file; correct the path")
     if status.st_size == 0:
@@ -107,9 +107,7 @@ def check_jpeg_end(path: Path) -> ImageFileError | None:
                 return None
     except OSError:
         return UnreadableFileError("the file cannot be read: input/output error; check the disk")
-    return DamagedImageError(
-        "the JPEG was cut off: the end of its pixels is missing; copy it again"
-    )
+    return DamagedImageError("the JPEG is truncated; copy it again")
 
 
 def _is_hidden(name: str) -> bool:
@@ -266,16 +264,16 @@ class Collector:
             )
             notes = [
                 *notes,
-                f"{of_how_many}: each such image counts as a patient of its own, so two parts of a "
-                f"split may hold images of one person",
+                f"{of_how_many}: each such image counts as a separate patient, so two parts of a "
+                "split may contain images of one person",
             ]
         alike = _alike({record.patient for record in self._records if record.patient})
         if alike:
             notes = [
                 *notes,
-                f"{counted(alike, 'patient id')} differ from another one only by leading zeros or "
-                f"'.0': they count as different patients; if a program changed them, correct the "
-                f"table, because one person may be in two parts of a split",
+                f"{counted(alike, 'patient id')} differ from another one only by leading zeros "
+                "or '.0': they count as different patients, so one person may be in two parts "
+                "of a split; if a program changed the ids, correct the table",
             ]
         dataset = Dataset(
             self._name,
@@ -295,7 +293,7 @@ class Collector:
             )
         else:
             what, advice = f"{self._root.name!r}, read as {self._name},", ""
-        text = f"{what} holds no image that can be used"
+        text = f"{what} holds no image that can be read"
         reasons = Counter(f"{problem.error}: {problem.reason}" for problem in self._problems)
         if not reasons:
             return text

@@ -99,8 +99,8 @@ def read_folder(where: str | os.PathLike[str], labels: Labels | None = None) -> 
     classes = sorted({part[depth] for part in parts if len(part) > depth})
     if not classes or len(classes) > MAX_CLASSES:
         raise LayoutError(
-            f"{root.name!r} has {len(classes)} folders with images, and 1 to {MAX_CLASSES} can be "
-            f"classes; put the images into one folder for each class, or list them in a table"
+            f"{root.name!r} has {len(classes)} folders with images, and a dataset has 1 to "
+            f"{MAX_CLASSES} classes; use one folder for each class, or list the images in a table"
         )
     collector = Collector("folder", root, classes)
     for number, (path, error) in enumerate(closed, start=1):
@@ -120,7 +120,7 @@ def read_folder(where: str | os.PathLike[str], labels: Labels | None = None) -> 
             attributes={"class": part[depth]},
         )
     notes = (
-        [f"{counted(loose, 'image lies', 'images lie')} beside the class folders: left out"]
+        [f"{counted(loose, 'image lies', 'images lie')} outside the class folders left out"]
         if loose
         else []
     )
@@ -286,7 +286,7 @@ def _read_solution(root: Path, collector: Collector) -> dict[str, str]:
         if row.problem is None and len(types) == 1:
             solution[row.cells.get("image_name", "")] = types[0]
         else:
-            error = row.problem or RowError("the row does not say exactly one type")
+            error = row.problem or RowError("the row does not name exactly one type")
             collector.fail(path.name, row.number, error)
     return solution
 
@@ -320,7 +320,7 @@ def _mark_duplicates(dataset: Dataset) -> Dataset:
     if not groups:
         return dataset
     note = (
-        f"{len(groups)} photographs are there more than once, {across} of them in several parts, "
-        f"{torn} under several types (those count as unknown); split with by_content=True"
+        f"{len(groups)} photographs have copies, {across} of them in several parts, {torn} under "
+        "several types (those count as unknown); split with by_content=True"
     )
     return replace(dataset, records=tuple(records), notes=(*dataset.notes, note))

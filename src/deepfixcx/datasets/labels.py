@@ -111,12 +111,12 @@ def parse_labels(labels: Labels) -> tuple[LabelRule, ...]:
         try:
             labels = next(csv.reader([labels], skipinitialspace=True), [""])
         except csv.Error:
-            raise LabelError("the names of labels stand in one line, with commas between") from None
+            raise LabelError("give the names of labels in one line, separated by commas") from None
     if not isinstance(labels, Mapping):
         labels = dict(_once(label.strip() for label in labels))
     rules = tuple(_rule(name.strip(), words) for name, words in labels.items())
     if not rules:
-        raise LabelError("no label was named; leave labels away to get all of them")
+        raise LabelError("no label was named; omit labels to use all of them")
     return rules
 
 
@@ -124,7 +124,7 @@ def _once(names: Iterable[str]) -> Iterable[tuple[str, str]]:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise LabelError(f"the label {name!r} is asked for twice")
+            raise LabelError(f"the label {name!r} is named twice")
         seen.add(name)
         yield name, name
 
@@ -133,8 +133,8 @@ def _rule(name: str, words: str) -> LabelRule:
     column, equals, values = (part.strip() for part in words.partition("="))
     if not (name and column) or (equals and not categories(values)):
         raise LabelError(
-            f"{words!r} names no label; write a label or column, or COLUMN=VALUE for the images "
-            f"where a column holds that value"
+            f"{words!r} is not a label; write the name of a label or column, or COLUMN=VALUE to "
+            "select the images with that value"
         )
     return LabelRule(name, column, categories(values))
 
@@ -188,7 +188,7 @@ def _equal_label(rule: LabelRule, given: Answers) -> Answers:
     """Answer ``pneumonia=no``: the label itself, the other way round."""
     states = {read_state(value) for value in rule.values}
     if states not in ({"yes"}, {"no"}):
-        raise LabelError(f"{rule.column!r} is a label: compare it with yes or no, 1 or 0")
+        raise LabelError(f"{rule.column!r} is a label; compare it with yes or no, 1 or 0")
     wanted = float(states == {"yes"})
     return [(float(value == wanted) if known else value, known) for value, known in given]
 
@@ -197,9 +197,7 @@ def _equal_category(rule: LabelRule, cells: Sequence[str]) -> Answers:
     held = [categories(cell) for cell in cells]
     missing = sorted(rule.values.difference(*held)) if held else []
     if missing:
-        raise LabelError(
-            f"no image has {missing[0]!r} in {rule.column!r}; check how it is spelled there"
-        )
+        raise LabelError(f"no image has {missing[0]!r} in {rule.column!r}; check the spelling")
     return [
         (float(bool(found & rule.values)), True) if found else settle("blank", "ignore", "ignore")
         for found in held
@@ -210,8 +208,8 @@ def _yes_or_no(rule: LabelRule, cells: Sequence[str]) -> tuple[Answers, int]:
     states = [read_state(cell) for cell in cells]
     if not any(state in ("yes", "no", "uncertain") for state in states) or None in states:
         raise LabelError(
-            f"{rule.column!r} does not hold yes and no; "
-            f"write {rule.column}=VALUE for the images where it holds a value"
+            f"{rule.column!r} does not contain yes and no; write {rule.column}=VALUE to select a "
+            "value"
         )
     odd = sum(map(is_odd, cells, states))
     return [settle(state, "ignore", "ignore") for state in states if state is not None], odd
@@ -225,4 +223,4 @@ def _no_such_label(rule: LabelRule, labels: Sequence[str], attributes: Sequence[
     normal = {normal_name(word): word for word in reversed([*labels, *attributes])}
     close = difflib.get_close_matches(normal_name(rule.column), normal, n=1)
     hint = f"did you mean {normal[close[0]]!r}? " if close else ""
-    return f"there is no label {rule.name!r}; {hint}there are: {', '.join(words) or 'none'}"
+    return f"there is no label {rule.name!r}; {hint}available labels:  {', '.join(words) or 'none'}"

@@ -105,7 +105,10 @@ def load_dataset(
     """
     path = absolute(where)
     if not os.access(path, os.R_OK):
-        raise LayoutError(f"there is no file or folder {path.name!r} that you may read")
+        raise LayoutError(
+            f"there is no file or folder {path.name!r} or you have no permission to read it; "
+            "check the path"
+        )
     if name is not None and name not in LAYOUTS:
         raise LayoutError(f"the layout is one of {', '.join(LAYOUTS)}; got {name!r}")
     _refuse_release(path)
@@ -116,13 +119,14 @@ def load_dataset(
     policies = {policy: word for policy, word in policies.items() if word is not None}
     if policies and layout not in _WITH_STATES:
         raise LayoutError(
-            f"leave {next(iter(policies))!r} away: labels of {layout} are never uncertain or blank"
+            f"omit {next(iter(policies))!r}: labels of {layout} are never uncertain or blank"
         )
     if patient is not None:
         if layout != "table":
             raise LayoutError(
-                f"a column of patients ({patient!r}) is for tables, and {path.name!r} was read as "
-                f"{layout}, which has its own rule for patients; omit it, or name a table"
+                f"a column of patients ({patient!r}) requires a table, and {path.name!r} was "
+                f"read as {layout}, which defines patients itself; omit --patient, or name a "
+                "table"
             )
         policies["columns"] = Columns(patient=patient)
     dataset = _reader(layout)(found, labels, **policies)
@@ -143,12 +147,12 @@ def _refuse_release(path: Path) -> None:
     if checksum_of(folder):
         if holds_records(folder):
             raise LayoutError(
-                f"{folder.name!r} is a release of records, not of images: train can learn from "
-                f"it, and load_records reads it"
+                f"{folder.name!r} is a release of records, not of images; train on it, or read "
+                "it with load_records"
             )
         raise LayoutError(
-            f"{folder.name!r} is a release; it holds no labels. Read it with load_codes and join "
-            f"labels to its source ids, or name a table that lists its images and their labels"
+            f"{folder.name!r} is a release without labels; read it with load_codes and join "
+            "labels to its source ids, or name a table of its images and their labels"
         )
 
 
@@ -166,14 +170,14 @@ def _recognise(path: Path) -> tuple[str, Path, str]:
     folders = [entry for entry in path.iterdir() if entry.is_dir()]
     if any((entry / sign).is_file() for entry in folders for sign in _OF_A_DATASET):
         raise LayoutError(
-            f"{path.name!r} holds several datasets, or one further down; name one of them (or ask "
-            f"for the layout 'folder' if its folders are classes)"
+            f"{path.name!r} holds several datasets, or one in a subfolder; name one dataset, or "
+            "use the layout 'folder' if its folders are classes"
         )
     if folders:
         return "folder", path, "its folders"
     raise LayoutError(
-        f"{path.name!r} has no layout that is known ({', '.join(LAYOUTS)}); list its images in a "
-        f"table with a column 'file', or put them into a folder for each class"
+        f"{path.name!r} has no known layout ({', '.join(LAYOUTS)}); list its images in a table "
+        "with a column 'file', or put them into a folder for each class"
     )
 
 

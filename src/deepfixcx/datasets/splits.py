@@ -34,7 +34,8 @@ def assign(
     wanted = np.flatnonzero(shares > 0)
     if len(names) < len(wanted):
         raise SplitError(
-            f"{len(names)} patients cannot fill {len(wanted)} parts; ask for fewer, or gather more"
+            f"{len(names)} patients cannot be divided into {len(wanted)} parts; use fewer "
+            "parts or more patients"
         )
     total = weights.sum(axis=0)
     weights, total = weights[:, total > 0], total[total > 0]
@@ -194,7 +195,7 @@ def folds_by_patient(
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     if folds < 3:
-        raise SplitError(f"there have to be 3 folds or more (train, validation, test), got {folds}")
+        raise SplitError(f"3 folds or more are needed (train, validation, test), got {folds}")
     groups = _groups(dataset, by_content)
     fold = assign(groups, _weights(dataset, stratify), np.full(folds, 1 / folds), seed)
     notes = _notes(dataset, by_content)
@@ -253,7 +254,9 @@ def official_split(
     (3, 1, [4, 5])
     """
     if not 0 <= validation < 1:
-        raise SplitError(f"the validation part is a share of 0 to 1 of train, got {validation}")
+        raise SplitError(
+            f"validation is a share of the training part from 0 to 1, got {validation}"
+        )
     given = np.array([record.split or "" for record in dataset.records], dtype=np.str_)
     labelled = dataset.known.any(axis=1) if dataset.label_names else np.ones(len(dataset), bool)
     held = np.isin(given, ("test", "validation"))
@@ -264,17 +267,19 @@ def official_split(
         test, validated = validated, test
     if not train.any() or not test.any():
         raise SplitError(
-            f"{dataset.name} comes without a training or without a test part; divide it by patient"
+            f"{dataset.name} has no training part or no test part; divide it by patient"
         )
     groups = _groups(dataset, by_content)
     notes = list(_notes(dataset, by_content))
     if tested_on_validation:
         notes.append(
-            f"no test part comes with {dataset.name}; its validation part is the test part"
+            f"{dataset.name} has no test part; its validation part serves as the test part"
         )
     unused = len(dataset) - int((train | held).sum())
     if unused:
-        notes.append(f"{counted(unused, 'image')} left out: in no part, or in one without labels")
+        notes.append(
+            f"{counted(unused, 'image')} left out: in no part, or in a part without labels"
+        )
     shared = np.isin(groups, groups[test]) & ~test & (train | validated)
     validated &= ~shared
     torn = np.isin(groups, groups[validated]) & train & ~shared
@@ -294,7 +299,7 @@ def official_split(
         )
         validated[np.flatnonzero(train)[inner == 1]] = True
         train &= ~validated
-        notes.append(f"no validation part comes with {dataset.name}; it was taken from train")
+        notes.append(f"{dataset.name} has no validation part; it was taken from the training part")
     return Split(
         np.flatnonzero(train), np.flatnonzero(validated), np.flatnonzero(test), tuple(notes)
     )
@@ -355,4 +360,4 @@ def _notes(dataset: Dataset, by_content: bool) -> tuple[str, ...]:
     if dataset.has_patients:
         return ()
     copies = "; copies of a file were kept together" if by_content else ""
-    return (f"no patient ids for all images: parts may share a patient{copies}",)
+    return (f"some images have no patient id, so parts may share a patient{copies}",)

@@ -181,14 +181,14 @@ def _roles(table: Table, columns: Columns) -> dict[str, str]:
         column = find_name(named, table.columns)
         if column is None:
             raise LayoutError(
-                f"{table.name!r} has no column {named!r} to take as {role}; its columns are: "
+                f"{table.name!r} has no column {named!r} for the {role}; its columns are: "
                 f"{', '.join(table.columns) or 'none'}"
             )
         roles[role] = column
     if "path" not in roles:
         raise LayoutError(
-            f"{table.name!r} has no column of paths; name one of its columns 'file' or 'path'. Its "
-            f"columns are: {', '.join(table.columns) or 'none, for it has no header'}"
+            f"{table.name!r} has no column of paths; name one of its columns 'file' or 'path'. "
+            f"Its columns are: {', '.join(table.columns) or 'none, because it has no header'}"
         )
     return roles
 
@@ -219,13 +219,12 @@ def _holds_answers(name: str, cells: Iterable[str], asked: bool) -> bool:
             return False
         if state is None:
             raise LabelError(
-                f"{name!r} holds other numbers than 1, 0 and -1; "
-                f"write {name}=VALUE for the images where it holds a value"
+                f"{name!r} contains numbers other than 1, 0 and -1; write {name}=VALUE to select "
+                "a value"
             )
     if asked and not answers:
         raise LabelError(
-            f"{name!r} does not hold yes and no; "
-            f"write {name}=VALUE for the images where it holds a value"
+            f"{name!r} does not contain yes and no; write {name}=VALUE to select a value"
         )
     return answers
 
@@ -268,5 +267,7 @@ def _odd_cells(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
         cells = [row.cells.get(name, "") for row in rows]
         odd = sum(is_odd(cell, read_state(cell)) for cell in cells)
         if odd:
-            notes.append(f"label {name!r}: {odd} cells are neither yes nor no and count as blank")
+            notes.append(
+                f"label {name!r}: {odd} cells are neither positive nor negative and count as blank"
+            )
     return notes

@@ -84,7 +84,10 @@ class Deidentifier:
             except DeidentifyError:
                 raise
             except RecursionError:
-                reason = DeidentifyError("the header is nested too deeply to be a sound one")
+                reason = DeidentifyError(
+                    "the header is nested too deeply and may be damaged; copy the file again "
+                    "from its source"
+                )
             except Exception:  # pydicom raises whatever damaged bytes lead to
                 reason = DeidentifyError(
                     "the header is damaged and cannot be de-identified; copy it again from its "
@@ -103,7 +106,7 @@ class Deidentifier:
         kind = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
         if kind == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
             raise DeidentifyError(
-                "this is a DICOM directory, a list of other files; leave it out and make a new one"
+                "this is a DICOM directory (a list of files); exclude it and make a new one"
             )
         pseudonym = self.pseudonym(dataset)
         days = self.key.days(patient_of(dataset))
@@ -111,8 +114,7 @@ class Deidentifier:
         new = walk.header(dataset)
         if not len(new):
             raise DeidentifyError(
-                "the header holds nothing that DICOM knows, so there is nothing to share; copy "
-                "the file again from its source"
+                "the header contains no DICOM element; copy the file again from its source"
             )
         handled = walk.handled + erase(
             new,
@@ -170,8 +172,8 @@ def check(old: Dataset, new: Dataset, profile: Profile) -> None:
     for path, parent, element in _all_elements(new, sound=True):
         if not _allowed(parent, element, before.get(path, set()), profile):
             raise DeidentifyError(
-                f"element {path} was not de-identified as the profile says, so this header must "
-                f"not be shared; report it as a mistake of deepfixcx"
+                f"element {path} was not de-identified according to the profile, so this header "
+                "must not be shared; report this error of deepfixcx"
             )
 
 

@@ -85,8 +85,8 @@ class Key:
         """Refuse a short secret."""
         if len(self.secret) < KEY_BYTES:
             raise DeidentifyError(
-                f"a key needs at least {KEY_BYTES} bytes, got {len(self.secret)}; "
-                f"load_key makes a good one"
+                f"a key needs at least {KEY_BYTES} bytes, got {len(self.secret)}; make one with "
+                "load_key"
             )
 
     @property
@@ -162,17 +162,18 @@ def load_key(path: str | os.PathLike[str], *, apart_from: str | os.PathLike[str]
         text = ""
     except OSError as error:
         raise DeidentifyError(
-            f"the key {path.name!r} cannot be read or made: {error.strerror}"
+            f"the key {path.name!r} cannot be read or created: {error.strerror}"
         ) from None
     found = _FILE.fullmatch(text)
     if found is None:
         raise DeidentifyError(
-            f"{path.name!r} holds no key of deepfixcx; name the right file, or one that does not "
-            f"exist yet to make a new key"
+            f"{path.name!r} is not a key file of deepfixcx; name the right file, or a new file "
+            "name to create a key"
         )
     if os.name == "posix" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise DeidentifyError(
-            f"the key {path.name!r} can be read by others on this machine; run: chmod 600 on it"
+            f"the key {path.name!r} can be read by other users of this machine; restrict it "
+            "with chmod 600"
         )
     return Key(bytes.fromhex(found[1]))
 
@@ -181,7 +182,8 @@ def refuse_inside(path: Path, folder: Path, what: str) -> None:
     """Refuse a file that would be shared with a folder."""
     if within(path, folder):
         raise DeidentifyError(
-            f"{what} would lie in the folder that is shared; choose a place outside {folder.name!r}"
+            f"{what} would lie in the release, which is shared; choose a place outside "
+            f"{folder.name!r}"
         )
 
 
@@ -349,7 +351,7 @@ class MappingTable:
             rows = []
         if not rows or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
             raise DeidentifyError(
-                f"{self.path.name!r} is no table of patients of deepfixcx; choose another file"
+                f"{self.path.name!r} is not a patient table of deepfixcx; choose another file"
             )
         return rows[1:]
 

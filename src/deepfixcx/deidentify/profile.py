@@ -92,8 +92,8 @@ def read_private_elements(path: str | Path) -> frozenset[PrivateElement]:
             made = PrivateElement(creator, int(group, 16), int(element, 16) & 0xFF)
         except (KeyError, ValueError):
             raise DeidentifyError(
-                f"row {row.number} of {path.name!r} is not creator,group,element with two "
-                f"hexadecimal numbers; write it like SIEMENS MR HEADER,0019,0C"
+                f"row {row.number} of {path.name!r} does not have the form creator,group,element "
+                "with two hexadecimal numbers, such as SIEMENS MR HEADER,0019,0C"
             ) from None
         if not creator or not made.group % 2 or made.group > 0xFFFF:
             raise DeidentifyError(
@@ -235,12 +235,11 @@ class Profile:
     def __post_init__(self) -> None:
         """Refuse words that would do nothing."""
         if self.words and not self.clean_descriptors:
-            raise DeidentifyError(
-                "words are only used with clean_descriptors=True; add it, or leave the words out"
-            )
+            raise DeidentifyError("words require clean_descriptors=True; add it, or omit the words")
         if any(not word.isalnum() for word in self.words):
             raise DeidentifyError(
-                "words are single words of letters and digits; split what has spaces or signs"
+                "words must be single words of letters and digits; split entries with "
+                "spaces or signs"
             )
 
     def action(self, tag: int) -> Action | None:

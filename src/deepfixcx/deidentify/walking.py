@@ -252,8 +252,8 @@ def _without_padding(header: Dataset, element: DataElement) -> DataElement:
         length = -1
     if length < 0:
         raise DeidentifyError(
-            "the header does not say how many pixels there are, so what stands behind them cannot "
-            "be cut off; leave the pixels out"
+            "the header does not state the number of pixels, so data after them cannot be "
+            "removed; exclude this image"
         )
     copied.value = element.value[:length] + b"\0" * (length % 2)
     return copied

@@ -200,7 +200,9 @@ class Attribution:
             The attribution tells no places.
         """
         if self.tells == "band":
-            raise ExplanationError(f"{self.method} tells no places; choose another method")
+            raise ExplanationError(
+                f"{self.method} gives no values for places; choose another method"
+            )
         cells: Array = self._numbers(absolute).sum(axis=(1, 2))
         return cells
 
@@ -244,7 +246,9 @@ class Attribution:
             The attribution tells no bands.
         """
         if self.tells == "place":
-            raise ExplanationError(f"{self.method} tells no bands; choose another method")
+            raise ExplanationError(
+                f"{self.method} gives no values for bands; choose another method"
+            )
         bands: Array = self._numbers(absolute).sum(axis=(1, 3, 4))
         return bands
 

@@ -327,7 +327,7 @@ def band_energy(pixels: NDArray[Any], spec: CodecSpec) -> Energy:
     band_names(spec.level)
     batch = as_batch(pixels)
     if len(batch) != 1:
-        raise ExplanationError(f"the energy is that of one image, got shape {np.shape(pixels)}")
+        raise ExplanationError(f"the energy is measured on one image, got shape {np.shape(pixels)}")
     sums = np.zeros(spec.bands)
     for channel in batch[0]:
         bands = decompose(channel, spec)[0, 0]

@@ -182,7 +182,7 @@ def bias(
     image
     """
     if len(code) < 2:
-        raise ExplanationError(f"a bias is that of many images, got {len(code)}")
+        raise ExplanationError(f"a bias needs several images, got {len(code)}")
     explained = as_explainable(model)
     draws = draw_images(patients, len(code), samples, seed)
     why = explain_codes(explained, code, method=method, baseline=baseline, target=target)

@@ -114,7 +114,9 @@ def deletion_insertion(
     part_of = parts_of(attribution.code, by)
     needed = {"cell": ("place",), "band": ("band",), "number": ("place", "band")}[by]
     if not all(word in attribution.tells for word in needed):
-        raise ExplanationError(f"{attribution.method} does not tell {by}s apart; choose another by")
+        raise ExplanationError(
+            f"{attribution.method} does not distinguish {by}s; choose another value of by"
+        )
     count = int(part_of.max()) + 1
     # the parts that are gone after each step
     gone = np.unique(np.linspace(0, count, min(steps, count) + 1).round().astype(np.int64))
@@ -231,7 +233,7 @@ def model_randomization(
             values.copy_(torch.randn(values.shape, generator=generator).to(values) * size)
             checks.append(_compared(name, before, explain(module)))
     if not checks:
-        raise ExplanationError("the model has no parameters that could be made random")
+        raise ExplanationError("the model has no parameters to randomize")
     return tuple(checks)
 
 

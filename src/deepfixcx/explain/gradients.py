@@ -262,7 +262,8 @@ def slopes(module: nn.Module, codes: Tensor, target: int) -> tuple[Tensor, Tenso
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] <= target:
         made = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ExplanationError(
-            f"a module returns logits (N, L) with more than {target} outputs, this one made {made}"
+            f"a module returns logits (N, L) with more than {target} outputs, this one "
+            f"returned {made}"
         )
     if not logits.requires_grad:
         raise ExplanationError(

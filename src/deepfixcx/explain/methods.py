@@ -192,13 +192,13 @@ def explain_codes(
     [0, 0, 0, 0, 0]
     """
     if method not in METHODS:
-        raise ExplanationError(f"there is no method {method!r}; there are {', '.join(METHODS)}")
+        raise ExplanationError(f"there is no method {method!r}; available: {', '.join(METHODS)}")
     explained = as_explainable(model)
     explained.check(code)
     if method == "gradient-shap":
         if not isinstance(baseline, str) or baseline != "mean":
             raise ExplanationError(
-                "gradient SHAP draws its baselines from images; leave the baseline away"
+                "gradient SHAP draws its baselines from images; omit the baseline"
             )
         from deepfixcx.explain.gradients import gradient_shap
 

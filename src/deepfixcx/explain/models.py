@@ -80,13 +80,14 @@ class Explainable:
                 f"this model takes codes of {self.spec}, these were made with {code.spec}"
             )
         if not len(code):
-            raise ExplanationError("there is no image in the code, so there is nothing to explain")
+            raise ExplanationError("the code has no image, so there is nothing to explain")
 
     def differentiable(self, method: str) -> nn.Module:
         """Return what gives gradients."""
         if self.module is None:
             raise ExplanationError(
-                f"{method} needs gradients, so a module of torch; explain this model by occlusion"
+                f"{method} needs gradients, and this model is not a torch module; explain it "
+                "by occlusion"
             )
         return self.module
 
@@ -96,7 +97,8 @@ class Explainable:
             outputs = outputs[:, np.newaxis]
         if outputs.ndim != 2 or len(outputs) != len(codes):
             raise ExplanationError(
-                f"a model returns outputs (N, L); of {len(codes)} codes it made {outputs.shape}"
+                f"a model must return outputs (N, L); for {len(codes)} codes it returned "
+                f"{outputs.shape}"
             )
         if target >= outputs.shape[1]:
             raise ExplanationError(f"the model has {outputs.shape[1]} outputs, got {target}")
@@ -154,7 +156,7 @@ def as_explainable(model: object) -> Explainable:
     if callable(model):
         return Explainable(model)
     raise ExplanationError(
-        f"a model is a module of torch, a classifier, or a callable on codes; got "
+        "a model must be a torch module, a classifier, or a callable on codes; got "
         f"{type(model).__name__}"
     )
 
@@ -218,8 +220,8 @@ def mean_code(reference: Code) -> Array:
     """Return the mean of some codes, (1, C, 4**J, P, P)."""
     if len(reference) < 2:
         raise ExplanationError(
-            "the mean code is that of several images, and there is one; give more images, or "
-            "compare with the code without its details"
+            "the mean code needs several images, and there is one; give more images, or use the "
+            "baseline 'details'"
         )
     mean: Array = reference.array.mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean[np.newaxis]
@@ -246,7 +248,7 @@ def baseline_codes(
     if name == "zeros":
         return zeros(code)
     if name != "mean":
-        raise ExplanationError(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
+        raise ExplanationError(f"there is no baseline {name!r}; available: {', '.join(BASELINES)}")
     if reference is not None:
         return mean_code(reference)
     middle = _middle(model)

@@ -154,8 +154,9 @@ def check_whole_block(spec: CodecSpec, height: int, width: int) -> None:
     """Refuse an image that is smaller than the pixels behind one coefficient."""
     if min(height, width) < spec.block:
         raise ExplanationError(
-            f"an image of {height}x{width} is smaller than one block of {spec.block}x{spec.block} "
-            f"pixels at level {spec.level}, so nothing can be said of it; take a smaller level"
+            f"an image of {height}x{width} is smaller than one block of "
+            f"{spec.block}x{spec.block} pixels at level {spec.level}, so its code cannot be "
+            "described; use a smaller level"
         )
 
 
@@ -256,11 +257,11 @@ def _removed(spec: CodecSpec, height: int, width: int) -> list[Statement]:
 def _obscured(spec: CodecSpec, height: int, width: int, spacing: Spacing | None) -> list[Statement]:
     cell = cell_pixels(spec, height, width)
     kind = "block" if single(spec, height, width) else "cell"
-    words = f"where things are: each number stands for a {kind} of {cell[0]} × {cell[1]} pixels"
+    words = f"where things are: each value covers a {kind} of {cell[0]} × {cell[1]} pixels"
     if spacing is not None:
         words += f" ({measure(cell[0] * spacing[0])} × {measure(cell[1] * spacing[1])} mm)"
     if not _haar(spec):
-        words += f", and sees {margin(spec)} beyond it"
+        words += f", and includes {margin(spec)} beyond it"
     found = [Statement("obscured", "position", "all", words, _haar(spec))]
     if set(spec.poolings) <= SIGN_FREE and (_haar(spec) or kind == "cell"):
         words = "the orientation of slanted edges: 45 and 135 degrees count alike"

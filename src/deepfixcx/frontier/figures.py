@@ -61,7 +61,7 @@ def figures_of(
 def mean_figures(several: Sequence[Figures]) -> Figures:
     """Return means over divisions; intervals are those of one division, averaged."""
     if not several:
-        raise MechanismError("there is no division to average over; take one seed or more")
+        raise MechanismError("there is no patient split to average over; give one seed or more")
     means: Figures = {}
     for name in several[0]:
         values = [each[name] for each in several if math.isfinite(each.get(name, math.nan))]

@@ -56,7 +56,7 @@ def read_inputs(
         raise LabelError("the dataset has no labels; name some with --labels")
     if not dataset.has_patients:
         raise MechanismError(
-            "the dataset has no patient IDs, which linkage needs; add a column with the patient"
+            "the dataset has no patient IDs, which linkage needs; add a column of patient IDs"
         )
     labelled = np.flatnonzero(dataset.known.any(axis=1))
     records = [dataset.records[place] for place in labelled]
@@ -134,7 +134,7 @@ class _Prepare:
 def noised(codes: Array, sizes: NDArray[np.int64], noise: PixelNoise, seed: int) -> Array:
     """Add discrete Laplace noise of a seed, as `PixelNoise` draws it, to codes of 8-bit images."""
     if noise.pixels is None or noise.delta:
-        raise MechanismError(f"only Laplacian noise for pixels is tried here, got {noise.name}")
+        raise MechanismError(f"a frontier supports only Laplacian pixel noise, got {noise.name}")
     scale = pixel_sensitivity(noise.spec, noise.pixels, channels=codes.shape[1]).l1 / noise.epsilon
     generator = np.random.default_rng(seed)
     # the difference of two geometric numbers is discrete Laplacian

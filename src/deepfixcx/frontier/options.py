@@ -67,7 +67,7 @@ def check_names(names: Sequence[str]) -> None:
         One is unknown, or there is no name.
     """
     if not names:
-        raise MechanismError(f"name a mechanism or more: {', '.join([*OFFERED, *BASELINES])}")
+        raise MechanismError(f"name at least one mechanism:  {', '.join([*OFFERED, *BASELINES])}")
     for name in names:
         catalogue.check_name(name, BASELINES)
 
@@ -153,14 +153,14 @@ class FrontierOptions:
                     f"unknown attacker {attacker!r}; choose from {', '.join(KNOWN_ATTACKERS)}"
                 )
         if not self.attackers or self.seeds < 1:
-            raise MechanismError("a frontier needs an attacker and a seed, or more")
+            raise MechanismError("a frontier needs at least one attacker and one seed")
         if not 0 < self.public < 1:
             raise MechanismError(f"public is a share of the patients, got {self.public}")
         if self.min_patients < 2:
             raise MechanismError(f"--min-patients is 2 or more, got {self.min_patients}")
         if self.max_linkage is not None and not 0.5 <= self.max_linkage <= 1:
             raise MechanismError(
-                f"linkage is an AUC, 0.5 by chance and 1 at worst; got {self.max_linkage}"
+                f"the linkage threshold is an AUC from 0.5 (chance) to 1; got {self.max_linkage}"
             )
         if self.epsilon <= 0 or self.pixels < 1:
             raise MechanismError(

@@ -184,7 +184,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         if all(math.isfinite(row.figures.get(name, math.nan)) for name in ("auc", "linkage"))
     ]
     if not judged:
-        return Recommendation(None, "No setting could be judged: linkage was not measured.")
+        return Recommendation(None, "No setting could be compared: linkage was not measured.")
     hard = [
         row
         for row in judged
@@ -195,7 +195,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
         best = max(hard, key=lambda row: row.figures["auc"])
         return Recommendation(
             None,
-            f"No setting that meets the threshold of linkage is better than chance, allowing for "
+            "No setting that meets the linkage threshold is better than chance, allowing for "
             f"the choice among {len(judged)}: the best, {_setting(best)}, has an AUC of "
             f"{best.interval('auc')}.",
         )
@@ -254,7 +254,7 @@ def _beside(row: FrontierRow) -> str:
             sentence += f"; records with their labels reach {labelled:.3f}"
     if figures.get("other_auc", math.nan) > figures["auc"] - ONE_TASK:
         sentence += (
-            f". The labels are nearly one task: the score for one label reaches an AUC of "
+            ". The labels are nearly the same task: the score for one label reaches an AUC of "
             f"{figures['other_auc']:.3f} on another"
         )
     return sentence

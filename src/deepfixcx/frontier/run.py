@@ -150,9 +150,8 @@ def _served_labels(dataset: Dataset, options: FrontierOptions) -> tuple[list[int
         if kept := _released_labels(dataset, options, fewest):
             return kept, fewest
     raise LabelError(
-        f"no label could be released: each needs {minima[-1]} patients or more among those to "
-        f"release that are positive, and as many that are negative; take more patients or other "
-        f"labels"
+        f"no label could be released: each needs at least {minima[-1]} positive and as many "
+        "negative patients among those to release; use more patients or other labels"
     )
 
 

@@ -61,8 +61,8 @@ def divide_patients(patients: NDArray[np.str_], public: float, seed: int) -> tup
         is_public[kind[: round(public * len(kind))]] = True
     if is_public.all() or not is_public.any():
         raise MechanismError(
-            f"{len(owners)} patients cannot be divided so that {public:g} of them are public; take "
-            f"another share or more patients"
+            f"{len(owners)} patients cannot be divided with a public share of {public:g}; use "
+            "another share or more patients"
         )
     return np.flatnonzero(is_public[numbers]), np.flatnonzero(~is_public[numbers])
 
@@ -211,9 +211,8 @@ class Trial:
         safe = safe_labels(labels[inside], patients[inside], min_patients, label_patients)
         if safe.dropped:
             raise MechanismError(
-                f"{len(safe.dropped)} of the labels cannot be released: each needs "
-                f"{max(min_patients, label_patients)} released patients or more that are positive, "
-                f"and as many that are negative"
+                f"{len(safe.dropped)} of the labels cannot be released: each needs at least "
+                f"{max(min_patients, label_patients)} positive and as many negative patients"
             )
         inside = inside[~safe.withheld]
         self.truth = labels[inside]

@@ -92,8 +92,8 @@ class DeviceMask:
         if self.keep_others:
             return ()
         raise DeidentifyError(
-            f"no rule of the mask is for this device and {height} x {width} pixels; add one, with "
-            f'no regions if it writes nothing, or say otherwise = "keep" in the rule file'
+            f"no rule of the mask fits this device and {height} x {width} pixels; add a rule (with "
+            f'regions = [] if the device writes no text), or set otherwise = "keep"'
         )
 
 
@@ -105,7 +105,7 @@ def load_mask(path: str | os.PathLike[str]) -> DeviceMask:
     rules = content.get("rules") if isinstance(content, dict) else None
     if unknown or not isinstance(rules, list) or not rules:
         raise DeidentifyError(
-            f"{path.name!r} is no mask: it needs a list of rules, and otherwise at most; "
+            f"{path.name!r} is not a mask: it needs a list of rules, and optionally otherwise; "
             f"got {', '.join(map(repr, unknown)) or 'no rules'}"
         )
     otherwise = content.get("otherwise", "refuse")
@@ -158,9 +158,7 @@ def _parsed(path: Path) -> Any:
 
 def _rule(rule: Any, number: int) -> Rule:
     if not isinstance(rule, dict) or "regions" not in rule:
-        raise DeidentifyError(
-            f"rule {number} of the mask has no regions; [] says that it paints none"
-        )
+        raise DeidentifyError(f"rule {number} of the mask has no regions; write [] to paint none")
     keys = (*_TEXTS, *_NUMBERS)
     if unknown := sorted(set(rule) - {*keys, "regions"}):
         raise DeidentifyError(

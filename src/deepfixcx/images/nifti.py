@@ -147,8 +147,8 @@ def _values(stream: BinaryIO, header: Any) -> NDArray[Any]:
     colour = _is_colour(header)
     if math.prod(shape[4:]) > 1 and not colour:
         raise UnsupportedImageError(
-            "NIfTI with several values at each voxel (a vector field, for example) is no image; "
-            "save the value to be shown as a volume of its own"
+            "NIfTI with several values per voxel (for example a vector field) is not an image; "
+            "save the value to be shown as a separate volume"
         )
     size = math.prod(int(number) for number in shape) * dtype.itemsize
     stream.seek(offset)
@@ -179,7 +179,7 @@ def _scaling(header: Any) -> tuple[float, float]:
         if header["scl_slope"] == 0:
             return 1.0, 0.0
         raise ContradictoryHeaderError(
-            "the NIfTI header has a slope, and an intercept that is no number; correct the "
+            "the NIfTI header has a slope, but its intercept is not a number; correct the "
             "intercept (scl_inter)"
         )
     slope, intercept = header.get_slope_inter()

@@ -57,7 +57,8 @@ def png_bytes(pixels: ArrayLike, *, bits: int) -> bytes:
     """Return the file that `write_png` writes."""
     if np.ma.is_masked(pixels):
         raise PixelsError(
-            "the array has masked pixels, and a PNG has no mask; fill them first (numpy.ma.filled)"
+            "the array has masked pixels, which a PNG cannot store; fill them first "
+            "(numpy.ma.filled)"
         )
     array = np.asarray(pixels, np.float64)
     if array.ndim != 3 or array.shape[0] not in (1, 3) or array.size == 0:
@@ -65,7 +66,7 @@ def png_bytes(pixels: ArrayLike, *, bits: int) -> bytes:
     if bits not in (8, 16):
         raise PixelsError(f"a PNG has 8 or 16 bits per sample here, not {bits}")
     if not np.isfinite(array).all():
-        raise NonFiniteError("NaN or infinity among the pixels: a PNG cannot hold them")
+        raise NonFiniteError("the pixels contain NaN or infinity, which a PNG cannot store")
     import imagecodecs  # pillow has no 16-bit RGB
 
     dtype = np.uint8 if bits == 8 else np.uint16

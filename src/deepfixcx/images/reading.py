@@ -181,9 +181,9 @@ def open_image(path: str | os.PathLike[str]) -> BufferedReader:
     except PermissionError:
         reason = "you have no permission to read it; change its permissions"
     except FileNotFoundError:
-        reason = "there is no such file, or it vanished; check the path"
+        reason = "the file does not exist; check the path"
     except (OSError, ValueError):
-        reason = "the operating system refuses to open it; check its name and the disk"
+        reason = "the operating system cannot open it; check its name and the disk"
     raise UnreadableFileError(f"the file cannot be opened: {reason}")
 
 
@@ -213,8 +213,8 @@ def _opened(stream: BinaryIO, max_pixels: int) -> OpenedImage:
             f"{format_name} is not read; convert the file to PNG, TIFF, DICOM or NIfTI"
         )
     raise NotAnImageError(
-        "the content is not PNG, JPEG, TIFF, BMP, DICOM or NIfTI, whatever the file is called; "
-        "export the image in one of these formats, or exclude the file"
+        "the content is not PNG, JPEG, TIFF, BMP, DICOM or NIfTI; export the image in one of "
+        "these formats, or exclude the file"
     )
 
 

@@ -132,7 +132,7 @@ def _read(gray: NDArray[np.uint8], step: int) -> set[Region]:
         )
     except (OSError, subprocess.SubprocessError):
         raise DeidentifyError(
-            "the program tesseract does not read this image; convert the file, or use rules"
+            "the program tesseract cannot read this image; convert the file, or use a rule file"
         ) from None
     text = done.stdout.decode("utf-8", "replace")
     rows = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -66,8 +66,8 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     first = pages[0]
     if 262 not in first.tags and first.imagewidth and first.imagelength:
         raise ContradictoryHeaderError(
-            "the TIFF header lacks the photometric interpretation, so black and white are unknown; "
-            "save the image again with a program that knows them"
+            "the TIFF header lacks the photometric interpretation, so black and white are "
+            "unknown; save the image again with the program that made it"
         )
     planes = _planes(file, first) if len(pages) == 1 else 1
     photometric, _ = _PHOTOMETRIC.get(first.photometric, ("", 0))
@@ -97,8 +97,8 @@ def _frames(file: TiffFile, max_pixels: int) -> tuple[list[TiffPage], int]:
         area = frames[0].imagewidth * frames[0].imagelength
         if (page.imagewidth, page.imagelength) != (frames[0].imagewidth, frames[0].imagelength):
             raise UnsupportedImageError(
-                "the pages of this TIFF file have different sizes (a pyramid, or several images); "
-                "save every page as a file of its own"
+                "the pages of this TIFF file have different sizes (a pyramid, or several "
+                "images); save each page as a separate file"
             )
         if len(frames) * area > max_pixels:
             break
@@ -122,7 +122,7 @@ def _directories(file: TiffFile) -> Iterator[TiffPage]:
     while offset:
         if offset in seen or len(seen) > _MOST_DIRECTORIES:
             raise DamagedImageError(
-                "the directories of the TIFF file do not end; copy it again from its source"
+                "the directories of the TIFF file form a loop; copy it again from its source"
             )
         seen.add(offset)
         page, codes, offset = _directory(file, offset, len(seen) - 1)
@@ -160,8 +160,8 @@ def _refuse_images_in_sub_directories(file: TiffFile, frames: list[TiffPage]) ->
                 ) from None
             if not within.subfiletype & _REDUCED_OR_MASK and within.imagewidth:
                 raise UnsupportedImageError(
-                    "the TIFF file holds further images in sub-directories; save every image as a "
-                    "file of its own"
+                    "the TIFF file holds further images in sub-directories; save each image as "
+                    "a separate file"
                 )
 
 
@@ -192,7 +192,7 @@ def _planes(file: TiffFile, page: TiffPage) -> int:
     whole_images_follow = rest > 0 and page.nbytes >= 4096 and rest % page.nbytes == 0
     if planes == 1 and page.is_contiguous and whole_images_follow:
         raise ContradictoryHeaderError(
-            "further images follow the one that the TIFF header declares; save the file again "
+            "the TIFF file contains more images than its header declares; save the file again "
             "with one directory for each image"
         )
     return max(planes, 1)
@@ -209,7 +209,7 @@ def _decoded(
     }
     if len(kinds) > 1 or len({page.tags.valueof(_ORIENTATION, 1) for page in pages}) > 1:
         raise UnsupportedImageError(
-            "the pages of this TIFF file are of different kinds; save every page as its own file"
+            "the pages of this TIFF file are of different kinds; save each page as a separate file"
         )
     frames = [
         _picture(page, samples)
@@ -226,7 +226,7 @@ def _decoded(
 def _stacked(frames: list[NDArray[Any]]) -> NDArray[Any]:
     if len({(frame.shape, frame.dtype) for frame in frames}) > 1:  # palettes: gray and colour
         raise UnsupportedImageError(
-            "the pages of this TIFF file are of different kinds; save every page as its own file"
+            "the pages of this TIFF file are of different kinds; save each page as a separate file"
         )
     return np.stack(frames)
 
@@ -340,7 +340,8 @@ def _unmultiplied(samples: NDArray[Any], count: int) -> NDArray[Any]:
     alpha = samples[count : count + 1]
     if samples.dtype.kind not in "uf" or samples.dtype.itemsize > 2 or samples.dtype.kind == "f":
         raise UnsupportedImageError(
-            "TIFF with an associated alpha is read with 8 or 16 bits alone; save it without alpha"
+            "TIFF with an associated alpha is supported only with 8 or 16 bits; save it "
+            "without alpha"
         )
     most = np.iinfo(samples.dtype).max
     colours = samples[:count]

@@ -124,14 +124,15 @@ def check_free(path: Path, *, replace: bool = False) -> None:
         return
     if stat.S_ISLNK(status.st_mode):
         raise OverwriteError(
-            f"{path.name!r} is a link, and links are not followed; remove it or choose another name"
+            f"{path.name!r} is a link; remove it or choose another name, because links are "
+            "not followed"
         )
     if not stat.S_ISREG(status.st_mode):
-        raise OverwriteError(f"{path.name!r} is no regular file; choose another name")
+        raise OverwriteError(f"{path.name!r} is not a regular file; choose another name")
     if not replace:
         raise OverwriteError(
             f"{path.name!r} exists and was not made by deepfixcx, or was changed since; move it "
-            f"away or choose another name"
+            "or choose another name"
         )
 
 

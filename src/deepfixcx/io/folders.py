@@ -79,7 +79,7 @@ def exclusive(path: Path, wait_s: float = 60.0) -> Iterator[None]:
         with locked(path, wait_s=wait_s) as handle:
             if handle is None:
                 raise InUseError(
-                    f"another process is writing {path.name!r}; wait for it or stop it"
+                    f"another process is writing to {path.name!r}; wait for it or stop it"
                 )
             if os.path.samestat(os.fstat(handle), os.stat(path)):
                 yield
@@ -210,8 +210,7 @@ class OwnFolder(FileLedger):
                 if handle is None:
                     self._stack.close()
                     raise InUseError(
-                        f"another process is writing {str(folder)!r} right now; wait for it or "
-                        f"stop it"
+                        f"another process is writing to {str(folder)!r}; wait for it or stop it"
                     )
                 if os.path.samestat(os.fstat(handle), os.stat(path)):
                     self._handle = handle

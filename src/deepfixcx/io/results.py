@@ -82,7 +82,7 @@ def check_result(
     if not _is_result(path, kind, recognize):
         raise OverwriteError(
             f"{str(path)!r} exists and was not made by deepfixcx, or was changed since; move it "
-            f"away or choose another {option}"
+            f"or choose another {option}"
         )
     if not overwrite:
         raise OverwriteError(
@@ -169,7 +169,7 @@ def check_earlier(
         if path is None or path.is_symlink() or not (unlisted or ledger.is_own(folder, name)):
             raise OverwriteError(
                 f"{name!r} in {str(folder)!r} exists and was not made by deepfixcx, or was "
-                f"changed since; move it away or choose another folder"
+                "changed since; move it or choose another folder"
             )
     if there and not overwrite:
         raise OverwriteError(

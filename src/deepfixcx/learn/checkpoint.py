@@ -50,7 +50,8 @@ def write_whole(path: Path, data: bytes, root: Path | None = None) -> None:
         write_own(folder, path.relative_to(folder).as_posix(), data)
     except OSError as error:
         raise TrainingStoppedError(
-            f"{path.name!r} cannot be written: {error.strerror}; make room or choose another folder"
+            f"{path.name!r} cannot be written: {error.strerror}; free disk space or choose "
+            "another folder"
         ) from None
 
 
@@ -79,7 +80,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     ]
     # the hash of the dataset is also that of the names of its labels
     if "dataset" in changed and "labels" not in changed:
-        words.append("the images, their patients or their labels are others")
+        words.append("the images, their patients or their labels differ")
     return "; ".join(words)
 
 
@@ -165,7 +166,8 @@ def read_header(path: Path) -> Header:
         raise damaged
     if version != FORMAT_VERSION:
         raise ModelFileError(
-            f"{path.name!r} was written by another deepfixcx; start again with --overwrite"
+            f"{path.name!r} was written by another version of deepfixcx; start again with "
+            "--overwrite"
         )
     settings, progress = about.get("settings"), about.get("progress")
     if not isinstance(settings, dict) or not isinstance(progress, dict):
@@ -177,8 +179,8 @@ def check_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on with a training of other settings."""
     if differing := differences(before, now):
         raise ModelError(
-            f"this is not the training that was stopped: {differing}; --resume goes on with the "
-            f"same images, labels and options, --overwrite starts again"
+            f"this differs from the stopped training: {differing}; --resume requires the same "
+            "images, labels and options; --overwrite starts again"
         )
 
 
@@ -260,7 +262,9 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     state = module.state_dict()
     odd = sorted(name for name, value in state.items() if not isinstance(value, Tensor))
     if odd:
-        raise ModelError(f"the network keeps {odd[0]!r}, which is no tensor and cannot be stored")
+        raise ModelError(
+            f"the network contains {odd[0]!r}, which is not a tensor and cannot be stored"
+        )
     return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 

@@ -202,8 +202,8 @@ def evaluate_model(
     """
     if len(dataset.label_names) != len(classifier.label_names):
         raise LabelError(
-            f"the model answers {', '.join(classifier.label_names)}, and the dataset has "
-            f"{len(dataset.label_names)} labels; name as many, in the same order"
+            f"the model has the labels {', '.join(classifier.label_names)}, and the dataset has "
+            f"{len(dataset.label_names)} labels; name the same number of labels in the same order"
         )
     known = _known(classifier, dataset)
     if within is not None:
@@ -292,7 +292,9 @@ def _groups(
     groups = np.where(names == "", "unknown", names)
     if len(set(groups)) > 1:
         return groups, ()
-    return None, (f"all images have {attribute} {groups[0]}: there is nothing to compare within",)
+    return None, (
+        (f"all images have {attribute} {groups[0]}; choose another attribute, or omit --within"),
+    )
 
 
 def _known(classifier: Classifier, dataset: Dataset) -> Known:
@@ -317,9 +319,9 @@ def _places(
         if places is not None:
             return places
     raise SplitError(
-        f"the images or patients are not those that the model was trained on, so the {part} part "
-        f"is unknown. Use --part all for images of other patients; images that the model was "
-        f"trained on would make its values too good"
+        f"the images or patients differ from those of the training, so the {part} part is "
+        "unknown. Use --part all only for images of other patients; on training images, values "
+        "are too optimistic"
     )
 
 
@@ -348,25 +350,24 @@ def _notes(
     same = known in ("same", "relabelled")
     notes = []
     if not chosen.has_patients:
-        notes.append("no patient ids: intervals take each image for a patient of its own")
+        notes.append("no patient ids: intervals treat each image as a separate patient")
     if same and part in ("train", "all"):
-        notes.append("the model was trained on such images, so it does better than on new ones")
+        notes.append("the model was trained on these images, so values are too optimistic")
     if same and part == "validation":
-        notes.append("thresholds, and the best epoch, were chosen on these images")
+        notes.append("thresholds and the best epoch were chosen on these images")
     if known == "relabelled":
         notes.append("the same images and patients as in training, with other labels")
     if known == "unknown":
         notes.append(
-            "this may be the dataset that the model was trained on, with other labels: then these "
-            "values are too good"
+            "this may be the training dataset with other labels; if so, values are too optimistic"
         )
     if not same:
         notes.append(
-            "not the dataset that the model was trained on; images that are in both, or of the "
-            "same patients, make it look better than it is"
+            "another dataset than in training; if images or patients are in both, values are "
+            "too optimistic"
         )
     if dataset.label_names != classifier.label_names:
-        notes.append(f"the model calls these labels {', '.join(classifier.label_names)}")
+        notes.append(f"names of these labels in the model: {', '.join(classifier.label_names)}")
     return tuple(notes)
 
 

@@ -80,8 +80,8 @@ class CodeCache:
                 write_file(path, data, mode=0o600, replace=True, durable=False)
             except OSError as error:
                 raise TrainingStoppedError(
-                    f"the cache of codes cannot be written: {error.strerror}; make room or choose "
-                    f"another folder"
+                    f"the cache of codes cannot be written: {error.strerror}; free disk space or "
+                    "choose another folder"
                 ) from None
 
     def _load(self, part: str) -> Codes:
@@ -168,7 +168,7 @@ def load_pixels(
     ((1, 1, 4, 4), 'UnreadableFileError')
     """
     if side < 1:
-        raise PixelsShapeError(f"images cannot be {side} pixels a side; give a positive number")
+        raise PixelsShapeError(f"side must be a positive number of pixels, got {side}")
     outcomes = map_images(records, _Shrink(side, channels == 1), workers=workers, report=report)
     return _collect(outcomes, (channels or 1, side, side), channels)
 

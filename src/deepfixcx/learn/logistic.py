@@ -109,11 +109,11 @@ class LogisticCodes:
         truth = truth[:, None] if truth.ndim == 1 else truth
         if truth.ndim != 2 or len(truth) != len(values) or len(values) < 2:
             raise LabelError(
-                f"a classifier learns from two or more images and as many labels, got "
-                f"{len(values)} images and labels of shape {np.shape(labels)}"
+                f"a classifier needs two or more images and as many labels, got {len(values)} "
+                f"images and labels of shape {np.shape(labels)}"
             )
         if not np.isin(truth[~np.isnan(truth)], (0, 1)).all():
-            raise LabelError("labels are 1, 0, or NaN where unknown; there are other numbers")
+            raise LabelError("labels must be 1, 0, or NaN if unknown; other numbers were found")
         most = min(len(values) - 1, values.shape[1])
         chosen = components or min(MOST_COMPONENTS, max(1, len(values) // IMAGES_A_COMPONENT))
         whitening = _whitening(min(chosen, most), seed).fit(values)
@@ -143,7 +143,7 @@ class LogisticCodes:
         if values.shape[1] != len(self.mean):
             raise ModelError(
                 f"this model was made for embeddings of {len(self.mean)} numbers, got "
-                f"{values.shape[1]}; encode with the spec and channels it learned from"
+                f"{values.shape[1]}; encode with the spec and channels of the training"
             )
         odds: NDArray[np.float32] = (values - self.mean) @ (self.projection @ self.weights)
         odds += self.bias
@@ -184,7 +184,7 @@ class LogisticCodes:
             rooted = bool(np.asarray(arrays["rooted"]).item())
         except (KeyError, ValueError, TypeError):
             raise ModelFileError(
-                "this is no logistic model; save it again with to_arrays"
+                "this is not a logistic model; save it again with to_arrays"
             ) from None
         mean, projection, weights, bias = parts
         fits = projection.ndim == weights.ndim == 2 and mean.shape == projection.shape[:1]

@@ -172,7 +172,7 @@ def _one_by_one(step: Step[Result], jobs: Sequence[Job]) -> list[Done[Result] | 
         except BrokenProcessPool:
             pool.shutdown()
             pool = _pool(1)
-            error = WorkerDiedError("a worker process died on this file; it may be damaged")
+            error = WorkerDiedError("a worker process stopped on this file, which may be damaged")
             outcomes.append(Failure(job[0], type(error).__name__, str(error)))
     pool.shutdown()
     return outcomes

@@ -157,7 +157,7 @@ class CodeMLP(nn.Module):
         if tuple(codes.shape[1:]) != self.code_shape:
             raise ModelError(
                 f"this model was made for codes (B, {', '.join(map(str, self.code_shape))}), got "
-                f"{tuple(codes.shape)}; encode with the spec that it was made for"
+                f"{tuple(codes.shape)}; encode with the spec of the model"
             )
 
 

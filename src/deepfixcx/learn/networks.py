@@ -102,7 +102,7 @@ class ImageNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if spec is None and side is not None:
-            raise ModelError("a side is that of privatized images, so it needs a spec")
+            raise ModelError("side is the size of privatized images, so a spec is needed")
         self.spec = spec
         if spec is not None:
             self.encode = Encode(spec)
@@ -196,7 +196,7 @@ def build_network(name: str, channels: int, labels: int) -> nn.Module:
     except Exception as error:
         raise _no_network(name, f"called with ({channels}, {labels}), raised {error!r}") from error
     if not isinstance(network, nn.Module):
-        raise _no_network(name, f"returned {type(network).__name__}, and no torch.nn.Module")
+        raise _no_network(name, f"returned {type(network).__name__}, not a torch.nn.Module")
     return network
 
 
@@ -207,8 +207,8 @@ def find_factory(name: str) -> Factory:
     module_name, colon, attribute = name.partition(":")
     if not (module_name and colon and attribute):
         raise ModelError(
-            f"there is no network {name!r}; there are {', '.join(NETWORKS)}, and your own as "
-            f"package.module:Class"
+            f"there is no network {name!r}; available: {', '.join(NETWORKS)}, and your own as "
+            "package.module:Class"
         )
     try:
         found: Any = importlib.import_module(module_name)
@@ -217,7 +217,7 @@ def find_factory(name: str) -> Factory:
     except (ImportError, AttributeError) as error:
         raise _no_network(name, f"cannot be imported: {error}") from error
     if not callable(found):
-        raise _no_network(name, "is nothing that can be called")
+        raise _no_network(name, "cannot be called")
     return cast("Factory", found)
 
 

@@ -107,7 +107,7 @@ class TrainingOptions:
         on_codes = self.model in ("mlp", "logistic")
         if not on_codes and self.model not in NETWORKS and ":" not in self.model:
             raise ModelError(
-                f"there is no model {self.model!r}; there are mlp and logistic on codes, "
+                f"there is no model {self.model!r}; available: mlp and logistic on codes, "
                 f"{', '.join(NETWORKS)} on images, and your own network as package.module:Class"
             )
         if self.on is None:
@@ -161,7 +161,7 @@ class TrainingOptions:
         """
         known = {each.name for each in fields(cls)}
         if unknown := sorted(set(options) - known):
-            raise ModelError(f"unknown options {unknown}; there are {sorted(known)}")
+            raise ModelError(f"unknown options {unknown}; available: {sorted(known)}")
         spec = options.get("spec")
         return cls(**{**options, "spec": None if spec is None else CodecSpec.from_dict(spec)})
 
@@ -171,11 +171,11 @@ class TrainingOptions:
                 raise ModelError("original images are not encoded: omit level and patches")
             object.__setattr__(self, "side", DEFAULT_SIDE if self.side is None else self.side)
         elif self.spec is None:
-            raise ModelError(f"a model on {self.on} needs a spec: say level and patches")
+            raise ModelError(f"a model on {self.on} needs a spec; give level and patches")
         elif self.on == "codes" and self.side is not None:
-            raise ModelError("codes have no side: images are encoded in their own size")
+            raise ModelError("side is not used with codes: images are encoded in their own size")
         if self.side is not None and self.side < 1:
-            raise ModelError(f"images cannot be {self.side} pixels a side")
+            raise ModelError(f"side must be 1 pixel or more, got {self.side}")
         if self.on == "images" and self.spec is not None and self.side is not None:
             self.spec.cells(self.side, self.side)
 

@@ -77,13 +77,13 @@ class PartRules:
             raise SplitError(f"split is one of {', '.join(get_args(Parting))}; got {self.split!r}")
         if self.split == "official":
             if self.test is not None:
-                raise SplitError("an official split has its own test part; omit its share")
+                raise SplitError("an official split has a test part; omit the test share")
         elif self.test is None:
             object.__setattr__(self, "test", 0.2)
         if min(self.validation, self.test or 0) < 0 or self.validation + (self.test or 0) >= 1:
             raise SplitError(
-                f"validation ({self.validation}) and test ({self.test or 0}) are shares whose sum "
-                f"is less than 1, so that something is left to train on"
+                f"validation ({self.validation}) and test ({self.test or 0}) must have a sum of "
+                "less than 1, because the rest is the training part"
             )
 
     def divide(self, dataset: Dataset) -> Split:
@@ -130,8 +130,8 @@ def check_counts(counts: Mapping[str, tuple[int, int]], where: str) -> None:
         if not positives or not negatives:
             raise LabelError(
                 f"the label {name!r} has {positives} positives and {negatives} negatives among "
-                f"{where}; omit it or gather more images. A label of -1 counts as uncertain and so "
-                f"as unknown; --uncertain negative counts it as negative"
+                f"{where}; omit it or use more images. A label of -1 is uncertain and counts as "
+                "unknown; with --uncertain negative it counts as negative"
             )
 
 
@@ -222,7 +222,7 @@ def confounder_note(dataset: Dataset) -> tuple[str, ...]:
     """Return a note where images are of several views, or else sexes, that could be compared."""
     for attribute in CONFOUNDERS:
         if len(set(_names(dataset, attribute)) - {""}) > 1:
-            return (f"{attribute} is known: consider --within {attribute}",)
+            return (f"the attribute {attribute} is known; consider --within {attribute}",)
     return ()
 
 

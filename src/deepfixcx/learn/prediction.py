@@ -131,7 +131,7 @@ def predict_code(classifier: Classifier, code: Code, names: Sequence[str]) -> Pr
         there are not as many names as images.
     """
     if len(names) != len(code):
-        raise ModelError(f"there are {len(code)} images in the code, and {len(names)} names")
+        raise ModelError(f"the code has {len(code)} images, and there are {len(names)} names")
     return _predictions(classifier, names, classifier.scores_of_code(code), {})
 
 

@@ -101,7 +101,7 @@ def restore_scorer(
     device: str,
 ) -> LogisticScorer | ModuleScorer:
     """Make the fitted model again whose `arrays` were stored."""
-    damaged = ModelFileError("the weights are not those of this model; copy the folder again")
+    damaged = ModelFileError("the weights do not match this model; copy the folder again")
     if options.kind == "logistic":
         try:
             model = LogisticCodes.from_arrays(arrays)

@@ -214,8 +214,8 @@ def _trained_before(
     before = read_settings(folder)
     if differing := differences(before, settings):
         raise ModelError(
-            f"{folder.name!r} holds a model of another training: {differing}; --overwrite "
-            f"replaces it"
+            f"{folder.name!r} holds a model of another training ({differing}); replace it with "
+            "--overwrite"
         )
     network = options.model if ":" in options.model else None
     classifier = load_model(folder, network=network, device=device)

@@ -166,7 +166,7 @@ class TrialFolder(Generic[AnyRow]):
         if all(path.name.startswith(".") for path in place.iterdir()):
             return
         if not (place / kind.about).is_file():
-            raise kind.error(f"the folder {place.name!r} holds other things; name a new one")
+            raise kind.error(f"the folder {place.name!r} is not empty; choose a new folder")
         rows = (f"{ROWS}/{path.name}" for path in (place / ROWS).glob("*.json"))
         self.own.recognize(kind.about, [*rows, kind.table, FAILURES, kind.about])
         if overwrite:
@@ -174,13 +174,13 @@ class TrialFolder(Generic[AnyRow]):
             self._forget(*others, kind.table, FAILURES, kind.about)  # last: a kill leaves a trial
         elif not resume:
             raise kind.error(
-                f"the folder {place.name!r} holds an earlier {kind.name}; --resume goes on with "
-                f"it, --overwrite replaces it"
+                f"the folder {place.name!r} holds an earlier {kind.name}; continue with "
+                "--resume, or replace it with --overwrite"
             )
         elif changes := _differences(self._about()["identity"], self.identity):
             raise kind.error(
-                f"the {kind.name} in {place.name!r} differs in {', '.join(changes)}; give what it "
-                f"was begun with, or replace it with --overwrite"
+                f"the {kind.name} in {place.name!r} differs in {', '.join(changes)}; use the "
+                "settings it was started with, or replace it with --overwrite"
             )
 
     def begin(self, content: str) -> None:
@@ -188,8 +188,8 @@ class TrialFolder(Generic[AnyRow]):
         if (self.place / self.kind.about).is_file():
             if self._about()["content"] != content:
                 raise self.kind.error(
-                    f"the images are not those with which the {self.kind.name} began; --overwrite "
-                    f"starts it anew"
+                    f"the images differ from those at the start of the {self.kind.name}; start "
+                    "again with --overwrite"
                 )
             self._forget(self.kind.table, FAILURES)
             self._make_rows()
@@ -267,10 +267,11 @@ class TrialFolder(Generic[AnyRow]):
         try:
             self.own.write(self.place, name, content)
         except OverwriteError as error:
-            raise self.kind.error(f"{error}, then go on with --resume") from None
+            raise self.kind.error(f"{error}, then continue with --resume") from None
         except OSError as error:
             raise TrainingStoppedError(
-                f"{name!r} cannot be written: {error.strerror}; make room or choose another folder"
+                f"{name!r} cannot be written: {error.strerror}; free disk space or choose "
+                "another folder"
             ) from None
 
     @property
@@ -282,14 +283,14 @@ class TrialFolder(Generic[AnyRow]):
         if left := [name for name in there if not self.own.is_own(self.place, name)]:
             raise self.kind.error(
                 f"{left[0]!r} in {self.place.name!r} was not made by deepfixcx, or was changed "
-                f"since; move it away or choose another folder"
+                "since; move it or choose another folder"
             )
         self.own.remove(self.place, names)
 
     def _about(self) -> dict[str, Any]:
         damaged = self.kind.error(
             f"the folder {self.place.name!r} holds a damaged {self.kind.name}, or one of another "
-            f"version of deepfixcx; --overwrite starts it anew"
+            "version of deepfixcx; start again with --overwrite"
         )
         try:
             about = json.loads((self.place / self.kind.about).read_text("utf-8"))

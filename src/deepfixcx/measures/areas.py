@@ -237,7 +237,10 @@ def auc_estimate(
     if truth.ndim == 1:
         truth, values = truth[:, None], values[..., None]
     if truth.shape != values.shape or truth.ndim != 2:
-        raise LabelError(f"labels are {np.shape(labels)} and scores {np.shape(scores)}; give pairs")
+        raise LabelError(
+            f"labels have shape {np.shape(labels)} and scores {np.shape(scores)}; shapes must be "
+            "equal"
+        )
     owners = member_numbers(patients, np.ones(len(truth), np.bool_))
     count = int(owners.max(initial=-1)) + 1
     columns = []

@@ -209,7 +209,7 @@ def reliability_curve(labels: ArrayLike, probabilities: ArrayLike, bins: int = 1
     """
     truth, values, _ = known_pairs(labels, probabilities)
     if ((values < 0) | (values > 1)).any():
-        raise LabelError("calibration needs probabilities from 0 to 1; these scores leave it")
+        raise LabelError("calibration needs probabilities from 0 to 1; some scores are outside")
     place = np.minimum((values * bins).astype(np.int64), bins - 1)
     counts = np.bincount(place, minlength=bins)
     used = counts > 0

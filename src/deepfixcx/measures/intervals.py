@@ -47,9 +47,9 @@ def known_pairs(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats, N
     known = ~np.isnan(truth)
     truth, values = truth[known], values[known]
     if not np.isin(truth, (0, 1)).all():
-        raise LabelError("labels are 1, 0, or NaN where unknown; there are other numbers")
+        raise LabelError("labels must be 1, 0, or NaN if unknown; other numbers were found")
     if not np.isfinite(values).all():
-        raise LabelError("there are scores that are not finite; the model that gave them diverged")
+        raise LabelError("some scores are NaN or infinity; the model diverged")
     return truth, values, known
 
 

@@ -69,7 +69,7 @@ def _pair(
 ) -> tuple[Floats, Floats]:
     if original.ndim != 3 or original.shape != reconstruction.shape or not original.size:
         raise PixelsShapeError(
-            f"two images (C, H, W) of one shape are compared, got {original.shape} and "
+            f"two images (C, H, W) must have the same shape, got {original.shape} and "
             f"{reconstruction.shape}"
         )
     if min(original.shape[1:]) < least:

@@ -140,7 +140,7 @@ def _mean(values: Floats, bounds: tuple[float, float], weight: float) -> Interva
     known = values[np.isfinite(values)]
     (low, high), count = bounds, len(known)
     if count and (known.min() < low or known.max() > high):
-        raise LabelError(f"values are outside their bounds, {low} to {high}; give wider bounds")
+        raise LabelError(f"values are outside the bounds {low} to {high}; use wider bounds")
     share = _share((known - low) / (high - low), np.arange(count), count, weight).interval()
     return Interval(*(low + (high - low) * each for each in (share.value, share.low, share.high)))
 

@@ -102,8 +102,8 @@ def mechanism_named(text: str) -> Mechanism:
                 continue
             if isinstance(step, TaskProjection) and any(map(_projects, steps)):
                 raise MechanismError(
-                    f"{name!r} projects codes, and an earlier mechanism already does: omit it, "
-                    f"or name it first"
+                    f"{name!r} projects codes, and an earlier mechanism does so already; "
+                    f"omit it, or name it first"
                 )
             steps.append(step)
     return steps[0] if len(steps) == 1 else Chain(tuple(steps))

@@ -175,8 +175,8 @@ def load_mechanism(where: str | Path) -> PublishedMechanism:
         data = path.read_bytes()
     except OSError:
         raise CodeFileError(
-            f"there is no {path.name} in {path.parent.name!r} that can be read; only a release of "
-            f"a mechanism that needs other images, such as projection, has one"
+            f"there is no {path.name} in {path.parent.name!r} that can be read; only a release "
+            "of a mechanism that learns from other images, such as projection, has one"
         ) from None
     about = _about(path, data)
     damaged = BrokenFileError(f"{path.name} is damaged or truncated; copy it again")
@@ -212,8 +212,8 @@ def _taken_apart(fitted: FittedMechanism) -> tuple[dict[str, Any], Arrays]:
         name, arrays = "resampling", {}
     else:
         raise MechanismError(
-            f"{type(fitted).__name__} is not a mechanism of deepfixcx and cannot be written; "
-            f"share its parameters instead"
+            f"{type(fitted).__name__} is not a mechanism of deepfixcx and cannot be stored; "
+            "share its parameters instead"
         )
     entry: dict[str, Any] = {"mechanism": name, "parameters": asdict(fitted.mechanism)}
     whitening = fitted.whitening

@@ -118,7 +118,7 @@ class PixelNoise:
         """Check the parameters."""
         check_spec(self.spec)
         if (self.pixels is None) == (self.side is None):
-            raise MechanismError("give what may differ: either pixels=m or side=s")
+            raise MechanismError("give either pixels=m or side=s")
         if not (0 < self.epsilon < math.inf and 0 <= self.delta < 1):
             raise MechanismError(
                 f"epsilon is positive and delta from 0 to below 1, got {self.epsilon}, {self.delta}"
@@ -333,7 +333,7 @@ def epsilon_lower_bound(
     True
     """
     if trials < 20:
-        raise MechanismError(f"the game needs 20 trials or more, got {trials}")
+        raise MechanismError(f"the attack game needs 20 trials or more, got {trials}")
     if not 0 < confidence < 1:
         raise MechanismError(f"confidence is between 0 and 1, got {confidence}")
     half = trials // 2

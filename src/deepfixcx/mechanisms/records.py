@@ -111,8 +111,8 @@ class Records:
         """Return the patient of each record, shape (M,); raise if one is of several patients."""
         if len(self) and self.patient_counts.max() > 1:
             raise MechanismError(
-                "this mechanism needs records of one patient each, and these are mixed; apply "
-                "mixing last"
+                "this mechanism needs records of one patient each, and these records are mixed; "
+                "apply mixing last"
             )
         return self.patients[[int(each[0]) for each in self.members]]
 
@@ -174,8 +174,8 @@ def safe_labels(
         raise MechanismError(f"the fewest patients of a combination are 2 or more, got {minimum}")
     if not (np.isnan(labels) | (labels == 0) | (labels == 1)).all():
         raise MechanismError(
-            "a label is 1, 0 or unknown; replace a column of other numbers, such as age, by "
-            "columns that say whether a value lies within a range"
+            "a label is 1, 0 or unknown; replace a column of other numbers, such as age, with "
+            "columns for ranges of values"
         )
     fewest = max(minimum, positives or 0)
     kept = list(range(labels.shape[1]))

@@ -100,8 +100,8 @@ class LabelResampling:
             )
         if self.kept and self.copies > 1:
             raise MechanismError(
-                "several copies of a record that keeps its own part could be averaged; use kept=0 "
-                "or copies=1"
+                "copies of a record that keeps a part of the original can be averaged; use "
+                "kept=0 or copies=1"
             )
 
     @property

@@ -98,7 +98,7 @@ def pixel_sensitivity(spec: CodecSpec, pixels: int, *, channels: int = 1) -> Sen
     """
     check_spec(spec)
     if pixels < 1 or channels < 1:
-        raise MechanismError(f"1 pixel or more differs, got {pixels}; channels {channels}")
+        raise MechanismError(f"pixels must be 1 or more, got {pixels}; channels {channels}")
     one = pixels * LARGEST_PIXEL
     l2 = one * spec.block * np.sqrt(channels)
     return Sensitivity(one * spec.bands * channels, float(l2 if channels == 1 else l2 * ROUNDING))
@@ -159,7 +159,8 @@ def check_spec(spec: CodecSpec) -> None:
     """Refuse a spec for which the bounds are not proved."""
     if spec.wavelet != "haar" or spec.pooling != "l1":
         raise MechanismError(
-            f"the bounds are proved for the Haar wavelet and l1 pooling, got {spec}; choose these"
+            f"the bounds are proved only for the Haar wavelet and l1 pooling, got {spec}; "
+            "use these settings"
         )
 
 

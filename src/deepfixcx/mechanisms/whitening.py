@@ -40,7 +40,7 @@ class Whitening:
         """Learn at most so many components from codes or vectors (N, ...)."""
         values = _roots(array)
         if len(values) < 2:
-            raise MechanismError(f"components are learned from 2 records or more, got {len(array)}")
+            raise MechanismError(f"components need 2 records or more, got {len(array)}")
         mean, deviation = values.mean(axis=0), values.std(axis=0)
         scale = np.where(deviation > 0, deviation, 1.0)
         centred = (values - mean) / scale
@@ -63,8 +63,8 @@ class Whitening:
         """Return components of variance 1, shape (N, K)."""
         if array.shape[1:] != self.shape:
             raise MechanismError(
-                f"this was fitted on records of shape {self.shape}, got {array.shape[1:]}; encode "
-                f"with the same spec and channels"
+                f"this mechanism was fitted on records of shape {self.shape}, got "
+                f"{array.shape[1:]}; encode with the same spec and channels"
             )
         centred = (_roots(array) - self.mean) / self.scale
         whitened: Array = centred @ self.components / self.deviations
@@ -110,8 +110,8 @@ def label_matrix(labels: NDArray[np.float32]) -> Array:
     deviation = np.sqrt((centred**2).mean(axis=0))
     if not labels.shape[1] or (deviation == 0).any():
         raise MechanismError(
-            "this mechanism keeps what labels need, so every label needs a positive and a negative "
-            "among the images that it is fitted on; omit the label, or use more images"
+            "this mechanism preserves labels, so every label needs a positive and a negative "
+            "image; omit the label, or use more images"
         )
     return np.asarray(centred / deviation, np.float64)
 
@@ -126,7 +126,7 @@ def task_directions(scores: Array, labels: NDArray[np.float32], directions: int)
         left, strengths, _ = np.linalg.svd(cross, full_matrices=False)
         if strengths[0] <= least or count >= scores.shape[1]:
             raise MechanismError(
-                f"{directions} directions were requested, and labels and images have only {count}"
+                f"{directions} directions were requested, but labels and images have only {count}"
             )
         found.append(left[:, 0])
         loading = scores.T @ (scores @ left[:, 0])
@@ -145,7 +145,8 @@ def identity_directions(
     several = images[owner] > 1
     if not several.any():
         raise MechanismError(
-            "identity is learned from patients with two images or more, and no patient has two"
+            "this mechanism learns identity from patients with two images or more, and no "
+            "patient has two"
         )
     sums = np.zeros((len(images), scores.shape[1]))
     np.add.at(sums, owner, scores)

@@ -60,8 +60,8 @@ class Claim:
         left = self.place.remove({name: listed.get(name, ()) for name in chosen})
         if left:
             raise ReleaseError(
-                f"{left[0]!r} in {str(self.place)!r} is not what deepfixcx wrote; move it away, "
-                f"then run the same command again"
+                f"{left[0]!r} in {str(self.place)!r} was not written by deepfixcx; move it, then "
+                "run the same command again"
             )
 
     def settle(self, shard: int) -> None:
@@ -73,8 +73,8 @@ class Claim:
         if taken := next(filter(names, self.kept), ""):
             raise ReleaseError(
                 f"{taken!r} in {str(self.place)!r} was not made by this release, or was changed "
-                f"since, and the release needs its name; move it away, then run the same command "
-                f"again"
+                "since, and the release needs this name; move it, then run the same command "
+                "again"
             )
 
 
@@ -89,7 +89,7 @@ def claimed(
             near = place.folder if isinstance(place, LocalPlace) else private
             if folders.in_use(near / MARKER) or in_use(private):
                 raise InUseError(
-                    f"another process is writing {str(place)!r} right now; wait for it or stop it"
+                    f"another process is writing to {str(place)!r}; wait for it or stop it"
                 )
             refuse(place, private, **ways)
             at = str(private)
@@ -201,8 +201,8 @@ def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
         return
     if differing := [name for name, value in now.items() if before.get(name) != value]:
         raise ReleaseError(
-            f"this release was begun with other {' and '.join(differing)}; --resume goes on only "
-            f"with the same inputs and options, --overwrite starts again"
+            f"this release was started with other {' and '.join(differing)}; --resume requires "
+            "the same inputs and options; --overwrite starts again"
         )
 
 
@@ -215,17 +215,17 @@ def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> set[int]:
             standing.add(number)
         elif plan.options.noise is not None:
             raise ReleaseError(
-                "images changed, or codes with noise are gone, since noise was drawn; drawing it "
-                "again for images that were shared costs epsilon again: put the files back, or "
-                "accept that with --overwrite"
+                "images changed or codes with noise were deleted after the noise was drawn; new "
+                "noise for images that were shared costs epsilon again: restore the files, or "
+                "accept the cost with --overwrite"
             )
         else:
             for listed in ledger.listed(number):
                 if left := claim.place.remove(listed):
                     raise ReleaseError(
-                        f"{left[0]!r} in {str(claim.place)!r} has to be made again, and was "
-                        f"changed since deepfixcx made it; move it away, then run the same "
-                        f"command again"
+                        f"{left[0]!r} in {str(claim.place)!r} must be made again, but was "
+                        "changed since deepfixcx made it; move it, then run the same command "
+                        "again"
                     )
             ledger.reopen(number)
     return standing

@@ -68,8 +68,8 @@ class DicomOutput:
                 raise
             except Exception:
                 reason = DeidentifyError(
-                    "the header is damaged so that no valid DICOM file can be made with it; copy "
-                    "the file again from its source, or choose another --output"
+                    "the header is damaged, so no valid DICOM file can be made; copy the file "
+                    "again from its source, or choose another --output"
                 )
         # Raised out here, so that what quotes the header is not even the context of this error.
         raise reason
@@ -162,7 +162,7 @@ def check_table(table: Path, release: Path | str) -> None:
 
     if table.suffix.lower() != ".csv":
         raise DeidentifyError(
-            f"the table of pseudonyms is a .csv file; call it {table.with_suffix('.csv').name!r}"
+            f"the table of pseudonyms is a CSV file; name it {table.with_suffix('.csv').name!r}"
         )
     patients_table(table, release)
 

@@ -84,9 +84,9 @@ def check_scheduler(address: str, *, insecure: bool) -> None:
             answer = _ask(distributed, address)
         except Exception as error:
             raise ReleaseError(
-                f"what answers at {address!r} does not accept this program as a dask client "
-                f"({type(error).__name__}); see that it is a scheduler and, for tls://, that "
-                f"dask's configuration names the certificates (distributed.comm.tls)"
+                f"the service at {address!r} does not accept this program as a dask client "
+                f"({type(error).__name__}); check that it is a scheduler and, for tls://, that "
+                "dask's configuration names the certificates (distributed.comm.tls)"
             ) from None
     if answer.get("type") != "Scheduler":
         raise ReleaseError(f"{address!r} is not the address of a dask scheduler; correct it")
@@ -138,8 +138,8 @@ def run_on_cluster(
             raise
         except Exception as error:
             raise ReleaseStoppedError(
-                f"the connection to the dask scheduler was lost ({type(error).__name__}); see that "
-                f"it runs, then run the same command with --resume"
+                f"the connection to the dask scheduler was lost ({type(error).__name__}); check "
+                "that it runs, then run the same command with --resume"
             ) from None
 
 
@@ -208,13 +208,13 @@ def _work_off(
                 waiting.again([job])
                 continue
             result = (
-                "dask workers are lost again and again on one shard: is there enough memory? Give "
-                "them more, then run the same command with --resume"
+                "dask workers stopped repeatedly on one shard, probably for lack of memory; "
+                "give them more memory, then run the same command with --resume"
             )
         else:
             result = (
-                f"dask could not run a task ({type(error).__name__}); see the logs of its workers, "
-                f"then run the same command with --resume"
+                f"dask could not run a task ({type(error).__name__}); read the logs of its "
+                "workers, then run the same command with --resume"
             )
         if isinstance(result, str):
             raise ReleaseStoppedError(result)
@@ -233,9 +233,9 @@ def _make_run_task() -> Callable[[bytes], list[Event] | str]:
             return result
         except Exception as error:
             return (
-                f"a task failed in a dask worker ({type(error).__name__}); see that every worker "
-                f"has the same version of deepfixcx, enough memory and room for temporary files, "
-                f"then run the same command with --resume"
+                f"a task failed in a dask worker ({type(error).__name__}); check that every "
+                "worker has the same version of deepfixcx, enough memory and room for temporary "
+                "files, then run the same command with --resume"
             )
 
     return run_task
@@ -249,8 +249,8 @@ def work_job(
     if other := [name for name in wanted if own.get(name) != wanted[name]]:
         versions = ", ".join(f"{name} {own.get(name)} instead of {wanted[name]}" for name in other)
         return (
-            f"a dask worker has {versions}, and the values of codes depend on it; install the "
-            f"same versions on every machine, then run the same command with --resume"
+            f"a dask worker has {versions}, which can change the values of codes; install the "
+            "same versions on every machine, then run the same command with --resume"
         )
     if multiprocessing.parent_process() is not None:
         # A worker that a nanny looks after may not have children unless it says so.
@@ -279,17 +279,21 @@ def choose_run(
     if engine == "dask":
         if any(map(in_memory, places)):
             raise ReleaseError(
-                "memory:// is seen by this process alone, not by a cluster; leave --engine dask "
-                "out, or choose another store"
+                "memory:// exists only in this process; omit --engine dask, or choose another store"
             )
         require("distributed", extra="dask")
         if scheduler is not None:
             check_scheduler(scheduler, insecure=insecure_scheduler)
         elif insecure_scheduler:
-            raise ReleaseError("--insecure-scheduler is for --scheduler; add that, or leave it out")
+            raise ReleaseError(
+                "--insecure-scheduler requires --scheduler; add --scheduler, or omit "
+                "--insecure-scheduler"
+            )
         return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler)
     if scheduler is not None or insecure_scheduler:
-        raise ReleaseError("--scheduler is for --engine dask; add that, or leave it out")
+        raise ReleaseError(
+            "--scheduler requires --engine dask; add --engine dask, or omit --scheduler"
+        )
     if any(map(in_memory, places)):
         return _run_here
     return lambda jobs, deaths: run_jobs(jobs, workers, deaths)

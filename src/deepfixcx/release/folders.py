@@ -88,14 +88,14 @@ def private_of(release: Location, private: str | Path | None) -> Path:
         chosen = locate(private)
         if isinstance(chosen, str):
             raise ReleaseError(
-                f"--private {chosen!r} is a URL; the private folder lies on this machine, for its "
-                f"ledger is a database that is locked while it is written"
+                f"--private {chosen!r} is a URL; the private folder must be on this machine, "
+                "because its ledger is a locked database"
             )
         return chosen
     if isinstance(release, str):
         raise ReleaseError(
-            f"{release!r} is a URL, beside which nothing private may lie; name a folder of this "
-            f"machine for the ledger and the names of the sources with --private"
+            f"{release!r} is a URL, and private files must not be stored beside it; name a "
+            "folder of this machine with --private"
         )
     return private_folder(release)
 
@@ -108,24 +108,24 @@ def keep_apart(where: Location, release: Location, private: Path) -> None:
         mixed = _mixed(where, release)
     if mixed:
         raise ReleaseError(
-            f"the release {str(release)!r} and its input {str(where)!r} lie within each other; "
-            f"choose an output folder outside the input"
+            f"the release {str(release)!r} and its input {str(where)!r} overlap; choose an "
+            "output folder outside the input"
         )
     for other in (where, release):
         if isinstance(other, Path) and within(private, other):
             raise ReleaseError(
                 f"the private folder {str(private)!r} lies in {str(other)!r}; choose one outside "
-                f"the input and outside what is shared"
+                "the input and outside the release"
             )
     if isinstance(release, Path) and within(release, private):
         raise ReleaseError(
             f"the release {str(release)!r} lies in the private folder {str(private)!r}; choose "
-            f"another one for it"
+            "another place for the release"
         )
     if isinstance(where, Path) and where.is_dir() and within(where, private):
         raise ReleaseError(
-            f"the input {str(where)!r} lies in the private folder {str(private)!r}; choose another "
-            f"one with --private"
+            f"the input {str(where)!r} lies in the private folder {str(private)!r}; choose "
+            "another private folder with --private"
         )
 
 
@@ -147,7 +147,7 @@ def refuse(
 ) -> None:
     """Refuse a place that holds something else than what the caller expects, touching nothing."""
     if resume and overwrite:
-        raise ReleaseError("either --resume or --overwrite, not both")
+        raise ReleaseError("--resume and --overwrite exclude each other; give one of them")
     state = place.state()
     if state == "file":
         raise ReleaseError(f"{str(place)!r} is a file; choose another folder for the release")
@@ -156,8 +156,8 @@ def refuse(
     has_ledger = any(kinds.values())
     if resume and has_ledger and not kinds[protected]:
         raise ReleaseError(
-            f"the release {str(place)!r} was begun with other mechanisms; --resume goes on only "
-            f"with the same inputs and options, --overwrite starts again"
+            f"the release {str(place)!r} was started with other mechanisms; --resume requires "
+            "the same inputs and options; --overwrite starts again"
         )
     if state == "free":
         if has_ledger:
@@ -165,8 +165,8 @@ def refuse(
         return
     if not resume and not overwrite:
         raise ReleaseError(
-            f"{str(place)!r} already holds something; go on with --resume, start again with "
-            f"--overwrite, or choose another folder"
+            f"{str(place)!r} is not empty; continue with --resume, start again with --overwrite, "
+            "or choose another folder"
         )
     known = id_of(private)  # the ledger may be damaged, or gone by a kill during --overwrite
     damaged = known != "" and ((private / LEDGER).is_file() or place.owner() == known)
@@ -188,8 +188,8 @@ def _check_home(place: Place, private: Path, *, resume: bool, overwrite: bool) -
     finished = bool(FileLedger(private / METADATA).listed)
     if not (resume or (overwrite and (home or beside)) or (beside and not finished)):
         raise ReleaseError(
-            f"{str(private)!r} holds the ledger of a release; go on with --resume, start again "
-            f"with --overwrite, or choose another --private for this one"
+            f"{str(private)!r} holds the ledger of a release; continue with --resume, start "
+            "again with --overwrite, or choose another --private for this release"
         )
 
 
@@ -223,8 +223,8 @@ def _check_private(private: Path) -> None:
     known = id_of(private) or is_ledger(private / LEDGER) or _is_state(private / PROTECTED)
     if not known and any(private.iterdir()):
         raise ReleaseError(
-            f"{str(private)!r} holds something and was not made by deepfixcx, so it is left alone; "
-            f"choose another folder with --private"
+            f"{str(private)!r} was not made by deepfixcx and is not empty; choose another folder "
+            "with --private"
         )
 
 
@@ -237,9 +237,8 @@ def _is_state(path: Path) -> bool:
 
 def _not_ours(place: Place, private: Path) -> ReleaseError:
     return ReleaseError(
-        f"{str(place)!r} was not made by deepfixcx, or its ledger is no longer in "
-        f"{private.name!r}, so it is left alone; choose another folder, or name the right one "
-        f"with --private"
+        f"{str(place)!r} was not made by deepfixcx, or its ledger is not in {private.name!r}; "
+        "choose another folder, or name the right private folder with --private"
     )
 
 

@@ -104,7 +104,7 @@ def source_on_disk(path: Path, name: str) -> Source:
 
 def cannot_open(reason: str | None) -> UnreadableFileError:
     """Return the error of a file that cannot even be tried, with the system's word for it."""
-    return UnreadableFileError(f"cannot be opened: {reason}; check that it may be read")
+    return UnreadableFileError(f"cannot be opened: {reason}; check its permissions")
 
 
 def find_sources(where: str | Path) -> Sources:
@@ -148,8 +148,8 @@ def find_sources(where: str | Path) -> Sources:
     sources = find_in_store(location) if isinstance(location, str) else _find(location)
     if not sources.found:
         raise ReleaseError(
-            f"{str(location)!r} holds no image: {len(sources.skipped)} other files were looked at; "
-            f"PNG, JPEG, TIFF, BMP, DICOM and NIfTI are read"
+            f"{str(location)!r} holds no image; {len(sources.skipped)} other files were found, "
+            "and PNG, JPEG, TIFF, BMP, DICOM and NIfTI are supported"
         )
     listing = Listing(sources.found)
     return Sources(listing.select(listing.by_name()), sources.skipped)

@@ -324,7 +324,7 @@ def _writing() -> Iterator[None]:
         yield
     except (sqlite3.OperationalError, OSError):
         raise ReleaseStoppedError(
-            "the ledger of the release cannot be written; make room or change its "
+            "the ledger of the release cannot be written; free disk space or change its "
             "permissions, then run the same command with --resume"
         ) from None
 

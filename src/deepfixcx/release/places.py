@@ -48,7 +48,7 @@ State = Literal["free", "file", "taken"]
 """Nothing is there, or a marker alone; a file; a folder that holds something."""
 
 OTHER_PRIVATE = (
-    "{!r} holds a release that was begun with another private folder; name that one with "
+    "{!r} holds a release that was started with another private folder; name that folder with "
     "--private, or choose another folder"
 )
 
@@ -185,8 +185,8 @@ class LocalPlace:
             return "file"
         if link := find_link(self.folder):
             raise ReleaseError(
-                f"{link!r} in {str(self.folder)!r} is a link, and a release holds none; remove the "
-                f"link or choose another folder"
+                f"{link!r} in {str(self.folder)!r} is a link, and a release must not contain "
+                "links; remove the link or choose another folder"
             )
         return "taken" if any(name != MARKER for name in os.listdir(self.folder)) else "free"
 
@@ -283,7 +283,7 @@ class LocalPlace:
         """Return the path of a file, whether it is there or not."""
         path = self.folder / name
         if path.exists() and not path.is_file():  # a pipe would wait for its writer
-            raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
+            raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path))
         yield path
 
 

@@ -110,15 +110,15 @@ class ReleaseOptions:
             )
         if others := sorted(set(self.mechanisms) - set(get_args(Independent))):
             raise SpecError(
-                f"the mechanisms of a release are {', '.join(get_args(Independent))}, got "
-                f"{', '.join(others)}; others need labels and more images: see "
-                f"deepfixcx.release.privatize_protected"
+                f"the mechanisms of an ordinary release are {', '.join(get_args(Independent))}, "
+                f"got {', '.join(others)}; for others, which need labels, use "
+                "deepfixcx.release.privatize_protected"
             )
         if len(set(self.mechanisms)) < len(self.mechanisms):
             raise SpecError(f"a mechanism is named twice: {', '.join(self.mechanisms)}")
         if self.retain and self.output != "dicom":
             raise SpecError(
-                "retain is for output 'dicom': nothing of a header is in images and codes anyway"
+                "retain requires output 'dicom': images and codes contain no header values"
             )
         if self.seed < 0:
             raise SpecError(f"a seed is a whole number from 0, got {self.seed}")
@@ -133,8 +133,8 @@ class ReleaseOptions:
             raise SpecError(f"the noise is for codes of {self.noise.spec}, got {self.spec}")
         if self.output == "dicom" or self.mask is not None:
             raise SpecError(
-                "noise is for pictures as they are: what a DICOM image shows, and what a mask "
-                "paints, can depend on all pixels; leave --mask and --output dicom away"
+                "noise requires unchanged 8-bit images: a mask and DICOM output can depend on "
+                "all pixels; omit --mask and --output dicom"
             )
 
     def to_dict(self) -> dict[str, Any]:

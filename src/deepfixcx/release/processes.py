@@ -131,8 +131,8 @@ def hire() -> Worker:
     except OSError as error:  # no memory, no room for temporary files, too many open files
         here.close()
         raise ReleaseStoppedError(
-            f"a worker process cannot be started: {error.strerror}; use fewer --workers or free "
-            f"memory and disk space, then run the same command with --resume"
+            f"a worker process cannot be started: {error.strerror}; use fewer --workers, or free "
+            "memory and disk space, then run the same command with --resume"
         ) from None
     finally:
         there.close()

@@ -150,7 +150,9 @@ class Release:
             ]
             return tuple(str(step["mechanism"]) for step in steps)
         except (LookupError, TypeError, AttributeError):
-            raise ReleaseError(f"{ABOUT} of {str(self.place)!r} is damaged: verify it") from None
+            raise ReleaseError(
+                f"{ABOUT} of {str(self.place)!r} is damaged; run deepfixcx verify"
+            ) from None
 
     def codes(self, channels: int | None = None) -> tuple[Code, list[str]]:
         """Return all codes with so many channels and the ID of the source of each.
@@ -164,7 +166,7 @@ class Release:
             channels = there[0] if there else 1
         chosen = [(row, number) for row, kind, number in rows if kind == channels]
         if not chosen:
-            made = "its records are vectors: read them with load_records"
+            made = "its records are vectors; read them with load_records"
             if not self.place.has(VECTORS):
                 made = "it was made without --output codes or both"
             hint = f"but of {there}" if there else made
@@ -182,8 +184,8 @@ class Release:
         """Return the records of a release by a mechanism, and their labels."""
         if not self.place.has(LABELS):
             raise ReleaseError(
-                f"{str(self.place)!r} has no {LABELS}: only a release by a mechanism that needs "
-                f"labels has one; read others with load_codes"
+                f"{str(self.place)!r} has no {LABELS}: only a release made with a mechanism that "
+                "needs labels has one; read other releases with load_codes"
             )
         names, source_ids, labels = self._labels()
         if self.place.has(VECTORS):
@@ -193,7 +195,7 @@ class Release:
             code, codes_of = self.codes()
             array = code.array
         if len(array) != len(source_ids) or codes_of != source_ids:
-            raise ReleaseError(f"records and {LABELS} do not fit together; verify the release")
+            raise ReleaseError(f"records and {LABELS} do not match; run deepfixcx verify")
         return ReleasedRecords(array, labels, tuple(names), tuple(source_ids), code)
 
     def _numbers(self, row: Mapping[str, str]) -> tuple[int, int]:
@@ -229,12 +231,12 @@ class Release:
             labels = np.array(values, np.float32).reshape(len(rows), len(header) - 1)
         except (OSError, ValueError, csv.Error):
             raise ReleaseError(
-                f"{LABELS} cannot be read; it is damaged: verify the release"
+                f"{LABELS} cannot be read and may be damaged; run deepfixcx verify"
             ) from None
         return header[1:], [row[0] for row in rows], labels
 
     def _vectors(self) -> NDArray[np.float32]:
-        damaged = ReleaseError(f"{VECTORS} cannot be read; it is damaged: verify the release")
+        damaged = ReleaseError(f"{VECTORS} cannot be read and may be damaged; run deepfixcx verify")
         try:
             with self.place.fetched(VECTORS) as path:
                 data = path.read_bytes()
@@ -365,13 +367,11 @@ def _about(place: Place) -> tuple[dict[str, Any], str]:
             return about, hashlib.sha256(content).hexdigest()
     except FileNotFoundError:
         raise ReleaseError(
-            f"{str(place)!r} has no {ABOUT}: it is no release, or one that was not finished"
+            f"{str(place)!r} has no {ABOUT}, so it is not a release or was not finished"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
-    raise ReleaseError(
-        f"{ABOUT} of {str(place)!r} cannot be read as that of a release: it is damaged"
-    )
+    raise ReleaseError(f"{ABOUT} of {str(place)!r} is damaged; copy the release again")
 
 
 def _rows(place: Place) -> tuple[Mapping[str, str], ...]:
@@ -380,4 +380,4 @@ def _rows(place: Place) -> tuple[Mapping[str, str], ...]:
         with place.fetched(MANIFEST) as path:
             return tuple(own_rows(path, NEEDED))
     except (OSError, ValueError):
-        raise ReleaseError(f"{MANIFEST} is missing or cannot be read; it is damaged") from None
+        raise ReleaseError(f"{MANIFEST} is missing or damaged; copy the release again") from None

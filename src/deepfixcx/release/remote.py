@@ -75,7 +75,7 @@ class RemotePlace:
         if scheme in ATOMIC:
             return ""
         return (
-            f"{scheme}:// cannot lock a folder: see to it that only one process writes "
+            f"{scheme}:// cannot lock a folder; make sure that only one process writes to "
             f"{self.url!r} at a time"
         )
 
@@ -102,9 +102,9 @@ class RemotePlace:
             if found is None:
                 raise ReleaseError(f"{MARKER} at {self.url!r} is not that of deepfixcx")
             raise InUseError(
-                f"another process is writing {self.url!r} right now, or a release was begun there "
-                f"with another private folder; wait for it, name that folder with --private, or "
-                f"choose another OUT"
+                f"another process is writing to {self.url!r}, or a release was started there "
+                "with another private folder; wait, name that folder with --private, or choose "
+                "another OUT"
             )
         try:
             check()
@@ -219,14 +219,13 @@ class RemotePlace:
             raise self._no_bucket() from None
         if arrived != [files[name].stat().st_size for name in names]:
             raise ReleaseStoppedError(
-                f"what was sent to {self.url!r} did not arrive whole; run the same command with "
-                f"--resume"
+                f"the transfer to {self.url!r} was incomplete; run the same command with --resume"
             )
 
     def _no_bucket(self) -> ReleaseStoppedError:
         return ReleaseStoppedError(
-            f"{self.url!r} cannot be written: there is no such bucket or folder, or what was "
-            f"sent is gone; make it, then run the same command with --resume"
+            f"{self.url!r} cannot be written: the bucket or folder does not exist, or sent files "
+            "were deleted; create it, then run the same command with --resume"
         )
 
     def _open(self) -> tuple[Any, str]:
@@ -276,8 +275,7 @@ class RemoteOutbox:
         """Open a file that is written bit by bit."""
         if name in self._place.guarded:
             raise OverwriteError(
-                f"{name!r} in the release exists and was not made by it, or was changed since; "
-                f"move it away"
+                f"{name!r} exists and was not made by this release, or was changed since; move it"
             )
         path = self.folder / name
         make_folder(path.parent, durable=False)

@@ -365,6 +365,6 @@ def _finish(plan: Plan, claim: Claim, ledger: Ledger) -> dict[str, int]:
         if isinstance(error, ReleaseError):
             raise ReleaseStoppedError(f"{error}: the same command with --resume") from None
         raise ReleaseStoppedError(
-            f"the papers of the release cannot be written: {error.strerror}; make room or change "
-            f"its permissions, then run the same command with --resume"
+            f"the manifest files of the release cannot be written: {error.strerror}; free disk "
+            "space or change its permissions, then run the same command with --resume"
         ) from None

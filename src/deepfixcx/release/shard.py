@@ -72,8 +72,8 @@ class ShardJob:
             raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
         except OSError as error:
             raise ReleaseStoppedError(
-                f"{self.place.made_in} cannot be written: {error.strerror}; make room or change "
-                f"its permissions, then run the same command with --resume"
+                f"{self.place.made_in} cannot be written: {error.strerror}; free disk space or "
+                "change its permissions, then run the same command with --resume"
             ) from None
 
     def _work(
@@ -117,8 +117,8 @@ def _load(
             raise item.source.problem
         if item.source_id in quarantine:
             raise WorkerDiedError(
-                "a worker process died on this file twice, most likely in a decoder; "
-                "convert the file with another program"
+                "a worker process stopped on this file twice, probably in a decoder; convert "
+                "the file with another program"
             )
         stream, content = open_hashed(item.source.path)
         seen = replace(seen, content=content)
@@ -163,8 +163,8 @@ def _check_fixed(stream: BinaryIO, frames: ImageFrames) -> None:
     if palette or frames.bits != 8 or frames.format in ("DICOM", "NIfTI"):
         what = "an image with a palette" if palette else f"{frames.format} of {frames.bits} bits"
         raise MechanismError(
-            f"noise hides pixels of 8-bit pictures, and this is {what}, whose range or channels "
-            f"may depend on all its pixels; convert it in a fixed way first"
+            f"noise is defined for 8-bit images, and this is {what}, whose range or channels may "
+            "depend on all its pixels; convert it with fixed settings first"
         )
 
 

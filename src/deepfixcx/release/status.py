@@ -105,9 +105,9 @@ def read_status(folder: str | Path, private: str | Path | None = None) -> Releas
     ledger = kept_here / LEDGER
     if not ledger.is_file():
         raise ReleaseError(
-            f"{str(folder)!r} is no release of deepfixcx, or its ledger is not in "
-            f"{ledger.parent.name!r}; status is for whoever made the release (with --private, if "
-            f"it was made so), verify is for everybody"
+            f"{str(folder)!r} is not a release of deepfixcx, or its ledger is not in "
+            f"{ledger.parent.name!r}; name the private folder with --private, or use verify, "
+            "which needs no ledger"
         )
     running = in_use(kept_here)
     status = _read(ledger, running=running)
@@ -185,7 +185,7 @@ def _read(ledger: Path, *, running: bool) -> ReleaseStatus:
         status = _ask(ledger, "mode=ro")
     except sqlite3.OperationalError:
         if running:
-            raise ReleaseError("the ledger is being written; ask again in a moment") from None
+            raise ReleaseError("the ledger is being written; try again") from None
         status = _ask_after_crash(ledger)
     except sqlite3.DatabaseError:
         raise _damaged() from None

@@ -75,9 +75,9 @@ def locate(where: str | Path) -> Location:
             return Path(where.removeprefix(scheme)).absolute()
     if _PASSWORD.search(where) or "?" in where:
         raise ReleaseError(
-            "a URL with a password or a query (?…) in it would be written down with its secret; "
-            "leave that out, and give credentials through fsspec's configuration or the "
-            "environment variables of its package"
+            "a URL with a password or a query (?…) would store its secret; remove it, and give "
+            "credentials through fsspec's configuration or the environment variables of its "
+            "package"
         )
     return where
 
@@ -92,7 +92,9 @@ REQUESTS = 16
 
 BLOCK_BYTES = 1 << 22
 
-NO_ROOM = "the folder for temporary files is full; make room, or name another in TMPDIR"
+NO_ROOM = (
+    "the folder for temporary files is full; free disk space, or name another folder in TMPDIR"
+)
 
 STAMPS = (
     *("ETag", "etag", "md5Hash", "content_md5", "checksum", "generation", "VersionId"),
@@ -142,12 +144,12 @@ def _refusal(url: str, error: Exception) -> str:
         return NO_ROOM
     if isinstance(error, PermissionError) or "Credentials" in name:
         return (
-            f"access to {url!r} is denied ({name}); see that there are credentials on the machine "
-            f"that asks, and that they may list, read, write and delete there"
+            f"access to {url!r} is denied ({name}); check that this machine has credentials with "
+            "permission to list, read, write and delete"
         )
     return (
         f"{url!r} cannot be reached or used ({name}); check its address, the network, and the "
-        f"settings of fsspec on the machine that asks"
+        "settings of fsspec on this machine"
     )
 
 
@@ -190,7 +192,7 @@ class RemoteFile:
             except DeepfixcxError:
                 raise
             except FileNotFoundError:
-                reason = "opened: there is no such file, or it vanished; check the path"
+                reason = "opened: the file does not exist; check the path"
                 break
             except PermissionError:
                 reason = "opened: you have no permission to read it; change its permissions"

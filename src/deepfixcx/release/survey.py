@@ -52,7 +52,7 @@ class _SurveyJob:
     def _facts(self, item: Source, killed_workers: bool) -> ImageFacts:
         if killed_workers:
             return ImageFacts(
-                problem="WorkerDiedError", reason="decoding this file ends the process"
+                problem="WorkerDiedError", reason="the decoder stopped its process on this file"
             )
         if item.problem is not None:
             return ImageFacts(problem=type(item.problem).__name__, reason=str(item.problem))

@@ -153,13 +153,13 @@ def verify_release(
 def _unhashed(about: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Yield what no checksum protects."""
     if MANIFEST not in about["papers"]:
-        yield f"{ABOUT} does not hold the checksum of {MANIFEST}"
+        yield f"{ABOUT} does not contain the checksum of {MANIFEST}"
     hashes: dict[str, str] = {}
     for row in rows:
         for kind in KINDS:
             name, content = row.get(f"{kind}_file"), row.get(f"{kind}_sha256", "")
             if name and hashes.setdefault(name, content) != content:
-                yield f"{MANIFEST} has several checksums of one file: {name}"
+                yield f"{MANIFEST} has several checksums for one file: {name}"
                 return
 
 

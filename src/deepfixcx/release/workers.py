@@ -99,9 +99,9 @@ class _Deaths:
         self.idle += 1
         if self.idle >= IDLE_DEATHS_ALLOWED:
             raise ReleaseStoppedError(
-                "worker processes die before they begin, or once they have read all files: is "
-                "there enough memory? Try fewer with --workers, then --resume. In a script of your "
-                "own, privatize_dataset has to stand below if __name__ == '__main__':"
+                "worker processes stop at their start or after all files were read, probably "
+                "for lack of memory; use fewer --workers, then --resume. In a Python script, "
+                "call privatize_dataset below if __name__ == '__main__':"
             )
         return None
 
@@ -134,7 +134,7 @@ def run_jobs(
         while busy := [worker for worker in crew if worker.jobs]:
             ready = wait([*(worker.pipe for worker in busy), *filter(None, [stop])])
             if stop in ready:
-                raise ReleaseStoppedError("the run was stopped; go on with --resume")
+                raise ReleaseStoppedError("the run was stopped; continue with --resume")
             for worker in [worker for worker in busy if worker.pipe in ready]:
                 try:
                     events = receive(worker)

@@ -37,17 +37,18 @@ COLUMNS = (
     *("residual risk", "detectable", "counts"),
 )
 EXPLAINED = (
-    "Floor: what is reached without the records, by labels alone or the mean of other patients' "
-    "images. Gain: what lies above it. Control: the same attack on targets of which the release "
-    "holds nothing. Residual risk: (attack − control) / (1 − control). Detectable: the smallest "
-    "gain that the attack would have detected with a probability of 80 %. Intervals are of 95 %, "
-    "over patients. A third of the patients is searched at a time, by attackers who learned from "
-    "the others: among more records the first hit is less often right, and an attacker with more "
-    "images learns more. Rows of the reference are no attacks on the release."
+    "Floor: the value reached without the records, from labels or from the mean of other "
+    "patients' images. Gain: the value above the floor. Control: the same attack on targets "
+    "that are not in the release. Residual risk: (attack − control) / (1 − control). "
+    "Detectable: the smallest gain that the attack would have detected with a probability of 80 "
+    "%. Intervals have 95 % confidence, over patients. One third of the patients is searched at "
+    "a time, by attackers trained on the others: with more records the first hit is less often "
+    "correct, and with more images an attacker learns more. Reference rows are not attacks on "
+    "the release."
 )
 NO_LEGAL_ADVICE = (
-    "This page says what the attackers tried here could do. Others will do better. It is no legal "
-    "advice, and no proof that anything is anonymous."
+    "This page reports what the tested attackers achieved. Other attackers may achieve more. It "
+    "is neither legal advice nor a proof of anonymity."
 )
 
 

@@ -73,8 +73,8 @@ class Originals:
             rows = [(row["source_id"], row["source"]) for row in own_rows(private / "sources.csv")]
         except OSError:
             raise ReleaseError(
-                f"{private.name!r} has no sources.csv, so nothing tells which original is which; "
-                f"name the private folder of the release with --private"
+                f"{private.name!r} has no sources.csv, so the source of each image is unknown; "
+                "name the private folder of the release with --private"
             ) from None
         except (ValueError, KeyError):
             raise ReleaseError("sources.csv cannot be read; it is damaged") from None

@@ -263,7 +263,7 @@ def _legend(bars: Sequence[Bar], top: float) -> list[str]:
     if any(bar.valid for bar in bars):
         marks.append((_disc, "the attacker, with the 95 % interval as a line"))
     if any(not bar.valid for bar in bars):
-        marks.append((_cross, "the same, where it does not count"))
+        marks.append((_cross, "the same, not counted"))
     if any(math.isfinite(bar.floor) for bar in bars):
         marks.append((_diamond, "floor: labels or mean images alone"))
     if any(math.isfinite(bar.raw) for bar in bars):
@@ -339,7 +339,7 @@ def _bar(bar: Bar, place: Callable[[float], float], y: float) -> str:
     if math.isfinite(bar.raw):
         words += f"; {bar.raw:.3f} on raw images"
     if not bar.valid:
-        words += "; does not count"
+        words += "; not counted"
     return f"<g><title>{escaped(f'{bar.label} {bar.note}: {words}')}</title>{''.join(parts)}</g>"
 
 

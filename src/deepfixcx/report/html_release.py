@@ -158,8 +158,8 @@ class ReleaseFacts:
                 raise ValueError("sizes")
         except OSError:
             raise ReleaseError(
-                f"{str(folder)!r} has no dataset.json and manifest.csv that can be read: it is no "
-                f"release, or one that was not finished"
+                f"{str(folder)!r} has no dataset.json and manifest.csv that can be read: it is "
+                "not a release, or was not finished"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ReleaseError(

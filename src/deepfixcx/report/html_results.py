@@ -145,13 +145,13 @@ def is_bound(path: Path, what: str, checksum: str, spec: CodecSpec | None = None
         )
     if own is None and spec is not None and values.get("on") == "original":
         raise ReleaseError(
-            f"{what} in {path.name!r} is of a model on original images, so it says nothing of this "
-            f"release; evaluate one on codes or privatized images"
+            f"{what} in {path.name!r} is of a model on original images and does not describe "
+            "this release; evaluate a model on codes or privatized images"
         )
     if own is None and spec is not None and values.get("spec", str(spec)) != str(spec):
         raise ReleaseError(
             f"{what} in {path.name!r} is of a model on another codec than this release ({spec}); "
-            f"evaluate one on the same codec"
+            "evaluate a model on the same codec"
         )
     return own is not None
 
@@ -166,7 +166,7 @@ def read_audit(path: Path) -> Audit:
         if not (answers.keys() <= set(QUESTIONS) and set(answers.values()) <= set(WORDS)):
             raise ValueError("answers")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise ReleaseError(f"{path.name!r} is no audit of deepfixcx, or a damaged one") from None
+        raise ReleaseError(f"{path.name!r} is not an audit of deepfixcx, or is damaged") from None
     effort = "all attackers" if values.get("full") is True else "quick attackers, no networks"
     sample = _sample(values)
     return Audit(
@@ -191,7 +191,7 @@ def read_evaluation(path: Path) -> Evaluation:
         failed = int(values.get("images_failed") or 0)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise ReleaseError(
-            f"{path.name!r} is no result of deepfixcx evaluate --json, or a damaged one"
+            f"{path.name!r} is not a result of deepfixcx evaluate --json, or is damaged"
         ) from None
     notes = _texts(values.get("notes"))
     notes += (f"{counted(failed, 'image')} could not be read",) if failed else ()
@@ -233,7 +233,7 @@ def read_evidence(folder: Path) -> Evidence:
             words=None if words is None else int(words),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise ReleaseError("summary.json is no summary of deepfixcx scan") from None
+        raise ReleaseError("summary.json is not a summary of deepfixcx scan") from None
 
 
 def _left_out(values: Mapping[str, Any]) -> int:
@@ -267,7 +267,9 @@ def _table(
         check_unchanged(folder / f"{what}.csv")
         return rows
     except OSError:
-        raise ReleaseError(f"{folder.name!r} has no {what}.csv; it is no finished {what}") from None
+        raise ReleaseError(
+            f"{folder.name!r} has no {what}.csv; it is not a finished {what}"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise ReleaseError(f"{what}.csv cannot be read; it is damaged") from None
 
@@ -300,9 +302,9 @@ def _json(path: Path, wanted: str) -> dict[str, Any]:
     except OSError:
         raise ReleaseError(f"there is no file {str(path)!r} that can be read") from None
     except (ValueError, RecursionError):
-        raise ReleaseError(f"{path.name!r} is no JSON; wanted: {wanted}") from None
+        raise ReleaseError(f"{path.name!r} is not JSON; expected: {wanted}") from None
     if not isinstance(values, dict):
-        raise ReleaseError(f"{path.name!r} is no result of deepfixcx; wanted: {wanted}")
+        raise ReleaseError(f"{path.name!r} is not a result of deepfixcx; expected: {wanted}")
     return values
 
 

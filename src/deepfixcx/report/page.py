@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from html import unescape
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from deepfixcx import __version__
 from deepfixcx._optional import require
 from deepfixcx.errors import MissingExtraError, ReleaseError
 from deepfixcx.io.results import write_result
-from deepfixcx.report.html import document, paragraph
+from deepfixcx.report.html import document, paragraph, section, table
 from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Evidence
@@ -30,9 +31,11 @@ from deepfixcx.report.sections_release import (
     worst_of,
 )
 from deepfixcx.report.sections_results import Measured, privacy, utility
+from deepfixcx.report.words import terms_in
 
 __all__ = ["LARGEST", "ReportInputs", "pdf_of", "release_page", "write_page"]
 
+TAG = re.compile(r"<[^>]*>")
 VARIABLE = re.compile(r"var\((--[a-z]+)\)")
 DEFINITION = re.compile(r"(--[a-z]+):\s*(#[0-9a-f]{6})")
 
@@ -83,6 +86,7 @@ SECTIONS = {
     "headers": "Headers and file names",
     "untested": "What was not tested",
     "reproduce": "How to repeat and check the release",
+    "terms": "Terms",
 }
 
 
@@ -102,7 +106,7 @@ def release_page(inputs: ReportInputs) -> str:
     """Make the report; the same inputs give the same text."""
     if inputs.include_originals and inputs.originals is None:
         raise ReleaseError(
-            "originals are to be shown, but none are given; name their folder with --originals"
+            "--include-originals requires --originals; name the folder of the originals"
         )
     facts, measured, evidence = inputs.facts, inputs.measured, inputs.evidence
     shown = inputs.originals if inputs.include_originals else None
@@ -132,10 +136,20 @@ def release_page(inputs: ReportInputs) -> str:
             headers(facts, evidence),
             untested(facts, measured, evidence),
             reproduce(facts),
-            f"</main><footer>{paragraph(f'Written by deepfixcx {__version__}.')}</footer>",
         )
     )
-    return document(TITLE, body)
+    end = f"</main><footer>{paragraph(f'Written by deepfixcx {__version__}.')}</footer>"
+    return document(TITLE, body + _terms(body) + end)
+
+
+def _terms(body: str) -> str:
+    """Return the section with the terms that the visible text of a report uses."""
+    text = unescape(TAG.sub(" ", body))
+    about = (
+        "The terms that this report uses. The page Glossary of the documentation lists all terms."
+    )
+    terms = table(("term", "meaning"), terms_in(text))
+    return section("terms", SECTIONS["terms"], paragraph(about), terms)
 
 
 def write_page(path: Path, content: bytes) -> None:

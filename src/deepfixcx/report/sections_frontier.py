@@ -39,8 +39,8 @@ def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> str:
             "frontier",
             "Other settings",
             paragraph(
-                "No other setting was tried. deepfixcx frontier measures privacy and utility of "
-                "several settings."
+                "No other setting was tested. deepfixcx frontier measures privacy and utility "
+                "of several settings."
             ),
         )
     here = row_of(rows, facts)
@@ -91,7 +91,7 @@ def _same(name: str, names: Sequence[str]) -> bool:
 
 def _place_words(here: FrontierRow | None, facts: ReleaseFacts) -> str:
     if here is None:
-        return "The setting of this release is not among those that were tried."
+        return "The setting of this release was not tested."
     names = facts.mechanism_names
     made = "is plain" if names == ("plain",) else f"is made with {' and '.join(names)}"
     return (

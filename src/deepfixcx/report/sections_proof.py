@@ -74,8 +74,8 @@ def _utility_sentence(measured: Measured) -> str:
         )
         return " ".join([words, *(f"Caveat: {note}." for note in found.notes)])
     if measured.sweep:
-        return "Classifiers were tried at several settings; see what the release is useful for."
-    return "How useful the release is was not measured."
+        return "Classifiers were tested at several settings; see the section on utility."
+    return "The utility of the release was not measured."
 
 
 def _remains_sentence(evidence: Evidence | None) -> str:
@@ -151,8 +151,8 @@ def binding(facts: ReleaseFacts, measured: Measured) -> list[str]:
             *(("names", "it belongs") if one else ("name", "they belong")),
         )
         said.append(
-            f"{named} {name} no release, so nothing proves that {belong} to this one: other images "
-            f"were measured, or an earlier version of deepfixcx was used."
+            f"{named} {name} no release, so it is not certain that {belong} to this one: other "
+            "images were measured, or an earlier version of deepfixcx was used."
         )
     return said
 
@@ -175,8 +175,8 @@ def headers(facts: ReleaseFacts, evidence: Evidence | None) -> str:
     else:
         outputs = "arrays of numbers" if facts.vectors else "plain images and arrays of numbers"
         words = (
-            f"The outputs are {outputs}. They hold no value of any header of the sources; DICOM "
-            f"windows and lookup tables only determine the gray values."
+            f"The outputs are {outputs}. They contain no header value of the sources; DICOM "
+            "windows and lookup tables only determine the gray values."
         )
     names = options.get("names", "neutral")
     words_of_names = (
@@ -207,8 +207,8 @@ def _painted(facts: ReleaseFacts, mask: str) -> str:
         )
     named = ", ".join(untouched[:MOST_NAMED]) + (", …" if len(untouched) > MOST_NAMED else "")
     return (
-        f"{words}. It painted nothing in {len(untouched)} of "
-        f"{counted(len(facts.images), 'image')}, so text may be left in them: {named}."
+        f"{words}. It painted no region in {len(untouched)} of "
+        f"{counted(len(facts.images), 'image')}, which may still contain text: {named}."
     )
 
 
@@ -221,8 +221,8 @@ def _evidence(evidence: Evidence | None) -> str:
     if not evidence.strings:
         left_out = " other than those left out on purpose" if evidence.ignored else ""
         return paragraph(
-            "There was nothing to search for: neither headers nor names of the sources gave a "
-            f"string that could be searched for{left_out}. The scan says nothing about the "
+            "There was nothing to search for: neither headers nor names of the sources contain "
+            f"a searchable string{left_out}. The scan is no evidence about the "
             f"{counted(evidence.files, 'file')} of the release."
         )
     found = (
@@ -261,7 +261,8 @@ def _limits_of_scan(evidence: Evidence) -> Iterator[str]:
         yield f"{counted(evidence.unsearched, 'file')} could not be searched."
     if evidence.unchecked:
         yield (
-            "No private folder showed whether the sources of the scan are those of this release."
+            "There was no private folder, so it is unknown whether the sources of the scan "
+            "are those of this release."
         )
     if evidence.ignored:
         yield (
@@ -286,8 +287,8 @@ def _harmless(evidence: Evidence) -> str:
         return ""
     count = sum(times for _, times in evidence.harmless)
     words = (
-        f"{counted(count, 'further string')} {_was(count)} found where there is a reason for it, "
-        "and listed as harmless. evidence.csv names the file and the place of each; the reasons:"
+        f"{counted(count, 'further string')} {_was(count)} found and listed as harmless. "
+        "evidence.csv names the file, the position and the reason of each; the reasons:"
     )
     return paragraph(words) + items(f"{why}: {times:,}" for why, times in evidence.harmless)
 
@@ -312,15 +313,15 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
     if not measured.frontier:
         missing.append("Whether another setting gives more privacy for the same utility.")
     if evidence is None or not evidence.complete:
-        missing.append("Whether a byte of a header, or of a file name, is left in a file.")
+        missing.append("Whether bytes of a header or of a file name remain in a file.")
     missing.append(
-        "Attackers who know more than those that were tried: other images of the same patients "
-        "from another source, or methods not yet known."
+        "Attackers who know more than the tested ones: other images of the same patients from "
+        "another source, or methods not yet known."
     )
     if measured.audit is None and not facts.vectors:
         missing.append(
             "Text that is burned into images, unless a mask or text recognition is named above; "
-            "many patches keep letters legible."
+            "with many patches, letters remain legible."
         )
     parts = [items(missing)]
     if limits := facts.about.get("limits"):

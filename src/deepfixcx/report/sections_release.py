@@ -99,11 +99,11 @@ def _record_words(facts: ReleaseFacts) -> list[str]:
     what = (
         "It has no bands and no cells, and is not a picture."
         if facts.vectors
-        else "What a picture of it shows was never seen by a scanner."
+        else "A picture of it is synthetic and was never seen by a scanner."
     )
     words = [
         f"A record has {values}. It is not the code of one image: the mechanisms listed below "
-        f"changed it, mixed it with others, or drew it anew. {what}"
+        f"changed it, mixed it with others, or replaced it with a random draw. {what}"
     ]
     fewest = facts.records.get("min_patients_positive") or facts.records.get("min_patients")
     dropped = ", ".join(map(str, facts.records.get("labels_dropped") or []))
@@ -184,12 +184,15 @@ def examples(facts: ReleaseFacts, originals: Originals | None) -> str:
         pictures = _side_by_side(image, after, before)
         shown.append(figure(pictures, _caption(image, before is not None)))
     if not shown:
-        words = "There is nothing in the release that can be shown as a picture."
+        words = "The release contains nothing that can be shown as a picture."
         return section("examples", "Examples", paragraph(words))
     if originals is not None:
         words = "Before and after. This file holds originals: share it as you would share them."
     else:
-        words = "What a recipient sees, evenly chosen. Originals are not in this file."
+        words = (
+            "Images as a recipient sees them, chosen at equal distances. Originals are not in "
+            "this file."
+        )
     classes = "pictures pairs" if originals is not None else "pictures"
     return section(
         "examples", "Examples", paragraph(words), f'<div class="{classes}">{"".join(shown)}</div>'
@@ -221,17 +224,17 @@ def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None)
         measure = f"SSIM {value:.2f}" if worst.alike else f"detail {value:.3f}"
         shown.append(figure(pictures, f"{image.name}: {measure}"))
     if not shown:
-        words = "There is nothing in the release that can be shown as a picture."
+        words = "The release contains nothing that can be shown as a picture."
         return section("worst", f"The {facts.noun}s that keep the most content", paragraph(words))
     if worst.alike:
         words = (
-            "Most similar to their originals by structural similarity (SSIM; 1 is the same image). "
-            "Look at them before you share the release."
+            "Most similar to their originals by structural similarity (SSIM; 1 is the same "
+            "image). Check them before you share the release."
         )
     else:
         words = (
-            "Highest detail: root mean square of the differences between neighbouring pixels, from "
-            "0 to 1. Originals were not compared. Look at them before you share the release."
+            "Highest detail: root mean square of the differences between neighbouring pixels, "
+            "from 0 to 1. Originals were not compared. Check them before you share the release."
         )
     if worst.looked_at < len(facts.images):
         several = counted(len(facts.images), facts.noun)
@@ -283,7 +286,7 @@ def _not_read(facts: ReleaseFacts, not_read: NotRead | None) -> list[str]:
     else:
         parts.append(paragraph("No other file of the input was left out."))
     if not_read.notes:
-        parts.append(paragraph("Read unlike the header, in so many files:"))
+        parts.append(paragraph("Read with corrections to the header, and the number of files:"))
         parts.append(items(f"{note}: {count:,}" for note, count in not_read.notes[:MOST_REASONS]))
     return parts
 

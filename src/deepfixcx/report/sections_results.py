@@ -45,16 +45,20 @@ MEANING = {
         "How often the attacker is wrong, where both errors are equally frequent. Chance is 0.5; a "
         "small value means that the attack succeeds."
     ),
-    ("linkage", "mAP@R"): "How well all images of a patient are found among the first.",
+    ("linkage", "mAP@R"): (
+        "Mean average precision at R: how highly the images of a patient are ranked; the "
+        "maximum is 1."
+    ),
     ("linkage", "KS"): (
-        "How far apart distances within and between patients lie: 0 is not at all, 1 is completely."
+        "Kolmogorov-Smirnov statistic: separation of the distances within and between "
+        "patients, from 0 (none) to 1 (complete)."
     ),
     ("reconstruction", "right signs"): (
         "How often the sign of an edge, which the code does not keep, is predicted. Chance is 0.5."
     ),
     ("reconstruction", "SSIM"): (
-        "Structural similarity of the attacker's picture to the original; 1 is equal. The diamond, "
-        "the floor, is what the mean image of other patients reaches."
+        "Structural similarity of the attacker's picture to the original; 1 is equal. The "
+        "diamond (floor) is the value of the mean image of other patients."
     ),
     ("inference", "AUC"): "How well an attribute of the patient is predicted. Chance is 0.5.",
     ("membership", "AUC rank"): (
@@ -108,9 +112,8 @@ def privacy(measured: Measured, *, has_codes: bool = True) -> str:
             "privacy",
             PRIVACY,
             paragraph(
-                "No attack was made on this release, so nothing is known of what an attacker "
-                f"learns from it. Run: {first}deepfixcx audit {release} --against ORIGINALS "
-                "--patients CSV"
+                "No attack was made on this release, so the privacy risk is unknown. Run: "
+                f"{first}deepfixcx audit {release} --against ORIGINALS --patients CSV"
             ),
         )
     parts = [paragraph(f"Attacked: {audit.sample}.")] if audit.sample else []
@@ -124,7 +127,7 @@ def privacy(measured: Measured, *, has_codes: bool = True) -> str:
     groups = attack_groups(drawn)
     parts.append(f'<div class="plots">{"".join(_attack_block(*group) for group in groups)}</div>')
     if doubtful := sorted({each.reason for each in drawn if not each.valid and each.reason}):
-        parts.append(paragraph("Values that do not count are crosses. The reasons:"))
+        parts.append(paragraph("Crosses are values that are not counted. The reasons:"))
         parts.append(items(doubtful))
     if others:
         parts.append(attack_table(others))
@@ -157,7 +160,7 @@ def _strongest(attacks: Sequence[Attack]) -> str:
         return str(Interval.unknown())
     best = max(chosen, key=lambda each: each.value.value)
     who = "" if best.attacker == LABELS else best.attacker.removesuffix(f" + {LABELS}")
-    said = ", ".join(filter(None, (who, "" if best.valid else "does not count")))
+    said = ", ".join(filter(None, (who, "" if best.valid else "not counted")))
     return f"{best.value}{f' ({said})' if said else ''}"
 
 
@@ -264,7 +267,7 @@ def utility(measured: Measured) -> str:
     if not parts:
         parts.append(
             paragraph(
-                "No classifier was tried, so nothing is known of how useful the release is. Run: "
+                "No classifier was tested, so the utility of the release is unknown. Run: "
                 "deepfixcx sweep, or deepfixcx evaluate"
             )
         )

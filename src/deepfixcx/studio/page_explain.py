@@ -246,8 +246,8 @@ class ExplainPage(LibraryPage):
             with card("In which bands", label="Reasons by band"):
                 markup(signed_svg(found.groups, f"towards {found.label}"), "plot narrow")
                 note(
-                    f"By octave and direction, {found.compared}. Their sum misses the answer by "
-                    f"{100 * found.error:.1f} %."
+                    f"By octave and direction, {found.compared}. Their sum differs from the "
+                    f"score by {100 * found.error:.1f} %."
                 )
 
     def _draw_answers(self, found: Explained) -> None:

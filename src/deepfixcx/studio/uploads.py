@@ -121,7 +121,9 @@ async def decode_apart(content: bytes) -> ImageFrames:
         pixels = np.load(io.BytesIO(body), allow_pickle=False)
         return ImageFrames(pixels, int(about["bits"]), str(about["format"]))
     except (ValueError, KeyError, TypeError, EOFError):
-        raise DecodeError("this file ended the process that decoded it; it is damaged") from None
+        raise DecodeError(
+            "the decoder stopped its process on this file, which may be damaged"
+        ) from None
 
 
 def main(most_pixels: int) -> None:

@@ -194,8 +194,8 @@ def check_pixels(pixels: Tensor) -> None:
     """Raise a PixelsShapeError if a tensor does not hold images ([[B,] C,] H, W)."""
     if not isinstance(pixels, Tensor):
         raise PixelsShapeError(
-            f"pixels must be a torch tensor, got {type(pixels).__name__}; for arrays there is "
-            f"deepfixcx.Codec, and torch.from_numpy"
+            f"pixels must be a torch tensor, got {type(pixels).__name__}; use deepfixcx.Codec "
+            "for arrays, or torch.from_numpy"
         )
     if kind := kind_not_taken(pixels):
         raise PixelsShapeError(f"the pixels are in a {kind}")
@@ -221,10 +221,10 @@ def check_pixels(pixels: Tensor) -> None:
 def kind_not_taken(tensor: Tensor) -> str:
     """Name a tensor that does not hold one number at each place, and what to do; else nothing."""
     if isinstance(tensor, MaskedTensor):
-        return "masked tensor: there is no mask in the result, so call to_tensor(value) before"
+        return "masked tensor: the result has no mask; call to_tensor(value) first"
     if tensor.is_nested:
-        return "nested tensor: call it for each image, or stack images of one size"
-    return "" if tensor.layout == torch.strided else "sparse tensor: call to_dense() before"
+        return "nested tensor: use each image separately, or stack images of one size"
+    return "" if tensor.layout == torch.strided else "sparse tensor: call to_dense() first"
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -77,8 +77,8 @@ class Privatize(Transform):
         image = convert_to_tensor(img, track_meta=get_track_meta())
         if image.ndim != 3:
             raise PixelsShapeError(
-                f"Privatize takes images (C, H, W), got shape {tuple(image.shape)}; take slices of "
-                f"volumes, and give images without channels one (EnsureChannelFirst)"
+                f"Privatize takes images (C, H, W), got shape {tuple(image.shape)}; use slices "
+                "of volumes, and add a channel axis to images (EnsureChannelFirst)"
             )
         small: Tensor = self.privatize(convert_to_tensor(image, track_meta=False))
         result: Tensor = convert_to_dst_type(small, dst=image, dtype=small.dtype)[0]

@@ -248,9 +248,11 @@ def _similarities(
     for each, values in alike.items():
         if values.shape != (len(test.probes), len(test.gallery)):
             wanted = len(test.probes), len(test.gallery)
-            raise AuditError(f"{each} gives similarities {values.shape}, wanted {wanted}")
+            raise AuditError(
+                f"{each} returns similarities of shape {values.shape}; expected {wanted}"
+            )
         if not np.isfinite(values).all():
-            raise AuditError(f"{each} gives similarities that are not finite")
+            raise AuditError(f"{each} returns similarities with NaN or infinity")
     return alike
 
 

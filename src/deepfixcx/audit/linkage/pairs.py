@@ -165,7 +165,7 @@ class Records:
                 f"the source images of each record"
             )
         if min(map(len, self.members)) < 1 or min(map(min, self.members)) < 0:
-            raise AuditError("every record is made of one image or more, numbered from 0")
+            raise AuditError("every record needs one image or more, numbered from 0")
 
     def __len__(self) -> int:
         """Return the number of records, R."""
@@ -181,8 +181,8 @@ class Records:
         """
         if max(map(max, self.members)) >= count:
             raise AuditError(
-                f"members name image {max(map(max, self.members))}, and patients are given of "
-                f"{count} images, numbered from 0"
+                f"members name image {max(map(max, self.members))}, but there are {count} "
+                "images, numbered from 0"
             )
         lengths = [len(images) for images in self.members]
         rows = np.repeat(np.arange(len(self)), lengths)

@@ -142,7 +142,7 @@ def make_tests(
         if each.array.shape[1:] != released.array.shape[1:]:
             raise AuditError(
                 f"probes are {each.array.shape[1:]} and records {released.array.shape[1:]} each; "
-                f"an attacker compares like with like, so encode the probes as the release was"
+                "encode the probes with the settings of the release"
             )
     everything = _pairs(released, looked_for, patients, copies)
     whose, owners = everything.probe_owners, everything.gallery_owners
@@ -173,14 +173,14 @@ def make_tests(
             lacking = "among the public images"
         if not training.match.any():
             raise AuditError(
-                f"{lacking} no two records are of one patient, so that an attacker has nothing to "
-                f"learn from; add patients with several images"
+                f"{lacking} no patient has two records, so attackers cannot learn; add patients "
+                "with several images"
             )
         yield Test(training, chosen, gallery, searches)
     if not found:
         raise AuditError(
-            "no patient has a probe and another record that is no copy of it, so that no patient "
-            "can be linked; linkage needs patients with two images or more"
+            "no patient has two images that are not copies, so linkage cannot be measured; add "
+            "patients with several images"
         )
 
 

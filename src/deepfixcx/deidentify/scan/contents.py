@@ -86,7 +86,7 @@ class Contents:
         """Yield the bytes of the file, then what is packed in it, at every depth."""
         status = self.path.stat()
         if not stat.S_ISREG(status.st_mode):
-            self._note("it is no regular file, so it was not opened")
+            self._note("it is not a regular file, so it was not opened")
             return
         if status.st_size == 0:
             return
@@ -97,7 +97,7 @@ class Contents:
             ):
                 yield from self._opened("file", data, 0)
         except TooLargeError:
-            self._note("more than 1 GiB is packed in it, which was not searched")
+            self._note("it contains more than 1 GiB of compressed data, which was not searched")
 
     def inside(self, where: str, data: bytes, depth: int) -> Iterator[Part]:
         """Yield bytes that were decoded of a text of the file, and what is packed in them."""
@@ -105,12 +105,12 @@ class Contents:
             self._spend(len(data))
             yield from self._opened(where, data, depth)
         except TooLargeError:
-            self._note("more than 1 GiB is packed in it, which was not searched")
+            self._note("it contains more than 1 GiB of compressed data, which was not searched")
 
     def _opened(self, where: str, data: Any, depth: int) -> Iterator[Part]:
         self._containers += 1
         if depth > DEEPEST or self._containers > MOST_CONTAINERS:
-            self._note(f"containers are nested more than {DEEPEST} deep, or too many of them")
+            self._note(f"containers are nested more than {DEEPEST} deep, or too numerous")
             return
         head = data[:132]
         for first, name in SEALED.items():
@@ -187,7 +187,7 @@ class Contents:
                 skipped = 0 if method == 12 else 9
                 yield from self._whole(make, data, start + skipped, depth, "packed file")
             else:
-                self._note("an entry of a zip archive is packed in a way that is not opened here")
+                self._note("an entry of a zip archive has an unsupported compression")
             at = following
 
     def _whole(
@@ -207,7 +207,7 @@ class Contents:
         except (OSError, EOFError, ValueError, lzma.LZMAError):
             damaged = True
         if damaged or not unpacker.eof:
-            self._note("a packed stream in it is damaged")
+            self._note("a compressed stream in it is damaged")
         yield from self._opened(where, b"".join(done), depth + 1)
 
     def _gzip_member(self, data: Any, at: int) -> tuple[bytes, int]:
@@ -225,7 +225,7 @@ class Contents:
         # Elsewhere than at the beginning, three bytes that look like a member stand by chance.
         sound = whole or at == 0 or (len(unpacked) > 64 and unpacked[:64].isascii())
         if sound and not whole:
-            self._note("a packed stream in it is damaged")
+            self._note("a compressed stream in it is damaged")
         return (unpacked, start - at + used) if sound else (b"", 0)
 
     def _inflated(self, data: Any, start: int, window: int) -> tuple[bytes, int, bool]:
@@ -293,12 +293,12 @@ class Contents:
 
     def _pdf(self, data: Any, depth: int) -> Iterator[Part]:
         if _FILTER.search(data):
-            self._note("its PDF is encrypted, or draws its text in a way that is not read here")
+            self._note("its PDF is encrypted, or contains text in an unsupported encoding")
         for found in _STREAM.finditer(data):
             unpacked = self._inflated(data, found.end(), zlib.MAX_WBITS)[0]
             if unpacked:
                 if _FILTER.search(unpacked):
-                    self._note("its PDF draws its text in a way that is not read here")
+                    self._note("its PDF contains text in an unsupported encoding")
                 yield from self._opened("packed text", unpacked, depth + 1)
 
     def _dicom(self, where: str, data: Any, depth: int) -> Iterator[Part]:
@@ -309,7 +309,7 @@ class Contents:
         yield Part(where, data, [(start, len(data))])
         unpacked, _, whole = self._inflated(data, start, -zlib.MAX_WBITS)
         if not whole:
-            self._note("a packed stream in it is damaged")
+            self._note("a compressed stream in it is damaged")
         yield from self._opened("unpacked", unpacked, depth + 1)
 
     def _spend(self, size: int) -> None:

@@ -215,7 +215,7 @@ def write_evidence(report: ScanReport, folder: Path, *, scanned: Path) -> None:
     if within(folder, scanned):
         raise DeidentifyError(
             f"the evidence would lie in {scanned.name!r}, which is to be shared; choose another "
-            f"place for it"
+            "place with --out"
         )
     with evidence_folder(folder) as own:
         fill_evidence(report, own)

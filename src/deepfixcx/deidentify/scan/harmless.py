@@ -153,7 +153,7 @@ class Reasons:
         elif element.vr in ("IS", "DS") and _is_part(text, term):
             what = "part of a number"
         elif tag in WRITTEN_HERE and self._words.issuperset(_WORDS.findall(text)):
-            what = "word of the program's own"
+            what = "word of deepfixcx"
         elif text in _registered(tag) and _all_from(sources, frozenset({CODE_VALUE})):
             what = "code that the standard registers for the element"
         elif tag in DEVICE and KEPT_DEVICE in self._done and self._is_device(needle, tag):
@@ -171,7 +171,7 @@ class Reasons:
             known = all(word in vocabulary() or _SIZE.fullmatch(word) for word in words)
             what = "words of anatomy and technique" if known else ""
         elif tag == METHOD and sources <= {METHOD}:
-            what = "how the source itself was de-identified"
+            what = "earlier de-identification of the source"
         return f"{what}, in {tag}" if what else ""
 
     def _is_device(self, needle: Needle, tag: str) -> bool:

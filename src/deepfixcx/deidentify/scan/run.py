@@ -163,7 +163,8 @@ def _read(picture: Image.Image) -> set[str]:
         )
     except (OSError, subprocess.SubprocessError):
         raise DeidentifyError(
-            "the program tesseract does not read images here; check it with: tesseract --version"
+            "the program tesseract cannot read images on this machine; check it with: "
+            "tesseract --version"
         ) from None
     text = done.stdout.decode("utf-8", "replace")
     rows = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -277,12 +278,12 @@ def _nothing_to_search(found: ScanReport) -> str:
     """Say why a scan would find nothing, whatever there is."""
     sources = counted(found.sources, "file")
     if found.ignored:
-        why = f"what may remain is all that {sources} of sources hold; name less of it"
+        why = f"--ignore names all strings that {sources} of sources contain; name fewer strings"
     else:
         why = (
-            f"{sources} of sources, none with a header of DICOM that holds a text, and no name of "
-            f"a file or folder that is long enough (from {SHORTEST} letters) and not general; "
-            f"check the path of the sources. Nothing was searched"
+            f"{sources} of sources, none with text in a DICOM header or with a specific file or "
+            f"folder name of {SHORTEST} letters or more; check the path of the sources. Nothing "
+            "was searched"
         )
     return f"there was nothing to search for: {why}"
 
@@ -321,7 +322,7 @@ class _Sources:
     def _add(self, path: Path, needles: Needles) -> None:
         """Add the strings of a header, or of the bytes where there is none that can be read."""
         if not stat.S_ISREG(path.stat().st_mode):
-            self._found.sources_failed.append("it is no regular file")
+            self._found.sources_failed.append("it is not a regular file")
             return
         if self.missing:
             with path.open("rb") as file:

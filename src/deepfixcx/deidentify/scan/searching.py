@@ -32,8 +32,8 @@ from deepfixcx.io.paths import within
 
 __all__ = ["Entry", "Search", "check_apart", "list_files", "list_sources"]
 
-LINK = "it is a link, and whether what it points to is shared depends on how the folder is copied"
-SPECIAL = "it is no regular file, so it was not opened"
+LINK = "it is a link; whether its target is shared depends on how the folder is copied"
+SPECIAL = "it is not a regular file, so it was not opened"
 
 
 class Entry(NamedTuple):
@@ -58,7 +58,7 @@ def list_files(where: Path) -> list[Entry]:
         if not folders and not names and Path(folder) != where:
             found.append(Entry(Path(folder), has_content=False))
     if not any(each.has_content or each.target for each in found):
-        raise DeidentifyError(f"{str(where)!r} holds no file; check the path")
+        raise DeidentifyError(f"{str(where)!r} contains no file; check the path")
     return sorted(found)
 
 
@@ -78,7 +78,7 @@ def list_sources(where: Path, *, without: Path) -> list[Path]:
         seen.add(real)
         found += [Path(folder, name) for name in names]
     if not found:
-        raise DeidentifyError(f"{str(where)!r} holds no file; check the path")
+        raise DeidentifyError(f"{str(where)!r} contains no file; check the path")
     return sorted(found)
 
 

@@ -215,11 +215,13 @@ def _checked(frame: bytes, layout: Layout) -> Codestream:
     """Read the header of a frame, and refuse what contradicts that of the file."""
     header = read_codestream(frame)
     if header is None:
-        raise DamagedImageError(f"a compressed frame does not begin as its kind does; {_AGAIN}")
+        raise DamagedImageError(
+            f"a compressed frame does not begin with the marker of its format; {_AGAIN}"
+        )
     if header.kind != layout.family:
         raise ContradictoryHeaderError(
-            f"the frames are {header.kind}, which the transfer syntax is not; "
-            "correct the transfer syntax, or export the image again"
+            f"the frames are {header.kind}, but the transfer syntax is another one; correct the "
+            "transfer syntax, or export the image again"
         )
     if (header.height, header.width) != (layout.height, layout.width):
         raise contradiction("size")
@@ -236,7 +238,7 @@ def _checked(frame: bytes, layout: Layout) -> Codestream:
         raise contradiction("number of bits")
     if ends_before(frame, header):
         raise ContradictoryHeaderError(
-            f"a frame holds more than one image, of which only the first could be read; {_CORRECT}"
+            f"a frame contains more than one image, and only the first could be read; {_CORRECT}"
         )
     return header
 
@@ -258,7 +260,9 @@ def _decode_jpeg(
     if found == "both" or (found == "RGB" and header.subsampled):
         raise contradiction("colour space")
     if found != wanted:
-        notes.append(f"the JPEG data states its colour space, {found}, and the header another one")
+        notes.append(
+            f"the JPEG data states its colour space, {found}, and the header states another one"
+        )
     space = "YCBCR" if found == "YBR" else "RGB"
     return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace="RGB"))
 

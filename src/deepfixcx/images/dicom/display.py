@@ -102,7 +102,7 @@ def is_inverted(photometric: str, header: Header) -> bool:
     if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") is not small_is_bright:
         raise ContradictoryHeaderError(
             f"Photometric Interpretation is {photometric} and Presentation LUT Shape is {shape}: "
-            f"each shows the negative of the other. Correct one of the two"
+            "the two contradict each other; correct one of them"
         )
     return small_is_bright
 
@@ -222,7 +222,7 @@ class _Tables:
         slope = found.get("RescaleSlope", 1.0)
         intercept = found.get("RescaleIntercept", 0.0)
         if slope == 0:  # dcmtk ignores both as well
-            self._say("Rescale Slope is 0, so it and Rescale Intercept were ignored")
+            self._say("Rescale Slope is 0, so Rescale Slope and Rescale Intercept were ignored")
             slope, intercept = 1.0, 0.0
         lowest = 0.0 if modality else min(end * slope + intercept for end in self._range)
         voi = self._lut(found, "VOILUTSequence", "VOI LUT", lowest < 0)
@@ -243,7 +243,7 @@ class _Tables:
             return None
         function = str(found.get("VOILUTFunction", "LINEAR"))
         if function not in _FUNCTIONS:
-            self._say("VOI LUT Function is not a term of the standard, so LINEAR was used")
+            self._say("VOI LUT Function is not a defined term, so LINEAR was used")
             function = "LINEAR"
         width = found["WindowWidth"]
         # PS3.3 C.11.2.1.2: at least 1 for LINEAR, above 0 for the other functions.

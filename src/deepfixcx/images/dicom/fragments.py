@@ -92,7 +92,7 @@ def inflated(frame: bytes, layout: Layout) -> bytes:
 def other_frames(found: int) -> ContradictoryHeaderError:
     """Return the error for another number of frames than the header's."""
     return ContradictoryHeaderError(
-        f"the pixels hold {found} frames, and Number of Frames is absent or another number; "
+        f"the pixels contain {found} frames, but Number of Frames is absent or different; "
         "correct Number of Frames in the header"
     )
 

@@ -167,7 +167,7 @@ def read_layout(dataset: Dataset) -> Layout:
         raise PixelsShapeError(ZERO_SIZE)
     present = [name for name in ("PixelData", *_FLOATS) if name in dataset]
     if len(present) != 1:
-        _refuse("the file holds its pixels twice, as integers and as floating-point numbers")
+        _refuse("the file contains its pixels twice, as integers and as floating-point numbers")
     keyword, family = present[0], FAMILIES[syntax]
     photometric = _photometric(dataset, family)
     samples = whole_number(dataset, "SamplesPerPixel", default=1 if photometric in _GRAY else None)
@@ -210,14 +210,14 @@ def check_syntax(syntax: UID) -> None:
     if "MPEG" in name or "HEVC" in name or "SMPTE" in name:
         advice = "extract its frames as images with a video program"
     elif "JPIP" in name:
-        advice = "its pixels are on a server; retrieve the image in another transfer syntax"
+        advice = "its pixels are stored on a server; retrieve the image in another transfer syntax"
     raise UnsupportedImageError(f"the transfer syntax {name} is not read; {advice}")
 
 
 def _photometric(dataset: Dataset, family: str) -> str:
     term = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
     if not term:
-        _refuse("the header lacks Photometric Interpretation, which says whether 0 is black")
+        _refuse("the header lacks Photometric Interpretation, which states whether 0 is black")
     if term in _NOT_READ:
         raise UnsupportedImageError(
             f"the photometric interpretation {term} is not read; convert the image to RGB"

@@ -125,7 +125,7 @@ def _samples(images: Sequence[NDArray[Any]], bits: int) -> _Samples:
     dtype = np.dtype(f"<u{bits // 8}")
     stack = np.stack([np.asarray(image, np.float64) for image in images])
     if not np.isfinite(stack).all():
-        raise NonFiniteError("NaN or infinity among the pixels: DICOM cannot hold them")
+        raise NonFiniteError("the pixels contain NaN or infinity, which DICOM cannot store")
     whole = np.rint(np.clip(stack, 0, 1) * np.iinfo(dtype).max).astype(dtype)
     return _Samples(whole[:, 0] if whole.shape[1] == 1 else np.moveaxis(whole, 1, -1), bits)
 

@@ -34,22 +34,22 @@ class SweepOptions:
         for name in ("levels", "patches"):
             values = tuple(getattr(self, name))
             if not values or len(set(values)) != len(values):
-                raise ModelError(f"{name} are one or more numbers, each once; got {values}")
+                raise ModelError(f"{name} must be one or more different numbers; got {values}")
             object.__setattr__(self, name, values)
         if self.model not in get_args(CodeModel):
-            raise ModelError(f"codes are learned by logistic or mlp, not by {self.model!r}")
+            raise ModelError(f"a sweep trains logistic or mlp on codes, not {self.model!r}")
         if self.folds < 3:
             raise ModelError(
                 f"a sweep needs 3 folds or more (train, validation, test), got {self.folds}"
             )
         if self.cnn is None and self.side is not None:
-            raise ModelError("a side is that of the images a network sees; name one with cnn")
+            raise ModelError("side is the size of the images of a network; name a network with cnn")
         if self.cnn is None and self.model == "logistic" and self.epochs is not None:
             raise ModelError("the model 'logistic' has no epochs; omit them")
         if self.cnn is not None and self.cnn not in NETWORKS and ":" not in self.cnn:
             raise ModelError(
-                f"there is no network {self.cnn!r}; there are {', '.join(NETWORKS)}, and your own "
-                f"as package.module:Class"
+                f"there is no network {self.cnn!r}; available: {', '.join(NETWORKS)}, and your "
+                "own as package.module:Class"
             )
         for spec in self.specs():
             self.for_mlp(spec)

@@ -122,7 +122,7 @@ def recommend(rows: Sequence[Row]) -> Recommendation:
     """Choose the smallest code whose AUC cannot be distinguished from the best one's."""
     judged = [row for row in rows if row.level is not None and not math.isnan(row.auc.value)]
     if not judged:
-        return Recommendation(None, None, "No setting could be judged: there is no AUC.")
+        return Recommendation(None, None, "No setting could be compared: no AUC was measured.")
     best = max(judged, key=lambda row: (row.auc.value, -row.figures["numbers"]))
     above = [row for row in judged if _low(row) > CHANCE]
     if not above:
@@ -130,8 +130,8 @@ def recommend(rows: Sequence[Row]) -> Recommendation:
             None,
             None,
             f"No setting is better than chance, allowing for the choice among {len(judged)}: the "
-            f"best, {_setting(best)}, has an AUC of {best.auc}; gather more images, or ask whether "
-            f"the label can be seen at all.",
+            f"best, {_setting(best)}, has an AUC of {best.auc}; use more images, or check that "
+            "the label is visible in images.",
         )
     reaching = [row for row in above if _reaches(row, best)] or [best]
     chosen = min(
@@ -151,12 +151,12 @@ def _reaches(row: Row, best: Row) -> bool:
 
 
 def _reason(chosen: Row, best: Row, rows: Sequence[Row]) -> str:
-    kept = f"{chosen.figures['numbers']:,.0f} numbers, {100 * chosen.figures['share']:.3g} %"
-    start = f"Take {_setting(chosen)} ({kept} of the original's): its AUC is {chosen.auc}"
+    kept = f"{chosen.figures['numbers']:,.0f} values, {100 * chosen.figures['share']:.3g} %"
+    start = f"Take {_setting(chosen)} ({kept} of the original): its AUC is {chosen.auc}"
     if "auc_joint_low" in chosen.figures:
         start += f", above {_low(chosen):.3f} allowing for the choice among all settings"
     if chosen is best:
-        start += ", the best, and no smaller code reaches it"
+        start += ", the best; no smaller code reaches this AUC"
     else:
         start += (
             f", and it is the smallest code that may be as good as the best, {best.auc.value:.3f} "

@@ -389,6 +389,6 @@ def _qualities(spec: CodecSpec, survey: Survey, seed: int, pool: WorkerPool) -> 
 
 def _changed(failures: Sequence[Failure]) -> ModelError:
     return ModelError(
-        f"an image that was read before cannot be read any more ({failures[0].error}); do not "
-        f"change the dataset while a sweep runs, and start again with --overwrite"
+        f"an image that was read earlier cannot be read now ({failures[0].error}); do not change "
+        "the dataset during a sweep, and start again with --overwrite"
     )

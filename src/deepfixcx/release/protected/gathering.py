@@ -96,7 +96,7 @@ class PassOne:
         if not named:
             raise ReleaseError(
                 f"none of {len(dataset)} images in {dataset.root.name!r} has a known label, so "
-                f"there is nothing to make records of; see the table of labels"
+                "no record can be made; check the table of labels"
             )
         summary = self._encode(list(named), name)
         return _joined(dataset, summary, named, withheld, channels)
@@ -128,7 +128,7 @@ def _by_path(dataset: Dataset, places: list[int]) -> tuple[dict[str, int], list[
         if printable(path) == path and path == path.strip():
             named[path] = place
         else:
-            reason = "the name has bytes that no table can hold; rename the file"
+            reason = "the name cannot be written to a table; rename the file"
             others.append(Withheld(printable(path), "UnreadableFileError", reason))
     return named, others
 
@@ -149,7 +149,11 @@ def _joined(
     ]
     code, ids, others = _of_one_kind(summary, channels)
     withheld += [
-        Withheld(sources[name]["source"], "CodeError", f"not of {code.channels} channels, as most")
+        Withheld(
+            sources[name]["source"],
+            "CodeError",
+            (f"not {code.channels} channels, as the other images"),
+        )
         for name in others
     ]
     seen: dict[str, int] = {}
@@ -198,7 +202,9 @@ def _none_of(summary: Summary, channels: int | None) -> ReleaseError:
     which = f"no image of {'IN' if folder.name == IMAGES else 'the public dataset'}"
     if channels is not None:
         wanted = counted(channels, "channel")
-        return ReleaseError(f"{which} has {wanted}, as those to release have; take others")
+        return ReleaseError(
+            f"{which} has {wanted}, as the images to release have; choose other public images"
+        )
     text = f"{which} could be encoded"
     if summary.reasons:
         reason, count = summary.reasons[0]

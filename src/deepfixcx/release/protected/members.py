@@ -106,8 +106,8 @@ def read_members(private: str | Path) -> dict[str, tuple[Member, ...]]:
             found.setdefault(row["source_id"], []).append(member)
     except (OSError, ValueError, KeyError):
         raise ReleaseError(
-            f"{path.parent.name!r} has no {MEMBERS} that can be read; it is the private folder of "
-            f"a release by a mechanism that has one"
+            f"{path.parent.name!r} has no readable {MEMBERS}, which the private folder of a "
+            "release made with a mechanism has; check --private"
         ) from None
     return {name: tuple(members) for name, members in found.items()}
 
@@ -126,8 +126,8 @@ def check_not_mixed_before(
     if again:
         raise MechanismError(
             f"an earlier release by mixing with this private folder holds {again} of the same "
-            f"patients or files; the difference of two such releases shows single patients. Share "
-            f"the earlier release, or release these images with another mechanism"
+            "patients or files; the difference between two such releases reveals single "
+            "patients. Share the earlier release, or use another mechanism"
         )
 
 
@@ -154,6 +154,6 @@ def _mixed_before(private: Path) -> dict[str, dict[str, list[str]]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ReleaseError(
-        f"{MIXED} in {private.name!r} is damaged or of another version of deepfixcx, so it is not "
-        f"known which patients were mixed before; restore it from a backup"
+        f"{MIXED} in {private.name!r} is damaged or of another version of deepfixcx, so the "
+        "patients of earlier mixtures are unknown; restore it from a backup"
     )

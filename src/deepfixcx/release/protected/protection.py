@@ -62,7 +62,7 @@ class Protection:
         names = names_in(text)
         noises = [noise_named(name, spec) for name in names]
         if any(noise is not None for noise in noises[1:]):
-            raise MechanismError("noise takes the place of encoding: name it once, and first")
+            raise MechanismError("noise replaces encoding; name it once, as the first mechanism")
         noise = noises[0] if noises else None
         rest = names if noise is None else names[1:]
         return cls(names, noise, mechanism_named(",".join(rest)) if rest or not names else None)
@@ -82,7 +82,7 @@ class Protection:
             There is none.
         """
         if self.mechanism is None:
-            raise MechanismError("noise alone needs no labels: make an ordinary release with it")
+            raise MechanismError("noise alone needs no labels; make an ordinary release with it")
         return self.mechanism
 
     @property
@@ -101,39 +101,40 @@ class Protection:
         mechanism, called = self.followed, ",".join(self.names)
         if self.in_workers:
             raise MechanismError(
-                f"{called} looks at no labels: make an ordinary release with it, without labels "
-                f"and other images"
+                f"{called} uses no labels; make an ordinary release with it, and omit --labels "
+                "and --public"
             )
         if not dataset.label_names:
-            raise MechanismError(f"{called} needs labels to keep: name some with --labels")
+            raise MechanismError(f"{called} needs labels; name them with --labels")
         if not dataset.has_patients:
             raise MechanismError(
-                f"{called} releases labels that enough patients share, and not every image to "
-                f"release has a patient: add a column of patients to their table"
+                f"{called} counts patients, and some images to release have no patient ID; add "
+                "the IDs to the table"
             )
         if public is None and needs_public(mechanism):
             raise MechanismError(
-                f"{called} learns from images of other patients: name a dataset of them, with the "
-                f"same labels, with --public"
+                f"{called} learns from images of other patients; name a dataset with the same "
+                "labels with --public"
             )
         if public is not None and not needs_public(mechanism):
-            raise MechanismError(f"{called} learns nothing from other images: leave --public away")
+            raise MechanismError(f"{called} uses no other images; omit --public")
         if public is not None:
             self._check_public(dataset, public)
 
     def _check_public(self, dataset: Dataset, public: Dataset) -> None:
         if public.label_names != dataset.label_names:
             raise MechanismError(
-                f"the public images have the labels {', '.join(public.label_names) or 'none'}, and "
-                f"those to release {', '.join(dataset.label_names)}; name the same"
+                f"the public images have the labels {', '.join(public.label_names) or 'none'}, "
+                f"and the images to release have {', '.join(dataset.label_names)}; name the same "
+                "labels for both"
             )
         if dataset.has_patients and public.has_patients:
             both = set(dataset.patients.tolist()) & set(public.patients.tolist())
             if both:
                 raise MechanismError(
-                    f"{len(both)} patients are among the images to release and among the public "
-                    f"ones: leave them out of one, or call them differently where different "
-                    f"people have one name"
+                    f"{len(both)} patients are both in the images to release and in the public "
+                    "images; remove them from one, or change the IDs if they are different "
+                    "people"
                 )
 
     def notes(self, dataset: Dataset, public: Dataset | None) -> tuple[str, ...]:
@@ -141,12 +142,12 @@ class Protection:
         notes = []
         if mixes(self.followed):
             notes.append(
-                "an attacker who holds candidate images finds the members of mixed records; share "
-                "no second release of these patients, and use resampling where it serves"
+                "an attacker who holds candidate images finds the members of mixed records; "
+                "share no second release of these patients, and prefer resampling"
             )
         if public is not None and not (dataset.has_patients and public.has_patients):
             notes.append(
-                "not every public image has a patient, so nothing shows that the public images "
-                "are of other patients; no file is in both"
+                "some public images have no patient ID, so it is not certain that they are of "
+                "other patients; no file is in both"
             )
         return tuple(notes)

@@ -258,13 +258,12 @@ def _check_options(
 ) -> None:
     if options.output != "codes" or options.mechanisms or options.names != "neutral":
         raise ReleaseError(
-            f"records of {','.join(protection.names)} are codes, or numbers made of them, under "
-            f"neutral names: leave --output and --names away"
+            f"records of {','.join(protection.names)} are codes or vectors with neutral names; "
+            "omit --output and --names"
         )
     if protection.vectors and options.dtype != "float32":
         raise ReleaseError(
-            f"records of {','.join(protection.names)} are a few numbers, stored as float32: leave "
-            f"--dtype away"
+            f"records of {','.join(protection.names)} are vectors, stored as float32; omit --dtype"
         )
     if seed is not None and seed < 0:
         raise ReleaseError(f"a seed is not negative, got {seed}")
@@ -299,14 +298,14 @@ def _check_contents(images: Gathered, others: Gathered | None) -> None:
         return
     if both := images.contents & others.contents:
         raise MechanismError(
-            f"{len(both)} files are among the images to release and, byte for byte, among the "
-            f"public ones: leave them out of one"
+            f"{len(both)} files are identical in the images to release and in the public images; "
+            "remove them from one"
         )
 
 
 def _withheld_by_mechanism(images: Gathered, released: Records) -> list[Withheld]:
     behind = {place for places in released.members for place in places.tolist()}
-    reason = "withheld: too few patients share its labels"
+    reason = "withheld: too few patients have the same labels"
     return [
         Withheld(member.source, "", reason)
         for place, member in enumerate(images.members)
@@ -332,6 +331,6 @@ def _write(
         with suppress(OSError, ReleaseError):
             claim.withdraw()
         raise ReleaseStoppedError(
-            f"the release cannot be written: {error.strerror}; make room or change its "
-            f"permissions, then run the same command with --resume"
+            f"the release cannot be written: {error.strerror}; free disk space or change its "
+            "permissions, then run the same command with --resume"
         ) from None

@@ -58,16 +58,16 @@ class State:
             ledger.write(private, PROTECTED, as_json(about), mode=0o600)
         except OSError as error:
             raise ReleaseStoppedError(
-                f"the private folder cannot be written: {error.strerror}; make room or change its "
-                f"permissions, then run the same command with --resume"
+                f"the private folder cannot be written: {error.strerror}; free disk space or "
+                "change its permissions, then run the same command with --resume"
             ) from None
 
     def applied_to(self, codes: str, private: Path) -> None:
         """See that the mechanism is applied to one set of codes only, and write down which."""
         if self.codes not in ("", codes):
             raise ReleaseError(
-                "images changed since this release was made; --overwrite makes it again, with "
-                "fresh draws"
+                "images changed since this release was made; --overwrite makes it again with "
+                "new random draws"
             )
         replace(self, codes=codes).save(private)
 
@@ -84,8 +84,8 @@ def open_state(
             differing = [name for name in differing if "images" not in name]
         if differing:
             raise ReleaseError(
-                f"this release was begun with other {' and '.join(differing)}; --resume goes on "
-                f"only with the same inputs and options, --overwrite starts again"
+                f"this release was started with other {' and '.join(differing)}; --resume "
+                "requires the same inputs and options; --overwrite starts again"
             )
         return replace(before, folder=again)
     secret = secrets.token_hex(SECRET_BYTES) if seed is None else f"{seed:x}"

@@ -68,9 +68,9 @@ def apply_mechanism(
     safe = safe_labels(records.labels, records.patients, min_patients, positives)
     if not safe.kept:
         raise MechanismError(
-            f"no label can be released: each needs {max(positives, min_patients)} patients or more "
-            f"that are positive, and as many that are negative; release more patients, or choose "
-            f"other labels"
+            f"no label can be released: each needs at least {max(positives, min_patients)} "
+            "positive and as many negative patients; release more patients, or choose other "
+            "labels"
         )
     names = tuple(dataset.label_names[column] for column in safe.kept)
     private = records.with_labels(safe.labels).select(~safe.withheld)
