@@ -87,7 +87,7 @@ def kept_rows(names: Sequence[str], lock_note: str = "") -> list[tuple[str, str]
     if names:
         shown = ", ".join(names[:MOST_KEPT])
         more = f" and {len(names) - MOST_KEPT} more" if len(names) > MOST_KEPT else ""
-        rows.append(("left alone", f"{shown}{more}: not made by deepfixcx, or changed since"))
+        rows.append(("not touched", f"{shown}{more}: not made by deepfixcx, or changed since"))
     return rows
 
 

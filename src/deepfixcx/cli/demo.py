@@ -198,7 +198,7 @@ def _close(folder: Path, summary: Summary, figures: Mapping[str, object]) -> Non
         ("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images, "
                  f"in {figures['seconds']:.0f} s"),
         ("kept", f"{share:.2g} % of the values, at level {LEVEL}, patches {PATCHES}"),
-        ("look at", f"{folder / 'contact-sheet.png'}  reconstructions by level and patches"),
+        ("files", f"{folder / 'contact-sheet.png'}  reconstructions by level and patches"),
         ("", f"{folder / 'show.png'}  one image: original, privatized image and code"),
         ("", f"{folder / 'shared'}  the folder to share: images, codes, manifest.csv"),
         ("do not share", f"{folder / 'shared.private'}  the source of each image"),

@@ -229,7 +229,7 @@ def _close(
         told = [each.words for each in bias.findings[:SHOWN_FINDINGS]]
         told = told or ["none found; this is no proof of absence"]
         rows += [("shortcuts" if not n else "", words) for n, words in enumerate(told)]
-        rows.append(("on the whole", str(out / SUMMARY_FIGURE)))
+        rows.append(("summary", str(out / SUMMARY_FIGURE)))
     rows.append(("figures", f"{written} in {out / IMAGES}"))
     rows.append(("table", f"{out / TABLE}  contains file names; protect it like the files"))
     panel("explain", rows, good=not failed)

@@ -188,7 +188,7 @@ def _close(frontier: Frontier, notes: tuple[str, ...], out: Path, figures: list[
     rows.append(("table", f"{out}/frontier.csv"))
     if figures:
         rows.append(("figure", ", ".join(f"{out}/{name}" for name in figures)))
-    rows.append(("take", frontier.recommendation.sentence))
+    rows.append(("recommended", frontier.recommendation.sentence))
     rows += [("note", note) for note in notes]
     rows.append(("note", "attackers that were not tried may link more patients"))
     panel("frontier", rows, good=not frontier.failures)

@@ -110,23 +110,17 @@ def command(
     retain: Annotated[
         str,
         typer.Option(
-            help=(
-                "DICOM values to retain: dates (shifted), patient (sex, age), device, descriptors."
-            ),
+            help="DICOM values to keep: dates (shifted), patient (sex, age), device, descriptors.",
             autocompletion=_completion.retained,
         ),
     ] = "",
     key: Annotated[
-        Path | None,
-        typer.Option(help="Key file of pseudonyms; default: in the private folder."),
+        Path | None, typer.Option(help="Key file of pseudonyms; default: in the private folder.")
     ] = None,
     pseudonyms: Annotated[
-        Path | None,
-        typer.Option(help="CSV of patients and pseudonyms; outside OUT."),
+        Path | None, typer.Option(help="CSV of patients and pseudonyms; outside OUT.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the image order and of mechanisms.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order and of mechanisms.")] = None,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     workers: Annotated[int | None, WORKERS] = None,
     engine: Annotated[Engine, typer.Option(help="This machine, or a dask cluster.")] = "local",
@@ -299,15 +293,10 @@ def _close(
     if masked and totals["images"]:
         rows.append(("mask", _masked(summary)))
     if summary.notes:
-        rows.append(
-            (
-                "notes",
-                ("read with corrections to the header, listed in the private sources.csv:"),
-            )
-        )
+        rows.append(("notes", "header values not followed, listed in the private sources.csv:"))
         rows += reason_rows(summary.notes)
     if summary.legible_images:
-        rows.append(("writing", _writing(summary, masked)))
+        rows.append(("text", _writing(summary, masked)))
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),

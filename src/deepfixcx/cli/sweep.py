@@ -234,7 +234,7 @@ def _close(
     rows += [
         ("table", f"{out}/sweep.csv"),
         ("figures", ", ".join(f"{out}/{name}" for name in figures)),
-        ("take", chosen.sentence),
+        ("recommended", chosen.sentence),
     ]
     if chosen.level is not None:
         words = ["train", *same, "-J", str(chosen.level)]
