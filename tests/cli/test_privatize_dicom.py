@@ -62,7 +62,7 @@ def test_dicom_files_with_what_is_retained(run: Run, scans: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--retain", "dates"), "retain is for"),
+        (("--retain", "dates"), "retain requires"),
         (("--output", "dicom", "--retain", "names"), "retain is any of"),
         (("--key", "hospital.key"), "--key and --pseudonyms require --output dicom"),
         (("--mask", "no such file"), "cannot be read"),

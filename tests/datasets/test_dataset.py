@@ -87,7 +87,7 @@ def test_labels_are_found_whatever_their_case(dataset: Dataset) -> None:
 
 def test_labels_of_attributes(dataset: Dataset) -> None:
     assert dataset.with_labels("stage=A").labels[:, 0].tolist() == [1, 0, 1]
-    with pytest.raises(LabelError, match=r"there are: A b, c, name=\.\.\., stage=\.\.\."):
+    with pytest.raises(LabelError, match=r"available labels: A b, c, name=\.\.\., stage=\.\.\."):
         dataset.with_labels("d")
 
 

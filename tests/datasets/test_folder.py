@@ -50,7 +50,7 @@ def test_loose_and_bad_files_are_told(classes: Path) -> None:
     (classes / "loose.png").write_bytes(b"x")
     (classes / "virus" / "empty.png").touch()
     dataset = read_folder(classes)
-    assert any("1 image lies beside" in note for note in dataset.notes)
+    assert any("1 image lies outside" in note for note in dataset.notes)
     assert [problem.error for problem in dataset.problems] == ["EmptyFileError"]
 
 

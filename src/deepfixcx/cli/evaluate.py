@@ -49,7 +49,9 @@ def command(
     where: Annotated[Path, DATASET],
     part: Annotated[
         Part,
-        typer.Option(help="test, validation or train of the model's dataset; all of another one."),
+        typer.Option(
+            help="Part to score: test, validation or train of the model's dataset; all of another."
+        ),
     ] = "test",
     labels: Annotated[
         str | None,

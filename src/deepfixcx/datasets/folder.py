@@ -120,7 +120,7 @@ def read_folder(where: str | os.PathLike[str], labels: Labels | None = None) -> 
             attributes={"class": part[depth]},
         )
     notes = (
-        [f"{counted(loose, 'image lies', 'images lie')} outside the class folders left out"]
+        [f"{counted(loose, 'image lies', 'images lie')} outside the class folders: left out"]
         if loose
         else []
     )

@@ -223,4 +223,4 @@ def _no_such_label(rule: LabelRule, labels: Sequence[str], attributes: Sequence[
     normal = {normal_name(word): word for word in reversed([*labels, *attributes])}
     close = difflib.get_close_matches(normal_name(rule.column), normal, n=1)
     hint = f"did you mean {normal[close[0]]!r}? " if close else ""
-    return f"there is no label {rule.name!r}; {hint}available labels:  {', '.join(words) or 'none'}"
+    return f"there is no label {rule.name!r}; {hint}available labels: {', '.join(words) or 'none'}"

@@ -67,7 +67,7 @@ def check_names(names: Sequence[str]) -> None:
         One is unknown, or there is no name.
     """
     if not names:
-        raise MechanismError(f"name at least one mechanism:  {', '.join([*OFFERED, *BASELINES])}")
+        raise MechanismError(f"name at least one mechanism: {', '.join([*OFFERED, *BASELINES])}")
     for name in names:
         catalogue.check_name(name, BASELINES)
 

@@ -147,7 +147,7 @@ def _refuse_another_png(stream: BinaryIO) -> None:
 
 def _several(what: str) -> UnsupportedImageError:
     return UnsupportedImageError(
-        f"this is {what}, and only one image would be read; save every image as a file of its own"
+        f"this is {what}, and only one image would be read; save each image as a separate file"
     )
 
 
@@ -166,8 +166,8 @@ def _header(stream: BinaryIO, head: bytes, format_name: str) -> Image.Image:
     if kind:
         raise UnsupportedImageError(f"{kind} is not read; convert it to PNG")
     raise DamagedImageError(
-        f"the file starts like {format_name}, but its header is damaged; "
-        "copy it again from its source"
+        f"the file starts as {format_name}, but its header is damaged; copy it again from its "
+        "source"
     )
 
 

@@ -56,7 +56,7 @@ _PACKAGES = ("numpy", "torch", "monai", "scikit-learn", "safetensors")
 def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[OwnFolder]:
     """Make and lock the folder of a model, or refuse one that holds something else."""
     if resume and overwrite:
-        raise ModelError("either --resume or --overwrite, not both")
+        raise ModelError("--resume and --overwrite exclude each other; give one of them")
     with claimed_folder(folder, ModelError) as own:
         _make_room(own, resume=resume, overwrite=overwrite)
         yield own
@@ -67,18 +67,18 @@ def _make_room(own: OwnFolder, *, resume: bool, overwrite: bool) -> None:
     present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     explained = MODEL_FILE in present and not states_format(folder / MODEL_FILE)
     if explained or (present and present.isdisjoint(_OURS)):
-        raise ModelError(f"{folder.name!r} holds other things than a model; choose another folder")
+        raise ModelError(f"{folder.name!r} is not empty and holds no model; choose another folder")
     if present and not (resume or overwrite):
         raise ModelError(
-            f"{folder.name!r} already holds a model, or one that was stopped; go on with --resume, "
-            f"start again with --overwrite, or choose another folder"
+            f"{folder.name!r} already holds a model or a stopped training; continue with "
+            "--resume, start again with --overwrite, or choose another folder"
         )
     own.recognize(MODEL_FILE, _OURS)
     left = own.remove(folder, _OURS) if overwrite else []  # what else lies in the folder stays
     if left:
         raise ModelError(
-            f"{left[0]!r} in {folder.name!r} was not made by deepfixcx, or was changed since; move "
-            f"it away or choose another folder"
+            f"{left[0]!r} in {folder.name!r} was not made by deepfixcx, or was changed since; "
+            "move it or choose another folder"
         )
 
 
@@ -184,8 +184,7 @@ def _mechanism(folder: Path, digest: str | None) -> PublishedMechanism | None:
     except (OSError, DeepfixcxError):
         pass
     raise ModelFileError(
-        f"{folder.name!r} lacks its {MECHANISM_FILE}, or another one is there; copy the whole "
-        f"folder again"
+        f"{folder.name!r} has no {MECHANISM_FILE}, or a wrong one; copy the whole folder again"
     )
 
 
@@ -203,8 +202,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
         text = (folder / MODEL_FILE).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise ModelFileError(
-            f"{folder.name!r} holds no model: there is no {MODEL_FILE}; name a folder that "
-            f"deepfixcx train made, and --resume one that was stopped"
+            f"{folder.name!r} holds no model, because {MODEL_FILE} is missing; name a folder "
+            "written by deepfixcx train, or finish a stopped training with --resume"
         ) from None
     try:
         about = json.loads(text)
@@ -212,8 +211,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
         about = None
     if not isinstance(about, dict) or about.get("format") != FORMAT_NAME:
         raise ModelFileError(
-            f"{MODEL_FILE} in {folder.name!r} is not one of deepfixcx, or damaged; copy the folder "
-            f"again, or train anew"
+            f"{MODEL_FILE} in {folder.name!r} is damaged or was not written by deepfixcx; copy "
+            "the folder again, or train again"
         )
     try:
         return about, (folder / WEIGHTS_FILE).read_bytes()
@@ -227,8 +226,8 @@ def _check_network(model: str, network: str | None) -> None:
     own = ":" in model
     if own and network != model:
         raise ModelError(
-            f"this model was trained with your own network {model!r}; if you trust that code, name "
-            f"it again: --network {model}"
+            f"this model was trained with your own network {model!r}; if you trust its code, add "
+            f"--network {model}"
         )
     if not own and network is not None:
         raise ModelError(f"this model is {model}, no network of your own; omit --network")

@@ -73,7 +73,7 @@ def contradictions(
             found += _of_records(place, about, rows, spec, published)
         found += _of_files(place, about, rows, spec, sound)
     except (DeepfixcxError, LookupError, TypeError, ValueError, AttributeError, OSError):
-        return ["dataset.json or manifest.csv has values that no release has"]
+        return ["dataset.json or manifest.csv has invalid values"]
     return found
 
 
@@ -92,7 +92,8 @@ def _of_rows(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> 
     )
     keys = Counter((row["source_id"], row["frame"]) for row in rows)
     yield from named(
-        "manifest.csv has a row twice", (" frame ".join(key) for key, n in keys.items() if n > 1)
+        ("manifest.csv has a duplicate row"),
+        (" frame ".join(key) for key, n in keys.items() if n > 1),
     )
     for kind in ("image", "code"):
         used = Counter(
@@ -101,7 +102,7 @@ def _of_rows(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> 
             if row[f"{kind}_file"]
         )
         yield from named(
-            f"manifest.csv names one {kind} for several rows",
+            f"several rows of manifest.csv name the same {kind}",
             (name for (name, _), n in used.items() if n > 1),
         )
     frames = defaultdict(list)
@@ -112,7 +113,7 @@ def _of_rows(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> 
         (name for name, each in frames.items() if each != list(range(len(each)))),
     )
     yield from named(
-        f"manifest.csv says another codec than dataset.json ({spec})",
+        f"manifest.csv states another codec than dataset.json ({spec})",
         (_name(row) for row in done if row["spec"] != str(spec)),
     )
     yield from named(
@@ -122,11 +123,11 @@ def _of_rows(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> 
     if not isinstance(about.get("records"), dict):
         wanted = FILES_OF[about["options"].get("output", "both")]
         yield from named(
-            "manifest.csv lacks a file of the output that dataset.json says, or has another one",
+            "the files in manifest.csv do not match the output that dataset.json states",
             (_name(row) for row in done if {k for k in KINDS if row.get(f"{k}_file")} != wanted),
         )
     yield from named(
-        "a file is not named as its source in manifest.csv",
+        "the name of a file differs from its source in manifest.csv",
         (name for row in done for name in _misnamed(row)),
     )
 
@@ -160,7 +161,7 @@ def _of_failures(place: Place, rows: Sequence[Row]) -> Iterator[str]:
               if row["status"] == "failed"]  # fmt: skip
     if not place.has("failures.csv"):
         if failed:
-            yield "failures.csv is missing, and manifest.csv has failed rows"
+            yield "failures.csv is missing although manifest.csv has failed rows"
         return
     with place.fetched("failures.csv") as path, path.open(newline="", encoding="utf-8") as file:
         if list(read_rows(file))[1:] != failed:
@@ -192,7 +193,7 @@ def _of_files(
             None,
             members[0]["code_dtype"],
         ):
-            faults["the dtype of codes is not the one of dataset.json"].append(name)
+            faults["the dtype of codes differs from dataset.json"].append(name)
         for row in members:
             if row["image_file"] in sound:
                 _image(place, row, spec, size, code, faults)
@@ -217,7 +218,7 @@ def _code_file(
     if strange:
         faults["a file of codes holds something beside codes"].append(name)
     if code.spec != spec:
-        faults[f"a file of codes is of another codec than dataset.json says ({spec})"].append(name)
+        faults[f"the codec of a file of codes differs from dataset.json ({spec})"].append(name)
         return None
     places = sorted(int(row["code_row"]) for row in rows)
     fits = places == list(range(len(code))) and all(row["code_dtype"] == stored for row in rows)
@@ -226,9 +227,7 @@ def _code_file(
         here = tuple(map(int, code.sizes[int(row["code_row"])]))
         fits = fits and here == shape and int(row["channels"]) == code.channels
     if not fits:
-        faults["a file of codes has other rows, sizes or numbers than manifest.csv says"].append(
-            name
-        )
+        faults["the rows, sizes or values of a file of codes differ from manifest.csv"].append(name)
         return None
     return code
 
@@ -276,7 +275,7 @@ def _image(
     if pixels.shape != (1, int(row["channels"]), height, width) or (
         str(pixels.dtype) != row["image_dtype"] or row["image_dtype"] != f"uint{row['bits']}"
     ):
-        faults["an image has another size or depth than manifest.csv and dataset.json say"].append(
+        faults["the size or depth of an image differs from manifest.csv or dataset.json"].append(
             name
         )
     elif code is not None:
@@ -284,7 +283,7 @@ def _image(
         made = Codec(spec).decode(row_code, "compact" if size == "compact" else "original")
         shown = pixels[0] / np.iinfo(pixels.dtype).max
         if float(np.abs(np.clip(made[0], 0, 1) - shown).mean()) > SAME_PIXELS[row["code_dtype"]]:
-            faults["an image is not the one of its code"].append(name)
+            faults["an image does not match its code"].append(name)
 
 
 def _is_bare(path: Path) -> bool:
@@ -323,7 +322,7 @@ def _dicom(
     height, width = spec.compact_shape() if small else (row["height"], row["width"])
     said = sum(each.get("dicom_file") == name for each in rows)
     if (shape, frames) != ((int(height), int(width), int(row["channels"])), said):
-        faults["a DICOM file has another size or other frames than manifest.csv says"].append(name)
+        faults["the size or frames of a DICOM file differ from manifest.csv"].append(name)
 
 
 def _of_records(
@@ -342,10 +341,10 @@ def _of_records(
     yield from label_statements(about, rows, records)
     shape = tuple(map(int, about["records"]["shape"]))
     if records.code is None and records.array.shape != (len(rows), *shape):
-        yield "records.safetensors has another shape than dataset.json says"
+        yield "the shape of records.safetensors differs from dataset.json"
     if records.code is not None and shape[1:] != spec.code_shape(shape[0])[1:]:
-        yield "the shape of records in dataset.json is not that of its codec"
+        yield "the shape of records in dataset.json does not match its codec"
     if published is None:
         yield "the mechanism of the release is not published with it"
     elif published.spec != spec or records.label_names != published.label_names:
-        yield "the fitted mechanism is of another codec, or of other labels, than the release"
+        yield "the codec or the labels of the fitted mechanism differ from the release"

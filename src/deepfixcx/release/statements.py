@@ -124,7 +124,7 @@ def _of_noise(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) ->
     name, entries = about["options"].get("noise"), noise_of(about)
     asked = re.fullmatch(r"noise ε=([\d.e+-]+) [ms]=\d+", name) if isinstance(name, str) else None
     if (asked is None) != (not entries):
-        yield "the noise that dataset.json describes is not the one of its options"
+        yield "the noise that dataset.json describes differs from its options"
         return
     colours = sorted({int(row["channels"]) for row in rows if row["status"] == "done"})
     if asked is None or len(entries) != len(colours):
@@ -140,7 +140,7 @@ def _of_noise(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) ->
         if least:
             fits = fits and least <= float(entry["scale"]) * SLACK <= least * SLACK**2
         if not fits or _overstated(about, entry, noise.guarantee):
-            yield "the noise that dataset.json describes is not the one of its options"
+            yield "the noise that dataset.json describes differs from its options"
 
 
 def _of_mechanisms(about: Mapping[str, Any], published: PublishedMechanism | None) -> Iterator[str]:
@@ -180,7 +180,7 @@ def label_statements(
     """Compare the labels of records with the manifest and with the groups that are promised."""
     facts, labels = about["records"], records.labels
     if list(records.source_ids) != [row["source_id"] for row in rows]:
-        yield "labels.csv has other rows than manifest.csv"
+        yield "the rows of labels.csv differ from manifest.csv"
     if list(records.label_names) != list(about["options"]["labels"]):
         yield "labels.csv has other labels than dataset.json"
     if not (np.isnan(labels) | (labels == 0) | (labels == 1)).all():
@@ -225,10 +225,12 @@ def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -
         counted["kept_bytes"] = sum(k * d for k, d in zip(kept, depths, strict=True))
     limits = hashlib.sha256(str(about["limits"]).encode()).hexdigest()
     if about["limits"] not in (LIMITS, LIMITS_OF_RECORDS) and limits not in EARLIER_LIMITS:
-        yield "dataset.json states other limits of the method than deepfixcx does"
+        yield "dataset.json does not state the limits of the method as deepfixcx does"
     for name, count in counted.items():
         if about["totals"].get(name) != count:
-            yield f"dataset.json says {name} {about['totals'].get(name)}, and manifest.csv {count}"
+            yield (
+                f"dataset.json states {name} {about['totals'].get(name)}, manifest.csv has {count}"
+            )
 
 
 def _kept(row: Row, options: Mapping[str, Any], spec: CodecSpec) -> int:
