@@ -344,9 +344,9 @@ def test_only_the_same_sweep_is_resumed(
     out = tmp_path / "out"
     shutil.copytree(finished[1], out)
     before = bytes_of(out)
-    with pytest.raises(ModelError, match=r"differs in seed \(0, now 1\); give"):
+    with pytest.raises(ModelError, match=r"differs in seed \(0, now 1\); use"):
         run_sweep(dataset, out, SweepOptions((1, 2, 5), (2, 3), folds=3, seed=1), resume=True)
-    with pytest.raises(ModelError, match="differs in images; give"):
+    with pytest.raises(ModelError, match="differs in images; use"):
         run_sweep(dataset.select(range(38)), out, OPTIONS, resume=True)
     row = (out / "rows" / "J1_P2.json").read_bytes()
     better = row.replace(b'"auc": 0.', b'"auc": 0.9')
