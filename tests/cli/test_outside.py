@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from deepfixcx.io.folders import write_own
 from deepfixcx.io.release_files import is_release, release_around
 
 Run = Callable[..., Result]
@@ -86,3 +87,33 @@ def test_folders_of_others_are_no_releases(text: str | None, tmp_path: Path) -> 
     assert release_around(tmp_path / "not" / "there") == tmp_path.resolve()
     (tmp_path / "manifest.csv").unlink()
     assert not is_release(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["explain images/0.png -o", "train xrays --labels sick -o"])
+def test_no_result_is_written_over_a_private_folder(
+    line: str, release: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    done = run(*line.split(), f"{release}.private", "--overwrite")
+    assert done.exit_code == 2, done.output
+    assert "is the private folder of a release; choose another -o" in done.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("made", ["model.json", "images.csv", ""])
+@pytest.mark.parametrize("more", [(), ("--overwrite",), ("--resume",)])
+def test_no_other_result_becomes_a_private_folder(
+    made: str, more: tuple[str, ...], release: Path, run: Run, tmp_path: Path
+) -> None:
+    """Whatever deepfixcx made: its marker alone does not make a folder private."""
+    folder = tmp_path / "result" if made else release
+    folder.mkdir(exist_ok=True)
+    if made:
+        write_own(folder, made, "a result")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    words = ("-J", 2, "-P", 2, "--workers", 1, "--private", folder, *more)
+    done = run("privatize", tmp_path / "images", tmp_path / "other", *words)
+    assert done.exit_code == 2, done.output
+    assert "is not empty; choose another folder with --private" in done.output
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

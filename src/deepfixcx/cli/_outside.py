@@ -43,6 +43,14 @@ def check_outside(options: Mapping[str, object]) -> None:
             raise ReleaseError(
                 f"{str(path)!r} lies in the release, which is shared; choose another {spelled}"
             )
+    out = options.get("out")
+    if isinstance(out, Path) and out.is_dir():
+        from deepfixcx.release.folders import is_private
+
+        if is_private(out):
+            raise ReleaseError(
+                f"{str(out)!r} is the private folder of a release; choose another {WRITTEN['out']}"
+            )
 
 
 def check_places(options: Mapping[str, object]) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "TABLES",
     "home_line",
     "in_use",
+    "is_private",
     "keep_apart",
     "listed_files",
     "private_folder",
@@ -220,12 +221,19 @@ def _check_private(private: Path) -> None:
         if private.exists():
             raise ReleaseError(f"{str(private)!r} is a file; --private names a folder")
         return
-    known = id_of(private) or is_ledger(private / LEDGER) or _is_state(private / PROTECTED)
-    if not known and any(private.iterdir()):
+    strange = {path.name for path in private.iterdir()} - {MARKER, METADATA}
+    if strange and not is_private(private):
         raise ReleaseError(
-            f"{str(private)!r} was not made by deepfixcx and is not empty; choose another folder "
-            "with --private"
+            f"{str(private)!r} was not made by deepfixcx as a private folder and is not empty; "
+            "choose another folder with --private"
         )
+
+
+def is_private(folder: Path) -> bool:
+    """Return whether a folder is the private one of a release, and not that of other results."""
+    if is_ledger(folder / LEDGER) or _is_state(folder / PROTECTED):
+        return True
+    return bool(id_of(folder)) and ((folder / LEDGER).is_file() or bool(noted(folder, HOME)))
 
 
 def _is_state(path: Path) -> bool:
