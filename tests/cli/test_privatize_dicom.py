@@ -133,7 +133,7 @@ def test_a_table_of_pseudonyms_is_not_shared_and_needs_dicom(
     assert result.exit_code == 2
     assert "lies in the folder" in result.output
     for place, reason in (
-        (tmp_path / "who.txt", "is a .csv file; call it 'who.csv'"),
+        (tmp_path / "who.txt", "is a CSV file; name it 'who.csv'"),
         (scans / "who.csv", "lies in IN"),
     ):
         result = run(*asked, "--output", "dicom", "--pseudonyms", place)
