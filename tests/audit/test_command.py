@@ -460,7 +460,7 @@ def test_one_patient_is_not_written_in_two_ways(run: Run, released: Path, other:
     table.write_text(text.replace("patient-2,", f"{other},", 1))
     done = run(*words(released))
     assert done.exit_code == 2, done.output
-    assert "writes 1 patient ID in several ways" in flat(done)
+    assert "spells 1 patient ID in several ways" in flat(done)
 
 
 def test_an_audit_of_two_patients_says_too_few(run: Run, released: Path) -> None:
