@@ -149,7 +149,7 @@ def test_a_file_of_codes_needs_no_settings(run: Run, codes: Path, tmp_path: Path
     for words in (["-J", "2"], ["--show-original"], ["--max-pixels", "9"], ["--grid", "padded"]):
         result = run("explain", codes, "-o", tmp_path / "other", *words)
         assert result.exit_code == 2
-        assert f"{words[0].replace('-J', '--level')}: these are for images" in result.output
+        assert f"{words[0].replace('-J', '--level')}: these options are for images" in result.output
 
 
 def test_frames_of_a_file_are_counted(run: Run, tmp_path: Path) -> None:
@@ -280,10 +280,12 @@ def test_a_model_is_handed_over(
     assert calls[0][1] == {
         "label": None, "method": "integrated-gradients", "baseline": "mean", "images": None,
         "network": None, "device": "auto", "workers": None, "overwrite": False, "json": None,
+        "patient": None,
     }  # fmt: skip
     assert calls[1][1] == {
         "label": "a", "method": "occlusion", "baseline": "zeros", "images": 3, "network": "a:B",
         "device": "cpu", "workers": 2, "overwrite": True, "json": Path("j"),
+        "patient": None,
     }  # fmt: skip
 
 

@@ -330,5 +330,5 @@ def test_a_model_and_an_explanation_do_not_replace_each_other(
     assert explain(run, xrays, model, "-o", other, "--images", 0).exit_code == 0
     before = (other / "model.json").read_bytes()
     refused = run("train", xrays, *TRAINING, "--model", "logistic", "-o", other, "--overwrite")
-    assert (refused.exit_code, "holds other things than" in refused.output) == (2, True)
+    assert (refused.exit_code, "holds no model" in refused.output) == (2, True)
     assert (other / "model.json").read_bytes() == before

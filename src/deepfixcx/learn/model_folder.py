@@ -230,7 +230,7 @@ def _check_network(model: str, network: str | None) -> None:
             f"--network {model}"
         )
     if not own and network is not None:
-        raise ModelError(f"this model is {model}, no network of your own; omit --network")
+        raise ModelError(f"this model is {model}, not your own network; omit --network")
 
 
 def _versions() -> dict[str, str]:
