@@ -28,8 +28,8 @@ def test_paths(run: Run, model: Path, tmp_path: Path) -> None:
     xrays, out = tmp_path / "xrays", tmp_path / "scores.csv"
     for words, reason in (
         ((model, tmp_path / "nosuch"), "there is no file or folder"),
-        ((model, "s3://bucket/scans"), "the input of predict is read from this machine's disk"),
-        (("s3://bucket/model", xrays), "a model is read from this machine's disk"),
+        ((model, "s3://bucket/scans"), "the input of predict cannot be read from a URL"),
+        (("s3://bucket/model", xrays), "a model cannot be read from a URL"),
     ):
         done = run("predict", *words, "-o", out, "--workers", 1)
         assert done.exit_code == 2
@@ -78,7 +78,7 @@ def test_a_table_of_images(run: Run, model: Path, tmp_path: Path) -> None:
     for text, reason in (
         ("name\nxrays/0.png\n", "has no column of paths; name one of its columns 'file' or 'path'"),
         ("file\n", "holds no image to score"),
-        ("file\ns3://bucket/0.png\n", "an image is read from this machine's disk"),
+        ("file\ns3://bucket/0.png\n", "an image cannot be read from a URL"),
     ):
         table.write_text(text)
         refused = run(*words, "--overwrite")

@@ -142,7 +142,9 @@ def test_a_label_of_few_patients_is_dropped_by_name(run: Run, tmp_path: Path) ->
     assert (out / "labels.csv").read_text().splitlines()[0] == "source_id,pneumonia"
     nothing = run(*words(tmp_path, tmp_path / "two", "mixing-3", "--labels", "hernia"))
     assert nothing.exit_code == 2
-    assert "each needs 11 patients or more" in " ".join(nothing.output.split())
+    assert "each needs at least 11 positive and as many negative patients" in " ".join(
+        nothing.output.split()
+    )
     age = run(*words(tmp_path, tmp_path / "three", "mixing-3", "--labels", "file"))
     assert age.exit_code == 2
 
@@ -186,7 +188,7 @@ def test_a_resume_with_other_labels_names_only_these(
     assert run(*words(datasets, out, "mixing", "--labels", LABELS)).exit_code == 0
     other = run(*words(datasets, out, "mixing", "--labels", "effusion", "--resume"))
     assert other.exit_code == 2
-    assert "begun with other labels;" in other.output
+    assert "started with other labels;" in other.output
 
 
 def test_a_release_with_noise_says_what_it_promises(

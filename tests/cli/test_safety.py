@@ -198,7 +198,7 @@ def test_a_result_folder_replaces_no_file_of_others(
     if done.exit_code != 2:
         assert (command, name) in {("explain", "images.csv"), ("explain", "model.json")}
     else:
-        assert mine.name in done.output or "'out' holds other things" in done.output
+        assert mine.name in done.output or "'out' is not empty" in done.output
         assert sorted(each for each in tmp_path.rglob("*") if each.is_file()) == [mine]
 
 

@@ -124,7 +124,10 @@ def test_a_folder_and_a_url_are_no_image(run: Run, image: Path, tmp_path: Path) 
     out = tmp_path / "out.png"
     for where, reason in (
         (image.parent, "show takes one image; for a folder use inspect or privatize"),
-        ("s3://bucket/xray.png", "an image is read from this machine's disk, not from a URL"),
+        (
+            "s3://bucket/xray.png",
+            "an image cannot be read from a URL; copy it",
+        ),
     ):
         result = run("show", where, "-o", out)
         assert result.exit_code == 2

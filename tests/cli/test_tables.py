@@ -91,7 +91,7 @@ def test_a_missing_column_of_patients_is_named_with_those_there_are(
     done = run(*command(name, place, tmp_path / "out", "commas.csv"), "--patient", "whose")
     assert done.exit_code == 2, done.output
     assert (
-        "'commas.csv' has no column 'whose' to take as patient; its columns are: file, case, who, "
+        "'commas.csv' has no column 'whose' for the patient; its columns are: file, case, who, "
         "sick, note" in flat(done)
     )
     assert not (tmp_path / "out").exists()
@@ -163,7 +163,7 @@ def test_options_that_would_change_nothing_are_refused(
     done = run("train", tmp_path / "classes", "--labels", "sick", "-o", tmp_path / "m",
                "--patient", "who")  # fmt: skip
     assert done.exit_code == 2
-    assert "a column of patients ('who') is for tables" in flat(done)
+    assert "a column of patients ('who') requires a table" in flat(done)
 
 
 @pytest.mark.parametrize("table", AS_USERS_WRITE_THEM)

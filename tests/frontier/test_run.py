@@ -95,7 +95,7 @@ def test_changed_images_are_noticed(tmp_path: Path) -> None:
     one = FrontierOptions(levels=(2,), patches=(2,), mechanisms=("plain",), seeds=1)
     run_frontier(dataset, tmp_path / "out", one)
     (folder / "3.png").write_bytes((folder / "8.png").read_bytes())
-    with pytest.raises(MechanismError, match="are not those"):
+    with pytest.raises(MechanismError, match="images differ from those"):
         run_frontier(dataset, tmp_path / "out", one, resume=True)
 
 

@@ -224,7 +224,7 @@ def test_folders_that_are_in_use(dataset: Dataset, tmp_path: Path) -> None:
     again = train_model(dataset, folder, OPTIONS["logistic"], resume=True)
     assert again.seconds == 0
     assert again.classifier.thresholds == first.classifier.thresholds
-    with pytest.raises(ModelError, match=r"training: model was logistic and is mlp; --overwrite"):
+    with pytest.raises(ModelError, match=r"logistic and is mlp\); replace it with --overwrite"):
         train_model(dataset, folder, OPTIONS["mlp"], resume=True, device="cpu")
     with pytest.raises(ModelError, match="exclude each other"):
         train_model(dataset, folder, OPTIONS["mlp"], resume=True, overwrite=True, device="cpu")

@@ -53,7 +53,7 @@ def test_no_text_of_a_file_becomes_markup_in_the_studio(
         for path in ("release", "audit?result=0", "audit?result=1", "audit?result=2"):
             tab.goto(f"{studio.origin}/{path}")
             tab.locator("#main h1").wait_for()
-            tab.locator("#main .card, #main .thumb").first.wait_for()
+            tab.locator("#main .card:visible, #main .thumb:visible").first.wait_for()
             assert not tab.locator(FOUND).count()
             seen += tab.locator("#main").inner_text()
         assert "data-planted" in seen

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.datasets.labels import Labels, answer, parse_labels
 
 __all__ = ["Dataset", "ImageRecord", "Problem", "find_duplicates"]
@@ -190,7 +191,7 @@ class Dataset:
         """Describe the dataset in a few lines that name nobody: counts, notes, problems."""
         lines = [repr(self)]
         lines += [
-            f"  {name}: {yes} positives, {no} negatives, {unknown} unknown"
+            f"  {name}: {counted(yes, 'positive')}, {counted(no, 'negative')}, {unknown} unknown"
             for name, (yes, no, unknown) in self.counts().items()
         ]
         lines += [f"  note: {note}" for note in self.notes]

@@ -99,7 +99,7 @@ def load_dataset(
     >>> _ = (root / "manifest.csv").write_text(rows)
     >>> print(load_dataset(root, labels="pneumonia").summary())
     Dataset('table': 3 images, 2 patients, 1 label)
-      pneumonia: 1 yes, 1 no, 1 unknown
+      pneumonia: 1 positive, 1 negative, 1 unknown
       note: recognised as table by 'manifest.csv'
       note: the table was read with path = 'file', patient = 'patient_id'
     """

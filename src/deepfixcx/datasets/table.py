@@ -115,7 +115,7 @@ def read_table(
     >>> dataset = read_table(folder / "list.csv")
     >>> dataset, dataset.label_names, str(dataset.problems[0])
     (Dataset('table': 2 images, 1 patient, 1 label), ('sick',),
-     'list.csv, row 4: UnreadableFileError: there is no such file')
+     'list.csv, row 4: UnreadableFileError: the file does not exist')
     >>> read_table(folder / "list.csv", "kind=virus").known[:, 0].tolist()
     [True, False]
     """

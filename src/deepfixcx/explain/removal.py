@@ -138,7 +138,7 @@ def statements(
     ...     print(statement.kind, "|", statement.words)
     removed | all but the largest coefficient of each cell
     removed | where inside its cell something is
-    obscured | where things are: each number stands for a cell of 128 × 128 pixels
+    obscured | where things are: each value covers a cell of 128 × 128 pixels
     preserved | the brightest block of each of 4 × 4 cells
     preserved | the largest coefficient in 8 × 8 sizes and directions
     """

@@ -142,7 +142,7 @@ def load_model(
     --------
     >>> load_model("no such folder")
     Traceback (most recent call last):
-    deepfixcx.errors.ModelFileError: 'no such folder' holds no model: there is no model.json...
+    deepfixcx.errors.ModelFileError: 'no such folder' holds no model...
     """
     place = Path(folder)
     about, weights = _read(place)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deepfixcx.io.release_files import LABELS, MANIFEST
-from deepfixcx.mechanisms.catalogue import mechanism_named, steps_of
+from deepfixcx.mechanisms.catalogue import mechanism_named, noise_named, steps_of
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.mechanisms.pixel_noise import PixelNoise
@@ -67,7 +67,7 @@ def statements(
     yield from _of_entries(about, rows)
     yield from _of_options(about, rows)
     yield from _of_noise(about, rows, spec)
-    yield from _of_mechanisms(about, published)
+    yield from _of_mechanisms(about, spec, published)
     yield from _of_totals(about, rows, spec)
 
 
@@ -143,7 +143,9 @@ def _of_noise(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) ->
             yield "the noise that dataset.json describes differs from its options"
 
 
-def _of_mechanisms(about: Mapping[str, Any], published: PublishedMechanism | None) -> Iterator[str]:
+def _of_mechanisms(
+    about: Mapping[str, Any], spec: CodecSpec, published: PublishedMechanism | None
+) -> Iterator[str]:
     """Compare the mechanisms that are described with those that were asked for and published."""
     described = [each for each in about["mechanisms"] if each.get("mechanism") != "noise"]
     if published is None:
@@ -152,7 +154,8 @@ def _of_mechanisms(about: Mapping[str, Any], published: PublishedMechanism | Non
     else:
         entry = published.fitted.to_manifest()
         wanted = entry.get("steps", [entry])
-        asked = steps_of(mechanism_named(",".join(about["options"]["mechanisms"])))
+        names = [each for each in about["options"]["mechanisms"] if not noise_named(each, spec)]
+        asked = steps_of(mechanism_named(",".join(names)))
         if [each.name.split()[0] for each in asked] != [each["mechanism"] for each in wanted]:
             yield "the mechanisms in the options of dataset.json are not those of the release"
     if len(described) != len(wanted) or any(
