@@ -294,7 +294,7 @@ def test_labels_that_are_released_link_and_labels_that_are_not_are_a_baseline() 
     shared = replace(known, record_labels=labels, label_names=("site",))
     before = answers(audit_release(known, samples=20))[1]
     assert before.word == "not tested"
-    assert "baseline of 0.915 leaves less room" in before.sentence
+    assert "baseline of 0.915 leaves no room" in before.sentence
     said = answers(audit_release(shared, samples=20))[1]
     assert said.word == "yes"
     assert "attacker: labels" in said.sentence
@@ -386,7 +386,7 @@ def test_the_page_says_what_the_verdict_says(audit: Audit) -> None:
         assert answer.question in texts
         assert answer.sentence[:60] in texts
     assert "neither legal advice" in texts
-    assert len(figure.axes) == 4
+    assert len(figure.axes) == 5
     assert "whitening + labels: two records" in [
         label.get_text() for label in figure.axes[0].get_yticklabels()
     ]

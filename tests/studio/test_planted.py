@@ -43,6 +43,8 @@ def test_no_text_of_a_file_becomes_markup_in_the_studio(
 ) -> None:
     pytest.importorskip("nicegui", reason="needs the extra studio")
     folder = plant(shutil.copytree(shelf, tmp_path / "planted"))
+    for private in folder.glob("*.private"):  # which knows that the release was changed
+        shutil.rmtree(private)
     with serving(str(folder), cwd=tmp_path) as studio:
         tab = browser.new_page()
         tab.set_default_timeout(60_000)
