@@ -24,6 +24,7 @@ def words_of(output: str) -> str:
     words = re.sub(r"[│╭╮╰╯─]", " ", output)
     words = re.sub(r"\b[0-9a-f]{64}\b", "HASH", words)
     words = re.sub(r"(?<=checksum)\s+(?:[0-9a-f]\s*){64}", "HASH", words)  # panels break it
+    words = re.sub(r"\b[0-9a-f]{16}…", "HASH", words)  # as the report shortens it
     words = re.sub(r"\d[\d.,]*(e-?\d+)?", "0", words)
     return "".join(words.split()).replace("kB", "MB")
 
