@@ -202,7 +202,7 @@ def test_what_does_not_fit_is_refused() -> None:
             Records(vectors), owners,
             attacker=lambda *_: lambda p, g: np.full((len(p), len(g)), np.nan, np.float32),
         )  # fmt: skip
-    with pytest.raises(AuditError, match="wanted"):
+    with pytest.raises(AuditError, match="expected"):
         attack_linkage(
             Records(vectors), owners, attacker=lambda *_: lambda *_: np.zeros(3, np.float32)
         )

@@ -318,7 +318,7 @@ def another_deepfixcx(site: Path, **changes: tuple[str, str]) -> Path:
     [
         ("__init__", f'__version__ = "{deepfixcx.__version__}"', '__version__ = "0.0.1"',
          f"deepfixcx 0.0.1 instead of {deepfixcx.__version__}"),
-        ("cluster", "def work_job", "def another_name", "AttributeError.*same version"),
+        ("engines", "def work_job", "def another_name", "AttributeError.*same version"),
         ("workers", "waiting = Waiting(jobs)", "raise MemoryError", "MemoryError.*enough memory"),
     ],
 )  # fmt: skip
@@ -348,7 +348,7 @@ def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
     dying = "os.kill(os.getpid(), 9)\n    own = software()"
     site = another_deepfixcx(
-        tmp_path / "dying", cluster=("own = software()", f"import os; {dying}")
+        tmp_path / "dying", engines=("own = software()", f"import os; {dying}")
     )
     running = Cluster(tmp_path)
     try:
