@@ -65,7 +65,7 @@ def test_noise_is_never_drawn_again_by_a_resume(tmp_path: Path) -> None:
     code.write_bytes(kept)
     privatize_dataset(root, out, OPTIONS, resume=True)
     assert contents(out) == before
-    with pytest.raises(ReleaseError, match=r"begun with other .*noise"):
+    with pytest.raises(ReleaseError, match=r"started with other .*noise"):
         privatize_dataset(root, out, ReleaseOptions(SPEC, output="codes"), resume=True)
     privatize_dataset(root, out, OPTIONS, overwrite=True)
     assert contents(out) != before

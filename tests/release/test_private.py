@@ -54,7 +54,7 @@ def test_private_folder_elsewhere_changes_no_byte_of_a_release(
         "release.jsonl",
         "sources.csv",
     }
-    with pytest.raises(ReleaseError, match="is not empty"):
+    with pytest.raises(ReleaseError, match="its ledger is not in"):
         privatize_dataset(images, tmp_path / "out", OPTIONS, resume=True)
     again = release(images, tmp_path / "out", private, resume=True)
     assert again.progress.files_done == 0
