@@ -306,7 +306,7 @@ def test_result_that_arrives_in_part_stops_the_release(
         this.pipe_file(far, this.cat_file(far)[:-1])
 
     monkeypatch.setattr(system, "put_file", short)
-    with pytest.raises(ReleaseStoppedError, match=r"did not arrive whole.*--resume"):
+    with pytest.raises(ReleaseStoppedError, match=r"incomplete.*--resume"):
         release(images, f"{store}/out", tmp_path / "private")
     assert read_status(f"{store}/out", tmp_path / "private").shards_done == 0
     monkeypatch.undo()
