@@ -68,7 +68,7 @@ def command(
     blank: Annotated[Blank | None, BLANK] = None,
     patient: Annotated[str | None, PATIENT] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Bootstrap samples for the intervals.")
+        int, typer.Option(min=1, help="Bootstrap samples for the calibration interval.")
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     network: Annotated[str | None, NETWORK] = None,

@@ -142,8 +142,6 @@ def auc_interval(
     scores: ArrayLike,
     patients: ArrayLike,
     groups: ArrayLike | None = None,
-    samples: int | None = None,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
-    seed: int | None = None,  # noqa: ARG001
 ) -> Interval:
     """Return the area under the ROC curve with its 95 % interval over patients.
 
@@ -159,9 +157,6 @@ def auc_interval(
         The patient of each image.
     groups : array_like, shape (N,), optional
         Compare only images of one group; as in `roc_auc`.
-    samples, seed : int, optional
-        Not used: the interval needs no draws. They are accepted so that calls written for
-        version 0.1, whose interval was a bootstrap, still work.
 
     Returns
     -------

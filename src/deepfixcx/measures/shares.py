@@ -27,8 +27,6 @@ SHARE_WEIGHT, DIFFERENCE_WEIGHT = 4, 1
 def rate_interval(
     right: ArrayLike,
     patients: ArrayLike,
-    samples: int | None = None,  # noqa: ARG001  # of calls written for the bootstrap of 0.1
-    seed: int | None = None,  # noqa: ARG001
 ) -> Interval:
     """Return a share, such as accuracy or sensitivity, with its 95 % interval over patients.
 
@@ -38,8 +36,6 @@ def rate_interval(
         1, 0, or NaN where an image does not count.
     patients : array_like, shape (N,)
         The patient of each image.
-    samples, seed : int, optional
-        Not used, as in `auc_interval`.
 
     Returns
     -------
