@@ -113,8 +113,8 @@ def _singled_out(results: Sequence[AttackResult]) -> Answer:
         f"The released labels alone single out {_percent(each.value.value)} of {each.n} patients."
         for each in alone
     ]
-    told = alone if best is None else [best, *alone]
-    return _answer(SINGLED_OUT, family, told, sentences)
+    stated = alone if best is None else [best, *alone]
+    return _answer(SINGLED_OUT, family, stated, sentences)
 
 
 def _linked(results: Sequence[AttackResult]) -> Answer:
@@ -127,8 +127,8 @@ def _linked(results: Sequence[AttackResult]) -> Answer:
             f"patient's with an AUC of {best.value} ({_attacker(best)})."
             f"{_baselines(results, best)}"
         )
-    told = [] if best is None else [best]
-    return _answer(LINKED, family, told, sentences)
+    stated = [] if best is None else [best]
+    return _answer(LINKED, family, stated, sentences)
 
 
 def _inferred(results: Sequence[AttackResult]) -> Answer:
@@ -173,7 +173,7 @@ def _reconstructed(results: Sequence[AttackResult]) -> Answer:
         if each.figure != "right signs" or each.mode == "all details"
     ]
     best, loud = (_strongest(family, figure) for figure in ("SSIM", "PSNR"))
-    told = [each for each in (best, loud) if each is not None]
+    stated = [each for each in (best, loud) if each is not None]
     sentences = []
     if best is not None:
         sentences.append(
@@ -186,43 +186,43 @@ def _reconstructed(results: Sequence[AttackResult]) -> Answer:
     again = _strongest(
         [each for each in _of(results, "linkage", ("AUC",)) if each.mode == "inverted-raw"], "AUC"
     )
-    if again is not None and told:
+    if again is not None and stated:
         sentences.append(f"Reconstructions link to their patients with an AUC of {again.value}.")
     none = "No image was reconstructed."
-    return _answer(RECONSTRUCTED, family, told, sentences, none)
+    return _answer(RECONSTRUCTED, family, stated, sentences, none)
 
 
 def _members(results: Sequence[AttackResult]) -> Answer:
     family = [each for each in results if each.attack == "membership"]
     tested = [each for each in family if math.isfinite(each.gain.low)]
     shown = sorted((each for each in tested if _succeeds(each)), key=lambda each: -each.gain.value)
-    told = _one_each(shown or [each for each in tested if _counts(each)], by="attacker")
+    stated = _one_each(shown or [each for each in tested if _counts(each)], by="attacker")
     sentences = [
         f"{_membership(each)} {each.value} ({each.attacker}, "
         f"{each.mode}; chance {each.chance:.3f}"
         + (f", baseline {each.floor:.3f}" if each.floor != each.chance else "")
         + ")."
-        for each in told
+        for each in stated
     ]
     none = "Not measured: no attacker with candidate images could be tried."
-    return _answer(MEMBERS, family, told, sentences, none)
+    return _answer(MEMBERS, family, stated, sentences, none)
 
 
 # -- helpers ----------------------------------------------------------------------------------
 
 _MEMBERSHIP = {
     "recall": "An attacker with candidate images names the members of a record with a recall of",
-    "precision@1": "An attacker who holds an image ranks its record first in a share of",
+    "precision@1": "An attacker who holds an image finds its record at rank 1 with a precision of",
     "AUC rank": "An attacker who holds an image ranks its record before others with an AUC of",
     "AUC": "Membership of a patient is inferred with an AUC of",
-    "TPR at 1 % FPR": "Membership is inferred, at a false positive rate of 1 %, for a share of",
+    "TPR at 1 % FPR": "At a false positive rate of 1 %, members are found at a rate of",
     "worst patient AUC": "Membership of the most exposed patient is inferred with an AUC of",
 }
 
 
 def _membership(result: AttackResult) -> str:
     if (result.attacker, result.figure) == ("subset sum", "precision@1"):
-        return "The candidate with the largest weight in a record is a member in a share of"
+        return "The candidate with the largest weight in a record is a member with a precision of"
     return _MEMBERSHIP.get(result.figure, result.figure)
 
 
@@ -235,25 +235,25 @@ def _of(
 def _answer(
     question: str,
     family: Sequence[AttackResult],
-    told: Sequence[AttackResult],
+    stated: Sequence[AttackResult],
     sentences: Sequence[str],
     none: str = NO_SEARCH,
 ) -> Answer:
-    """Join the sentences on what is `told`, and what else succeeded or could have been seen."""
+    """Join the sentences on what is `stated`, and what else succeeded or could have been seen."""
     word = _word(family)
-    if word == "not tested" or (word == "not shown" and not any(map(_counts, told))):
-        return Answer(question, "not tested", _untested(none, family), tuple(told))
+    if word == "not tested" or (word == "not shown" and not any(map(_counts, stated))):
+        return Answer(question, "not tested", _untested(none, family), tuple(stated))
     parts = [each for each in sentences if each]
     if word == "not shown":
-        parts.append(_power(told))
+        parts.append(_power(stated))
     else:
-        parts += _also(family, told)
-    return Answer(question, word, " ".join(parts), tuple(told))
+        parts += _also(family, stated)
+    return Answer(question, word, " ".join(parts), tuple(stated))
 
 
-def _also(family: Sequence[AttackResult], told: Sequence[AttackResult]) -> list[str]:
-    """Name what exceeds its baseline in figures of which no success was told."""
-    named = {each.figure for each in told if _succeeds(each)}
+def _also(family: Sequence[AttackResult], stated: Sequence[AttackResult]) -> list[str]:
+    """Name what exceeds its baseline in figures whose success is not stated."""
+    named = {each.figure for each in stated if _succeeds(each)}
     rest = [each for each in family if _succeeds(each) and each.figure not in named]
     rest.sort(key=lambda each: -each.gain.value)
     return [
