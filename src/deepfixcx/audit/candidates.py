@@ -3,7 +3,7 @@
 The attacker encodes every candidate in the form of the release, as anyone can who knows the
 method. `attack_subset_sum` explains a record as a sum of candidates, `attack_own_record` looks for
 the record nearest to a candidate, and `attack_differencing` subtracts two releases that differ by
-one patient. Candidates that are in no record are non-members, from whom members must be told.
+one patient. Candidates that are in no record are non-members, from whom members must be separated.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def attack_own_record(
     count = int(owners.max()) + 1
     patterns = np.zeros(len(records), np.int64)
     if labels is not None:
-        told = np.nan_to_num(np.asarray(labels, np.float64).reshape(len(records), -1), nan=2)
-        patterns = np.unique(told, axis=0, return_inverse=True)[1].reshape(-1)
+        filled = np.nan_to_num(np.asarray(labels, np.float64).reshape(len(records), -1), nan=2)
+        patterns = np.unique(filled, axis=0, return_inverse=True)[1].reshape(-1)
     compared = np.zeros(own.shape, np.bool_)
     for place in np.flatnonzero(own.any(axis=1)):
         compared[place] = np.isin(patterns, patterns[own[place]])

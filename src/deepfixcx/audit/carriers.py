@@ -43,21 +43,25 @@ def attack_rare_labels(
 ) -> tuple[AttackResult, ...]:
     """Rank candidates by a discriminant that is learned on the released records of each label."""
     owners = patient_numbers(patients)
-    told = np.asarray(labels, np.float64).reshape(len(released), -1)
+    released_labels = np.asarray(labels, np.float64).reshape(len(released), -1)
     truth = np.asarray(candidate_labels, np.float64).reshape(len(candidates), -1)
-    if not len(candidates) == len(owners) or not told.shape[1] == truth.shape[1] == len(names):
+    if not len(candidates) == len(owners) or not released_labels.shape[1] == truth.shape[1] == len(
+        names
+    ):
         raise AuditError(
             f"labels of shape {np.shape(labels)} and {np.shape(candidate_labels)}, "
             f"{len(owners)} patients and {len(names)} names do not fit"
         )
-    told, truth = (np.where(np.isfinite(each), each > 0.5, np.nan) for each in (told, truth))
+    released_labels, truth = (
+        np.where(np.isfinite(each), each > 0.5, np.nan) for each in (released_labels, truth)
+    )
     records, held = flatten(released), flatten(candidates)
     if not (np.isfinite(records).all() and np.isfinite(held).all()):
         raise AuditError("records or candidates hold NaN or infinity")
     folds = min(FOLDS, int(owners.max()) + 1)
     fold_of = patient_folds(owners, folds, np.random.default_rng(seed))[owners]
     results: list[AttackResult] = []
-    for one, other, name in zip(told.T, truth.T, names, strict=True):
+    for one, other, name in zip(released_labels.T, truth.T, names, strict=True):
         options = _Options(name, copies, seed)
         results += _attack(records, one, held, other, owners, fold_of, options)
     return tuple(results)
@@ -75,7 +79,7 @@ class _Options:
 
 def _attack(
     records: Array,
-    told: Floats,
+    released_labels: Floats,
     held: Array,
     truth: Floats,
     owners: NDArray[np.int64],
@@ -88,7 +92,10 @@ def _attack(
     carrier, seen = np.zeros(count), np.zeros(count, np.bool_)
     np.maximum.at(carrier, owners[known], truth[known])
     seen[owners[known]] = True
-    if len(np.unique(told[np.isfinite(told)])) < 2 or len(np.unique(carrier[seen])) < 2:
+    if (
+        len(np.unique(released_labels[np.isfinite(released_labels)])) < 2
+        or len(np.unique(carrier[seen])) < 2
+    ):
         return
     without = np.full(len(held), 0.5)
     for fold in np.unique(fold_of):
@@ -104,7 +111,7 @@ def _attack(
     area = max(roc_auc(truth, floor), 0.5)
     if area == 0.5:
         floor = np.zeros(len(floor))
-    for attacker, score in _scores(records, told, held, options.copies).items():
+    for attacker, score in _scores(records, released_labels, held, options.copies).items():
         own = _highest(score, owners, count)[seen]
         value, gain = auc_interval(truth, own, whose), auc_difference(truth, own, floor, whose)
         if yes < FEWEST:
@@ -138,14 +145,16 @@ def _by_permutation(area: float, yes: int, no: int) -> Interval:
     return Interval(area, max(area - (high - 0.5), 0.0), min(area + (0.5 - low), 1.0))
 
 
-def _scores(records: Array, told: Floats, candidates: Array, copies: int) -> dict[str, Floats]:
+def _scores(
+    records: Array, released_labels: Floats, candidates: Array, copies: int
+) -> dict[str, Floats]:
     """Return how much each candidate is like the positive records, in two ways."""
-    known = np.isfinite(told)
+    known = np.isfinite(released_labels)
     scale = Standard.fit(records[known])
     parts = Components.fit(scale(records[known]), MOST_COMPONENTS)
     learned = parts(scale(records[known])).astype(np.float64)
     asked = parts(scale(candidates)).astype(np.float64)
-    yes = told[known] > 0.5
+    yes = released_labels[known] > 0.5
     positive, negative = learned[yes], learned[~yes]
     centred = np.concatenate([positive - positive.mean(axis=0), negative - negative.mean(axis=0)])
     within = centred.T @ centred / max(len(centred) - 2, 1)

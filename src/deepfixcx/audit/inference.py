@@ -63,7 +63,7 @@ def attack_inference(
     -------
     AttackResult
         Of the figure ``"AUC"``, comparing images of one fold; 0.5 by chance. The control is the
-        floor: what is inferred of somebody whose codes nobody has.
+        floor: what is inferred of a person whose codes are unknown.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def above_median(values: ArrayLike) -> list[str]:
         return [""] * len(numbers)
     median = float(np.median(numbers[known]))
     words = np.where(numbers > median, "above", "below")
-    return [str(word) if told else "" for word, told in zip(words, known, strict=True)]
+    return [str(word) if is_known else "" for word, is_known in zip(words, known, strict=True)]
 
 
 def _number(value: Any) -> float:

@@ -148,7 +148,7 @@ def attack_membership(
     Raises
     ------
     AuditError
-        Shapes that do not fit, nobody in or nobody out, or an image with fewer than two shadows
+        Shapes that do not fit, no member or no non-member, or an image with fewer than two shadows
         that saw it or did not.
 
     References
@@ -264,9 +264,9 @@ def attack_release_membership(
         inside[pair + 1] = ~inside[pair]
     scores: dict[str, list[Floats]] = {NEAREST: [], FITTED: []}
     for half in inside:
-        records, told = remake(np.flatnonzero(half[owners]), generator)
+        records, released_labels = remake(np.flatnonzero(half[owners]), generator)
         flat = np.asarray(records, np.float64).reshape(len(records), -1)
-        for name, each in _release_scores(flat, told, held, known).items():
+        for name, each in _release_scores(flat, released_labels, held, known).items():
             scores[name].append(np.bincount(owners, each, count).astype(np.float64))
     results: list[AttackResult] = []
     for name, rows in scores.items():
@@ -275,7 +275,7 @@ def attack_release_membership(
 
 
 def _release_scores(
-    records: Floats, told: Floats, held: Floats, known: Floats
+    records: Floats, released_labels: Floats, held: Floats, known: Floats
 ) -> dict[str, Floats]:
     """Return for each image how near a record is, and how well records and labels explain it."""
     centre, scale = records.mean(axis=0), records.std(axis=0)
@@ -284,7 +284,7 @@ def _release_scores(
     parts = Components.fit(seen.astype(np.float32), min(64, max(1, len(seen) // 4)))
     seen, asked = seen @ parts.directions, asked @ parts.directions
     near = minus_distances(asked, seen).max(axis=1).astype(np.float64)
-    design, wanted = _design(np.asarray(told, np.float64)), _design(known)
+    design, wanted = _design(np.asarray(released_labels, np.float64)), _design(known)
     gram = design.T @ design
     gram[np.diag_indices_from(gram)] += RIDGE
     slopes = np.linalg.solve(gram, design.T @ seen)
@@ -309,7 +309,7 @@ def _patient_results(
     generator: np.random.Generator,
     seed: int,
 ) -> list[AttackResult]:
-    """Judge scores (runs, patients): on average, and of the patient who is told best."""
+    """Judge scores (runs, patients): on average, and of the patient who is most exposed."""
     areas = _areas_by_patient(scores, inside)
     worst = int(np.argmax(areas))
     pairs = len(inside) // 2

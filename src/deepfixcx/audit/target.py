@@ -61,7 +61,7 @@ class Target:
         return np.array([record_of[place] for place in places]), np.array(places, np.int64)
 
     def is_plain(self) -> bool:
-        """Whether every image is released once, as whoever holds it would encode it."""
+        """Whether every image is released once, as the holder of the image would encode it."""
         behind = self.members_of_each()
         places = [image for images in behind for image in images]
         if len(places) != len(behind) or sorted(places) != list(range(len(self.encoded))):

@@ -24,7 +24,7 @@ def _plain_errors() -> Iterator[None]:
     """Spell out control characters of names of files that a shell put on the command line."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # its class depends on the version of typer; raised again below
         if isinstance(message := getattr(error, "message", None), str):
             error.message = plain(message)  # type: ignore[attr-defined]
         raise

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 FEWEST = 8
-"""Records below which a pairing cannot be told from a random one."""
+"""Records below which a pairing cannot be distinguished from a random one."""
 
 HINT = "give --against the input folder (IN) of privatize"
 
@@ -135,12 +135,12 @@ def check_pairs(release: str, target: Target, *, drawn: bool) -> bool:
         "sources, so it belongs to another release; name the right folder with --private"
     )
     if target.record_labels is not None and target.labels is not None:
-        told = np.asarray(target.record_labels, np.float64)
-        labels = np.asarray(target.labels, np.float64)[:, : told.shape[1]]
+        shared = np.asarray(target.record_labels, np.float64)
+        labels = np.asarray(target.labels, np.float64)[:, : shared.shape[1]]
         truth = np.stack([labels[list(images)].mean(axis=0) for images in behind])
-        known = np.isfinite(told) & np.isfinite(truth)
-        apart = np.where(known, np.abs(told - truth), 0).mean()
-        random = np.where(known, np.abs(told[order] - truth), 0).mean()
+        known = np.isfinite(shared) & np.isfinite(truth)
+        apart = np.where(known, np.abs(shared - truth), 0).mean()
+        random = np.where(known, np.abs(shared[order] - truth), 0).mean()
         if apart > random / 2:
             raise refused
     if drawn or len(behind) < FEWEST:

@@ -28,7 +28,7 @@ MIN_PATIENTS = 11
 
 
 class Course(TypedDict):
-    """What both kinds of releases are told about how they are made; none of it changes a byte."""
+    """Options of both kinds of releases that change no byte of the result."""
 
     private: str | None
     workers: int

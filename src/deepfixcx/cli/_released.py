@@ -36,7 +36,7 @@ UNPROVED = {
         "value of this audit is wrong",
     ),
 }
-"""What a user is told where the private folder is not known by an ID or a checksum."""
+"""Note for the user where the private folder is not known by an ID or a checksum."""
 
 ATTRIBUTES = ("sex", "view", "site", "hospital", "institution", "scanner", "manufacturer")
 """Columns that are guessed where the table has them, beside the age."""

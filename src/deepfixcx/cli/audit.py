@@ -33,7 +33,7 @@ FILES_OF_0_1 = FILES[:3]
 
 COLOURS = ("#0b4f8a", "#c05a00", "#2e7d4f", "#8a2f7a", "#6e6e6e", "#b08a00", "#1a1a1a", "#d0559a")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""Of the curves, by attacker, so that they can be told apart without colours."""
+"""Of the curves, by attacker, so that they can be distinguished without colours."""
 
 MODES = {
     "released-released": "two records of the release",
@@ -133,7 +133,7 @@ def _write(own: OwnFolder, audit: Audit, found: Found, checksum: str) -> None:
     from deepfixcx.report.drawing import figure_bytes
 
     said = answers(audit)
-    told = {
+    content = {
         "format": "deepfixcx.audit",
         "version": 1,
         "release_checksum": checksum,
@@ -153,7 +153,7 @@ def _write(own: OwnFolder, audit: Audit, found: Found, checksum: str) -> None:
         "not_tested": list(audit.untested),
     }
     try:
-        text = json.dumps(told, indent=2, sort_keys=True, allow_nan=False)
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
         own.write(own.folder, "audit.json", text + "\n")
         page = audit_markdown(audit, checksum=checksum, notes=_notes(audit, found))
         own.write(own.folder, "verdict.md", page)

@@ -188,13 +188,13 @@ def _energy_rows(energy: Energy) -> list[tuple[str, str]]:
     for orientation, shares in zip(ORIENTATIONS, table, strict=True):
         cells = [f"{100 * share:.1f} %" for share in shares]
         rows.append((f"  {orientation}", "  ".join(f"{cell:>9}" for cell in cells)))
-    told = "" if energy.exact else ", estimated from the code"
+    note = "" if energy.exact else ", estimated from the code"
     rows.append(
         (
             "",
             (
                 f"of the energy without local brightness, which has {100 * energy.brightness:.1f} "
-                f"%{told}"
+                f"%{note}"
             ),
         )
     )

@@ -226,9 +226,9 @@ def _close(
     if bias is None:
         rows.append(("model", f"no summary over images; {FEWEST} images or more are needed"))
     else:
-        told = [each.words for each in bias.findings[:SHOWN_FINDINGS]]
-        told = told or ["none found; this is no proof of absence"]
-        rows += [("shortcuts" if not n else "", words) for n, words in enumerate(told)]
+        found_shortcuts = [each.words for each in bias.findings[:SHOWN_FINDINGS]]
+        found_shortcuts = found_shortcuts or ["none found; this is no proof of absence"]
+        rows += [("shortcuts" if not n else "", words) for n, words in enumerate(found_shortcuts)]
         rows.append(("summary", str(out / SUMMARY_FIGURE)))
     rows.append(("figures", f"{written} in {out / IMAGES}"))
     rows.append(("table", f"{out / TABLE}  contains file names; protect it like the files"))

@@ -73,7 +73,7 @@ class Problem:
     error : str
         Name of the error, such as ``"EmptyFileError"``.
     reason : str
-        Its message, which names nobody.
+        Its message, which holds no name.
     path : Path or None
         The file, for those who may see it; not in the text form.
 
@@ -183,12 +183,12 @@ class Dataset:
         """Count (yes, no, unknown) of each label."""
         counts = {}
         for name, values, known in zip(self.label_names, self.labels.T, self.known.T, strict=True):
-            yes, told = int((values[known] == 1).sum()), int(known.sum())
-            counts[name] = (yes, told - yes, len(self) - told)
+            yes, given = int((values[known] == 1).sum()), int(known.sum())
+            counts[name] = (yes, given - yes, len(self) - given)
         return counts
 
     def summary(self) -> str:
-        """Describe the dataset in a few lines that name nobody: counts, notes, problems."""
+        """Describe the dataset without names of patients: counts, notes, problems."""
         lines = [repr(self)]
         lines += [
             f"  {name}: {counted(yes, 'positive')}, {counted(no, 'negative')}, {unknown} unknown"
@@ -330,7 +330,7 @@ def find_duplicates(dataset: Dataset) -> tuple[tuple[int, ...], ...]:
     for place, record in enumerate(dataset.records):
         try:
             by_size[record.path.stat().st_size].append(place)
-        except OSError:  # it vanished: whoever reads it will say so
+        except OSError:  # it vanished: reading it reports that
             continue
     groups: dict[str, list[int]] = defaultdict(list)
     for places in by_size.values():

@@ -217,7 +217,7 @@ class Collector:
         split: str = "",
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        """Add an image, or note why it cannot be used. Empty words stand for what is not told."""
+        """Add an image, or note why it cannot be used. Empty text stands for unknown values."""
         if path in self._seen:
             self.fail(source, row, RowError("the row repeats the image of an earlier one"), path)
             return
@@ -255,12 +255,12 @@ class Collector:
         """Return what was gathered, with the labels that a user asked for, or all."""
         if not self._records:
             raise LayoutError(self._nothing())
-        nobody = sum(record.patient is None for record in self._records)
-        if nobody:
+        missing = sum(record.patient is None for record in self._records)
+        if missing:
             of_how_many = (
                 "no patient ids"
-                if nobody == len(self._records)
-                else f"{counted(nobody, 'image')} without a patient id"
+                if missing == len(self._records)
+                else f"{counted(missing, 'image')} without a patient id"
             )
             notes = [
                 *notes,

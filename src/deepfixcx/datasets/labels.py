@@ -153,8 +153,8 @@ def answer(
         place = label_names.index(label)
         given = [(record.labels[place], record.known[place]) for record in records]
         return (_equal_label(rule, given) if rule.values else given), 0
-    told = {name for name in _OF_RECORD if any(getattr(record, name) for record in records)}
-    names = sorted(told.union(*(record.attributes for record in records)))
+    filled = {name for name in _OF_RECORD if any(getattr(record, name) for record in records)}
+    names = sorted(filled.union(*(record.attributes for record in records)))
     name = find_name(rule.column, names)
     if name is None:
         raise LabelError(_no_such_label(rule, label_names, names))

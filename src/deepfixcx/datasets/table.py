@@ -241,20 +241,20 @@ def _add(
     if row.problem is not None:
         collector.fail(source, row.number, row.problem)
         return
-    told = {role: row.cells[name] for role, name in roles.items()}
-    if not told["path"]:
+    named = {role: row.cells[name] for role, name in roles.items()}
+    if not named["path"]:
         collector.fail(source, row.number, RowError("the row names no file"))
         return
     states: list[State] = [read_state(row.cells[name]) or "blank" for name in labels]
     attributes = {normal_name(name): row.cells[name] for name in others}
-    attributes["sex"] = sex_letter(told.pop("sex", ""))
-    attributes["age"] = told.pop("age", "")
+    attributes["sex"] = sex_letter(named.pop("sex", ""))
+    attributes["age"] = named.pop("age", "")
     try:
-        path = absolute(root / local_path(told.pop("path"), "an image"))
+        path = absolute(root / local_path(named.pop("path"), "an image"))
     except LayoutError as error:
         collector.fail(source, row.number, RowError(str(error)))
         return
-    collector.add(source, row.number, path, states, attributes=attributes, **told)
+    collector.add(source, row.number, path, states, attributes=attributes, **named)
 
 
 def _listing(roles: Mapping[str, str]) -> str:

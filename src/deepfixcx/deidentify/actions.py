@@ -52,7 +52,7 @@ def stamp(header: Dataset, methods: Many[Method]) -> None:
     """Say in a header what was done; in place.
 
     Whatever the header said before is replaced. `Deidentifier.apply` stamps what it did itself.
-    Whoever also cleaned the pixels, and made sure of it, stamps again with the methods of
+    A caller who also cleaned and checked the pixels stamps again with the methods of
     `Actions.methods` and `Method.CLEAN_PIXELS`.
 
     Parameters

@@ -61,8 +61,8 @@ class Deidentifier:
         keep_pixels : bool
             Take the pixel data over. What stands behind the last pixel of uncompressed data is
             cut off. Nothing else is done to them: writing that is burned in stays, and so do
-            comments inside compressed frames. Without it the header has no pixels, for whoever
-            puts others there.
+            comments inside compressed frames. Without it the header has no pixels, so that the
+            caller can add others.
 
         Returns
         -------

@@ -59,7 +59,7 @@ class Key:
     Parameters
     ----------
     secret : bytes
-        At least 32 bytes that nobody can guess.
+        At least 32 random bytes.
 
     Raises
     ------
@@ -122,9 +122,9 @@ class Key:
 def load_key(path: str | os.PathLike[str], *, apart_from: str | os.PathLike[str] = "") -> Key:
     """Read a key from its file, which is made on first use.
 
-    Whoever has the key can undo the pseudonyms of patients whose numbers he can guess. Keep it as
-    you keep the names themselves, give it only to machines whose releases are to match, and keep a
-    copy: without it the same patient becomes another one.
+    An attacker with the key can undo the pseudonyms of patients whose numbers can be guessed. Keep
+    it as you keep the names themselves, give it only to machines whose releases are to match, and
+    keep a copy: without it the same patient becomes another one.
 
     Parameters
     ----------

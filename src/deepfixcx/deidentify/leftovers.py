@@ -151,7 +151,7 @@ def _replace(header: Dataset, element: DataElement, bad: list[int]) -> None:
     """Take values away: all of an element, or those alone that a reader can do without."""
     tag = element.tag
     if tag.is_private_creator:
-        block = [each for each in header.keys() if each >> 8 == tag >> 16 << 8 | tag & 0xFF]  # noqa: SIM118
+        block = [each for each in header.keys() if each >> 8 == tag >> 16 << 8 | tag & 0xFF]  # noqa: SIM118 - iterating yields elements, not tags
         for each in (tag, *block):
             del header[each]
     elif tag == MODALITY:

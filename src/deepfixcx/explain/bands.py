@@ -48,8 +48,8 @@ class BandSummary:
     bands : tuple of BandName, of length 4**J
         Orientation and scale of each band, in the order of a code.
     cell : pair of int
-        Height and width in pixels of the smallest place that can be told apart: the largest cell.
-        It is the same in every band.
+        Height and width in pixels of the smallest place that can be distinguished: the largest
+        cell. It is the same in every band.
     margin : int
         How many pixels on every side of it a cell sees, too; 0 for Haar.
     statements : tuple of Statement

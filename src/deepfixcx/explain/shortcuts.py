@@ -139,8 +139,8 @@ def find_shortcuts(
     if groups is not None:
         owners = np.arange(len(attribution)) if patients is None else np.asarray(patients)
         findings += _groups(attribution, np.asarray(groups), truth, owners, draws)
-    told = [each for each in findings if each.strength.low > 0 and each.strength.value >= WEAKEST]
-    return tuple(sorted(told, key=lambda each: -each.strength.value))
+    shown = [each for each in findings if each.strength.low > 0 and each.strength.value >= WEAKEST]
+    return tuple(sorted(shown, key=lambda each: -each.strength.value))
 
 
 # -- regions ----------------------------------------------------------------------------------

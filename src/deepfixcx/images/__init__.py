@@ -1,8 +1,8 @@
 """A file becomes pixels, and pixels become a file.
 
-`read_image` reads PNG, JPEG, TIFF, BMP, DICOM and NIfTI, told apart by their content;
-`inspect_image` says what a file holds; `write_png` writes one; `phantom` makes a radiograph that is
-nobody's.
+`read_image` reads PNG, JPEG, TIFF, BMP, DICOM and NIfTI, recognised by their content;
+`inspect_image` says what a file holds; `write_png` writes one; `phantom` makes a synthetic
+radiograph.
 
 Importing this package loads neither pillow nor pydicom nor nibabel: the module of a format is
 imported when the first file of that format is read.

@@ -100,7 +100,7 @@ def _header(stream: BinaryIO) -> Any:
 
 
 def _directions(header: Any) -> tuple[str, str]:
-    """Say where the first two axes lead: two of R, L, A, P, S, I; empty where nobody knows."""
+    """Say where the first two axes lead: two of R, L, A, P, S, I; empty where unknown."""
     nibabel = require("nibabel", extra="nifti")
     affine = header.get_best_affine()
     if not np.isfinite(affine).all():

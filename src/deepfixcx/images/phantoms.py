@@ -1,4 +1,4 @@
-"""Chest radiographs of nobody: drawn from curves, for demos and tests.
+"""Synthetic chest radiographs, drawn from curves, for demos and tests.
 
 Coordinates: `x` runs from -1 at the left edge of the image (the patient's right) to 1, `y` from
 0 at the top to 2. Every organ is an amount of tissue along the beam; the amounts add up, and the

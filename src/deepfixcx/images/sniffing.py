@@ -84,7 +84,7 @@ def _is_nifti(head: bytes) -> bool:
 
 
 def _inflated(head: bytes) -> bytes:
-    """Return what the first bytes of a file in gzip hold, as far as it can be told."""
+    """Return what the first bytes of a file in gzip hold, as far as it can be read."""
     try:
         # Without the checksum at the end of a short file: whether it is right is asked later.
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head[:-8], SNIFFED_BYTES)

@@ -233,7 +233,7 @@ def set_aside(path: Path) -> Path:
 
 
 def remove_temporaries(folder: Path, tag: str) -> None:
-    """Remove what processes that died were writing with a tag: nobody else knows such names."""
+    """Remove what processes that died were writing under a secret tag."""
     pattern = re.compile(rf"\.deepfixcx-{re.escape(tag)}-[0-9a-f]{{16}}\.part")
     for where, _, files in os.walk(folder) if tag else ():
         for name in filter(pattern.fullmatch, files):

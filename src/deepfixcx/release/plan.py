@@ -273,9 +273,9 @@ def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "") -> Pl
     """Give the inputs numbers in a shuffled order and cut them into shards.
 
     The order is shuffled because the alphabetical order of file names can itself tell names. The
-    names and sizes of all inputs take part in the shuffle, so that nobody who lacks them can undo
-    it, and the same inputs still give the same order. With noise nothing but the noisy codes may
-    depend on pixels, and sizes of files do: then a secret takes part, and names only.
+    names and sizes of all inputs take part in the shuffle, so that an attacker who lacks them
+    cannot undo it, and the same inputs still give the same order. With noise nothing but the noisy
+    codes may depend on pixels, and sizes of files do: then a secret takes part, and names only.
 
     Parameters
     ----------

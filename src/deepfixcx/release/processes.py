@@ -1,6 +1,6 @@
-"""One worker process: how it is born, what it is told and tells, and how it ends.
+"""One worker process: its start, its messages and its end.
 
-It is told jobs through its own pipe. Which file it is at it writes into memory that it shares with
+It receives jobs through its own pipe. Which file it is at it writes into memory that it shares with
 its parent, so that the file is known which it died on; which files it has ended it tells many at a
 time, because a message costs both sides as much as a small image. It ends with its parent, even if
 that is killed.
@@ -199,25 +199,25 @@ def _worker_main(pipe: Connection, memory: Any) -> None:
 
 
 class _Diary:
-    """What a worker has ended and not told yet."""
+    """Files that a worker has finished and not reported yet."""
 
     def __init__(self, pipe: Connection, mark: Mark, suspects: frozenset[str]) -> None:
         self._pipe, self._mark, self._suspects = pipe, mark, suspects
         self._ended: list[tuple[str, Any]] = []
-        self._told = -REPORT_SECONDS  # the first file of a job is told at once
+        self._reported = -REPORT_SECONDS  # the first file of a job is reported at once
 
     def ended(self, name: str, result: Any) -> None:
         """Write down a file, and tell of it if it is time."""
         self._mark.end()
         self._ended.append((name, result))
-        if name in self._suspects or time.monotonic() - self._told >= REPORT_SECONDS:
+        if name in self._suspects or time.monotonic() - self._reported >= REPORT_SECONDS:
             self.tell()
 
     def tell(self, job: tuple[int, Any] | None = None) -> None:
         """Tell of all files, and of the job if that is ended too."""
         self._pipe.send((self._ended, job, None))
         self._ended = []
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
 
 def _listen(pipe: Connection, orders: SimpleQueue[Any]) -> None:

@@ -64,7 +64,7 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong: the release is consistent, whoever made it."""
+        """Whether nothing is wrong: the release is consistent; this does not show who made it."""
         wrong = (self.missing, self.changed, self.unlisted, self.links, self.empty, self.counts)
         return not (any(wrong) or self.contradictions)
 

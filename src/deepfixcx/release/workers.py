@@ -176,7 +176,7 @@ def _supply(crew: list[Worker], waiting: Waiting, blamed: _Deaths) -> list[Start
             assign(worker, waiting.take(), blamed.quarantine(), blamed.suspects())
             begun.append(StartEvent(worker.jobs[0].number))
     for worker in crew:
-        # The last jobs are for whoever is free first.
+        # The last jobs go to the first free worker.
         if len(worker.jobs) < JOBS_IN_HAND and waiting.count(len(crew) + 1) > len(crew):
             assign(worker, waiting.take(), blamed.quarantine(), blamed.suspects())
     return begun

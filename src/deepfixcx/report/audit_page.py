@@ -60,7 +60,7 @@ def audit_figure(audit: Audit, title: str = "Audit of a release") -> Figure:
     audit : Audit
         What came of the attacks.
     title : str
-        What stands at the top. It names nobody.
+        What stands at the top. It holds no name.
 
     Returns
     -------

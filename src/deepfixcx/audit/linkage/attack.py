@@ -178,17 +178,17 @@ def link_records(
     looked_for = released if probes is None else probes
     if labels is None:
         labels = np.full((len(owners), 1), np.nan, np.float32)
-    told = labels_of(looked_for, labels, len(owners)), labels_of(released, labels, len(owners))
-    learned = told
+    sides = labels_of(looked_for, labels, len(owners)), labels_of(released, labels, len(owners))
+    learned = sides
     if public is not None:
-        empty = np.full((len(public.patients), told[0].shape[1]), np.nan, np.float32)
+        empty = np.full((len(public.patients), sides[0].shape[1]), np.nan, np.float32)
         learned = (empty if public.labels is None else public.labels,) * 2
     generator = np.random.default_rng(seed)
     found: dict[str, list[Found]] = {}
     tests = make_tests(released, probes, owners, folds, generator, copies=copies, public=public)
     for test in tests:
-        known = told[1][test.gallery]
-        alike = _similarities(test, looked_for, released, told, learned, fit, name, beside, seed)
+        known = sides[1][test.gallery]
+        alike = _similarities(test, looked_for, released, sides, learned, fit, name, beside, seed)
         for each, values in alike.items():
             found.setdefault(each, []).append(judge(values, test.searches, generator))
         found.setdefault("null", []).append(
@@ -227,7 +227,7 @@ def _similarities(
     test: Test,
     looked_for: Records,
     released: Records,
-    told: Sides,
+    sides: Sides,
     learned: Sides,
     fit: Fit,
     name: str,
@@ -236,7 +236,7 @@ def _similarities(
 ) -> dict[str, Array]:
     """Return how alike probes and records of a test are, to each attacker."""
     probes, gallery = looked_for.array[test.probes], released.array[test.gallery]
-    of_probes, of_gallery = told[0][test.probes], told[1][test.gallery]
+    of_probes, of_gallery = sides[0][test.probes], sides[1][test.gallery]
     compare = fit(test.training, seed)
     alike = {
         name: compare(probes, gallery),

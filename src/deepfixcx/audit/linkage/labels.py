@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Cells = NDArray[np.int64]
 
 Beside = Callable[[Array, Array, Array, Array], Array]
-"""Compares probes and records, told their labels too."""
+"""Compares probes and records, given their labels too."""
 
 MOST_CATEGORIES = 12
 """A column with more different values is a number: two values are compared by their distance."""
@@ -136,10 +136,10 @@ def fit_beside_labels(
         combine = _learn_sum(features, aside)
 
     def both(x: Array, y: Array, of_x: Array, of_y: Array) -> Array:
-        known, told = _standard(compare(x, y)), by_label(of_x, of_y)
+        known, agreeing = _standard(compare(x, y)), by_label(of_x, of_y)
         if combine is None:
-            return np.asarray(known + _standard(told), np.float32)
-        return np.asarray(combine([known, told]), np.float32)
+            return np.asarray(known + _standard(agreeing), np.float32)
+        return np.asarray(combine([known, agreeing]), np.float32)
 
     return both
 

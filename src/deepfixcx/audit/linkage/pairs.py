@@ -123,7 +123,7 @@ Similarity = Callable[[Array, Array], Array]
 """Told probes (p, ...) and records (g, ...): how alike each two are, (p, g); any scale."""
 
 Fit = Callable[[Pairs, int], Similarity]
-"""An attacker: told what to train on and a seed, it returns how it compares."""
+"""An attacker: given what to train on and a seed, it returns how it compares."""
 
 
 class Records:

@@ -54,7 +54,7 @@ class Contrast:
         By which similarities, cosines, are divided.
     epochs, every, patience : int
         Most epochs; after how many the patients set aside are asked; and so many times they may be
-        told apart no better before it ends.
+        separated no better before it ends.
     """
 
     learning_rate: float

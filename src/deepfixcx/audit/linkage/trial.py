@@ -68,8 +68,8 @@ class Searches:
     probes, patients : ndarray of int64, shape (n,)
         Which probe, and whose records it should find.
     true, stranger : ndarray of bool, shape (n, g)
-        Records of that patient; records of nobody who is in the probe. What shares an image with
-        the probe is neither.
+        Records of that patient; records of patients who are not in the probe. What shares an image
+        with the probe is neither.
     """
 
     probes: Places

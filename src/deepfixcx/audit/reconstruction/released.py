@@ -33,7 +33,7 @@ Invert = Callable[[Released], Array]
 """Makes images (N, C, H, W) of what was released."""
 
 FitInverter = Callable[[Released, Array, NDArray[np.int64], int], Invert]
-"""An attacker: told what was released of others, their images, whose they are and a seed."""
+"""An attacker: given what was released of others, their images, whose they are and a seed."""
 
 KNEE = 0.01
 """Below this share of its mean a number of a code counts as nothing: there logarithms end."""

@@ -88,11 +88,11 @@ def _map_shape(released: Released) -> tuple[int, int, int]:
         return shape[0] * shape[1], shape[2], shape[3]
     if len(shape) == 3:
         return shape[0], shape[1], shape[2]
-    return int(np.prod(shape)), 1, 1  # several poolings lie too deep to be told apart as maps
+    return int(np.prod(shape)), 1, 1  # several poolings lie too deep to be separate maps
 
 
 class _UNet(nn.Module):
-    """Three halvings and back, told the code at every pixel."""
+    """Three halvings and back, given the code at every pixel."""
 
     def __init__(self, bands: int, channels: int) -> None:
         super().__init__()

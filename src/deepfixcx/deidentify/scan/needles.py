@@ -79,7 +79,7 @@ class Needle:
 
     @property
     def is_patient(self) -> bool:
-        """Whether an element of the patient's own has it, and not one of somebody else."""
+        """Whether an element about the patient has it, not one about another person."""
         return any(tag.startswith("(0010,") for tag in self.tags)
 
 

@@ -1,6 +1,6 @@
 """A privatized image becomes a valid DICOM file, derived from that of its source.
 
-The header comes from the source, de-identified by whoever calls. What it says about the stored
+The header comes from the source, de-identified by the caller. What it says about the stored
 values is replaced, because the pixels are gray values for display now: black is 0, white the
 largest number, and no look-up table stands between them and the screen.
 """
@@ -168,7 +168,9 @@ def _as_frames(made: Dataset, header: Dataset, frames: int, lattice: Lattice) ->
     else:
         made.FrameIncrementPointer = Tag("PageNumberVector")
         made.PageNumberVector = list(range(1, frames + 1))
-    made.BurnedInAnnotation = made.get("BurnedInAnnotation") or "YES"  # nobody said that it is free
+    made.BurnedInAnnotation = (
+        made.get("BurnedInAnnotation") or "YES"
+    )  # unless the source states otherwise
     if header.get("ContentDate") and header.get("ContentTime"):
         made.update(plane_groups(header, frames, lattice))
 

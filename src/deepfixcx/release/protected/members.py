@@ -47,7 +47,7 @@ class Member:
     frame : int
         Number of the frame in it, from 0.
     patient : str
-        Whose it is; a name made of the file where nobody says.
+        Whose it is; a name made of the file where it is unknown.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Member:
 def write_members(
     private: Path, names: Sequence[str], records: Records, members: Sequence[Member]
 ) -> None:
-    """Write which images each record is made of; nobody else may read the file."""
+    """Write which images each record is made of; only the owner may read the file."""
     rows = (
         (name, members[place].source, members[place].frame, members[place].patient)
         for name, places in zip(names, records.members, strict=True)
