@@ -1,10 +1,11 @@
 # Everything happens in .venv, made from nothing but Python >= 3.11 and make.
 #
 #   make demo      install the package alone, then privatize example images
-#   make test      install what development needs, then the whole test suite with coverage
+#   make test      install what development needs, then the tests that take seconds
+#   make test-all  every test, with coverage: what has to pass before a change lands
 #   make install   install every extra and the development tools
 #   make check     format, lint, types, layers (changes nothing)
-#   make format    mend what the formatter and the linter can mend
+#   make format    fix what the formatter and the linter can fix
 #   make docs      build the documentation into site/
 #   make dist      the wheel and the source archive, into dist/
 #   make extras    the wheel in an empty environment with each extra alone (minutes, downloads)
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt -e
 
-.PHONY: demo test install check format docs dist extras clean
+.PHONY: demo test test-all install check format docs dist extras clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.base
@@ -27,7 +28,12 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	@.ci/programs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.warming
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n 2 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+
+test-all: $(VENV)/.dev
+	@.ci/programs
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.warming
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n 2 --dist worksteal --durations=40
 
 install: $(VENV)/.dev
 

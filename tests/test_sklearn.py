@@ -242,5 +242,6 @@ def test_without_scikit_learn_the_import_says_what_to_type() -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=240,
     )
     assert "pip install 'deepfixcx[sklearn]'" in answer.stdout

@@ -39,4 +39,4 @@ if __name__ == "__main__":
         running = [
             subprocess.Popen([sys.executable, "-m", __spec__.name, name]) for name in WAVELETS
         ]
-        sys.exit(max(process.wait() for process in running))
+        sys.exit(max(process.wait(600) for process in running))

@@ -69,6 +69,7 @@ def test_a_quick_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "deepfixcx", "bench", "--quick", "--json", "bench.json"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
+    timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "bench.json").read_text("utf-8"))

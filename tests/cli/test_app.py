@@ -38,7 +38,11 @@ def test_unknown_command_is_two(run: Run) -> None:
 
 def test_runs_as_a_module() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "deepfixcx", "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "deepfixcx", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
     )
     assert __version__ in ran.stdout
 

@@ -25,6 +25,7 @@ def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "deepfixcx", "demo", *words],
         cwd=folder, capture_output=True, text=True, check=False,
+    timeout=240,
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def test_columns_are_read_back_too(tmp_path: Path) -> None:
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deepfixcx", *words]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
 def test_names_of_a_release_are_neutral_in_tables_and_on_the_terminal(tmp_path: Path) -> None:
@@ -139,6 +139,7 @@ def test_hostile_dataset_json_and_arguments_are_spelled_out(tmp_path: Path) -> N
         done = subprocess.run(
             [sys.executable, "-m", "deepfixcx", *words],
             capture_output=True, text=True, cwd=tmp_path,
+    timeout=240,
         )  # fmt: skip
         assert "\x1b" not in done.stdout + done.stderr, words
         assert "\u202e" not in done.stdout + done.stderr, words

@@ -231,7 +231,7 @@ def test_of_two_sweeps_at_once_one_is_whole_and_one_refused(made: Made, tmp_path
     start = threading.Barrier(2)
 
     def sweep() -> str:
-        start.wait()
+        start.wait(60)
         try:
             run_sweep(dataset, tmp_path / "out", options)
         except ModelError as error:
@@ -239,7 +239,7 @@ def test_of_two_sweeps_at_once_one_is_whole_and_one_refused(made: Made, tmp_path
         return "done"
 
     with ThreadPoolExecutor(2) as pool:
-        ended = sorted(each.result() for each in [pool.submit(sweep) for _ in range(2)])
+        ended = sorted(each.result(300) for each in [pool.submit(sweep) for _ in range(2)])
     assert ended.count("done") == 1
     assert "another process is writing" in ended[0] + ended[1] or "earlier sweep" in str(ended)
     assert len((tmp_path / "out" / "sweep.csv").read_text().splitlines()) == 3

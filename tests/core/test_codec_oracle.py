@@ -276,6 +276,7 @@ def test_the_number_of_threads_does_not_change_a_byte() -> None:
             capture_output=True,
             text=True,
             check=True,
+            timeout=240,
         ).stdout
         for threads in ("1", "2", "7")
     ]

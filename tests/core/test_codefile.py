@@ -148,6 +148,7 @@ def test_saving_again_gives_the_same_bytes(tmp_path: Path) -> None:
             [sys.executable, "-c", SAVE, str(folder)],
             env=os.environ | {"PYTHONHASHSEED": run},
             check=True,
+            timeout=240,
         )
         digests.append(
             {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}

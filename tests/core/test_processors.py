@@ -40,7 +40,9 @@ def test_codes_and_reconstructions_do_not_depend_on_the_processor(
 ) -> None:
     environment = {**os.environ, **processor, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     out = tmp_path / "results.npz"
-    subprocess.run([sys.executable, "-c", PROGRAM, str(out)], env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(out)], env=environment, check=True, timeout=240
+    )
     pixels = np.random.default_rng(0).random((2, 130, 145), np.float32)
     with np.load(out) as results:
         assert results["lanes"] == 8
@@ -64,6 +66,8 @@ from deepfixcx import Codec
 print(Codec(2, 4).encode(np.ones((64, 64), np.float32)).array.shape)
 """
     env = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=env, timeout=240
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(1, 1, 16, 4, 4)"

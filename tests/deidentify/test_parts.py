@@ -51,7 +51,11 @@ def test_another_process_finds_the_same_pseudonym(tmp_path: Path) -> None:
         "print(load_key(sys.argv[1]).pseudonym(('id', '', '4711')))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
     )
     assert done.stdout.strip() == here
 

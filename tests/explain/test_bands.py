@@ -121,5 +121,7 @@ def test_importing_loads_nothing_heavy() -> None:
         "import deepfixcx.explain.bands, deepfixcx.explain.bands, sys;"
         "print(*{'torch', 'matplotlib', 'sklearn', 'captum', 'pydicom'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240
+    )
     assert done.stdout.split() == []

@@ -57,7 +57,7 @@ def errors_of(dataset: Dataset, path: Path) -> list[str]:
     """Return what a validator says is wrong."""
     path.write_bytes(dicom_bytes(dataset))
     validator = program("dicom3tools", "dciodvfy")
-    done = subprocess.run([validator, str(path)], capture_output=True, check=False)
+    done = subprocess.run([validator, str(path)], capture_output=True, check=False, timeout=240)
     said = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
     assert said
     return [line for line in said if line.startswith("Error")]

@@ -53,7 +53,7 @@ def unpacked(path: Path, target: Path) -> bool:
     command = [gdcm, "--raw", "--force", str(path), str(target)]
     if path.name in YBR:
         command = [dcmtk, "--write-xfer-little", str(path), str(target)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, timeout=240).returncode == 0
 
 
 def values_of(dataset: Dataset, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -107,7 +107,7 @@ def test_what_is_shown(data_folder: Path, tmp_path: Path) -> None:
             grays = ["--use-window", "1"]
         picture = tmp_path / "picture.pnm"
         command = [draw, "--write-raw-pnm", *grays, str(source), str(picture)]
-        subprocess.run(command, capture_output=True, check=True)
+        subprocess.run(command, capture_output=True, check=True, timeout=240)
         with Image.open(picture) as image:
             theirs = np.asarray(image, np.float64)
         first = read_image(path).pixels[0]

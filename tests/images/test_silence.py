@@ -109,7 +109,7 @@ def test_silence_ends_with_the_read(tmp_path: Path, caplog: pytest.LogCaptureFix
             thread.start()
         logging.getLogger("pydicom").error("inside")
     for thread in threads:
-        thread.join()
+        thread.join(60)
     after = list(warnings.filters), logging.getLogger("pydicom").level, Image.MAX_IMAGE_PIXELS
     assert before == after
     logging.getLogger("pydicom").error("outside")

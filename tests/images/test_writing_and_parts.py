@@ -38,7 +38,9 @@ def test_public_names() -> None:
 def test_importing_loads_no_reader() -> None:
     heavy = ("PIL", "pydicom", "imagecodecs")
     code = f"import sys, deepfixcx.images; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240
+    )
     assert done.stdout.strip() == "[]"
 
 

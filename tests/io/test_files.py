@@ -113,7 +113,7 @@ def test_only_temporary_files_of_the_tag_are_removed(tmp_path: Path) -> None:
         "with tagged(sys.argv[2]), writing(Path(sys.argv[1]) / 'a') as file: os._exit(0)"
     )
     for tag in ("mine", "other"):
-        subprocess.run([sys.executable, "-c", code, str(tmp_path), tag], check=True)
+        subprocess.run([sys.executable, "-c", code, str(tmp_path), tag], check=True, timeout=240)
     for name in (".x.tmp", ".x.part", ".deepfixcx-mine-0.part"):
         (tmp_path / name).write_bytes(b"a user's")
     before = set(os.listdir(tmp_path))
@@ -177,7 +177,7 @@ def test_a_killed_holder_does_not_block(tmp_path: Path) -> None:
         "from deepfixcx.io.folders import OwnFolder\n"
         "own = OwnFolder(Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=240)
     assert done.returncode == -9
     with OwnFolder(tmp_path) as own:
         assert own.id

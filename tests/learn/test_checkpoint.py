@@ -215,7 +215,9 @@ def test_killed_process(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "images", 40)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     words = [str(tmp_path / "images"), str(killed), str(torch.get_num_threads())]
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *words], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words], cwd=ROOT, check=False, timeout=240
+    )
     assert done.returncode == -signal.SIGKILL
     assert [each.name for each in killed.glob("[!.]*")] == ["training.safetensors"]
     with pytest.raises(ModelError, match="--resume"):

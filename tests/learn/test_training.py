@@ -347,6 +347,7 @@ def test_a_logistic_model_needs_no_torch(dataset: Dataset, tmp_path: Path) -> No
         capture_output=True,
         text=True,
         check=True,
+        timeout=240,
     )
     assert done.stdout.strip() == "(1, 1) False"
 

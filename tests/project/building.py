@@ -24,6 +24,7 @@ def built(kind: Literal["wheel", "sdist"]) -> Path:
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = folder.iterdir()

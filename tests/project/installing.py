@@ -48,6 +48,7 @@ def empty_environment(folder: Path, wheel: Path, *extras: str) -> Path:
         [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--quiet",
          "--disable-pip-version-check", str(wheel)],
         check=True, capture_output=True,
+    timeout=240,
     )  # fmt: skip
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     (package,) = site.glob("deepfixcx-*.dist-info")

@@ -26,7 +26,12 @@ def test_every_example_is_in_the_table() -> None:
 def test_example_learns(example: os.PathLike[str]) -> None:
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
     done = subprocess.run(
-        [sys.executable, str(example)], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, str(example)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     (area,) = re.findall(r"AUC of other patients.*: ([\d.]+)", done.stdout)

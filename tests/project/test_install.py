@@ -69,6 +69,7 @@ def call(programs: Path, folder: Path, words: str) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
 
 

@@ -26,6 +26,7 @@ def run_python(code: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

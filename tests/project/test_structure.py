@@ -116,3 +116,27 @@ def test_versions_stand_in_one_place() -> None:
         if re.search(r":: 3\.\d+$", name)
     ]
     assert said == ["3.11", "3.12", "3.13"]
+
+
+def test_tests_wait_for_no_process_without_a_time_limit() -> None:
+    """A test that hangs has to fail with its name, or nothing can land."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    options = settings["tool"]["pytest"]["ini_options"]
+    assert float(options["faulthandler_timeout"]) <= 400
+    assert options["faulthandler_exit_on_timeout"] is True
+    endless = []
+    for name, text in MODULES.items():
+        if name.startswith("tests/"):
+            endless += [
+                f"{name}:{call.lineno}"
+                for call in ast.walk(ast.parse(text))
+                if isinstance(call, ast.Call) and waits_endlessly(call)
+            ]
+    assert not endless
+
+
+def waits_endlessly(call: ast.Call) -> bool:
+    name, limits = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
+    if name.startswith("subprocess.") and name.endswith((".run", ".check_output")):
+        return not limits & {"timeout", None}
+    return name.endswith((".wait", ".communicate", ".join")) and not call.args and not limits

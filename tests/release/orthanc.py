@@ -99,7 +99,11 @@ def running(program: str, plugin: str, folder: Path) -> Iterator[Orthanc]:
             yield orthanc
         finally:
             process.terminate()
-            process.wait(PATIENCE_S)
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(PATIENCE_S)
 
 
 def _wait(orthanc: Orthanc, process: subprocess.Popen[bytes]) -> None:

@@ -62,7 +62,7 @@ class Cluster:
     def close(self) -> None:
         for process in self.processes:
             process.kill()
-            process.wait()
+            process.wait(60)
 
     def _start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -124,7 +124,7 @@ def wait_for_shards(process: subprocess.Popen[str], out: Path, shards: int) -> N
                 return
         except ReleaseError:  # not there yet
             pass
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=60)
         assert time.monotonic() < until, "the release did not get so far"
         time.sleep(0.02)
 
@@ -362,7 +362,7 @@ def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
         status = read_status(tmp_path / "out")
         assert (status.state, status.shards_done) == ("stopped", 0)
         worker.terminate()
-        worker.wait()
+        worker.wait(60)
         running.add_worker()
         privatize_dataset(
             many, tmp_path / "out", OPTIONS, engine="dask", scheduler=running.address,

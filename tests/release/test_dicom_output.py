@@ -283,7 +283,7 @@ def test_every_real_file_keeps_its_kind_where_that_is_valid(
 def test_a_validator_finds_no_error(real: dict[str, tuple[Path, Path]]) -> None:
     dciodvfy = program("dicom3tools", "dciodvfy")
     for name, (_, path) in real.items():
-        done = subprocess.run([dciodvfy, str(path)], capture_output=True, check=False)
+        done = subprocess.run([dciodvfy, str(path)], capture_output=True, check=False, timeout=240)
         said = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
         assert not [line for line in said if line.startswith("Error")], name
         assert any(line.strip() for line in said), name  # it did look
@@ -298,11 +298,15 @@ def test_dcmtk_and_highdicom_read_every_file(
     dump = program("dcmtk", "dcmdump")
     convert = program("dcmtk", "dcm2img", "dcm2pnm")
     for name, (source, path) in real.items():
-        told = subprocess.run([dump, str(path)], capture_output=True, check=True).stdout
+        told = subprocess.run(
+            [dump, str(path)], capture_output=True, check=True, timeout=240
+        ).stdout
         assert b"DerivationDescription" in told, name
         assert len(highdicom.imread(path).get_stored_frames()) == len(read_image(source).pixels)
         picture = tmp_path / "picture.pnm"
-        subprocess.run([convert, "--write-raw-pnm", str(path), str(picture)], check=True)
+        subprocess.run(
+            [convert, "--write-raw-pnm", str(path), str(picture)], check=True, timeout=240
+        )
         with Image.open(picture) as image:
             theirs = np.asarray(image, np.float64) / 255
         ours = read_image(path)

@@ -82,7 +82,7 @@ def shards_done(out: Path) -> int:
 def wait_for_shards(process: subprocess.Popen[str], out: Path, shards: int) -> None:
     until = time.monotonic() + 60
     while shards_done(out) < shards:
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=60)
         assert time.monotonic() < until, "the release did not get so far"
         time.sleep(0.01)
 
@@ -210,11 +210,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     options = ["-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
     try:
-        subprocess.run(["mount", *options], check=True, capture_output=True)
+        subprocess.run(["mount", *options], check=True, capture_output=True, timeout=240)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("a disk of its own can be mounted by root alone")
     yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=240)
 
 
 def test_full_disk_then_room_again(many: Path, small_disk: Path, whole: dict[str, str]) -> None:
@@ -230,7 +230,7 @@ def test_full_disk_then_room_again(many: Path, small_disk: Path, whole: dict[str
     printed, errors = again.communicate(timeout=120)
     assert again.returncode == 1, "there is still no room"
     grown = ["mount", "-o", "remount,size=100m", str(small_disk)]
-    subprocess.run(grown, check=True, capture_output=True)
+    subprocess.run(grown, check=True, capture_output=True, timeout=240)
     finish(many, out, whole)
 
 

@@ -124,7 +124,11 @@ def test_folder_that_may_not_be_listed_is_a_problem_of_its_own(images: Path) -> 
             "for s in find_sources(Path(sys.argv[1])).found])"
         )
         ran = subprocess.run(
-            [sys.executable, "-c", script, str(images)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", script, str(images)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=240,
         )
         listing = ran.stdout
     assert "('colour', 'UnreadableFileError')" in listing

@@ -104,7 +104,7 @@ def wait_for_shards(process: subprocess.Popen[str], out: str, private: Path, sha
                 return
         except ReleaseError:  # not there yet
             pass
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=60)
         assert time.monotonic() < until, "the release did not get so far"
         time.sleep(0.02)
 

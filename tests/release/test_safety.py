@@ -165,7 +165,7 @@ def test_killed_at_any_moment_a_release_ends_whole(tmp_path: Path) -> None:
         go(process)
         time.sleep(draw.random() * 0.3)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=60)
         unfinished += not (out / "dataset.json").exists()
         privatize_dataset(
             tmp_path / "in", out, ReleaseOptions(CodecSpec(1, 2)), resume=out.exists()

@@ -470,6 +470,7 @@ def test_release_on_a_disk_does_without_fsspec(images: Path, tmp_path: Path) -> 
             capture_output=True,
             text=True,
             check=False,
+            timeout=240,
         )
 
     local, store = run(str(images)), run("s3://bucket/x")

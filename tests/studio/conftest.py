@@ -81,7 +81,7 @@ def serving(*words: str, cwd: Path, env: dict[str, str] | None = None) -> Iterat
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(60)
         reader.join(5)
         if process.stdout is not None:
             process.stdout.close()

@@ -390,7 +390,7 @@ def test_a_real_run_is_followed_killed_and_resumed(browser: Any, tmp_path: Path)
             assert tab.locator("progress").is_visible()
             assert 0 < float(tab.locator("progress").get_attribute("value")) < files
             os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
+            run.wait(60)
             stopped = files_ended(tab, "stopped", files)
             assert stopped >= running
             first = tab.locator(".thumb img").first
@@ -400,14 +400,14 @@ def test_a_real_run_is_followed_killed_and_resumed(browser: Any, tmp_path: Path)
             (tmp_path / "open").touch()
             tab.get_by_text(f"finished · {files} images · 0 failed").wait_for()
             assert tab.locator("progress").is_hidden()
-            assert run.wait() == 0
+            assert run.wait(60) == 0
             tab.locator(".thumb").nth(3).click()
             tab.get_by_text("Most similar in this release").wait_for()
             tab.context.close()
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
+            run.wait(60)
 
 
 def test_values_light_and_picture_as_in_a_viewer_for_radiologists(page: Any) -> None:

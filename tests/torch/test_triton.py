@@ -104,6 +104,7 @@ def run(code: str, cases: list[tuple[object, ...]], **environment: str) -> dict[
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     answer: dict[str, object] = json.loads(done.stdout)
