@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from benchmarks.table import Table, put_section
 from deepfixcx.datasets import load_dataset
-from deepfixcx.frontier.options import DEFAULT, FrontierOptions
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.frontier.run import run_frontier
+from deepfixcx.experiments.frontier import run_frontier
+from deepfixcx.experiments.frontier_inputs import DEFAULT, FrontierOptions
+from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.mechanisms import (
     PixelNoise,
     epsilon_lower_bound,

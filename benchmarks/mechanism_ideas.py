@@ -27,8 +27,9 @@ from benchmarks.table import Table, put_section
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.figures import ATTACKERS, figures_of, mean_figures
-from deepfixcx.frontier.trial import Trial, patient_folds
+from deepfixcx.experiments.frontier import figures_of, mean_figures
+from deepfixcx.experiments.frontier_inputs import ATTACKERS
+from deepfixcx.experiments.trial import Trial, patient_folds
 from deepfixcx.learn.baselines import blur, pixelate
 from deepfixcx.learn.loading import load_pixels
 from deepfixcx.learn.logistic import LogisticCodes

@@ -26,7 +26,7 @@ from deepfixcx.audit.reconstruction import INVERTERS
 from deepfixcx.audit.reconstruction.released import Released
 from deepfixcx.audit.result import AttackResult, figure_of
 from deepfixcx.code import Code
-from deepfixcx.frontier.trial import Trial
+from deepfixcx.experiments.trial import Trial
 from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.mechanisms.projection import FittedProjection
 from deepfixcx.mechanisms.protocol import FittedChain, FittedMechanism

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.mechanism_ideas import FOLDS, ROOT, Data, load
 from benchmarks.table import Table, put_section
-from deepfixcx.frontier.trial import Trial, patient_folds
+from deepfixcx.experiments.trial import Trial, patient_folds
 from deepfixcx.measures import roc_auc
 from deepfixcx.mechanisms import Chain, LabelResampling, Mechanism, Plain, Records, TaskProjection
 from deepfixcx.mechanisms.whitening import Whitening

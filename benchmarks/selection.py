@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 
 from benchmarks.table import Table, put_section
 from deepfixcx.datasets import Dataset, ImageRecord, folds_by_patient
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.frontier.rows import compare as compare_mechanisms
-from deepfixcx.frontier.rows import recommend as recommend_mechanism
-from deepfixcx.frontier.trial import Trial
+from deepfixcx.experiments.recommendation import recommend_code, recommend_mechanism
+from deepfixcx.experiments.rows import FrontierRow, Row, compare, put_interval
+from deepfixcx.experiments.trial import Trial
 from deepfixcx.learn.scorers import fold_numbers, score_by_logistic
-from deepfixcx.learn.sweep.rows import Row, compare, recommend
-from deepfixcx.learn.trial_folder import put_interval
 from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.intervals import Estimate
 from deepfixcx.mechanisms.catalogue import mechanism_named
@@ -67,8 +64,8 @@ def false_sweeps(seeds: Sequence[int], patients: int = 60) -> tuple[int, int]:
             figures = {"numbers": float(numbers), "share": 0.01}
             put_interval(figures, "auc", estimate.interval())
             rows.append(Row(1 + place // 3, 2 ** (1 + place % 3), figures, estimate))
-        corrected += recommend(compare(rows)).level is not None
-        plain += recommend(rows).level is not None
+        corrected += recommend_code(compare(rows, to_best=True)).row is not None
+        plain += recommend_code(rows).row is not None
     return corrected, plain
 
 
@@ -89,7 +86,7 @@ def false_frontiers(seeds: Sequence[int], patients: int = 100) -> tuple[int, int
             figures = {"linkage": 0.5, "floor_raw": 0.5}
             put_interval(figures, "auc", estimate.interval())
             rows.append(FrontierRow(1, 5, name, 100, figures, estimate))
-        corrected += recommend_mechanism(compare_mechanisms(rows)).row is not None
+        corrected += recommend_mechanism(compare(rows)).row is not None
         plain += recommend_mechanism(rows).row is not None
     return corrected, plain
 

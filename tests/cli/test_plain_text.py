@@ -17,9 +17,9 @@ from rich.text import Text
 
 from deepfixcx._words import plain
 from deepfixcx.cli._console import PlainConsole
+from deepfixcx.experiments.rows import table_of
 from deepfixcx.io.tables import Row, TableWriter, own_rows, read_rows
 from deepfixcx.io.tables import Table as Cells
-from deepfixcx.learn.trial_folder import table_of
 from deepfixcx.release import verify_release
 from tests.release.conftest import rows, write_gray
 

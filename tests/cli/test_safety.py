@@ -24,9 +24,8 @@ from deepfixcx.cli._outside import READ, WRITTEN
 from deepfixcx.cli.app import app
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import DeepfixcxError, ModelError, ReleaseError
+from deepfixcx.experiments.sweep import SweepOptions, run_sweep
 from deepfixcx.io.results import claimed_folder
-from deepfixcx.learn.sweep.options import SweepOptions
-from deepfixcx.learn.sweep.run import run_sweep
 from tests.learn.making import make_dataset
 from tests.release.test_safety import FOLDERS, NAMES, RUNS, World
 

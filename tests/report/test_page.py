@@ -19,7 +19,7 @@ from PIL import Image
 from deepfixcx.audit.result import QUESTIONS
 from deepfixcx.codec import Codec
 from deepfixcx.errors import ReleaseError
-from deepfixcx.frontier.rows import FrontierRow
+from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.images import phantom, write_png
 from deepfixcx.measures import Interval
 from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset

@@ -15,7 +15,8 @@ import pytest
 
 from deepfixcx.audit.result import QUESTIONS, WORDS
 from deepfixcx.errors import ReleaseError
-from deepfixcx.frontier.rows import FrontierRow, recommend
+from deepfixcx.experiments.recommendation import recommend_mechanism
+from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.images import phantom, write_png
 from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset
 from deepfixcx.report.html_originals import NotRead
@@ -323,7 +324,9 @@ def test_a_recommendation_says_by_which_threshold(facts: ReleaseFacts) -> None:
         FrontierRow(2, 4, name, 9, {"auc": auc, "linkage": linkage, "floor_raw": 0.6})
         for name, auc, linkage in (("plain", 0.9, 0.8), ("resampling", 0.8, 0.55))
     ]
-    assert recommend(rows, 0.9).row != recommend(rows).row  # it changes what is recommended
+    assert (
+        recommend_mechanism(rows, 0.9).row != recommend_mechanism(rows).row
+    )  # it changes what is recommended
     words = text_of(frontier(rows, facts))
     assert "By the default threshold of deepfixcx frontier (without --max-linkage): Take" in words
 

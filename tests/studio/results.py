@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from deepfixcx.audit.result import QUESTIONS, AttackResult
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.frontier.rows import rows_as_csv as frontier_as_csv
-from deepfixcx.learn.sweep.rows import Row, rows_as_csv
+from deepfixcx.experiments.rows import FrontierRow, Row, frontier_as_csv, sweep_as_csv
 from deepfixcx.measures import Interval
 
 __all__ = ["attack", "write_results"]
@@ -80,7 +78,7 @@ def write_results(folder: Path) -> None:
                 )
             )
     (folder / "sweep").mkdir()
-    (folder / "sweep" / "sweep.csv").write_text(rows_as_csv(swept), "utf-8")
+    (folder / "sweep" / "sweep.csv").write_text(sweep_as_csv(swept), "utf-8")
     labels = [{"label": "pneumonia", "auc": [0.87, 0.83, 0.90]}]
     evaluation = {"command": "evaluate", "labels": labels, "part": "test", "images": 60}
     evaluation |= {"patients": 41, "images_failed": 1, "notes": ["copies of training images"]}

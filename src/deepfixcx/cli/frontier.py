@@ -32,7 +32,7 @@ from deepfixcx.cli._steps import StepBar
 from deepfixcx.cli.sweep import parse_numbers
 
 if TYPE_CHECKING:
-    from deepfixcx.frontier.run import Frontier
+    from deepfixcx.experiments.frontier import Frontier
 
 __all__ = ["command"]
 
@@ -96,8 +96,8 @@ def command(
 
     Example: deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6
     """
-    from deepfixcx.frontier.options import DEFAULT, FrontierOptions
-    from deepfixcx.frontier.run import run_frontier
+    from deepfixcx.experiments.frontier import run_frontier
+    from deepfixcx.experiments.frontier_inputs import DEFAULT, FrontierOptions
 
     options = FrontierOptions(
         levels=parse_numbers("--levels", levels),
@@ -161,8 +161,11 @@ def _figures(frontier: Frontier, out: Path, figures: list[str]) -> dict[str, obj
                 "patches": row.patches,
                 "mechanism": row.mechanism,
                 "numbers": row.numbers,
+                **{
+                    name: value if math.isfinite(value) else None
+                    for name, value in row.figures.items()
+                },
             }
-            | {name: value if math.isfinite(value) else None for name, value in row.figures.items()}
             for row in frontier.rows
         ],
         "skipped": [{"setting": name, "reason": reason} for name, reason in frontier.skipped],

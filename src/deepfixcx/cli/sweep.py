@@ -42,7 +42,7 @@ from deepfixcx.cli._options import (
 from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
-    from deepfixcx.learn.sweep.run import Sweep
+    from deepfixcx.experiments.sweep import Sweep
 
 __all__ = ["command", "parse_numbers"]
 
@@ -104,8 +104,7 @@ def command(
 
     Example: deepfixcx sweep xrays --labels pneumonia -o sweep
     """
-    from deepfixcx.learn.sweep.options import SweepOptions
-    from deepfixcx.learn.sweep.run import run_sweep
+    from deepfixcx.experiments.sweep import SweepOptions, run_sweep
     from deepfixcx.spec import CodecSpec
 
     names = tuple(pooling.split(",")) if "," in pooling else pooling
@@ -175,9 +174,9 @@ def _draw(sweep: Sweep) -> dict[str, bytes]:
     from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.grid_figures import comparison_figure, heatmap_figure
 
-    chosen = sweep.recommendation
+    chosen = sweep.recommendation.row
     pair = None
-    if chosen.level is not None and chosen.patches is not None:
+    if chosen is not None and chosen.level is not None and chosen.patches is not None:
         pair = (chosen.level, chosen.patches)
     return {
         name: figure_bytes(
@@ -188,7 +187,7 @@ def _draw(sweep: Sweep) -> dict[str, bytes]:
 
 
 def _figures(sweep: Sweep, out: Path, figures: list[str]) -> dict[str, object]:
-    chosen = sweep.recommendation
+    chosen = sweep.recommendation.row
     return {
         "command": "sweep",
         "images": sweep.images,
@@ -202,9 +201,9 @@ def _figures(sweep: Sweep, out: Path, figures: list[str]) -> dict[str, object]:
             {"level": each.level, "patches": each.patches[0], "reason": each.reason}
             for each in sweep.skipped
         ],
-        "recommended_level": chosen.level,
-        "recommended_patches": chosen.patches,
-        "reason": chosen.sentence,
+        "recommended_level": None if chosen is None else chosen.level,
+        "recommended_patches": None if chosen is None else chosen.patches,
+        "reason": sweep.recommendation.sentence,
         "figures": figures,
         "folder": str(out),
     }
@@ -217,7 +216,7 @@ def _finite(figures: Any) -> dict[str, float | None]:
 def _close(
     sweep: Sweep, notes: tuple[str, ...], out: Path, figures: list[str], same: list[str]
 ) -> None:
-    chosen = sweep.recommendation
+    chosen = sweep.recommendation.row
     rows = [
         ("images", f"{sweep.images:,} of {counted(sweep.patients, 'patient')}"),
         ("settings", f"{len(sweep.rows) - 1} tried, {len(sweep.skipped)} do not fit"),
@@ -234,9 +233,9 @@ def _close(
     rows += [
         ("table", f"{out}/sweep.csv"),
         ("figures", ", ".join(f"{out}/{name}" for name in figures)),
-        ("recommended", chosen.sentence),
+        ("recommended", sweep.recommendation.sentence),
     ]
-    if chosen.level is not None:
+    if chosen is not None:
         words = ["train", *same, "-J", str(chosen.level)]
         words += ["-P", str(chosen.patches), "-o", "model"]
         rows.append(("next", f"{program()} {shlex.join(words)}"))

@@ -15,9 +15,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError, ModelError
-from deepfixcx.frontier.options import BASELINES
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.learn.sweep.rows import Row
+from deepfixcx.experiments.frontier_inputs import BASELINES
+from deepfixcx.experiments.rows import FrontierRow, Row
 from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import FONT, INK, MUTED
 

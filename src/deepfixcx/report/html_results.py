@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 from deepfixcx._words import counted
 from deepfixcx.audit.result import QUESTIONS, WORDS
 from deepfixcx.errors import ReleaseError
-from deepfixcx.frontier.rows import FrontierRow
+from deepfixcx.experiments.rows import FrontierRow, Row
 from deepfixcx.io.results import check_unchanged
 from deepfixcx.io.tables import own_rows
-from deepfixcx.learn.sweep.rows import Row
 from deepfixcx.measures import Interval
 from deepfixcx.spec import CodecSpec
 

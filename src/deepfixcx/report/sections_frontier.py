@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.rows import FrontierRow, recommend
+from deepfixcx.experiments.recommendation import recommend_mechanism
+from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.report.html import figure, paragraph, section, table
 from deepfixcx.report.html_plots import Point, points_svg
@@ -48,7 +49,7 @@ def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> str:
     return section(
         "frontier",
         "Other settings",
-        paragraph(f"{THRESHOLD}: {recommend(rows).sentence}"),
+        paragraph(f"{THRESHOLD}: {recommend_mechanism(rows).sentence}"),
         paragraph(_place_words(here, facts)),
         figure(
             frontier_figure(frontier_points(rows, rows, here=marked)),
@@ -73,6 +74,8 @@ def row_of(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> FrontierRow | No
     """Return the row that was tried with the setting and the mechanisms of a release, if any."""
     names = facts.mechanism_names
     for row in rows:
+        if row.level is None or row.patches is None:
+            continue
         spec = CodecSpec(row.level, row.patches)  # a frontier tries no other wavelet or pooling
         if spec == facts.spec and _same(row.mechanism, names):
             return row
@@ -110,7 +113,7 @@ def frontier_points(
     pick: bool = False,
 ) -> list[Point]:
     """Return the points of a frontier: utility against linkage."""
-    chosen = recommend(compared).row
+    chosen = recommend_mechanism(compared).row
     points = []
     for row in rows:
         x, y = row.interval("linkage"), row.interval("auc")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from deepfixcx._words import counted
 from deepfixcx.audit.result import LOWER_IS_STRONGER, QUESTIONS
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.learn.sweep.rows import Row
-from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
+from deepfixcx.experiments.recommendation import recommend_code
+from deepfixcx.experiments.rows import FrontierRow, Row
 from deepfixcx.measures import Interval
 from deepfixcx.report.html import escaped, figure, items, paragraph, section, table
 from deepfixcx.report.html_plots import Bar, intervals_svg
@@ -298,14 +297,12 @@ def _evaluation(found: Evaluation) -> list[str]:
 
 
 def _sweep(rows: Sequence[Row]) -> str:
-    chosen = recommend_of_sweep(rows)
+    chosen = recommend_code(rows)
     said = f"{chosen.sentence} A sweep does not measure public images alone."
-    return paragraph(said) + sweep_table(rows, (chosen.level, chosen.patches))
+    return paragraph(said) + sweep_table(rows, chosen.row)
 
 
-def sweep_table(
-    rows: Sequence[Row], chosen: tuple[int | None, int | None], *, pick: bool = False
-) -> str:
+def sweep_table(rows: Sequence[Row], chosen: Row | None, *, pick: bool = False) -> str:
     """Return the AUC of every setting as a table, deeper where better; the chosen one is framed."""
     settings = {(row.level, row.patches): row for row in rows if row.level is not None}
     levels = sorted({level for level, _ in settings if level is not None})
@@ -331,19 +328,14 @@ def sweep_table(
     )
 
 
-def _cell(
-    row: Row | None,
-    ends: tuple[float, float],
-    chosen: tuple[int | None, int | None],
-    pick: bool,
-) -> str:
+def _cell(row: Row | None, ends: tuple[float, float], chosen: Row | None, pick: bool) -> str:
     if row is None or not math.isfinite(row.interval("auc").value):
         return '<td class="cell none">does not fit</td>'
     value = row.interval("auc")
     low, high = ends
     share = (value.value - low) / (high - low) if high > low else 0.5
     classes = "cell" + (" deep" if share > 0.6 else "")
-    picked = (row.level, row.patches) == chosen
+    picked = row == chosen
     classes += " chosen" if picked else ""
     # letters stand out from both halves of the scale, which is why there is a step between them
     lightness = 38 - 30 * (share - 0.6) if share > 0.6 else 94 - 50 * share

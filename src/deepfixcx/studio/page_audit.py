@@ -10,10 +10,9 @@ from functools import partial
 
 from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
-from deepfixcx.frontier.options import BASELINES
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.frontier.rows import recommend as recommend_of_frontier
-from deepfixcx.learn.sweep.rows import recommend as recommend_of_sweep
+from deepfixcx.experiments.frontier_inputs import BASELINES
+from deepfixcx.experiments.recommendation import recommend_code, recommend_mechanism
+from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.report.html_release import ReleaseFacts, spread_out
 from deepfixcx.report.html_results import read_audit, read_frontier, read_sweep
 from deepfixcx.report.sections_frontier import frontier_figure, frontier_points, row_of
@@ -134,7 +133,7 @@ class AuditPage(LibraryPage):
     async def _frontier(self, chosen: Found, point: str) -> None:
         rows = await asyncio.to_thread(read_frontier, chosen.path)
         self.releases = await asyncio.to_thread(self._finished_releases)
-        recommended = recommend_of_frontier(rows)
+        recommended = recommend_mechanism(rows)
         families = list(dict.fromkeys(row.mechanism for row in rows))
         self.family = self.family if self.family in families else ""
         here = {
@@ -177,17 +176,16 @@ class AuditPage(LibraryPage):
     async def _sweep(self, chosen: Found, point: str) -> None:
         self.releases, self.family = {}, ""
         rows = await asyncio.to_thread(read_sweep, chosen.path)
-        recommended = recommend_of_sweep(rows)
-        taken = (recommended.level, recommended.patches)
+        recommended = recommend_code(rows)
         with self.left, card("Utility of classifiers"):
             words(recommended.sentence, "p")
-            plot = markup(sweep_table(rows, taken, pick=True), "plot")
+            plot = markup(sweep_table(rows, recommended.row, pick=True), "plot")
             plot.on("pick", lambda event: self._pick(str(event.args)))
             note("Choose a setting to see its images; the framed one is recommended.")
-        names = [f"J{row.level}_P{row.patches}" for row in rows if row.level is not None]
-        taken_name = f"J{recommended.level}_P{recommended.patches}"
-        if point in names or taken_name in names:
-            await self._pick(point if point in names else taken_name)
+        if any(row.name == point for row in rows if row.level is not None):
+            await self._pick(point)
+        elif recommended.row is not None:
+            await self._pick(recommended.row.name)
 
     async def _pick(self, name: str) -> None:
         """Show the image of this tab at a setting, beside its original."""

@@ -8,9 +8,8 @@ import pytest
 from deepfixcx.audit.result import figure_of
 from deepfixcx.codec import Codec
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.inputs import noised
-from deepfixcx.frontier.options import split_noise
-from deepfixcx.frontier.trial import Trial
+from deepfixcx.experiments.frontier_inputs import noised, split_noise
+from deepfixcx.experiments.trial import Trial
 from deepfixcx.mechanisms import PixelNoise, Plain
 from deepfixcx.spec import CodecSpec
 from tests.mechanisms.making import make_records

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,24 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._optional import require
+from deepfixcx.audit.result import AttackResult, figure_of
 from deepfixcx.datasets import Dataset
-from deepfixcx.errors import LabelError, MechanismError
-from deepfixcx.frontier.figures import figures_of, mean_figures
-from deepfixcx.frontier.inputs import Inputs, dp_pix, noised, read_inputs
-from deepfixcx.frontier.options import FrontierOptions, mechanism_named, split_noise
-from deepfixcx.frontier.rows import FrontierRow, Recommendation, compare, recommend, rows_as_csv
-from deepfixcx.frontier.trial import Trial, divide_patients
+from deepfixcx.errors import AuditError, LabelError, MechanismError
+from deepfixcx.experiments.folder import Progress, Say, TrialFolder, TrialKind
+from deepfixcx.experiments.frontier_inputs import (
+    ATTACKERS,
+    FrontierOptions,
+    Inputs,
+    dp_pix,
+    mechanism_named,
+    noised,
+    read_inputs,
+    split_noise,
+)
+from deepfixcx.experiments.recommendation import Recommendation, recommend_mechanism
+from deepfixcx.experiments.rows import FrontierRow, compare, frontier_as_csv, put_interval
+from deepfixcx.experiments.trial import WITH_LABELS, Trial, Utility, divide_patients
 from deepfixcx.learn.mapping import Failure
-from deepfixcx.learn.trial_folder import Progress, Say, TrialFolder, TrialKind, put_interval
-from deepfixcx.measures.intervals import Estimate
+from deepfixcx.measures.intervals import Estimate, Interval
+from deepfixcx.mechanisms import Mechanism
+from deepfixcx.mechanisms.protocol import FittedMechanism
 from deepfixcx.mechanisms.records import safe_labels
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["Frontier", "run_frontier"]
+__all__ = ["Frontier", "FrontierOptions", "figures_of", "mean_figures", "run_frontier"]
 
 Array = NDArray[np.float32]
+Figures = dict[str, float]
 
-KIND = TrialKind("frontier", 3, FrontierRow.from_json, MechanismError)
+KIND = TrialKind("frontier", 3, FrontierRow, MechanismError)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,7 +66,7 @@ class Frontier:
 
     rows: tuple[FrontierRow, ...]
     skipped: tuple[tuple[str, str], ...]
-    recommendation: Recommendation
+    recommendation: Recommendation[FrontierRow]
     failures: tuple[Failure, ...]
     images: int
     patients: int
@@ -131,7 +144,7 @@ def run_frontier(
         frontier = Frontier(
             tuple(rows),
             tuple(skipped),
-            recommend(rows, options.max_linkage),
+            recommend_mechanism(rows, options.max_linkage),
             inputs.failures,
             len(inputs.dataset),
             inputs.dataset.patient_count,
@@ -139,7 +152,7 @@ def run_frontier(
             tuple(name for column, name in enumerate(names) if column not in kept),
         )
         figures = {} if draw is None else draw(frontier)
-        place.finish(rows_as_csv(rows), inputs.failures, figures)
+        place.finish(frontier_as_csv(rows), inputs.failures, figures)
     return frontier
 
 
@@ -242,3 +255,92 @@ def _arrays_of(
         return cells, dp_pix(cells, sizes, options.epsilon, options.pixels, seed)
     codes, noise = inputs.codes[spec], split_noise(name, spec)[0]
     return codes, None if noise is None else noised(codes, sizes, noise, seed)
+
+
+# -- one setting ------------------------------------------------------------------------------
+
+
+MODES = {"released": False, "raw": True}
+"""What a record is linked to: other records, or raw images."""
+
+
+def figures_of(
+    trial: Trial,
+    mechanism: Mechanism,
+    images: Array | None = None,
+    *,
+    utility: Utility | None = None,
+    attackers: Sequence[str] = ATTACKERS,
+    say: Callable[[str], None] | None = None,
+) -> Figures:
+    """Try a mechanism on one division of the patients."""
+    say = say or (lambda _: None)
+    fitted = trial.fit(mechanism)
+    if utility is None:
+        say("utility")
+        utility = trial.utility(fitted)
+    figures: Figures = {}
+    for name, found in (
+        ("auc", utility.auc),
+        ("public_auc", utility.public),
+        ("added", utility.added),
+    ):
+        put_interval(figures, name, found)
+    figures["other_auc"] = utility.other
+    figures |= {f"auc_{place}": value for place, value in enumerate(utility.each)}
+    figures |= _linkage(trial, fitted, attackers, say)
+    if images is not None:
+        say("reconstruction")
+        released = trial.release(fitted)
+        results = trial.reconstruction(released, images)
+        for name in ("SSIM", "PSNR"):
+            put_interval(figures, f"{name.lower()}_gain", figure_of(results, name).gain)
+    return figures
+
+
+def mean_figures(several: Sequence[Figures]) -> Figures:
+    """Return means over divisions; intervals are those of one division, averaged."""
+    if not several:
+        raise MechanismError("there is no patient split to average over; give one seed or more")
+    means: Figures = {}
+    for name in several[0]:
+        values = [each[name] for each in several if math.isfinite(each.get(name, math.nan))]
+        means[name] = round(float(np.mean(values)), 9) if values else math.nan
+    return means
+
+
+def _linkage(
+    trial: Trial, fitted: FittedMechanism, attackers: Sequence[str], say: Callable[[str], None]
+) -> Figures:
+    released = trial.release(fitted)
+    figures: Figures = {}
+    strongest: AttackResult | None = None
+    with_labels: list[tuple[float, float]] = []
+    for mode, raw in MODES.items():
+        found: list[tuple[AttackResult, AttackResult]] = []
+        for attacker in (*attackers, WITH_LABELS):
+            say(f"linkage, {mode}, {attacker}")
+            try:
+                results = trial.linkage(fitted, released, attacker, raw=raw)
+            except AuditError:  # no two records of one patient are left to learn from
+                continue
+            pair = figure_of(results, "AUC"), figure_of(results, "precision@1")
+            if attacker == WITH_LABELS:
+                with_labels.append((pair[0].value.value, pair[1].value.value))
+            else:
+                found.append(pair)
+        areas = [area.value.value for area, _ in found]
+        precisions = [precision.value.value for _, precision in found]
+        figures[f"linkage_{mode}"] = max(areas, default=math.nan)
+        figures[f"precision_{mode}"] = max(precisions, default=math.nan)
+        figures[f"floor_{mode}"] = found[0][0].floor if found else math.nan
+        figures[f"chance_{mode}"] = found[0][1].chance if found else math.nan
+        figures[f"precision_floor_{mode}"] = found[0][1].floor if found else math.nan
+        for area, _ in found:
+            if strongest is None or area.value.value > strongest.value.value:
+                strongest = area
+    nothing = Interval(math.nan, math.nan, math.nan)
+    put_interval(figures, "linkage", nothing if strongest is None else strongest.value)
+    figures["labelled_linkage"] = max((area for area, _ in with_labels), default=math.nan)
+    figures["labelled_precision"] = max((each for _, each in with_labels), default=math.nan)
+    return figures

@@ -1,25 +1,18 @@
-"""The rows of a frontier, how they are stored, and which setting meets a threshold."""
+"""Which setting to take: the smallest good code, or the mechanism that meets a threshold."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Generic
 
-from deepfixcx.errors import MechanismError
-from deepfixcx.learn.trial_folder import (
-    figures_from_json,
-    figures_to_json,
-    interval_named,
-    table_of,
-)
+from deepfixcx.experiments.rows import AnyRow, FrontierRow, Row, TrialRow
 from deepfixcx.measures import Interval
-from deepfixcx.measures.intervals import ERROR, Estimate, joint_error
+from deepfixcx.measures.intervals import ERROR
 
-__all__ = ["FrontierRow", "Recommendation", "compare", "recommend", "rows_as_csv"]
+__all__ = ["Recommendation", "recommend_code", "recommend_mechanism"]
 
 ABOVE_FLOOR = 0.05
 """By default, linkage may be so much above the label-only baseline, ..."""
@@ -34,122 +27,77 @@ TIMES_CHANCE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FrontierRow:
-    """What was found for one mechanism on one spec.
-
-    Attributes
-    ----------
-    level, patches : int
-        J and P; of a baseline those of the code that it keeps as many numbers as.
-    mechanism : str
-        Its name in the catalogue.
-    numbers : int
-        Of a record.
-    figures : mapping of str to float
-        As of `figures_of`; NaN where there is none.
-    estimate : Estimate or None
-        Of ``auc``, with which rows are compared; the table does not have it.
-    """
-
-    level: int
-    patches: int
-    mechanism: str
-    numbers: int
-    figures: Mapping[str, float] = field(default_factory=dict)
-    estimate: Estimate | None = field(default=None, compare=False)
-
-    @property
-    def name(self) -> str:
-        """Name of its file, such as ``"J3_P4_mixing-3"``."""
-        return f"J{self.level}_P{self.patches}_{self.mechanism}"
-
-    def interval(self, name: str) -> Interval:
-        """Return a figure with its interval; NaN where there is none."""
-        return interval_named(self.figures, name)
-
-    def to_json(self) -> str:
-        """Return the row as JSON; NaN becomes null."""
-        return json.dumps(
-            {
-                "level": self.level,
-                "patches": self.patches,
-                "mechanism": self.mechanism,
-                "numbers": self.numbers,
-                "figures": figures_to_json(self.figures),
-                "estimate": None if self.estimate is None else self.estimate.to_dict(),
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> FrontierRow:
-        """Make the row again that `to_json` wrote.
-
-        Raises
-        ------
-        MechanismError
-            The text is no such row.
-        """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            kept = values.get("estimate")
-            estimate = None if kept is None else Estimate.from_dict(kept)
-            figures = figures_from_json(values["figures"])
-            return cls(**{**values, "figures": figures, "estimate": estimate})
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise MechanismError(
-                "a row of the frontier is damaged; start again with --overwrite"
-            ) from None
-
-
-def rows_as_csv(rows: Sequence[FrontierRow]) -> str:
-    """Return a table with a line for each row.
-
-    Examples
-    --------
-    >>> print(rows_as_csv([FrontierRow(3, 4, "plain", 1024, {"auc": 0.9})]), end="")
-    level,patches,mechanism,numbers,auc
-    3,4,plain,1024,0.9
-    """
-    names = list(dict.fromkeys(name for row in rows for name in row.figures))
-    lines = [([row.level, row.patches, row.mechanism, row.numbers], row.figures) for row in rows]
-    return table_of(["level", "patches", "mechanism", "numbers"], lines, names)
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
+class Recommendation(Generic[AnyRow]):
     """Which setting to take, and why.
 
     Attributes
     ----------
-    row : FrontierRow or None
+    row : Row or FrontierRow, or None
         None where no setting meets the threshold.
     sentence : str
         The reason.
     """
 
-    row: FrontierRow | None
+    row: AnyRow | None
     sentence: str
 
 
-def compare(rows: Sequence[FrontierRow]) -> list[FrontierRow]:
-    """Return rows with limits of the AUC that hold for all rows at once.
+def recommend_code(rows: Sequence[Row]) -> Recommendation[Row]:
+    """Choose the smallest code whose AUC cannot be distinguished from the best one's."""
+    judged = [row for row in rows if row.level is not None and not math.isnan(row.auc.value)]
+    if not judged:
+        return Recommendation(None, "No setting could be compared: no AUC was measured.")
+    best = max(judged, key=lambda row: (row.auc.value, -row.figures["numbers"]))
+    above = [row for row in judged if _low(row) > CHANCE]
+    if not above:
+        return Recommendation(
+            None,
+            f"No setting is better than chance, allowing for the choice among {len(judged)}: the "
+            f"best, {_code(best)}, has an AUC of {best.auc}; use more images, or check that "
+            "the label is visible in images.",
+        )
+    reaching = [row for row in above if _reaches(row, best)] or [best]
+    chosen = min(
+        reaching,
+        key=lambda row: (row.figures["numbers"], -row.auc.value, row.level or 0),
+    )
+    return Recommendation(chosen, _reason(chosen, best, rows))
 
-    ``auc_joint_low`` and ``auc_joint_high`` allow for the choice of the best of many settings, by
-    the maximum of a multiplier bootstrap over patients.
-    """
-    known = [row.estimate for row in rows if row.estimate and math.isfinite(row.estimate.value)]
-    error = joint_error(known)
-    compared = []
+
+def _reaches(row: Row, best: Row) -> bool:
+    behind = row.figures.get("auc_behind_low")
+    return row.auc.high >= best.auc.value if behind is None else behind <= 0
+
+
+def _reason(chosen: Row, best: Row, rows: Sequence[Row]) -> str:
+    kept = f"{chosen.figures['numbers']:,.0f} values, {100 * chosen.figures['share']:.3g} %"
+    start = f"Take {_code(chosen)} ({kept} of the original): its AUC is {chosen.auc}"
+    if "auc_joint_low" in chosen.figures:
+        start += f", above {_low(chosen):.3f} allowing for the choice among all settings"
+    if chosen is best:
+        start += ", the best; no smaller code reaches this AUC"
+    else:
+        start += (
+            f", and it is the smallest code that may be as good as the best, {best.auc.value:.3f} "
+            f"at {_code(best)}"
+        )
     for row in rows:
-        figures = dict(row.figures)
-        if row.estimate is not None:
-            joint = row.estimate.interval(error)
-            figures["auc_joint_low"], figures["auc_joint_high"] = joint.low, joint.high
-        compared.append(replace(row, figures=figures))
-    return compared
+        if row.level is None and not math.isnan(row.auc.value):
+            return f"{start}, and the original at 64 × 64 pixels has {row.auc}."
+    return f"{start}."
 
 
-def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> Recommendation:
+def _low(row: TrialRow) -> float:
+    return row.figures.get("auc_joint_low", row.figures.get("auc_low", math.nan))
+
+
+def _code(row: Row | FrontierRow) -> str:
+    return f"J={row.level}, P={row.patches}"
+
+
+def recommend_mechanism(
+    rows: Sequence[FrontierRow], max_linkage: float | None = None
+) -> Recommendation[FrontierRow]:
     """Choose the most useful setting that is shown to be useful and hard enough to link.
 
     Limits allow for the choice among many settings: the lower limit of the AUC (see `compare`) lies
@@ -175,7 +123,7 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     --------
     >>> plain = FrontierRow(3, 4, "plain", 1024, {"auc": 0.9, "linkage": 0.8, "floor_raw": 0.6})
     >>> safer = FrontierRow(3, 4, "resampling", 1, {"auc": 0.88, "linkage": 0.55, "floor_raw": 0.6})
-    >>> recommend([plain, safer], 0.6).row.mechanism
+    >>> recommend_mechanism([plain, safer], 0.6).row.mechanism
     'resampling'
     """
     judged = [
@@ -234,10 +182,6 @@ def recommend(rows: Sequence[FrontierRow], max_linkage: float | None = None) -> 
     return Recommendation(chosen, f"{sentence}{_beside(chosen)}.")
 
 
-def _low(row: FrontierRow) -> float:
-    return row.figures.get("auc_joint_low", row.figures.get("auc_low", math.nan))
-
-
 def _beside(row: FrontierRow) -> str:
     """Say what public images reach alone, how labels link, and whether labels are one task."""
     figures, sentence = row.figures, ""
@@ -286,4 +230,4 @@ def _upper(value: Interval, choices: int) -> float:
 
 
 def _setting(row: FrontierRow) -> str:
-    return f"{row.mechanism} with J={row.level}, P={row.patches}"
+    return row.mechanism if row.level is None else f"{row.mechanism} with {_code(row)}"

@@ -12,16 +12,18 @@ import pytest
 
 from deepfixcx.datasets import Dataset, load_dataset
 from deepfixcx.errors import DeepfixcxError, LabelError, MechanismError, SpecError
-from deepfixcx.frontier.inputs import dp_pix, read_inputs
-from deepfixcx.frontier.options import (
+from deepfixcx.experiments.frontier import run_frontier
+from deepfixcx.experiments.frontier_inputs import (
     BASELINES,
     DEFAULT,
     MECHANISMS,
     FrontierOptions,
+    dp_pix,
     mechanism_named,
+    read_inputs,
 )
-from deepfixcx.frontier.rows import FrontierRow, recommend, rows_as_csv
-from deepfixcx.frontier.run import run_frontier
+from deepfixcx.experiments.recommendation import recommend_mechanism
+from deepfixcx.experiments.rows import FrontierRow, frontier_as_csv
 from deepfixcx.report.grid_figures import frontier_figure
 from tests.learn.making import make_dataset
 
@@ -179,29 +181,29 @@ def row(mechanism: str, auc: float, linkage: float, numbers: int = 10) -> Fronti
 
 def test_the_most_useful_that_meets_the_threshold_is_recommended() -> None:
     rows = [row("plain", 0.9, 0.84), row("mixing-3", 0.86, 0.7), row("resampling", 0.88, 0.58)]
-    assert recommend(rows, 0.6).row == rows[2]
-    assert recommend(rows, 0.85).row == rows[0]
-    assert recommend(rows).row == rows[2]  # 0.05 above the floor of 0.62
-    sentence = recommend(rows, 0.6).sentence
+    assert recommend_mechanism(rows, 0.6).row == rows[2]
+    assert recommend_mechanism(rows, 0.85).row == rows[0]
+    assert recommend_mechanism(rows).row == rows[2]  # 0.05 above the floor of 0.62
+    sentence = recommend_mechanism(rows, 0.6).sentence
     assert sentence.startswith("Take resampling with J=3, P=4")
     assert "Plain codes have an AUC of 0.900 and a linkage of 0.840" in sentence
     assert "The label-only baseline of linkage is an AUC of 0.620" in sentence
-    nothing = recommend(rows, 0.51)
+    nothing = recommend_mechanism(rows, 0.51)
     assert nothing.row is None
     assert "Lowest linkage: 0.580" in nothing.sentence
     unmeasured = [row("mixing-5", 0.95, float("nan"))]
-    assert recommend([*rows, *unmeasured], 0.6).row == rows[2]
-    assert recommend(unmeasured, 0.6).row is None
+    assert recommend_mechanism([*rows, *unmeasured], 0.6).row == rows[2]
+    assert recommend_mechanism(unmeasured, 0.6).row is None
     found = {"precision_raw": 0.05, "chance_raw": 0.02}
     first = FrontierRow(3, 4, "projection", 1, {**rows[2].figures, **found, "auc": 0.89})
-    assert recommend([*rows, first]).row == rows[2]  # found first too often
-    assert recommend([*rows, first], 0.6).row == first
+    assert recommend_mechanism([*rows, first]).row == rows[2]  # found first too often
+    assert recommend_mechanism([*rows, first], 0.6).row == first
     told = FrontierRow(3, 4, "bands", 1, {**first.figures, "chance_raw": 0.03, "auc": 0.88})
-    assert recommend([first, told]).row == told
+    assert recommend_mechanism([first, told]).row == told
     known = FrontierRow(3, 4, "bands", 1, {**told.figures, "labelled_linkage": 0.7})
-    assert recommend([first, known]).row is None
+    assert recommend_mechanism([first, known]).row is None
     equal = [row("plain", 0.9, 0.5, 100), row("bands", 0.9, 0.5, 10)]
-    assert recommend(equal, 0.6).row == equal[1]
+    assert recommend_mechanism(equal, 0.6).row == equal[1]
 
 
 def test_rows_are_stored_whole() -> None:
@@ -209,7 +211,7 @@ def test_rows_are_stored_whole() -> None:
     again = FrontierRow.from_json(one.to_json())
     assert again.to_json() == one.to_json()
     assert json.loads(one.to_json())["figures"]["linkage"] is None
-    assert rows_as_csv([one]).splitlines()[1] == "3,4,plain,10,0.9,,0.62"
+    assert frontier_as_csv([one]).splitlines()[1] == "3,4,plain,10,0.9,,0.62"
     with pytest.raises(DeepfixcxError):
         FrontierRow.from_json("[]")
     with pytest.raises(MechanismError, match="no setting"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.trial import divide_patients, patient_folds
+from deepfixcx.experiments.trial import divide_patients, patient_folds
 
 OWNERS = st.tuples(st.integers(8, 30), st.integers(0, 99)).map(
     lambda pair: np.array(

@@ -8,96 +8,28 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 from deepfixcx import __version__
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import DeepfixcxError, OverwriteError, TrainingStoppedError
+from deepfixcx.experiments.rows import AnyRow
 from deepfixcx.io.files import make_folder
 from deepfixcx.io.folders import OwnFolder
 from deepfixcx.io.results import claimed_folder
 from deepfixcx.io.tables import TableWriter
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.learn.parts import fingerprint, release_of
-from deepfixcx.measures.intervals import Interval
 
-__all__ = [
-    "TrialFolder",
-    "TrialKind",
-    "TrialRow",
-    "figures_from_json",
-    "figures_to_json",
-    "interval_named",
-    "put_interval",
-    "table_of",
-]
-
-Figures = Mapping[str, float]
-
-
-def put_interval(figures: dict[str, float], name: str, interval: Interval) -> None:
-    """Add a figure with its interval: ``name``, ``name_low`` and ``name_high``."""
-    figures[name] = interval.value
-    figures[f"{name}_low"], figures[f"{name}_high"] = interval.low, interval.high
-
-
-def interval_named(figures: Figures, name: str) -> Interval:
-    """Return a figure with its interval; NaN where there is none."""
-    value, low, high = (figures.get(f"{name}{end}", math.nan) for end in ("", "_low", "_high"))
-    return Interval(value, low, high)
-
-
-def figures_to_json(figures: Figures) -> dict[str, float | None]:
-    """Return figures as JSON has them, with six places."""
-    return {
-        name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()
-    }
-
-
-def figures_from_json(values: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the figures again that `figures_to_json` wrote."""
-    return {name: math.nan if value is None else float(value) for name, value in values.items()}
-
-
-def table_of(
-    heads: Sequence[str], rows: Iterable[tuple[Sequence[object], Figures]], names: Sequence[str]
-) -> str:
-    """Return rows and their figures as CSV, with six digits."""
-    text = io.StringIO()
-    writer = TableWriter(text)
-    writer.writerow([*heads, *names])
-    for first, figures in rows:
-        writer.writerow([*first, *(_cell(figures.get(name, math.nan)) for name in names)])
-    return text.getvalue()
-
-
-def _cell(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) else ""
-
+__all__ = ["Progress", "Say", "TrialFolder", "TrialKind"]
 
 ROWS, FAILURES = "rows", "failures.csv"
 
-
-class TrialRow(Protocol):
-    """What was found for one setting."""
-
-    @property
-    def name(self) -> str:
-        """Name of its file."""
-        ...
-
-    def to_json(self) -> str:
-        """Return the row as JSON."""
-        ...
-
-
-AnyRow = TypeVar("AnyRow", bound=TrialRow)
 
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how many rows are done, and of how many."""
@@ -112,7 +44,7 @@ class TrialKind(Generic[AnyRow]):
 
     name: str  # In files and messages
     version: int  # Of the files
-    read_row: Callable[[str], AnyRow]  # Makes a row again of what its `to_json` returned
+    row: type[AnyRow]
     error: type[DeepfixcxError]  # Raised where a folder cannot be used
 
     @property
@@ -222,13 +154,13 @@ class TrialFolder(Generic[AnyRow]):
                 f"the row {name} of the {self.kind.name} was changed after deepfixcx wrote it; "
                 f"delete {ROWS}/{name}.json and go on with --resume, which measures it again"
             )
-        return self.kind.read_row(path.read_text("utf-8"))
+        return self.kind.row.from_json(path.read_text("utf-8"))
 
     def keep(self, row: AnyRow) -> AnyRow:
         """Write a row that is done; return it as a resumed trial will read it."""
         text = row.to_json()
         self._write(f"{ROWS}/{row.name}.json", text)
-        return self.kind.read_row(text)
+        return self.kind.row.from_json(text)
 
     def try_all(
         self,

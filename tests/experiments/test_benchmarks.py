@@ -18,8 +18,8 @@ from benchmarks.siamese import IDEAS as SIAMESE_IDEAS
 from benchmarks.siamese import changed, link
 from deepfixcx.audit.linkage import siamese_cnn
 from deepfixcx.code import Code
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.frontier.trial import Trial
+from deepfixcx.experiments.rows import FrontierRow
+from deepfixcx.experiments.trial import Trial
 from deepfixcx.mechanisms import LabelResampling, Plain
 from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.spec import CodecSpec

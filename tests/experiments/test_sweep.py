@@ -20,14 +20,13 @@ from PIL import Image as Pillow
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.datasets import Dataset, ImageRecord, Split
 from deepfixcx.errors import LabelError, ModelError, SpecError, SplitError
+from deepfixcx.experiments import sweep as sweeping
+from deepfixcx.experiments.recommendation import recommend_code
+from deepfixcx.experiments.rows import Row, sweep_as_csv
+from deepfixcx.experiments.sweep import Sweep, SweepOptions, run_sweep
 from deepfixcx.io.folders import MARKER
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.scorers import score_by_logistic, score_by_mlp, score_by_network
-from deepfixcx.learn.sweep import run as sweeping
-from deepfixcx.learn.sweep import setting as sweep_setting
-from deepfixcx.learn.sweep.options import SweepOptions
-from deepfixcx.learn.sweep.rows import Row, recommend, rows_as_csv
-from deepfixcx.learn.sweep.run import Sweep, run_sweep
 from deepfixcx.measures.quality import psnr, ssim
 from deepfixcx.report.grid_figures import comparison_figure, heatmap_figure
 
@@ -152,7 +151,7 @@ def test_a_shuffled_label_is_worth_nothing(dataset: Dataset, tmp_path: Path) -> 
     mixed = Dataset("table", ("coin",), records, dataset.root)
     sweep = run_sweep(mixed, tmp_path / "out", SweepOptions((1,), (2,), folds=3))
     assert sweep.rows[1].figures["auc_low"] < 0.5
-    assert sweep.recommendation.level is None
+    assert sweep.recommendation.row is None
     assert "better than chance" in sweep.recommendation.sentence
 
 
@@ -316,7 +315,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done: list[str] = []
-    real = sweep_setting.measure_setting
+    real = sweeping._measure_setting
 
     def stop_at_the_third(spec: CodecSpec, *rest: object) -> Row:
         done.append(str(spec))
@@ -324,7 +323,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
         return real(spec, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sweeping, "measure_setting", stop_at_the_third)
+    monkeypatch.setattr(sweeping, "_measure_setting", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(dataset, tmp_path / "out", OPTIONS)
     assert not (tmp_path / "out" / "sweep.csv").exists()
@@ -488,8 +487,9 @@ ORIGINAL = Row(figures={"auc": 0.99, "auc_low": 0.98, "auc_high": 1.0})
 )  # fmt: skip
 def test_the_rule(rows: list[Row], chosen: tuple[int, int]) -> None:
     for order in (rows, rows[::-1]):
-        found = recommend([ORIGINAL, *order])
-        assert (found.level, found.patches) == chosen
+        found = recommend_code([ORIGINAL, *order])
+        assert found.row is not None
+        assert (found.row.level, found.row.patches) == chosen
         assert f"Take J={chosen[0]}, P={chosen[1]}" in found.sentence
         assert "0.990 [0.980, 1.000]" in found.sentence
         assert found.sentence.endswith(".")
@@ -497,10 +497,10 @@ def test_the_rule(rows: list[Row], chosen: tuple[int, int]) -> None:
 
 
 def test_no_rule_without_evidence() -> None:
-    nothing = recommend([ORIGINAL, row(1, 2, 16, 0.6, 0.45, 0.7)])
-    assert (nothing.level, nothing.patches) == (None, None)
+    nothing = recommend_code([ORIGINAL, row(1, 2, 16, 0.6, 0.45, 0.7)])
+    assert nothing.row is None
     assert "0.600 [0.450, 0.700]" in nothing.sentence
-    assert recommend([ORIGINAL]).level is None
+    assert recommend_code([ORIGINAL]).row is None
 
 
 def test_rows_are_stored_with_their_gaps() -> None:
@@ -510,4 +510,4 @@ def test_rows_are_stored_with_their_gaps() -> None:
     assert again.figures["auc"] == 0.123457
     assert math.isnan(again.figures["psnr"])
     assert json.loads(first.to_json())["figures"]["psnr"] is None
-    assert rows_as_csv([again]).splitlines()[1] == "code,2,4,0.123457,,16"
+    assert sweep_as_csv([again]).splitlines()[1] == "code,2,4,0.123457,,16"

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.selection import false_frontiers, false_sweeps
-from deepfixcx.frontier.rows import FrontierRow
-from deepfixcx.frontier.rows import compare as compare_mechanisms
-from deepfixcx.frontier.rows import recommend as recommend_mechanism
-from deepfixcx.learn.sweep.rows import Row, compare, recommend
-from deepfixcx.learn.trial_folder import put_interval
+from deepfixcx.experiments.recommendation import recommend_code, recommend_mechanism
+from deepfixcx.experiments.rows import FrontierRow, Row, compare, put_interval
 from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.intervals import Estimate
 
@@ -39,8 +36,8 @@ def test_the_best_of_twelve_worthless_settings_is_not_recommended() -> None:
     wrong = uncorrected = 0
     for seed in range(100):
         rows = sweep_rows(estimates(12, 0.0, seed))
-        uncorrected += recommend(rows).level is not None
-        wrong += recommend(compare(rows)).level is not None
+        uncorrected += recommend_code(rows).row is not None
+        wrong += recommend_code(compare(rows, to_best=True)).row is not None
     assert uncorrected >= 12
     assert wrong <= 7
 
@@ -51,11 +48,14 @@ def test_random_labels_are_not_served() -> None:
 
 
 def test_settings_that_are_good_are_still_recommended() -> None:
-    found = recommend(compare(sweep_rows(estimates(12, 1.8, 0))))
-    assert found.level == 1  # all are equally good, so the smallest
+    found = recommend_code(compare(sweep_rows(estimates(12, 1.8, 0)), to_best=True))
+    assert found.row is not None
+    assert found.row.level == 1  # all are equally good, so the smallest
     assert "allowing for the choice" in found.sentence
     good, bad = estimates(1, 4.0, 1), estimates(1, 1.0, 2)
-    assert recommend(compare(sweep_rows([*bad, *good]))).level == 2
+    best = recommend_code(compare(sweep_rows([*bad, *good]), to_best=True)).row
+    assert best is not None
+    assert best.level == 2
 
 
 def test_the_frontier_recommends_no_setting_that_is_worth_nothing() -> None:
@@ -66,7 +66,7 @@ def test_the_frontier_recommends_no_setting_that_is_worth_nothing() -> None:
             figures["floor_raw"] = 0.5
             put_interval(figures, "auc", each.interval())
             made.append(FrontierRow(2, place + 1, "plain", 4, figures, each))
-        return compare_mechanisms(made)
+        return compare(made)
 
     nothing = recommend_mechanism(rows(estimates(6, 0.0, 3), 0.52))
     assert nothing.row is None

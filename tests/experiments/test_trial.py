@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from deepfixcx.audit.result import figure_of
 from deepfixcx.errors import MechanismError
-from deepfixcx.frontier.figures import figures_of, mean_figures
-from deepfixcx.frontier.trial import WITH_LABELS, Trial
+from deepfixcx.experiments.frontier import figures_of, mean_figures
+from deepfixcx.experiments.trial import WITH_LABELS, Trial
 from deepfixcx.mechanisms import Chain, KMixing, LabelResampling, Plain, TaskProjection
 from deepfixcx.mechanisms.records import Records
 from tests.mechanisms.making import make_records

@@ -1,199 +1,139 @@
-"""The first pass over a dataset, and one setting of a sweep: size, similarity and usefulness."""
+"""The sweep: every level and number of patches on the data at hand, and which to take.
+
+A setting is measured by its size, the similarity of reconstructions and the AUC of classifiers.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
-from deepfixcx.datasets import Dataset, Split
-from deepfixcx.errors import ImageTooSmallError, LabelError, ModelError
-from deepfixcx.learn.baselines import blur, enlarge, median, resize, unit_pixels
+from deepfixcx.datasets import Dataset, Split, folds_by_patient
+from deepfixcx.datasets.splits import join_copies
+from deepfixcx.errors import ModelError
+from deepfixcx.experiments.folder import Progress, Say, TrialFolder, TrialKind
+from deepfixcx.experiments.recommendation import Recommendation, recommend_code
+from deepfixcx.experiments.rows import Row, compare, put_interval, sweep_as_csv
+from deepfixcx.experiments.sweep_inputs import Skipped, Survey, SweepOptions, survey_dataset
+from deepfixcx.learn.baselines import blur, enlarge, median, unit_pixels
 from deepfixcx.learn.loading import Channels, load_pixels
-from deepfixcx.learn.mapping import (
-    Done,
-    Failure,
-    Image,
-    Report,
-    WorkerPool,
-    map_images,
-    most_often,
-)
-from deepfixcx.learn.parts import check_counts, group_names
+from deepfixcx.learn.mapping import Done, Failure, Image, Report, WorkerPool, map_images
+from deepfixcx.learn.parts import confounder_note, group_names
 from deepfixcx.learn.scorers import (
+    choose_device,
     fold_numbers,
     score_by_logistic,
     score_by_mlp,
     score_by_network,
 )
-from deepfixcx.learn.sweep.options import SweepOptions
-from deepfixcx.learn.sweep.rows import Row
-from deepfixcx.learn.trial_folder import Say, put_interval
 from deepfixcx.measures import auc_interval
 from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.intervals import Estimate
 from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.spec import CodecSpec
 
-__all__ = [
-    "ORIGINAL_SIDE",
-    "Judge",
-    "Skipped",
-    "Survey",
-    "common_pixels",
-    "measure_original",
-    "measure_setting",
-    "survey_dataset",
-]
+__all__ = ["Judge", "Sweep", "SweepOptions", "run_sweep"]
 
-ORIGINAL_SIDE = 64
-"""Pixels a side of the original that the small classifier sees."""
-
-SHARE_THAT_FITS = 0.95
-"""A setting is skipped if it fits fewer of the images."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A setting that was not tried, and why."""
-
-    level: int
-    patches: tuple[int, int]
-    reason: str
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Survey:
-    """What is known of the images before the first setting."""
-
-    dataset: Dataset  # The images that every setting uses, N of them
-    channels: int  # 1 if all are gray, otherwise 3
-    sizes: NDArray[np.int64]  # (N, 2); Heights and widths
-    source_bytes: int  # Of all pixels in memory, and of all files
-    file_bytes: int
-    small: NDArray[np.float32]  # (N, C, 64, 64); The originals, small
-    specs: tuple[CodecSpec, ...]  # The settings that fit
-    skipped: tuple[Skipped, ...]  # The others
-    # Images that are not used; places are those of the dataset that was given
-    failures: tuple[Failure, ...]
-    content: str  # A hash of what the files hold
-
-
-def survey_dataset(
-    dataset: Dataset,
-    specs: tuple[CodecSpec, ...],
-    pool: WorkerPool,
-    report: Report | None = None,
-) -> Survey:
-    """Read every image that has a label once."""
-    if not dataset.label_names:
-        raise LabelError("the dataset has no labels to learn")
-    labelled = np.flatnonzero(dataset.known.any(axis=1))
-    records = [dataset.records[place] for place in labelled]
-    facts: dict[int, _Facts] = {}
-    failures = []
-    for outcome in map_images(records, _look, workers=pool, report=report):
-        place = int(labelled[outcome.place])
-        if isinstance(outcome, Done):
-            facts[place] = outcome.result
-        else:
-            failures.append(Failure(place, outcome.error, outcome.reason))
-    if not facts:
-        raise ModelError(f"no image can be used{most_often(failures) or ': none has a label'}")
-    fitting, skipped = _that_fit(specs, [each.size for each in facts.values()])
-    if not fitting:
-        raise ModelError(f"no setting fits these images: {skipped[0].reason}")
-    for place in sorted(facts):
-        reason = _misfit(fitting, facts[place].size)
-        if reason:
-            failures.append(Failure(place, ImageTooSmallError.__name__, reason))
-            del facts[place]
-    places = sorted(facts)
-    used = dataset.select(places)
-    check_counts(
-        {name: (yes, no) for name, (yes, no, _) in used.counts().items()},
-        "the images that can be used",
-    )
-    chosen = [facts[place] for place in places]
-    channels = max(len(each.small) for each in chosen)
-    small = np.empty((len(chosen), channels, ORIGINAL_SIDE, ORIGINAL_SIDE), np.float32)
-    for row, each in enumerate(chosen):
-        small[row] = each.small
-    return Survey(
-        used,
-        channels,
-        np.array([each.size for each in chosen], np.int64),
-        sum(each.source_bytes for each in chosen),
-        sum(each.file_bytes for each in chosen),
-        small,
-        fitting,
-        skipped,
-        tuple(sorted(failures, key=lambda failure: failure.place)),
-        hashlib.sha256("".join(sorted(each.digest for each in chosen)).encode()).hexdigest(),
-    )
-
-
-def common_pixels(image: Image, channels: int) -> NDArray[Any]:
-    """Return pixels (C, H, W) in the dtype of the file; for three channels gray is repeated."""
-    pixels = image.pixels
-    return np.repeat(pixels, channels, axis=0) if len(pixels) < channels else pixels
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Facts:
-    size: tuple[int, int]
-    source_bytes: int
-    file_bytes: int
-    digest: str
-    small: NDArray[np.float32]
-
-
-def _look(image: Image) -> _Facts:
-    height, width = image.pixels.shape[1:]
-    pixels = unit_pixels(image.pixels, gray=False)
-    small = resize(pixels, ORIGINAL_SIDE, ORIGINAL_SIDE)
-    return _Facts((height, width), image.pixels.nbytes, image.file_bytes, image.digest, small)
-
-
-def _that_fit(
-    specs: tuple[CodecSpec, ...], sizes: list[tuple[int, int]]
-) -> tuple[tuple[CodecSpec, ...], tuple[Skipped, ...]]:
-    fitting, skipped = [], []
-    counts = Counter(sizes)
-    for spec in specs:
-        misfits = {size: reason for size in counts if (reason := _misfit((spec,), size))}
-        fit = sum(count for size, count in counts.items() if size not in misfits)
-        if fit >= SHARE_THAT_FITS * len(sizes):
-            fitting.append(spec)
-        else:
-            reason = misfits[max(misfits, key=lambda size: counts[size])]
-            skipped.append(Skipped(spec.level, spec.grid_shape, reason))
-    return tuple(fitting), tuple(skipped)
-
-
-def _misfit(specs: tuple[CodecSpec, ...], size: tuple[int, int]) -> str:
-    """Return why the first of the settings that does not fit an image does not, or nothing."""
-    for spec in specs:
-        try:
-            spec.cells(*size)
-        except ImageTooSmallError as error:
-            return str(error)
-    return ""
-
+KIND = TrialKind("sweep", 3, Row, ModelError)
 
 Array = NDArray[np.float32]
 
 IMAGES_COMPARED = 100
 """SSIM and PSNR are means over at most so many images, drawn at random."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sweep:
+    """What came of a sweep."""
+
+    rows: tuple[Row, ...]
+    skipped: tuple[Skipped, ...]
+    recommendation: Recommendation[Row]
+    failures: tuple[Failure, ...]
+    images: int
+    patients: int
+    notes: tuple[str, ...]
+
+
+def run_sweep(
+    dataset: Dataset,
+    folder: str | Path,
+    options: SweepOptions | None = None,
+    *,
+    workers: int = 1,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    reading: Report | None = None,
+    progress: Progress | None = None,
+    draw: Callable[[Sweep], Mapping[str, bytes]] | None = None,
+) -> Sweep:
+    """Try every setting on a dataset."""
+    options = options or SweepOptions()
+    _check_tools(options, device)
+    ways = {"resume": resume, "overwrite": overwrite}
+    with (
+        TrialFolder.claim(KIND, Path(folder), dataset, options.to_dict(), **ways) as place,
+        WorkerPool(workers) as pool,
+    ):
+        survey = survey_dataset(dataset, options.specs(), pool, reading)
+        contents = [hashlib.sha256(each.tobytes()).hexdigest() for each in survey.small]
+        joined, copies = join_copies(survey.dataset, contents)
+        survey = replace(survey, dataset=joined)
+        folds = folds_by_patient(survey.dataset, options.folds, options.seed)
+        judge = Judge.of(survey.dataset, folds, options, device)
+        place.begin(survey.content)
+        measured, _ = place.try_all(_settings(survey, judge, pool), progress)
+        rows = compare(measured, options.seed, to_best=True)
+        notes = confounder_note(survey.dataset) if options.within is None else ()
+        sweep = Sweep(
+            tuple(rows),
+            survey.skipped,
+            recommend_code(rows),
+            survey.failures,
+            len(survey.dataset),
+            survey.dataset.patient_count,
+            (*folds[0].notes, *copies, *notes),
+        )
+        figures = {} if draw is None else draw(sweep)
+        place.finish(sweep_as_csv(rows), survey.failures, figures)
+    return sweep
+
+
+def _settings(survey: Survey, judge: Judge, pool: WorkerPool) -> dict[str, Callable[[Say], Row]]:
+    """Return what measures each row, by its name; the original first."""
+    settings: dict[str, Callable[[Say], Row]] = {
+        Row().name: partial(_measure_original, survey, judge, pool)
+    }
+    for spec in survey.specs:
+        name = Row(spec.level, spec.grid_shape[0]).name
+        settings[name] = partial(_measure_setting, spec, survey, judge, pool)
+    return settings
+
+
+def _check_tools(options: SweepOptions, device: str) -> None:
+    """See before hours of reading that there is everything to learn with."""
+    require("sklearn", extra="learn")
+    if options.model == "mlp" or options.cnn is not None:
+        choose_device(device)
+    if options.cnn is not None:
+        from deepfixcx.learn.networks import find_factory
+
+        find_factory(options.cnn)
+
+
+# -- one setting ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -255,7 +195,7 @@ class Judge:
         return whole
 
 
-def measure_original(survey: Survey, judge: Judge, pool: WorkerPool, say: Say) -> Row:
+def _measure_original(survey: Survey, judge: Judge, pool: WorkerPool, say: Say) -> Row:
     """Return the row of the original images."""
     figures: dict[str, float] = {}
     say("original")
@@ -273,7 +213,7 @@ def measure_original(survey: Survey, judge: Judge, pool: WorkerPool, say: Say) -
     return Row(figures=figures)
 
 
-def measure_setting(
+def _measure_setting(
     spec: CodecSpec, survey: Survey, judge: Judge, pool: WorkerPool, say: Say
 ) -> Row:
     """Return the row of one setting."""
@@ -319,7 +259,7 @@ class _Encode:
     channels: int
 
     def __call__(self, image: Image) -> tuple[Array, Array, Array]:
-        pixels = common_pixels(image, self.channels)
+        pixels = _common_pixels(image, self.channels)
         code = Codec(self.spec).encode(pixels).array[0]
         whole = unit_pixels(pixels, gray=False)[None]
         numbers = self.spec.numbers(self.channels)
@@ -357,7 +297,7 @@ class _Compare:
     channels: int
 
     def __call__(self, image: Image) -> dict[str, float]:
-        pixels = common_pixels(image, self.channels)
+        pixels = _common_pixels(image, self.channels)
         whole = unit_pixels(pixels, gray=False)
         height, width = whole.shape[1:]
         numbers = self.spec.numbers(self.channels)
@@ -392,3 +332,9 @@ def _changed(failures: Sequence[Failure]) -> ModelError:
         f"an image that was read earlier cannot be read now ({failures[0].error}); do not change "
         "the dataset during a sweep, and start again with --overwrite"
     )
+
+
+def _common_pixels(image: Image, channels: int) -> NDArray[Any]:
+    """Return pixels (C, H, W) in the dtype of the file; for three channels gray is repeated."""
+    pixels = image.pixels
+    return np.repeat(pixels, channels, axis=0) if len(pixels) < channels else pixels
