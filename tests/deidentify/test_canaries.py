@@ -24,9 +24,9 @@ from deepfixcx.deidentify import Deidentifier, Profile
 from deepfixcx.deidentify.profile import read_table
 from deepfixcx.deidentify.scan import scan
 from deepfixcx.deidentify.scan.contents import Contents
-from deepfixcx.deidentify.scan.headers import header_strings
 from deepfixcx.deidentify.scan.needles import Needles
 from deepfixcx.deidentify.scan.search import Searcher, forms
+from deepfixcx.deidentify.scan.sources import read_source
 from deepfixcx.deidentify.silence import silence
 from tests.deidentify.making import EVERYTHING, KEY, canary, make_header, save
 
@@ -227,7 +227,7 @@ def test_the_scan_sees_every_one_that_is_there(corpus: Corpus) -> None:
     paths = sorted(corpus.folder.rglob("*.dcm"))
     for path in paths:
         needles.add(path.stem, "file name", "file name")
-        for text, kind, tag in header_strings(path):
+        for text, kind, tag in read_source(path).strings:
             needles.add(text, kind, tag)
     searcher = Searcher(form for needle in needles for form in forms(needle))
     seen = set()

@@ -28,9 +28,9 @@ from deepfixcx.cli.app import app
 from deepfixcx.deidentify.scan import scan, write_evidence
 from deepfixcx.deidentify.scan import search as search_module
 from deepfixcx.deidentify.scan.contents import Contents
-from deepfixcx.deidentify.scan.headers import header_strings
 from deepfixcx.deidentify.scan.needles import Needle, Needles, spellings
 from deepfixcx.deidentify.scan.search import Searcher, forms
+from deepfixcx.deidentify.scan.sources import read_source
 from deepfixcx.errors import DeidentifyError
 from tests.conftest import ROOT
 from tests.deidentify.making import make_header, save
@@ -416,7 +416,7 @@ def _needles_of(sources: Path) -> list[Needle]:
     needles = Needles()
     for path in sources.iterdir():
         needles.add(path.stem, "file name", "file name")
-        for text, kind, tag in header_strings(path):
+        for text, kind, tag in read_source(path).strings:
             needles.add(text, kind, tag)
     return list(needles)
 

@@ -15,10 +15,10 @@ from pydicom.uid import (
 )
 
 from deepfixcx.deidentify.actions import Action, Actions, Method, stamp
+from deepfixcx.deidentify.elements import DUMMIES, is_registered, patient_of, text_values
 from deepfixcx.deidentify.identity import Identity
-from deepfixcx.deidentify.key import DUMMIES, Key, is_registered
+from deepfixcx.deidentify.key import Key
 from deepfixcx.deidentify.leftovers import erase
-from deepfixcx.deidentify.patient import patient_of, text_values
 from deepfixcx.deidentify.profile import PrivateElement, Profile, creator_of
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.deidentify.walking import Walk

@@ -18,8 +18,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from deepfixcx.deidentify.key import is_registered
-from deepfixcx.deidentify.patient import elements_of, text_values
+from deepfixcx.deidentify.elements import elements_of, is_registered, text_values
 from deepfixcx.deidentify.profile import read_table
 from deepfixcx.deidentify.spelling import (
     CAMEL,

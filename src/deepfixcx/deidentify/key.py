@@ -1,4 +1,4 @@
-"""The key: the same pseudonym for the same patient; the table of pseudonyms; dummy values."""
+"""The key: the same pseudonym for the same patient; the table of pseudonyms."""
 
 from __future__ import annotations
 
@@ -16,15 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from pydicom import config
-from pydicom._uid_dict import UID_dictionary
-from pydicom.dataelem import DataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 
-from deepfixcx.deidentify.patient import patient_of
+from deepfixcx.deidentify.elements import patient_of
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError, OverwriteError
 from deepfixcx.io.files import write_file
@@ -32,17 +27,7 @@ from deepfixcx.io.folders import exclusive
 from deepfixcx.io.paths import within
 from deepfixcx.io.tables import TableWriter, read_rows
 
-__all__ = [
-    "DUMMIES",
-    "Key",
-    "MappingTable",
-    "dummy",
-    "emptied",
-    "is_registered",
-    "load_key",
-    "made",
-    "replaced_uids",
-]
+__all__ = ["Key", "MappingTable", "load_key"]
 
 KEY_BYTES = 32
 FIRST_WORD = "deepfixcx-key-1"
@@ -195,71 +180,6 @@ def _make(path: Path) -> None:
 
 def _letters(digest: bytes, count: int) -> str:
     return base64.b32encode(digest).decode("ascii")[:count]
-
-
-DUMMIES: dict[str, Any] = {
-    "AE": "REMOVED",
-    "AS": "000Y",
-    "CS": "REMOVED",
-    "DA": "19000101",
-    "DS": "0",
-    "DT": "19000101000000",
-    "IS": "0",
-    "LO": "REMOVED",
-    "LT": "REMOVED",
-    "PN": "REMOVED",
-    "SH": "REMOVED",
-    "ST": "REMOVED",
-    "TM": "000000",
-    "UC": "REMOVED",
-    "UR": "removed:",
-    "UT": "REMOVED",
-    "AT": 0,
-    "FD": 0.0,
-    "FL": 0.0,
-    "SL": 0,
-    "SS": 0,
-    "SV": 0,
-    "UL": 0,
-    "US": 0,
-    "UV": 0,
-}
-"""By value representation; all others hold bytes."""
-
-
-def is_registered(uid: str) -> bool:
-    """Return whether a UID is one of the standard's own, which say what something is, not which."""
-    return uid in UID_dictionary
-
-
-def dummy(element: DataElement, key: Key) -> DataElement:
-    """Return the element with a value that says nothing."""
-    if element.VR == "UI":
-        return replaced_uids(element, key)
-    if element.VR != "SQ":
-        return made(element, DUMMIES.get(element.VR, b"\0\0"))
-    item = Dataset()
-    for inner in [inner for first in element.value[:1] for inner in first]:
-        item.add(inner if inner.VR == "UI" else dummy(inner, key))
-    return made(element, Sequence([item]))
-
-
-def emptied(element: DataElement) -> DataElement:
-    """Return the element without a value."""
-    return made(element, Sequence() if element.VR == "SQ" else empty_value_for_VR(element.VR))
-
-
-def replaced_uids(element: DataElement, key: Key) -> DataElement:
-    """Return the element with other UIDs for those that name one thing."""
-    values = element.value if element.VM > 1 else [element.value]
-    uids = [str(value).strip(" \0") for value in values if value]
-    new = [uid if is_registered(uid) else key.uid(uid) for uid in uids]
-    return made(element, new[0] if len(new) == 1 else new or None)
-
-
-def made(element: DataElement, value: Any) -> DataElement:
-    """Return an element of the same tag and kind with another value."""
-    return DataElement(element.tag, element.VR, value, validation_mode=config.IGNORE)
 
 
 COLUMNS = ("issuer_or_birth_date", "patient", "pseudonym")

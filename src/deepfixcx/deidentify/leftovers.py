@@ -17,9 +17,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from deepfixcx.deidentify.actions import Action, Handled
+from deepfixcx.deidentify.elements import DUMMIES, emptied, made, text_values
 from deepfixcx.deidentify.identity import Identity
-from deepfixcx.deidentify.key import DUMMIES, emptied, made
-from deepfixcx.deidentify.patient import text_values
 from deepfixcx.deidentify.walking import PIXEL_TAGS
 from deepfixcx.errors import DeidentifyError
 

@@ -17,8 +17,15 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from deepfixcx.deidentify.actions import Action, Handled
-from deepfixcx.deidentify.key import Key, dummy, emptied, is_registered, made, replaced_uids
-from deepfixcx.deidentify.patient import text_values
+from deepfixcx.deidentify.elements import (
+    dummy,
+    emptied,
+    is_registered,
+    made,
+    replaced_uids,
+    text_values,
+)
+from deepfixcx.deidentify.key import Key
 from deepfixcx.deidentify.profile import PrivateElement, Profile, creator_of
 from deepfixcx.errors import DeidentifyError
 

@@ -7,11 +7,8 @@ shows clearly may stand unread in another.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,14 +19,13 @@ from PIL import Image, ImageFilter
 
 from deepfixcx.errors import DeidentifyError
 from deepfixcx.images.masking import Region
+from deepfixcx.io.tesseract import Word, has_tesseract, read_picture
 
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.native import Header
 
 __all__ = ["TextMask"]
 
-PROGRAM: Final = "tesseract"
-SECONDS: Final = 120
 SURE, SURE_OF_ONE = 20.0, 60.0
 """Per cent that tesseract has to be sure of a word, and of a single letter: painting too much costs
 less than leaving a name."""
@@ -64,7 +60,7 @@ class TextMask:
     @staticmethod
     def check() -> None:
         """See that tesseract is there."""
-        if shutil.which(PROGRAM) is None:
+        if not has_tesseract():
             raise DeidentifyError(
                 "--mask ocr needs the program tesseract, which is not installed; on Debian run: "
                 "apt-get install tesseract-ocr"
@@ -124,35 +120,27 @@ def _read(gray: NDArray[np.uint8], step: int) -> set[Region]:
         picture = picture.resize((factor * width, factor * height), Image.Resampling.BICUBIC)
     packed = io.BytesIO()
     picture.save(packed, "PNG")
-    # Page segmentation 11: text anywhere, in no order.
-    command = [PROGRAM, "stdin", "stdout", "--psm", "11", "tsv"]
     try:
-        done = subprocess.run(
-            command, input=packed.getvalue(), capture_output=True, check=True, timeout=SECONDS
-        )
-    except (OSError, subprocess.SubprocessError):
+        words = read_picture(packed.getvalue())
+    except OSError:
         raise DeidentifyError(
             "the program tesseract cannot read this image; convert the file, or use a rule file"
         ) from None
-    text = done.stdout.decode("utf-8", "replace")
-    rows = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
-    regions = (_region(row, factor / step, height * step, width * step) for row in rows)
+    regions = (_region(word, factor / step, height * step, width * step) for word in words)
     return {region for region in regions if region is not None}
 
 
-def _region(row: dict[str, str], factor: float, height: int, width: int) -> Region | None:
+def _region(word: Word, factor: float, height: int, width: int) -> Region | None:
     """Return the place of a word with its margin; None where it is most likely none."""
-    left, top, across, down = (
-        int(row[name]) / factor for name in ("left", "top", "width", "height")
-    )
-    letters = sum(map(str.isalnum, row.get("text") or ""))
+    left, top, across, down = (length / factor for length in word[2:])
+    letters = sum(map(str.isalnum, word.text))
     tall = down > TALL * height
     needed = (
         (SURE_OF_ONE_TALL if tall else SURE_OF_ONE)
         if letters == 1
         else (SURE_OF_TALL if tall else SURE)
     )
-    if not letters or float(row.get("conf") or -1) < needed or across <= 0 or down <= 0:
+    if not letters or word.sure < needed or across <= 0 or down <= 0:
         return None
     margin = MARGIN * down + 1
     first_row, first_column = max(0, int(top - margin)), max(0, int(left - margin))

@@ -4,14 +4,21 @@ A word is never harmless by itself, and no list says which are. Three things hav
 the element of the new header that holds it, what the standard or the sources let that element say,
 and the elements of the sources that the word comes from. Every place of a string in a file needs a
 reason; one without makes it a finding.
+
+The files of a release also hold words of its format and numbers that it counts: a patient may be
+called Max, and a release has ``max_pixels`` all the same. What may stand is decided by place: the
+known columns of ``manifest.csv`` and the known keys of ``dataset.json``.
 """
 
 from __future__ import annotations
 
+import csv
 import functools
+import json
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,11 +30,12 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.codedict import codes
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from deepfixcx.deidentify.scan.headers import is_dicom
 from deepfixcx.deidentify.scan.needles import NUMBERS, Needle, dicom_words
+from deepfixcx.deidentify.scan.sources import is_dicom, tag_name
 from deepfixcx.deidentify.silence import silence
+from deepfixcx.io.tables import read_rows
 
-__all__ = ["DESCRIBING", "DEVICE", "TERMS", "WORDS", "Reasons"]
+__all__ = ["DESCRIBING", "DEVICE", "TERMS", "WORDS", "Own", "Reasons"]
 
 IMAGE_TYPE, BODY_PART, METHOD = "(0008,0008)", "(0018,0015)", "(0012,0063)"
 KEPT_DEVICE, CLEANED_DESCRIPTORS, MOVED_DATES = "113109", "113105", "113107"
@@ -41,7 +49,7 @@ TERMS: Final = frozenset(
 )
 """What the standard lets Image Type say (PS3.3, C.7.6.1.1.2, C.8.2.1, C.8.4.9 and others)."""
 
-_BODY: Final = """
+_WORDS_HERE: Final = """
 abdomen adrenal ankle anus aorta axilla back bladder body bone bones bowel brain breast bronchus
 buttock calcaneus calf cardiac carotid cerebellum cervix cheek chest clavicle coccyx colon cornea
 coronary duodenum ear elbow esophagus extremity eye eyelid face femur fibula finger foot forearm
@@ -50,10 +58,6 @@ lungs mandible maxilla mediastinum mouth neck nose orbit ovary pancreas parotid 
 pharynx placenta prostate radius rectum rib ribs sacrum scalp scapula sclera scrotum shoulder skin
 skull spine spleen sternum stomach testis thigh thorax thumb thyroid tibia toe tongue trachea ulna
 ureter urethra uterus vagina vein vulva wrist
-"""
-"""Parts of the body: PS3.16, Annex L."""
-
-_TECHNIQUE: Final = """
 and of the with without whole left right both bilateral upper lower anterior posterior lateral
 medial frontal axial coronal sagittal oblique transverse supine prone erect ap pa lat cc mlo
 angiography contrast ct delayed diffusion dr cr dx early fast flair gated image images late
@@ -61,10 +65,9 @@ mammogram mammography mr mri native perfusion pet phase portal post pre radiogra
 scan scout screening series slice standard static study thick thin topogram ultrasound us venous
 arterial view views volume xray
 """
-"""Sides, planes and how an image was taken: PS3.16, CID 244, CID 4010 and others."""
-
-WORDS: Final = frozenset((_BODY + _TECHNIQUE).split())
-"""What descriptions may be made of. None is a usual name of a person or a place."""
+WORDS: Final = frozenset(_WORDS_HERE.split())
+"""What descriptions may be made of: parts of the body (PS3.16, Annex L), sides, planes and how an
+image was taken (CID 244, CID 4010 and others). None is a usual name of a person or a place."""
 
 DEVICE: Final = frozenset(
     {"(0008,1010)", "(0018,1000)", "(0018,1002)", "(0018,1004)", "(0018,1005)", "(0018,1007)"}
@@ -199,12 +202,8 @@ class Reasons:
 def vocabulary() -> frozenset[str]:
     """Return the words of meanings of registered codes and of the names of attributes."""
     schemes: Mapping[str, Any] = concepts
-    meanings = [
-        meaning
-        for scheme in schemes.values()
-        for known in scheme.values()
-        for meaning, _ in known.values()
-    ]
+    known = [terms for scheme in schemes.values() for terms in scheme.values()]
+    meanings = [meaning for terms in known for meaning, _ in terms.values()]
     words = {word for text in meanings for word in re.findall(r"(?<=\W)[a-z]{3,}(?![A-Z])", text)}
     words |= WORDS | dicom_words()
     return frozenset(words | {f"{word}s" for word in words})
@@ -228,12 +227,8 @@ def _elements(header: Dataset) -> list[_Element]:
         if isinstance(each, RawDataElement) and each.value:
             stop = each.value_tell + len(each.value)
             vr = each.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
-            found.append(_Element(each.value_tell, stop, _name(tag), each.value, vr))
+            found.append(_Element(each.value_tell, stop, tag_name(tag), each.value, vr))
     return found
-
-
-def _name(tag: int) -> str:
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
 def _codes(header: Dataset) -> list[str]:
@@ -269,3 +264,133 @@ def _all_from(sources: frozenset[str], allowed: frozenset[str]) -> bool:
     """Return whether a string comes from these elements alone, or from private ones beside them."""
     private = {tag for tag in sources if tag.startswith("(") and int(tag[4], 16) % 2}
     return sources - private <= allowed
+
+
+MANIFEST, ABOUT, FORMAT = "manifest.csv", "dataset.json", "deepfixcx.release"
+COUNTED: Final = frozenset(
+    {"frame", "code_row", "channels", "height", "width", "bits", "masked"}
+    | {"source_id", "image_file", "dicom_file", "code_file", "spec"}
+)
+"""Columns of a manifest that hold numbers of the release."""
+
+FAILURES: Final = "failures.csv"
+OWN_NAME: Final = re.compile(r"(images|dicom|codes)/[\d-]+\.(png|dcm|safetensors)")
+"""Names of files that hold nothing but words and numbers of the release."""
+
+NUMBERED: Final = re.compile(r"(?:images|dicom|codes)/(?:[\w-]*?)0*\d+(?:-\d+)*\.\w+|0*\d+")
+_WORD: Final = re.compile(r"[a-z]+|\d+")
+
+
+class Own:
+    """The words and numbers of a release."""
+
+    def __init__(self, folder: Path, words: Collection[str] = ()) -> None:
+        self.words = frozenset(word for text in words for word in _WORD.findall(text.lower()))
+        self.checksum: str | None = None
+        self._numbers: frozenset[str] = frozenset()
+        self._names: frozenset[str] = frozenset()
+        self._columns: list[str] = []
+        self.hashes: dict[str, str] = {}
+        self._most = 0
+        try:
+            if not (folder / ABOUT).is_file():  # a pipe would wait for its writer
+                return
+            content = (folder / ABOUT).read_bytes()
+            about = json.loads(content)
+        except (OSError, ValueError):
+            return
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            return
+        self.checksum = sha256(content).hexdigest()
+        self._numbers = frozenset(self._counted(about))
+        options = about.get("options")
+        neutral = not isinstance(options, dict) or options.get("names") != "keep"
+        papers = about.get("papers")
+        if isinstance(papers, dict):
+            self.hashes |= {str(name): str(digest) for name, digest in papers.items()}
+        self._read_manifest(folder / MANIFEST)
+        self._most *= neutral  # names that were kept are no numbers of the release
+
+    def why(self, name: str, where: str, needle: Needle, line: str, column: int) -> str:
+        """Return why a string may stand at a place of the release's own files."""
+        text = needle.text.lower()
+        if self.checksum is None:
+            return ""
+        if where == "file name":
+            named = OWN_NAME.fullmatch(name)
+            if name in self._names and named and text in named.groups():
+                return "part of the release format, in the name of a file"
+            known = name in self._names and self._is_running(text) and NUMBERED.fullmatch(name)
+            return "number generated by the release, in the name of a file" if known else ""
+        if where != "file":
+            return ""
+        spoken = text.isalpha() and text in self.words
+        if name == ABOUT:
+            counted = text in self._numbers and f'"{text}' not in line
+            return f"part of the release format, in {ABOUT}" if spoken or counted else ""
+        if name == MANIFEST:
+            return self._why_in_manifest(text, line, column, spoken)
+        if name == FAILURES:
+            own = spoken and (len(_cells(line[:column])) > 2 or line.startswith("source_id,"))
+            return f"part of the release format, in {FAILURES}" if own else ""
+        if name.endswith(".safetensors") and spoken:
+            return "part of the release format"
+        return ""
+
+    def _why_in_manifest(self, text: str, line: str, column: int, spoken: bool) -> str:
+        why = f"part of the release format, in {MANIFEST}"
+        row, cell = _cells(line), len(_cells(line[:column])) - 1
+        if row[0] == self._columns[0]:
+            return why if spoken else ""
+        if cell >= min(len(self._columns), len(row)):
+            return ""
+        value = row[cell].strip()
+        if self._columns[cell] == "spec" or spoken:
+            return why if spoken or text.isdigit() else ""
+        column_name = self._columns[cell]
+        named = column_name == "source_id" or column_name.endswith("_file")
+        counted = column_name in COUNTED and text.isdigit() and NUMBERED.fullmatch(value)
+        if not counted or (named and not self._is_running(text)):
+            return ""
+        return f"number generated by the release, in {MANIFEST}"
+
+    def _is_running(self, text: str) -> bool:
+        return text.isdigit() and len(text) < 12 and 0 <= int(text) <= self._most
+
+    def _counted(self, value: Any) -> Iterator[str]:
+        """Yield the digits of what stands under known keys."""
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if set(_WORD.findall(str(key).lower())) <= self.words:
+                    yield from self._counted(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from self._counted(inner)
+        elif isinstance(value, int | float):
+            yield str(value)
+
+    def _read_manifest(self, path: Path) -> None:
+        self._columns = [""]
+        try:
+            if not path.is_file():
+                return
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = read_rows(file)
+                self._columns = next(rows, [""])
+                files = [each for each in self._columns if each.endswith("_file")]
+                listed = [dict(zip(self._columns, row, strict=False)) for row in rows if row]
+                self._most = len(listed)
+                self._names = frozenset(row[each] for row in listed for each in files if row[each])
+                self.hashes |= {
+                    row[each]: row.get(each.replace("_file", "_sha256"), "")
+                    for row in listed
+                    for each in files
+                    if row[each]
+                }
+        except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+            self._names = frozenset()
+
+
+def _cells(line: str) -> list[str]:
+    """Return the cells of a line of a table, or of its beginning."""
+    return next(csv.reader([line]), [""]) or [""]

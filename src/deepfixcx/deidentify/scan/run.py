@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import os
-import shutil
-import stat
-import subprocess
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -23,24 +17,22 @@ from PIL import Image, ImageFilter
 
 from deepfixcx._words import counted
 from deepfixcx.deidentify.scan.evidence import ScannedFile, ScanReport
-from deepfixcx.deidentify.scan.headers import is_dicom, read_source, strings_of_bytes
-from deepfixcx.deidentify.scan.needles import SHORTEST, Needles
-from deepfixcx.deidentify.scan.own import Own
-from deepfixcx.deidentify.scan.searching import (
-    Entry,
-    Search,
+from deepfixcx.deidentify.scan.harmless import Own
+from deepfixcx.deidentify.scan.needles import SHORTEST
+from deepfixcx.deidentify.scan.searching import Entry, Search, list_files
+from deepfixcx.deidentify.scan.sources import (
+    Sources,
     check_apart,
-    list_files,
     list_sources,
 )
 from deepfixcx.errors import DeidentifyError
+from deepfixcx.io.tesseract import has_tesseract, read_picture
 
 __all__ = ["ReadWords", "read_all", "read_words", "scan"]
 
 ReadWords = Callable[[Path], list[str] | None]
 """Reads what is written in an image; None where a file is no image."""
 
-PROGRAM: Final = "tesseract"
 SURE: Final = 70.0
 """Per cent that tesseract has to be sure of a word."""
 
@@ -52,35 +44,12 @@ SHORTEST_WORD = 3
 
 CHANGED = "it is not the file that the manifest of the release lists"
 MISSING = "the manifest of the release lists it, and it is not there"
-SECONDS: Final = 120
 
 
 def read_all(
     read: ReadWords, paths: Sequence[Path], workers: int, tell: Callable[[int, int], None]
 ) -> list[list[str] | None]:
-    """Read the words in every image, several at once: tesseract is a process of its own.
-
-    Parameters
-    ----------
-    read : callable
-        Reads one.
-    paths : sequence of Path
-        The files.
-    workers : int
-        How many at once.
-    tell : callable
-        Called with the files done and the files in all.
-
-    Returns
-    -------
-    list
-        The words of each, in the order of `paths`, whatever `workers` is.
-
-    Raises
-    ------
-    DeidentifyError
-        The program tesseract does not work.
-    """
+    """Read the words in every image, in the order of `paths`; several at once."""
     with ThreadPoolExecutor(max(1, workers)) as pool:
         tasks = [pool.submit(read, path) for path in paths]
         try:
@@ -119,7 +88,7 @@ def read_words(image: NDArray[Any]) -> list[str]:
     >>> read_words(np.zeros((64, 64)))  # doctest: +SKIP
     []
     """
-    if shutil.which(PROGRAM) is None:
+    if not has_tesseract():
         raise DeidentifyError(
             "reading text in images needs the program tesseract, which is not installed; on "
             "Debian run: apt-get install tesseract-ocr"
@@ -149,31 +118,17 @@ def _variants(image: NDArray[Any]) -> Iterator[Image.Image]:
 def _read(picture: Image.Image) -> set[str]:
     packed = io.BytesIO()
     picture.save(packed, "PNG")
-    # Page segmentation 11: text anywhere, in no order.
-    command = [PROGRAM, "stdin", "stdout", "--psm", "11", "tsv"]
     try:
-        done = subprocess.run(
-            command,
-            input=packed.getvalue(),
-            capture_output=True,
-            check=True,
-            timeout=SECONDS,
-            # Its own threads wait for each other more than they help.
-            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-        )
-    except (OSError, subprocess.SubprocessError):
+        words = read_picture(packed.getvalue())
+    except OSError:
         raise DeidentifyError(
             "the program tesseract cannot read images on this machine; check it with: "
             "tesseract --version"
         ) from None
-    text = done.stdout.decode("utf-8", "replace")
-    rows = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
     return {
-        row["text"].strip()
-        for row in rows
-        if row.get("text")
-        and float(row.get("conf") or -1) >= SURE
-        and sum(letter.isalnum() for letter in row["text"]) >= SHORTEST_WORD
+        word.text
+        for word in words
+        if word.sure >= SURE and sum(map(str.isalnum, word.text)) >= SHORTEST_WORD
     }
 
 
@@ -238,7 +193,7 @@ def scan(
     found, own = ScanReport(), Own(folder, own_words)
     found.release_checksum = own.checksum
     sources, entries = list_sources(against, without=folder), list_files(folder)
-    sources_read = _Sources(against, sources, found, set(contents or ()))
+    sources_read = Sources(against, sources, found, set(contents or ()))
     gathered = sources_read.gather(tell)
     if contents:
         found.sources_expected = len(set(contents))
@@ -290,60 +245,6 @@ def _nothing_to_search(found: ScanReport) -> str:
 
 def _say_nothing(_what: str, _done: int, _files: int) -> None:
     pass
-
-
-class _Sources:
-    """The sources, as far as they were read."""
-
-    def __init__(
-        self, against: Path, paths: list[Path], found: ScanReport, contents: set[str]
-    ) -> None:
-        self._against, self._paths, self._found = against, paths, found
-        self.missing = contents
-        self.terms: dict[tuple[str, str], set[int]] = defaultdict(set)
-        self._patients: dict[str, int] = {}
-
-    def gather(self, tell: Callable[[str, int, int], None]) -> Needles:
-        """Collect the strings of all."""
-        needles = Needles()
-        self._found.sources = len(self._paths)
-        for number, path in enumerate(self._paths, start=1):
-            inside = path.relative_to(self._against) if path != self._against else Path(path.name)
-            for part in (*inside.parts[:-1], inside.name[: -len(inside.suffix) or None]):
-                needles.add(part, "file name", "file name")
-            try:
-                self._add(path, needles)
-            except OSError as error:
-                why = f"it cannot be read: {error.strerror or 'not readable'}"
-                self._found.sources_failed.append(why)
-            tell("reading headers", number, len(self._paths))
-        return needles
-
-    def _add(self, path: Path, needles: Needles) -> None:
-        """Add the strings of a header, or of the bytes where there is none that can be read."""
-        if not stat.S_ISREG(path.stat().st_mode):
-            self._found.sources_failed.append("it is not a regular file")
-            return
-        if self.missing:
-            with path.open("rb") as file:
-                self.missing.discard(file_digest(file, "sha256").hexdigest())
-        if not is_dicom(path):
-            return
-        patient = 0
-        try:
-            header = read_source(path)
-            strings = header.strings
-            patient = self._patients.setdefault(header.patient, len(self._patients) + 1)
-            for term in header.terms:
-                self.terms[term].add(patient)
-            self._found.sources_read += 1
-        except OSError:
-            raise
-        except Exception:  # whatever pydicom raises on damaged bytes
-            strings = list(strings_of_bytes(path))
-            self._found.sources_as_bytes += 1
-        for text, kind, tag in strings:
-            needles.add(text, kind, tag, patient)
 
 
 def _as_listed(scanned: ScannedFile, entry: Entry, digest: str) -> ScannedFile:

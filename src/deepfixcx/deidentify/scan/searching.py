@@ -7,7 +7,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from hashlib import sha256
@@ -19,18 +19,15 @@ from pydicom.dataset import Dataset
 
 from deepfixcx.deidentify.scan.contents import Contents, Part
 from deepfixcx.deidentify.scan.evidence import Finding, ScannedFile
-from deepfixcx.deidentify.scan.harmless import Reasons
-from deepfixcx.deidentify.scan.keys import SHORTEST_NAME
-from deepfixcx.deidentify.scan.needles import Needle
-from deepfixcx.deidentify.scan.own import Own
-from deepfixcx.deidentify.scan.search import Searcher, forms
+from deepfixcx.deidentify.scan.harmless import Own, Reasons
+from deepfixcx.deidentify.scan.needles import SHORTEST_NAME, Needle
+from deepfixcx.deidentify.scan.search import Searcher, TokenSearcher, forms
+from deepfixcx.deidentify.scan.sources import refusal, tag_name
 from deepfixcx.deidentify.scan.texts import Text, decoded, drawn, texts_of
-from deepfixcx.deidentify.scan.tokens import TokenSearcher
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError
-from deepfixcx.io.paths import within
 
-__all__ = ["Entry", "Search", "check_apart", "list_files", "list_sources"]
+__all__ = ["Entry", "Search", "list_files"]
 
 LINK = "it is a link; whether its target is shared depends on how the folder is copied"
 SPECIAL = "it is not a regular file, so it was not opened"
@@ -52,7 +49,7 @@ def list_files(where: Path) -> list[Entry]:
             raise DeidentifyError(f"there is no file or folder {str(where)!r}; check the path")
         return [_entry(where, Path(where).resolve())]
     found = []
-    for folder, folders, names in os.walk(where, onerror=_refusal(where)):
+    for folder, folders, names in os.walk(where, onerror=refusal(where)):
         found += [_entry(Path(folder, name), None) for name in names]
         found += [_entry(Path(folder, each), None) for each in folders if _is_link(folder, each)]
         if not folders and not names and Path(folder) != where:
@@ -60,35 +57,6 @@ def list_files(where: Path) -> list[Entry]:
     if not any(each.has_content or each.target for each in found):
         raise DeidentifyError(f"{str(where)!r} contains no file; check the path")
     return sorted(found)
-
-
-def list_sources(where: Path, *, without: Path) -> list[Path]:
-    """Return the files of the sources, those behind links to folders too, each folder once."""
-    if where.is_file():
-        return [where]
-    if not where.is_dir():
-        raise DeidentifyError(f"there is no file or folder {str(where)!r}; check the path")
-    left_out, seen = without.resolve(), set()
-    found = []
-    for folder, folders, names in os.walk(where, onerror=_refusal(where), followlinks=True):
-        real = Path(folder).resolve()
-        if real in seen or real.is_relative_to(left_out):
-            folders.clear()
-            continue
-        seen.add(real)
-        found += [Path(folder, name) for name in names]
-    if not found:
-        raise DeidentifyError(f"{str(where)!r} contains no file; check the path")
-    return sorted(found)
-
-
-def check_apart(folder: Path, against: Path) -> None:
-    """Refuse sources that lie in what is going to be shared."""
-    if within(against, folder):
-        raise DeidentifyError(
-            f"the sources {str(against)!r} lie in {str(folder)!r}, which is to be shared; "
-            f"move one of them"
-        )
 
 
 def _entry(path: Path, resolved: Path | None) -> Entry:
@@ -105,13 +73,6 @@ def _entry(path: Path, resolved: Path | None) -> Entry:
 
 def _is_link(folder: str, name: str) -> bool:
     return Path(folder, name).is_symlink()
-
-
-def _refusal(where: Path) -> Callable[[OSError], None]:
-    def refuse(error: OSError) -> None:
-        raise DeidentifyError(f"a folder below {where.name!r} cannot be opened: {error.strerror}")
-
-    return refuse
 
 
 DEEPEST_TEXT: Final = 3
@@ -236,7 +197,7 @@ class Search:
                 if needle is not None:
                     one.add(needle, where, -1, 0, "number", split=True)
             elif vr in TEXTUAL and not (tag in PATIENT and PSEUDONYM.fullmatch(value.strip())):
-                patients = self._terms.get((_name(tag), value.strip().casefold()), frozenset())
+                patients = self._terms.get((tag_name(tag), value.strip().casefold()), frozenset())
                 for _, needle in self._tokens.find(value, SHORTEST_NAME):
                     if not one.is_own(needle) and not patients - needle.patients:
                         one.add(needle, where, -1, 0, "text", split=True)
@@ -339,7 +300,3 @@ def _digits(value: str) -> str:
         return ""
     whole = math.isfinite(number) and number.is_integer() and abs(number) < 1e18
     return str(abs(int(number))) if whole else ""
-
-
-def _name(tag: int) -> str:
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

@@ -1,10 +1,14 @@
-"""The strings of a source: its header read anew, and its name."""
+"""The sources: which files they are, and the strings of their headers and names."""
 
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Iterator
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,9 +17,22 @@ from pydicom.datadict import dictionary_has_tag
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from deepfixcx.deidentify.scan.evidence import ScanReport
+from deepfixcx.deidentify.scan.needles import Needles
 from deepfixcx.deidentify.silence import silence
+from deepfixcx.errors import DeidentifyError
+from deepfixcx.io.paths import within
 
-__all__ = ["Header", "header_strings", "is_dicom", "read_source", "strings_of_bytes"]
+__all__ = [
+    "Header",
+    "Sources",
+    "check_apart",
+    "is_dicom",
+    "list_sources",
+    "read_source",
+    "strings_of_bytes",
+    "tag_name",
+]
 
 KINDS: Final = {
     "PN": "name",
@@ -82,6 +99,11 @@ def is_dicom(path: Path) -> bool:
     return explicit or (little and length % 2 == 0 and length <= 256)
 
 
+def tag_name(tag: int) -> str:
+    """Return a tag as the evidence writes it."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
 class Header(NamedTuple):
     """What a source says."""
 
@@ -91,18 +113,11 @@ class Header(NamedTuple):
 
 
 def read_source(path: Path) -> Header:
-    """Read a source; see `header_strings` for what is raised."""
+    """Read a source; pydicom raises whatever damaged bytes lead to."""
     with silence():
         header = _known_header(path)
         patient = f"{header.get('PatientID') or ''}\\{header.get('PatientName') or ''}"
         return Header(list(_header_strings(header)), set(_terms(header)), patient)
-
-
-def header_strings(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield every string of a DICOM header that may identify a person."""
-    with silence():
-        found = list(_header_strings(_known_header(path)))
-    yield from found
 
 
 def _known_header(path: Path) -> Dataset:
@@ -123,7 +138,7 @@ def _terms(header: Dataset, outermost: str = "", depth: int = 0) -> Iterator[tup
     if depth > _DEEPEST:
         return
     for tag in list(header.keys()):
-        where = outermost or f"({tag.group:04X},{tag.element:04X})"
+        where = outermost or tag_name(tag)
         try:
             element = header[tag]
             if element.VR == "SQ":
@@ -191,7 +206,7 @@ def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
     for tag in sorted(header.keys()):
         if getattr(header.get_item(tag), "VR", "") in NUMBERS and tag != PIXELS:
             continue
-        where = f"({tag.group:04X},{tag.element:04X})"
+        where = tag_name(tag)
         try:
             element = header[tag]
             vr, value = element.VR, element.value
@@ -248,3 +263,93 @@ def _texts_in(value: bytes) -> list[str]:
     runs = [run.decode("ascii") for run in _PRINTABLE.findall(value)]
     wide = _PRINTABLE.findall(value[::2]) + _PRINTABLE.findall(value[1::2])
     return runs + [run.decode("ascii") for run in wide if b"\0" in value]
+
+
+def list_sources(where: Path, *, without: Path) -> list[Path]:
+    """Return the files of the sources, those behind links to folders too, each folder once."""
+    if where.is_file():
+        return [where]
+    if not where.is_dir():
+        raise DeidentifyError(f"there is no file or folder {str(where)!r}; check the path")
+    left_out, seen = without.resolve(), set()
+    found = []
+    for folder, folders, names in os.walk(where, onerror=refusal(where), followlinks=True):
+        real = Path(folder).resolve()
+        if real in seen or real.is_relative_to(left_out):
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(folder, name) for name in names]
+    if not found:
+        raise DeidentifyError(f"{str(where)!r} contains no file; check the path")
+    return sorted(found)
+
+
+def check_apart(folder: Path, against: Path) -> None:
+    """Refuse sources that lie in what is going to be shared."""
+    if within(against, folder):
+        raise DeidentifyError(
+            f"the sources {str(against)!r} lie in {str(folder)!r}, which is to be shared; "
+            f"move one of them"
+        )
+
+
+class Sources:
+    """The sources, as far as they were read."""
+
+    def __init__(
+        self, against: Path, paths: list[Path], found: ScanReport, contents: set[str]
+    ) -> None:
+        self._against, self._paths, self._found = against, paths, found
+        self.missing = contents
+        self.terms: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self._patients: dict[str, int] = {}
+
+    def gather(self, tell: Callable[[str, int, int], None]) -> Needles:
+        """Collect the strings of all."""
+        needles = Needles()
+        self._found.sources = len(self._paths)
+        for number, path in enumerate(self._paths, start=1):
+            inside = path.relative_to(self._against) if path != self._against else Path(path.name)
+            for part in (*inside.parts[:-1], inside.name[: -len(inside.suffix) or None]):
+                needles.add(part, "file name", "file name")
+            try:
+                self._add(path, needles)
+            except OSError as error:
+                why = f"it cannot be read: {error.strerror or 'not readable'}"
+                self._found.sources_failed.append(why)
+            tell("reading headers", number, len(self._paths))
+        return needles
+
+    def _add(self, path: Path, needles: Needles) -> None:
+        """Add the strings of a header, or of the bytes where there is none that can be read."""
+        if not stat.S_ISREG(path.stat().st_mode):
+            self._found.sources_failed.append("it is not a regular file")
+            return
+        if self.missing:
+            with path.open("rb") as file:
+                self.missing.discard(file_digest(file, "sha256").hexdigest())
+        if not is_dicom(path):
+            return
+        patient = 0
+        try:
+            header = read_source(path)
+            strings = header.strings
+            patient = self._patients.setdefault(header.patient, len(self._patients) + 1)
+            for term in header.terms:
+                self.terms[term].add(patient)
+            self._found.sources_read += 1
+        except OSError:
+            raise
+        except Exception:  # whatever pydicom raises on damaged bytes
+            strings = list(strings_of_bytes(path))
+            self._found.sources_as_bytes += 1
+        for text, kind, tag in strings:
+            needles.add(text, kind, tag, patient)
+
+
+def refusal(where: Path) -> Callable[[OSError], None]:
+    def refuse(error: OSError) -> None:
+        raise DeidentifyError(f"a folder below {where.name!r} cannot be opened: {error.strerror}")
+
+    return refuse
