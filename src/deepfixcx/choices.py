@@ -26,6 +26,7 @@ __all__ = [
     "Size",
     "Storage",
     "Uncertain",
+    "Written",
 ]
 
 Boundary = Literal["zero", "periodic"]
@@ -48,6 +49,9 @@ Storage = Literal["float32", "float16", "uint8"]
 
 Output = Literal["images", "codes", "both", "dicom"]
 """What a release holds: privatized images, codes, or both; or images as DICOM."""
+
+Written = Literal["images", "codes", "both", "dicom", "deidentified"]
+"""What a release may hold: an `Output`, or de-identified DICOM files with their own pixels."""
 
 Retained = Literal["dates", "patient", "device", "descriptors"]
 """What may stay in DICOM headers: shifted dates, sex and age, the device, harmless words."""

@@ -17,6 +17,7 @@ from deepfixcx import __version__
 from deepfixcx.cli import (
     audit,
     bench,
+    deidentify,
     demo,
     evaluate,
     explain,
@@ -75,6 +76,7 @@ def _with_exit_codes(command: Callable[..., None]) -> Callable[..., None]:
 
 for name, module in (
     ("privatize", privatize),
+    ("deidentify", deidentify),
     ("status", status),
     ("verify", verify),
     ("scan", scan),

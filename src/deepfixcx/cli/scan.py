@@ -36,8 +36,13 @@ before left out as not two positive numbers Lossy Compression Spatial resampling
 def command(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to be shared.")],
     against: Annotated[
-        Path, typer.Option("--against", metavar="IN", help="Folder or file with its sources.")
-    ],
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="IN",
+            help="Folder or file with its sources; without it: what should not be there by rule.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for the evidence; default: OUT.evidence."),
@@ -65,25 +70,29 @@ def command(
     kept by --retain are listed separately, with the reason. Exit code 3 if other strings remain or
     a file could not be searched; 2 if IN holds nothing to search for.
 
+    Without --against, DICOM headers are searched for names, dates, UIDs, private elements and texts
+    that do not fit what the header says of its de-identification.
+
     Example: deepfixcx scan shared --against scans
     """
     from deepfixcx.datasets.files import local_path
-    from deepfixcx.deidentify.scan import scan
+    from deepfixcx.deidentify.scan import scan, scan_alone
     from deepfixcx.deidentify.scan.evidence import evidence_folder, figures, fill_evidence
     from deepfixcx.errors import DeidentifyError
     from deepfixcx.io.paths import check_apart
     from deepfixcx.io.tables import has_table_name
     from deepfixcx.release.folders import private_of
 
-    folder, against = local_path(folder, "what is scanned"), local_path(against, "the source")
+    folder = local_path(folder, "what is scanned")
+    against = None if against is None else local_path(against, "the source")
     place = folder.with_name(f"{folder.resolve().name}.evidence") if out is None else out
     check_outside({"out": place})  # of a folder within a release, the default would lie there
-    if is_release(against) and release_around(folder) is None:
+    if against is not None and is_release(against) and release_around(folder) is None:
         raise DeidentifyError(
             f"--against {str(against)!r} is a release and {str(folder)!r} is not; if they are "
             "swapped, run: deepfixcx scan RELEASE --against SOURCES"
         )
-    if against.is_file() and has_table_name(against.name):
+    if against is not None and against.is_file() and has_table_name(against.name):
         raise DeidentifyError(
             f"--against {str(against)!r} is a table, and headers are searched for in the files "
             f"that it lists; name the folder that holds them"
@@ -92,22 +101,29 @@ def command(
     if workers is not None and not ocr:
         raise DeidentifyError("--workers requires --ocr; add --ocr, or omit --workers")
     kept_here = private_of(folder, private)
-    named = {"OUT": folder, "IN": against, "the private folder": kept_here}
+    named = {"OUT": folder, "the private folder": kept_here}
+    named |= {} if against is None else {"IN": against}
     check_apart({"the evidence": place}, named)
     if is_release(folder) and kept_here.is_dir():
         check_binding(folder, kept_here)  # that of another release lists other sources
     with evidence_folder(place) as own:
         with StepBar("scan") as bar:
-            found = scan(
-                folder,
-                against,
-                ignore=allowed,
-                read_words=_burned_in if ocr else None,
-                workers=default_workers() if workers is None else workers,
-                report=bar.step,
-                contents=_contents(kept_here),
-                own_words=_own_words(),
-            )
+            read, many = _burned_in if ocr else None, workers or default_workers()
+            if against is None:
+                found = scan_alone(
+                    folder, ignore=allowed, read_words=read, workers=many, report=bar.step
+                )
+            else:
+                found = scan(
+                    folder,
+                    against,
+                    ignore=allowed,
+                    read_words=read,
+                    workers=many,
+                    report=bar.step,
+                    contents=_contents(kept_here),
+                    own_words=_own_words(),
+                )
         fill_evidence(found, own)
     write_json(json, {"command": "scan", **figures(found)})
     _close(found, place)
@@ -128,15 +144,17 @@ def _own_words() -> list[str]:
     from dataclasses import fields
 
     from deepfixcx.deidentify import Method
+    from deepfixcx.release.deidentified import LIMITS as KEPT_LIMITS
+    from deepfixcx.release.deidentified import DeidentifyOptions
     from deepfixcx.release.ledger import Record
-    from deepfixcx.release.manifest import LIMITS, TOTALS
-    from deepfixcx.release.plan import ReleaseOptions
+    from deepfixcx.release.manifest import TOTALS
+    from deepfixcx.release.plan import LIMITS
     from deepfixcx.release.protected.writing import LIMITS as PROTECTED_LIMITS
     from deepfixcx.spec import CodecSpec
 
-    names = [*Record.columns(), *TOTALS, *(each.name for each in fields(ReleaseOptions))]
+    names = [*Record.columns(), *TOTALS, *(each.name for each in fields(DeidentifyOptions))]
     names += [each.name for each in fields(CodecSpec)] + [each.meaning for each in Method]
-    return [*names, LIMITS, PROTECTED_LIMITS, FORMAT_WORDS]
+    return [*names, LIMITS, KEPT_LIMITS, PROTECTED_LIMITS, FORMAT_WORDS]
 
 
 def _allowed(path: Path | None) -> list[str]:
@@ -181,6 +199,11 @@ def _close(found: ScanReport, place: Path) -> None:
         ("for", f"{strings} from {headers} and from file names"),
         ("remains", remains if found.strings else "unknown: there was nothing to search for"),
     ]
+    if found.by_rule:
+        rows[1:] = [
+            ("for", "names, dates, UIDs, private elements and texts that should not be there"),
+            ("remains", remains),
+        ]
     if found.ignored:
         rows.insert(2, ("left out", f"{counted(found.ignored, 'string')} named by --ignore"))
     if harmless := found.counts("harmless"):
@@ -199,7 +222,11 @@ def _close(found: ScanReport, place: Path) -> None:
     if found.sources_missing:
         text = f"{found.sources_missing:,} of {counted(found.sources_expected or 0, 'source')}"
         rows.append(("not in IN", f"{text} of this release; their strings were not searched for"))
-    elif found.sources_expected is None and found.release_checksum is not None:
+    elif (
+        found.sources_expected is None
+        and found.release_checksum is not None
+        and (not found.by_rule)
+    ):
         rows.append(
             ("not checked", ("unknown whether IN holds all sources: there is no private folder"))
         )
@@ -226,7 +253,7 @@ def _next_step(found: ScanReport) -> str:
             "do not share the folder; evidence.csv lists the elements of the sources. List "
             "strings that identify no patient with --ignore"
         )
-    if not found.strings:
+    if not found.strings and not found.by_rule:
         return "check the path of the sources: no string of them could be searched for"
     if found.sources_missing:
         return "give --against the input folder (IN) of privatize"

@@ -14,11 +14,13 @@ from deepfixcx.deidentify.actions import Action, Actions, Handled, Method, stamp
 from deepfixcx.deidentify.deidentifier import Deidentifier
 from deepfixcx.deidentify.key import Key, MappingTable, load_key
 from deepfixcx.deidentify.profile import PrivateElement, Profile, read_private_elements
+from deepfixcx.deidentify.rules import ElementRule, read_rules
 
 __all__ = [
     "Action",
     "Actions",
     "Deidentifier",
+    "ElementRule",
     "Handled",
     "Key",
     "MappingTable",
@@ -27,5 +29,6 @@ __all__ = [
     "Profile",
     "load_key",
     "read_private_elements",
+    "read_rules",
     "stamp",
 ]

@@ -28,14 +28,21 @@ class Method(Enum):
     CLEAN_PIXELS = ("113101", "Clean Pixel Data Option")
     CLEAN_FEATURES = ("113102", "Clean Recognizable Visual Features Option")
     CLEAN_GRAPHICS = ("113103", "Clean Graphics Option")
+    CLEAN_STRUCTURED = ("113104", "Clean Structured Content Option")
     CLEAN_DESCRIPTORS = ("113105", "Clean Descriptors Option")
+    FULL_DATES = (
+        "113106",
+        "Retain Longitudinal Temporal Information Full Dates Option",
+    )
     MODIFIED_DATES = (
         "113107",
         "Retain Longitudinal Temporal Information Modified Dates Option",
     )
     PATIENT = ("113108", "Retain Patient Characteristics Option")
     DEVICE = ("113109", "Retain Device Identity Option")
+    UIDS = ("113110", "Retain UIDs Option")
     SAFE_PRIVATE = ("113111", "Retain Safe Private Option")
+    INSTITUTION = ("113112", "Retain Institution Identity Option")
 
     @property
     def code(self) -> str:
@@ -48,7 +55,11 @@ class Method(Enum):
         return self.value[1]
 
 
-def stamp(header: Dataset, methods: Many[Method]) -> None:
+EQUIPMENT = ("109104", "De-identifying Equipment")
+"""The purpose of reference of this program in Contributing Equipment (PS3.16, CID 7005)."""
+
+
+def stamp(header: Dataset, methods: Many[Method], notes: Many[str] = ()) -> None:
     """Say in a header what was done; in place.
 
     Whatever the header said before is replaced. `Deidentifier.apply` stamps what it did itself.
@@ -61,6 +72,8 @@ def stamp(header: Dataset, methods: Many[Method]) -> None:
         A header that was de-identified.
     methods : sequence of Method
         Only what was done and verified.
+    notes : sequence of str
+        What was done otherwise, for De-identification Method; at most 64 characters each.
 
     References
     ----------
@@ -73,18 +86,26 @@ def stamp(header: Dataset, methods: Many[Method]) -> None:
     >>> header.PatientIdentityRemoved, header.DeidentificationMethodCodeSequence[0].CodeValue
     ('YES', '113100')
     """
-    items = []
-    for method in dict.fromkeys(methods):
-        item = Dataset()
-        item.CodeValue = method.code
-        item.CodingSchemeDesignator = "DCM"
-        item.CodeMeaning = method.meaning
-        items.append(item)
+    items = [_code(method.code, method.meaning) for method in dict.fromkeys(methods)]
     header.PatientIdentityRemoved = "YES"
-    header.DeidentificationMethod = [f"deepfixcx {__version__}", "DICOM PS3.15 Annex E"]
+    header.DeidentificationMethod = [f"deepfixcx {__version__}", "DICOM PS3.15 Annex E", *notes]
     header.DeidentificationMethodCodeSequence = Sequence(items)
-    modified = Method.MODIFIED_DATES in methods
-    header.LongitudinalTemporalInformationModified = "MODIFIED" if modified else "REMOVED"
+    if not items:
+        del header.DeidentificationMethodCodeSequence
+    dates = {Method.MODIFIED_DATES: "MODIFIED", Method.FULL_DATES: "UNMODIFIED"}
+    said = [word for method, word in dates.items() if method in methods]
+    header.LongitudinalTemporalInformationModified = said[0] if said else "REMOVED"
+    equipment = Dataset()
+    equipment.Manufacturer = "deepfixcx"
+    equipment.SoftwareVersions = __version__
+    equipment.PurposeOfReferenceCodeSequence = Sequence([_code(*EQUIPMENT)])
+    header.ContributingEquipmentSequence = Sequence([equipment])
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
 
 
 class Action(StrEnum):
@@ -145,6 +166,8 @@ class Actions:
         stayed as they were are not in it.
     methods : tuple of Method
         What was done and verified, as it is stamped into the header.
+    notes : tuple of str
+        What was done otherwise than an option or the profile says.
 
     Examples
     --------
@@ -157,6 +180,7 @@ class Actions:
     sop_instance_uid: str
     handled: tuple[Handled, ...]
     methods: tuple[Method, ...]
+    notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Return how many elements were handled in each way, by the letter of the action.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -14,12 +15,12 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from deepfixcx.deidentify.actions import Action, Actions, Method, stamp
+from deepfixcx.deidentify.actions import Action, Actions, Handled, Method, stamp
 from deepfixcx.deidentify.elements import DUMMIES, is_registered, patient_of, text_values
 from deepfixcx.deidentify.identity import Identity
 from deepfixcx.deidentify.key import Key
 from deepfixcx.deidentify.leftovers import erase
-from deepfixcx.deidentify.profile import PrivateElement, Profile, creator_of
+from deepfixcx.deidentify.profile import PrivateElement, Profile, creator_of, read_table
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.deidentify.walking import Walk
 from deepfixcx.errors import DeidentifyError
@@ -116,33 +117,81 @@ class Deidentifier:
             raise DeidentifyError(
                 "the header contains no DICOM element; copy the file again from its source"
             )
-        handled = walk.handled + erase(
+        profile = self.profile
+        erased = erase(
             new,
-            Identity.of(dataset),
-            frozenset({pseudonym}),
-            dates_moved=self.profile.retain_dates,
+            Identity.of(dataset, without=profile.keeps_identifier),
+            frozenset({pseudonym, *(rule.text for rule in profile.rules if rule.text)}),
+            dates_moved=profile.retain_dates or profile.retain_full_dates,
             keep_pixels=keep_pixels,
         )
         new.PatientName = new.PatientID = pseudonym
         check(dataset, new, self.profile)
-        methods = self._methods(walk.private_kept)
-        stamp(new, methods)
+        methods, notes = claimed(profile, walk, erased)
+        stamp(new, methods, notes)
         new.file_meta = _file_meta(dataset, new, keep_pixels=keep_pixels)
         instance = str(new.get("SOPInstanceUID") or "")
-        return new, Actions(pseudonym, instance, tuple(handled), methods)
+        return new, Actions(pseudonym, instance, (*walk.handled, *erased), methods, notes)
 
-    def _methods(self, private_kept: int) -> tuple[Method, ...]:
-        profile = self.profile
-        done = {
-            Method.BASIC: True,
-            Method.CLEAN_GRAPHICS: profile.clean_graphics,
-            Method.CLEAN_DESCRIPTORS: profile.clean_descriptors,
-            Method.MODIFIED_DATES: profile.retain_dates,
-            Method.PATIENT: profile.retain_patient,
-            Method.DEVICE: profile.retain_device,
-            Method.SAFE_PRIVATE: private_kept > 0,
-        }
-        return tuple(method for method, was_done in done.items() if was_done)
+
+OPTION_METHODS: Final = {
+    "device": Method.DEVICE,
+    "patient": Method.PATIENT,
+    "dates": Method.MODIFIED_DATES,
+    "full_dates": Method.FULL_DATES,
+    "uids": Method.UIDS,
+    "institution": Method.INSTITUTION,
+    "descriptors": Method.CLEAN_DESCRIPTORS,
+    "structured": Method.CLEAN_STRUCTURED,
+    "graphics": Method.CLEAN_GRAPHICS,
+}
+DEVICE_WITHOUT_DATES: Final = "Device identity retained, its dates shifted"
+
+
+def claimed(
+    profile: Profile, walk: Walk, erased: list[Handled]
+) -> tuple[tuple[Method, ...], tuple[str, ...]]:
+    """Return the options that a header may claim, which were kept in full, and notes on others."""
+    notes, refused = [], set()
+    for rule in profile.rules:
+        before, table = profile.without_rules(rule.tag), read_table().row(rule.tag)
+        if rule.action is Action.KEEP is not before or (
+            rule.action is Action.CLEAN and before not in (Action.CLEAN, Action.KEEP)
+        ):
+            refused.add(Method.BASIC)
+        elif table is not None and rule.action is not before:
+            refused |= {OPTION_METHODS[name] for name in table.options if profile.chosen(name)}
+    if profile.rules:
+        notes.append(f"rules of the site for {len(profile.rules)} elements")
+    lost = {each.path for each in erased}
+    for each in walk.handled:
+        if each.action is Action.KEEP and each.reason == "option" and each.path in lost:
+            refused |= _options_that_keep(each.path, profile)
+    shifted = {each.path for each in walk.handled if each.action is Action.CLEAN}
+    if profile.retain_device and profile.retain_dates and any(map(_is_of_device, shifted)):
+        refused.add(Method.DEVICE)
+        notes.append(DEVICE_WITHOUT_DATES)
+    done = {Method.BASIC: True}
+    done |= {OPTION_METHODS[name]: profile.chosen(name) for name in OPTION_METHODS}
+    done[Method.SAFE_PRIVATE] = walk.private_kept > 0
+    return tuple(each for each in Method if done.get(each) and each not in refused), tuple(notes)
+
+
+def _tag_at(path: str) -> int:
+    """Return the tag of the last element of a path."""
+    return int(path[-10:-1].replace(",", ""), 16)
+
+
+def _options_that_keep(path: str, profile: Profile) -> set[Method]:
+    row = read_table().row(_tag_at(path))
+    codes = {} if row is None else row.options
+    return {OPTION_METHODS[name] for name in codes if profile.chosen(name) and codes[name] == "K"}
+
+
+def _is_of_device(path: str) -> bool:
+    """Return whether an element is K under Device Identity and C under Modified Dates."""
+    row = read_table().row(_tag_at(path))
+    return row is not None and (row.options.get("device"), row.options.get("dates")) == ("K", "C")
 
 
 def _file_meta(old: Dataset, new: Dataset, *, keep_pixels: bool) -> FileMetaDataset:
@@ -189,7 +238,8 @@ def _allowed(parent: Dataset, element: DataElement, old: set[str], profile: Prof
         return False
     if action in (None, Action.KEEP):
         return True
-    same = set(text_values(element)) & old
+    rule = profile.rule(tag)
+    same = set(text_values(element)) & old - {rule.text if rule else None}
     if element.VR == "UI":
         return all(map(is_registered, same))
     if action is Action.CLEAN:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Final
@@ -76,8 +76,8 @@ class Identity:
     _inner: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Identity:
-        """Collect them from a header, at every depth of nesting."""
+    def of(cls, dataset: Dataset, without: Callable[[int], bool] = lambda _: False) -> Identity:
+        """Collect them from a header, at every depth of nesting, but not from kept identifiers."""
         made = cls()
         for element in elements_of(dataset):
             tag, texts = element.tag, text_values(element)
@@ -90,8 +90,8 @@ class Identity:
             elif "UI" in vrs:
                 made.uids |= {text for text in texts if not is_registered(text)}
             elif tag in IDENTIFYING:
-                made._add_words(texts)
-            elif _is_numbered(tag) and element.VR in ("LO", "SH", "UC"):
+                made._add_words(texts if not without(tag) else ())
+            elif _is_numbered(tag) and not without(tag) and element.VR in ("LO", "SH", "UC"):
                 made._add_numbers(number for text in texts for number in re.findall(r"\d+", text))
         made._index()
         return made

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 
 from deepfixcx.deidentify.actions import Action
+from deepfixcx.deidentify.rules import ElementRule
 from deepfixcx.errors import DeidentifyError, LayoutError
 from deepfixcx.io.tables import Table, read_rows
 
@@ -111,8 +112,23 @@ def creator_of(dataset: Dataset, tag: int) -> str:
     return str(creator.value or "").strip(" \0") if creator is not None else ""
 
 
-OPTIONS = ("device", "patient", "dates", "descriptors", "graphics")
-"""The columns of options that are kept here."""
+OPTIONS = MappingProxyType(
+    {
+        "device": "retain_device",
+        "patient": "retain_patient",
+        "dates": "retain_dates",
+        "descriptors": "clean_descriptors",
+        "graphics": "clean_graphics",
+        "uids": "retain_uids",
+        "institution": "retain_institution",
+        "full_dates": "retain_full_dates",
+        "structured": "clean_structured",
+    }
+)
+"""The columns of options in the table, and the field of `Profile` that chooses each."""
+
+EDITION = "2026c"
+"""Edition of PS3.15 of which the table has every row of the Basic Profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +218,23 @@ class Profile:
         Private elements that may stay: Retain Safe Private. All others are removed.
     words : frozenset of str
         More words that descriptions may keep; needs `clean_descriptors`.
+    retain_uids : bool
+        Keep the UIDs of studies, series and instances: Retain UIDs.
+    retain_institution : bool
+        Keep name, address and departments of the institution: Retain Institution Identity.
+    retain_full_dates : bool
+        Keep dates as they are: Retain Longitudinal Temporal Information with Full Dates. The date
+        of birth is emptied all the same. Excludes `retain_dates`.
+    clean_structured : bool
+        Keep content of structured reports: codes, numbers, references; texts and names in it are
+        handled like others: Clean Structured Content.
+    rules : tuple of ElementRule
+        What becomes of single elements, whatever table and options say; see `read_rules`.
 
     Raises
     ------
     DeidentifyError
-        Words without `clean_descriptors`, or a word that is no single word.
+        Words without `clean_descriptors`, a word that is no single word, or both kinds of dates.
 
     References
     ----------
@@ -225,9 +253,18 @@ class Profile:
     clean_graphics: bool = False
     private: frozenset[PrivateElement] = frozenset()
     words: frozenset[str] = frozenset()
+    retain_uids: bool = False
+    retain_institution: bool = False
+    retain_full_dates: bool = False
+    clean_structured: bool = False
+    rules: tuple[ElementRule, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse words that would do nothing."""
+        """Refuse words that would do nothing, and options that exclude each other."""
+        if self.retain_dates and self.retain_full_dates:
+            raise DeidentifyError(
+                "dates are either shifted (dates) or kept (full-dates); choose one of the two"
+            )
         if self.words and not self.clean_descriptors:
             raise DeidentifyError("words require clean_descriptors=True; add it, or omit the words")
         if any(not word.isalnum() for word in self.words):
@@ -239,12 +276,17 @@ class Profile:
     def action(self, tag: int) -> Action | None:
         """Return what becomes of an attribute, None where the standard does not name it.
 
-        Of several options the stricter wins: C over K.
+        A rule for the element wins. Of several options the stricter wins: C over K.
         """
+        rule = self.rule(tag)
+        return self.without_rules(tag) if rule is None else rule.action
+
+    def without_rules(self, tag: int) -> Action | None:
+        """Return what table and options do with an attribute."""
         row = read_table().row(tag)
         if row is None:
             return None
-        codes = {code for option, code in row.options.items() if self._chosen(option)}
+        codes = {code for option, code in row.options.items() if self.chosen(option)}
         for code in (Action.CLEAN, Action.KEEP):
             if code.value in codes:
                 return code
@@ -255,11 +297,14 @@ class Profile:
         row = read_table().row(tag)
         return None if row is None else _RESOLVED[row.basic]
 
-    def _chosen(self, option: str) -> bool:
-        return {
-            "device": self.retain_device,
-            "patient": self.retain_patient,
-            "dates": self.retain_dates,
-            "descriptors": self.clean_descriptors,
-            "graphics": self.clean_graphics,
-        }[option]
+    def rule(self, tag: int) -> ElementRule | None:
+        """Return the rule for one element, or None."""
+        return next((rule for rule in self.rules if rule.tag == tag), None)
+
+    def keeps_identifier(self, tag: int) -> bool:
+        """Return whether option or rule keep an element whose words identify no patient then."""
+        return self.action(tag) is Action.KEEP
+
+    def chosen(self, option: str) -> bool:
+        """Return whether an option, by the name of its column, is chosen."""
+        return bool(getattr(self, OPTIONS[option]))

@@ -106,8 +106,12 @@ class Walk:
         action = self.profile.action(tag)
         if action is None:
             return self._unlisted(old, element, where)
+        rule = self.profile.rule(tag)
+        if rule is not None and rule.text is not None:
+            self._note(where, action, "rule")
+            return made(element, rule.text)
         reason = "table" if action is self.profile.basic(tag) else "option"
-        return self._listed(element, where, action, reason)
+        return self._listed(element, where, action, "rule" if rule else reason)
 
     def _listed(
         self, element: DataElement, where: str, action: Action, reason: str
@@ -153,6 +157,8 @@ class Walk:
         if vr in TIMES and self.profile.retain_dates:
             self._note(where, Action.CLEAN, "kind")
             return self._moved(element)
+        if vr in TIMES and self.profile.retain_full_dates:
+            return copy.copy(element)
         if vr in FREE_TEXT or vr in TIMES or vr == "UN":
             self._note(where, Action.REMOVE, "kind")
             return None

@@ -8,10 +8,12 @@ shows clearly may stand unread in another.
 from __future__ import annotations
 
 import io
+import itertools
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ from deepfixcx.io.tesseract import Word, has_tesseract, read_picture
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.native import Header
 
-__all__ = ["TextMask"]
+__all__ = ["TextMask", "is_measure", "outside_regions"]
 
 SURE, SURE_OF_ONE = 20.0, 60.0
 """Per cent that tesseract has to be sure of a word, and of a single letter: painting too much costs
@@ -51,11 +53,50 @@ SAME: Final = 8
 """Of 255: channels that differ by no more show the same writing."""
 
 
+UNITS: Final = "mm cm m ml l cc hz khz mhz db bpm kv kvp mas ma s ms sec min fps deg mmhg mgy"
+MEASURES: Final = frozenset(
+    f"{UNITS} cm/s m/s cm2 cm3 mm2 mm3 gy hu suv rpm dist area vol volume gain freq depth zoom ww"
+    " wl wc wt te tr ti fa thk slice sl fov im img se acq c l r a p h f lt rt left right vmax vmin"
+    " vmean pg ps ed es md ri pi ef lv rv ao la mitral aortic hr mi tis tib tic fr frame loop gate"
+    " lateral pa ap cc mlo cor sag ax tra portable supine erect upright kvp x y z scale mag".split()
+)
+"""Words of scales, measurements and positions, which identify no patient."""
+
+_MEASURE: Final = re.compile(
+    r"[-+~<>=±(]*\d{1,4}(?:[.,/:x×*]\d{1,4}){0,2}[)%°]?(?:" + UNITS.replace(" ", "|") + r")?"
+    r"(?:[/²³23]|/s|/min)?"
+)
+_DATE_LIKE: Final = re.compile(r"\d{1,4}[./:-]\d{1,2}[./:-]\d{1,4}")
+
+
+class Reading(NamedTuple):
+    """A word that was read in an image, and its region."""
+
+    text: str
+    region: Region
+
+
+def is_measure(text: str) -> bool:
+    """Return whether a word belongs to a scale, a measurement or a position.
+
+    Numbers of five digits and more, and dates, do not.
+    """
+    low = text.strip(".,;:()[]|'\"").casefold()
+    if _DATE_LIKE.fullmatch(low):
+        return False
+    return low in MEASURES or _MEASURE.fullmatch(low) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class TextMask:
-    """Paints what tesseract takes for writing."""
+    """Paints what tesseract takes for writing.
+
+    With a predicate it keeps measurements: words of which one reading is a measurement and no
+    reading is of the patient, as the predicate says.
+    """
 
     name: str = "ocr"
+    is_patient: Callable[[str], bool] | None = None
 
     @staticmethod
     def check() -> None:
@@ -70,17 +111,72 @@ class TextMask:
         """Return where writing was found on any frame."""
         del header
         self.check()
-        found: set[Region] = set()
+        found: set[Reading] = set()
         for frame in pixels:
-            for plane in _planes(frame):
-                for picture in _variants(plane):
-                    found |= _read(picture, 1)
-                for side in REDUCED:
-                    step = max(1, max(plane.shape) // side)
-                    small = Image.fromarray(plane).reduce(step)
-                    for picture in _variants(np.asarray(small)):
-                        found |= {each for each in _read(picture, step) if _is_large(each, plane)}
-        return tuple(sorted(found))
+            found |= _frame_readings(frame)
+        if self.is_patient is not None:
+            return tuple(sorted(_patient_regions(found, self.is_patient)))
+        return tuple(sorted({each.region for each in found}))
+
+
+def outside_regions(header: Header, height: int, width: int) -> tuple[Region, ...]:
+    """Return what lies outside of the ultrasound regions of a header; nothing where it has none."""
+    inside = []
+    for item in header.get("SequenceOfUltrasoundRegions") or ():
+        edges = [item.get(f"RegionLocation{name}") for name in ("MinY0", "MinX0", "MaxY1", "MaxX1")]
+        if not all(isinstance(edge, int) for edge in edges) or edges[0] > edges[2]:
+            raise DeidentifyError(
+                "an ultrasound region of the header has no sound place, so what lies outside of it "
+                "is not known; use a rule file"
+            )
+        inside.append((edges[0], edges[1], edges[2] + 1, edges[3] + 1))
+    if not inside:
+        return ()
+    rows = sorted({0, height, *(min(height, each[n]) for each in inside for n in (0, 2))})
+    found = []
+    for top, bottom in itertools.pairwise(rows):
+        at = 0
+        for _, left, _, right in sorted(
+            (each for each in inside if each[0] <= top and bottom <= each[2]), key=lambda e: e[1]
+        ):
+            if left > at:
+                found.append(Region(top, at, bottom - top, min(left, width) - at))
+            at = max(at, right)
+        if at < width:
+            found.append(Region(top, at, bottom - top, width - at))
+    return tuple(found)
+
+
+def _frame_readings(frame: NDArray[Any]) -> set[Reading]:
+    found: set[Reading] = set()
+    for plane in _planes(frame):
+        for picture in _variants(plane):
+            found |= _read(picture, 1)
+        for side in REDUCED:
+            step = max(1, max(plane.shape) // side)
+            small = Image.fromarray(plane).reduce(step)
+            for picture in _variants(np.asarray(small)):
+                found |= {each for each in _read(picture, step) if _is_large(each.region, plane)}
+    return found
+
+
+def _patient_regions(found: set[Reading], is_patient: Callable[[str], bool]) -> set[Region]:
+    """Return the regions that are painted: all but measurements that name no patient."""
+    painted = set()
+    for each in found:
+        same = [other.text for other in found if _overlap(each.region, other.region)]
+        kept = any(map(is_measure, same)) and not any(map(is_patient, same))
+        if not kept:
+            painted.add(each.region)
+    return painted
+
+
+def _overlap(one: Region, other: Region) -> bool:
+    """Return whether the smaller of two regions lies half in the other."""
+    down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    across = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    smaller = min(one.height * one.width, other.height * other.width)
+    return down > 0 and across > 0 and 2 * down * across >= smaller
 
 
 def _planes(frame: NDArray[Any]) -> list[NDArray[np.uint8]]:
@@ -111,8 +207,8 @@ def _variants(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
             yield np.where(stroke, 0, 255).astype(np.uint8)
 
 
-def _read(gray: NDArray[np.uint8], step: int) -> set[Region]:
-    """Return where writing is, in the pixels of a picture that was reduced by a step."""
+def _read(gray: NDArray[np.uint8], step: int) -> set[Reading]:
+    """Return the writing, in the pixels of a picture that was reduced by a step."""
     height, width = gray.shape
     factor = min(MOST, max(1, -(-WANTED_SIDE // max(height, width))))
     picture = Image.fromarray(gray)
@@ -126,8 +222,12 @@ def _read(gray: NDArray[np.uint8], step: int) -> set[Region]:
         raise DeidentifyError(
             "the program tesseract cannot read this image; convert the file, or use a rule file"
         ) from None
-    regions = (_region(word, factor / step, height * step, width * step) for word in words)
-    return {region for region in regions if region is not None}
+    regions = [_region(word, factor / step, height * step, width * step) for word in words]
+    return {
+        Reading(word.text, region)
+        for word, region in zip(words, regions, strict=True)
+        if region is not None
+    }
 
 
 def _region(word: Word, factor: float, height: int, width: int) -> Region | None:

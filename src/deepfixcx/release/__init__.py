@@ -8,6 +8,7 @@ stopped release resumable. Inputs and release may lie in stores that fsspec know
 folder never does.
 """
 
+from deepfixcx.release.deidentified import DeidentifyOptions
 from deepfixcx.release.folders import private_folder
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.listing import Source
@@ -30,6 +31,7 @@ from deepfixcx.release.survey import survey
 from deepfixcx.release.verify import Verification, verify_release
 
 __all__ = [
+    "DeidentifyOptions",
     "Plan",
     "Progress",
     "ProtectedSummary",

@@ -21,6 +21,7 @@ from deepfixcx.images import read_image
 from deepfixcx.io.tables import read_rows
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, load_mechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
+from deepfixcx.release.deidentified_checks import deidentified_contradictions
 from deepfixcx.release.places import Place
 from deepfixcx.release.release import Release
 from deepfixcx.release.statements import (
@@ -61,6 +62,8 @@ def contradictions(
     place: Place, about: Mapping[str, Any], rows: Sequence[Row], sound: Container[str]
 ) -> list[str]:
     """Return sentences on what does not fit together; none for a consistent release."""
+    if about["options"].get("output") == "deidentified":
+        return deidentified_contradictions(place, about, rows, sound)
     try:
         spec = CodecSpec.from_dict(about["options"]["spec"])
         found = [*_of_rows(about, rows, spec), *_of_failures(place, rows)]

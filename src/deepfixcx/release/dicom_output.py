@@ -20,13 +20,14 @@ from deepfixcx import __version__
 from deepfixcx.errors import DeidentifyError, ImageFileError
 from deepfixcx.images import ImageFrames
 from deepfixcx.images.reading import read_header
+from deepfixcx.release.deidentified import DeidentifyOptions
 from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.storage import RemoteFile, open_hashed
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from deepfixcx.deidentify import Deidentifier, MappingTable
+    from deepfixcx.deidentify import Deidentifier, MappingTable, Profile
     from deepfixcx.images.dicom.history import Derivation
     from deepfixcx.images.dicom.reading import DicomHeader
 
@@ -135,17 +136,24 @@ class DicomOutput:
 
 def dicom_output(options: ReleaseOptions, key: Path, release: Path | str) -> DicomOutput:
     """Prepare the writing of DICOM files; the key file is made on first use."""
-    from deepfixcx.deidentify import Deidentifier, Profile, load_key
+    from deepfixcx.deidentify import Deidentifier, load_key
+
+    own = options.known_profile if isinstance(options, DeidentifyOptions) else None
+    profile = own or _profile(options)
+    apart_from = release if isinstance(release, Path) else ""
+    return DicomOutput(Deidentifier(profile, load_key(key, apart_from=apart_from)), options)
+
+
+def _profile(options: ReleaseOptions) -> Profile:
+    from deepfixcx.deidentify import Profile
 
     retained = options.retain
-    profile = Profile(
+    return Profile(
         retain_dates="dates" in retained,
         retain_patient="patient" in retained,
         retain_device="device" in retained,
         clean_descriptors="descriptors" in retained,
     )
-    apart_from = release if isinstance(release, Path) else ""
-    return DicomOutput(Deidentifier(profile, load_key(key, apart_from=apart_from)), options)
 
 
 def patients_table(table: Path, release: Path | str) -> MappingTable:

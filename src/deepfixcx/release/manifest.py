@@ -58,12 +58,6 @@ TOTALS = (
 )
 """What is counted: files; images; bytes on disk; numbers and bytes of pixels and what is kept."""
 
-LIMITS = (
-    "Codes and privatized images keep enough to train classifiers, and also enough to match two "
-    "images of one patient about as well as raw pixels do. This release is smaller and harder to "
-    "turn back into pictures; it is not anonymous by itself."
-)
-
 
 def write_papers(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
     """Write what goes with a finished release, and return its totals."""
@@ -81,6 +75,8 @@ def write_papers(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
             papers["failures.csv"] = write_rows(file, ["source_id", "error", "reason"], reasons)
         elif "failures.csv" in claim.metadata.listed:
             claim.withdraw("failures.csv")
+        for name, content in plan.options.papers().items():
+            papers[name] = outbox.put(name, content)
         outbox.send()
         about = _about(plan, ledger, _stated(totals, plan.options), papers)
         outbox.put("dataset.json", as_json(about))
@@ -105,7 +101,7 @@ def _about(
         "totals": totals,
         "papers": papers,
         "id": ledger.id(),
-        "limits": LIMITS,
+        "limits": plan.options.limits,
     }
 
 

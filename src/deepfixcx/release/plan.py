@@ -16,7 +16,7 @@ from typing import Any, get_args, overload
 
 import numpy as np
 
-from deepfixcx.choices import Independent, Names, Output, Retained, Size, Storage
+from deepfixcx.choices import Independent, Names, Retained, Size, Storage, Written
 from deepfixcx.errors import SpecError
 from deepfixcx.images import DEFAULT_MAX_PIXELS
 from deepfixcx.images.masking import Mask
@@ -26,11 +26,17 @@ from deepfixcx.release.naming import KeptNames, Naming, NeutralNames
 from deepfixcx.release.storage import RemoteFile
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["Plan", "Planned", "PlannedItems", "ReleaseOptions", "make_plan"]
+__all__ = ["LIMITS", "Plan", "Planned", "PlannedItems", "ReleaseOptions", "make_plan"]
 
 PLAN_VERSION = 1
 SECRET_PLAN_VERSION = 2
 """Of releases with noise, whose order version 0.1 drew from names and sizes."""
+
+LIMITS = (
+    "Codes and privatized images keep enough to train classifiers, and also enough to match two "
+    "images of one patient about as well as raw pixels do. This release is smaller and harder to "
+    "turn back into pictures; it is not anonymous by itself."
+)
 
 LEAST_SHARD, LARGEST_SHARD, SHARDS_WANTED = 16, 1024, 64
 
@@ -81,7 +87,7 @@ class ReleaseOptions:
     """
 
     spec: CodecSpec
-    output: Output = "both"
+    output: Written = "both"
     size: Size = "compact"
     dtype: Storage = "float32"
     names: Names = "neutral"
@@ -95,7 +101,7 @@ class ReleaseOptions:
     def __post_init__(self) -> None:
         """Refuse an option that is not allowed."""
         for name, allowed in (
-            ("output", get_args(Output)),
+            ("output", get_args(Written)),
             ("size", get_args(Size)),
             ("dtype", get_args(Storage)),
             ("names", get_args(Names)),
@@ -125,6 +131,15 @@ class ReleaseOptions:
         if self.max_pixels < 1:
             raise SpecError(f"max_pixels is a number from 1, got {self.max_pixels}")
         self._check_noise()
+
+    @property
+    def limits(self) -> str:
+        """What the metadata say of the privacy of such a release."""
+        return LIMITS
+
+    def papers(self) -> dict[str, bytes]:
+        """Return metadata files beside the manifest, by their names."""
+        return {}
 
     def _check_noise(self) -> None:
         if self.noise is None:
@@ -245,12 +260,13 @@ class Plan:
 
     def needs(self, name: str) -> bool:
         """Return whether a release by this plan may have a file of this name."""
-        if name in ("manifest.csv", "failures.csv", "dataset.json"):
+        if name in ("manifest.csv", "failures.csv", "dataset.json", *self.options.papers()):
             return True
         room, _, rest = name.partition("/")
         if room == "codes" and self.options.output in ("codes", "both"):
             return re.fullmatch(r"shard-\d+-\d+\.safetensors", rest) is not None
         made = {"images": ["images"], "both": ["images"], "dicom": ["dicom"], "codes": []}
+        made["deidentified"] = made["dicom"]
         if room not in made[self.options.output]:
             return False
         suffix = ".png" if room == "images" else ".dcm"

@@ -134,6 +134,11 @@ class Release:
     @property
     def spec(self) -> CodecSpec:
         """The codec."""
+        if self.about["options"].get("output") == "deidentified":
+            raise ReleaseError(
+                f"{str(self.place)!r} holds de-identified DICOM files, not codes or privatized "
+                "images; use a release made with privatize"
+            )
         return CodecSpec.from_dict(self.about["options"]["spec"])
 
     @property

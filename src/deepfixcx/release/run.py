@@ -35,6 +35,9 @@ from deepfixcx.release.workers import DeathEvent, Event, FileEvent, StartEvent
 
 __all__ = ["KEY", "Progress", "Summary", "privatize_dataset"]
 
+WITH_KEY = ("dicom", "deidentified")
+"""Outputs whose headers have pseudonyms."""
+
 KEY = "deidentify.key"
 """Name of the key's file in the private folder."""
 
@@ -254,7 +257,7 @@ def privatize_dataset(
     kept_here = private_of(release, private)
     if options.noise is not None:
         options.noise.budget(1, 1)  # the package is there, and grants the epsilon
-    if options.output != "dicom" and (key, pseudonyms) != (None, None):
+    if options.output not in WITH_KEY and (key, pseudonyms) != (None, None):
         raise ReleaseError("--key and --pseudonyms require --output dicom")
     named = {"the key": key, "the table of pseudonyms": pseudonyms}
     check_apart(
@@ -280,7 +283,7 @@ def privatize_dataset(
         plan = make_plan(sources, options, ledger.secret())
         claim.check_free(plan.needs)
         dicom = None
-        if options.output == "dicom":
+        if options.output in WITH_KEY:
             dicom = dicom_output(options, Path(key or kept_here / KEY), release)
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         ledger.note(again=again, folder=os.getcwd())
@@ -346,6 +349,8 @@ def _write_pseudonyms(
 
 def _legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
     """Count the images in which writing may stay legible, and say from which height on."""
+    if options.output == "deidentified":  # its pixels are those of the sources
+        return 0, 0
     sizes = Counter((row.height, row.width) for row in ledger.records() if not row.error)
     legible = [size for size in sizes if stays_legible(options.spec, *size)]
     heights = [math.ceil(legible_height(options.spec, *size)) for size in legible]

@@ -27,6 +27,7 @@ from deepfixcx.images.masking import Region, paint, painted_share
 from deepfixcx.images.png import png_bytes
 from deepfixcx.images.reading import read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
+from deepfixcx.release.deidentified import DeidentifyOptions, KeptFile, deidentified_file
 from deepfixcx.release.dicom_output import DicomOutput, DicomSource
 from deepfixcx.release.ledger import (
     FileDone,
@@ -96,7 +97,7 @@ class ShardJob:
             if isinstance(loaded, list) or rows[0].error:
                 figures = FileDone(failed=True, bytes_in=item.source.size)
             else:
-                if self.options.output in ("codes", "both"):
+                if isinstance(loaded, Loaded) and self.options.output in ("codes", "both"):
                     parts.add(loaded.codes, rows)
                 kept = sum(kept_values(row, self.options) for row in rows)
                 depth = kept_depth(rows[0], self.options)
@@ -109,7 +110,7 @@ class ShardJob:
 
 def _load(
     job: ShardJob, item: Planned, codec: Codec, quarantine: frozenset[str]
-) -> tuple[Loaded | list[Record], SourceSeen]:
+) -> tuple[Loaded | KeptFile | list[Record], SourceSeen]:
     """Read, hash, mask and encode one file, or say in its record why that cannot be done."""
     seen = SourceSeen(item.source_id, stamp_of(item.source.path), "")
     try:
@@ -123,7 +124,7 @@ def _load(
         stream, content = open_hashed(item.source.path)
         seen = replace(seen, content=content)
         with stream:
-            return _encoded(job, codec, stream, content), seen
+            return _encoded(job, codec, item, stream, content), seen
     except ReleaseStoppedError:
         raise
     except UnreadableFileError as error:
@@ -138,8 +139,12 @@ def _load(
     return _failed(item, name, reason), seen
 
 
-def _encoded(job: ShardJob, codec: Codec, stream: BinaryIO, content: str) -> Loaded:
+def _encoded(
+    job: ShardJob, codec: Codec, item: Planned, stream: BinaryIO, content: str
+) -> Loaded | KeptFile:
     options = job.options
+    if isinstance(options, DeidentifyOptions) and job.dicom is not None:
+        return deidentified_file(options, job.dicom.deidentifier, item, stream)
     frames = read_image(stream, max_pixels=options.max_pixels)
     if options.noise is not None:
         _check_fixed(stream, frames)
@@ -169,9 +174,13 @@ def _check_fixed(stream: BinaryIO, frames: ImageFrames) -> None:
 
 
 def _write(
-    job: ShardJob, outbox: Outbox, codec: Codec, item: Planned, loaded: Loaded
+    job: ShardJob, outbox: Outbox, codec: Codec, item: Planned, loaded: Loaded | KeptFile
 ) -> list[Record]:
     """Write what the options ask for, or say in its record why the header does not allow it."""
+    if isinstance(loaded, KeptFile):
+        name = f"dicom/{item.image_stem}.dcm"
+        digest = outbox.put(name, loaded.content)
+        return [replace(row, dicom_file=name, dicom_sha256=digest) for row in loaded.rows]
     try:
         return write_results(job.options, job.dicom, outbox, codec, item, loaded)
     except DeidentifyError as error:

@@ -19,8 +19,8 @@ from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.mechanisms.pixel_noise import PixelNoise
 from deepfixcx.mechanisms.sensitivity import pixel_sensitivity
 from deepfixcx.release.ledger import Record
-from deepfixcx.release.manifest import LIMITS, TOTALS, VERSIONS_OF
-from deepfixcx.release.plan import ReleaseOptions
+from deepfixcx.release.manifest import TOTALS, VERSIONS_OF
+from deepfixcx.release.plan import LIMITS, ReleaseOptions
 from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
 from deepfixcx.release.release import VECTORS, ReleasedRecords
 from deepfixcx.spec import CodecSpec

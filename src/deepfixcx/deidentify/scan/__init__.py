@@ -8,7 +8,8 @@ nothing is no proof that nothing is there.
 
 from __future__ import annotations
 
+from deepfixcx.deidentify.scan.alone import scan_alone
 from deepfixcx.deidentify.scan.evidence import Finding, ScanReport, write_evidence
 from deepfixcx.deidentify.scan.run import read_words, scan
 
-__all__ = ["Finding", "ScanReport", "read_words", "scan", "write_evidence"]
+__all__ = ["Finding", "ScanReport", "read_words", "scan", "scan_alone", "write_evidence"]

@@ -117,6 +117,8 @@ class ScanReport:
         Sources that the private folder of the release knows; None where there is none.
     sources_missing : int
         How many of these are not among the sources.
+    by_rule : bool
+        Whether there were no sources, and what should not be there by rule was searched for.
 
     Examples
     --------
@@ -135,13 +137,14 @@ class ScanReport:
     release_checksum: str | None = None
     sources_expected: int | None = None
     sources_missing: int = 0
+    by_rule: bool = False
 
     @property
     def clean(self) -> bool:
         """Whether something was searched for, everywhere, and nothing that must not be is there."""
         whole = not any(file.remaining or file.problem for file in self.files)
         sources = not self.sources_failed and not self.sources_missing
-        return self.strings > 0 and whole and sources
+        return (self.strings > 0 or self.by_rule) and whole and sources
 
     @property
     def words_after(self) -> int | None:
@@ -181,6 +184,7 @@ def figures(report: ScanReport) -> dict[str, object]:
         "ignored": report.ignored,
         "words_before": report.words_before,
         "words_after": report.words_after,
+        "by_rule": report.by_rule,
         "clean": report.clean,
     }
 

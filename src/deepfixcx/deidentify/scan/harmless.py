@@ -39,7 +39,8 @@ __all__ = ["DESCRIBING", "DEVICE", "TERMS", "WORDS", "Own", "Reasons"]
 
 IMAGE_TYPE, BODY_PART, METHOD = "(0008,0008)", "(0018,0015)", "(0012,0063)"
 KEPT_DEVICE, CLEANED_DESCRIPTORS, MOVED_DATES = "113109", "113105", "113107"
-"""Codes of CID 7050, by which a header says what was done to it."""
+DEVICE_NOTE: Final = "Device identity retained, its dates shifted"
+"""By codes of CID 7050, and by this text in (0012,0063), a header says what was done to it."""
 
 TERMS: Final = frozenset(
     {"DERIVED", "ORIGINAL", "PRIMARY", "SECONDARY", "AXIAL", "LOCALIZER", "SINGLE PLANE"}
@@ -80,6 +81,7 @@ DEVICE: Final = frozenset(
 
 WRITTEN_HERE: Final = frozenset(
     {"(0012,0063)", "(0012,0064)", "(0008,2111)", "(0008,9215)", "(0018,2112)", "(0028,2114)"}
+    | {"(0018,A001)"}
 )
 """Elements in which a release says how it was made."""
 
@@ -233,7 +235,8 @@ def _elements(header: Dataset) -> list[_Element]:
 
 def _codes(header: Dataset) -> list[str]:
     items = header.get("DeidentificationMethodCodeSequence") or ()
-    return [str(item.get("CodeValue", "")) for item in items]
+    noted = DEVICE_NOTE in (header.get("DeidentificationMethod") or ())
+    return [str(item.get("CodeValue", "")) for item in items] + [KEPT_DEVICE] * noted
 
 
 def _is_part(digits: str, term: str) -> bool:

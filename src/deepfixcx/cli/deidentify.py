@@ -1,0 +1,233 @@
+"""``deepfixcx deidentify``: the same DICOM files, without the patient, with their own pixels."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepfixcx._words import counted
+from deepfixcx.choices import Names
+from deepfixcx.cli._console import (
+    byte_size,
+    console,
+    default_workers,
+    kept_rows,
+    panel,
+    program,
+    reason_rows,
+    resuming_command,
+    skipped_words,
+    write_json,
+)
+from deepfixcx.cli._options import JSON, MAX_PIXELS, OVERWRITE, RESUME, WORKERS
+from deepfixcx.cli._protecting import SOME_FAILED
+from deepfixcx.cli._steps import ReleaseBar
+
+if TYPE_CHECKING:
+    from deepfixcx.deidentify import Profile
+    from deepfixcx.images.masking import Mask
+    from deepfixcx.release import Summary
+
+__all__ = ["command"]
+
+
+def command(
+    where: Annotated[
+        str | None, typer.Argument(metavar="IN", help="Folder, DICOM file, or table of paths.")
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Argument(metavar="OUT", help="Release folder to make.")
+    ] = None,
+    retain: Annotated[
+        str,
+        typer.Option(
+            help="Keep: dates (shifted) or full-dates, patient, device, uids, institution, "
+            "descriptors, graphics, structured."
+        ),
+    ] = "",
+    rules: Annotated[
+        Path | None, typer.Option(help="Rules for single elements (TOML); they override the table.")
+    ] = None,
+    private_elements: Annotated[
+        Path | None, typer.Option(help="CSV of private elements that may stay.")
+    ] = None,
+    explain_rules: Annotated[
+        bool, typer.Option("--explain-rules", help="Print the rules in force; read no file.")
+    ] = False,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            help="Paint text black: phi (all but measurements), all, or a rule file.",
+        ),
+    ] = None,
+    also: Annotated[
+        str, typer.Option(help="Objects without an image to include: ko, sr, pr, rt, reg, seg.")
+    ] = "",
+    names: Annotated[Names, typer.Option(help="Neutral numbers, or source names.")] = "neutral",
+    key: Annotated[
+        Path | None, typer.Option(help="Key file of pseudonyms; default: in the private folder.")
+    ] = None,
+    pseudonyms: Annotated[
+        Path | None, typer.Option(help="CSV of patients and pseudonyms; outside OUT.")
+    ] = None,
+    max_pixels: Annotated[int | None, MAX_PIXELS] = None,
+    workers: Annotated[int | None, WORKERS] = None,
+    private: Annotated[
+        str | None,
+        typer.Option(help="Folder for the ledger and source names.", show_default="OUT.private"),
+    ] = None,
+    resume: Annotated[bool, RESUME] = False,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+    json: Annotated[Path | None, JSON] = None,
+) -> None:
+    """De-identify DICOM files and keep their pixels bit for bit, but for text that is painted.
+
+    Headers are handled by DICOM PS3.15 Annex E; OUT/deidentification.md is the conformance
+    statement. Files that cannot be examined, and objects without an image, are withheld and listed.
+    Without --mask, images whose header states burned-in text are withheld.
+
+    Example: deepfixcx deidentify scans shared --retain dates,patient --mask phi
+    """
+    from deepfixcx.errors import DeidentifyError
+    from deepfixcx.images import DEFAULT_MAX_PIXELS
+    from deepfixcx.release import DeidentifyOptions, privatize_dataset
+
+    profile = _profile(retain, rules, private_elements)
+    if explain_rules:
+        _explain(profile)
+        return
+    if where is None or folder is None:
+        raise DeidentifyError("IN and OUT are missing; only --explain-rules works without them")
+    options = DeidentifyOptions(
+        profile=profile,
+        also=_also(also),
+        names=names,
+        mask=None if mask is None else _mask(mask),
+        max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
+    )
+    try:
+        with ReleaseBar() as report:
+            summary = privatize_dataset(
+                where,
+                folder,
+                options,
+                private=private,
+                key=key,
+                pseudonyms=pseudonyms,
+                workers=default_workers() if workers is None else workers,
+                resume=resume,
+                overwrite=overwrite,
+                report=report,
+                again=resuming_command(),
+            )
+    except KeyboardInterrupt:
+        console.print(
+            "Stopped. All files written so far are complete; continue with:\n  "
+            f"{resuming_command()}"
+        )
+        raise
+    figures = _figures(summary)
+    write_json(json, figures)
+    _close(summary, figures, masked=mask is not None)
+    if summary.totals["files_failed"]:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _profile(retain: str, rules: Path | None, private_elements: Path | None) -> Profile:
+    from deepfixcx.deidentify import Profile, read_private_elements, read_rules
+    from deepfixcx.deidentify.profile import OPTIONS
+    from deepfixcx.errors import DeidentifyError
+
+    chosen = [word.replace("-", "_") for word in _words(retain)]
+    if unknown := sorted(set(chosen) - set(OPTIONS)):
+        known = ", ".join(name.replace("_", "-") for name in OPTIONS)
+        raise DeidentifyError(f"--retain is any of {known}, got {', '.join(unknown)}")
+    private = frozenset() if private_elements is None else read_private_elements(private_elements)
+    return Profile(
+        **{OPTIONS[name]: True for name in chosen},  # type: ignore[arg-type]
+        private=private,
+        rules=() if rules is None else read_rules(rules),
+    )
+
+
+def _also(text: str) -> tuple[str, ...]:
+    from deepfixcx.deidentify.objects import OBJECTS
+    from deepfixcx.errors import DeidentifyError
+
+    known = {each.word for each in OBJECTS if each.word}
+    if unknown := sorted(set(_words(text)) - known):
+        raise DeidentifyError(
+            f"--also is any of {', '.join(sorted(known))}, got {', '.join(unknown)}; other objects "
+            "without an image are withheld"
+        )
+    return tuple(sorted(set(_words(text))))
+
+
+def _mask(text: str) -> Mask:
+    from deepfixcx.images.masking import load_mask
+    from deepfixcx.images.text_mask import TextMask
+
+    if text not in ("phi", "all"):
+        return load_mask(text)
+    TextMask.check()
+    return TextMask(text)
+
+
+def _explain(profile: Profile) -> None:
+    from deepfixcx.deidentify.conformance import effective_rules
+    from deepfixcx.io.tables import TableWriter
+
+    text = io.StringIO(newline="")
+    TableWriter(text).writerows([("tag", "attribute", "action", "reason")])
+    TableWriter(text).writerows(effective_rules(profile))
+    typer.echo(text.getvalue(), nl=False)
+
+
+def _figures(summary: Summary) -> dict[str, object]:
+    return {
+        **summary.totals,
+        "command": "deidentify",
+        "files_hidden": summary.hidden,
+        "files_skipped": summary.skipped,
+        "files_kept": list(summary.kept_files),
+        "unmasked_images": summary.unmasked_images,
+        "masked_share": summary.masked_share,
+        "seconds": round(summary.seconds, 3),
+        "files_per_second": round(summary.progress.files_done / summary.seconds, 1),
+        "release": str(summary.folder),
+        "private": str(summary.private),
+    }
+
+
+def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> None:
+    totals, failed = summary.totals, summary.totals["files_failed"]
+    rows = [("done", f"{totals['files_done']:,} of {counted(totals['files'], 'file')}")]
+    listed = f"{failed}, listed in {summary.folder}/failures.csv" if failed else "none"
+    rows += [("withheld", listed), *reason_rows(summary.reasons)]
+    if summary.skipped:
+        skipped = skipped_words(summary.skipped, summary.hidden)
+        rows.append(("skipped", f"{skipped}, listed in the private folder"))
+    if totals["dicom_files"]:
+        size = byte_size(totals["dicom_file_bytes"])
+        rows.append(("wrote", f"{counted(totals['dicom_files'], 'DICOM file')}, {size}"))
+        rows.append(("speed", f"{figures['files_per_second']} files/s, {summary.seconds:.1f} s"))
+    if masked and totals["images"]:
+        nothing = f"nothing in {summary.unmasked_images} of {counted(totals['images'], 'image')}"
+        painted = f"{100 * summary.masked_share:.2g} % of the pixels painted black"
+        rows.append(("mask", f"{painted}; {nothing}: check these images"))
+    elif totals["images"]:
+        rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
+    rows += kept_rows(summary.kept_files, summary.lock_note)
+    rows += [
+        ("release", f"{summary.folder}"),
+        ("private", f"{summary.private}  source of each file; do not share"),
+        ("next", f"search it for identifiers of its sources: {program()} scan OUT --against IN"),
+    ]
+    panel("deidentify", rows, good=not failed)

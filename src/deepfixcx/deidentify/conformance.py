@@ -1,0 +1,128 @@
+"""What a profile does, in words: every rule that is in force, and the conformance statement."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pydicom.datadict import keyword_for_tag
+
+from deepfixcx import __version__
+from deepfixcx.deidentify.actions import EQUIPMENT, Action, Method
+from deepfixcx.deidentify.deidentifier import DEVICE_WITHOUT_DATES, OPTION_METHODS
+from deepfixcx.deidentify.objects import OBJECTS
+from deepfixcx.deidentify.profile import EDITION, OPTIONS, Profile, read_table
+from deepfixcx.deidentify.walking import PATIENT_ID, PATIENT_NAME
+
+__all__ = ["chosen_options", "effective_rules", "rules_digest", "statement"]
+
+_OF_HEADERS: Final = """
+Every element of a header is handled, at every depth of nesting:
+
+1. An element that Table E.1-1 names is handled as the Basic Profile, the chosen options and the
+   rules of the site say. Of several options the stricter wins (C over K). Where the table leaves a
+   choice (X/Z, X/D, Z/D, X/Z/D), the last alternative is taken, which keeps every kind of object
+   valid.
+2. An element that the table does not name is removed if its value representation is free text, a
+   name, a date or a time, or if the dictionary does not know it. Short texts keep words of anatomy
+   and technique, UIDs are replaced, numbers and terms stay.
+3. Private elements are removed, but for those that the site lists as safe.
+4. Every value that stays is compared with the names, numbers and dates of the patient, the study
+   and the institution in the source header: by tokens and as they sound, in all usual encodings.
+   An element that holds one is emptied.
+5. The new header is compared with the old one; a header with an element that was not handled as
+   stated here is withheld.
+"""
+
+_DEVIATIONS: Final = f"""
+- Attributes that are K in Retain Device Identity and C in Retain Longitudinal Modified Dates (dates
+  of calibration, installation and manufacture) are shifted where both options are chosen: a date of
+  calibration is often that of the examination, and would show by how many days dates were shifted.
+  Such a header does not claim 113109; (0012,0063) states "{DEVICE_WITHOUT_DATES}".
+- An option is not claimed for a header in which an element that it keeps named the patient and was
+  emptied. 113100 is not claimed where a rule of the site keeps an element that the Basic Profile
+  removes; (0012,0063) states that there are rules.
+- Patient ages over 89 stay with Retain Patient Characteristics.
+- Overlays are removed with Clean Graphics, too. Recognizable visual features (113102) are not
+  removed and never claimed.
+- The option columns are those of editions up to 2024. In the rows that are newer, no option loosens
+  the Basic Profile.
+"""
+
+
+def chosen_options(profile: Profile) -> list[str]:
+    """Return the names of the chosen options, as ``--retain`` calls them."""
+    return sorted(name for name in OPTIONS if profile.chosen(name))
+
+
+def rules_digest(profile: Profile) -> str:
+    """Return SHA-256 of rules, private elements and words of a site; empty where it has none."""
+    own = (profile.rules, sorted(profile.private), sorted(profile.words))
+    return hashlib.sha256(repr(own).encode()).hexdigest() if any(own) else ""
+
+
+def effective_rules(profile: Profile) -> Iterator[tuple[str, str, str, str]]:
+    """Yield tag, keyword, action and reason of every row of the table and of every rule."""
+    table = read_table()
+    for tag in sorted({*table.rows, *(rule.tag for rule in profile.rules)}):
+        action, rule = profile.action(tag), profile.rule(tag)
+        reason = "table" if action is profile.basic(tag) else "option"
+        if tag in (PATIENT_NAME, PATIENT_ID):
+            action, reason = Action.DUMMY, "pseudonym"
+        elif rule is not None:
+            reason = "rule" if rule.text is None else f"rule, value {rule.text!r}"
+        name = keyword_for_tag(tag)
+        yield f"({tag >> 16:04X},{tag & 0xFFFF:04X})", name, _word(action), reason
+    for mask, repeated, _ in table.repeating:
+        digits = f"{repeated:08X}"
+        shown = "".join("x" if m == "0" else d for m, d in zip(f"{mask:08X}", digits, strict=True))
+        action = profile.action(repeated)
+        reason = "table" if action is profile.basic(repeated) else "option"
+        yield f"({shown[:4]},{shown[4:]})", "", _word(action), reason
+
+
+def _word(action: Action | None) -> str:
+    return "" if action is None else action.name.lower()
+
+
+def statement(profile: Profile, mask: str | None = None, also: Sequence[str] = ()) -> str:
+    """Return the conformance statement of a profile as Markdown."""
+    chosen = chosen_options(profile)
+    counts = Counter((action, reason.partition(",")[0]) for *_, action, reason in
+                     effective_rules(profile))  # fmt: skip
+    lines = [
+        "# De-identification conformance statement",
+        "",
+        f"Program: deepfixcx {__version__}. Standard: DICOM PS3.15, Annex E, edition {EDITION} of "
+        f"the Basic Profile ({len(read_table().rows) + len(read_table().repeating)} rows).",
+        "",
+        "## Profile and options",
+        "",
+        "| option | code (DCM) | meaning | chosen |",
+        "|---|---|---|---|",
+        f"| basic | {Method.BASIC.code} | {Method.BASIC.meaning} | yes |",
+    ]
+    for name, method in sorted(OPTION_METHODS.items(), key=lambda each: each[1].code):
+        yes = "yes" if name in chosen else "no"
+        lines.append(f"| {name.replace('_', '-')} | {method.code} | {method.meaning} | {yes} |")
+    for method, yes in (
+        (Method.SAFE_PRIVATE, f"{len(profile.private)} elements" if profile.private else "no"),
+        (Method.CLEAN_PIXELS, mask or "no"),
+        (Method.CLEAN_FEATURES, "never"),
+    ):
+        lines.append(f"| | {method.code} | {method.meaning} | {yes} |")
+    lines += ["", "A code is written into (0012,0064) of a file only if its option was applied in "
+              f"full there. Contributing Equipment ({EQUIPMENT[0]}, {EQUIPMENT[1]}) is written.",
+              "", "## How headers are handled", _OF_HEADERS, "## Actions in force", "",
+              "| action | reason | attributes |", "|---|---|---|"]  # fmt: skip
+    lines += [f"| {what} | {why} | {count} |" for (what, why), count in sorted(counts.items())]
+    lines += ["", "`deepfixcx deidentify --explain-rules` lists them one by one.", ""]
+    lines += ["## Objects without an image", "", "| kind | --also | policy |", "|---|---|---|"]
+    for each in OBJECTS:
+        word = each.word + (" (included)" if each.word in also else "") if each.word else "never"
+        lines.append(f"| {each.name} | {word} | {each.policy} |")
+    lines += ["", "Every other object without an image, and DICOM directories, are withheld.", ""]
+    lines += ["## Deviations, limits and decisions", _DEVIATIONS]
+    return "\n".join(lines)
