@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -30,6 +31,24 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("deepfixcx")
+
+
+class FailuresAtOnce:
+    """Print the name of a test when it fails, since a run that is ended prints no summary."""
+
+    def __init__(self, terminal: Any) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.write_line(f"\nFAILED in {report.when}: {report.nodeid}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.getplugin("terminalreporter")  # workers have none
+    if terminal is not None:
+        config.pluginmanager.register(FailuresAtOnce(terminal), "failures-at-once")
 
 
 @pytest.fixture(scope="session")

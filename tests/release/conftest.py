@@ -62,8 +62,13 @@ import os, signal, time
 from deepfixcx.release import shard
 
 read_image = shard.read_image
+gate = os.environ.get("GATE")
 
 def instead(stream, **options):
+    if gate:
+        open(f"{gate}.{os.getpid()}", "a").close()
+        while not os.path.exists(gate):
+            time.sleep(0.01)
     time.sleep(float(os.environ.get("SECONDS_A_FILE", "0")))
     if stream.read().endswith(b"LETHAL"):
         with open(os.environ["LETHAL_LOG"], "a") as log:
@@ -74,7 +79,7 @@ def instead(stream, **options):
 
 shard.read_image = instead
 """
-"""Read by every Python process that starts: stands in for a decoder that is slow or crashes."""
+"""Read by each Python process that starts: a decoder that is slow, that waits, or that crashes."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,13 @@ import deepfixcx
 from deepfixcx import CodecSpec
 from deepfixcx.choices import Engine
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
-from deepfixcx.release import ReleaseOptions, privatize_dataset, read_status, verify_release
+from deepfixcx.release import (
+    ReleaseOptions,
+    engines,
+    privatize_dataset,
+    read_status,
+    verify_release,
+)
 from tests.release.conftest import Lethal, contents, rows, write_gray
 
 distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
@@ -49,15 +56,35 @@ class Cluster:
             with contextlib.suppress(OSError, ValueError):  # not there, or not whole
                 self.address = json.loads((folder / "scheduler.json").read_text())["address"]
 
-    def add_worker(
-        self, site: Path | None = None, *, nanny: bool = False
-    ) -> subprocess.Popen[bytes]:
+    def add_worker(self, site: Path | None = None) -> subprocess.Popen[bytes]:
         """Start a worker, with the packages of another folder if one is named."""
         paths = [*([str(site)] if site else []), os.environ.get("PYTHONPATH", "")]
-        kind = "--nanny" if nanny else "--no-nanny"
-        return self._start("worker", self.address, kind, "--nthreads", "1",
+        return self._start("worker", self.address, "--no-nanny", "--nthreads", "1",
                            "--no-dashboard", "--local-directory", str(self.folder),
                            PYTHONPATH=os.pathsep.join(paths))  # fmt: skip
+
+    @contextlib.contextmanager
+    def replaced_when_it_dies(self, site: Path) -> Iterator[None]:
+        """Start a worker, and another one whenever it died, as a cluster's manager does.
+
+        A nanny ends where its worker dies while it starts, so that none comes any more.
+        """
+        over = threading.Event()
+
+        def keep() -> None:
+            worker = self.add_worker(site)
+            while not over.wait(0.05):
+                if worker.poll() is not None:
+                    worker = self.add_worker(site)
+            worker.kill()
+
+        thread = threading.Thread(target=keep)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(60)
 
     def close(self) -> None:
         for process in self.processes:
@@ -119,12 +146,13 @@ def start_on(address: str, images: Path, out: Path) -> subprocess.Popen[str]:
 def wait_for_shards(process: subprocess.Popen[str], out: Path, shards: int) -> None:
     until = time.monotonic() + 300
     while True:
+        ended = process.poll() is not None  # before the status, which a run writes until its end
         try:
             if read_status(out).shards_done >= shards:
                 return
         except ReleaseError:  # not there yet
             pass
-        assert process.poll() is None, process.communicate(timeout=60)
+        assert not ended, process.communicate(timeout=60)
         assert time.monotonic() < until, "the release did not get so far"
         time.sleep(0.02)
 
@@ -145,9 +173,15 @@ def test_worker_killed_and_worker_added(
 
 
 def test_lost_scheduler_then_the_command_again(
-    many: Path, tmp_path: Path, whole: dict[str, str], cluster: Cluster
+    many: Path,
+    tmp_path: Path,
+    whole: dict[str, str],
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("SECONDS_A_FILE", "0.1")  # so that it cannot finish before its scheduler
     cluster.add_worker()
+    monkeypatch.delenv("SECONDS_A_FILE")
     process = start_on(cluster.address, many, tmp_path / "out")
     wait_for_shards(process, tmp_path / "out", 1)
     cluster.head.kill()
@@ -210,10 +244,16 @@ def test_local_run_listens_on_no_socket(
     engine: str, many: Path, tmp_path: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert stand_in.is_dir()
-    monkeypatch.setenv("SECONDS_A_FILE", "0.05")
+    gate = tmp_path / "gate"
+    monkeypatch.setenv("GATE", str(gate))
     process = start(many, tmp_path / "out", "--engine", engine, "--workers", "2")
-    wait_for_shards(process, tmp_path / "out", 1)
+    until = time.monotonic() + 300
+    while len(list(tmp_path.glob("gate.*"))) < 2:  # one of each worker, at its first image
+        assert process.poll() is None, process.communicate(timeout=60)
+        assert time.monotonic() < until, "no workers"
+        time.sleep(0.05)
     seen = listening(process.pid)
+    gate.touch()
     assert len(seen) >= 3, "the workers are not among them"
     assert not any(seen.values()), seen
     printed, errors = process.communicate(timeout=300)
@@ -336,41 +376,45 @@ def test_worker_that_cannot_work_is_named_and_is_no_lost_cluster(
     assert read_status(tmp_path / "out").shards_done == 0
 
 
-def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
-    many: Path,
-    tmp_path: Path,
-    whole: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    stand_in: Path,
-) -> None:
-    """As the kernel ends a process that takes too much memory: the nanny starts another one."""
-    assert stand_in.is_dir()
+@pytest.fixture
+def dying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package whose workers end at their first task, as where the memory is too small."""
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
-    dying = "os.kill(os.getpid(), 9)\n    own = software()"
-    site = another_deepfixcx(
-        tmp_path / "dying", engines=("own = software()", f"import os; {dying}")
-    )
-    running = Cluster(tmp_path)
-    try:
-        worker = running.add_worker(site, nanny=True)
-        with pytest.raises(ReleaseStoppedError, match="stopped repeatedly on one shard") as told:
-            privatize_dataset(
-                many, tmp_path / "out", OPTIONS, engine="dask", scheduler=running.address,
-                insecure_scheduler=True,
-            )  # fmt: skip
-        assert "connection" not in str(told.value)
-        status = read_status(tmp_path / "out")
-        assert (status.state, status.shards_done) == ("stopped", 0)
-        worker.terminate()
-        worker.wait(60)
-        running.add_worker()
-        privatize_dataset(
-            many, tmp_path / "out", OPTIONS, engine="dask", scheduler=running.address,
-            insecure_scheduler=True, resume=True,
-        )  # fmt: skip
-    finally:
-        running.close()
+    end = "import os; os.kill(os.getpid(), 9)\n    own = software()"
+    return another_deepfixcx(tmp_path / "dying", engines=("own = software()", end))
+
+
+def on_cluster(images: Path, out: Path, cluster: Cluster, *, resume: bool = False) -> None:
+    privatize_dataset(
+        images, out, OPTIONS, engine="dask", scheduler=cluster.address, insecure_scheduler=True,
+        resume=resume,
+    )  # fmt: skip
+
+
+def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
+    many: Path, tmp_path: Path, whole: dict[str, str], dying: Path, cluster: Cluster
+) -> None:
+    with (
+        cluster.replaced_when_it_dies(dying),
+        pytest.raises(ReleaseStoppedError, match="stopped repeatedly on one shard") as told,
+    ):
+        on_cluster(many, tmp_path / "out", cluster)
+    assert "connection" not in str(told.value)
+    status = read_status(tmp_path / "out")
+    assert (status.state, status.shards_done) == ("stopped", 0)
+    cluster.add_worker()
+    on_cluster(many, tmp_path / "out", cluster, resume=True)
     assert contents(tmp_path / "out") == whole
+
+
+def test_cluster_that_lost_its_last_worker_stops_the_run(
+    many: Path, tmp_path: Path, dying: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SECONDS_WITHOUT_WORKERS", 1)
+    cluster.add_worker(dying)
+    with pytest.raises(ReleaseStoppedError, match=r"had no worker for \d+ s.*--resume"):
+        on_cluster(many, tmp_path / "out", cluster)
+    assert read_status(tmp_path / "out").state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -396,8 +440,10 @@ def test_address_without_a_scheduler_is_refused_at_once(
 def test_worker_is_not_taken_for_a_scheduler(many: Path, tmp_path: Path) -> None:
     async def refused() -> None:
         async with (
-            distributed.Scheduler(protocol="tcp://", host="127.0.0.1", port=0) as scheduler,
-            distributed.Worker(scheduler.address, nthreads=1) as worker,
+            distributed.Scheduler(
+                protocol="tcp://", host="127.0.0.1", port=0, dashboard_address=":0"
+            ) as scheduler,
+            distributed.Worker(scheduler.address, nthreads=1, dashboard_address=":0") as worker,
         ):
             await asyncio.to_thread(
                 privatize_dataset, many, tmp_path / "out", OPTIONS, engine="dask",

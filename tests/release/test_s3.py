@@ -210,7 +210,7 @@ def test_store_that_fails_from_the_beginning_is_an_error_that_says_so(
         privatize_dataset(here, f"{bucket}/out", OPTIONS, private=tmp_path / "private")
     with pytest.raises(ReleaseError, match="no file or folder"):
         find_sources(f"{bucket}/nothing")
-    with pytest.raises(ReleaseStoppedError, match=r"no such bucket.*--resume"):
+    with pytest.raises(ReleaseStoppedError, match=r"bucket or folder does not exist.*--resume"):
         privatize_dataset(here, "s3://no-such-bucket/out", OPTIONS, private=tmp_path / "private")
 
 

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import pickle
 import socket
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,6 +42,9 @@ LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio"
 
 LOSSES_ALLOWED = 3
 """So often dask may give up one shard, each time after it lost several workers on it."""
+
+SECONDS_WITHOUT_WORKERS = 300
+"""A cluster that lost its last worker gets none any more: its nannies or its machines ended."""
 
 CONNECT_SECONDS = 10
 """A scheduler that does not answer in this time is not there."""
@@ -189,8 +193,10 @@ def _work_off(
     run_task, wanted = _make_run_task(), software()
     given: dict[str, Job] = {}
     losses: Counter[int] = Counter()
+    had_workers = False
     while waiting.count(1) or given:
         threads = sum(client.nthreads().values())  # workers come and go
+        had_workers = had_workers or threads > 0 or bool(losses)
         while waiting.count(1) and len(given) < TASKS_A_THREAD * max(1, threads):
             job = waiting.take()
             task = pickle.dumps((work_job, (job, deaths, wanted, run)))
@@ -198,6 +204,7 @@ def _work_off(
             given[future.key] = job
             completed.add(future)
             yield StartEvent(job.number)
+        _wait(completed, client, had_workers=had_workers)
         future = next(completed)
         job = given.pop(future.key)
         if future.status != "error":
@@ -219,6 +226,23 @@ def _work_off(
         if isinstance(result, str):
             raise ReleaseStoppedError(result)
         yield from result
+
+
+def _wait(completed: Any, client: Any, *, had_workers: bool) -> None:
+    """Wait for a task to end; a cluster may be without workers for hours before, but not after."""
+    seen = asked = time.monotonic()
+    while not completed.has_ready():
+        time.sleep(0.01)
+        if (now := time.monotonic()) < asked + 1:
+            continue
+        asked = now
+        if client.nthreads():
+            seen, had_workers = now, True
+        elif had_workers and now - seen > SECONDS_WITHOUT_WORKERS:
+            raise ReleaseStoppedError(
+                f"the dask cluster has had no worker for {now - seen:.0f} s; start workers, then "
+                "run the same command with --resume"
+            )
 
 
 def _make_run_task() -> Callable[[bytes], list[Event] | str]:
