@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from torch import nn
 
 from benchmarks.image_maps import SmallNetwork, grad_cam, occlusion, path_gradients
 from benchmarks.planted import Direction, Planted, plant_discs, plant_edges, plant_marker
+from benchmarks.sign_attack import guessed_signs
 from benchmarks.table import Table, put_section
 from benchmarks.utility import ROOT
 from deepfixcx import Code, Codec, CodecSpec
@@ -35,9 +37,11 @@ from deepfixcx.explain.models import mean_code
 from deepfixcx.learn.baselines import BASELINES
 from deepfixcx.learn.fitting import fit
 from deepfixcx.learn.loading import load_pixels
+from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.scorers import ModuleScorer, build_module
 from deepfixcx.measures import roc_auc
+from deepfixcx.measures.code_range import CodeRange
 
 __all__ = ["main"]
 
@@ -59,6 +63,9 @@ EDGES: tuple[tuple[Direction, float, str], ...] = (
     ("horizontal", 10.7, "haar"),
 )
 """Stripes whose period, in pixels, lies in the middle of an octave; and the wavelet of the code."""
+
+MARKER = 24
+"""Height in pixels of the letter that is planted."""
 
 METHODS = ("integrated-gradients", "deeplift", "occlusion-by-cell")
 
@@ -296,29 +303,98 @@ def honesty(dataset: Dataset, pixels: Array, parts: Parts, options: argparse.Nam
     return table
 
 
-def shortcuts(dataset: Dataset, pixels: Array, parts: Parts) -> Table:
-    """Let models take shortcuts, and see what the report on their bias names first."""
-    table = Table(["shortcut", "AUC of the model", "first finding"], words=3)
-    labels = np.array(dataset.labels)
-    views = np.array([record.view or "" for record in dataset.records])
-    marked = plant_marker(pixels, labels[:, 0] == 1)
-    of_view = (views == "AP").astype(np.float32)[:, None]
-    for name, images, truth in (
-        ("marker in the corner of the sick", marked, labels),
-        ("AP against PA, with the label", pixels, np.maximum(labels, of_view) * of_view),
-        ("none planted", pixels, labels),
+def shortcuts(dataset: Dataset, pixels: Array, options: argparse.Namespace) -> Table:
+    """Plant a marker anywhere, in as many splits, and count how often the search names it."""
+    names = ["what", "model", "splits", "found", "place right", "false alarms", "detectable"]
+    table = Table(names, words=2)
+    labels, side = np.array(dataset.labels)[:, 0], TASK_SPEC.grid_shape[0]
+    for kind in ("logistic", "mlp"):
+        for what, strength in (("marker", 0.6), ("none", 0.0), ("random labels", 0.0)):
+            found, right, alarms, weakest = 0, 0, 0, []
+            for seed in range(options.splits):
+                generator = np.random.default_rng([options.seed, seed])
+                truth = generator.permutation(labels) if what == "random labels" else labels
+                marked, cells = pixels, set()
+                if strength:
+                    share = np.where(truth == 1, 0.5 + strength / 2, 0.5 - strength / 2)
+                    row, column = generator.integers(0, SIDE - MARKER, 2).tolist()
+                    yes = generator.random(len(truth)) < share
+                    marked = plant_marker(pixels, yes, MARKER, (row, column))
+                    ends = [(at * side // SIDE, (at + MARKER - 1) * side // SIDE)
+                            for at in (row, column)]  # fmt: skip
+                    cells = {(r, c) for r in ends[0] for c in ends[1]}
+                code = Codec(TASK_SPEC).encode(marked)
+                parts = Parts.by_patient(dataset.patients, seed)
+                model = _model(kind, code, truth[:, None], parts, seed)
+                search = bias(
+                    model, code[parts.test], labels=truth[parts.test],
+                    patients=dataset.patients[parts.test],
+                )  # fmt: skip
+                places = [_cell_named(each.words) for each in search.findings]
+                found += bool(places)
+                right += bool(places) and places[0] in cells
+                alarms += any(place not in cells for place in places)
+                weakest.append(search.detectable or np.nan)
+            middle = float(np.nanmedian(weakest))
+            table.add(what, kind, str(options.splits), str(found),
+                      str(right) if strength else "", str(alarms), f"{middle:.2f}")  # fmt: skip
+    return table
+
+
+def _cell_named(words: str) -> tuple[int, int]:
+    """Return the cell that a finding names, counted from 0."""
+    found = re.search(r"cell row (\d+), column (\d+)", words)
+    return (int(found[1]) - 1, int(found[2]) - 1) if found else (-1, -1)
+
+
+def _model(kind: str, code: Code, labels: Array, parts: Parts, seed: int) -> Any:
+    if kind == "logistic":
+        learned = np.concatenate([parts.train, parts.validation])
+        return LogisticCodes.fit(code.array[learned], labels[learned])
+    return train_on_codes(code, labels.astype(np.float32), parts, seed)[0]
+
+
+def reasons(dataset: Dataset, pixels: Array, options: argparse.Namespace) -> Table:
+    """Count images of which a model has a reason that is larger than chance."""
+    table = Table(["labels", "model", "models", "images with a reason"], words=2)
+    code = Codec(TASK_SPEC).encode(pixels)
+    for kind in ("logistic", "mlp"):
+        for what in ("pneumonia", "random"):
+            shares = []
+            for seed in range(options.splits):
+                parts = Parts.by_patient(dataset.patients, seed)
+                labels = np.array(dataset.labels)
+                if what == "random":
+                    labels = np.random.default_rng(seed).permutation(labels)
+                model = _model(kind, code, labels, parts, seed)
+                why = explain_codes(model, code[parts.test])
+                shares.append(np.mean([bool(why.reasons(1, row)) for row in range(len(why))]))
+            table.add(what, kind, str(options.splits), f"{100 * np.mean(shares):.1f} %")
+    return table
+
+
+def ranges(data: Path, pixels: Array, parts: Parts) -> Table:
+    """Count images outside the range of the training images."""
+    others = load_dataset(data / "cxr_kermany", labels="pneumonia")
+    known = CodeRange.of(Codec(TASK_SPEC).encode(pixels).array[parts.train])
+    table = Table(["images", "number", "outside the range"], words=1)
+    for name, images in (
+        ("of the same source, tested", pixels[parts.test]),
+        ("of another hospital", load_pixels(others.records, SIDE).array),
     ):
-        code = Codec(TASK_SPEC).encode(images)
-        module, area = train_on_codes(code, np.asarray(truth, np.float32), parts)
-        found = bias(
-            module,
-            code[parts.test],
-            labels=labels[parts.test, 0],
-            groups=views[parts.test],
-            patients=dataset.patients[parts.test],
-        )
-        first = str(found.findings[0].words) if found.findings else "nothing"
-        table.add(name, f"{area:.3f}", first)
+        outside = known.outside(Codec(TASK_SPEC).encode(images).array)
+        table.add(name, str(len(outside)), f"{100 * outside.mean():.1f} %")
+    return table
+
+
+def attackers(dataset: Dataset, pixels: Array, options: argparse.Namespace) -> Table:
+    """Guess what statements call removed, by what was learned on images of other patients."""
+    table = Table(["J", "P", "brighter side of the strongest edges", "95 % interval"])
+    for level, patches in ((3, 4), (3, 8), (3, 16), (4, 8)):
+        spec = CodecSpec(level, patches)
+        right = guessed_signs(spec, pixels, dataset.patients, seed=options.seed)
+        limits = f"{100 * right.low:.0f}–{100 * right.high:.0f} %"
+        table.add(str(level), str(patches), f"{100 * right.value:.0f} %", limits)
     return table
 
 
@@ -338,6 +414,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--copies", type=int, default=8, help="of each X-ray, half of them planted")
     parser.add_argument("--epochs", type=int, default=20, help="most passes of the network")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--splits", type=int, default=10, help="by patient, of shortcuts, reasons")
+    parser.add_argument("--only", action="append", help="a section; all if absent")
     parser.add_argument("--images", type=int, help="only so many X-rays, to try the program out")
     parser.add_argument("--markdown", type=Path, help="page whose section to replace")
     options = parser.parse_args(words)
@@ -348,16 +426,22 @@ def main(words: Sequence[str] | None = None) -> None:
     parts = Parts.by_patient(dataset.patients, options.seed)
     texts: list[str] = []
     makers: tuple[tuple[str, Callable[[], list[Table]]], ...] = (
+        ("What is removed, attacked", lambda: [attackers(dataset, pixels, options)]),
+        ("Range", lambda: [ranges(data, pixels, parts)]),
         ("A disc of known place", lambda: where(pixels, parts, options)),
         ("Stripes of known direction and period", lambda: [edges(pixels, parts, options)]),
         ("Pneumonia", lambda: [honesty(dataset, pixels, parts, options)]),
-        ("Shortcuts", lambda: [shortcuts(dataset, pixels, parts)]),
+        ("Reasons against chance", lambda: [reasons(dataset, pixels, options)]),
+        ("Shortcuts", lambda: [shortcuts(dataset, pixels, options)]),
     )
     for title, make in makers:
+        if options.only and title not in options.only:
+            continue
         part = [f"**{title}**", *(table.markdown() for table in make())]
         print("\n\n".join(part), end="\n\n", flush=True)
         texts += part
     command = f"python -m benchmarks.explanations --copies {options.copies} --seed {options.seed}"
+    command += f" --splits {options.splits}"
     texts.append(
         f"Made by `{command} --epochs {options.epochs}` on {len(pixels)} X-rays of "
         f"{dataset.patient_count} patients, a third of them tested; no patient is in two parts."

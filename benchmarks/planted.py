@@ -92,22 +92,16 @@ def plant_edges(
     return _plant(pixels, copies, generator, strength * stripes * _disc(radius))
 
 
-def plant_marker(pixels: Array, yes: NDArray[np.bool_], side: int = 24) -> Array:
-    """Put a bright letter L into the upper left corner of some images, as a technician's marker.
+def plant_marker(
+    pixels: Array, yes: NDArray[np.bool_], side: int = 24, corner: tuple[int, int] = (8, 8)
+) -> Array:
+    """Put a bright letter L, `side` pixels high, into some images (N, 1, H, W) in [0, 1].
 
-    Parameters
-    ----------
-    pixels : ndarray of float32, shape (N, 1, H, W)
-        In [0, 1].
-    yes : ndarray of bool, shape (N,)
-        Which images.
-    side : int
-        Height of the letter, in pixels.
+    `corner` is its upper left corner, (row, column).
     """
-    marked = pixels.copy()
-    start, stroke = side // 3, side // 5
-    marked[yes, :, start : start + side, start : start + stroke] = 1
-    marked[yes, :, start + side - stroke : start + side, start : start + side * 2 // 3] = 1
+    marked, stroke, (row, column) = pixels.copy(), side // 5, corner
+    marked[yes, :, row : row + side, column : column + stroke] = 1
+    marked[yes, :, row + side - stroke : row + side, column : column + side * 2 // 3] = 1
     return marked
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import Result
 
 from deepfixcx import Code
+from deepfixcx.cli._explained_files import DIFFUSE
 from deepfixcx.cli.explain_model import can_explain
 from deepfixcx.io.folders import MARKER, write_own
 from deepfixcx.learn.model_folder import load_model
@@ -86,8 +87,13 @@ def test_the_test_part_of_its_own_dataset(
     assert [row["figure"] for row in rows[:3]] == ["images/0001.png", "images/0002.png", ""]
     one = json.loads((out / "images" / "0001.json").read_text())
     assert one["score"] == pytest.approx(float(rows[0]["sick"]), abs=1e-5)
-    assert one["reasons"][0]["words"] == rows[0]["strongest_reason"]
-    assert "sick" in rows[0]["strongest_reason"]
+    strongest = one["reasons"][0]
+    assert strongest["beyond_chance"] == (abs(strongest["amount"]) > strongest["chance"])
+    said = strongest["words"] if strongest["beyond_chance"] else DIFFUSE
+    assert rows[0]["strongest_reason"] == said
+    assert one["outside_range"] is False
+    assert figures["images_outside_range"] <= 1
+    assert 0 <= figures["reasons_of_five_with_other_baselines"] <= 5
 
 
 def test_the_corner_that_the_model_learned_is_named(
@@ -97,8 +103,8 @@ def test_the_corner_that_the_model_learned_is_named(
     out = tmp_path / "why"
     assert explain(run, xrays, model, "-o", out, "--images", 0).exit_code == 0
     first = json.loads((out / "model.json").read_text())["findings"][0]
-    assert first["kind"] == "corner"
-    assert "upper left corner" in first["words"]
+    assert first["kind"] == "place and band"
+    assert first["words"].startswith("upper left, cell row 1, column 1: more")
 
 
 def test_scores_are_those_of_predict(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepfixcx.errors import LabelError, ModelError, ModelFileError
-from deepfixcx.learn.logistic import LogisticCodes, square_root
+from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.measures import roc_auc
+from deepfixcx.measures.code_range import signed_root
 
 Array = NDArray[np.float32]
 
@@ -70,7 +71,7 @@ def test_roots_matter_where_numbers_span_orders_of_magnitude() -> None:
         for rooted in (False, True)
     ]
     assert areas[1] > areas[0] + 0.05
-    assert np.allclose(square_root(np.array([-4, 0, 9], np.float32)), [-2, 0, 3])
+    assert np.allclose(signed_root(np.array([-4, 0, 9], np.float32)), [-2, 0, 3])
 
 
 def test_unknown_labels_do_not_count() -> None:

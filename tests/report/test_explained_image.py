@@ -106,7 +106,7 @@ def test_it_says_in_words_what_is_left(chest: NDArray[np.float32]) -> None:
     for kind in ("removed", "obscured", "preserved"):
         assert kind in words
     assert "a cell of 32 × 32 pixels (16 × 16 mm)" in words
-    assert "the sign of every edge" in words
+    assert "the brighter side of an edge" in words
     assert "local brightness: 99" in words
     assert "px (2–4 mm)" in words
     assert words.count("%") >= 7  # a share for each scale and orientation

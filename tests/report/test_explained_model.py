@@ -121,17 +121,17 @@ def test_fine_grids_have_a_few_signs() -> None:
     assert 1 <= len(axes.texts) <= 12
 
 
-def summed(count: int = 12, patches: int = 4, **options: Any) -> Any:
+def summed(count: int = 24, patches: int = 4, **options: Any) -> Any:
     pixels = np.random.default_rng(0).random((count, 1, 64, 64), np.float32)
     code = Codec(CodecSpec(2, patches)).encode(pixels)
-    return bias(model, code, samples=20, **options)
+    return bias(model, code, **options)
 
 
 def test_a_model_summed_up() -> None:
-    found = summed(method="occlusion", patients=np.arange(12) // 2)
+    found = summed(method="occlusion", patients=np.arange(24) // 2)
     figure = bias_figure(found)
     words = words_of(figure)
-    assert "attributions: output 0, 12 images of 6 patients" in words
+    assert "attributions: output 0, 24 images of 12 patients" in words
     assert "signs of shortcuts" in words
     assert found.findings
     for finding in found.findings:

@@ -190,7 +190,8 @@ def test_numbers_in_words() -> None:
 @pytest.mark.parametrize("pooling", ["l1", "l2", "sum_pos", "sum_neg"])
 def test_single_coefficients_lose_their_sign_at_least(pooling: str) -> None:
     spec = CodecSpec(3, 8, pooling=pooling)
-    assert "sign" in removed(spec, 64, 64)
+    found = removed(spec, 64, 64)
+    assert "brighter side" in found or "edges of one sign" in found
     assert obscured(spec, 64, 64).startswith("little")
 
 

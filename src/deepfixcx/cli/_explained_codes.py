@@ -40,6 +40,7 @@ class Explained:
     groups: NDArray[np.str_] | None = None
     labels: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
+    outside: NDArray[np.bool_] | None = None
 
 
 def read_codes(

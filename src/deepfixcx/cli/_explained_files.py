@@ -13,6 +13,7 @@ from deepfixcx.io.files import make_folder
 from deepfixcx.io.folders import states_format
 from deepfixcx.io.results import check_earlier, claimed_folder
 from deepfixcx.io.tables import TableWriter, free_name
+from deepfixcx.learn.prediction import OUTSIDE
 
 if TYPE_CHECKING:
     from deepfixcx.cli._explained_codes import Explained
@@ -24,6 +25,7 @@ __all__ = ["IMAGES", "SUMMARY_FIGURE", "TABLE", "check_out", "write_explanations
 SUMMARY, SUMMARY_FIGURE, TABLE, IMAGES = "model.json", "model.png", "images.csv", "images"
 
 REASONS = 10
+DIFFUSE = "reasons are diffuse: none is larger than chance"
 
 
 def check_out(out: Path, figures: int, *, overwrite: bool) -> None:
@@ -72,7 +74,9 @@ def write_explanations(
                 picture, values = _names(row + 1)[-2:]
                 drawn = attribution_figure(why, row, title=f"image {row + 1}")
                 own.write(out, picture, figure_bytes(drawn))
-                own.write(out, values, _as_json(_image_values(why, row, threshold)))
+                far = None if found.outside is None else bool(found.outside[row])
+                shown = _image_values(why, row, threshold, outside=far)
+                own.write(out, values, _as_json(shown))
             if bias is not None:
                 own.write(out, SUMMARY_FIGURE, figure_bytes(bias_figure(bias)))
                 own.write(out, SUMMARY, _as_json(bias.to_dict()))
@@ -90,7 +94,9 @@ def _score(why: Attribution, row: int) -> float:
     return float((1 + np.tanh(output / 2)) / 2) if why.unit == LOG_ODDS else output
 
 
-def _image_values(why: Attribution, row: int, threshold: float) -> dict[str, Any]:
+def _image_values(
+    why: Attribution, row: int, threshold: float, *, outside: bool | None
+) -> dict[str, Any]:
     """Return what is known of one image, as JSON values that name no file."""
     from deepfixcx.explain.naming import band_groups
 
@@ -107,8 +113,15 @@ def _image_values(why: Attribution, row: int, threshold: float) -> dict[str, Any
         "baseline_output": round(float(one.baseline_outputs[0]), 6),
         "completeness_error": round(float(one.completeness_error[0]), 6),
         "spec": one.code.spec.to_dict(),
+        "outside_range": outside,
         "reasons": [
-            {"words": each.words, "amount": round(each.amount, 6), "share": round(each.share, 6)}
+            {
+                "words": each.words,
+                "amount": round(each.amount, 6),
+                "share": round(each.share, 6),
+                "chance": None if each.chance is None else round(each.chance, 6),
+                "beyond_chance": each.stands_out,
+            }
             for each in one.top(REASONS)
         ],
     }
@@ -143,7 +156,9 @@ def _table(found: Explained, why: Attribution, figures: int) -> str:
             table.writerow([name, "", "", "", *found.failures[place]])
             continue
         figure = f"{IMAGES}/{row + 1:04d}.png" if row < figures else ""
-        reasons = why.top(1, row)
-        words = str(reasons[0]) if reasons else ""
-        table.writerow([name, figure, f"{_score(why, row):.6f}", words, "", ""])
+        reasons = why.reasons(1, row)
+        words = str(reasons[0]) if reasons else DIFFUSE
+        far = found.outside is not None and found.outside[row]
+        score_words = f"{_score(why, row):.6f}"
+        table.writerow([name, figure, score_words, words, "", OUTSIDE if far else ""])
     return text.getvalue()

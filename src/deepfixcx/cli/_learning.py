@@ -18,6 +18,8 @@ from deepfixcx.cli._console import error_console
 from deepfixcx.io.tables import Table, has_table_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.progress import Progress, TaskID
 
     from deepfixcx.choices import Blank, Layout, Uncertain
@@ -31,10 +33,15 @@ __all__ = [
     "find_dataset",
     "find_listed",
     "left_out",
+    "range_rows",
     "read_as",
     "see_own_modules",
     "stops_cleanly",
 ]
+
+
+MANY = 0.05
+"""From this share of images outside the range on, the panel warns of their scores."""
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -173,3 +180,15 @@ class LearningBar:
         auc = "" if math.isnan(epoch.auc) else f"  AUC {epoch.auc:.3f}, best {fitted.best_auc:.3f}"
         figures = f"loss {epoch.train_loss:.3f}{auc}"
         self._bar.update(self._training, completed=epoch.number, figures=figures)
+
+
+def range_rows(outside: NDArray[np.bool_] | int | None, images: int) -> list[tuple[str, str]]:
+    """Say how many images lie outside the range of the training images; nothing if unknown."""
+    if outside is None or not images:
+        return []
+    count = outside if isinstance(outside, int) else int(outside.sum())
+    share = f"{100 * count / images:.0f} %, expected 1 %"
+    words = f"{count:,} of {counted(images, 'image')} outside the training range ({share})"
+    if count > max(2, MANY * images):
+        words += ": these scores may mean little"
+    return [("range", words)]

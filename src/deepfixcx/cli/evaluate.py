@@ -15,6 +15,7 @@ from deepfixcx.cli._learning import (
     LearningBar,
     find_dataset,
     left_out,
+    range_rows,
     see_own_modules,
 )
 from deepfixcx.cli._options import (
@@ -116,6 +117,7 @@ def command(
         "labels": [label.to_dict() for label in found.labels],
         "notes": list(notes),
         "release_checksum": found.release_checksum,
+        "images_outside_range": found.outside,
         "on": classifier.options.on,
         "spec": None if classifier.options.spec is None else str(classifier.options.spec),
     }
@@ -180,6 +182,7 @@ def _close(found: Evaluation, notes: tuple[str, ...], *, explainable: bool) -> N
     if found.failures:
         first = found.failures[0]
         rows.append(("", f"the first: {first.error}, {first.reason}"))
+    rows += range_rows(found.outside, found.images)
     rows += [("note", note) for note in notes]
     why = "; explain scores with explain --model" if explainable else ""
     rows.append(("next", f"score new images with deepfixcx predict{why}"))

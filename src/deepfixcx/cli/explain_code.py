@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_one"]
 
+LEAST_PADDING = 0.005
+"""A smaller share of energy that padding has is not shown."""
+
 FIGURE, TABLE, WHOLE = "explanation.png", "bands.csv", "explanation.json"
 
 
@@ -152,6 +155,7 @@ def _energy_values(energy: Energy, summary: BandSummary) -> dict[str, object]:
     ]
     return {
         "exact": energy.exact,
+        "padding": energy.padding,
         "brightness": energy.brightness,
         "by_scale_and_orientation": shares,
         "strongest": [name.in_words(summary.spacing) for name in energy.strongest(3)],
@@ -198,6 +202,9 @@ def _energy_rows(energy: Energy) -> list[tuple[str, str]]:
             ),
         )
     )
+    if energy.padding > LEAST_PADDING:
+        words = f"left out: {100 * energy.padding:.2g} % of the energy of edges, which is padding"
+        rows.append(("", f"{words} at the border"))
     strongest = "; ".join(name.words for name in energy.strongest(3))
     rows.append(("strongest", strongest or "no edges at all"))
     return rows

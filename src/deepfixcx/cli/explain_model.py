@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from deepfixcx.cli._explained_files import (
     check_out,
     write_explanations,
 )
-from deepfixcx.cli._learning import see_own_modules
+from deepfixcx.cli._learning import range_rows, see_own_modules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,18 +95,29 @@ def explain_with_model(
         error, reason = next(iter(found.failures.values()))
         what = "IN, the image to explain" if where.is_file() else "no image can be read; the first"
         raise ModelError(f"{what}: {error}: {reason}")
+    found = replace(found, outside=classifier.outside(found.code.array))
     why, bias = _explain(classifier, found, target, method, baseline)
     threshold = classifier.thresholds[classifier.label_names.index(target)]
     written = write_explanations(
         out, found, why, bias, figures=figures, threshold=threshold, overwrite=overwrite
     )
     trained = _trained_on(classifier, target)
-    write_json(
-        json, _figures(found, why, bias, baseline, written, out) | {"images_train": trained.images}
-    )
-    _close(found, why, bias, baseline, written, out, trained)
+    stable = _stable(classifier, why, method)
+    facts = {"images_train": trained.images, "reasons_of_five_with_other_baselines": stable}
+    write_json(json, _figures(found, why, bias, baseline, written, out) | facts)
+    _close(found, why, bias, baseline, written, out, trained, stable)
     if found.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def _stable(classifier: Classifier, why: Attribution, method: str) -> float | None:
+    """Return how many of five reasons stay with other baselines; None where there is one only."""
+    from deepfixcx.explain.methods import baseline_overlap
+
+    if method == "gradient-shap":
+        return None
+    kept = baseline_overlap(classifier, why[:FIGURES], method=method)
+    return round(kept, 3) if np.isfinite(kept) else None
 
 
 def can_explain(classifier: Classifier) -> bool:
@@ -151,12 +162,15 @@ def _figures(
         "images_explained": len(why),
         "images_in_other_colours": found.other_colours,
         "images_failed": len(found.failures),
+        "images_outside_range": None if found.outside is None else int(found.outside.sum()),
+        "images_with_reasons": sum(bool(why.reasons(1, row)) for row in range(len(why))),
         "figures": written,
         "label": why.label,
         "method": why.method,
         "baseline": baseline,
         "completeness_error": round(float(np.median(why.completeness_error)), 6),
         "findings": None if bias is None else [each.to_dict() for each in bias.findings],
+        "detectable": None if bias is None else bias.detectable,
         "folder": str(out),
     }
 
@@ -199,11 +213,13 @@ def _close(
     written: int,
     out: Path,
     trained: _Trained,
+    stable: float | None,
 ) -> None:
     failed = len(found.failures)
     images = counted(len(found.names), "image")
     positives = "" if found.labels is None else _positives(found.labels[:, why.target], why.label)
     rows = [("explained", f"{len(why)} of {images}: {found.note}{positives}")]
+    rows += range_rows(found.outside, len(why))
     if trained.words:
         rows.append(("trained on", f"{trained.words}; {found.overlap}"))
     if found.other_colours:
@@ -223,11 +239,21 @@ def _close(
     error = np.median(why.completeness_error)
     if not why.method.startswith("occlusion"):
         rows.append(("unexplained", f"{100 * error:.2g} % of a score's change (median)"))
+    if why.chance is not None:
+        known = sum(bool(why.reasons(1, row)) for row in range(len(why)))
+        rows.append(
+            ("reasons", f"larger than chance in {known:,} of {len(why):,}; diffuse in others")
+        )
+    if stable is not None:
+        rows.append(("baseline", f"{stable:.1f} of 5 reasons stay with another baseline (mean)"))
     if bias is None:
         rows.append(("model", f"no summary over images; {FEWEST} images or more are needed"))
     else:
         found_shortcuts = [each.words for each in bias.findings[:SHOWN_FINDINGS]]
         found_shortcuts = found_shortcuts or ["none found; this is no proof of absence"]
+        if bias.detectable is not None:
+            weakest = f"{bias.detectable:.2g} {why.unit}"
+            found_shortcuts.append(f"weakest effect that the search would find: {weakest}")
         rows += [("shortcuts" if not n else "", words) for n, words in enumerate(found_shortcuts)]
         rows.append(("summary", str(out / SUMMARY_FIGURE)))
     rows.append(("figures", f"{written} in {out / IMAGES}"))

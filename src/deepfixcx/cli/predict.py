@@ -12,7 +12,13 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
-from deepfixcx.cli._learning import LearningBar, ListedTable, find_listed, see_own_modules
+from deepfixcx.cli._learning import (
+    LearningBar,
+    ListedTable,
+    find_listed,
+    range_rows,
+    see_own_modules,
+)
 from deepfixcx.cli._options import DEVICE, JSON, MODEL_FOLDER, NETWORK, OVERWRITE, PATIENT, WORKERS
 
 if TYPE_CHECKING:
@@ -71,6 +77,9 @@ def command(
         "images_failed": failed,
         "yes": dict(zip(predictions.label_names, answers, strict=True)),
         "thresholds": dict(zip(predictions.label_names, predictions.thresholds, strict=True)),
+        "images_outside_range": None
+        if predictions.outside is None
+        else int(predictions.outside.sum()),
         "table": str(out),
     }
     write_json(json, figures)
@@ -150,6 +159,7 @@ def _close(predictions: Predictions, out: Path, *, explainable: bool) -> None:
         predictions.label_names, predictions.yes().sum(axis=0).tolist(), strict=True
     ):
         rows.append((name, f"{yes} positives, {images - failed - yes} negatives"))
+    rows += range_rows(predictions.outside, images - failed)
     rows.append(("table", f"{out}  contains file names; protect it like the files"))
     if failed == images:
         next_step = "no image was scored; fix the cause, then run again with --overwrite"

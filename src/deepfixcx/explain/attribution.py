@@ -34,28 +34,20 @@ SMALL_CHANGE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason of a model's answer.
-
-    Attributes
-    ----------
-    row, column : int or None
-        Of the cell, from 0; None where the attribution tells no places.
-    bands : BandGroup or None
-        Scale and orientation; None where the attribution tells no bands.
-    amount : float
-        Attribution, summed over the numbers concerned; positive towards the label.
-    share : float
-        Its size as a share of the sizes of all reasons of the image, 0 to 1.
-    words : str
-        All of it in words.
-    """
+    """One reason of a model's answer; row and column are of the cell, from 0."""
 
     row: int | None
     column: int | None
     bands: BandGroup | None
-    amount: float
-    share: float
+    amount: float  # summed over the numbers concerned; positive towards the label
+    share: float  # of the sizes of all reasons of the image, 0 to 1
+    chance: float | None  # what models of random labels stay below, in 95 % of images
     words: str
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it is larger than chance, as far as that is known."""
+        return self.chance is None or abs(self.amount) > self.chance
 
     def __str__(self) -> str:
         """Return the reason in words."""
@@ -89,6 +81,9 @@ class Attribution:
         Of outputs and values: ``"log odds"``, or ``"output"`` where the model is unknown.
     tells : {"place and band", "place", "band"}
         What can be asked: occlusion by cell knows nothing of bands, and the other way round.
+    chance : ndarray of float32, shape (B, G, P, P), (B, 1, P, P) or (B, G, 1, 1), optional
+        Amount that a reason has to exceed: in 95 % of images a model of random labels whose scores
+        spread as much has no such reason. G are the groups of `band_groups`.
 
     Raises
     ------
@@ -124,6 +119,7 @@ class Attribution:
     label: str
     unit: str
     tells: Tells = "place and band"
+    chance: Array | None = None
 
     def __post_init__(self) -> None:
         """Check that all parts are of the same codes."""
@@ -158,6 +154,7 @@ class Attribution:
             baseline=self.baseline if len(self.baseline) == 1 else self.baseline[index],
             outputs=self.outputs[index],
             baseline_outputs=self.baseline_outputs[index],
+            chance=None if self.chance is None else self.chance[index],
         )
 
     @property
@@ -252,6 +249,16 @@ class Attribution:
         bands: Array = self._numbers(absolute).sum(axis=(1, 3, 4))
         return bands
 
+    def amounts(self) -> Array:
+        """Return the attribution of groups and cells, (B, G, P, P); 1 for what is not told."""
+        if self.tells == "place":
+            return self.spatial()[:, np.newaxis]
+        if self.tells == "band":
+            return self.edge_groups()[:, :, np.newaxis, np.newaxis]
+        values = self._numbers(absolute=False).sum(axis=1)
+        groups = band_groups(self.level)
+        return np.stack([values[:, list(group.bands)].sum(axis=1) for group in groups], axis=1)
+
     def edge_map(self, *, absolute: bool = False) -> Array:
         """Return `edges` laid out by frequency, (B, 2**J, 2**J), the approximation top left."""
         edges = self.edges(absolute=absolute)
@@ -290,7 +297,9 @@ class Attribution:
     def top(self, n: int = 5, image: int = 0) -> list[Reason]:
         """Return the strongest reasons of one image, in words, strongest first.
 
-        Bands of one octave and orientation are taken together, and so are channels.
+        Bands of one octave and orientation are taken together, and so are channels. Strength is
+        the amount compared with `chance`; without it, with the root of the number of bands, so
+        that a name which many bands share is not first for that alone.
 
         Parameters
         ----------
@@ -299,17 +308,27 @@ class Attribution:
         image : int
             Which image.
         """
-        amounts = self._amounts(image)
+        amounts = self[image].amounts()[0]
         sizes = np.abs(amounts)
         total = float(sizes.sum(dtype=np.float64))
-        strongest = np.argsort(-sizes, axis=None, kind="stable")[:n]
+        usual = self._many() if self.chance is None else self.chance[image]
+        strongest = np.argsort(-sizes / usual, axis=None, kind="stable")[:n]
         reasons = []
         for place in zip(*np.unravel_index(strongest, amounts.shape), strict=True):
             group, row, column = map(int, place)
             if sizes[place] > 0:
                 amount = float(amounts[place])
-                reasons.append(self._reason(group, row, column, amount, abs(amount) / total))
+                chance = None if self.chance is None else float(self.chance[image][place])
+                share = abs(amount) / total
+                reasons.append(self._reason((group, row, column), amount, share, chance))
         return reasons
+
+    def reasons(self, n: int = 3, image: int = 0) -> list[Reason]:
+        """Return those of the strongest reasons of one image that are larger than chance.
+
+        None at all means that the reasons are diffuse: no place and band stands out.
+        """
+        return [reason for reason in self.top(n, image) if reason.stands_out]
 
     # -- helpers ------------------------------------------------------------------------------
 
@@ -319,18 +338,17 @@ class Attribution:
         taken: Array = values.sum(axis=-1) if values.ndim > 5 else values
         return taken
 
-    def _amounts(self, image: int) -> Array:
-        """Return the attribution (G, P, P) of groups and cells; (G, 1, 1) or (1, P, P) for one."""
+    def _many(self) -> Array:
+        """Return the root of the number of bands behind each amount."""
         if self.tells == "place":
-            return self.spatial()[image : image + 1 or None]
-        if self.tells == "band":
-            sums: Array = self.edge_groups()[image].reshape(-1, 1, 1)
-            return sums
-        values = self._numbers(absolute=False)[image].sum(axis=0)
-        groups = band_groups(self.level)
-        return np.stack([values[list(group.bands)].sum(axis=0) for group in groups])
+            return np.ones((1, 1, 1), np.float32)
+        counts = [len(group.bands) for group in band_groups(self.level)]
+        return np.sqrt(np.array(counts, np.float32)).reshape(-1, 1, 1)
 
-    def _reason(self, group: int, row: int, column: int, amount: float, share: float) -> Reason:
+    def _reason(
+        self, place: tuple[int, int, int], amount: float, share: float, chance: float | None
+    ) -> Reason:
+        group, row, column = place
         where = place_words(row, column, self.code.spec.grid_shape)
         bands = band_groups(self.level)[group] if self.tells != "place" else None
         several = bands is not None and str(bands).partition(" of ")[0].endswith("edges")
@@ -338,7 +356,7 @@ class Attribution:
             f"towards {self.label}" if amount > 0 else f"away from {self.label}"
         )
         if self.tells == "band":
-            return Reason(None, None, bands, amount, share, f"{bands} {what}")
+            return Reason(None, None, bands, amount, share, chance, f"{bands} {what}")
         if bands is None:
-            return Reason(row, column, None, amount, share, f"{where}: {what}")
-        return Reason(row, column, bands, amount, share, f"{where}: {bands} {what}")
+            return Reason(row, column, None, amount, share, chance, f"{where}: {what}")
+        return Reason(row, column, bands, amount, share, chance, f"{where}: {bands} {what}")

@@ -16,6 +16,7 @@ from deepfixcx.explain.removal import (
     KINDS,
     Kind,
     Statement,
+    beyond_edge,
     cell_pixels,
     margin,
     none_removed,
@@ -147,7 +148,7 @@ class BandSummary:
 def explain_bands(
     spec: CodecSpec, height: int, width: int, spacing: Spacing | None = None
 ) -> BandSummary:
-    """Say what a spec will do to an image of this size, before there is one.
+    r"""Say what a spec will do to an image of this size, before there is one.
 
     Parameters
     ----------
@@ -180,10 +181,10 @@ def explain_bands(
     >>> summary = explain_bands(CodecSpec(level=3, patches=4), 320, 320)
     >>> for statement in summary.of_kind("removed"):
     ...     print(statement.words)
-    the sign of every edge: which of its sides is brighter
-    where inside its cell something is
-    whether a cell's amount is one strong edge or many weak ones
-    the phase of a pattern: a block of pixels and its mirror image count alike
+    the brighter side of an edge, and / against \, inside blocks of 8 × 8 pixels (16 of 16 cells)
+    which of the 100 blocks of its cell something is in (16 of 16 cells); its place inside a block
+        still counts
+    whether a cell's amount is one strong edge or many weak ones (16 of 16 cells)
     """
     if spacing is not None:
         rows, columns = map(float, spacing)
@@ -217,11 +218,14 @@ class Energy:
     level : int
         J.
     shares : ndarray of float64, shape (4**J,)
-        Share of each band, in the order of a code; together 1, or all 0 for a black image.
+        Share of each band, in the order of a code; together 1, or all 0 for a black image. What
+        sees padding beyond the edge of the image does not count, where anything else is left.
     exact : bool
         Whether they are those of the image: computed from its pixels, or from a code whose
         pooling keeps squares. From other codes they are those of an image whose coefficients are
         the same all over each cell.
+    padding : float
+        Share of the energy of all details that was left out because of padding.
 
     Examples
     --------
@@ -234,6 +238,7 @@ class Energy:
     level: int
     shares: NDArray[np.float64] = field(repr=False)
     exact: bool
+    padding: float = 0.0
 
     @property
     def brightness(self) -> float:
@@ -310,7 +315,7 @@ def band_energy(pixels: NDArray[Any], spec: CodecSpec) -> Energy:
     Returns
     -------
     Energy
-        Exact. For an orthogonal wavelet the squares of all bands add up to those of the pixels.
+        Exact, over the coefficients that see nothing beyond the edge of the image.
 
     Raises
     ------
@@ -328,11 +333,13 @@ def band_energy(pixels: NDArray[Any], spec: CodecSpec) -> Energy:
     batch = as_batch(pixels)
     if len(batch) != 1:
         raise ExplanationError(f"the energy is measured on one image, got shape {np.shape(pixels)}")
-    sums = np.zeros(spec.bands)
+    rows, columns = (~beyond_edge(spec, side) for side in batch.shape[2:])
+    whole, inner = np.zeros(spec.bands), np.zeros(spec.bands)
     for channel in batch[0]:
-        bands = decompose(channel, spec)[0, 0]
-        sums += np.einsum("khw,khw->k", bands, bands, dtype=np.float64)
-    return Energy(spec.level, _shares(sums), exact=True)
+        squares = decompose(channel, spec)[0, 0].astype(np.float64) ** 2
+        whole += squares.sum(axis=(1, 2))
+        inner += squares[:, rows][:, :, columns].sum(axis=(1, 2))
+    return _energy(spec, whole, inner, bool(rows.any() and columns.any()), exact=True)
 
 
 def code_energy(code: Code, image: int = 0) -> Energy:
@@ -379,12 +386,28 @@ def code_energy(code: Code, image: int = 0) -> Energy:
         raise CodeError("the code holds NaN or infinity; make it again from its image")
     squares = values if pooling == "l2" else values**2
     height, width = map(int, code.sizes[image])
-    rows, columns = spec.cells(height, width)
-    members = np.outer(rows.lengths, columns.lengths)
-    sums = (squares * members).sum(axis=(0, 2, 3))
-    return Energy(spec.level, _shares(sums), exact=pooling == "l2")
+    members, inside = [], []
+    for cells, side in zip(spec.cells(height, width), (height, width), strict=True):
+        edge = np.concatenate([[0], np.cumsum(beyond_edge(spec, side))])
+        sees_edge = edge[cells.stops] > edge[cells.starts]
+        members.append(cells.lengths)
+        inside.append(~sees_edge & (cells.stops - cells.starts == cells.lengths))
+    energies = (squares * np.outer(*members)).sum(axis=0)
+    left = np.outer(*inside)
+    whole, inner = (each.sum(axis=(1, 2)) for each in (energies, energies * left))
+    return _energy(spec, whole, inner, bool(left.any()), exact=pooling == "l2")
 
 
-def _shares(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _energy(
+    spec: CodecSpec,
+    whole: NDArray[np.float64],
+    inner: NDArray[np.float64],
+    some: bool,
+    *,
+    exact: bool,
+) -> Energy:
+    """Share out the energy inside, or all of it where nothing lies inside."""
+    sums, details = (inner if some else whole), whole[1:].sum()
     total = sums.sum()
-    return sums / total if total else sums
+    padding = 1 - sums[1:].sum() / details if details else 0.0
+    return Energy(spec.level, sums / total if total else sums, exact, max(float(padding), 0.0))

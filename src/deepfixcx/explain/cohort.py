@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
-from deepfixcx.explain._draws import draw_images, mean_intervals
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.methods import explain_codes
 from deepfixcx.explain.models import as_explainable
 from deepfixcx.explain.naming import band_groups
 from deepfixcx.explain.shortcuts import Finding, find_shortcuts
+from deepfixcx.measures import mean_interval
+from deepfixcx.measures.intervals import patient_means
 
 __all__ = ["Bias", "bias"]
 
@@ -24,32 +25,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """Where and in which bands a model finds its reasons, over many images.
+    """Where and in which bands a model finds its reasons, over many images; shortcuts of it.
 
-    Attributes
-    ----------
-    attribution : Attribution
-        Of every image.
-    patients : int or None
-        How many; None where it is not known whose the images are.
-    places : ndarray of float64, shape (P, P, 3), or None
-        Mean size of the attribution of each cell, and the ends of its 95 % interval over patients,
-        in the unit of the attribution. None where the method tells no places.
-    bands : ndarray of float64, shape (G, 3), or None
-        The same for bands by octave and orientation, in the order of `band_groups`. None where the
-        method tells no bands.
-    attention : ndarray of float32, shape (C, 4**J, P, P), or None
-        How strongly the model uses each number, where it says so (`CodeMLP`).
-    findings : tuple of Finding
-        Shortcuts, strongest first.
+    An interval is (value, low, high), in the unit of the attribution, over patients.
     """
 
-    attribution: Attribution
+    attribution: Attribution  # of every image
     patients: int | None
-    places: Floats | None
-    bands: Floats | None
-    attention: NDArray[np.float32] | None
+    places: Floats | None  # (P, P, 3), mean size of the attribution of each cell
+    bands: Floats | None  # (G, 3), of each group of `band_groups`
+    attention: NDArray[np.float32] | None  # (C, 4**J, P, P), of a `CodeMLP`
     findings: tuple[Finding, ...]
+    detectable: float | None  # see `Search`
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values; an interval is [value, low, high]."""
@@ -83,27 +70,16 @@ class Bias:
                 for group, each in zip(groups, _rounded(self.attention_bands()), strict=True)
             },
             "findings": [finding.to_dict() for finding in self.findings],
+            "detectable": None if self.detectable is None else round(self.detectable, 6),
         }
 
     def attention_places(self) -> Floats:
-        """Return the attention of each cell as a share of all, (P, P).
-
-        Raises
-        ------
-        ExplanationError
-            The model has no attention.
-        """
+        """Return the attention of each cell as a share of all, (P, P)."""
         shares: Floats = self._attention().sum(axis=(0, 1))
         return shares
 
     def attention_bands(self) -> Floats:
-        """Return the attention of bands by octave and orientation as a share of all, (G,).
-
-        Raises
-        ------
-        ExplanationError
-            The model has no attention.
-        """
+        """Return the attention of bands by octave and orientation as a share of all, (G,)."""
         bands = self._attention().sum(axis=(0, 2, 3))
         groups = band_groups(self.attribution.level)
         return np.array([bands[list(group.bands)].sum() for group in groups])
@@ -128,7 +104,6 @@ def bias(
     patients: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    samples: int = 1000,
     seed: int = 0,
 ) -> Bias:
     """Say what a model looks at on the whole, and whether it takes a shortcut.
@@ -145,8 +120,8 @@ def bias(
         Whose image it is, for the intervals; each its own if left away.
     labels, groups
         As in `find_shortcuts`.
-    samples, seed : int
-        Of the bootstrap over patients.
+    seed : int
+        As in `find_shortcuts`.
 
     Returns
     -------
@@ -172,36 +147,45 @@ def bias(
     Examples
     --------
     >>> from deepfixcx import Codec
-    >>> images = np.random.default_rng(0).random((20, 1, 32, 32), np.float32)
+    >>> images = np.random.default_rng(0).random((40, 1, 32, 32), np.float32)
     >>> code = Codec(level=1, patches=4).encode(images)
     >>> def marker(codes):  # a model that reads the upper left corner, and nothing else
-    ...     return codes[:, 0, :, :1, 0].sum(axis=1)
+    ...     return codes[:, 0, 1, 0, 0]
     >>> found = bias(marker, code, method="occlusion")
-    >>> print(found.findings[0].words)
-    100 % [100, 100] of the variance of the scores comes from the upper left corner, 6.2 % of the
-    image
+    >>> print(found.findings[0].words.partition(" adds")[0])
+    upper left, cell row 1, column 1: more vertical edges of 2–4 px
     """
     if len(code) < 2:
         raise ExplanationError(f"a bias needs several images, got {len(code)}")
     explained = as_explainable(model)
-    draws = draw_images(patients, len(code), samples, seed)
     why = explain_codes(explained, code, method=method, baseline=baseline, target=target)
+    owners = np.arange(len(code)) if patients is None else np.asarray(patients)
+    search = find_shortcuts(
+        why, labels=labels, groups=groups, patients=owners, model=explained, seed=seed
+    )
     places = bands = None
     if why.tells != "band":
         cells = why.spatial(absolute=True).reshape(len(code), -1)
-        places = mean_intervals(cells, draws).reshape(*code.spec.grid_shape, 3)
+        places = _means(cells, owners).reshape(*code.spec.grid_shape, 3)
     if why.tells != "place":
-        bands = mean_intervals(why.edge_groups(absolute=True), draws)
+        bands = _means(why.edge_groups(absolute=True), owners)
     return Bias(
         why,
-        None if patients is None else len(np.unique(np.asarray(patients))),
+        None if patients is None else len(np.unique(owners)),
         places,
         bands,
         _attention_of(explained.module),
-        find_shortcuts(
-            why, labels=labels, groups=groups, patients=patients, samples=samples, seed=seed
-        ),
+        search.findings,
+        search.detectable,
     )
+
+
+def _means(values: NDArray[np.float32], owners: NDArray[Any]) -> Floats:
+    """Return the mean over patients and its interval of each column of values (N, K), (K, 3)."""
+    numbers = np.unique(owners, return_inverse=True)[1]
+    of_patients = [patient_means(each, numbers, int(numbers.max()) + 1) for each in values.T]
+    found = [mean_interval(each) for each in of_patients]
+    return np.array([(each.value, max(each.low, 0.0), each.high) for each in found])
 
 
 def _attention_of(module: Any) -> NDArray[np.float32] | None:

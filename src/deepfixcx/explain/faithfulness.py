@@ -30,19 +30,11 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Curves:
-    """Outputs while parts of the codes are deleted, and while they are inserted.
+    """Outputs while parts of the codes are deleted, and while they are inserted."""
 
-    Attributes
-    ----------
-    shares : ndarray of float64, shape (K + 1,)
-        Share of the parts that is deleted or inserted, from 0 to 1.
-    deletion, insertion : ndarray of float32, shape (B, K + 1)
-        The output: from the code to its baseline, and from the baseline to the code.
-    """
-
-    shares: NDArray[np.float64]
-    deletion: Array
-    insertion: Array
+    shares: NDArray[np.float64]  # (K + 1,), of the parts that are deleted or inserted
+    deletion: Array  # (B, K + 1), from the code to its baseline
+    insertion: Array  # (B, K + 1), from the baseline to the code
 
     @property
     def deletion_area(self) -> NDArray[np.float64]:
@@ -145,18 +137,11 @@ def _order(
 class Randomized:
     """How alike attributions are before and after something was made random.
 
-    Attributes
-    ----------
-    what : str
-        What was made random: the parameters up to and with this one, or the labels.
-    correlation : float
-        Mean rank correlation of attributions; near 0 if they explain the model.
-    absolute : float
-        The same of their sizes. It stays above 0 where codes differ from the baseline in some
-        numbers more than in others, because that difference is a factor of every attribution.
+    Correlations are mean rank correlations, near 0 if attributions explain the model. That of sizes
+    stays above 0 where codes differ from the baseline in some numbers more than in others.
     """
 
-    what: str
+    what: str  # the parameters up to and with this one, or the labels
     correlation: float
     absolute: float
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -10,12 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution, Tells
-from deepfixcx.explain.models import as_explainable, baseline_codes, checked_baseline
+from deepfixcx.explain.chance import chance_of, range_of
+from deepfixcx.explain.models import (
+    BASELINES,
+    Explainable,
+    as_explainable,
+    baseline_codes,
+    checked_baseline,
+)
+from deepfixcx.measures.code_range import FEWEST, CodeRange
 
 __all__ = [
     "METHODS",
     "MethodName",
     "Parts",
+    "baseline_overlap",
     "explain_codes",
     "occlusion",
     "parts_of",
@@ -172,7 +182,8 @@ def explain_codes(
     Returns
     -------
     Attribution
-        Of every image.
+        Of every image. Its `Attribution.chance` is there where the range of the codes is known:
+        from the model, or from 20 images or more.
 
     Raises
     ------
@@ -195,6 +206,55 @@ def explain_codes(
         raise ExplanationError(f"there is no method {method!r}; available: {', '.join(METHODS)}")
     explained = as_explainable(model)
     explained.check(code)
+    why = _attributed(explained, code, method, baseline, target, reference)
+    known = _range(explained, code if reference is None else reference)
+    spread = (
+        float(why.outputs.std())
+        if len(code) >= FEWEST
+        else explained.spreads.get(why.label) or None
+    )
+    if known is None or not spread:
+        return why
+    linear = type(explained.module).__name__ == "LogisticTwin"
+    return replace(why, chance=chance_of(why, known, spread, linear=linear))
+
+
+def baseline_overlap(model: object, why: Attribution, *, method: str, n: int = 5) -> float:
+    """Return how many of the `n` strongest reasons stay with another baseline, on average.
+
+    Compared are the baselines of other names, `BASELINES`, that the method and codes allow.
+    """
+    kept = []
+    strongest = [_places(why, n, image) for image in range(len(why))]
+    for name in BASELINES:
+        try:
+            other = explain_codes(model, why.code, method=method, baseline=name, target=why.target)
+        except ExplanationError:  # one code has no mean
+            continue
+        if not np.array_equal(other.baseline, why.baseline):
+            kept += [len(own & _places(other, n, row)) for row, own in enumerate(strongest)]
+    return float(np.mean(kept)) if kept else float("nan")
+
+
+def _places(why: Attribution, n: int, image: int) -> set[tuple[object, ...]]:
+    return {(each.row, each.column, each.bands) for each in why.top(n, image)}
+
+
+def _range(explained: Explainable, code: Code) -> CodeRange | None:
+    """Return the range that the model knows, or that of enough codes."""
+    if explained.range is not None and explained.range.center.shape == code.array.shape[1:]:
+        return explained.range
+    return range_of(code)
+
+
+def _attributed(
+    explained: Explainable,
+    code: Code,
+    method: str,
+    baseline: str | ArrayLike,
+    target: int | str,
+    reference: Code | None,
+) -> Attribution:
     if method == "gradient-shap":
         if not isinstance(baseline, str) or baseline != "mean":
             raise ExplanationError(

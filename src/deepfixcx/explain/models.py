@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
+from deepfixcx.measures.code_range import CodeRange
 from deepfixcx.spec import CodecSpec
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Explainable:
     unit: str = "output"
     labels: tuple[str, ...] = ()
     spec: CodecSpec | None = None
+    range: CodeRange | None = None
+    spreads: Mapping[str, float | None] = field(default_factory=dict)
 
     def outputs(self, codes: Array, target: int) -> Array:
         """Return one output for each code, (N,)."""
@@ -142,7 +145,13 @@ def as_explainable(model: object) -> Explainable:
                 "this model was trained on original images, so a code cannot explain it; train "
                 "one on codes, or on images that come from codes"
             )
-        return replace(as_explainable(model.scorer), labels=tuple(model.label_names), spec=spec)
+        return replace(
+            as_explainable(model.scorer),
+            labels=tuple(model.label_names),
+            spec=spec,
+            range=model.range,
+            spreads=model.facts.get("spread_of_log_odds") or {},
+        )
     if isinstance(model, _Logistic):
         return _of_module(_logistic_twin(model))
     for name in ("module", "model"):  # scorers hold what they score with
@@ -168,6 +177,8 @@ class _Classifier(Protocol):
     options: Any
     scorer: Any
     label_names: tuple[str, ...]
+    range: CodeRange | None
+    facts: Mapping[str, Any]
 
 
 @runtime_checkable

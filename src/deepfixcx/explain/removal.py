@@ -1,8 +1,7 @@
 """What a codec removes, obscures and preserves, as statements that are computed from its spec.
 
-Each says whether it is exact: whether two different images have the very same code, or whether a
-number comes out of every code as it went in. A statement that does not hold for a wavelet, a
-pooling or a size is not made.
+Each statement counts the cells for which it holds. A statement that is exact holds for every image
+in each of these cells, and the tests try to falsify it with random images.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import pywt
+from numpy.typing import NDArray
 
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.naming import Spacing, measure
@@ -22,6 +22,7 @@ __all__ = [
     "KINDS",
     "Kind",
     "Statement",
+    "beyond_edge",
     "cell_pixels",
     "check_whole_block",
     "margin",
@@ -34,9 +35,11 @@ Kind = Literal["removed", "obscured", "preserved"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 About = Literal["all", "approximation", "details"]
 Topic = Literal[
-    "sign", "one sign", "balance", "order", "brightness", "position", "spread", "mirror",
-    "orientation", "amount", "energy", "image",
+    "sign", "one sign", "balance", "order", "brightness", "position", "spread", "amount",
+    "energy", "image", "padding",
 ]  # fmt: skip
+Mask = NDArray[np.bool_]
+Counts = NDArray[np.int64]
 
 SIGN_FREE = frozenset({"l1", "l2"})
 MEANS = ("l1", "sum", "sum_pos")
@@ -58,9 +61,6 @@ AMOUNTS = {
 ROUNDED = ("dmey",)
 """Wavelets whose filters are cut off, so that they are inverted only roughly."""
 
-INNER = 4
-"""An image of so many filters a side has cells that the filters never see the edge from."""
-
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -77,15 +77,18 @@ class Statement:
     words : str
         What a reader sees.
     exact : bool
-        Removed: there are different images with the very same code. Obscured: the code tells
-        nothing finer. Preserved: the number comes out of every code, up to rounding. Where it is
-        false, the statement holds roughly: filters longer than a block reach beyond it.
+        Removed: every image has, in each of the counted cells, another image with the same code
+        (its pixels may leave [0, 1]). Obscured: a change in one cell changes the values of this
+        cell only. Preserved: the value comes out of every code, up to rounding. Where it is false,
+        the statement holds roughly: filters longer than a block reach beyond it.
+    cells, of : int
+        Number of cells for which it holds, of how many.
 
     Examples
     --------
-    >>> first = statements(CodecSpec(level=3, patches=4), 320, 320)[0]
-    >>> first.kind, first.topic, first.about, first.exact
-    ('removed', 'sign', 'details', True)
+    >>> first = statements(CodecSpec(level=5, patches=8, pooling="sum"), 320, 320)[0]
+    >>> first.kind, first.topic, first.about, first.exact, first.cells, first.of
+    ('removed', 'balance', 'details', True, 28, 64)
     """
 
     kind: Kind
@@ -93,6 +96,8 @@ class Statement:
     about: About
     words: str
     exact: bool
+    cells: int
+    of: int
 
     def to_dict(self) -> dict[str, object]:
         """Return the statement as plain JSON values."""
@@ -127,6 +132,11 @@ def statements(
     ImageTooSmallError
         The balanced grid would have empty cells.
 
+    Notes
+    -----
+    "Removed" is said of the code alone: an attacker who knows such images can still guess.
+    `guessed_signs` measures how well.
+
     References
     ----------
     Gaudio et al., DeepFixCX, 2023, doi:10.1002/widm.1495, sections on spatial and edge
@@ -136,18 +146,16 @@ def statements(
     --------
     >>> for statement in statements(CodecSpec(level=3, patches=4, pooling="max"), 512, 512):
     ...     print(statement.kind, "|", statement.words)
-    removed | all but the largest coefficient of each cell
-    removed | where inside its cell something is
-    obscured | where things are: each value covers a cell of 128 × 128 pixels
+    removed | all but the largest coefficient of a cell (16 of 16 cells)
+    removed | which of the 256 blocks of its cell something is in (16 of 16 cells); its place
+        inside a block still counts
+    obscured | where things are: a value covers a cell of 128 × 128 pixels
     preserved | the brightest block of each of 4 × 4 cells
     preserved | the largest coefficient in 8 × 8 sizes and directions
     """
     check_whole_block(spec, height, width)
-    return (
-        *_removed(spec, height, width),
-        *_obscured(spec, height, width, spacing),
-        *_preserved(spec, height, width),
-    )
+    view = _View.of(spec, height, width)
+    return (*_removed(view), *_obscured(view, spacing), *_preserved(view))
 
 
 def check_whole_block(spec: CodecSpec, height: int, width: int) -> None:
@@ -181,124 +189,191 @@ def cell_pixels(spec: CodecSpec, height: int, width: int) -> tuple[int, int]:
 
 def margin(spec: CodecSpec) -> int:
     """Return how many pixels on every side of its block a coefficient sees; 0 for Haar."""
-    return -(-(_support(spec) - spec.block) // 2)
+    support = (len(filter_bank(spec.wavelet).analysis_low) - 1) * (spec.block - 1) + 1
+    return -(-(support - spec.block) // 2)
 
 
-def _support(spec: CodecSpec) -> int:
-    """Return the side of the square of pixels that one coefficient sees."""
-    return (len(filter_bank(spec.wavelet).analysis_low) - 1) * (spec.block - 1) + 1
+def beyond_edge(spec: CodecSpec, side: int, *, both_ways: bool = False) -> Mask:
+    """Return which coefficients of an axis see beyond the image's edge, (h,).
+
+    With `both_ways`, also those that an inverse transform would spread beyond it.
+    """
+    filters = filter_bank(spec.wavelet)
+    taps = (filters.analysis_low != 0) | (filters.analysis_high != 0) | both_ways
+    length, before = len(taps), (len(taps) - 1) // 2
+    seen: Mask = np.zeros(side, np.bool_)
+    for _ in range(spec.level):
+        count = -(-len(seen) // 2)
+        padded = np.ones(2 * count + 2 * length, np.bool_)
+        padded[before : before + len(seen)] = seen
+        windows = np.lib.stride_tricks.sliding_window_view(padded, length)
+        seen = windows[: 2 * count : 2, taps].max(axis=1)
+    return seen
 
 
-def _haar(spec: CodecSpec) -> bool:
-    return margin(spec) == 0
+@dataclass(frozen=True, eq=False, slots=True)
+class _View:
+    """What the cells of an image hold: counts of shape (P, P)."""
+
+    spec: CodecSpec
+    size: tuple[int, int]
+    members: Counts  # coefficients of the image
+    zeros: Counts  # that the padded grid adds
+    inner: Counts  # coefficients that see nothing beyond the edge of the image
+    whole: Counts  # and which an inverse transform does not spread beyond it
+    pixels: Counts
+
+    @classmethod
+    def of(cls, spec: CodecSpec, height: int, width: int) -> _View:
+        members: list[Counts] = []
+        inner: list[Counts] = []
+        whole: list[Counts] = []
+        pixels: list[Counts] = []
+        lengths: list[Counts] = []
+        for cells, side in zip(spec.cells(height, width), (height, width), strict=True):
+            for counts, both_ways in ((inner, False), (whole, True)):
+                free = ~beyond_edge(spec, side, both_ways=both_ways)
+                before = np.concatenate([[0], np.cumsum(free)])
+                counts.append(before[cells.stops] - before[cells.starts])
+            ends = [np.minimum(each * spec.block, side) for each in (cells.starts, cells.stops)]
+            members.append(cells.stops - cells.starts)
+            pixels.append(ends[1] - ends[0])
+            lengths.append(cells.lengths)
+        counts = [np.outer(*each) for each in (members, lengths, inner, whole, pixels)]
+        return cls(spec, (height, width), counts[0], counts[1] - counts[0], *counts[2:])
+
+    @property
+    def haar(self) -> bool:
+        return margin(self.spec) == 0
+
+    @property
+    def free(self) -> bool:
+        """Whether coefficients that see no edge can be chosen freely."""
+        return self.haar or self.spec.wavelet not in ROUNDED
+
+    @property
+    def inverts(self) -> bool:
+        """Whether bands come back to the pixels, border included, and keep their energy."""
+        orthogonal = pywt.Wavelet(self.spec.wavelet).orthogonal and self.free
+        return self.haar or (self.spec.boundary == "periodic" and orthogonal)
+
+    @property
+    def known(self) -> Mask:
+        """Cells whose one coefficient follows from its pooled values, its sign included."""
+        names = set(self.spec.poolings)
+        halves = bool(names & SIGN_FREE) + ("sum_pos" in names) + ("sum_neg" in names)
+        means = "sum" in names or halves >= 2
+        ordered = bool(names & set(ORDERED))
+        known: Mask = (self.members == 1) & (means | (ordered & (self.zeros == 0)))
+        return known
+
+    def many(self, holds: Mask) -> tuple[str, int]:
+        """Return how many cells these are, in words and as a number."""
+        count = int(holds.sum())
+        return f"{count:,} of {holds.size:,} cells", count
+
+    def size_words(self) -> str:
+        """Return height and width of cells in pixels, as ranges where they differ."""
+        sides = []
+        for cells, side in zip(self.spec.cells(*self.size), self.size, strict=True):
+            ends = [
+                np.minimum(each * self.spec.block, side) for each in (cells.starts, cells.stops)
+            ]
+            lengths = (ends[1] - ends[0])[cells.stops > cells.starts]
+            sides.append((int(lengths.min()), int(lengths.max())))
+        return " × ".join(f"{low}" if low == high else f"{low}–{high}" for low, high in sides)
 
 
-def _inverts(spec: CodecSpec) -> bool:
-    """Return whether bands come back to the pixels, the border included, and keep their energy."""
-    orthogonal = pywt.Wavelet(spec.wavelet).orthogonal and spec.wavelet not in ROUNDED
-    return _haar(spec) or (spec.boundary == "periodic" and orthogonal)
+def _removed(view: _View) -> list[Statement]:
+    spec, names = view.spec, set(view.spec.poolings)
+    hidden = (view.whole >= 1) & ~view.known
+    several = view.whole >= 2
+    block = f"{spec.block} × {spec.block} pixels"
+    found: list[tuple[Topic, About, str, Mask]] = []
+    if names <= SIGN_FREE and view.haar:
+        words = f"the brighter side of an edge, and / against \\, inside blocks of {block} ({{}})"
+        found.append(("sign", "details", words, hidden))
+    elif names <= SIGN_FREE:
+        found.append(("sign", "details", "the sign of each detail coefficient ({})", hidden))
+    elif len(names) == 1 and names <= {"sum_pos", "sum_neg"}:
+        gone = "negative" if names == {"sum_pos"} else "positive"
+        words = f"all {gone} detail coefficients: the edges of one sign ({{}})"
+        found.append(("one sign", "details", words, hidden))
+        if names == {"sum_neg"} and view.haar:
+            words = f"the mean brightness of each block of {block} within the image ({{}})"
+            found.append(("brightness", "approximation", words, hidden))
+    elif names == {"sum"}:
+        words = "edges of opposite sign in one cell: they cancel ({})"
+        found.append(("balance", "details", words, several))
+    elif len(names) == 1:
+        words = f"all but the {ORDERED[spec.poolings[0]]} coefficient of a cell ({{}})"
+        found.append(("order", "all", words, several))
+    counts = view.whole[several]
+    if counts.size:
+        low, high = int(counts.min()), int(counts.max())
+        blocks = f"{low}" if low == high else f"{low}–{high}"
+        words = f"which of the {blocks} blocks of its cell something is in ({{}})"
+        words += "; its place inside a block still counts"
+        found.append(("position", "all", words, several))
+    if len(names) == 1 and not names & set(ORDERED):
+        words = "whether a cell's amount is one strong edge or many weak ones ({})"
+        found.append(("spread", "details", words, several))
+    made = []
+    for topic, about, words, holds in found:
+        many, count = view.many(holds)
+        if count:
+            said = words.format(many)
+            made.append(Statement("removed", topic, about, said, view.free, count, holds.size))
+    return made
 
 
-def _has_inner_cells(spec: CodecSpec, height: int, width: int) -> bool:
-    """Return whether coefficients can be chosen freely somewhere, away from the edge."""
-    inner = min(height, width) >= INNER * _support(spec)
-    return _haar(spec) or (inner and spec.wavelet not in ROUNDED)
-
-
-def _several(spec: CodecSpec, height: int, width: int) -> bool:
-    """Return whether a cell holds two coefficients whose blocks lie within the image."""
-    most = 1
-    for cells, side in zip(spec.cells(height, width), (height, width), strict=True):
-        most *= int((np.minimum(cells.stops, side // spec.block) - cells.starts).max())
-    return most >= 2
-
-
-def _tells_coefficients(spec: CodecSpec) -> bool:
-    """Return whether the poolings of a single coefficient say all of it, its sign included."""
-    names = set(spec.poolings)
-    halves = bool(names & SIGN_FREE) + ("sum_pos" in names) + ("sum_neg" in names)
-    return bool(names & {"sum", "max", "min", "median"}) or halves >= 2
-
-
-def _removed(spec: CodecSpec, height: int, width: int) -> list[Statement]:
-    names, several = set(spec.poolings), _several(spec, height, width)
-    if single(spec, height, width) and _tells_coefficients(spec):
-        return []
-    exact = _has_inner_cells(spec, height, width)
-    found: list[tuple[Topic, About, str, bool]] = []
-    if names <= SIGN_FREE:
-        words = "the sign of every edge: which of its sides is brighter"
-        found.append(("sign", "details", words, exact))
-    elif names == {"sum_pos"}:
-        words = "all negative coefficients: the edges of one sign"
-        found.append(("one sign", "details", words, exact))
-    elif names == {"sum_neg"}:
-        words = "all positive coefficients: the edges of one sign"
-        found.append(("one sign", "details", words, exact))
-        if _haar(spec):
-            found.append(("brightness", "approximation", "the brightness", True))
-    elif names == {"sum"} and several:
-        words = "edges of opposite sign in one cell: they cancel"
-        found.append(("balance", "details", words, exact))
-    elif len(names) == 1 and several:
-        words = f"all but the {ORDERED[spec.poolings[0]]} coefficient of each cell"
-        found.append(("order", "all", words, exact))
-    if several:
-        found.append(("position", "all", "where inside its cell something is", exact))
-    if several and len(names) == 1 and not names & set(ORDERED):
-        words = "whether a cell's amount is one strong edge or many weak ones"
-        found.append(("spread", "details", words, exact))
-    if names <= SIGN_FREE and _haar(spec):
-        words = "the phase of a pattern: a block of pixels and its mirror image count alike"
-        found.append(("mirror", "details", words, True))
-    return [Statement("removed", *each) for each in found]
-
-
-def _obscured(spec: CodecSpec, height: int, width: int, spacing: Spacing | None) -> list[Statement]:
-    cell = cell_pixels(spec, height, width)
-    kind = "block" if single(spec, height, width) else "cell"
-    words = f"where things are: each value covers a {kind} of {cell[0]} × {cell[1]} pixels"
+def _obscured(view: _View, spacing: Spacing | None) -> list[Statement]:
+    spec, total = view.spec, view.members.size
+    kind = "block" if int(view.members.max()) == 1 else "cell"
+    words = f"where things are: a value covers a {kind} of {view.size_words()} pixels"
     if spacing is not None:
-        words += f" ({measure(cell[0] * spacing[0])} × {measure(cell[1] * spacing[1])} mm)"
-    if not _haar(spec):
+        cell = cell_pixels(spec, *view.size)
+        words += f" (at most {measure(cell[0] * spacing[0])} × {measure(cell[1] * spacing[1])} mm)"
+    if not view.haar:
         words += f", and includes {margin(spec)} beyond it"
-    found = [Statement("obscured", "position", "all", words, _haar(spec))]
-    if set(spec.poolings) <= SIGN_FREE and (_haar(spec) or kind == "cell"):
-        words = "the orientation of slanted edges: 45 and 135 degrees count alike"
-        found.append(Statement("obscured", "orientation", "details", words, _haar(spec)))
+    found = [Statement("obscured", "position", "all", words, view.haar, total, total)]
+    edge = view.members > view.inner
+    if edge.any() or view.zeros.any():
+        many, count = view.many(edge | (view.zeros > 0))
+        words = f"the border of the image: {many} include padding, which is not anatomy"
+        found.append(Statement("obscured", "padding", "all", words, True, count, total))
     return found
 
 
-def _preserved(spec: CodecSpec, height: int, width: int) -> list[Statement]:
-    rows, columns = spec.grid_shape
+def _preserved(view: _View) -> list[Statement]:
+    spec, total = view.spec, view.members.size
+    (rows, columns), (height, width) = spec.grid_shape, view.size
     whose = "" if spec.grid_shape == (1, 1) else f" of each of {rows} × {columns} cells"
-    haar, alone = _haar(spec), single(spec, height, width)
-    found: list[tuple[Topic, About, str, bool]] = []
-    if alone and _tells_coefficients(spec):
+    found: list[tuple[Topic, About, str, bool, int]] = []
+    known = view.known
+    many, count = view.many(known)
+    if count == total:
         words = "everything: each cell holds a single coefficient, so the image comes back"
-        found.append(("image", "all", words, _inverts(spec)))
-    mean = [name for name in spec.poolings if name in MEANS]
-    order = [name for name in spec.poolings if name in ORDERED]
-    if mean or (alone and spec.pooling != "sum_neg"):
-        found.append(("brightness", "approximation", f"the mean brightness{whose}", haar))
-    elif order:
-        whole = not (height % spec.block or width % spec.block) and _no_added_zeros(
-            spec, height, width
+        found.append(("image", "all", words, view.inverts, count))
+    elif count:
+        share = 100 * view.pixels[known].sum() / (height * width)
+        words = f"{many} exactly: these hold one coefficient each" + (
+            f"; {share:.2g} % of the pixels come back" if view.haar else ""
         )
+        found.append(("image", "all", words, True, count))
+    order = [name for name in spec.poolings if name in ORDERED]
+    one = int((view.members + view.zeros).max()) == 1
+    if set(spec.poolings) & set(MEANS) or (one and spec.pooling != "sum_neg"):
+        words = f"the mean brightness{whose}"
+        found.append(("brightness", "approximation", words, view.haar, total))
+    elif order:
+        exact = view.haar and not view.zeros.any() and bool((view.inner == view.members).all())
         words = f"the {BLOCKS[order[0]]} block{whose}"
-        found.append(("brightness", "approximation", words, haar and whole))
+        found.append(("brightness", "approximation", words, exact, total))
     amounts = " and ".join(AMOUNTS[name] for name in spec.poolings)
     words = f"the {amounts} in {spec.block} × {spec.block} sizes and directions"
-    found.append(("amount", "all", words, True))
-    if "l2" in spec.poolings and _inverts(spec):
-        words = f"the mean square of the pixels{whose if haar else ''}"
-        found.append(("energy", "all", words, True))
-    return [Statement("preserved", *each) for each in found]
-
-
-def _no_added_zeros(spec: CodecSpec, height: int, width: int) -> bool:
-    """Return whether every member of a cell is a coefficient of the image."""
-    return all(
-        bool((cells.stops - cells.starts == cells.lengths).all())
-        for cells in spec.cells(height, width)
-    )
+    found.append(("amount", "all", words, True, total))
+    if "l2" in spec.poolings and view.inverts:
+        words = f"the mean square of the pixels{whose if view.haar else ''}"
+        found.append(("energy", "all", words, True, total))
+    return [Statement("preserved", *each, total) for each in found]

@@ -1,35 +1,43 @@
-"""Shortcuts of a model: regions that should not matter, and groups."""
+"""Shortcuts of a model: places and bands on which it depends too much, and groups it distinguishes.
+
+A model that has learned what a disease looks like finds it in many places and bands. So the effect
+of each place and band on the difference in score between positives and negatives is compared with
+its even share: what it would be if the spread of the scores came evenly from the whole code, see
+`deepfixcx.explain.chance`. A finding is an effect that is larger than 1.2 times its even share,
+with 95 % confidence for all places and bands together.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.code import Code
+from deepfixcx._optional import require
 from deepfixcx.errors import ExplanationError
-from deepfixcx.explain._draws import between_groups, draw_images, share_of_variation
 from deepfixcx.explain.attribution import Attribution
+from deepfixcx.explain.chance import range_of, summed_shares
+from deepfixcx.explain.models import as_explainable
 from deepfixcx.explain.naming import band_groups, place_words
-from deepfixcx.measures import Interval, auc_interval
+from deepfixcx.measures import Interval, auc_interval, roc_auc
 from deepfixcx.pooling import amplitudes
 
-__all__ = [
-    "Finding",
-    "Region",
-    "RegionKind",
-    "find_shortcuts",
-    "outside_the_body",
-    "suspect_regions",
-    "text_like",
-]
+__all__ = ["Finding", "Search", "find_shortcuts"]
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
-WEAKEST = 0.05
-"""Findings of less strength, or whose interval reaches 0, are left out."""
+ERROR, POWER = 0.05, 0.84
+"""Share of models in which something is found by chance; quantile of a power of 80 %."""
+
+LIMIT = 1.2
+"""Effects that are surely larger than this multiple of their even share are findings."""
+
+SPLITS = 10
+MOST = 5
+"""Findings of places and bands that are reported."""
 
 FEWEST = 5
 """Groups of fewer images are not compared."""
@@ -37,42 +45,37 @@ FEWEST = 5
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Finding:
-    """One sign that a model decides by something else than the disease.
+    """One sign that a model decides by something else than the disease; None: not applicable."""
 
-    Attributes
-    ----------
-    kind : {"group", "corner", "border", "outside", "text"}
-        What was found.
-    words : str
-        The finding in words, with its interval.
-    strength : Interval
-        From 0, none, to 1, nothing else counts, with its 95 % interval over patients. Of a region:
-        how much more of what tells images apart comes from it than from as large a part of the
-        image, ``(share - area) / (1 - area)``. Of a group: the share of the variance of the scores
-        within labels that it explains.
-    figure : Interval
-        What the words speak of. Of a region: the share of the difference between the scores of yes
-        and no that comes from it (without labels: of the variance of the scores). Of a group: the
-        area under the ROC curve for telling it by the score, within labels.
-    expected : float
-        What the figure would be without a shortcut: the area of the region, or 0.5.
-    """
-
-    kind: str
+    kind: str  # "place and band", or "group"
     words: str
-    strength: Interval
-    figure: Interval
-    expected: float
+    effect: Interval  # on the score, positives less negatives; of a group its AUC within labels
+    ratio: Interval | None  # of the effect to its even share
+    auc: tuple[float, float] | None  # as it is, and with these numbers exchanged between images
+    found_in: tuple[int, int] | None  # of so many random halves of the patients
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values; an interval is [value, low, high]."""
         return {
             "kind": self.kind,
             "words": self.words,
-            "strength": _triple(self.strength),
-            "figure": _triple(self.figure),
-            "expected": round(self.expected, 6),
+            "effect": _triple(self.effect),
+            "ratio": None if self.ratio is None else _triple(self.ratio),
+            "auc": None if self.auc is None else [round(each, 6) for each in self.auc],
+            "found_in": None if self.found_in is None else list(self.found_in),
         }
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Search:
+    """What `find_shortcuts` found, strongest first, and what it could have found.
+
+    `detectable` is the weakest effect of a median place and band that the search finds with a
+    probability of 80 %, in the unit of the output; None where there are too few images to search.
+    """
+
+    findings: tuple[Finding, ...]
+    detectable: float | None
 
 
 def find_shortcuts(
@@ -81,33 +84,32 @@ def find_shortcuts(
     labels: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     patients: ArrayLike | None = None,
-    samples: int = 1000,
+    model: object | None = None,
     seed: int = 0,
-) -> tuple[Finding, ...]:
-    """Look for signs that a model takes a shortcut, strongest first.
-
-    Regions are those of `suspect_regions`: corners, border, outside the body, the strongest edges.
-    What comes from a region is the sum of its attribution; it is compared with the sum of all.
+) -> Search:
+    """Search every place and band for effects that are too large, and compare groups.
 
     Parameters
     ----------
     attribution : Attribution
-        Of many images that the model was not trained on.
+        Of 20 images or more that the model was not trained on.
     labels : array_like, shape (B,), optional
-        1, 0, or NaN where unknown. Without labels a group in which the disease is more frequent
-        looks like a shortcut.
+        1, 0, or NaN where unknown. Without labels the images of high and low scores are compared,
+        and a group in which the disease is more frequent looks like a shortcut.
     groups : array_like of str, shape (B,), optional
         What images have in common that should not matter, such as the view; empty where unknown.
         Groups of fewer than five images are left out.
     patients : array_like, shape (B,), optional
         Whose image it is; each its own if left away.
-    samples, seed : int
-        Of the bootstrap over patients.
+    model : object, optional
+        The model, to exchange the numbers of a finding between images and measure the AUC again.
+    seed : int
+        Of the halves and exchanges.
 
     Returns
     -------
-    tuple of Finding
-        Those of a strength of 0.05 or more whose interval does not reach 0.
+    Search
+        Findings are corrected for the number of places and bands.
 
     Raises
     ------
@@ -117,67 +119,177 @@ def find_shortcuts(
     References
     ----------
     DeGrave, Janizek and Lee, AI for radiographic COVID-19 detection selects shortcuts over signal,
-    Nature Machine Intelligence, 2021.
+    Nature Machine Intelligence, 2021. Zech et al., PLOS Medicine, 2018, on views and hospitals.
 
     Examples
     --------
     >>> from deepfixcx import Codec
     >>> from deepfixcx.explain import occlusion
-    >>> images = np.random.default_rng(0).random((20, 1, 32, 32), np.float32)
+    >>> images = np.random.default_rng(0).random((40, 1, 32, 32), np.float32)
     >>> code = Codec(level=1, patches=4).encode(images)
     >>> def marker(codes):  # a model that reads the upper left corner, and nothing else
-    ...     return codes[:, 0, :, :1, 0].sum(axis=1)
-    >>> found = find_shortcuts(occlusion(marker, code, 0 * code.array))
-    >>> found[0].kind, round(found[0].strength.value, 2)
-    ('corner', 1.0)
+    ...     return codes[:, 0, 1, 0, 0]
+    >>> found = find_shortcuts(occlusion(marker, code, 0 * code.array)).findings
+    >>> found[0].words.partition(":")[0], found[0].found_in
+    ('upper left, cell row 1, column 1', (10, 10))
     """
-    truth = _checked(labels, len(attribution))
-    draws = draw_images(patients, len(attribution), samples, seed)
-    findings = []
-    if attribution.tells != "band":
-        findings += _regions(attribution, truth, draws)
-    if groups is not None:
-        owners = np.arange(len(attribution)) if patients is None else np.asarray(patients)
-        findings += _groups(attribution, np.asarray(groups), truth, owners, draws)
-    shown = [each for each in findings if each.strength.low > 0 and each.strength.value >= WEAKEST]
-    return tuple(sorted(shown, key=lambda each: -each.strength.value))
-
-
-# -- regions ----------------------------------------------------------------------------------
-
-
-def _regions(attribution: Attribution, labels: Floats | None, draws: Floats) -> list[Finding]:
-    cells = attribution.spatial().astype(np.float64)
-    whole = cells.sum(axis=(1, 2))
-    what = (
-        "the variance of the scores"
-        if labels is None
-        else f"the difference in score between images with and without {attribution.label}"
-    )
-    findings = []
-    for region in suspect_regions(attribution.code):
-        part = np.where(region.cells, cells, 0).sum(axis=(1, 2))
-        shares = share_of_variation(part, whole, labels, draws)
-        area = float(region.cells.mean())
-        strength = _first((shares - area) / (1 - area))
-        share = _first(shares)
-        words = (
-            f"{_percent(share)} of {what} comes from {region.words}, {_share(area)} of the "
-            f"image{'' if region.kind in ('corner', 'border') else 's'}"
+    count = len(attribution)
+    truth = _checked(labels, count)
+    owners = np.arange(count) if patients is None else np.asarray(patients)
+    if owners.shape != (count,):
+        raise ExplanationError(
+            f"{count} images need as many patients, got an array of shape {owners.shape}"
         )
-        findings.append(Finding(region.kind, words, strength, share, area))
-    return findings
+    outputs = attribution.outputs.astype(np.float64)
+    sides = outputs > np.median(outputs) if truth is None else truth == 1
+    known = np.ones(count, np.bool_) if truth is None else ~np.isnan(truth)
+    findings: list[Finding] = []
+    detectable = None
+    around = range_of(attribution.code)
+    if around is not None and outputs.std() > 0 and 1 < sides[known].sum() < known.sum() - 1:
+        shares = summed_shares(attribution, around, center=True)[known].mean(axis=0)
+        here = attribution[np.flatnonzero(known)]
+        effects = _Effects(
+            here,
+            here.amounts().astype(np.float64),
+            sides[known],
+            np.unique(owners[known], return_inverse=True)[1],
+            outputs.std() * np.sqrt(shares),
+            f"with and without {attribution.label}"
+            if truth is not None
+            else "of high and low score",
+        )
+        findings, detectable = effects.findings(model, seed), effects.detectable()
+    if groups is not None:
+        findings += _groups(attribution, np.asarray(groups), truth, owners)
+    return Search(tuple(findings), detectable)
+
+
+# -- places and bands -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Effects:
+    """Amounts (B, G, P, P) of images with a known side, even shares (G, P, P), sides in words."""
+
+    why: Attribution
+    amounts: Floats
+    sides: Mask
+    owners: NDArray[np.int64]
+    even: Floats
+    compared: str
+
+    def measured(self, images: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return the effect of each place and band and its standard error over patients."""
+        amounts = self.amounts[images]
+        sides, owners = self.sides[images], self.owners[images]
+        effect, moved = np.zeros(amounts.shape[1:]), np.zeros_like(amounts)
+        for side, sign in ((sides, 1), (~sides, -1)):
+            mean = amounts[side].mean(axis=0)
+            effect += sign * mean
+            moved[side] = sign * (amounts[side] - mean) / side.sum()
+        order = np.argsort(owners, kind="stable")
+        starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
+        sums = np.add.reduceat(moved[order], starts, axis=0)
+        few = len(starts) / max(len(starts) - 1, 1)
+        return effect, np.sqrt(few * (sums**2).sum(axis=0))
+
+    def quantile(self, error: float) -> float:
+        """Return how many standard errors an interval reaches that is wrong so often."""
+        special = require("scipy.special", extra="sklearn")
+        patients = len(np.unique(self.owners))
+        return -float(special.stdtrit(max(patients - 2, 1), error / 2))
+
+    def findings(self, model: object | None, seed: int) -> list[Finding]:
+        effect, error = self.measured(np.arange(len(self.why)))
+        reach = self.quantile(ERROR / effect.size) * error
+        low = (np.abs(effect) - reach) / self.even
+        strongest = np.argsort(-low, axis=None)[:MOST]
+        places = [np.unravel_index(each, low.shape) for each in strongest]
+        return [
+            self._finding(
+                tuple(map(int, place)), float(effect[place]), float(reach[place]), model, seed
+            )
+            for place in places
+            if low[place] > LIMIT
+        ]
+
+    def detectable(self) -> float:
+        _, error = self.measured(np.arange(len(self.why)))
+        return float(
+            np.median(LIMIT * self.even + (self.quantile(ERROR / error.size) + POWER) * error)
+        )
+
+    def _finding(
+        self, place: tuple[int, ...], effect: float, reach: float, model: object | None, seed: int
+    ) -> Finding:
+        even = float(self.even[place])
+        size = abs(effect)
+        ratio = Interval(size / even, (size - reach) / even, (size + reach) / even)
+        times = self._found_in(place, seed)
+        auc = None if model is None else self._exchanged(place, model, seed)
+        what = "adds {} to" if effect > 0 else "takes {} from"
+        words = (
+            f"{self._named(place)} {what.format(f'{size:.2g} {self.why.unit}')} the difference "
+            f"between images {self.compared}, {ratio.value:.1f} [{ratio.low:.1f}, "
+            f"{ratio.high:.1f}] times its even share"
+        )
+        if auc is not None:
+            words += f"; exchanged between images, the AUC is {auc[1]:.2f} instead of {auc[0]:.2f}"
+        words += f"; in {times} of {SPLITS} halves of the patients"
+        interval = Interval(effect, effect - reach, effect + reach)
+        return Finding("place and band", words, interval, ratio, auc, (times, SPLITS))
+
+    def _named(self, place: tuple[int, ...]) -> str:
+        """Name place, band, and whether more or less of it counts as positive."""
+        group, row, column = place
+        where = place_words(row, column, self.why.code.spec.grid_shape)
+        if self.why.tells == "place":
+            return f"{where}: what is there"
+        bands = band_groups(self.why.level)[group]
+        sizes = np.abs(amplitudes(self.why.code.array, self.why.code.spec)).mean(axis=1)
+        held = sizes[:, list(bands.bands)].sum(axis=1)
+        there = held.sum(axis=(1, 2)) if self.why.tells == "band" else held[:, row, column]
+        more = float(np.cov(self.amounts[:, group, row, column], there)[0, 1]) >= 0
+        named = f"{'more' if more else 'less'} {bands}"
+        return named if self.why.tells == "band" else f"{where}: {named}"
+
+    def _found_in(self, place: tuple[int, ...], seed: int) -> int:
+        """Count random halves of the patients in which this alone is larger than its share."""
+        generator = np.random.default_rng(seed)
+        patients, times = int(self.owners.max()) + 1, 0
+        for _ in range(SPLITS):
+            half = generator.permutation(patients)[: -(-patients // 2)]
+            images = np.flatnonzero(np.isin(self.owners, half))
+            if 1 < self.sides[images].sum() < len(images) - 1:
+                effect, error = self.measured(images)
+                low = abs(effect[place]) - self.quantile(ERROR) * error[place]
+                times += bool(low > LIMIT * self.even[place])
+        return times
+
+    def _exchanged(self, place: tuple[int, ...], model: object, seed: int) -> tuple[float, float]:
+        """Return the AUC as it is, and with the numbers of a place and band exchanged."""
+        group, row, column = place
+        mixed = np.random.default_rng(seed).permutation(len(self.why))
+        codes = self.why.code.array.copy()
+        bands = (
+            slice(None)
+            if self.why.tells == "place"
+            else list(band_groups(self.why.level)[group].bands)
+        )
+        rows, columns = (slice(None), slice(None)) if self.why.tells == "band" else (row, column)
+        part = codes[:, :, bands]
+        part[:, :, :, rows, columns] = part[mixed][:, :, :, rows, columns]
+        codes[:, :, bands] = part
+        outputs = as_explainable(model).outputs(codes, self.why.target)
+        return roc_auc(self.sides, self.why.outputs), roc_auc(self.sides, outputs)
 
 
 # -- groups -----------------------------------------------------------------------------------
 
 
 def _groups(
-    attribution: Attribution,
-    groups: NDArray[Any],
-    labels: Floats | None,
-    patients: NDArray[Any],
-    draws: Floats,
+    attribution: Attribution, groups: NDArray[Any], labels: Floats | None, owners: NDArray[Any]
 ) -> list[Finding]:
     members = groups.astype(np.str_)
     if members.shape != (len(attribution),):
@@ -194,23 +306,16 @@ def _groups(
     findings = []
     for name in names:
         inside = members[here] == name
-        area = auc_interval(
-            inside,
-            known.outputs,
-            patients[here],
-            groups=truth[here].astype(np.str_),
-        )
+        area = auc_interval(inside, known.outputs, owners[here], groups=truth[here].astype(np.str_))
         if len(names) == 2 and area.value < 0.5:
             continue  # of two groups, the one that scores higher is named
-        outputs = known.outputs.astype(np.float64)
-        strength = _first(between_groups(outputs, inside, truth[here], draws[:, here]))
-        if area.low <= 0.5 <= area.high:  # shares of a variance are never negative
-            strength = Interval(strength.value, 0.0, strength.high)
+        if not (area.low > 0.5 or area.high < 0.5):
+            continue
         others = f"{names[names != name][0]} images" if len(names) == 2 else "others"
         words = _group_words(f"{name} images", others, area, labelled=labels is not None)
-        where = _largest_difference(known, inside, truth[here])
-        findings.append(Finding("group", words + where, strength, area, 0.5))
-    return findings
+        words += _largest_difference(known, inside, truth[here])
+        findings.append(Finding("group", words, area, None, None, None))
+    return sorted(findings, key=lambda each: -abs(each.effect.value - 0.5))
 
 
 def _group_words(name: str, others: str, area: Interval, *, labelled: bool) -> str:
@@ -223,25 +328,25 @@ def _group_words(name: str, others: str, area: Interval, *, labelled: bool) -> s
     )
 
 
-def _largest_difference(attribution: Attribution, inside: NDArray[np.bool_], truth: Floats) -> str:
+def _largest_difference(attribution: Attribution, inside: Mask, truth: Floats) -> str:
     """Say in which cell and bands the attribution of a group differs most, within labels."""
     if attribution.tells != "place and band":
         return ""
-    values = attribution.values.reshape(*attribution.values.shape[:5], -1).sum(axis=(1, 5))
-    groups = band_groups(attribution.level)
-    amounts = np.stack([values[:, list(group.bands)].sum(axis=1) for group in groups], axis=1)
+    amounts = attribution.amounts()
     differences = [
         amounts[(truth == label) & inside].mean(axis=0)
         - amounts[(truth == label) & ~inside].mean(axis=0)
         for label in np.unique(truth)
         if 0 < inside[truth == label].sum() < (truth == label).sum()
     ]
-    if not differences:
+    around = range_of(attribution.code)
+    if not differences or around is None:
         return ""
-    sizes = np.abs(np.mean(differences, axis=0))
+    even = np.sqrt(summed_shares(attribution, around, center=True).mean(axis=0))
+    sizes = np.abs(np.mean(differences, axis=0)) / even
     group, row, column = map(int, np.unravel_index(sizes.argmax(), sizes.shape))
     where = place_words(row, column, attribution.code.spec.grid_shape)
-    return f"; most of all by {groups[group]}, {where}"
+    return f"; most of all by {band_groups(attribution.level)[group]}, {where}"
 
 
 # -- helpers ----------------------------------------------------------------------------------
@@ -264,104 +369,6 @@ def _percent(share: Interval) -> str:
     return f"{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
-def _share(area: float) -> str:
-    return f"{100 * area:.2g} %"
-
-
 def _triple(interval: Interval) -> list[float | None]:
     values = (interval.value, interval.low, interval.high)
     return [round(each, 6) if np.isfinite(each) else None for each in values]
-
-
-def _first(draws: Floats) -> Interval:
-    """Return the figure of the first draw, in which every image is once, with the others'."""
-    return Interval.of_draws(float(draws[0]), draws[1:])
-
-
-Mask = NDArray[np.bool_]
-
-RegionKind = Literal["corner", "border", "outside", "text"]
-
-DARK = 0.1
-"""A cell is outside the body if its brightness is below this share of the image's brightest."""
-
-STRONGEST = 0.02
-"""Share of all cells that count as those with the strongest edges."""
-
-LARGEST_BORDER = 0.5
-"""A ring of cells that covers more of the image than this is no border."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Region:
-    """Cells of each image that belong to a region.
-
-    Shapes: cells (B, P, P).
-    """
-
-    kind: RegionKind
-    words: str
-    cells: Mask
-
-
-def suspect_regions(code: Code) -> tuple[Region, ...]:
-    """Return the regions of some images in which reasons are suspect."""
-    images, (rows, columns) = len(code), code.spec.grid_shape
-    regions = []
-    if min(rows, columns) >= 3:
-        for row in (0, rows - 1):
-            for column in (0, columns - 1):
-                corner = _corner(rows, columns, row, column)
-                name = place_words(row, column, (rows, columns)).partition(",")[0]
-                cells = np.broadcast_to(corner, (images, rows, columns))
-                regions.append(Region("corner", f"the {name} corner", cells))
-        ring = np.ones((rows, columns), np.bool_)
-        ring[1:-1, 1:-1] = False
-        if ring.mean() <= LARGEST_BORDER:
-            corners = [region.cells[0] for region in regions]
-            ring &= ~np.logical_or.reduce(corners)
-            cells = np.broadcast_to(ring, (images, rows, columns))
-            regions.append(Region("border", "the border of the image without its corners", cells))
-    outside = outside_the_body(code)
-    regions.append(Region("outside", "dark cells outside the body", outside))
-    regions.append(
-        Region(
-            "text", "the cells with the strongest edges (text, markers, devices)", text_like(code)
-        )
-    )
-    return tuple(region for region in regions if region.cells.any())
-
-
-def outside_the_body(code: Code) -> Mask:
-    """Return which cells are dark: outside the body in most images made with rays.
-
-    The approximation holds the mean brightness of a cell (for Haar; nearly so for other wavelets).
-    A cell is dark if its brightness is below a tenth of that of the brightest cell of its image. In
-    images with a bright background nothing is found.
-    """
-    brightness = np.abs(amplitudes(code.array, code.spec)[:, :, 0]).mean(axis=1)
-    brightest = brightness.max(axis=(1, 2), keepdims=True, initial=0)
-    dark: Mask = brightness < DARK * brightest
-    return dark
-
-
-def text_like(code: Code) -> Mask:
-    """Return which cells have the strongest edges: those of text, markers and devices, if any."""
-    sizes = np.abs(amplitudes(code.array, code.spec)).mean(axis=1)
-    groups = band_groups(code.spec.level)[1:]
-    octaves = sorted({group.low for group in groups})
-    chosen = octaves[1:3] or octaves
-    bands = [band for group in groups if group.low in chosen for band in group.bands]
-    strength = sizes[:, bands].sum(axis=1)
-    strongest: Mask = strength > np.quantile(strength, 1 - STRONGEST)
-    return strongest
-
-
-def _corner(rows: int, columns: int, row: int, column: int) -> Mask:
-    """Return the cells of a corner: a sixth of each axis, at least one."""
-    down, across = max(1, round(rows / 6)), max(1, round(columns / 6))
-    cells = np.zeros((rows, columns), np.bool_)
-    top = slice(0, down) if row == 0 else slice(rows - down, rows)
-    left = slice(0, across) if column == 0 else slice(columns - across, columns)
-    cells[top, left] = True
-    return cells

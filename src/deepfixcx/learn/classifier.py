@@ -19,6 +19,7 @@ from deepfixcx.learn.loading import Loaded, encode_records, load_pixels
 from deepfixcx.learn.mapping import Report
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
+from deepfixcx.measures.code_range import CodeRange
 from deepfixcx.mechanisms.files import PublishedMechanism
 
 __all__ = ["Classifier", "Loader", "ReleasedInputs", "Scorer", "loader_of"]
@@ -77,6 +78,8 @@ class Classifier:
     mechanism : PublishedMechanism or None
         What brings codes into the form of the records that it was trained on, where these are of a
         release by a mechanism.
+    range : CodeRange or None
+        Within which range its training images lie; None of a model that does not say.
     """
 
     options: TrainingOptions
@@ -88,6 +91,7 @@ class Classifier:
     facts: Mapping[str, Any]
     scorer: Scorer
     mechanism: PublishedMechanism | None = None
+    range: CodeRange | None = None
 
     def __repr__(self) -> str:
         """Return model, spec and labels in one line."""
@@ -154,6 +158,10 @@ class Classifier:
         if not len(inputs):
             return np.zeros((0, len(self.label_names)), np.float32)
         return self.scorer.probabilities(inputs)
+
+    def outside(self, inputs: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Return which inputs lie outside the range of the training images; None if unknown."""
+        return None if self.range is None else self.range.outside(inputs)
 
     def scores_of_code(self, code: Code) -> NDArray[np.float32]:
         """Return the probability of yes for each image of a code, (B, L).

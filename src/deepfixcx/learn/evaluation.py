@@ -137,6 +137,8 @@ class Evaluation:
         What a user should know.
     release_checksum : str or None
         Of the release that the model was trained on or, for another model, that the images are of.
+    outside : int or None
+        How many images lie outside the range of the training images; None where it is unknown.
     """
 
     part: Part
@@ -147,6 +149,7 @@ class Evaluation:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
     release_checksum: str | None = None
+    outside: int | None = None
 
 
 def evaluate_model(
@@ -219,7 +222,7 @@ def evaluate_model(
         first = loaded.failures[0]
         raise ModelError(f"no image can be read; the first: {first.error}: {first.reason}")
     chosen = chosen.select(loaded.places)
-    scores = classifier.scores(loaded.array)
+    scores, outside = classifier.scores(loaded.array), classifier.outside(loaded.array)
     attribute = within or "view"
     groups, alike = _groups(chosen, attribute, asked=within is not None)
     columns = zip(
@@ -236,6 +239,7 @@ def evaluate_model(
         loaded.failures,
         (*_notes(classifier, chosen, part, known, dataset), *seen, *alike),
         classifier.facts.get("release_checksum") or release_of(dataset),
+        None if outside is None else int(outside.sum()),
     )
 
 

@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import LabelError, ModelError, ModelFileError
+from deepfixcx.measures.code_range import signed_root
 from deepfixcx.measures.solvers import logistic_regression
 
-__all__ = ["LogisticCodes", "square_root"]
+__all__ = ["LogisticCodes"]
 
 Array = NDArray[Any]
 
@@ -200,15 +201,10 @@ class LogisticCodes:
 _ARRAYS = ("mean", "projection", "weights", "bias")
 
 
-def square_root(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take square roots of the sizes and keep the signs."""
-    return np.copysign(np.sqrt(np.abs(values)), values)
-
-
 def _flat(embeddings: ArrayLike, rooted: bool) -> NDArray[np.float32]:
     values = np.asarray(embeddings, np.float32)
     values = values.reshape(len(values), -1 if values.size else 0)
-    return square_root(values) if rooted else values
+    return signed_root(values) if rooted else values
 
 
 def _whitening(components: int, seed: int) -> Any:

@@ -31,6 +31,7 @@ from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
 from deepfixcx.learn.scorers import restore_scorer
+from deepfixcx.measures.code_range import CodeRange
 from deepfixcx.mechanisms.files import (
     MECHANISM_FILE,
     PublishedMechanism,
@@ -48,6 +49,9 @@ CHECKPOINT_FILE = "training.safetensors"
 
 _OURS = (MODEL_FILE, WEIGHTS_FILE, CHECKPOINT_FILE, MECHANISM_FILE)
 """The manifest goes first: a folder without it holds no model."""
+
+RANGE, RANGES = "range.", ("center", "spread", "limit")
+"""Prefix and names of the arrays that say within which range the training images lie."""
 
 _PACKAGES = ("numpy", "torch", "monai", "scikit-learn", "safetensors")
 
@@ -84,8 +88,11 @@ def _make_room(own: OwnFolder, *, resume: bool, overwrite: bool) -> None:
 
 def save_model(classifier: Classifier, folder: Path) -> None:
     """Write a model into a folder that is there."""
+    arrays = dict(classifier.scorer.arrays())
+    if classifier.range is not None:
+        arrays |= {f"{RANGE}{name}": getattr(classifier.range, name) for name in RANGES}
     weights = safetensors.numpy.save(
-        {name: np.array(each, order="C") for name, each in classifier.scorer.arrays().items()}
+        {name: np.array(each, order="C") for name, each in arrays.items()}
     )
     write_whole(folder / WEIGHTS_FILE, weights)
     mechanism = b"" if classifier.mechanism is None else mechanism_bytes(classifier.mechanism)
@@ -166,11 +173,29 @@ def load_model(
     if not names or len(thresholds) != len(names) or channels not in (1, 3):
         raise damaged
     _check_network(options.model, network)
+    known = [arrays.pop(f"{RANGE}{name}", None) for name in RANGES]
     scorer = restore_scorer(options, channels, len(names), arrays, device)
     mechanism = _mechanism(place, about.get("mechanism"))
     return Classifier(
-        options, names, channels, thresholds, rules, dataset, facts, scorer, mechanism
+        options,
+        names,
+        channels,
+        thresholds,
+        rules,
+        dataset,
+        facts,
+        scorer,
+        mechanism,
+        _range(known),
     )
+
+
+def _range(arrays: list[Any]) -> CodeRange | None:
+    """Return the range of the training images, where the model has one."""
+    if any(each is None for each in arrays):
+        return None
+    center, spread, limit = arrays
+    return CodeRange(center, spread, float(limit))
 
 
 def _mechanism(folder: Path, digest: str | None) -> PublishedMechanism | None:

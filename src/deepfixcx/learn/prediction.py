@@ -31,6 +31,9 @@ __all__ = [
 OWN_COLUMNS = ("file", "patient", "error", "reason")
 """Columns of a table of scores that are no label's."""
 
+OUTSIDE = "outside the range of the training images"
+"""The reason that stands beside a score which may mean little."""
+
 FILES_AT_ONCE = 4096
 """Images that are in memory at a time."""
 
@@ -51,6 +54,8 @@ class Predictions:
         Probabilities of yes; NaN where the image could not be used.
     failures : mapping of int to (str, str)
         Place of an image that could not be used, to the name of the error and its message.
+    outside : ndarray of bool, shape (N,), or None
+        Images outside the range of those that the model was trained on; None where it is unknown.
     """
 
     label_names: tuple[str, ...]
@@ -58,6 +63,7 @@ class Predictions:
     names: tuple[str, ...]
     scores: NDArray[np.float32]
     failures: dict[int, tuple[str, str]]
+    outside: NDArray[np.bool_] | None = None
 
     def yes(self) -> NDArray[np.bool_]:
         """Return the answers at the thresholds, (N, L); False where there is no score."""
@@ -94,6 +100,7 @@ def predict_files(
     """
     scores = np.full((len(paths), len(classifier.label_names)), np.nan, np.float32)
     failures: dict[int, tuple[str, str]] = {}
+    outside = None if classifier.range is None else np.zeros(len(paths), np.bool_)
     for start in range(0, len(paths), FILES_AT_ONCE):
         records = [ImageRecord(path) for path in paths[start : start + FILES_AT_ONCE]]
 
@@ -103,8 +110,10 @@ def predict_files(
 
         loaded = classifier.load(records, workers=workers, report=say)
         scores[start + loaded.places] = classifier.scores(loaded.array)
+        if outside is not None and classifier.range is not None:
+            outside[start + loaded.places] = classifier.range.outside(loaded.array)
         failures |= {start + each.place: (each.error, each.reason) for each in loaded.failures}
-    return _predictions(classifier, names, scores, failures)
+    return _predictions(classifier, names, scores, failures, outside)
 
 
 def predict_code(classifier: Classifier, code: Code, names: Sequence[str]) -> Predictions:
@@ -132,7 +141,9 @@ def predict_code(classifier: Classifier, code: Code, names: Sequence[str]) -> Pr
     """
     if len(names) != len(code):
         raise ModelError(f"the code has {len(code)} images, and there are {len(names)} names")
-    return _predictions(classifier, names, classifier.scores_of_code(code), {})
+    scores = classifier.scores_of_code(code)
+    outside = classifier.outside(code.array) if classifier.mechanism is None else None
+    return _predictions(classifier, names, scores, {}, outside)
 
 
 def with_failures(
@@ -145,6 +156,9 @@ def with_failures(
         predictions,
         names=(*predictions.names, *names),
         scores=np.concatenate([predictions.scores, missing]),
+        outside=None
+        if predictions.outside is None
+        else np.append(predictions.outside, np.zeros(len(names), np.bool_)),
         failures=predictions.failures
         | {before + place: (error, reason) for place in range(len(names))},
     )
@@ -159,7 +173,8 @@ def write_scores(
 
     The columns of a label are called like it, or like it with ``_score`` behind where that is the
     name of another column; and the same with ``_yes`` behind, or ``_yes_yes`` where a label has
-    that name. An image that could not be used has an error, and no scores.
+    that name. An image that could not be used has an error, and no scores. One outside the range of
+    the training images has scores, and a reason without an error.
 
     An earlier table is replaced.
 
@@ -225,7 +240,8 @@ def _rows(predictions: Predictions) -> Iterator[list[str]]:
         cells = []
         for score, yes in zip(predictions.scores[place], answers[place], strict=True):
             cells += [f"{score:.6f}", str(int(yes))]
-        yield [name, *cells, "", ""]
+        far = predictions.outside is not None and predictions.outside[place]
+        yield [name, *cells, "", OUTSIDE if far else ""]
 
 
 def _predictions(
@@ -233,7 +249,8 @@ def _predictions(
     names: Sequence[str],
     scores: NDArray[np.float32],
     failures: dict[int, tuple[str, str]],
+    outside: NDArray[np.bool_] | None,
 ) -> Predictions:
     return Predictions(
-        classifier.label_names, classifier.thresholds, tuple(names), scores, failures
+        classifier.label_names, classifier.thresholds, tuple(names), scores, failures, outside
     )

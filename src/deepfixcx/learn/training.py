@@ -45,6 +45,7 @@ from deepfixcx.learn.parts import (
 )
 from deepfixcx.learn.scorers import LogisticScorer, ModuleScorer, build_module, choose_device
 from deepfixcx.measures import roc_auc, youden_threshold
+from deepfixcx.measures.code_range import CodeRange
 
 if TYPE_CHECKING:
     from deepfixcx.learn.classifier import ReleasedInputs
@@ -200,6 +201,7 @@ def train_model(
             },
             scorer,
             mechanism,
+            CodeRange.of(prepared.inputs[prepared.train]),
         )
         save_model(classifier, place)
         own.remove(place, [CHECKPOINT_FILE])
@@ -331,8 +333,11 @@ def _figures(
     train, held = prepared.labels[prepared.train], prepared.labels[prepared.validation]
     shares = [_json(float(np.nanmean(labels))) for labels in train.T]
     areas = [_json(roc_auc(*pair)) for pair in zip(held.T, scores.T, strict=True)]
+    odds = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
+    spread = np.log(odds / (1 - odds)).std(axis=0) if len(scores) > 1 else [math.nan] * len(names)
     return {
         "prevalence": dict(zip(names, shares, strict=True)),
+        "spread_of_log_odds": dict(zip(names, map(_json, map(float, spread)), strict=True)),
         "validation_auc": dict(zip(names, areas, strict=True)),
     }
 

@@ -54,11 +54,10 @@ MOST_SIGNS = 12
 # -- places -----------------------------------------------------------------------------------
 
 
-def draw_cells(axes: Axes, one: Attribution, size: tuple[int, ...]) -> None:
-    """Lay colours over an image, and signs into its cells."""
+def draw_cells(axes: Axes, one: Attribution, size: tuple[int, ...], most: float) -> None:
+    """Lay colours over an image, and signs into its cells; `most` has the strongest colour."""
     height, width = size
     cells = one.spatial()[0]
-    most = float(np.abs(cells).max()) or 1.0
     amounts = one.spatial_image() / most
     _overlay(axes, amounts, (TOWARDS, AWAY))
     rows, columns = _middles(one.code, height, width)
@@ -92,10 +91,11 @@ def draw_amounts(
     _overlay(axes, spread, (SIZE, SIZE))
     if max(values.shape) > MOST_SIGNS:
         return
-    letters = float(np.clip(60 / max(values.shape), 6, 13))
+    intervals = amounts.shape[2] == 3 and max(values.shape) <= 5
+    letters = float(np.clip((38 if intervals else 60) / max(values.shape), 6, 13))
     for (row, column), value in np.ndenumerate(values):
         words = _percent(float(value)) if percent else f"{value:.{digits}f}"
-        if amounts.shape[2] == 3 and max(values.shape) <= 5:
+        if intervals:
             low, high = amounts[row, column, 1:]
             words += f"\n{low:.{digits}f}–{high:.{digits}f}"
         axes.text(
@@ -157,7 +157,7 @@ def _grid_axes(page: Page, level: int, left: float, top: float) -> Axes:
         spine.set_visible(False)
     for column, orientation in enumerate(ORIENTATIONS):
         middle = left + SCALES + GRID * (column + 0.5) / 3
-        page.text(middle, top + 0.05, WORDS[orientation], 9.5, ha="center")
+        page.text(middle, top + 0.05, WORDS[orientation], 9, ha="center")
     height = 0.62
     for row, group in enumerate(_by_row(level)):
         page.text(
@@ -191,12 +191,13 @@ def draw_groups(
     left: float,
     top: float,
     *,
+    most: float | None = None,
     percent: bool = False,
 ) -> None:
     """Draw an amount for each group of bands, coloured and written."""
     axes = _grid_axes(page, level, left, top)
-    most = float(np.abs(amounts).max()) or 1.0
-    digits = decimals_for(most)
+    largest = float(np.abs(amounts).max()) or 1.0
+    most, digits = most or largest, decimals_for(largest)
     for group, amount in zip(band_groups(level), amounts, strict=True):
         words = _percent(float(amount)) if percent else _signed(float(amount), digits)
         colour = SIZE if percent else TOWARDS if amount > 0 else AWAY

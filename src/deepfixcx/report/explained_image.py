@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,13 +56,16 @@ def explained_figure(
     _check(one, summary, energy, pixels)
     decoded = np.asarray(Codec(one.spec).decode(one, "original"), np.float32)[0]
     wide, high = panel_size(summary.height, summary.width)
-    words = list(_words(summary, one.channels))
     grid = max(2.6, (1.35 if summary.spacing else 0.85) * energy.level)
     second = AXIS + wide + BAR + GAP + NAMES + grid  # width of mosaic and grid of energy
     first = (3 * wide + 2 * GAP) if pixels is not None else wide
     beside = pixels is None
     width = first + GAP + second if beside else max(first, second)
-    width = max(width, INDENT + LETTER * max(len(text) for _, text in words))
+    words = [
+        (name if not row else "", line)
+        for name, text in _words(summary, one.channels)
+        for row, line in enumerate(textwrap.wrap(text, int((width - INDENT) / LETTER)))
+    ]
     below = 0.0 if beside else HEAD + high
     lines = _energy_lines(energy, summary)
     beneath = GRID_ROW * len(ORIENTATIONS) + SCALES + ENERGY_LINE * len(lines)

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from deepfixcx._words import counted
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
+from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.attribution import Attribution, Reason
 from deepfixcx.explain.cohort import Bias
 from deepfixcx.explain.models import LOG_ODDS
+from deepfixcx.explain.removal import statements
 from deepfixcx.report.attribution_axes import (
     AWAY,
     GRID,
@@ -33,66 +35,118 @@ from deepfixcx.report.attribution_axes import (
     grid_height,
     pale,
 )
-from deepfixcx.report.drawing import Page, draw_scale, for_display, panel_size
+from deepfixcx.report.drawing import MUTED, Page, draw_scale, for_display, panel_size
 
 __all__ = ["attribution_figure", "bias_figure"]
 
 SIGNS = (TOWARDS, AWAY)
 MARGIN, GAP, TITLE, HEAD = 0.3, 0.35, 0.62, 0.85
 LINE = 0.29
-SCALE = 0.42  # room for a scale of colours below a panel
-LETTERS = 13.5  # letters of a line of text in an inch
-STRONG = 0.995
-"""Share of the pixels of an attribution's image that are drawn without being cut off."""
+SCALE = 0.68  # room for left and right and a scale of colours below a panel
+LETTERS = 10.5  # letters of a line of text in an inch
+REASONS = 3
 
 
-def attribution_figure(attribution: Attribution, image: int = 0, *, title: str = "") -> Figure:
-    """Draw why a model gave one answer: where, by which edges, and as an image."""
+def attribution_figure(
+    attribution: Attribution,
+    image: int = 0,
+    *,
+    title: str = "",
+    original: NDArray[np.float32] | None = None,
+    note: str = "",
+) -> Figure:
+    """Draw one page on one answer: where, by which edges, reasons, and what is not seen.
+
+    An original (C, H, W) is drawn only where it is given; a note stands below the title.
+    """
     one = attribution[image]
     decoded = _reconstruction(one.code)
     wide, high = panel_size(*decoded.shape[1:])
     places, bands = one.tells != "band", one.tells != "place"
-    panels = [wide] + places * [wide] + bands * [SCALES + GRID] + (places and bands) * [wide]
-    reasons = one.top(6)
-    lines = [f"{number}. {reason}" for number, reason in enumerate(map(_with_amount, reasons), 1)]
-    width = sum(panels) + GAP * (len(panels) - 1)
-    lines = _wrapped(lines, width)
-    top = TITLE + HEAD
+    panels = [wide] * (1 + (original is not None) + places) + bands * [SCALES + GRID]
+    width = max(sum(panels) + GAP * (len(panels) - 1), 9.0)
+    texts = [*_reason_lines(one), *_unseen_lines(one)]
+    lines = [(name, line) for name, text in texts for name, line in _columns(name, text, width)]
+    top = TITLE + HEAD + (LINE if note else 0.0)
     below = max(high, bands * grid_height(one.level)) + SCALE
-    page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 3.3))
+    page = Page(2 * MARGIN + width, top + below + 0.9 + LINE * (len(lines) + 1))
     page.text(MARGIN, 0.2, _title(one, title), 18, weight="bold")
-    left = MARGIN
-    page.heading(left, TITLE, "reconstruction", "of the code")
+    page.text(MARGIN, 0.62, note, 12, weight="bold")
+    head, left = top - HEAD, MARGIN
+    if original is not None:
+        page.heading(left, head, "original", "not for sharing")
+        page.image(for_display(original), left, top, wide, high)
+        _sides(page, left, top + high, wide)
+        left += wide + GAP
+    page.heading(left, head, "reconstruction", "of the code: all that the model sees")
     page.image(for_display(decoded), left, top, wide, high)
+    _sides(page, left, top + high, wide)
     left += wide + GAP
     if places:
-        page.heading(left, TITLE, "where", "sum over all bands of a cell")
+        page.heading(left, head, "where", "sum over all bands of a cell")
         axes = page.image(pale(decoded), left, top, wide, high)
-        draw_cells(axes, one, decoded.shape[1:])
-        most = float(np.abs(one.spatial()).max())
-        draw_scale(page, (left, top + high + 0.12, wide), most, SIGNS, MOST_COLOUR, unit=one.unit)
+        most = _most(one.spatial()[0], one, (0,))
+        draw_cells(axes, one, decoded.shape[1:], most)
+        _sides(page, left, top + high, wide)
+        draw_scale(page, (left, top + high + 0.34, wide), most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += wide + GAP
     if bands:
         page.heading(
-            left + SCALES, TITLE, "by which edges", "sum over all cells, by scale and direction"
+            left + SCALES, head, "by which edges", "sum over all cells, by scale and direction"
         )
-        draw_groups(page, one.edge_groups()[0], one.level, left, top)
-        most = float(np.abs(one.edge_groups()).max())
+        most = _most(one.edge_groups()[0], one, (1, 2))
+        draw_groups(page, one.edge_groups()[0], one.level, left, top, most=most)
         place = (left + SCALES, top + grid_height(one.level) + 0.12, GRID)
         draw_scale(page, place, most, SIGNS, MOST_COLOUR, unit=one.unit)
-        left += SCALES + GRID + GAP
-    if places and bands:
-        page.heading(left, TITLE, "as an image", "bright: towards; dark: away")
-        values = one.image().mean(axis=0)
-        most = float(np.quantile(np.abs(values), STRONG)) or 1.0
-        shown = for_display((0.5 + values / (2 * most))[np.newaxis].astype(np.float32))
-        page.image(shown, left, top, wide, high)
-    foot = top + below + 0.4
+    foot = top + below + 0.3
     _legend(page, foot, one.label)
-    page.text(MARGIN, foot + 1.3 * LINE, "strongest reasons", 12, weight="bold")
-    for line, text in enumerate(lines):
-        page.text(MARGIN, foot + LINE * (line + 2.3), text, 12)
+    for line, (name, text) in enumerate(lines):
+        page.text(MARGIN, foot + LINE * (line + 1.5), name, 12, weight="bold")
+        page.text(MARGIN + INDENT, foot + LINE * (line + 1.5), text, 12)
     return page.figure
+
+
+INDENT = 1.5  # where sentences begin
+
+
+def _reason_lines(one: Attribution) -> list[tuple[str, str]]:
+    """Return the reasons that are larger than chance, or that there are none."""
+    known = one.chance is not None
+    reasons = one.reasons(REASONS)
+    texts = [_with_amount(reason) for reason in reasons]
+    if known and not reasons:
+        texts = ["diffuse: no place and band is larger than chance"]
+        texts += [f"largest: {_with_amount(reason)}" for reason in one.top(1)]
+    return [("reasons" if not row else "", text) for row, text in enumerate(texts or ["none"])]
+
+
+def _unseen_lines(one: Attribution) -> list[tuple[str, str]]:
+    """Return what the code does not show, so that the model cannot see it."""
+    height, width = map(int, one.code.sizes[0])
+    try:
+        made = statements(one.code.spec, height, width)
+    except (ExplanationError, ImageTooSmallError):
+        return []
+    gone = [each.words for each in made if each.kind == "removed"]
+    return [("not seen" if not row else "", text) for row, text in enumerate(gone)]
+
+
+def _most(amounts: NDArray[np.float32], one: Attribution, axes: tuple[int, ...]) -> float:
+    """Return what the strongest colour stands for: the largest amount, or chance if that is more.
+
+    So the map of an answer whose reasons are diffuse is pale.
+    """
+    largest = float(np.abs(amounts).max()) or 1.0
+    if one.chance is None or one.tells != "place and band":
+        return largest
+    chance = np.sqrt((one.chance[0].astype(np.float64) ** 2).sum(axis=axes))
+    return max(largest, float(np.median(chance)))
+
+
+def _sides(page: Page, left: float, bottom: float, wide: float) -> None:
+    """Mark the sides of an image, which need not be those of the patient."""
+    page.text(left, bottom + 0.06, "◂ image left", 9.5, color=MUTED)
+    page.text(left + wide, bottom + 0.06, "image right ▸", 9.5, color=MUTED, ha="right")
 
 
 def bias_figure(bias: Bias) -> Figure:
@@ -104,9 +158,12 @@ def bias_figure(bias: Bias) -> Figure:
     room = SCALES + GRID
     panels = (bias.places is not None) * [wide] + (bias.bands is not None) * [room]
     panels += [wide, room] if bias.attention is not None else []
-    width = max(sum(panels) + GAP * (len(panels) - 1), 9.0)
-    lines = [f"{number}. {finding.words}" for number, finding in enumerate(bias.findings, 1)]
-    lines = _wrapped(lines or ["none found; this does not prove that there are none"], width)
+    width = max(sum(panels) + GAP * (len(panels) - 1), 11.0)
+    found = [f"{number}. {finding.words}" for number, finding in enumerate(bias.findings, 1)]
+    found = found or ["none found; this does not prove that there are none"]
+    if bias.detectable is not None:
+        found.append(f"weakest effect that the search finds: {bias.detectable:.2g} {why.unit}")
+    lines = _wrapped(found, width)
     top = TITLE + HEAD
     below = max(high, grid_height(level)) + SCALE
     page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 2))
@@ -117,7 +174,8 @@ def bias_figure(bias: Bias) -> Figure:
     if bias.places is not None:
         page.heading(left, TITLE, "places", f"mean size of the attribution, {why.unit}")
         draw_amounts(page, bias.places, decoded, why.code, (left, top, wide, high))
-        _scale_of_size(page, (left, top + high, wide), bias.places[..., 0], unit=why.unit)
+        _sides(page, left, top + high, wide)
+        _scale_of_size(page, (left, top + high + 0.22, wide), bias.places[..., 0], unit=why.unit)
         left += wide + GAP
     if bias.bands is not None:
         page.heading(left + SCALES, TITLE, "edges", "mean size, and its 95 % interval")
@@ -129,7 +187,8 @@ def bias_figure(bias: Bias) -> Figure:
         page.heading(left, TITLE, "attention: places", "share of the model's weights")
         shares = bias.attention_places()[:, :, np.newaxis]
         draw_amounts(page, shares, decoded, why.code, (left, top, wide, high), percent=True)
-        _scale_of_size(page, (left, top + high, wide), shares, percent=True)
+        _sides(page, left, top + high, wide)
+        _scale_of_size(page, (left, top + high + 0.22, wide), shares, percent=True)
         left += wide + GAP
         page.heading(left + SCALES, TITLE, "attention: edges", "share of the model's weights")
         draw_groups(page, bias.attention_bands(), level, left, top, percent=True)
@@ -196,7 +255,14 @@ def _scale_of_size(
 
 
 def _with_amount(reason: Reason) -> str:
-    return f"{reason} ({reason.amount:+.3f}, {100 * reason.share:.1f} % of all)"
+    chance = "" if reason.chance is None else f"; chance: up to ±{reason.chance:.2g}"
+    return f"{reason} ({reason.amount:+.2g}{chance})"
+
+
+def _columns(name: str, text: str, width: float) -> list[tuple[str, str]]:
+    """Break a sentence that stands beside a name; the name stands beside its first line."""
+    lines = _wrapped([text], width - INDENT)
+    return [(name if not row else "", line) for row, line in enumerate(lines)]
 
 
 def _wrapped(texts: Sequence[str], width: float) -> list[str]:

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from deepfixcx.learn.classifier import Classifier
 
 
+DIFFUSE = "Reasons are diffuse: no place and band is larger than chance."
+FAR = " The image lies outside the range of the training images: its score may mean little."
+
 FOR, AGAINST = np.array([214, 96, 20], np.float32), np.array([40, 110, 200], np.float32)
 """Orange and blue, which people with red-green colour blindness can distinguish."""
 
@@ -91,6 +94,8 @@ def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "")
     answers = tuple(map(Answer, model.label_names, scores, model.thresholds))
     chosen = label if label in model.label_names else model.label_names[0]
     why, compared = _attributed(model, code, chosen)
+    outside = model.outside(code.array)
+    note += FAR if outside is not None and outside[0] else ""
     reconstruction = np.asarray(codec.decode(code, "original"), np.float32)[0]
     groups = zip(band_groups(codec.spec.level), why.edge_groups()[0].tolist(), strict=True)
     _, _, height, width = picture.frames.shape
@@ -98,7 +103,7 @@ def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "")
         answers,
         chosen,
         str(codec.spec),
-        tuple(reason.words for reason in why.top(5)),
+        tuple(reason.words for reason in why.reasons(5)) or (DIFFUSE,),
         tuple((str(group), float(amount)) for group, amount in groups),
         lambda: png_bytes(over_gray(reconstruction, why.spatial_image(0))),
         lambda: png_bytes(for_screen(reconstruction)),

@@ -1,0 +1,93 @@
+"""Reasons of models of random labels are called diffuse; real ones are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepfixcx import Code, Codec, CodecSpec
+from deepfixcx.explain.chance import even_shares, range_of
+from deepfixcx.explain.methods import baseline_overlap, explain_codes
+from deepfixcx.explain.naming import band_groups
+from deepfixcx.learn.logistic import LogisticCodes
+
+SPEC = CodecSpec(2, 4)
+
+
+@pytest.fixture(scope="module")
+def code() -> Code:
+    generator = np.random.default_rng(0)
+    shared = generator.normal(size=(160, 1, 1, 1))
+    pixels = 0.5 + 0.1 * generator.normal(size=(160, 1, 64, 64)) + 0.05 * shared
+    return Codec(SPEC).encode(pixels.astype(np.float32))
+
+
+def fitted(code: Code, labels: NDArray[np.floating]) -> LogisticCodes:
+    return LogisticCodes.fit(code.embedding(), labels, components=20)
+
+
+def test_even_shares_by_hand(code: Code) -> None:
+    known = range_of(code)
+    assert known is not None
+    start = code.array.mean(axis=0, keepdims=True)
+    shares = even_shares(code[:3], known, start)
+    steps = (np.sqrt(np.abs(code.array[:3])) - np.sqrt(np.abs(start))) / known.spread
+    group = band_groups(2)[2]
+    expected = (steps[:, 0, list(group.bands), 1, 3] ** 2).sum(axis=1) / steps[0].size
+    assert shares[:, 2, 1, 3] == pytest.approx(expected, rel=1e-4)
+    assert even_shares(code, known, None).sum(axis=(1, 2, 3)).mean() == pytest.approx(1, rel=0.1)
+
+
+def test_models_of_random_labels_have_no_reasons(code: Code) -> None:
+    counted = []
+    for seed in range(20):
+        labels = np.random.default_rng(seed).integers(0, 2, 120).astype(np.float32)
+        why = explain_codes(fitted(code[:120], labels), code[120:])
+        counted.append(np.mean([bool(why.reasons(1, row)) for row in range(40)]))
+    assert np.mean(counted) <= 0.05
+
+
+def test_what_was_planted_is_a_reason_and_has_its_chance(code: Code) -> None:
+    array, labels = code.array.copy(), (np.arange(160) % 2).astype(np.float32)
+    array[labels == 1, 0, 1, 2, 3] *= 2
+    planted = Code(array, SPEC, code.sizes)
+    model = LogisticCodes.fit(planted[:120].embedding(), labels[:120], components=100)
+    why = explain_codes(model, planted[120:])
+    found = why.reasons(3, 1)
+    assert (found[0].row, found[0].column) == (2, 3)
+    assert str(found[0].bands) == "vertical edges of 4–8 px"
+    assert found[0].chance is not None
+    assert found[0].amount > found[0].chance
+    alone = explain_codes(model, planted[121:122], baseline="mean")
+    assert alone.chance is None  # of one image, and a model that does not know its range
+    assert alone.reasons(1)[0].row == 2
+
+
+def test_names_that_many_bands_share_are_not_first_for_that(code: Code) -> None:
+    """Without a chance to compare with, amounts are compared with the root of the bands."""
+    why = explain_codes(lambda codes: codes.sum(axis=(1, 2, 3, 4)), code[:3], method="occlusion",
+                        baseline="zeros")  # fmt: skip
+    assert why.chance is None
+    values = 0 * why.values
+    groups = band_groups(2)
+    values[:, 0, list(groups[6].bands), 0, 0] = 1.0  # four bands: 4, of which the root is 2
+    values[:, 0, groups[4].bands[0], 1, 1] = 3.0
+    from dataclasses import replace
+
+    first = replace(why, values=values).top(1)[0]
+    assert (first.row, first.column) == (1, 1)
+
+
+def test_how_many_reasons_stay_with_another_baseline(code: Code) -> None:
+    labels = (code.array[:, 0, 1].mean(axis=(1, 2)) > np.median(code.array[:, 0, 1])).astype(float)
+    model = fitted(code, labels)
+    why = explain_codes(model, code[:30])
+    kept = baseline_overlap(model, why, method="integrated-gradients")
+    others = [explain_codes(model, code[:30], baseline=name) for name in ("details", "zeros")]
+    expected = np.mean([
+        len({(each.row, each.column, each.bands) for each in why.top(5, row)}
+            & {(each.row, each.column, each.bands) for each in other.top(5, row)})
+        for other in others for row in range(30)
+    ])  # fmt: skip
+    assert kept == pytest.approx(expected)
