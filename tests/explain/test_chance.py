@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -71,10 +73,10 @@ def test_names_that_many_bands_share_are_not_first_for_that(code: Code) -> None:
     assert why.chance is None
     values = 0 * why.values
     groups = band_groups(2)
-    values[:, 0, list(groups[6].bands), 0, 0] = 1.0  # four bands: 4, of which the root is 2
-    values[:, 0, groups[4].bands[0], 1, 1] = 3.0
-    from dataclasses import replace
-
+    many, one = groups[6].bands, groups[1].bands
+    assert len(many) > 2 * len(one)
+    values[:, 0, list(many), 0, 0] = 1.0
+    values[:, 0, one[0], 1, 1] = 0.9 * len(many)  # a smaller amount, of fewer bands
     first = replace(why, values=values).top(1)[0]
     assert (first.row, first.column) == (1, 1)
 

@@ -121,8 +121,9 @@ def classifier(code: Code, spec: CodecSpec | None = SPEC) -> SimpleNamespace:
     options = TrainingOptions("logistic", spec=SPEC)
     seen = SimpleNamespace(spec=spec) if spec is None else options
     return SimpleNamespace(
-        options=seen, scorer=LogisticScorer(fitted(code)[0]), label_names=("edema",)
-    )
+        options=seen, scorer=LogisticScorer(fitted(code)[0]), label_names=("edema",),
+        range=None, facts={},
+    )  # fmt: skip
 
 
 def test_classifiers_know_labels_and_spec(code: Code) -> None:

@@ -25,6 +25,7 @@ __all__ = ["IMAGES", "SUMMARY_FIGURE", "TABLE", "check_out", "write_explanations
 SUMMARY, SUMMARY_FIGURE, TABLE, IMAGES = "model.json", "model.png", "images.csv", "images"
 
 REASONS = 10
+FAR = "This image lies outside the range of the training images: its score may mean little."
 DIFFUSE = "reasons are diffuse: none is larger than chance"
 
 
@@ -72,9 +73,10 @@ def write_explanations(
             make_folder(out / IMAGES)
             for row in range(count):
                 picture, values = _names(row + 1)[-2:]
-                drawn = attribution_figure(why, row, title=f"image {row + 1}")
-                own.write(out, picture, figure_bytes(drawn))
                 far = None if found.outside is None else bool(found.outside[row])
+                note = FAR if far else ""
+                drawn = attribution_figure(why, row, title=f"image {row + 1}", note=note)
+                own.write(out, picture, figure_bytes(drawn))
                 shown = _image_values(why, row, threshold, outside=far)
                 own.write(out, values, _as_json(shown))
             if bias is not None:

@@ -95,7 +95,8 @@ def explain_with_model(
         error, reason = next(iter(found.failures.values()))
         what = "IN, the image to explain" if where.is_file() else "no image can be read; the first"
         raise ModelError(f"{what}: {error}: {reason}")
-    found = replace(found, outside=classifier.outside(found.code.array))
+    if classifier.mechanism is None:
+        found = replace(found, outside=classifier.outside(found.code.array))
     why, bias = _explain(classifier, found, target, method, baseline)
     threshold = classifier.thresholds[classifier.label_names.index(target)]
     written = write_explanations(

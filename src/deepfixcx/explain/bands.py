@@ -257,14 +257,7 @@ class Energy:
         return inside / total if total > ROUNDING else np.zeros_like(inside)
 
     def by_scale_and_orientation(self) -> NDArray[np.float64]:
-        """Add up the shares among the details.
-
-        Returns
-        -------
-        ndarray of float64, shape (3, J)
-            Rows: vertical, horizontal, diagonal, as `ORIENTATIONS`. Columns: the octaves of
-            periods, the coarsest first, as `octaves` returns them.
-        """
+        """Add up the shares among the details, (3, J): as `ORIENTATIONS`, and as `octaves`."""
         table = np.zeros((len(ORIENTATIONS), self.level))
         for name, share in zip(band_names(self.level), self.details, strict=True):
             if name.orientation != "approximation":
@@ -277,13 +270,7 @@ class Energy:
         return tuple((2.0**power, 2.0 ** (power + 1)) for power in range(self.level, 0, -1))
 
     def strongest(self, count: int) -> tuple[BandName, ...]:
-        """Return the details that hold most, the strongest first; none of an even image.
-
-        Raises
-        ------
-        ExplanationError
-            `count` is not positive.
-        """
+        """Return the details that hold most, the strongest first; none of an even image."""
         if count < 1:
             raise ExplanationError(f"ask for at least one band, got {count}")
         shares, names = self.details, band_names(self.level)
@@ -291,10 +278,7 @@ class Energy:
         return tuple(names[number] for number in order if shares[number] > 0)
 
     def by_frequency(self) -> NDArray[np.float64]:
-        """Lay the shares among the details out by frequency, shape (2**J, 2**J).
-
-        Row and column are those of `BandName`; the corner (0, 0), the approximation, is 0.
-        """
+        """Lay the shares of details out by frequency, (2**J, 2**J), as rows and columns of names."""
         side = 1 << self.level
         laid = np.zeros((side, side))
         for name, share in zip(band_names(self.level), self.details, strict=True):

@@ -22,7 +22,7 @@ __all__ = ["chance_of", "even_shares", "range_of", "summed_shares"]
 
 Floats = NDArray[np.float64]
 
-FACTOR, LINEAR_FACTOR = 1.75, 1.0
+FACTOR, LINEAR_FACTOR = 1.75, 1.25
 """Amounts of models of random labels are so much larger than those of independent weights."""
 
 ERROR = 0.05

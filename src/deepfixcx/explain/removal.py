@@ -135,7 +135,7 @@ def statements(
     Notes
     -----
     "Removed" is said of the code alone: an attacker who knows such images can still guess.
-    `guessed_signs` measures how well.
+    `python -m benchmarks.explanations` measures how well.
 
     References
     ----------

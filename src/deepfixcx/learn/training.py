@@ -112,8 +112,8 @@ def train_model(
     dataset : Dataset
         Images with the labels to learn, and no others.
     folder : path-like
-        Folder of the model, to be made. It holds weights, counts and settings; no image, no name
-        of a file and no patient.
+        Folder of the model, to be made. It holds weights, mean and spread of each input value,
+        counts and settings; no image, no name of a file and no patient.
     options : TrainingOptions
         The model.
     rules : PartRules, optional

@@ -94,7 +94,7 @@ def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "")
     answers = tuple(map(Answer, model.label_names, scores, model.thresholds))
     chosen = label if label in model.label_names else model.label_names[0]
     why, compared = _attributed(model, code, chosen)
-    outside = model.outside(code.array)
+    outside = model.outside(code.array) if model.mechanism is None else None
     note += FAR if outside is not None and outside[0] else ""
     reconstruction = np.asarray(codec.decode(code, "original"), np.float32)[0]
     groups = zip(band_groups(codec.spec.level), why.edge_groups()[0].tolist(), strict=True)
