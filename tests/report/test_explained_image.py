@@ -101,7 +101,7 @@ def test_the_original_is_there_only_where_it_is_given(chest: NDArray[np.float32]
 
 
 def test_it_says_in_words_what_is_left(chest: NDArray[np.float32]) -> None:
-    words = words_of(explained(chest, CodecSpec(2, 4), spacing=(0.5, 0.5)))
+    words = " ".join(words_of(explained(chest, CodecSpec(2, 4), spacing=(0.5, 0.5))).split())
     assert "256 of 16,384 values (1.6 %, 1 : 64), with J=2 P=4 haar l1" in words
     for kind in ("removed", "obscured", "preserved"):
         assert kind in words

@@ -17,6 +17,8 @@ from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.cohort import bias
 from deepfixcx.explain.methods import occlusion
+from deepfixcx.explain.shortcuts import Finding
+from deepfixcx.measures import Interval
 from deepfixcx.report.drawing import decimals_for, write_figure
 from deepfixcx.report.explained_model import attribution_figure, bias_figure
 
@@ -38,6 +40,18 @@ def words_of(figure: Figure) -> str:
     texts = [each.get_text() for each in figure.texts]
     texts += [each.get_text() for axes in figure.axes for each in axes.texts]
     return "\n".join(texts)
+
+
+def spills(figure: Figure) -> list[str]:
+    """Return texts that reach beyond the page."""
+    figure.draw_without_rendering()
+    page = figure.bbox
+    boxes = [(text.get_text(), text.get_window_extent()) for text in figure.texts]
+    return [
+        words
+        for words, box in boxes
+        if words and not (page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0)
+    ]
 
 
 def drawn(figure: Figure) -> NDArray[np.uint8]:
@@ -110,6 +124,8 @@ def test_the_reconstruction_is_shown_and_not_more() -> None:
 @pytest.mark.parametrize("spec", [CodecSpec(1, 2), CodecSpec(3, 4, grid="padded")], ids=str)
 def test_every_size_is_drawn(size: tuple[int, int], spec: CodecSpec) -> None:
     figure = attribution_figure(explained(spec, size))
+    assert spills(figure) == []
+    assert "image left" in words_of(figure)
     assert drawn(figure).std() > 5
     width, height = figure.get_size_inches()
     assert width < 25
@@ -128,12 +144,17 @@ def summed(count: int = 24, patches: int = 4, **options: Any) -> Any:
 
 
 def test_a_model_summed_up() -> None:
+    shown = Finding(
+        "place and band", "upper left, cell row 1, column 1: " + 20 * "more of it " + "counts",
+        Interval(1.0, 0.5, 1.5), Interval(3.0, 2.0, 4.0), (0.9, 0.8), (10, 10),
+    )  # fmt: skip
     found = summed(method="occlusion", patients=np.arange(24) // 2)
+    found = replace(found, findings=(shown,))
     figure = bias_figure(found)
     words = words_of(figure)
     assert "attributions: output 0, 24 images of 12 patients" in words
     assert "signs of shortcuts" in words
-    assert found.findings
+    assert spills(figure) == []
     for finding in found.findings:
         assert finding.words in " ".join(words.split())
     cells = [text.get_text().split("\n")[0] for text in figure.axes[0].texts]

@@ -278,7 +278,7 @@ class Energy:
         return tuple(names[number] for number in order if shares[number] > 0)
 
     def by_frequency(self) -> NDArray[np.float64]:
-        """Lay the shares of details out by frequency, (2**J, 2**J), as rows and columns of names."""
+        """Lay the shares of details out by frequency, (2**J, 2**J), as names have it."""
         side = 1 << self.level
         laid = np.zeros((side, side))
         for name, share in zip(band_names(self.level), self.details, strict=True):

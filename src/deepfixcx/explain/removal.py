@@ -333,7 +333,8 @@ def _obscured(view: _View, spacing: Spacing | None) -> list[Statement]:
     words = f"where things are: a value covers a {kind} of {view.size_words()} pixels"
     if spacing is not None:
         cell = cell_pixels(spec, *view.size)
-        words += f" (at most {measure(cell[0] * spacing[0])} × {measure(cell[1] * spacing[1])} mm)"
+        most = "at most " if "–" in view.size_words() else ""
+        words += f" ({most}{measure(cell[0] * spacing[0])} × {measure(cell[1] * spacing[1])} mm)"
     if not view.haar:
         words += f", and includes {margin(spec)} beyond it"
     found = [Statement("obscured", "position", "all", words, view.haar, total, total)]
