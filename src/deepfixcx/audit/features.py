@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx.measures.components import principal_components
+
 __all__ = ["CODE_AXES", "Components", "Standard", "flatten", "minus_distances", "rooted"]
 
 Array = NDArray[np.float32]
@@ -59,16 +61,9 @@ class Components:
     def fit(cls, vectors: Array, most: int) -> Components:
         """Learn at most so many components of centred vectors, the strongest first."""
         count = max(1, min(most, len(vectors) - 1, vectors.shape[1]))
-        numbers = vectors.astype(np.float64)
-        if len(vectors) >= vectors.shape[1]:
-            directions = np.linalg.eigh(numbers.T @ numbers)[1][:, : -count - 1 : -1]
-        else:  # the same from the smaller of the two matrices
-            strengths, axes = np.linalg.eigh(numbers @ numbers.T)
-            strengths, axes = strengths[: -count - 1 : -1], axes[:, : -count - 1 : -1]
-            kept = strengths > 1e-9 * max(float(strengths[0]), 1e-30)
-            kept[0] = True
-            lengths = np.sqrt(np.maximum(strengths[kept], 1e-30))
-            directions = numbers.T @ (axes[:, kept] / lengths)
+        directions, _ = principal_components(vectors.astype(np.float64), count)
+        if not directions.shape[1]:  # equal vectors
+            directions = np.zeros((vectors.shape[1], 1))
         return cls(np.asarray(directions, np.float32))
 
     def __call__(self, vectors: Array) -> Array:

@@ -75,6 +75,9 @@ def steps(
     target: Target, found: Found, full: bool, seed: int, samples: int
 ) -> Iterator[tuple[str, Step]]:
     """Yield the name of each attack, and how it is made."""
+    if target.synthetic:
+        yield "membership, released again", partial(_released_again, target, full, seed)
+        return
     released = Records(numbers_of(target.released), target.members)
     plain = target.is_plain()
     if target.record_labels is not None:

@@ -29,6 +29,11 @@ NO_CODES = (
     "there is no transform to undo; attackers that learn from other patients' images were tried "
     "instead"
 )
+NO_PERSON = (
+    "linkage, singling out, inference and reconstruction: records are drawn from a model and are "
+    "of no image and no patient, so there is no right answer; what the model holds of a patient is "
+    "membership"
+)
 NO_PUBLIC = "attackers who train on public images alone, and membership against public images: "
 NO_PUBLIC += "name a table of other patients with --public"
 
@@ -127,13 +132,15 @@ def audit_release(
             found.results += step()
         except AuditError as error:
             untested.append(f"{name}: {error}")
-    if not isinstance(target.released, Code):
+    if target.synthetic:
+        untested.append(NO_PERSON)
+    elif not isinstance(target.released, Code):
         untested.append(NO_CODES)
     if target.public is None:
         untested.append(NO_PUBLIC)
     if not full:
         untested.append("siamese networks, a U-Net and searching image by image: use --full")
-    if not target.attributes:
+    if not target.attributes and not target.synthetic:
         untested.append("inference: the table has no column of sex, age, view or site")
     if report is not None:
         report("done", len(plan), len(plan))

@@ -46,6 +46,11 @@ class Target:
     remake: Remake | None = None
     public: PublicImages | None = None
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether records are of no image, so that nothing can be linked or reconstructed."""
+        return self.members is not None and not any(map(len, self.members))
+
     def members_of_each(self) -> Sequence[Sequence[int]]:
         """Return the source images of each record."""
         count = len(numbers_of(self.released))

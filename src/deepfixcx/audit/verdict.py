@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepfixcx.audit.result import (
     LOWER_IS_STRONGER,
@@ -19,7 +19,7 @@ from deepfixcx.audit.result import (
     Word,
     detectable_gain,
 )
-from deepfixcx.audit.suite import REFERENCE, UNIQUE, Audit
+from deepfixcx.audit.suite import NO_PERSON, REFERENCE, UNIQUE, Audit
 
 __all__ = ["Answer", "answers"]
 
@@ -46,6 +46,7 @@ MODES = {
 
 OPINION = "Article 29 Data Protection Working Party, Opinion 05/2014, WP216"
 
+OF_NOBODY = "Records are drawn from a model, so that none is of a patient or an image."
 NO_SEARCH = "No patient has two images that are not copies, so no search was possible."
 
 FIRST, AREAS = ("precision@1", "mAP@R", UNIQUE), ("AUC", "EER", "KS")
@@ -88,13 +89,11 @@ def answers(audit: Audit) -> tuple[Answer, ...]:
     >>> {answer.word for answer in answers(Audit((), (), 0, 0, False, 0))}
     {'not tested'}
     """
-    return (
-        _singled_out(audit.results),
-        _linked(audit.results),
-        _inferred(audit.results),
-        _reconstructed(audit.results),
-        _members(audit.results),
-    )
+    questions = (_singled_out, _linked, _inferred, _reconstructed, _members)
+    found = [answer(audit.results) for answer in questions]
+    if NO_PERSON in audit.untested:
+        found[:-1] = [replace(each, sentence=OF_NOBODY) for each in found[:-1]]
+    return tuple(found)
 
 
 def _singled_out(results: Sequence[AttackResult]) -> Answer:

@@ -132,7 +132,7 @@ def _close(summary: ProtectedSummary) -> None:
     rows = [
         (
             "records",
-            f"{summary.totals['files']:,} of {counted(summary.images, 'image')}, {_kind(summary)}",
+            f"{summary.totals['files']:,}{_source(summary)}, {_kind(summary)}",
         ),
         ("labels", _labels(summary)),
         *_changed_labels(summary),
@@ -189,6 +189,11 @@ def _next_step(summary: ProtectedSummary) -> str:
         f"measure the risk before you share it: {program()} audit OUT --against IN --patients "
         f"TABLE --labels {labels}"
     )
+
+
+def _source(summary: ProtectedSummary) -> str:
+    """State what records are of; synthetic ones are of no image."""
+    return f" of {counted(summary.images, 'image')}" if summary.images else ", synthetic"
 
 
 def _kind(summary: ProtectedSummary) -> str:

@@ -51,6 +51,7 @@ class ReleaseRecords:
     drawn: bool = False
     fitted: FittedMechanism | None = None
     binding: str = ""
+    synthetic: bool = False
     owners: Mapping[Path, str] = field(default_factory=dict, repr=False)  # patients, if known
 
     def again(
@@ -103,7 +104,10 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
         [Path(member.source).resolve() for member in members.get(name, ()) if member.frame == 0]
         for name in records.source_ids
     ]
-    missing = sum(not each for each in paths)
+    synthetic = "synthesis" in _mechanisms(release)
+    missing = 0 if synthetic else sum(not each for each in paths)
+    if synthetic:
+        members = dict.fromkeys(records.source_ids, ())
     if missing or len(members) != len(records.source_ids):
         raise AuditError(
             f"{private.name!r} is the private folder of another release: it lists "
@@ -116,7 +120,9 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
     notes = (
         f"made with {', '.join(_mechanisms(release))}: the attacker's images were brought into "
         "the form of the release with its published files",
-        f"a record is made from up to {counted(max(map(len, paths)), 'image')}; a record that "
+        "records are synthetic: drawn from a model, and of no image and no patient"
+        if synthetic
+        else f"a record is made from up to {counted(max(map(len, paths)), 'image')}; a record that "
         "contains the attacker's image is not counted",
     )
     return ReleaseRecords(
@@ -132,6 +138,7 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
         records.label_names,
         any("resampling" in name or "noise" in name for name in _mechanisms(release)),
         published.fitted,
+        synthetic=synthetic,
         owners={
             Path(each.source).resolve(): each.patient for some in members.values() for each in some
         },

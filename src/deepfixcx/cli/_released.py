@@ -127,7 +127,7 @@ def find_target(
     failed = len(dataset) - len(usable)
     dataset = dataset.select(usable)
     rows, members = _linked(listed, dataset)
-    missing = count_missing(made.members)
+    missing = 0 if made.synthetic else count_missing(made.members)
     if missing:
         notes += (f"{counted(missing, 'record has', 'records have')} no original: left out",)
     lost = len(made.members) - len(rows) - missing
@@ -157,7 +157,7 @@ def find_target(
         remake=None if of_records is None else made.again(codes, labels, dataset.patients),
         public=public,
     )
-    alike = check_pairs(listed.release, target, drawn=made.drawn)
+    alike = not made.synthetic and check_pairs(listed.release, target, drawn=made.drawn)
     binding = made.binding or ("similarity" if alike else "none")
     notes += UNPROVED.get(binding, ())
     failures = failed + failed_public + len(dataset.problems)
@@ -252,6 +252,8 @@ def _check_owners(listed: Listed) -> None:
 
 def _linked(listed: Listed, dataset: Dataset) -> tuple[list[int], list[tuple[int, ...]]]:
     """Return the records that are of listed images, and the places of these; refuse none at all."""
+    if listed.made.synthetic:
+        return list(range(len(listed.made.members))), [() for _ in listed.made.members]
     place_of = {record.path.resolve(): place for place, record in enumerate(dataset.records)}
     rows, members = [], []
     for row, paths in enumerate(listed.made.members):

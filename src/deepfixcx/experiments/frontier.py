@@ -31,7 +31,7 @@ from deepfixcx.experiments.rows import FrontierRow, compare, frontier_as_csv, pu
 from deepfixcx.experiments.trial import WITH_LABELS, Trial, Utility, divide_patients
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.measures.intervals import Estimate, Interval
-from deepfixcx.mechanisms import Mechanism
+from deepfixcx.mechanisms import Mechanism, ShrunkSynthesis
 from deepfixcx.mechanisms.protocol import FittedMechanism
 from deepfixcx.mechanisms.records import safe_labels
 from deepfixcx.spec import CodecSpec
@@ -274,6 +274,11 @@ def figures_of(
     say: Callable[[str], None] | None = None,
 ) -> Figures:
     """Try a mechanism on one division of the patients."""
+    if isinstance(mechanism, ShrunkSynthesis):
+        raise MechanismError(
+            "records of synthesis are of no patient, so that linkage has no right answer; make a "
+            "release and test membership with audit"
+        )
     say = say or (lambda _: None)
     fitted = trial.fit(mechanism)
     if utility is None:

@@ -18,6 +18,7 @@ from deepfixcx.mechanisms.protocol import Chain, FittedMechanism, Mechanism, Pla
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.mechanisms.resampling import LabelResampling
 from deepfixcx.mechanisms.sensitivity import Sensitivity, pixel_sensitivity, region_sensitivity
+from deepfixcx.mechanisms.synthesis import ShrunkSynthesis
 
 __all__ = [
     "BandSelection",
@@ -35,6 +36,7 @@ __all__ = [
     "Quantization",
     "Records",
     "Sensitivity",
+    "ShrunkSynthesis",
     "TaskProjection",
     "epsilon_lower_bound",
     "load_mechanism",

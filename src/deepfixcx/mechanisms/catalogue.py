@@ -14,11 +14,13 @@ from deepfixcx.mechanisms.pixel_noise import PixelNoise
 from deepfixcx.mechanisms.projection import IdentitySuppression, TaskProjection
 from deepfixcx.mechanisms.protocol import Chain, DataIndependent, Mechanism, Plain
 from deepfixcx.mechanisms.resampling import LabelResampling
+from deepfixcx.mechanisms.synthesis import ShrunkSynthesis
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "MECHANISMS",
     "OFFERED",
+    "budget_of",
     "check_name",
     "label_patients",
     "makes_vectors",
@@ -45,16 +47,24 @@ MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
         "resampling-20": lambda: Chain((TaskProjection(), LabelResampling(0.2))),
         "resampling": lambda: Chain((TaskProjection(), LabelResampling(copies=4))),
         "resampling-codes": lambda: LabelResampling(components=20, copies=4),
+        "synthesis": ShrunkSynthesis,
+        "synthesis-codes": lambda: ShrunkSynthesis(decoded=True),
     }
 )
 """Each makes a mechanism that is not fitted yet. Further names are ``mixing`` (with k = 3),
-``mixing-K``, and ``resampling-P``, which keeps P % of the variance of records given the labels."""
+``mixing-K``, ``resampling-P``, which keeps P % of the variance of records given the labels, and
+``synthesis-NUMBERS-EPSILON-DELTA`` (or ``synthesis-codes-…``), of which the last ones may be
+missing: without EPSILON there is no budget, and DELTA is 1e-5."""
 
 OFFERED = tuple(name for name in MECHANISMS if "mixing" not in name)
 """Names in help, completion and errors. Mixing is accepted but not offered: an attacker who holds
 candidate images finds the members of its records."""
 
-NOISE = re.compile(r"noise-([0-9]+(?:\.[0-9]+)?)-([0-9]+)")
+DECIMAL = r"[0-9]+(?:\.[0-9]+)?"
+SYNTHESIS = re.compile(
+    rf"synthesis(-codes)?-([0-9]{{1,4}})(?:-({DECIMAL})(?:-({DECIMAL}(?:e-[0-9]+)?))?)?"
+)
+NOISE = re.compile(rf"noise-({DECIMAL})-([0-9]+)")
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -106,6 +116,10 @@ def mechanism_named(text: str) -> Mechanism:
                     f"omit it, or name it first"
                 )
             steps.append(step)
+    if len(steps) > 1 and any(isinstance(step, ShrunkSynthesis) for step in steps):
+        raise MechanismError(
+            "synthesis draws its records from a model of the codes; name no other mechanism with it"
+        )
     return steps[0] if len(steps) == 1 else Chain(tuple(steps))
 
 
@@ -161,8 +175,15 @@ def makes_vectors(mechanism: Mechanism) -> bool:
     return any(map(_projects, steps_of(mechanism)))
 
 
+def budget_of(mechanism: Mechanism) -> tuple[float, float] | None:
+    """Return the epsilon and delta for a patient that a mechanism has; None without."""
+    if isinstance(mechanism, ShrunkSynthesis) and mechanism.epsilon is not None:
+        return mechanism.epsilon, mechanism.delta
+    return None
+
+
 def _projects(step: Mechanism) -> bool:
-    return isinstance(step, TaskProjection) and not step.decoded
+    return isinstance(step, TaskProjection | ShrunkSynthesis) and not step.decoded
 
 
 def _one(name: str, others: Sequence[str] = ()) -> Mechanism:
@@ -172,6 +193,12 @@ def _one(name: str, others: Sequence[str] = ()) -> Mechanism:
         return KMixing(int(found[1] or 3), "member")
     if found := re.fullmatch(r"resampling-([0-9]{1,2})", name):
         return Chain((TaskProjection(), LabelResampling(int(found[1]) / 100)))
+    if found := SYNTHESIS.fullmatch(name):
+        codes, numbers, epsilon, delta = found.groups()
+        budget = None if epsilon is None else float(epsilon)
+        return ShrunkSynthesis(
+            int(numbers), budget, float(delta or 1e-5), decoded=codes is not None
+        )
     known = [*MECHANISMS, *others]
     near = difflib.get_close_matches(name, [*known, "mixing", "noise-2-16"], n=1)
     hint = f", did you mean {near[0]!r}?" if near else ";"

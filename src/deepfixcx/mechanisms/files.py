@@ -27,6 +27,7 @@ from deepfixcx.errors import (
     MechanismError,
 )
 from deepfixcx.mechanisms.independent import BandSelection, Quantization
+from deepfixcx.mechanisms.label_model import LabelModel
 from deepfixcx.mechanisms.mixing import KMixing
 from deepfixcx.mechanisms.projection import (
     FittedProjection,
@@ -36,6 +37,7 @@ from deepfixcx.mechanisms.projection import (
 )
 from deepfixcx.mechanisms.protocol import FittedChain, FittedMechanism, Plain
 from deepfixcx.mechanisms.resampling import FittedResampling, LabelResampling
+from deepfixcx.mechanisms.synthesis import FittedSynthesis, ShrunkSynthesis
 from deepfixcx.mechanisms.whitening import Whitening
 from deepfixcx.spec import CodecSpec
 
@@ -46,6 +48,8 @@ FORMAT_NAME = "deepfixcx.mechanism"
 FORMAT_VERSION = 1
 
 Arrays = dict[str, NDArray[np.float64]]
+
+MODEL_PARTS = ("centre", "slopes", "root", "errors", "prior")
 
 _Unlearned: TypeAlias = Plain | BandSelection | Quantization | KMixing
 
@@ -210,6 +214,12 @@ def _taken_apart(fitted: FittedMechanism) -> tuple[dict[str, Any], Arrays]:
         name, arrays = "projection", {"weights": fitted.weights, "back": fitted.back}
     elif isinstance(fitted, FittedResampling):
         name, arrays = "resampling", {}
+    elif isinstance(fitted, FittedSynthesis):
+        before, arrays = _taken_apart(fitted.projection)
+        arrays |= {f"model.{part}": getattr(fitted.model, part) for part in MODEL_PARTS}
+        own = {"mechanism": "synthesis", "parameters": asdict(fitted.mechanism)}
+        projection = before["parameters"]
+        return {**before, **own, "projection": projection}, arrays | {"rest": fitted.rest}
     else:
         raise MechanismError(
             f"{type(fitted).__name__} is not a mechanism of deepfixcx and cannot be stored; "
@@ -236,6 +246,14 @@ def _put_together(entry: Mapping[str, Any], arrays: Arrays) -> FittedMechanism:
     if whitening is None:
         raise KeyError("whitening")
     components = whitening.components.shape[1]
+    if name == "synthesis":
+        projected = {**entry, "mechanism": "projection", "parameters": entry["projection"]}
+        projection = _put_together(projected, arrays)
+        if not isinstance(projection, FittedProjection):
+            raise KeyError(name)
+        model = _label_model(arrays, projection.weights.shape[1])
+        rest = _shaped(arrays["rest"], components)
+        return FittedSynthesis(ShrunkSynthesis(**parameters), projection, model, rest)
     if name == "suppression":
         removed = _shaped(arrays["removed"], components, None)
         return FittedSuppression(IdentitySuppression(**parameters), whitening, removed)
@@ -244,6 +262,17 @@ def _put_together(entry: Mapping[str, Any], arrays: Arrays) -> FittedMechanism:
     weights = _shaped(arrays["weights"], components, None)
     back = _shaped(arrays["back"], weights.shape[1], components)
     return FittedProjection(TaskProjection(**parameters), whitening, weights, back)
+
+
+def _label_model(arrays: Arrays, numbers: int) -> LabelModel:
+    labels = len(_shaped(arrays["model.centre"], None))
+    return LabelModel(
+        arrays["model.centre"],
+        _shaped(arrays["model.slopes"], labels + 1, numbers),
+        _shaped(arrays["model.root"], numbers, numbers),
+        _shaped(arrays["model.errors"], labels + 1, labels + 1),
+        _shaped(arrays["model.prior"], 2**labels),
+    )
 
 
 def _whitening(entry: Mapping[str, Any], arrays: Arrays) -> Whitening | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.errors import MechanismError
+from deepfixcx.mechanisms.accounting import integer_noise
 from deepfixcx.mechanisms.protocol import guarantee_text
 from deepfixcx.mechanisms.sensitivity import (
     Sensitivity,
@@ -188,7 +189,7 @@ class PixelNoise:
         exact = integer_codes(pixels, self.spec)
         height, width = pixels.shape[2:]
         budget = self.budget(height, width, pixels.shape[1])
-        add = _measurement(budget.scale, gaussian=self.delta > 0)
+        add = integer_noise(budget.scale, gaussian=self.delta > 0)
         noisy = np.array(add(exact.ravel().tolist()), np.int64).reshape(exact.shape)
         means = np.maximum(as_means(noisy, self.spec, height, width), 0)
         return Code(means, self.spec, np.full((len(pixels), 2), (height, width), np.int64))
@@ -231,22 +232,10 @@ class PixelNoise:
     def _cost(self, scale: float, sensitivity: Sensitivity) -> float:
         """Return the epsilon that OpenDP computes, rounded up by it."""
         if not self.delta:
-            return float(_measurement(scale, gaussian=False).map(sensitivity.l1))
+            return float(integer_noise(scale, gaussian=False).map(sensitivity.l1))
         combinators = require("opendp.combinators", extra="dp")
-        measurement = combinators.make_zCDP_to_approxDP(_measurement(scale, gaussian=True))
+        measurement = combinators.make_zCDP_to_approxDP(integer_noise(scale, gaussian=True))
         return float(measurement.map(sensitivity.l2).epsilon(self.delta))
-
-
-def _measurement(scale: float, *, gaussian: bool) -> Any:
-    """Return OpenDP's measurement that adds noise in whole numbers to a vector."""
-    measurements = require("opendp.measurements", extra="dp")
-    domains = require("opendp.domains", extra="dp")
-    metrics = require("opendp.metrics", extra="dp")
-    require("opendp.mod", extra="dp").enable_features("contrib")
-    domain = domains.vector_domain(domains.atom_domain(T="i64"))
-    if gaussian:
-        return measurements.make_gaussian(domain, metrics.l2_distance(T="f64"), scale=scale)
-    return measurements.make_laplace(domain, metrics.l1_distance(T="i64"), scale=scale)
 
 
 Scores = NDArray[np.float64]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
+from deepfixcx.measures.components import principal_components
 
 __all__ = [
     "Whitening",
@@ -20,9 +21,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
-LEAST_SHARE = 1e-10
-"""Components with less of the largest variance are rounding errors."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,20 +42,11 @@ class Whitening:
         mean, deviation = values.mean(axis=0), values.std(axis=0)
         scale = np.where(deviation > 0, deviation, 1.0)
         centred = (values - mean) / scale
-        if len(centred) < centred.shape[1]:  # the small side is decomposed
-            variances, vectors = np.linalg.eigh(centred @ centred.T)
-        else:
-            variances, vectors = np.linalg.eigh(centred.T @ centred)
-        order = np.argsort(variances)[::-1][: max(1, components)]
-        order = order[variances[order] > LEAST_SHARE * max(float(variances.max()), 0.0)]
-        if not len(order):
+        directions, squares = principal_components(centred, max(1, components))
+        if not len(squares):
             raise MechanismError("all records are equal, so there is nothing to learn from")
-        if len(centred) < centred.shape[1]:
-            chosen = centred.T @ vectors[:, order] / np.sqrt(variances[order])
-        else:
-            chosen = vectors[:, order]
-        deviations = np.sqrt(variances[order] / len(values))
-        return cls(array.shape[1:], mean, scale, chosen, deviations)
+        deviations = np.sqrt(squares / len(values))
+        return cls(array.shape[1:], mean, scale, directions, deviations)
 
     def scores(self, array: NDArray[np.float32]) -> Array:
         """Return components of variance 1, shape (N, K)."""

@@ -39,7 +39,7 @@ NAMES = {
     "totals": set(TOTALS),
     "papers": {MANIFEST, "failures.csv", LABELS, MECHANISM_FILE, VECTORS},
     "records": {"shape", "images", "public_images", "drawn_from", "min_patients",
-                "min_patients_positive", "labels_dropped", "labels_merged"},
+                "min_patients_positive", "labels_dropped", "labels_merged", "synthetic"},
 }  # fmt: skip
 """Entries of dataset.json: what else stands there was added by someone."""
 
@@ -188,8 +188,14 @@ def label_statements(
         yield "labels.csv has other labels than dataset.json"
     if not (np.isnan(labels) | (labels == 0) | (labels == 1)).all():
         yield "labels.csv has values other than 1, 0 and nothing"
-    if not 0 < int(facts["images"]) <= len(rows):  # each image has a record, or several
+    synthetic = any(each.get("mechanism") == "synthesis" for each in about["mechanisms"])
+    if synthetic != bool(facts.get("synthetic", False)):
+        yield "dataset.json and its mechanisms differ on whether records are synthetic"
+    least, most = (0, 0) if synthetic else (1, len(rows))
+    if not least <= int(facts["images"]) <= most:  # each image has a record, or several
         yield "dataset.json counts other images than there are records"
+    if synthetic:  # no record, and no combination of labels, is of a patient
+        return
     fewest, positives = (
         int(facts.get(name) or 0) for name in ("min_patients", "min_patients_positive")
     )

@@ -51,7 +51,9 @@ def _made_sentence(facts: ReleaseFacts) -> str:
         keeps = "the code keeps"
     else:
         images = counted(int(facts.records.get("images") or 0), "image")
-        begun, keeps = f"{made} {was} made from {images} with", "a record has"
+        drawn = facts.records.get("synthetic")
+        begun = f"{made} {was} {'drawn from a model' if drawn else f'made from {images}'} with"
+        keeps = "a record has"
     values = counted(facts.kept().numbers, "value")
     share = f"{facts.kept().percent} of the values of a typical image"
     if facts.vectors:

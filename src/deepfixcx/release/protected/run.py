@@ -8,18 +8,20 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from deepfixcx.choices import Engine
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, OverwriteError, ReleaseError, ReleaseStoppedError
-from deepfixcx.mechanisms.catalogue import mixes
+from deepfixcx.mechanisms.catalogue import budget_of, mixes
 from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
 from deepfixcx.release.claim import Claim, claimed
 from deepfixcx.release.folders import PROTECTED, keep_apart, private_of
 from deepfixcx.release.manifest import write_private_rows
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import ReleaseOptions
+from deepfixcx.release.protected.budget import measured_within
 from deepfixcx.release.protected.gathering import IMAGES, PUBLIC, Gathered, PassOne, Withheld
 from deepfixcx.release.protected.members import (
     CONTENT,
@@ -196,12 +198,13 @@ def privatize_protected(
         identity = _identity(dataset, public, options, protection, seed, min_patients)
         state = replace(open_state(kept_here, identity, seed, resume=resume), again=again)
         state.save(kept_here)
-        images = one.gather(dataset, IMAGES)
-        others = None if public is None else one.gather(public, PUBLIC, images.channels)
+        images, others = _gathered(one, dataset, public, protection)
         _check_contents(images, others)
+        contents = {**identity, "codes": images.digest + ("" if others is None else others.digest)}
         written, safe = apply_mechanism(
-            images, others, dataset, options, protection, state, min_patients=min_patients
-        )
+            images, others, dataset, options, protection, state, min_patients=min_patients,
+            measured=partial(measured_within, kept_here, identity=contents),
+        )  # fmt: skip
         withheld = [*images.withheld, *_withheld_by_mechanism(images, written.released)]
         state.applied_to(images.digest + ("" if others is None else others.digest), kept_here)
         if mixed is not None:
@@ -226,6 +229,17 @@ def privatize_protected(
         protection.notes(dataset, public),
         time.perf_counter() - began,
     )
+
+
+def _gathered(
+    one: PassOne, dataset: Dataset, public: Dataset | None, protection: Protection
+) -> tuple[Gathered, Gathered | None]:
+    """Encode both datasets; with a budget, channels are those of the public images."""
+    if public is not None and budget_of(protection.followed) is not None:
+        others = one.gather(public, PUBLIC)
+        return one.gather(dataset, IMAGES, others.channels), others
+    images = one.gather(dataset, IMAGES)
+    return images, None if public is None else one.gather(public, PUBLIC, images.channels)
 
 
 def _folders_of(*datasets: Dataset | None) -> set[Path]:
@@ -304,6 +318,8 @@ def _check_contents(images: Gathered, others: Gathered | None) -> None:
 
 
 def _withheld_by_mechanism(images: Gathered, released: Records) -> list[Withheld]:
+    if not len(released.patients):  # synthetic records are of no image
+        return []
     behind = {place for places in released.members for place in places.tolist()}
     reason = "withheld: too few patients have the same labels"
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -13,9 +14,11 @@ from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError
 from deepfixcx.io.release_files import LABELS
-from deepfixcx.mechanisms.catalogue import label_patients
+from deepfixcx.mechanisms.catalogue import budget_of, label_patients
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
+from deepfixcx.mechanisms.label_model import Measured
 from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
+from deepfixcx.mechanisms.synthesis import FittedSynthesis
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, as_json, software, write_rows
@@ -60,12 +63,17 @@ def apply_mechanism(
     state: State,
     *,
     min_patients: int,
+    measured: Callable[[FittedSynthesis, Records], Measured],
 ) -> tuple[Written, SafeLabels]:
     """Choose the labels, fit, make the records, and put them in an order that tells nothing."""
     generator = state.generator()
     records = images.records
     positives = label_patients(protection.followed)
-    safe = safe_labels(records.labels, records.patients, min_patients, positives)
+    budgeted = budget_of(protection.followed) is not None
+    if budgeted:  # which labels are rare would tell of single patients; noise protects the counts
+        safe = _all_labels(records)
+    else:
+        safe = safe_labels(records.labels, records.patients, min_patients, positives)
     if not safe.kept:
         raise MechanismError(
             f"no label can be released: each needs at least {max(positives, min_patients)} "
@@ -77,7 +85,11 @@ def apply_mechanism(
     # a mechanism that needs no public images learns nothing from those it is given here
     seen = private if others is None else others.records.with_known(safe.kept)
     fitted = protection.followed.fit(seen, generator)
-    released = fitted.apply(private, generator)
+    synthetic = isinstance(fitted, FittedSynthesis)
+    if isinstance(fitted, FittedSynthesis):
+        released = fitted.draw(measured(fitted, private), generator)
+    else:
+        released = fitted.apply(private, generator)
     released = released.select(generator.permutation(len(released)))
     entry = fitted.to_manifest()
     behind = {place for places in released.members for place in places.tolist()}
@@ -93,14 +105,20 @@ def apply_mechanism(
             "images": len(behind),
             "public_images": 0 if others is None else len(others.records),
             "drawn_from": "a seed, for experiments" if state.identity["seed"] else "a secret",
-            "min_patients": min_patients,
-            "min_patients_positive": max(positives, min_patients),
+            "min_patients": 0 if budgeted else min_patients,
+            "min_patients_positive": 0 if budgeted else max(positives, min_patients),
             "labels_dropped": [dataset.label_names[column] for column in safe.dropped],
             "labels_merged": safe.merged,
+            **({"synthetic": True} if synthetic else {}),
         },
         state.release_id,
     )
     return written, safe
+
+
+def _all_labels(records: Records) -> SafeLabels:
+    kept = tuple(range(records.labels.shape[1]))
+    return SafeLabels(kept, (), records.labels, np.zeros(len(records), np.bool_), merged=False)
 
 
 def _options(
