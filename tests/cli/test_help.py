@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from deepfixcx.cli._help import GROUPS, SELDOM
 from deepfixcx.cli.app import app
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -18,12 +19,14 @@ OWN_WORDS = {
     "--epochs": "a sweep has two models that it could be of",
     "--labels": "to learn in train, to map in evaluate, to protect in audit",
     "--levels": "a frontier begins with one level, a sweep with six",
+    "--mask": "deidentify distinguishes measurements from identifiers",
     "--model": "which kind to train, but in explain the folder of a trained one",
     "--originals": "in the studio a folder of many",
     "--out": "a folder in most commands, a file in show, predict and report",
     "--patches": "privatize asks for it; the others suggest one",
     "--public": "a dataset in privatize, a share of one in a frontier",
     "--private": "local in privatize, a URL where a release is read",
+    "--retain": "deidentify keeps more kinds of elements",
     "--seed": "of what is drawn in that command",
     "--side": "a sweep has a default",
     "--within": "asked of one model, or of many",
@@ -32,8 +35,8 @@ OWN_WORDS = {
 
 ARGUMENTS = {"IN", "IMAGE", "OUT", "DATASET", "MODEL", "RELEASE", "[FOLDER]"}
 
-LINES, COLUMNS = 60, 80
-"""A terminal of this size shows the whole help of every command."""
+LINES, COLUMNS, OPTIONS = 60, 80, 20
+"""A terminal of this size shows the help of every command, which has no more options than this."""
 
 
 def options(name: str) -> list[Any]:
@@ -49,8 +52,8 @@ def described(option: Any) -> tuple[object, ...]:
     return option.help, option.type_descriptor.annotation, option.opts
 
 
-def help_of(name: str) -> str:
-    done = CliRunner().invoke(app, [name, "--help"])
+def help_of(name: str, word: str = "--help") -> str:
+    done = CliRunner().invoke(app, [name, word])
     assert done.exit_code == 0
     return done.output
 
@@ -60,6 +63,32 @@ def test_help_fits_a_screen(name: str) -> None:
     text = help_of(name).rstrip().splitlines()
     assert len(text) <= LINES
     assert max(map(len, text)) <= COLUMNS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_the_usual_options_in_groups_and_help_all_every_one(name: str) -> None:
+    def listed(text: str) -> list[str]:
+        below = text[re.search(r"^(Needs|Options):$", text, re.MULTILINE).start() :]
+        return re.findall(r"^  (?:-\w, )?--([\w-]+)", below, re.MULTILINE)
+
+    usual, names = listed(help_of(name)), {long_name(each)[2:] for each in options(name)}
+    assert len(usual) == len(set(usual)) <= OPTIONS
+    if "help-all" in usual:
+        whole = listed(help_of(name, "--help-all"))
+        assert set(whole) == names | {"help"}
+        assert len(whole) == len(set(whole)) > OPTIONS
+        assert set(usual) - {"help-all"} == set(whole) - SELDOM
+        assert f"{len(whole) - len(usual) + 1} more options" in help_of(name)
+        assert re.search(r"^Run:$", help_of(name), re.MULTILINE)
+    else:
+        assert set(usual) == names | {"help"}
+
+
+def test_every_name_in_a_group_is_an_option_of_a_command() -> None:
+    names = [name for group in GROUPS.values() for name in group.split()]
+    every = {long_name(each)[2:] for command in COMMANDS for each in options(command)}
+    assert len(names) == len(set(names))
+    assert SELDOM <= set(names) <= every
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -81,7 +110,7 @@ def test_example_of_the_help_names_options_that_exist(name: str) -> None:
 
 
 def test_defaults_are_shown_once_in_brackets() -> None:
-    text = help_of("privatize")
+    text = help_of("privatize", "--help-all")
     assert "[haar]" in text
     assert "[compact]" in text
     assert "default:" not in re.sub(r";\s+default: \S+", "", text)

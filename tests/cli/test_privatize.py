@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from deepfixcx import Code
 from deepfixcx.cli._console import reason_rows
-from deepfixcx.cli._settings import parse_patches
+from deepfixcx.cli._options import parse_patches
 from deepfixcx.errors import SpecError
 
 Run = Callable[..., Result]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepfixcx.cli._steps import StepBar
+from deepfixcx.cli._console import StepBar
 
 
 def stopped(resumable: bool) -> None:

@@ -1,4 +1,4 @@
-"""What every command prints with: the closing panel, errors, JSON, sizes in words."""
+"""What every command prints with: progress, the closing panel, errors, JSON, sizes in words."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
@@ -21,7 +21,14 @@ from rich.text import Text
 from deepfixcx._words import byte_size, plain
 from deepfixcx.io.results import write_result
 
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from deepfixcx.release import Progress
+
 __all__ = [
+    "ReleaseBar",
+    "StepBar",
     "byte_size",
     "default_workers",
     "error_console",
@@ -29,6 +36,7 @@ __all__ = [
     "kept_rows",
     "panel",
     "program",
+    "progress_bar",
     "ratio",
     "reason_rows",
     "resuming_command",
@@ -143,3 +151,74 @@ def resuming_command() -> str:
     """Return the command line that goes on with what this one began."""
     arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
     return f"{program()} {shlex.join([*arguments, '--resume'])}"
+
+
+class StepBar:
+    """Shows how many images are read, and then which step is done, of how many."""
+
+    def __init__(self, command: str, *, resumable: bool = False) -> None:
+        self._command = command
+        self._resumable = resumable
+
+    def __enter__(self) -> StepBar:
+        self._bar = progress_bar(self._command)
+        self._task = self._bar.add_task(self._command, total=None, said="reading")
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._bar.stop()
+        if self._resumable and kind is not None and issubclass(kind, KeyboardInterrupt):
+            console.print(
+                f"Stopped. Finished settings are kept; continue with:\n  {resuming_command()}"
+            )
+
+    def read(self, done: int, total: int) -> None:
+        """Show how many images are read."""
+        self._bar.update(self._task, total=total, completed=done)
+
+    def step(self, step: str, done: int, total: int) -> None:
+        """Show what is being done."""
+        self._bar.update(self._task, total=total, completed=done, said=step)
+
+
+class ReleaseBar:
+    """Shows images/s, bytes in and kept, failed files, and the time left."""
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        self._bar = progress_bar("privatize")
+        self._task = self._bar.add_task("privatize", total=None, said="")
+        self._bar.start()
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _report(self, progress: Progress) -> None:
+        elapsed = self._bar.tasks[0].elapsed or 0
+        speed = progress.images / elapsed if elapsed else 0
+        flow = f"{byte_size(progress.bytes_in)} → {byte_size(progress.bytes_kept)}"
+        failed = f"  {progress.files_failed} failed" if progress.files_failed else ""
+        self._bar.update(
+            self._task,
+            total=progress.files,
+            completed=progress.files_before + progress.files_done,
+            said=f"{speed:.0f} images/s  {flow}{failed}",
+        )
+
+
+def progress_bar(text: str) -> Bar:
+    """Return a bar of the one form, hidden where errors go into a file."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    return Progress(
+        TextColumn(text),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"),
+        Remaining(),
+        console=error_console,
+        disable=not error_console.is_terminal,
+        transient=True,
+    )

@@ -1,4 +1,7 @@
-"""Help that fits a screen: what is needed first, then each option with its default in brackets."""
+"""Help that fits a screen: what is needed first, then the options in groups, with defaults.
+
+A command with more than 20 options leaves the seldom used ones to --help-all.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,31 @@ _REQUIRED = re.compile(r"\s*\[required\]$")
 WIDEST = 30
 """Columns of the names at most; a longer one has its text in the next line."""
 
+GROUPS = {
+    "Codec": "level levels patches wavelet pooling boundary grid spec",
+    "Dataset": "labels patient public layout uncertain blank split validation test by-content "
+    "part folds within",
+    "Mechanism": "mechanism mechanisms min-patients attackers max-linkage epsilon pixels",
+    "Release": "output size dtype names mask private",
+    "DICOM": "retain rules private-elements explain-rules also key pseudonyms",
+    "Model": "model network cnn on side epochs patience batch learning-rate weight-decay l1 "
+    "balance device",
+    "Explanation": "index spacing show-original label method baseline images",
+    "Run": "seed seeds samples max-pixels workers engine scheduler insecure-scheduler cache resume "
+    "overwrite json",
+}
+"""Options by what they are about; each other option stands under Options."""
+
+SELDOM = {
+    "wavelet", "boundary", "grid", "layout", "uncertain", "blank", "by-content", "min-patients",
+    "epsilon", "pixels", "size", "dtype", "names", "network", "patience", "side", "batch",
+    "learning-rate", "weight-decay", "l1", "balance", "max-pixels", "engine", "scheduler",
+    "insecure-scheduler", "cache",
+}  # fmt: skip
+"""Options that a command with many leaves to --help-all."""
+
+MOST_SHOWN, MOST_UNGROUPED, WHOLE = 20, 12, "--help-all"
+
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
@@ -33,22 +61,52 @@ def _plain_errors() -> Iterator[None]:
 class Command(TyperCommand):
     """A command that lists what it needs apart from what it takes."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; --help-all is --help with every option."""
+        if WHOLE in args and self._seldom(ctx):
+            ctx.meta[WHOLE] = True
+            args = ["--help"]
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and options, in rows of name and text."""
+        left_out = set() if WHOLE in ctx.meta else self._seldom(ctx)
         needed, taken = [], []
         for parameter in self.get_params(ctx):
             row = parameter.get_help_record(ctx)
-            if row is None:
+            if row is None or _long_name(parameter) in left_out:
                 continue
             name, text = row
             if parameter.required or parameter.param_type_name == "argument":
                 needed.append((name, _REQUIRED.sub("", text)))
             else:
-                taken.append((name, _DEFAULT.sub(r" [\1]", text)))
-        for title, rows in (("Needs", needed), ("Options", taken)):
+                taken.append((_group(parameter), (name, _DEFAULT.sub(r" [\1]", text))))
+        sections = {"Needs": needed}
+        titles = ("Options", *GROUPS) if len(taken) > MOST_UNGROUPED else ("Options",)
+        for title in titles:
+            sections[title] = [row for group, row in taken if group == title or len(titles) == 1]
+        if left_out:
+            names = f"{len(left_out)} more options"
+            sections["Options"].append((WHOLE, f"Show {names} and exit."))
+        for title, rows in sections.items():
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows, col_max=WIDEST)
+
+    def _seldom(self, ctx: Any) -> set[str]:
+        """Return the options that --help leaves out, none where all fit."""
+        names = {_long_name(each) for each in self.get_params(ctx)}
+        return names & SELDOM if len(names) > MOST_SHOWN else set()
+
+
+def _long_name(parameter: Any) -> str:
+    """Return the name of an option without dashes, or of an argument."""
+    return str(max(parameter.opts, key=len)).lstrip("-")
+
+
+def _group(parameter: Any) -> str:
+    name = _long_name(parameter)
+    return next((title for title, names in GROUPS.items() if name in names.split()), "Options")
 
 
 class Group(TyperGroup):

@@ -1,4 +1,4 @@
-"""What the commands that learn share: the dataset or table that is named, and bars."""
+"""What the commands that learn share: the dataset, table or release that is named, and a bar."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx._words import counted
-from deepfixcx.cli._console import error_console
+from deepfixcx.cli._console import progress_bar
+from deepfixcx.errors import ModelError
+from deepfixcx.io.release_files import holds_records
 from deepfixcx.io.tables import Table, has_table_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from deepfixcx.choices import Blank, Layout, Uncertain
     from deepfixcx.datasets import Dataset
+    from deepfixcx.learn.classifier import ReleasedInputs
     from deepfixcx.learn.fitting import Epoch, Fitted
 
 __all__ = [
@@ -32,9 +35,11 @@ __all__ = [
     "TerminatedError",
     "find_dataset",
     "find_listed",
+    "find_released",
     "left_out",
     "range_rows",
     "read_as",
+    "refuse_released",
     "see_own_modules",
     "stops_cleanly",
 ]
@@ -101,7 +106,7 @@ def find_listed(where: Path, patient: str | None) -> ListedTable | None:
     """Read which images a table lists, None where it is no table."""
     from deepfixcx.datasets.files import local_path
     from deepfixcx.datasets.table import listed_images
-    from deepfixcx.errors import DatasetError, ModelError
+    from deepfixcx.errors import DatasetError
 
     if not has_table_name(where.name) or not where.is_file():
         if patient is not None:
@@ -127,6 +132,38 @@ def find_listed(where: Path, patient: str | None) -> ListedTable | None:
     return made
 
 
+def find_released(
+    where: Path, labels: str, layout: str | None, patient: str | None = None
+) -> ReleasedInputs | None:
+    """Return the records of a release that has labels; None where it is something else."""
+    from deepfixcx.datasets.labels import parse_labels
+    from deepfixcx.learn.classifier import ReleasedInputs
+    from deepfixcx.mechanisms import load_mechanism
+    from deepfixcx.release import load_records, release_checksum
+
+    if not holds_records(where):
+        return None
+    if (layout, patient) != (None, None):
+        raise ModelError(
+            f"{where.name!r} was made with a mechanism, so it has no layout and no patient "
+            "table; omit --layout and --patient"
+        )
+    records = load_records(where)
+    wanted = [rule.name for rule in parse_labels(labels)]
+    inputs = ReleasedInputs.of(records.array, records.labels, load_mechanism(where), wanted)
+    return replace(inputs, checksum=release_checksum(where))
+
+
+def refuse_released(where: Path) -> None:
+    """Refuse to judge a model on the records of a release."""
+    if holds_records(where):
+        raise ModelError(
+            f"{where.name!r} was made with a mechanism: models are trained on its records and "
+            "evaluated on images; give a dataset of other patients with these labels, and "
+            "--part all"
+        )
+
+
 def read_as(
     layout: Layout | None, uncertain: Uncertain | None, blank: Blank | None, patient: str | None
 ) -> list[str]:
@@ -148,20 +185,8 @@ class LearningBar:
         self._epochs = epochs
 
     def __enter__(self) -> LearningBar:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        self._bar: Progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            Remaining(),
-            console=error_console,
-            disable=not error_console.is_terminal,
-            transient=True,
-        )
-        self._reading: TaskID = self._bar.add_task("reading", total=None, figures="")
+        self._bar = progress_bar("{task.description}")
+        self._reading: TaskID = self._bar.add_task("reading", total=None, said="")
         self._training: TaskID | None = None
         self._bar.start()
         return self
@@ -176,10 +201,10 @@ class LearningBar:
     def trained(self, epoch: Epoch, fitted: Fitted) -> None:
         """Show how training goes."""
         if self._training is None:
-            self._training = self._bar.add_task("training", total=self._epochs, figures="")
+            self._training = self._bar.add_task("training", total=self._epochs, said="")
         auc = "" if math.isnan(epoch.auc) else f"  AUC {epoch.auc:.3f}, best {fitted.best_auc:.3f}"
-        figures = f"loss {epoch.train_loss:.3f}{auc}"
-        self._bar.update(self._training, completed=epoch.number, figures=figures)
+        said = f"loss {epoch.train_loss:.3f}{auc}"
+        self._bar.update(self._training, completed=epoch.number, said=said)
 
 
 def range_rows(outside: NDArray[np.bool_] | int | None, images: int) -> list[tuple[str, str]]:

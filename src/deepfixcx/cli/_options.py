@@ -1,15 +1,20 @@
 """Options that several commands have: one word, one meaning, one line of help.
 
 A command names the type and the default. Where its default is none, because it has to know whether
-a user chose, the help still says what is taken.
+a user chose, the help still says what is taken. A shell completes the words of options whose words
+are no type: names, and lists of names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import typer
 
-from deepfixcx.cli._completion import poolings, wavelets
-from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES
+if TYPE_CHECKING:
+    from deepfixcx.choices import Boundary, Grid
+    from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "BLANK",
@@ -29,10 +34,87 @@ __all__ = [
     "PATIENT",
     "POOLING",
     "RESUME",
+    "SUGGESTED_LEVEL",
+    "SUGGESTED_PATCHES",
     "UNCERTAIN",
     "WAVELET",
     "WORKERS",
+    "complete_attackers",
+    "complete_baselines",
+    "complete_mechanisms",
+    "complete_methods",
+    "complete_retained",
+    "parse_patches",
+    "spec_of",
 ]
+
+SUGGESTED_LEVEL, SUGGESTED_PATCHES = 3, 4
+"""Where to begin: 1,024 numbers an image, one per cent of 320 x 320 pixels."""
+
+
+def complete_poolings(incomplete: str) -> list[str]:
+    """Offer ways to pool, with commas between."""
+    from typing import get_args
+
+    from deepfixcx.choices import Pooling
+
+    return _listed(incomplete, get_args(Pooling))
+
+
+def complete_retained(incomplete: str) -> list[str]:
+    """Offer what may stay of headers, with commas between."""
+    from typing import get_args
+
+    from deepfixcx.choices import Retained
+
+    return _listed(incomplete, get_args(Retained))
+
+
+def complete_wavelets(incomplete: str) -> list[str]:
+    """Offer discrete wavelets."""
+    import pywt
+
+    return _begun(incomplete, pywt.wavelist(kind="discrete"))
+
+
+def complete_mechanisms(incomplete: str) -> list[str]:
+    """Offer mechanisms, with commas between."""
+    from deepfixcx.mechanisms.catalogue import OFFERED
+
+    return _listed(incomplete, OFFERED)
+
+
+def complete_attackers(incomplete: str) -> list[str]:
+    """Offer attackers of linkage, with commas between."""
+    from deepfixcx.audit.linkage import ATTACKERS
+
+    return _listed(incomplete, ATTACKERS)
+
+
+def complete_methods(incomplete: str) -> list[str]:
+    """Offer ways to explain a model."""
+    from deepfixcx.explain.methods import METHODS
+
+    return _begun(incomplete, METHODS)
+
+
+def complete_baselines(incomplete: str) -> list[str]:
+    """Offer what answers of a model are compared with."""
+    from deepfixcx.explain.models import BASELINES
+
+    return _begun(incomplete, BASELINES)
+
+
+def _begun(incomplete: str, words: Iterable[str]) -> list[str]:
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def _listed(incomplete: str, words: Iterable[str]) -> list[str]:
+    """Return what goes on with the last word of a list; none twice."""
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    return [f"{before}{comma}{word}" for word in _begun(last, words) if word not in taken]
+
 
 # what lies where
 DATASET = typer.Argument(metavar="DATASET", help="Folder of a dataset, or a table of images.")
@@ -49,12 +131,12 @@ PATCHES = typer.Option(
     show_default=str(SUGGESTED_PATCHES),
 )
 WAVELET = typer.Option(
-    help="Discrete wavelet of PyWavelets.", show_default="haar", autocompletion=wavelets
+    help="Discrete wavelet of PyWavelets.", show_default="haar", autocompletion=complete_wavelets
 )
 POOLING = typer.Option(
     help="l1, l2, sum, max, min, median, sum_pos, sum_neg.",
     show_default="l1",
-    autocompletion=poolings,
+    autocompletion=complete_poolings,
 )
 BOUNDARY = typer.Option(help="Pixels assumed beyond the edge.", show_default="zero")
 GRID = typer.Option(help="How bands are divided; padded: as in the paper.", show_default="balanced")
@@ -78,3 +160,23 @@ WORKERS = typer.Option(help="Number of worker processes.", show_default="the cor
 RESUME = typer.Option("--resume", help="Continue a stopped run.")
 OVERWRITE = typer.Option("--overwrite", help="Replace what an earlier run wrote.")
 JSON = typer.Option("--json", help="Write the summary as JSON.")
+
+
+def spec_of(
+    level: int, patches: str, wavelet: str, pooling: str, boundary: Boundary, grid: Grid
+) -> CodecSpec:
+    """Return the spec that the options of a command name."""
+    from deepfixcx.spec import CodecSpec
+
+    names = tuple(pooling.split(",")) if "," in pooling else pooling
+    return CodecSpec(level, parse_patches(patches), wavelet, names, boundary, grid)
+
+
+def parse_patches(text: str) -> int | tuple[int, int]:
+    """Read ``4`` or ``4x6``."""
+    from deepfixcx.errors import SpecError
+
+    numbers = text.lower().split("x")
+    if not 1 <= len(numbers) <= 2 or not all(number.strip().isdigit() for number in numbers):
+        raise SpecError(f"--patches is a number such as 4, or rows x columns as 4x6; got {text!r}")
+    return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))

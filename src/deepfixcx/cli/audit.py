@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepfixcx.cli._console import default_workers, panel, write_json
+from deepfixcx.cli._console import StepBar, default_workers, panel, write_json
 from deepfixcx.cli._options import JSON, OVERWRITE, PATIENT, WORKERS
-from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

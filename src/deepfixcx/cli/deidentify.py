@@ -11,6 +11,7 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.choices import Names
 from deepfixcx.cli._console import (
+    ReleaseBar,
     byte_size,
     console,
     default_workers,
@@ -24,7 +25,6 @@ from deepfixcx.cli._console import (
 )
 from deepfixcx.cli._options import JSON, MAX_PIXELS, OVERWRITE, RESUME, WORKERS
 from deepfixcx.cli._protecting import SOME_FAILED
-from deepfixcx.cli._steps import ReleaseBar
 
 if TYPE_CHECKING:
     from deepfixcx.deidentify import Profile

@@ -16,6 +16,7 @@ from deepfixcx.cli._learning import (
     find_dataset,
     left_out,
     range_rows,
+    refuse_released,
     see_own_modules,
 )
 from deepfixcx.cli._options import (
@@ -31,7 +32,6 @@ from deepfixcx.cli._options import (
     UNCERTAIN,
     WORKERS,
 )
-from deepfixcx.cli._released_training import refuse_released
 
 if TYPE_CHECKING:
     from rich.table import Table

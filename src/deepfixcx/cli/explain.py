@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.choices import Boundary, Grid
-from deepfixcx.cli._completion import baselines, methods
 from deepfixcx.cli._options import (
     BOUNDARY,
     DEVICE,
@@ -22,10 +21,14 @@ from deepfixcx.cli._options import (
     PATCHES,
     PATIENT,
     POOLING,
+    SUGGESTED_LEVEL,
+    SUGGESTED_PATCHES,
     WAVELET,
     WORKERS,
+    complete_baselines,
+    complete_methods,
+    spec_of,
 )
-from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
     from deepfixcx.spec import CodecSpec
@@ -81,14 +84,14 @@ def command(
         typer.Option(
             help="With --model: integrated-gradients (default), deeplift, gradient-shap, "
             "occlusion, occlusion-by-cell or occlusion-by-band.",
-            autocompletion=methods,
+            autocompletion=complete_methods,
         ),
     ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
             help="With --model: baseline of the attribution: mean, details or zeros.",
-            autocompletion=baselines,
+            autocompletion=complete_baselines,
         ),
     ] = None,
     images: Annotated[
@@ -137,8 +140,7 @@ def command(
     of_models |= {"--baseline": baseline, "--images": images, "--network": network}
     of_models |= {"--device": device}
     _refuse(of_models | {"--workers": workers}, "these options require --model")
-    from deepfixcx.cli._explain_source import Asked
-    from deepfixcx.cli.explain_code import explain_one
+    from deepfixcx.cli.explain_code import Asked, explain_one
 
     whole: CodecSpec | None = None
     if where.suffix.lower() == ".safetensors":

@@ -12,7 +12,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
-from deepfixcx.cli._explained_files import (
+from deepfixcx.cli._explained import (
     IMAGES,
     SUMMARY_FIGURE,
     TABLE,
@@ -24,7 +24,7 @@ from deepfixcx.cli._learning import range_rows, see_own_modules
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepfixcx.cli._explained_codes import Explained
+    from deepfixcx.cli._explained import Explained
     from deepfixcx.explain.attribution import Attribution
     from deepfixcx.explain.cohort import Bias
     from deepfixcx.learn.classifier import Classifier
@@ -58,7 +58,7 @@ def explain_with_model(
     json: Path | None,
 ) -> None:
     """Explain the answers of a trained model, and write figures and tables."""
-    from deepfixcx.cli._explained_codes import read_codes
+    from deepfixcx.cli._explained import read_codes
     from deepfixcx.errors import ExplanationError, ModelError
     from deepfixcx.explain.methods import METHODS
     from deepfixcx.explain.models import BASELINES

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.choices import Blank, Layout, Uncertain
-from deepfixcx.cli import _completion
-from deepfixcx.cli._console import (
-    default_workers,
-    panel,
-    write_json,
-)
+from deepfixcx.cli._console import StepBar, default_workers, panel, write_json
 from deepfixcx.cli._learning import find_dataset, left_out
 from deepfixcx.cli._options import (
     BLANK,
@@ -27,8 +22,9 @@ from deepfixcx.cli._options import (
     RESUME,
     UNCERTAIN,
     WORKERS,
+    complete_attackers,
+    complete_mechanisms,
 )
-from deepfixcx.cli._steps import StepBar
 from deepfixcx.cli.sweep import parse_numbers
 
 if TYPE_CHECKING:
@@ -57,14 +53,14 @@ def command(
         str | None,
         typer.Option(
             help="Mechanisms to try: plain,projection,resampling,noise-1-16.",
-            autocompletion=_completion.mechanisms,
+            autocompletion=complete_mechanisms,
         ),
     ] = None,
     attackers: Annotated[
         str,
         typer.Option(
             help="Linkage attackers: distance, whitening, siamese-mlp, siamese-cnn.",
-            autocompletion=_completion.attackers,
+            autocompletion=complete_attackers,
         ),
     ] = "distance,whitening",
     max_linkage: Annotated[

@@ -19,8 +19,7 @@ from deepfixcx.cli._console import (
     skipped_words,
     write_json,
 )
-from deepfixcx.cli._options import JSON, MAX_PIXELS, WORKERS
-from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES
+from deepfixcx.cli._options import JSON, MAX_PIXELS, SUGGESTED_LEVEL, SUGGESTED_PATCHES, WORKERS
 
 if TYPE_CHECKING:
     from rich.table import Table

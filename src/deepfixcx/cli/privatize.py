@@ -19,8 +19,8 @@ from deepfixcx.choices import (
     Size,
     Storage,
 )
-from deepfixcx.cli import _completion
 from deepfixcx.cli._console import (
+    ReleaseBar,
     byte_size,
     console,
     default_workers,
@@ -45,6 +45,9 @@ from deepfixcx.cli._options import (
     RESUME,
     WAVELET,
     WORKERS,
+    complete_mechanisms,
+    complete_retained,
+    spec_of,
 )
 from deepfixcx.cli._protecting import (
     SOME_FAILED,
@@ -54,8 +57,6 @@ from deepfixcx.cli._protecting import (
     check_unused,
     end,
 )
-from deepfixcx.cli._settings import spec_of
-from deepfixcx.cli._steps import ReleaseBar
 
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
@@ -98,7 +99,7 @@ def command(
         str,
         typer.Option(
             help="Change codes: resampling, projection, …",
-            autocompletion=_completion.mechanisms,
+            autocompletion=complete_mechanisms,
         ),
     ] = "",
     labels: Annotated[str | None, typer.Option(help="Labels to release: a,b.")] = None,
@@ -111,7 +112,7 @@ def command(
         str,
         typer.Option(
             help="DICOM values to keep: dates (shifted), patient (sex, age), device, descriptors.",
-            autocompletion=_completion.retained,
+            autocompletion=complete_retained,
         ),
     ] = "",
     key: Annotated[

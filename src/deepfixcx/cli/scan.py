@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.cli._console import byte_size, default_workers, panel, reason_rows, write_json
+from deepfixcx.cli._console import (
+    StepBar,
+    byte_size,
+    default_workers,
+    panel,
+    reason_rows,
+    write_json,
+)
 from deepfixcx.cli._options import JSON, WORKERS
 from deepfixcx.cli._originals import check_binding, privatized_contents
 from deepfixcx.cli._outside import check_outside
-from deepfixcx.cli._steps import StepBar
 from deepfixcx.io.release_files import is_release, release_around
 
 if TYPE_CHECKING:

@@ -19,9 +19,11 @@ from deepfixcx.cli._options import (
     OVERWRITE,
     PATCHES,
     POOLING,
+    SUGGESTED_LEVEL,
+    SUGGESTED_PATCHES,
     WAVELET,
+    spec_of,
 )
-from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
     from deepfixcx.images import ImageFrames

@@ -11,12 +11,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.choices import Blank, Boundary, CodeModel, Grid, Layout, Uncertain
-from deepfixcx.cli._console import (
-    default_workers,
-    panel,
-    program,
-    write_json,
-)
+from deepfixcx.cli._console import StepBar, default_workers, panel, program, write_json
 from deepfixcx.cli._learning import (
     find_dataset,
     left_out,
@@ -39,7 +34,6 @@ from deepfixcx.cli._options import (
     WAVELET,
     WORKERS,
 )
-from deepfixcx.cli._steps import StepBar
 
 if TYPE_CHECKING:
     from deepfixcx.experiments.sweep import Sweep

@@ -16,6 +16,7 @@ from deepfixcx.cli._learning import (
     LearningBar,
     TerminatedError,
     find_dataset,
+    find_released,
     left_out,
     read_as,
     see_own_modules,
@@ -36,12 +37,13 @@ from deepfixcx.cli._options import (
     PATIENT,
     POOLING,
     RESUME,
+    SUGGESTED_LEVEL,
+    SUGGESTED_PATCHES,
     UNCERTAIN,
     WAVELET,
     WORKERS,
+    spec_of,
 )
-from deepfixcx.cli._released_training import find_released
-from deepfixcx.cli._settings import SUGGESTED_LEVEL, SUGGESTED_PATCHES, spec_of
 
 if TYPE_CHECKING:
     from deepfixcx.learn.classifier import ReleasedInputs
