@@ -63,6 +63,7 @@ def test_every_attack_is_made(audit: Audit) -> None:
             assert each.raw == raw[each.attacker]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report() -> None:
     target = make_target(attributes={})
     once, again, other = (audit_release(target, seed=seed, samples=30) for seed in (2, 2, 3))
@@ -71,6 +72,7 @@ def test_the_same_seed_gives_the_same_report() -> None:
     assert audit_markdown(once) != audit_markdown(other)
 
 
+@pytest.mark.slow
 def test_full_trains_networks_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (siamese, siamese_cnn):
         monkeypatch.setattr(module, "PROTOCOL", replace(module.PROTOCOL, epochs=2, pairs=60))
@@ -107,6 +109,7 @@ def test_progress_is_told_and_what_was_not_tested() -> None:
         audit_release(replace(target, images=images[:5]))
 
 
+@pytest.mark.slow
 def test_records_that_mix_images_stand_for_each_of_them() -> None:
     images, owners = make_images(patients=30)
     order = np.random.default_rng(0).permutation(60).reshape(20, 3)
@@ -179,6 +182,7 @@ def test_what_was_not_measured_is_never_printed() -> None:
     assert results[0].to_dict()["value"] == [None, None, None]
 
 
+@pytest.mark.slow
 def test_a_release_of_constants_shows_nothing() -> None:
     code = Codec(SPEC).encode(np.full((60, 1, 32, 32), 0.5, np.float32))
     audit = audit_release(make_target(released=code, encoded=code.array), samples=100)
@@ -187,6 +191,7 @@ def test_a_release_of_constants_shows_nothing() -> None:
     assert all("would have been detected" in answer.sentence for answer in said)
 
 
+@pytest.mark.slow
 def test_an_open_release_shows_everything() -> None:
     images, owners = make_images(patients=60, side=16)
     flat = images.reshape(len(images), -1)

@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import Result
 
 from deepfixcx import Code
-from deepfixcx.cli._explained_files import DIFFUSE
+from deepfixcx.cli._explained import DIFFUSE
 from deepfixcx.cli.explain_model import can_explain
 from deepfixcx.io.folders import MARKER, write_own
 from deepfixcx.learn.model_folder import load_model

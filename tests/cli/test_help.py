@@ -68,7 +68,7 @@ def test_help_fits_a_screen(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_shows_the_usual_options_in_groups_and_help_all_every_one(name: str) -> None:
     def listed(text: str) -> list[str]:
-        below = text[re.search(r"^(Needs|Options):$", text, re.MULTILINE).start() :]
+        _, below = re.split(r"^(?:Needs|Options):$", text, maxsplit=1, flags=re.MULTILINE)
         return re.findall(r"^  (?:-\w, )?--([\w-]+)", below, re.MULTILINE)
 
     usual, names = listed(help_of(name)), {long_name(each)[2:] for each in options(name)}

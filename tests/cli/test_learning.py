@@ -264,6 +264,7 @@ def stopped_training(words: list[str], epoch: int, number: signal.Signals) -> tu
     return process.returncode, " ".join(rest.replace("now\n", "").split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_was_trained_before_a_signal_is_kept(
     xrays: Path, tmp_path: Path, run: Run, number: signal.Signals, code: int

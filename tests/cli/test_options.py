@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 
 PRIVATIZE = [

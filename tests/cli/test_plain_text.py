@@ -104,6 +104,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
+@pytest.mark.slow
 def test_names_of_a_release_are_neutral_in_tables_and_on_the_terminal(tmp_path: Path) -> None:
     names = [f"{name}.png" for name in ("=HYPERLINK(1)", "@SUM", "-2+3", "esc\x1b[2J", "new\nline")]
     for number, name in enumerate(names):
@@ -123,6 +124,7 @@ def test_names_of_a_release_are_neutral_in_tables_and_on_the_terminal(tmp_path: 
     assert not any(line.startswith("line.png") for line in printed.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_hostile_dataset_json_and_arguments_are_spelled_out(tmp_path: Path) -> None:
     write_gray(tmp_path / "in" / "a.png", 32, 32, 0)
     out = tmp_path / "out"

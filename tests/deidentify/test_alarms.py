@@ -17,6 +17,8 @@ from deepfixcx.deidentify.silence import silence
 from tests.deidentify.making import save
 from tests.deidentify.vendors import VENDORS, vendor_header, write_all
 
+pytestmark = pytest.mark.slow
+
 MOST_ALARMS = 1 / 20
 RETAINED = ["--retain", "dates,device,descriptors,patient"]
 

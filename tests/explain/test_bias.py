@@ -259,6 +259,7 @@ def test_what_a_method_cannot_tell_is_left_out() -> None:
 # -- real images ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_marker_anywhere_in_real_x_rays_is_found(data_folder: Path) -> None:
     """A letter of 24 pixels at the top centre, in 80 % of the sick and 20 % of the others."""
     dataset = load_dataset(data_folder / "cxr_nih", labels="pneumonia")

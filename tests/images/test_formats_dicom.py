@@ -11,6 +11,8 @@ from deepfixcx.errors import UnsupportedImageError
 from deepfixcx.images import read_image
 from tests.programs import program
 
+pytestmark = pytest.mark.slow
+
 MODULES = ("formats_dicom", "formats_dicom_tables")
 
 

@@ -22,6 +22,7 @@ def test_every_example_is_in_the_table() -> None:
     assert {path.name for path in EXAMPLES} == set(re.findall(r"examples/(\w+\.py)", table))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_learns(example: os.PathLike[str]) -> None:
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}

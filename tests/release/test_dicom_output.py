@@ -102,6 +102,7 @@ def by_source(summary: Summary) -> dict[str, Dataset]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_one_valid_file_for_each_input(scans: Path, tmp_path: Path) -> None:
     summary = release(scans, tmp_path / "out")

@@ -154,6 +154,7 @@ def go(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_a_release_ends_whole(tmp_path: Path) -> None:
     """SIGKILL at random moments of a first run, a resume or an overwrite; a user's file stays."""
     images(tmp_path / "in", 40, 1)
@@ -176,6 +177,7 @@ def test_killed_at_any_moment_a_release_ends_whole(tmp_path: Path) -> None:
     assert unfinished
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", range(PAIRS))
 def test_of_two_runs_into_one_folder_one_is_refused(tmp_path: Path, pair: int) -> None:
     """By other private folders, by a link, by a relative name."""

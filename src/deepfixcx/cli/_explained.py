@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deepfixcx.learn.classifier import Classifier
 
 __all__ = [
+    "DIFFUSE",
     "IMAGES",
     "SUMMARY_FIGURE",
     "TABLE",
