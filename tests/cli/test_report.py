@@ -107,7 +107,7 @@ BOUND = {
 
 
 @pytest.mark.parametrize("name", BOUND)
-def test_results_of_another_release_are_refused(
+def test_results_of_another_release_are_named_in_red_and_not_shown(
     run: Run, shelf: Path, tmp_path: Path, name: str
 ) -> None:
     for each in ("shared", "shared.audit", "sweep", "frontier"):
@@ -127,9 +127,12 @@ def test_results_of_another_release_are_refused(
         return run(*map(str, words), "--json", str(tmp_path / "told.json"))
 
     other = report(release_checksum="0" * 64)
-    assert other.exit_code == 2
+    assert other.exit_code == 3
     assert "belongs to another release" in " ".join(other.output.split())
-    assert not out.exists()
+    alert = re.search(r'<header><p class="alert" role="alert">([^<]*)</p>', out.read_text("utf-8"))
+    assert alert is not None
+    assert "belongs to another release" in alert[1]
+    assert (json.loads((tmp_path / "told.json").read_text())["bound"]) == []
     unbound = report()
     assert unbound.exit_code == 0, unbound.output
     assert re.search("names? no release", out.read_text("utf-8"))
@@ -140,7 +143,8 @@ def test_results_of_another_release_are_refused(
     told = json.loads((tmp_path / "told.json").read_text())
     assert what in told["bound"]
     assert what not in told["not_bound"]
-    assert "this release (checksum" in out.read_text("utf-8")
+    page = re.sub("</?a[^>]*>", "", out.read_text("utf-8"))  # terms lead to their definitions
+    assert "this release (checksum" in page
 
 
 def test_an_evaluation_says_what_it_is_of(run: Run, shelf: Path, tmp_path: Path) -> None:
@@ -204,5 +208,7 @@ def test_a_release_that_differs_from_its_manifest_has_no_report(
     else:
         code.unlink()
     done = run("report", str(tmp_path / "shared"), "-o", str(tmp_path / "r.html"))
-    assert done.exit_code == 2, done.output
+    assert done.exit_code == 3, done.output
     assert "differs from its manifest in 1 file" in " ".join(done.output.split())
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert '<p class="alert" role="alert">This release fails verification' in page

@@ -65,14 +65,18 @@ def test_places_outside_the_mosaic_are_refused(place: tuple[int, int, int, int])
         Look(PICTURE, Settings(2, 3)).cell(*place)
 
 
-def test_figures_count() -> None:
-    figures = Look(PICTURE, Settings(2, 3)).figures()
+def test_figures_count_every_frame_at_its_depth() -> None:
+    look = Look(PICTURE, Settings(2, 3))
+    figures = look.figures()
     assert figures.kept.startswith("144 of 2,745 values")
-    assert figures.memory.startswith("2.7 kB → 576 bytes")
-    assert figures.disk.startswith("1.0 kB → code ")
-    assert figures.likeness.startswith("SSIM ")
+    # two frames of 45 x 61 bytes become two codes of 144 values of 4 bytes
+    assert figures.memory == "5.5 kB → 1.2 kB  (1 : 4.8), 2 frames"
+    assert figures.disk.startswith("1.0 kB → code 1.")
+    assert look.likeness().startswith("SSIM ")
+    deep = Picture(np.zeros((1, 1, 40, 40), np.float32), 0, "16 bit", 16)
+    assert Look(deep, Settings(2, 3)).figures().memory.startswith("3.2 kB → 576 bytes")
     tiny = Picture(np.zeros((1, 1, 9, 9), np.uint8), 0, "tiny")
-    assert "smaller than 11" in Look(tiny, Settings(1, 1)).figures().likeness
+    assert "smaller than 11" in Look(tiny, Settings(1, 1)).likeness()
 
 
 def test_every_example_can_be_shown() -> None:

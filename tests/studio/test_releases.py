@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.images import read_image
+from deepfixcx.report import write_figure
 from deepfixcx.studio.releases import (
     SORTS,
     Entry,
@@ -59,12 +61,15 @@ def test_what_is_no_release_is_named(tmp_path: Path) -> None:
 
 
 def test_originals_are_compared_only_where_they_are_given(shelf: Path, release: Path) -> None:
-    without = open_gallery(release).measured()
-    assert all(entry.alike is None for entry in without)
-    assert all((entry.detail is not None) == (entry.image is not None) for entry in without)
-    measured = open_gallery(release, shelf / "scans").measured()
-    assert len(measured) == 10
-    assert all((entry.alike is not None) == (entry.image is not None) for entry in measured)
+    without, compared = open_gallery(release), open_gallery(release, shelf / "scans")
+    assert set(without.measure(without.entries, "alike").values()) == {None}
+    for gallery, name in ((without, "detail"), (compared, "alike")):
+        gallery.take(name, gallery.measure(gallery.entries, name))
+        assert len(gallery.entries) == 10
+        for entry in gallery.entries:
+            assert (getattr(entry, name) is not None) == (entry.image is not None)
+            other = "alike" if name == "detail" else "detail"
+            assert entry.image is None or entry.words(other) == ""
 
 
 ENTRIES = st.lists(
@@ -115,6 +120,16 @@ def test_the_library_finds_each_kind_once(shelf: Path) -> None:
     assert not any(name.startswith("shared/") for name in library.pictures())
     assert Library(None).find("release") == []
     assert Library(None).pictures() == {}
+
+
+def test_pictures_are_images_and_no_figures_of_results(tmp_path: Path) -> None:
+    for number in range(205):
+        (tmp_path / f"{number}.png").write_bytes(b"image")
+    write_figure(tmp_path / "show.png", Figure(figsize=(1, 1)), dpi=10)
+    (tmp_path / "sweep").mkdir()
+    for name in ("sweep.csv", "auc.png"):
+        (tmp_path / "sweep" / name).touch()
+    assert set(Library(tmp_path).pictures()) == {f"{number}.png" for number in range(205)}
 
 
 def test_a_folder_of_a_release_is_found_itself(release: Path) -> None:

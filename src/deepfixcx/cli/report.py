@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,12 +20,15 @@ from deepfixcx.cli._options import JSON, OVERWRITE
 
 if TYPE_CHECKING:
     from deepfixcx.report.html_release import ReleaseFacts
+    from deepfixcx.report.html_results import Evidence
     from deepfixcx.report.page import ReportInputs
     from deepfixcx.report.sections_results import Measured
 
 __all__ = ["command"]
 
 PageFormat = Literal["html", "pdf"]
+ALERTS = 3
+"""Exit code of a report that was written, and begins with what is wrong."""
 MODEL = "evaluation"
 """The result whose model must have the codec of the release."""
 
@@ -62,13 +65,21 @@ def command(
         Path | None,
         typer.Option(help="Private folder of the release; default: RELEASE.private."),
     ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML of institution, purpose, recipients, date, contact, points to agree and "
+            "signatures; default: RELEASE.about.toml, if present."
+        ),
+    ] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Write a report on a release: contents, utility, and results of audit and scan.
 
     One file, smaller than 10 MB, that loads nothing from other servers. It contains originals only
-    with --include-originals.
+    with --include-originals. A release that fails verify, and results of another release, are
+    named in red at the top, and the command ends with exit code 3.
 
     Example: deepfixcx report shared -o report.html
     """
@@ -79,7 +90,7 @@ def command(
     with error_console.status("reading the release") as status:
         inputs = _gather(
             release, audit, evaluation, sweep, frontier, evidence, originals, private,
-            include_originals,
+            about, include_originals,
         )  # fmt: skip
         status.update("reading images")
         text = release_page(inputs)
@@ -108,6 +119,7 @@ def command(
         "bound": list(inputs.measured.bound),
         "not_bound": list(inputs.measured.unbound),
         "originals_shown": include_originals,
+        "alerts": list(inputs.alerts),
     }
     write_json(json, figures)
     rows = [("report", f"{out}  {byte_size(len(content))}")]
@@ -116,7 +128,11 @@ def command(
     if include_originals:
         rows.append(("originals", "included; protect the report like the originals"))
     rows.append(("next", _next_step(inputs)))
-    panel("report", rows, good=is_good(inputs.facts, inputs.measured, inputs.evidence))
+    rows += [("alert", text) for text in inputs.alerts]
+    good = is_good(inputs.facts, inputs.measured, inputs.evidence) and not inputs.alerts
+    panel("report", rows, good=good)
+    if inputs.alerts:
+        raise typer.Exit(ALERTS)
 
 
 def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageFormat:
@@ -145,15 +161,16 @@ def _gather(
     evidence: Path | None,
     originals: Path | None,
     private: Path | None,
+    about: Path | None,
     include_originals: bool,
 ) -> ReportInputs:
-    """Read everything a report is made of; refuse what is damaged or of another release."""
+    """Read everything a report is made of; what is of another release is named, and left out."""
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ReleaseError
     from deepfixcx.release import private_folder, verify_release
+    from deepfixcx.report.first_page import About, read_about
     from deepfixcx.report.html_originals import NotRead, Originals
     from deepfixcx.report.html_release import ReleaseFacts
-    from deepfixcx.report.html_results import read_evidence
     from deepfixcx.report.page import ReportInputs
 
     release = local_path(release, "a release")
@@ -161,12 +178,20 @@ def _gather(
     facts = ReleaseFacts.read(release)
     checked = verify_release(release, workers=default_workers(), contents=False)
     strange = checked.missing + checked.changed + checked.unlisted + checked.links
+    alerts = []
     if strange:
-        raise ReleaseError(
-            f"{release.name!r} differs from its manifest in {counted(len(strange), 'file')} "
-            f"(missing, changed or not listed): deepfixcx verify names them"
+        alerts.append(
+            f"This release fails verification: it differs from its manifest in "
+            f"{counted(len(strange), 'file')} (missing, changed or not listed). Do not share it. "
+            f"The command deepfixcx verify names the files."
         )
-    measured = _measured(facts, release, audit, evaluation, sweep, frontier, evidence)
+    measured, scanned, foreign = _measured(
+        facts, release, audit, evaluation, sweep, frontier, evidence
+    )
+    alerts += foreign
+    named = release.with_name(f"{release.resolve().name}.about.toml")
+    about = named if about is None and named.is_file() else about
+    stated = About() if about is None else read_about(about)
     if private is not None and not private.is_dir():
         raise ReleaseError(f"there is no private folder {str(private)!r}; check the path")
     private = private_folder(release) if private is None else private
@@ -179,9 +204,10 @@ def _gather(
             )
         found = Originals.find(originals, private)
         found.check(facts.images)
-    scanned = None if evidence is None else read_evidence(evidence)
     not_read = NotRead.find(facts, private)
-    return ReportInputs(facts, measured, scanned, found, include_originals, not_read)
+    return ReportInputs(
+        facts, measured, scanned, found, include_originals, not_read, stated, tuple(alerts)
+    )
 
 
 def _measured(
@@ -192,14 +218,14 @@ def _measured(
     sweep: Path | None,
     frontier: Path | None,
     evidence: Path | None,
-) -> Measured:
-    """Read the results of other commands, and see that none is of another release."""
-    from dataclasses import replace
-
+) -> tuple[Measured, Evidence | None, list[str]]:
+    """Read the results of other commands; return sentences on those of another release."""
+    from deepfixcx.errors import ReleaseError
     from deepfixcx.report.html_results import (
         is_bound,
         read_audit,
         read_evaluation,
+        read_evidence,
         read_frontier,
         read_sweep,
     )
@@ -207,29 +233,31 @@ def _measured(
 
     audit = _beside(release, "audit", "audit.json") if audit is None else audit
     audit = audit / "audit.json" if audit is not None and audit.is_dir() else audit
-    measured = Measured(
-        None if audit is None else read_audit(audit),
-        None if evaluation is None else read_evaluation(evaluation),
-        () if sweep is None else read_sweep(sweep),
-        () if frontier is None else read_frontier(frontier),
-    )
-    results = {
-        "audit": audit,
-        "scan": evidence and evidence / "summary.json",
-        "evaluation": evaluation,
-        "sweep": sweep and sweep / "sweep.json",
-        "frontier": frontier and frontier / "frontier.json",
+    files = {
+        "audit": (audit, audit, read_audit),
+        "scan": (evidence, evidence and evidence / "summary.json", read_evidence),
+        "evaluation": (evaluation, evaluation, read_evaluation),
+        "sweep": (sweep, sweep and sweep / "sweep.json", read_sweep),
+        "frontier": (frontier, frontier and frontier / "frontier.json", read_frontier),
     }
-    bound = {
-        what: is_bound(path, f"the {what}", facts.checksum, facts.spec if what == MODEL else None)
-        for what, path in results.items()
-        if path
-    }
-    return replace(
-        measured,
-        bound=tuple(what for what in bound if bound[what]),
-        unbound=tuple(what for what in bound if not bound[what]),
-    )
+    found: dict[str, Any] = {}
+    bound: list[str] = []
+    unbound: list[str] = []
+    foreign: list[str] = []
+    for what, (path, stating, read) in files.items():
+        if path is None or stating is None:
+            continue
+        result = read(path)
+        spec = facts.spec if what == MODEL else None
+        try:
+            own = is_bound(stating, f"the {what}", facts.checksum, spec)
+        except ReleaseError as error:
+            foreign.append(f"Not shown here: {error}.")
+            continue
+        found[what] = result
+        (bound if own else unbound).append(what)
+    scanned = found.pop("scan", None)
+    return Measured(**found, bound=tuple(bound), unbound=tuple(unbound)), scanned, foreign
 
 
 def _beside(release: Path, what: str, file: str) -> Path | None:

@@ -25,6 +25,10 @@ def command(
         Path | None,
         typer.Option(help="Folder of the original images, to show them beside the releases."),
     ] = None,
+    patients: Annotated[
+        Path | None,
+        typer.Option(help="Table of the patient of each original: shows whom an attacker finds."),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; any other address admits other machines.")
     ] = "127.0.0.1",
@@ -54,7 +58,8 @@ def command(
             f"cannot listen on {host}, port {port}: the port is in use, or the address is not of "
             "this machine; omit --port to select a free port"
         ) from None
-    library = Library(None if folder is None else folder.resolve(), originals)
+    owners = {} if patients is None else _patients(patients)
+    library = Library(None if folder is None else folder.resolve(), originals, owners)
     studio = Studio.make(listening, library)
     console.print("[bold]studio[/bold]  open this link; it holds the access token:")
     console.print(f"\n    {studio.url}\n", soft_wrap=True, markup=False)
@@ -64,3 +69,15 @@ def command(
     if browser:
         webbrowser.open(studio.url)
     studio.serve()
+
+
+def _patients(table: Path) -> dict[str, str]:
+    """Read the patient of each original from a table, by the path of the original."""
+    from deepfixcx.datasets.table import listed_images
+    from deepfixcx.errors import ReleaseError
+    from deepfixcx.io.tables import Table
+
+    if not table.is_file():
+        raise ReleaseError(f"there is no table {str(table)!r}; correct --patients")
+    found = {each.path: each.patient for each in listed_images(Table(table), None)}
+    return {path: patient for path, patient in found.items() if path and patient}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -16,17 +16,17 @@ from deepfixcx.audit.result import AttackResult
 from deepfixcx.audit.suite import Audit
 from deepfixcx.audit.verdict import OPINION, Answer, answers
 from deepfixcx.report.drawing import FONT, INK, MUTED, RULE, Page
+from deepfixcx.report.figure_data import COLOURS, LEGEND, Bar, BarPanel, attack_panels
 
 __all__ = ["audit_figure", "audit_markdown"]
 
 WIDTH, MARGIN = 11.0, 0.4
-HEAD, LEGEND = 0.95, 0.45
+HEAD, LEGEND_ROOM = 0.95, 0.45
 QUESTION, LINE, SPACE = 0.26, 0.175, 0.16
 """Heights of an answer: its first line, each line of its sentence, and what follows."""
 
 PANEL_LEFT, ROW, PANEL_HEAD, PANEL_FOOT = 2.6, 0.24, 0.5, 0.55
 WORDS_A_LINE = 140
-VALUE, FLOOR, RAW = "#0b4f8a", "#c05a00", "#6e6e6e"
 
 SHOWN = (
     *("SSIM", "MS-SSIM", "PSNR", "right signs", "AUC", "EER", "precision@1", "mAP@R", "KS"),
@@ -74,12 +74,12 @@ def audit_figure(audit: Audit, title: str = "Audit of a release") -> Figure:
     'Audit of a release'
     """
     said = answers(audit)
-    panels = _panels(audit.results)
+    panels = attack_panels(audit.results)
     pairs = [panels[start : start + 2] for start in range(0, len(panels), 2)]
     heights = [
-        PANEL_HEAD + PANEL_FOOT + ROW * max(len(rows) for _, rows, _ in pair) for pair in pairs
+        PANEL_HEAD + PANEL_FOOT + ROW * max(len(panel.bars) for panel in pair) for pair in pairs
     ]
-    height = HEAD + sum(map(_high, said)) + LEGEND + sum(heights) + 0.5
+    height = HEAD + sum(map(_high, said)) + LEGEND_ROOM + sum(heights) + 0.5
     page = Page(WIDTH, height)
     page.text(MARGIN, 0.25, title, 17, weight="bold")
     page.text(MARGIN, 0.6, _about(audit), 11, color=MUTED)
@@ -88,8 +88,8 @@ def audit_figure(audit: Audit, title: str = "Audit of a release") -> Figure:
         _write_answer(page, top, answer)
         top += _high(answer)
     if panels:
-        _write_legend(page, top)
-    top += LEGEND
+        _write_legend(page, top, panels)
+    top += LEGEND_ROOM
     wide = (WIDTH - 2 * MARGIN) / 2
     for pair, high in zip(pairs, heights, strict=True):
         for column, panel in enumerate(pair):
@@ -218,61 +218,18 @@ def _number(value: float) -> str:
 
 # -- drawing ----------------------------------------------------------------------------------
 
-Panel = tuple[str, list[tuple[str, AttackResult]], str]
-"""What is drawn, its rows with their names, and what the axis says."""
-
-
-def _panels(results: Sequence[AttackResult]) -> list[Panel]:
-    linkage = [each for each in results if each.attack == "linkage"]
-    panels: list[Panel] = [
-        ("Linked: AUC", _named(linkage, "AUC"), "0.5 is chance, 1 always right"),
-        ("Singled out: first hit is right", _named(linkage, "precision@1"), "share of searches"),
-        (
-            "Inferred: AUC",
-            [(each.mode, each) for each in results if each.attack == "inference"],
-            "0.5 is chance, 1 always right",
-        ),
-        (
-            "Reconstructed: SSIM",
-            [
-                (each.attacker, each)
-                for each in results
-                if (each.attack, each.figure) == ("reconstruction", "SSIM")
-            ],
-            "1 is the original",
-        ),
-        (
-            "Members: AUC",
-            [
-                (
-                    f"{each.attacker}: {'worst patient' if 'worst' in each.figure else each.mode}",
-                    each,
-                )
-                for each in results
-                if each.attack == "membership"
-                and each.figure in ("AUC", "AUC rank", "worst patient AUC")
-            ],
-            "0.5 is chance, 1 always right",
-        ),
-    ]
-    return [panel for panel in panels if panel[1]]
-
-
-def _named(results: Sequence[AttackResult], figure: str) -> list[tuple[str, AttackResult]]:
-    short = {
-        "released-released": "two records",
-        "released-raw": "image, record",
-        "inverted-raw": "reconstruction",
-    }
-    return [
-        (
-            f"{each.attacker}: {short.get(each.mode, each.mode)}"
-            + ("" if each.valid else " (weak)"),
-            each,
-        )
-        for each in results
-        if each.figure == figure
-    ]
+MARKS: Mapping[str, dict[str, Any]] = {
+    "attack": {"marker": "o", "markersize": 7, "color": COLOURS["accent"]},
+    "not counted": {
+        "marker": "x", "markersize": 8, "markeredgewidth": 2, "color": COLOURS["accent"],
+    },
+    "floor": {"marker": "D", "markersize": 7, "color": COLOURS["mark"]},
+    "raw": {
+        "marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.4,
+        "color": COLOURS["muted"],
+    },
+}  # fmt: skip
+"""The marks of `LEGEND` as matplotlib draws them."""
 
 
 def _write_answer(page: Page, top: float, answer: Answer) -> None:
@@ -291,66 +248,51 @@ def _high(answer: Answer) -> float:
     return QUESTION + LINE * len(_wrapped(answer)) + SPACE
 
 
-def _write_legend(page: Page, top: float) -> None:
-    marks = (
-        ("o", VALUE, VALUE, "attack, 95 % interval"),
-        ("D", FLOOR, FLOOR, "floor: without the records (labels, mean image)"),
-        ("o", "none", RAW, "same attacker on raw images"),
-    )
+def _write_legend(page: Page, top: float, panels: Sequence[BarPanel]) -> None:
+    bars = [bar for panel in panels for bar in panel.bars]
+    drawn = {"attack": any(bar.valid for bar in bars)}
+    drawn["not counted"] = not all(bar.valid for bar in bars)
     left = MARGIN
-    for mark, face, edge, words in marks:
+    for name, words in LEGEND.items():
+        if not drawn.get(name, True):
+            continue
         line = Line2D(
-            [(left + 0.08) / page.width],
-            [1 - (top + 0.08) / page.height],
-            marker=mark, markerfacecolor=face, markeredgecolor=edge, color=edge,
-            markersize=9 if edge == RAW else 7, markeredgewidth=1.4,
-            linestyle="none", transform=page.figure.transFigure,
+            [(left + 0.08) / page.width], [1 - (top + 0.08) / page.height],
+            linestyle="none", transform=page.figure.transFigure, **MARKS[name],
         )  # fmt: skip
         page.figure.add_artist(line)
         page.text(left + 0.25, top, words, 10)
-        left += 0.7 + 0.075 * len(words)
+        left += 0.5 + 0.075 * len(words)
 
 
-def _draw_panel(page: Page, left: float, top: float, wide: float, panel: Panel) -> None:
-    title, rows, axis = panel
-    page.text(left, top, title, 12, weight="bold")
+def _draw_panel(page: Page, left: float, top: float, wide: float, panel: BarPanel) -> None:
+    page.text(left, top, panel.title, 12, weight="bold")
     axes = page.axes(
-        left + PANEL_LEFT, top + PANEL_HEAD - 0.15, wide - PANEL_LEFT - 0.3, ROW * len(rows)
+        left + PANEL_LEFT, top + PANEL_HEAD - 0.15, wide - PANEL_LEFT - 0.3, ROW * len(panel.bars)
     )
-    for line, (_, result) in enumerate(rows):
-        _draw_row(axes, line, result)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows], family=FONT, fontsize=9.5)
-    axes.set_xlim(*_limits([result for _, result in rows]))
+    for line, bar in enumerate(panel.bars):
+        axes.plot(
+            [bar.value.low, bar.value.high], [line, line], color=COLOURS["accent"], linewidth=2
+        )
+        axes.plot(bar.floor, line, **MARKS["floor"])
+        axes.plot(
+            bar.value.value, line, zorder=4, **MARKS["attack" if bar.valid else "not counted"]
+        )
+        if math.isfinite(bar.raw):
+            axes.plot(bar.raw, line, zorder=3, **MARKS["raw"])
+    if math.isfinite(panel.chance):
+        axes.axvline(panel.chance, color=COLOURS["muted"], linewidth=1, linestyle=(0, (5, 4)))
+    axes.set_ylim(len(panel.bars) - 0.4, -0.6)
+    axes.set_yticks(
+        range(len(panel.bars)), [_row_name(bar) for bar in panel.bars], family=FONT, fontsize=9.5
+    )
+    axes.set_xlim(panel.low, panel.high)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.tick_params(axis="both", length=0, labelsize=9.5, labelcolor=INK)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel(axis, fontsize=9.5, family=FONT, color=MUTED)
+    axes.set_xlabel(panel.axis, fontsize=9.5, family=FONT, color=MUTED)
 
 
-def _draw_row(axes: Axes, line: int, result: AttackResult) -> None:
-    face = VALUE if result.valid else "white"
-    axes.plot([result.value.low, result.value.high], [line, line], color=VALUE, linewidth=2)
-    axes.plot(
-        result.value.value, line, marker="o", markersize=7, markerfacecolor=face,
-        markeredgecolor=VALUE, zorder=4,
-    )  # fmt: skip
-    axes.plot(result.floor, line, marker="D", markersize=7, color=FLOOR)
-    if math.isfinite(result.raw):
-        axes.plot(
-            result.raw, line, marker="o", markersize=11, markerfacecolor="none", zorder=3,
-            markeredgecolor=RAW, markeredgewidth=1.4,
-        )  # fmt: skip
-
-
-def _limits(results: Sequence[AttackResult]) -> tuple[float, float]:
-    numbers = [
-        number
-        for each in results
-        for number in (each.value.low, each.value.high, each.floor, each.raw, each.chance)
-        if math.isfinite(number)
-    ]
-    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
-    room = 0.06 * max(high - low, 0.05)
-    return low - room, high + room
+def _row_name(bar: Bar) -> str:
+    return f"{bar.label}: {bar.note}" + ("" if bar.valid else " (not counted)")

@@ -1,91 +1,98 @@
-"""Small pieces of HTML, escaped once, and the frame of a file that needs no other."""
+"""HTML from the templates of this package: text is escaped once, by Jinja2."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from html import escape
 from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from deepfixcx._words import plain
 
-__all__ = ["code", "document", "escaped", "figure", "items", "paragraph", "section", "table"]
+__all__ = [
+    "code",
+    "document",
+    "figure",
+    "items",
+    "paragraph",
+    "part",
+    "section",
+    "style",
+    "table",
+]
 
 UNIT = re.compile(r"(?<=\d) (?=[%×]|[kMG]?B\b|dB\b|bytes\b)|(?<=×) (?=\d)")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 """What stands between a number and its unit, so that they stay in one line."""
 
-MOST_WHOLE = 10
-"""A table of no more rows stays on one page of paper."""
 
-
-def escaped(text: str) -> str:
-    r"""Return text, which may come from a file, as HTML that shows it and obeys none of it."""
-    return escape(plain(text.encode("utf-8", "backslashreplace").decode()))
-
-
-def paragraph(text: str, classes: str = "") -> str:
-    """Return a paragraph of plain text."""
-    return f"<p{_class(classes)}>{escaped(text)}</p>"
-
-
-def items(texts: Iterable[str]) -> str:
-    """Return a list of plain texts."""
-    return "<ul>" + "".join(f"<li>{escaped(text)}</li>" for text in texts) + "</ul>"
-
-
-def code(text: str) -> str:
-    """Return lines of code."""
-    return f"<pre>{escaped(text)}</pre>"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
-    """Return a table of plain texts; the first column heads its rows."""
-    rows = list(rows)
-    whole = " whole" if len(rows) <= MOST_WHOLE else ""
-    facts = "" if head else ' class="facts"'
-    lines = [f'<div class="wide{whole}" tabindex="0"><table{facts}>']
-    if caption:
-        lines.append(f"<caption>{escaped(caption)}</caption>")
-    if head:
-        cells = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
-        lines.append(f"<thead><tr>{cells}</tr></thead>")
-    lines.append("<tbody>")
-    for first, *others in rows:
-        cells = "".join(f"<td>{escaped(cell)}</td>" for cell in others)
-        lines.append(f'<tr><th scope="row">{escaped(first)}</th>{cells}</tr>')
-    return "".join([*lines, "</tbody></table></div>"])
-
-
-def figure(content: str, caption: str, classes: str = "") -> str:
-    """Return a figure of markup that is safe already, with a caption of plain text."""
-    return f"<figure{_class(classes)}>{content}<figcaption>{escaped(caption)}</figcaption></figure>"
-
-
-def section(name: str, title: str, *parts: str) -> str:
-    """Return a section with a heading, of parts that are markup already."""
-    inside = "".join(parts)
-    return f'<section id="{escaped(name)}"><h2>{escaped(title)}</h2>{inside}</section>'
-
-
-def document(title: str, body: str) -> str:
-    """Return a whole file: style within, nothing loaded, nothing run."""
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="referrer" content="no-referrer">'
-        f"<title>{escaped(title)}</title><style>{_style()}</style></head>"
-        f"<body>{UNIT.sub(NO_BREAK, body)}</body></html>\n"
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("deepfixcx.report"),
+        autoescape=True,
+        finalize=_readable,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
-@lru_cache(maxsize=1)
-def _style() -> str:
-    return (files("deepfixcx.report") / "report.css").read_text("utf-8")
+def _readable(value: object) -> object:
+    """Return text of a file, before it is escaped, without characters that hide or reorder it."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return plain(value.encode("utf-8", "backslashreplace").decode())
 
 
-def _class(classes: str) -> str:
-    return f' class="{escaped(classes)}"' if classes else ""
+def part(name: str, *values: Any) -> Markup:
+    """Return the markup of a macro in ``parts.html``, or of ``FILE.macro`` in another template."""
+    file, _, macro = name.rpartition(".")
+    module = _environment().get_template(f"{file or 'parts'}.html").module
+    return Markup(getattr(module, macro)(*values))
+
+
+def paragraph(text: str, classes: str = "") -> Markup:
+    """Return a paragraph of plain text."""
+    return part("paragraph", text, classes)
+
+
+def items(texts: Iterable[str]) -> Markup:
+    """Return a list of plain texts."""
+    return part("items", list(texts))
+
+
+def code(text: str) -> Markup:
+    """Return lines of code."""
+    return part("code", text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> Markup:
+    """Return a table of plain texts; the first column heads its rows."""
+    return part("table", head, list(rows), caption)
+
+
+def figure(content: Markup, caption: str) -> Markup:
+    """Return a figure of markup with a caption of plain text."""
+    return part("figure", content, caption)
+
+
+def section(name: str, title: str, *parts: Markup) -> Markup:
+    """Return a section with a heading, of parts that are markup already."""
+    return part("section", name, title, Markup("").join(parts))
+
+
+def document(title: str, body: Markup) -> str:
+    """Return a whole file: style within, nothing loaded, nothing run."""
+    spaced = Markup(UNIT.sub(NO_BREAK, body))
+    template = _environment().get_template("document.html")
+    return template.render(title=title, style=Markup(style()), body=spaced)
+
+
+def style() -> str:
+    """Return the style sheet of a report."""
+    return (files("deepfixcx.report") / "templates" / "report.css").read_text("utf-8")

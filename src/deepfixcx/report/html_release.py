@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +16,9 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
-from deepfixcx.io.tables import own_rows
+from deepfixcx.io.release_files import MANIFEST
 from deepfixcx.packets import pixel_scale
+from deepfixcx.release.release import Release
 from deepfixcx.report.words import Kept
 from deepfixcx.spec import CodecSpec
 
@@ -138,11 +137,9 @@ class ReleaseFacts:
     @classmethod
     def read(cls, folder: Path) -> ReleaseFacts:
         """Read the metadata of a release."""
+        release = Release.open(folder)
+        about, rows = release.about, release.rows
         try:
-            content = (folder / "dataset.json").read_bytes()
-            about = json.loads(content)
-            manifest = (folder / "manifest.csv").read_bytes()
-            rows = list(own_rows(manifest))
             done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
             failed = tuple(
                 (row["source_id"], row["error"], row["reason"])
@@ -150,22 +147,17 @@ class ReleaseFacts:
                 if row["status"] == "failed"
             )
             _check(about)
-            facts = cls(folder, about, done, failed, hashlib.sha256(content).hexdigest())
+            facts = cls(folder, about, done, failed, release.checksum)
             _ = facts.spec, facts.totals["images"], about["software"]["deepfixcx"]
-            stated = about["papers"]["manifest.csv"]
+            stated = str(about["papers"][MANIFEST])
             sizes = [side for each in done for side in (each.channels, each.height, each.width)]
             if min(sizes, default=1) < 1 or facts.spec.numbers(1) >= MOST:
                 raise ValueError("sizes")
-        except OSError:
-            raise ReleaseError(
-                f"{str(folder)!r} has no dataset.json and manifest.csv that can be read: it is "
-                "not a release, or was not finished"
-            ) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ReleaseError(
                 f"the metadata of {str(folder)!r} is damaged; deepfixcx verify names the fault"
             ) from None
-        if stated != hashlib.sha256(manifest).hexdigest():
+        if not release.place.holds(MANIFEST, [stated]):
             raise ReleaseError(
                 f"manifest.csv of {str(folder)!r} was changed after the release was made: its "
                 f"checksum is not the one in dataset.json; deepfixcx verify lists all differences"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepfixcx._words import counted
-from deepfixcx.audit.result import QUESTIONS, WORDS
+from deepfixcx.audit.result import QUESTIONS, WORDS, AttackResult
 from deepfixcx.errors import ReleaseError
 from deepfixcx.experiments.rows import FrontierRow, Row
 from deepfixcx.io.results import check_unchanged
@@ -22,7 +22,6 @@ from deepfixcx.measures import Interval
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
-    "Attack",
     "Audit",
     "Evaluated",
     "Evaluation",
@@ -40,47 +39,10 @@ RowType = TypeVar("RowType")
 
 
 @dataclass(frozen=True, slots=True)
-class Attack:
-    """One estimate of one attack, as of `AttackResult`; NaN where a baseline is not known."""
-
-    attack: str
-    mode: str
-    attacker: str
-    figure: str
-    value: Interval
-    chance: float
-    floor: float
-    raw: float
-    risk: float
-    patients: int
-    valid: bool
-    reason: str
-
-    @classmethod
-    def of_json(cls, values: Mapping[str, Any]) -> Attack:
-        """Read what `AttackResult.to_dict` made."""
-        value, low, high = (_number(end) for end in values["value"])
-        return cls(
-            attack=str(values["attack"]),
-            mode=str(values["mode"]),
-            attacker=str(values["attacker"]),
-            figure=str(values["figure"]),
-            value=Interval(value, low, high),
-            chance=_number(values.get("chance")),
-            floor=_number(values.get("floor")),
-            raw=_number(values.get("raw")),
-            risk=_number(values.get("residual_risk")),
-            patients=int(values.get("n") or 0),
-            valid=bool(values.get("valid", True)),
-            reason=str(values.get("reason") or ""),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Audit:
     """What an audit found: the word that answers each question, and all that it rests on."""
 
-    attacks: tuple[Attack, ...]
+    attacks: tuple[AttackResult, ...]
     verdict: tuple[str, ...]
     untested: tuple[str, ...]
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -160,7 +122,7 @@ def read_audit(path: Path) -> Audit:
     values = _json(path, "the audit.json that deepfixcx audit wrote")
     try:
         listed = values["results"] if "results" in values else values["attacks"]
-        attacks = tuple(Attack.of_json(each) for each in listed)
+        attacks = tuple(map(_attack, listed))
         answers = {str(asked): str(word) for asked, word in values.get("answers", {}).items()}
         if not (answers.keys() <= set(QUESTIONS) and set(answers.values()) <= set(WORDS)):
             raise ValueError("answers")
@@ -233,6 +195,28 @@ def read_evidence(folder: Path) -> Evidence:
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise ReleaseError("summary.json is not a summary of deepfixcx scan") from None
+
+
+def _attack(values: Mapping[str, Any]) -> AttackResult:
+    """Read what `AttackResult.to_dict` made; NaN where a baseline is not known."""
+    return AttackResult(
+        attack=str(values["attack"]),
+        mode=str(values["mode"]),
+        attacker=str(values["attacker"]),
+        figure=str(values["figure"]),
+        value=_interval(values["value"]),
+        chance=_number(values.get("chance")),
+        floor=_number(values.get("floor")),
+        gain=_interval(values.get("gain")),
+        control=_number(values.get("control")),
+        raw=_number(values.get("raw")),
+        n=int(values.get("n") or 0),
+        seed=int(values.get("seed") or 0),
+        reference=str(values.get("reference") or ""),
+        valid=bool(values.get("valid", True)),
+        reason=str(values.get("reason") or ""),
+        detectable=_number(values.get("detectable")),
+    )
 
 
 def _left_out(values: Mapping[str, Any]) -> int:

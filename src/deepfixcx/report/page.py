@@ -9,18 +9,19 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
-from importlib.resources import files
 from pathlib import Path
+
+from markupsafe import Markup, escape
 
 from deepfixcx import __version__
 from deepfixcx._optional import require
 from deepfixcx.errors import MissingExtraError, ReleaseError
 from deepfixcx.io.results import write_result
-from deepfixcx.report.html import document, paragraph, section, table
+from deepfixcx.report.first_page import About, agreement, first_page
+from deepfixcx.report.html import document, paragraph, part, section, style
 from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Evidence
-from deepfixcx.report.sections_frontier import frontier
 from deepfixcx.report.sections_proof import binding, headers, reproduce, untested, verdict
 from deepfixcx.report.sections_release import (
     contents,
@@ -30,12 +31,20 @@ from deepfixcx.report.sections_release import (
     worst_images,
     worst_of,
 )
-from deepfixcx.report.sections_results import Measured, privacy, utility
+from deepfixcx.report.sections_results import (
+    Measured,
+    frontier,
+    privacy,
+    privacy_title,
+    utility,
+)
 from deepfixcx.report.words import terms_in
 
 __all__ = ["LARGEST", "ReportInputs", "pdf_of", "release_page", "write_page"]
 
 TAG = re.compile(r"<[^>]*>")
+PARAGRAPH = re.compile(r"(?<=<p>)([^<]*(?:<a [^>]*>[^<]*</a>[^<]*)*)(?=</p>)")
+ANCHORED = re.compile(r"<a [^>]*>[^<]*<a ")
 VARIABLE = re.compile(r"var\((--[a-z]+)\)")
 DEFINITION = re.compile(r"(--[a-z]+):\s*(#[0-9a-f]{6})")
 
@@ -52,7 +61,7 @@ def pdf_of(page: str) -> bytes:
     # the page holds all it shows; whatever else it asked for would be an error of this package
     fetcher = weasyprint.urls.URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
     document = weasyprint.HTML(string=_in_plain_colours(page), url_fetcher=fetcher)
-    content: bytes = document.write_pdf(pdf_identifier=b"deepfixcx")
+    content: bytes = document.write_pdf(pdf_identifier=b"deepfixcx", pdf_tags=True)
     return content
 
 
@@ -65,8 +74,7 @@ def _in_plain_colours(page: str) -> str:
 @lru_cache(maxsize=1)
 def _colours() -> dict[str, str]:
     """Return the colours of the light page."""
-    style = (files("deepfixcx.report") / "report.css").read_text("utf-8")
-    return dict(DEFINITION.findall(style.partition("@media")[0]))
+    return dict(DEFINITION.findall(style().partition("@media")[0]))
 
 
 LARGEST = 10_000_000
@@ -75,6 +83,7 @@ LARGEST = 10_000_000
 TITLE = "Report on a release of privatized images"
 
 SECTIONS = {
+    "agreement": "What remains to be agreed",
     "contents": "What is in the release",
     "transform": "What is done to an image",
     "examples": "Examples",
@@ -100,6 +109,8 @@ class ReportInputs:
     originals: Originals | None = None
     include_originals: bool = False
     not_read: NotRead | None = None
+    about: About = field(default_factory=About)
+    alerts: tuple[str, ...] = ()
 
 
 def release_page(inputs: ReportInputs) -> str:
@@ -111,20 +122,19 @@ def release_page(inputs: ReportInputs) -> str:
     facts, measured, evidence = inputs.facts, inputs.measured, inputs.evidence
     shown = inputs.originals if inputs.include_originals else None
     worst = worst_of(facts, inputs.originals)
-    contents_list = "".join(
-        f'<li><a href="#{name}">{title.replace("images", f"{facts.noun}s")}</a></li>'
-        for name, title in SECTIONS.items()
-    )
-    body = "".join(
+    named = SECTIONS | {"privacy": privacy_title(measured)}
+    titles = [(name, title.replace("images", f"{facts.noun}s")) for name, title in named.items()]
+    lead = f"Checksum {facts.checksum[:16]}…; made with deepfixcx {_maker(facts)}"
+    body = part(
+        "page.report",
+        inputs.about.title or TITLE,
+        [lead, *binding(facts, measured)],
+        inputs.alerts,
+        first_page(facts, measured, inputs.about),
+        verdict(facts, measured, evidence),
+        titles,
         (
-            f"<header><h1>{TITLE}</h1>",
-            paragraph(
-                f"Checksum {facts.checksum[:16]}…; made with deepfixcx {_maker(facts)}", "lead"
-            ),
-            *map(paragraph, binding(facts, measured)),
-            "</header><main>",
-            verdict(facts, measured, evidence),
-            f'<nav aria-label="Contents"><ol>{contents_list}</ol></nav>',
+            agreement(inputs.about, measured),
             contents(facts),
             transform(facts),
             examples(facts, shown),
@@ -136,20 +146,39 @@ def release_page(inputs: ReportInputs) -> str:
             headers(facts, evidence),
             untested(facts, measured, evidence),
             reproduce(facts),
-        )
+        ),
     )
-    end = f"</main><footer>{paragraph(f'Written by deepfixcx {__version__}.')}</footer>"
-    return document(TITLE, body + _terms(body) + end)
+    end = part("page.end", _terms(body), __version__)
+    return document(inputs.about.title or TITLE, linked(body) + end)
 
 
-def _terms(body: str) -> str:
+def _terms(body: Markup) -> Markup:
     """Return the section with the terms that the visible text of a report uses."""
     text = unescape(TAG.sub(" ", body))
     about = (
         "The terms that this report uses. The page Glossary of the documentation lists all terms."
     )
-    terms = table(("term", "meaning"), terms_in(text))
+    terms = part("terms", [(slug(term), term, meaning) for term, meaning in terms_in(text)])
     return section("terms", SECTIONS["terms"], paragraph(about), terms)
+
+
+def linked(body: Markup) -> Markup:
+    """Link the first use of each term in a paragraph to its definition."""
+    pieces = PARAGRAPH.split(body)
+    for term, _ in terms_in(unescape(TAG.sub(" ", body))):
+        case = re.NOFLAG if term.isupper() else re.IGNORECASE
+        found = re.compile(rf"(?<![\w#>-])({re.escape(str(escape(term)))})(?![\w<-])", case)
+        for place in range(1, len(pieces), 2):
+            text, count = found.subn(rf'<a href="#term-{slug(term)}">\1</a>', pieces[place], 1)
+            if count and not ANCHORED.search(text):
+                pieces[place] = text
+                break
+    return Markup("".join(pieces))
+
+
+def slug(term: str) -> str:
+    """Return a term as the name of a place in the page."""
+    return re.sub(r"\W+", "-", term.lower()).strip("-")
 
 
 def write_page(path: Path, content: bytes) -> None:

@@ -7,9 +7,11 @@ import math
 import shlex
 from collections.abc import Iterator
 
+from markupsafe import Markup
+
 from deepfixcx._words import counted
 from deepfixcx.audit.result import QUESTIONS, conclude
-from deepfixcx.report.html import code, items, paragraph, section, table
+from deepfixcx.report.html import code, items, paragraph, part, section, table
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Audit, Evidence
 from deepfixcx.report.sections_results import Measured
@@ -132,12 +134,11 @@ def is_good(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) 
     return whole and searched and not _is_bad(measured, evidence)
 
 
-def verdict(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
+def verdict(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> Markup:
     """State the three sentences, framed; green only where a bound audit shows nothing."""
     good = "good" if is_good(facts, measured, evidence) else "unknown"
     look = "bad" if _is_bad(measured, evidence) else good
-    inside = "".join(map(paragraph, verdict_sentences(facts, measured, evidence)))
-    return f'<div class="verdict {look}" role="note" aria-label="Verdict">{inside}</div>'
+    return part("verdict", look, verdict_sentences(facts, measured, evidence))
 
 
 def binding(facts: ReleaseFacts, measured: Measured) -> list[str]:
@@ -165,7 +166,7 @@ def _listed(names: tuple[str, ...]) -> str:
     return f"The {', '.join(first)}{' and ' if first else ''}{last}"
 
 
-def headers(facts: ReleaseFacts, evidence: Evidence | None) -> str:
+def headers(facts: ReleaseFacts, evidence: Evidence | None) -> Markup:
     """State how headers were treated, and what a search for their texts found."""
     options = facts.about["options"]
     if options.get("output") == "dicom":
@@ -214,7 +215,7 @@ def _painted(facts: ReleaseFacts, mask: str) -> str:
     )
 
 
-def _evidence(evidence: Evidence | None) -> str:
+def _evidence(evidence: Evidence | None) -> Markup:
     if evidence is None:
         return paragraph(
             "The files were not searched for texts of the headers of the sources. Run: "
@@ -239,7 +240,7 @@ def _evidence(evidence: Evidence | None) -> str:
         f"{counted(evidence.sources, 'source')} and from their names: {found}."
     )
     limits = list(_limits_of_scan(evidence))
-    return paragraph(words) + (items(limits) if limits else "") + _harmless(evidence)
+    return paragraph(words) + (items(limits) if limits else Markup("")) + _harmless(evidence)
 
 
 def _limits_of_scan(evidence: Evidence) -> Iterator[str]:
@@ -283,10 +284,10 @@ def _has(count: int) -> str:
     return "has" if count == 1 else "have"
 
 
-def _harmless(evidence: Evidence) -> str:
+def _harmless(evidence: Evidence) -> Markup:
     """List the reasons for which strings of the sources may stand where they were found."""
     if not evidence.harmless:
-        return ""
+        return Markup("")
     count = sum(times for _, times in evidence.harmless)
     words = (
         f"{counted(count, 'further string')} {_was(count)} found and listed as harmless. "
@@ -295,7 +296,7 @@ def _harmless(evidence: Evidence) -> str:
     return paragraph(words) + items(f"{why}: {times:,}" for why, times in evidence.harmless)
 
 
-def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> str:
+def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None) -> Markup:
     """List what was not tested, so that silence is not taken for safety."""
     missing: list[str] = []
     if measured.audit is None:
@@ -331,7 +332,7 @@ def untested(facts: ReleaseFacts, measured: Measured, evidence: Evidence | None)
     return section("untested", "What was not tested", *parts)
 
 
-def reproduce(facts: ReleaseFacts) -> str:
+def reproduce(facts: ReleaseFacts) -> Markup:
     """Give everything that is needed to make it again, and to check it."""
     options = facts.about["options"]
     software = [[name, str(version)] for name, version in sorted(facts.about["software"].items())]
@@ -345,13 +346,13 @@ def reproduce(facts: ReleaseFacts) -> str:
         paragraph(
             f"{_repeats(facts)} Compare the checksum with the one that the sender names.", "small"
         ),
-        "<h3>Spec</h3>",
+        part("heading", "Spec"),
         code(facts.spec.to_json()),
-        "<h3>Options</h3>",
+        part("heading", "Options"),
         code(json.dumps(plain, sort_keys=True, indent=2)),
-        "<h3>Versions</h3>",
+        part("heading", "Versions"),
         table([], software),
-        "<h3>SHA-256</h3>",
+        part("heading", "SHA-256"),
         table([], papers),
     )
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
+from markupsafe import Markup
 
 from deepfixcx._words import byte_size, counted
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.removal import statements
-from deepfixcx.report.html import escaped, figure, items, paragraph, section, table
+from deepfixcx.report.html import items, paragraph, part, section, table
 from deepfixcx.report.html_images import data_url, for_screen
 from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable, spread_out
@@ -36,7 +35,7 @@ class Worst:
     looked_at: int
 
 
-def contents(facts: ReleaseFacts) -> str:
+def contents(facts: ReleaseFacts) -> Markup:
     """Say what is in the release, before and after."""
     totals = facts.totals
     kept, values = totals["kept_values"], totals["source_values"]
@@ -91,7 +90,7 @@ def _holds(facts: ReleaseFacts) -> str:
     return holds.get(facts.output, facts.output)
 
 
-def _record_words(facts: ReleaseFacts) -> list[str]:
+def _record_words(facts: ReleaseFacts) -> list[Markup]:
     """State what a record is, where it is not the code of one image, and which labels it lacks."""
     if facts.records is None:
         return []
@@ -120,7 +119,7 @@ def _record_words(facts: ReleaseFacts) -> list[str]:
     return list(map(paragraph, words))
 
 
-def transform(facts: ReleaseFacts) -> str:
+def transform(facts: ReleaseFacts) -> Markup:
     """State what the transform removes, obscures and preserves of an image of typical size."""
     channels, height, width = facts.usual_size()
     spec = facts.spec
@@ -145,12 +144,11 @@ def transform(facts: ReleaseFacts) -> str:
         found = statements(spec, height, width)
     except (ExplanationError, ImageTooSmallError) as error:
         return section("transform", title, *parts, paragraph(f"{error}."), _mechanisms(facts))
-    lines = []
-    for kind in ("removed", "obscured", "preserved"):
-        of_kind = [each.words for each in found if each.kind == kind]
-        words = items(map(_sentence, of_kind)) if of_kind else "<ul><li>Nothing.</li></ul>"
-        lines.append(f"<dt>{kind.capitalize()}</dt><dd>{words}</dd>")
-    parts.append(f'<dl class="statements">{"".join(lines)}</dl>')
+    kinds = [
+        (kind.capitalize(), [_sentence(each.words) for each in found if each.kind == kind])
+        for kind in ("removed", "obscured", "preserved")
+    ]
+    parts.append(part("statements", [(kind, texts or ["Nothing."]) for kind, texts in kinds]))
     return section("transform", title, *parts, _mechanisms(facts))
 
 
@@ -164,25 +162,22 @@ def _what_learned(facts: ReleaseFacts) -> str:
     return f"{fixed} The mechanisms, which come after it, learned from {of_whom}."
 
 
-def _mechanisms(facts: ReleaseFacts) -> str:
+def _mechanisms(facts: ReleaseFacts) -> Markup:
     """List what was done to codes, with what it guarantees."""
     if not facts.applied:
-        return ""
+        return Markup("")
     rows = [[each.words, each.guarantee or "none is stated"] for each in facts.applied]
     caption = "Mechanisms that were applied to the codes, in this order"
     return table(["mechanism", "what it guarantees"], rows, caption=caption)
 
 
-def examples(facts: ReleaseFacts, originals: Originals | None) -> str:
+def examples(facts: ReleaseFacts, originals: Originals | None) -> Markup:
     """Show some images; beside their originals only where those are given."""
-    shown = []
-    for image in spread_out(facts.images, EXAMPLES):
-        after = readable(facts, image)
-        if after is None:
-            continue
-        before = None if originals is None else originals.pixels(image)
-        pictures = _side_by_side(image, after, before)
-        shown.append(figure(pictures, _caption(image, before is not None)))
+    captions = [
+        (image, f"{image.name} ({image.height:,} × {image.width:,})")
+        for image in spread_out(facts.images, EXAMPLES)
+    ]
+    shown = _pictures(facts, captions, originals, ": before and after")
     if not shown:
         words = "The release contains nothing that can be shown as a picture."
         return section("examples", "Examples", paragraph(words))
@@ -193,10 +188,31 @@ def examples(facts: ReleaseFacts, originals: Originals | None) -> str:
             "Images as a recipient sees them, chosen at equal distances. Originals are not in "
             "this file."
         )
-    classes = "pictures pairs" if originals is not None else "pictures"
-    return section(
-        "examples", "Examples", paragraph(words), f'<div class="{classes}">{"".join(shown)}</div>'
-    )
+    drawn = part("pictures", shown, originals is not None)
+    return section("examples", "Examples", paragraph(words), drawn)
+
+
+Picture = tuple[str, str, str, str]
+"""Name, URL of what a recipient sees, URL of the original or "", and caption."""
+
+
+def _pictures(
+    facts: ReleaseFacts,
+    captions: Sequence[tuple[Shared, str]],
+    originals: Originals | None,
+    of_both: str = "",
+) -> list[Picture]:
+    """Return the pictures of images that can be read, `of_both` behind captions of pairs."""
+    shown = []
+    for image, caption in captions:
+        after = readable(facts, image)
+        if after is None:
+            continue
+        before = None if originals is None else originals.pixels(image)
+        original = "" if before is None else data_url(for_screen(before, SIDE))
+        both = of_both if before is not None else ""
+        shown.append((image.name, data_url(for_screen(after, SIDE)), original, caption + both))
+    return shown
 
 
 def worst_of(facts: ReleaseFacts, originals: Originals | None) -> Worst:
@@ -212,17 +228,11 @@ def worst_of(facts: ReleaseFacts, originals: Originals | None) -> Worst:
     return Worst(_first(found), False, len(found))
 
 
-def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None) -> str:
+def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None) -> Markup:
     """Show the images that keep the most content."""
-    shown = []
-    for image, value in worst.images:
-        after = readable(facts, image)
-        if after is None:
-            continue
-        before = None if originals is None else originals.pixels(image)
-        pictures = _side_by_side(image, after, before)
-        measure = f"SSIM {value:.2f}" if worst.alike else f"detail {value:.3f}"
-        shown.append(figure(pictures, f"{image.name}: {measure}"))
+    measure = "SSIM {:.2f}" if worst.alike else "detail {:.3f}"
+    captions = [(image, f"{image.name}: {measure.format(value)}") for image, value in worst.images]
+    shown = _pictures(facts, captions, originals)
     if not shown:
         words = "The release contains nothing that can be shown as a picture."
         return section("worst", f"The {facts.noun}s that keep the most content", paragraph(words))
@@ -239,16 +249,15 @@ def worst_images(facts: ReleaseFacts, worst: Worst, originals: Originals | None)
     if worst.looked_at < len(facts.images):
         several = counted(len(facts.images), facts.noun)
         words += f" {worst.looked_at:,} of {several} were examined."
-    classes = "pictures pairs" if originals is not None else "pictures"
     return section(
         "worst",
         f"The {counted(len(shown), facts.noun)} that keep the most content",
         paragraph(words),
-        f'<div class="{classes}">{"".join(shown)}</div>',
+        part("pictures", shown, originals is not None),
     )
 
 
-def failures(facts: ReleaseFacts, not_read: NotRead | None) -> str:
+def failures(facts: ReleaseFacts, not_read: NotRead | None) -> Markup:
     """State what failed and what was not read, and why; nothing of it is in the release."""
     parts = []
     if facts.records is None:
@@ -265,7 +274,7 @@ def failures(facts: ReleaseFacts, not_read: NotRead | None) -> str:
     return section("failures", "What failed or was not read", *parts, *_not_read(facts, not_read))
 
 
-def _not_read(facts: ReleaseFacts, not_read: NotRead | None) -> list[str]:
+def _not_read(facts: ReleaseFacts, not_read: NotRead | None) -> list[Markup]:
     """State the counts of the private folder, or that they are unknown."""
     if not_read is None:
         return [
@@ -293,24 +302,6 @@ def _not_read(facts: ReleaseFacts, not_read: NotRead | None) -> list[str]:
 
 def _first(ranked: Sequence[tuple[Shared, float]]) -> tuple[tuple[Shared, float], ...]:
     return tuple(sorted(ranked, key=lambda each: -each[1])[:WORST])
-
-
-def _picture(pixels: NDArray[Any], words: str, *, smooth: bool = False) -> str:
-    look = ' class="smooth"' if smooth else ""
-    return f'<img{look} src="{data_url(for_screen(pixels, SIDE))}" alt="{escaped(words)}">'
-
-
-def _side_by_side(image: Shared, after: NDArray[Any], before: NDArray[Any] | None) -> str:
-    pictures = _picture(after, f"{image.name}, privatized")
-    if before is None:
-        return pictures
-    original = _picture(before, f"{image.name}, original", smooth=True)
-    return f'<div class="pair">{original}{pictures}</div>'
-
-
-def _caption(image: Shared, both: bool) -> str:
-    words = f"{image.name} ({image.height:,} × {image.width:,})"
-    return f"{words}: before and after" if both else words
 
 
 def _grid(facts: ReleaseFacts) -> str:

@@ -1,4 +1,4 @@
-"""Sections about what was measured: privacy and utility."""
+"""Sections about what was measured: privacy, utility, and other settings."""
 
 from __future__ import annotations
 
@@ -6,31 +6,42 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from deepfixcx._words import counted
-from deepfixcx.audit.result import LOWER_IS_STRONGER, QUESTIONS
-from deepfixcx.experiments.recommendation import recommend_code
+from deepfixcx.audit.result import QUESTIONS, AttackResult, conclude
+from deepfixcx.errors import MechanismError
+from deepfixcx.experiments.recommendation import recommend_code, recommend_mechanism
 from deepfixcx.experiments.rows import FrontierRow, Row
 from deepfixcx.measures import Interval
-from deepfixcx.report.html import escaped, figure, items, paragraph, section, table
-from deepfixcx.report.html_plots import Bar, intervals_svg
-from deepfixcx.report.html_results import Attack, Audit, Evaluation
+from deepfixcx.mechanisms.catalogue import mechanism_named
+from deepfixcx.report.figure_data import (
+    BarPanel,
+    attack_panels,
+    frontier_planes,
+    mode_words,
+    setting_words,
+)
+from deepfixcx.report.grid_data import grids_of
+from deepfixcx.report.html import figure, items, paragraph, part, section, table
+from deepfixcx.report.html_plots import intervals_svg, points_svg
+from deepfixcx.report.html_release import ReleaseFacts
+from deepfixcx.report.html_results import Audit, Evaluation
+from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "Measured",
-    "attack_bars",
-    "attack_figure",
-    "attack_groups",
     "attack_table",
-    "drawn_and_others",
+    "frontier",
+    "meaning_of",
     "privacy",
+    "privacy_title",
+    "row_of",
     "sweep_table",
     "utility",
 ]
 
-SHARES = ("AUC", "AUC rank", "precision@1", "mAP@R", "EER", "KS", "SSIM", "MS-SSIM", "right signs")
-"""Estimates between 0 and 1."""
-
-UNITS = {"PSNR": "PSNR, dB"}
+PATIENT = "patient"
 
 MEANING = {
     ("linkage", "AUC"): (
@@ -69,24 +80,9 @@ MEANING = {
 }
 
 
-DRAWN = {
-    ("linkage", "AUC"),
-    ("linkage", "precision@1"),
-    ("inference", "AUC"),
-    ("membership", "AUC"),
-    ("membership", "AUC rank"),
-    ("reconstruction", "SSIM"),
-    ("reconstruction", "PSNR"),
-    ("reconstruction", "right signs"),
-}
-"""What is drawn; other estimates of the same attacks stand in a table."""
-
 PRIVACY = "What attacks show"
 LABELS = "labels"
 """The attacker who knows labels only; others who know them, too, end with it."""
-
-MOST_LINES = 8
-"""Of attacks that are made on each band, say, the strongest are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +97,16 @@ class Measured:
     unbound: tuple[str, ...] = ()
 
 
-def privacy(measured: Measured, *, has_codes: bool = True) -> str:
+def privacy_title(measured: Measured) -> str:
+    """Return what happened, in a heading."""
+    if measured.audit is None:
+        return "No attack was made"
+    state = conclude(measured.audit.answers).state
+    titles = {"shown": "Attacks that succeeded", "not shown": "Attacks that did not succeed"}
+    return titles.get(state, PRIVACY)
+
+
+def privacy(measured: Measured, *, has_codes: bool = True) -> Markup:
     """Show every attack that was made, with its baselines."""
     audit = measured.audit
     if audit is None:
@@ -109,7 +114,7 @@ def privacy(measured: Measured, *, has_codes: bool = True) -> str:
         first = "" if has_codes else f"deepfixcx privatize ORIGINALS {release} --output codes …; "
         return section(
             "privacy",
-            PRIVACY,
+            privacy_title(measured),
             paragraph(
                 "No attack was made on this release, so the privacy risk is unknown. Run: "
                 f"{first}deepfixcx audit {release} --against ORIGINALS --patients CSV"
@@ -122,18 +127,16 @@ def privacy(measured: Measured, *, has_codes: bool = True) -> str:
     parts += [items(audit.verdict)] if audit.verdict else []
     parts += [items(f"{note[:1].upper()}{note[1:]}." for note in audit.notes)] * bool(audit.notes)
     parts.append(_with_labels(audit.attacks))
-    drawn, others = drawn_and_others(audit.attacks)
-    groups = attack_groups(drawn)
-    parts.append(f'<div class="plots">{"".join(_attack_block(*group) for group in groups)}</div>')
+    parts.append(part("attacks", [_attack_block(panel) for panel in attack_panels(audit.attacks)]))
+    drawn = [each for panel in attack_panels(audit.attacks) for each in panel.results]
     if doubtful := sorted({each.reason for each in drawn if not each.valid and each.reason}):
         parts.append(paragraph("Crosses are values that are not counted. The reasons:"))
         parts.append(items(doubtful))
-    if others:
-        parts.append(attack_table(others))
-    return section("privacy", PRIVACY, *parts)
+    parts.append(attack_table(audit.attacks))
+    return section("privacy", privacy_title(measured), *parts)
 
 
-def _with_labels(attacks: Sequence[Attack]) -> str:
+def _with_labels(attacks: Sequence[AttackResult]) -> Markup:
     """Show linkage with labels beside linkage without, for each way of linking."""
     areas = [each for each in attacks if each.figure == "AUC"]
     linkage = [each for each in areas if each.attack == "linkage"]
@@ -144,15 +147,15 @@ def _with_labels(attacks: Sequence[Attack]) -> str:
         of_mode = [each for each in linkage if each.mode == mode and each not in labels]
         both = [each for each in of_mode if each.attacker.endswith(f"+ {LABELS}")]
         alone = [each for each in of_mode if each not in both]
-        rows.append([_mode(mode), *map(_strongest, (alone, both, labels, raw))])
+        rows.append([mode_words(mode), *map(_strongest, (alone, both, labels, raw))])
     if not rows:
-        return ""
+        return Markup("")
     heads = ["linkage", "records without labels", "records with labels", "labels alone"]
     caption = "Linkage AUC of the strongest attacker, 95 % intervals in brackets"
     return table([*heads, "raw images"], rows, caption=caption)
 
 
-def _strongest(attacks: Sequence[Attack]) -> str:
+def _strongest(attacks: Sequence[AttackResult]) -> str:
     """Return the largest value and its attacker; of those that count, if any does."""
     chosen = [each for each in attacks if each.valid] or attacks
     if not chosen:
@@ -163,100 +166,44 @@ def _strongest(attacks: Sequence[Attack]) -> str:
     return f"{best.value}{f' ({said})' if said else ''}"
 
 
-def _mode(mode: str) -> str:
-    """Return what is attacked as people read it, such as ``released to raw``."""
-    return mode.replace("-", " to ") if mode.count("-") == 1 and " " not in mode else mode
-
-
-def drawn_and_others(attacks: Sequence[Attack]) -> tuple[list[Attack], list[Attack]]:
-    """Return the attacks that are drawn, and those that stand in a table."""
-    drawn = [each for each in attacks if (each.attack, each.figure) in DRAWN]
-    return drawn, [each for each in attacks if (each.attack, each.figure) not in DRAWN]
-
-
-def attack_table(attacks: Sequence[Attack]) -> str:
+def attack_table(attacks: Sequence[AttackResult]) -> Markup:
     """List the estimates that are not drawn, the strongest of each kind; references come last."""
     lines = [
         [
-            attack,
-            f"{each.attacker}, {_mode(each.mode)}",
-            name,
+            each.attack,
+            f"{each.attacker}, {mode_words(each.mode)}",
+            each.figure,
             str(each.value),
             "" if math.isnan(each.floor) else f"{each.floor:.3f}",
         ]
-        for attack, name, shown, _ in attack_groups(attacks)
-        for each in shown
+        for panel in attack_panels(attacks, drawn=False)
+        for each in panel.results
     ]
+    if not lines:
+        return Markup("")
     head = ["attack", "attacker", "estimate", "value [95 %]", "floor"]
     caption = "Other estimates of the same attackers; references are no attacks on records"
     return table(head, lines, caption=caption)
 
 
-def _attack_block(attack: str, name: str, chosen: Sequence[Attack], others: int) -> str:
-    parts = [f"<h3>{escaped(attack.capitalize())}, {escaped(name)}</h3>"]
-    if meaning := MEANING.get((attack, name)):
-        parts.append(paragraph(meaning, "small"))
-    parts.append(figure(attack_figure(chosen, name), _attack_caption(chosen)))
-    if others:
-        weaker = counted(others, "weaker one")
-        parts.append(paragraph(f"And {weaker}, in audit.json.", "small"))
-    return f'<div class="plot-block">{"".join(parts)}</div>'
-
-
-def attack_groups(attacks: Sequence[Attack]) -> list[tuple[str, str, list[Attack], int]]:
-    """Put attacks together that one figure shows."""
-    names = dict.fromkeys((each.attack, each.figure) for each in attacks)
-    groups = []
-    for attack, name in sorted(names, key=lambda each: each[0] == "reference"):
-        found = [each for each in attacks if (each.attack, each.figure) == (attack, name)]
-        sign = 1 if name in LOWER_IS_STRONGER else -1
-        ranked = sorted(found, key=lambda each: sign * each.value.value)[:MOST_LINES]
-        shown = [each for each in found if each in ranked]
-        groups.append((attack, name, shown, len(found) - len(shown)))
-    return groups
-
-
-def attack_bars(attacks: Sequence[Attack]) -> list[Bar]:
-    """Return the lines of a figure of attacks."""
-    return [
-        Bar(
-            each.attacker,
-            each.value,
-            each.floor,
-            each.raw,
-            note=_mode(each.mode),
-            valid=each.valid,
-        )
-        for each in attacks
-    ]
-
-
-def attack_figure(attacks: Sequence[Attack], name: str) -> str:
-    """Draw attacks of one kind; shares on an axis from 0 to 1, others up to the largest."""
-    chances = {each.chance for each in attacks if math.isfinite(each.chance)}
-    chance = chances.pop() if len(chances) == 1 else math.nan
-    ends = [
-        end for each in attacks for end in (each.value.high, each.value.value, each.floor, each.raw)
-    ]
-    largest = max((end for end in ends if math.isfinite(end)), default=1.0)
-    high = 1.0 if name in SHARES else max(1.1 * largest, 1.0)
-    return intervals_svg(
-        attack_bars(attacks), low=0, high=high, title=UNITS.get(name, name), chance=chance
-    )
-
-
-def _attack_caption(attacks: Sequence[Attack]) -> str:
-    patients = max((each.patients for each in attacks), default=0)
-    words = "Bars are 95 % intervals"
-    words += f" over {counted(patients, 'patient')}." if patients else "."
-    raw = [each for each in attacks if math.isfinite(each.raw)]
-    if raw:
+def _attack_block(panel: BarPanel) -> tuple[str, str, Markup, str, str]:
+    """Return heading, meaning, drawing, caption and remark of one kind of attack."""
+    patients = max((each.n for each in panel.results), default=0)
+    words = f"Bars are 95 % intervals{f' over {counted(patients, PATIENT)}' if patients else ''}."
+    if raw := [each for each in panel.results if math.isfinite(each.raw)]:
         best = max(raw, key=lambda each: each.raw)
         words += f" On raw images {best.attacker} reaches {best.raw:.3f}."
-    return words
+    weaker = f"And {counted(panel.weaker, 'weaker one')}, in audit.json." if panel.weaker else ""
+    return panel.title, meaning_of(panel), intervals_svg(panel), words, weaker
 
 
-def utility(measured: Measured) -> str:
+def meaning_of(panel: BarPanel) -> str:
+    """Explain what a figure of attacks measures."""
+    figure_name = panel.results[0].figure if panel.results else ""
+    return MEANING.get((panel.attack, figure_name), "")
+
+
+def utility(measured: Measured) -> Markup:
     """Show what the release is still good for."""
     parts = []
     if measured.evaluation is not None:
@@ -283,7 +230,7 @@ def utility(measured: Measured) -> str:
     return section("utility", "What the release is useful for", *parts)
 
 
-def _evaluation(found: Evaluation) -> list[str]:
+def _evaluation(found: Evaluation) -> list[Markup]:
     """Return the table of the labels, public images beside each, and every note."""
     rows = [
         [each.label, *map(str, (each.auc, each.public, each.added)), _auc_words(each.auc)]
@@ -296,55 +243,22 @@ def _evaluation(found: Evaluation) -> list[str]:
     return parts
 
 
-def _sweep(rows: Sequence[Row]) -> str:
+def _sweep(rows: Sequence[Row]) -> Markup:
     chosen = recommend_code(rows)
     said = f"{chosen.sentence} A sweep does not measure public images alone."
     return paragraph(said) + sweep_table(rows, chosen.row)
 
 
-def sweep_table(rows: Sequence[Row], chosen: Row | None, *, pick: bool = False) -> str:
+def sweep_table(rows: Sequence[Row], chosen: Row | None) -> Markup:
     """Return the AUC of every setting as a table, deeper where better; the chosen one is framed."""
-    settings = {(row.level, row.patches): row for row in rows if row.level is not None}
-    levels = sorted({level for level, _ in settings if level is not None})
-    patches = sorted({count for _, count in settings if count is not None})
-    values = [row.interval("auc").value for row in settings.values()]
-    finite = [value for value in values if math.isfinite(value)]
-    low, high = (min(finite), max(finite)) if finite else (0.5, 1.0)
-    lines = []
-    for level in levels:
-        cells = [
-            _cell(settings.get((level, count)), (low, high), chosen, pick) for count in patches
-        ]
-        lines.append(f'<tr><th scope="row">J={level}</th>{"".join(cells)}</tr>')
-    head = "".join(f'<th scope="col">P={count}</th>' for count in patches)
-    original = [row.interval("auc") for row in rows if row.level is None]
+    grid = next((each for each in grids_of(rows) if each.name == "auc"), None)
+    if grid is None:
+        return Markup("")
     caption = "AUC by level (down) and patches (across); the darker, the better"
+    original = [row.interval("auc") for row in rows if row.level is None]
     if original and math.isfinite(original[0].value):
         caption += f". Originals reach {original[0]}"
-    return (
-        f'<div class="wide whole" tabindex="0"><table><caption>{escaped(caption)}</caption>'
-        f'<thead><tr><th scope="col">level</th>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _cell(row: Row | None, ends: tuple[float, float], chosen: Row | None, pick: bool) -> str:
-    if row is None or not math.isfinite(row.interval("auc").value):
-        return '<td class="cell none">does not fit</td>'
-    value = row.interval("auc")
-    low, high = ends
-    share = (value.value - low) / (high - low) if high > low else 0.5
-    classes = "cell" + (" deep" if share > 0.6 else "")
-    picked = row == chosen
-    classes += " chosen" if picked else ""
-    # letters stand out from both halves of the scale, which is why there is a step between them
-    lightness = 38 - 30 * (share - 0.6) if share > 0.6 else 94 - 50 * share
-    extra = ", recommended" if picked else ""
-    can = f' data-pick="J{row.level}_P{row.patches}" tabindex="0"' if pick else ""
-    return (
-        f'<td class="{classes}" style="background:hsl(209 55% {lightness:.0f}%)"{can} '
-        f'title="{escaped(str(value))}{extra}">{value.value:.3f}</td>'
-    )
+    return part("grid", grid, caption, None if chosen is None else chosen.name)
 
 
 def _auc_words(auc: Interval) -> str:
@@ -353,3 +267,101 @@ def _auc_words(auc: Interval) -> str:
     if not auc.low > 0.5:
         return "not shown to differ from chance"
     return f"right in {100 * auc.value:.0f} of 100 such pairs"
+
+
+# -- other settings ----------------------------------------------------------------------------
+
+COLUMNS = {
+    "auc": "AUC",
+    "public_auc": "public images alone",
+    "added": "the release adds",
+    "other_auc": "score on another label",
+    "linkage": "linkage without labels",
+    "labelled_linkage": "linkage with labels",
+}
+"""Columns of the table, by the names of the estimates."""
+
+THRESHOLD = "By the default threshold of deepfixcx frontier (without --max-linkage)"
+"""A frontier holds estimates and no threshold: a run with --max-linkage recommends by its own."""
+
+
+def frontier(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> Markup:
+    """Show utility against linkage of every setting that was tried, and which this release has."""
+    if not rows:
+        return section(
+            "frontier",
+            "Other settings",
+            paragraph(
+                "No other setting was tested. deepfixcx frontier measures privacy and utility "
+                "of several settings."
+            ),
+        )
+    here = row_of(rows, facts)
+    marked = {} if here is None else {here.name: "this release"}
+    planes = frontier_planes(rows, recommend_mechanism(rows).row, here=marked)
+    return section(
+        "frontier",
+        "Other settings",
+        paragraph(f"{THRESHOLD}: {recommend_mechanism(rows).sentence}"),
+        paragraph(_place_words(here, facts)),
+        *(
+            figure(points_svg(plane), "Each point is a setting; lines are 95 % intervals.")
+            for plane in planes
+        ),
+        _frontier_table(rows, here),
+    )
+
+
+def row_of(rows: Sequence[FrontierRow], facts: ReleaseFacts) -> FrontierRow | None:
+    """Return the row that was tried with the setting and the mechanisms of a release, if any."""
+    names = facts.mechanism_names
+    for row in rows:
+        if row.level is None or row.patches is None:
+            continue
+        spec = CodecSpec(row.level, row.patches)  # a frontier tries no other wavelet or pooling
+        if spec == facts.spec and _same(row.mechanism, names):
+            return row
+    return None
+
+
+def _same(name: str, names: Sequence[str]) -> bool:
+    """Return whether the name in a catalogue stands for mechanisms that were named one by one."""
+    if tuple(names) in ((name,), tuple(name.split("+"))):
+        return True
+    try:
+        return mechanism_named(name) == mechanism_named(",".join(names))
+    except MechanismError:  # a baseline, or noise, which is made for a spec
+        return False
+
+
+def _place_words(here: FrontierRow | None, facts: ReleaseFacts) -> str:
+    if here is None:
+        return "The setting of this release was not tested."
+    names = facts.mechanism_names
+    made = "is plain" if names == ("plain",) else f"is made with {' and '.join(names)}"
+    return (
+        f"This release {made}. At this setting classifiers reached an AUC of "
+        f"{_estimate(here, 'auc')} (public images alone: {_estimate(here, 'public_auc')}), and the "
+        f"strongest attacker a linkage AUC of {_estimate(here, 'linkage')} without labels "
+        f"(with labels: {_estimate(here, 'labelled_linkage')})."
+    )
+
+
+def _frontier_table(rows: Sequence[FrontierRow], here: FrontierRow | None) -> Markup:
+    lines = [
+        [
+            f"{row.mechanism}, {setting_words(row)}" + (" (this release)" if row is here else ""),
+            f"{row.numbers:,}",
+            *(_estimate(row, name) for name in COLUMNS),
+        ]
+        for row in sorted(rows, key=lambda row: row.figures.get("linkage", math.inf))
+    ]
+    heads = ["mechanism and setting", "values", *COLUMNS.values()]
+    return table(heads, lines, caption="AUC and linkage AUC, 95 % intervals in brackets")
+
+
+def _estimate(row: FrontierRow, name: str) -> str:
+    """Return an estimate with its interval; some have none, however many patients there are."""
+    value = row.interval(name)
+    has_none = f"{name}_high" not in row.figures and math.isfinite(value.value)
+    return f"{value.value:.3f}" if has_none else str(value)

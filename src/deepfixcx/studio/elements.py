@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
+from deepfixcx.report.html import NO_BREAK, UNIT
 from deepfixcx.studio.exploring import example, example_names
 from deepfixcx.studio.releases import Found, Library
 from deepfixcx.studio.uploads import MOST_BYTES, Picture
@@ -29,11 +31,13 @@ __all__ = [
     "choice",
     "dial",
     "drop",
+    "finder",
     "heading",
     "markup",
     "note",
     "put",
     "remember",
+    "say",
     "segments",
     "some_picture",
     "terms",
@@ -86,10 +90,20 @@ def put(element: Element, **attributes: object) -> None:
 
 def words(text: str, tag: str = "p", classes: str = "", **attributes: object) -> TextElement:
     """Make an element that holds only text."""
-    element = TextElement(tag=tag, text=text)
+    element = TextElement(tag=tag, text=text if tag == "pre" else spaced(text))
     element.classes(classes)
     put(element, **attributes)
     return element
+
+
+def spaced(text: str) -> str:
+    """Return text in which a number and its unit stay in one line."""
+    return UNIT.sub(NO_BREAK, text)
+
+
+def say(element: TextElement, text: str) -> None:
+    """Put another text into an element."""
+    element.set_text(spaced(text))
 
 
 def heading(text: str, rank: int = 2) -> TextElement:
@@ -160,11 +174,12 @@ def viewer(left: str = "original", right: str = "privatized", **attributes: obje
     return element
 
 
-def drop(tab: Workspace, on_took: Callable[[], Any]) -> None:
+def drop(tab: Workspace, on_took: Callable[[], Any]) -> Element:
     """Make a field for a file; `on_took` is called when it is the image of the tab."""
     element = Drop()
-    put(element, url=f"/upload/{tab.key}", most=MOST_BYTES)
+    put(element, url=f"/upload/{tab.key}", most=MOST_BYTES, subject=tab.subject)
     element.on("took", lambda: on_took())
+    return element
 
 
 def choice(
@@ -237,10 +252,33 @@ class LibraryPage:
         self.found: list[Found] = []
 
     def asked_for(self, name: str) -> int:
-        """Return the number of the thing that the address names; 0 by default."""
+        """Return the number of the thing that the address names; the first that is finished."""
         text = self.tab.query.get(name, "")
-        number = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
-        return number if number < len(self.found) else 0
+        if text.isascii() and text.isdigit() and int(text[:5]) < len(self.found):
+            return int(text[:5])
+        ready = (place for place, each in enumerate(self.found) if each.finished)
+        return next(ready, 0)
+
+    def named(self) -> list[tuple[str, str]]:
+        """Return the entries of a list of what was found."""
+        return [
+            (str(place), each.name + ("" if each.finished else " (unfinished)"))
+            for place, each in enumerate(self.found)
+        ]
+
+
+def finder(label: str, names: Sequence[str], on_choice: Handler, *, name: str) -> Element:
+    """Make a labelled field in which a name of many is typed and completed."""
+    with block("div", "field"):
+        words(label, "label", for_=name)
+        field = block("input", "select", type_="search", list=f"{name}-names", id_=name)
+        put(field, placeholder=f"{len(names):,} images; type a part of the name", name=name)
+        with block("datalist", id_=f"{name}-names"):
+            _options([(each, "") for each in names])
+    field.on(
+        "change", lambda event: on_choice(event.args), js_handler="(e) => emit(e.target.value)"
+    )
+    return field
 
 
 async def some_picture(tab: Workspace) -> Picture:
@@ -253,8 +291,19 @@ async def some_picture(tab: Workspace) -> Picture:
     return tab.picture
 
 
+REMEMBER = """((path, address, tries) => {
+    const replace = () => {
+        if (location.pathname === path) history.replaceState({page: address}, '', address);
+        else if (tries-- > 0) setTimeout(replace, 100);
+    };
+    replace();
+})(%s, %s, 20)"""
+"""Puts an address in place of that of its own page, which the browser may not show yet; the
+framework goes back to the page of the state, not to the address."""
+
+
 def remember(path: str, **state: object) -> None:
     """Write a state into the address of the page, so that a bookmark restores it."""
-    query = urlencode({name: value for name, value in state.items() if value not in ("", None, 0)})
+    query = urlencode({name: value for name, value in state.items() if value not in ("", None)})
     address = f"{path}?{query}" if query else path
-    ui.run_javascript(f"history.replaceState(history.state, '', '{address}')")
+    ui.run_javascript(REMEMBER % (json.dumps(path), json.dumps(address)))

@@ -78,12 +78,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures beside the image, with units: values kept, in memory, on disk, SSIM and PSNR."""
+    """The figures beside the image, with units: values kept, in memory and on disk."""
 
     kept: str
     memory: str
     disk: str
-    likeness: str
 
 
 class Look:
@@ -136,18 +135,24 @@ class Look:
         return Kept.of_image(self.codec.spec, *self.picture.shape)
 
     def figures(self) -> Figures:
-        """Return the figures beside the image; they take longer than the image itself."""
-        kept, file_bytes = self.kept(), self.picture.file_bytes
-        code_file = len(code_bytes(self.code.array, self.code.sizes, self.codec.spec, "float32"))
+        """Return what is kept of a frame, and the sizes of all frames before and after."""
+        kept, picture, code = self.kept(), self.picture, self.code
+        count = len(picture.frames)
+        one = len(code_bytes(code.array, code.sizes, self.codec.spec, "float32"))
+        code_file = one + (count - 1) * (code.array.nbytes + code.sizes.nbytes)
+        before = picture.frames.size * (picture.bits // 8)
+        every = f", {count:,} frames" if count > 1 else ""
+        disk = f"code {byte_size(code_file)}"
+        if picture.file_bytes:
+            disk = _smaller(picture.file_bytes, code_file, "code ")
         return Figures(
             f"{kept.numbers:,} of {kept.of:,} values ({kept.percent})",
-            _smaller(self.pixels.nbytes, 4 * kept.numbers),
-            _smaller(file_bytes, code_file, "code ") if file_bytes
-            else f"code {byte_size(code_file)}",
-            self._likeness(),
-        )  # fmt: skip
+            _smaller(before, 4 * kept.numbers * count) + every,
+            disk + every,
+        )
 
-    def _likeness(self) -> str:
+    def likeness(self) -> str:
+        """Compare the frame with its reconstruction; of a large one this takes seconds."""
         _, height, width = self.picture.shape
         if min(height, width) < LEAST_SIDE:
             return f"the image is smaller than {LEAST_SIDE} pixels a side"

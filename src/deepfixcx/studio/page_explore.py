@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pywt
+from nicegui import background_tasks
 from numpy.typing import NDArray
 
 from deepfixcx.errors import DeepfixcxError
@@ -21,9 +22,11 @@ from deepfixcx.studio.elements import (
     choice,
     dial,
     drop,
+    finder,
     heading,
     put,
     remember,
+    say,
     segments,
     some_picture,
     terms,
@@ -67,6 +70,12 @@ BOUNDARIES = (
     ("periodic", "Periodic", "The image repeats beyond its edge"),
 )
 HAAR_REASON = "The Haar wavelet uses no pixels beyond the edge."
+MOST_LISTED = 200
+"""Images of the folder that stand in a list; more are found by a part of their name."""
+
+REST = 0.25
+"""Seconds without a change after which an image is compared with its reconstruction."""
+
 POINT = "Point at a value to see its place."
 
 
@@ -79,7 +88,8 @@ class ExplorePage:
         self.look: Look | None = None
         self._wanted = self._done = 0
         self._busy = False
-        self._drawn: Picture | None = None
+        self._drawn = (0, -1)
+        self._measuring = asyncio.Lock()
 
     async def build(self) -> None:
         """Make the elements, then show the image."""
@@ -87,28 +97,32 @@ class ExplorePage:
             with block("section", "explore-image", aria_label="Image"):
                 self._build_source()
                 self.viewer = viewer(width=1, height=1, values=True)
+                self.viewer.on("turn", self._turn)
                 self.frame_dial = dial("Frame", "frame", [1, 2], 1, self._set_frame, unit="")
                 self.frame_dial.classes("frames")
                 self.failure = alert()
-                self._build_words()
-                self._build_copies()
             with block("section", "explore-side", aria_label="Settings and figures"):
                 self._build_controls()
-                self._build_figures()
                 self._build_mosaic()
+                self._build_figures()
+            with block("div", "explore-below"):
+                self._build_words()
+                self._build_copies()
         await some_picture(self.tab)
         await self.refresh()
 
     def _build_source(self) -> None:
         with block("div", "source"):
             heading("Explore", 1)
-            drop(self.tab, self.refresh)
+            self.drop = drop(self.tab, self.refresh)
             with block("div", "chips", role="group", aria_label="Examples"):
                 self.chips = {
                     name: button(name, partial(self._take_example, name), "chip")
                     for name in example_names()
                 }
-            if self.pictures:
+            if len(self.pictures) > MOST_LISTED:
+                finder("Image of the folder", list(self.pictures), self._take_file, name="file")
+            elif self.pictures:
                 options = [("", "From the folder …"), *((name, name) for name in self.pictures)]
                 choice("Image of the folder", {"": options}, "", self._take_file, name="file")
         self.about = words("", "p", "about")
@@ -199,8 +213,13 @@ class ExplorePage:
 
     async def _set_frame(self, number: int) -> None:
         self.tab.frame = number - 1
-        self._drawn = None
         await self.refresh()
+
+    async def _turn(self, event: Any) -> None:
+        """Show the next or the previous frame, as the wheel asks."""
+        picture, step = self.tab.picture, 1 if event.args == 1 else -1
+        if picture is not None and 0 <= self.tab.frame + step < len(picture.frames):
+            await self._set_frame(self.tab.frame + step + 1)
 
     async def _take_example(self, name: str, _: object) -> None:
         self.tab.take(await asyncio.to_thread(example, name), name)
@@ -215,7 +234,7 @@ class ExplorePage:
             self.tab.take(await picture_from(content))
         except (DeepfixcxError, OSError) as error:
             reason = str(error) if isinstance(error, DeepfixcxError) else "it cannot be opened"
-            self.failure.set_text(f"This image cannot be shown: {reason}.")
+            say(self.failure, f"This image cannot be shown: {reason}.")
             return
         await self.refresh()
 
@@ -251,34 +270,39 @@ class ExplorePage:
         if picture is None:
             return
         _, height, width = picture.shape
-        self.tab.settings = fitting(self.tab.settings, height, width)
-        settings = self.tab.settings
+        settings = fitting(self.tab.settings, height, width)
         try:
             look = await asyncio.to_thread(_decoded, picture, settings, self.tab.frame)
         except DeepfixcxError as error:
-            self.failure.set_text(f"These settings do not fit: {error}.")
+            say(self.failure, f"These settings do not fit: {error}.")
             return
         self.failure.set_text("")
         self.look = look
         self._show_images(look)
         self._show_controls(settings, height, width)
         self._show_words(look)
-        if self._done == self._wanted:
-            self._show_figures(await asyncio.to_thread(look.figures))
+        self._show_figures(look.figures())
+        background_tasks.create(self._compare(look), name="similarity")
+
+    async def _compare(self, look: Look) -> None:
+        """Show the similarity when the sliders have rested; never in the way of an image."""
+        say(self.figures[-1], "…")
+        await asyncio.sleep(REST)
+        async with self._measuring:
+            if look is not self.look:
+                return
+            text = await asyncio.to_thread(look.likeness)
+        if look is self.look:
+            say(self.figures[-1], text)
 
     def _show_images(self, look: Look) -> None:
         _, height, width = look.picture.shape
-        if self._drawn is not look.picture:
-            self._drawn = look.picture
+        if self._drawn != (self.tab.subject, self.tab.frame):
+            if self._drawn[0] != self.tab.subject:
+                self._show_subject(look.picture)
+            self._drawn = (self.tab.subject, self.tab.frame)
             put(self.viewer, original=self.tab.show("original", look.original_png))
-            put(self.viewer, width=width, height=height)
-            self.about.set_text(look.picture.words)
-            for name, chip in self.chips.items():
-                put(chip, aria_pressed=str(name == self.tab.example).lower())
-            count = len(look.picture.frames)
-            put(self.frame_dial, steps=list(range(1, max(count, 2) + 1)), limit=count)
-            put(self.frame_dial, value=self.tab.frame + 1, hint=f"of {count}")
-            self.frame_dial.set_visibility(count > 1)
+            put(self.frame_dial, value=self.tab.frame + 1)
         spec = look.codec.spec
         rows, columns = spec.cells(height, width)
         put(
@@ -294,6 +318,19 @@ class ExplorePage:
         grid_rows, grid_columns = spec.grid_shape
         put(self.mosaic, src=self.tab.show("mosaic", look.mosaic_png), side=spec.block)
         put(self.mosaic, rows=grid_rows, columns=grid_columns)
+
+    def _show_subject(self, picture: Picture) -> None:
+        """Show what another image brings: its size and its frames."""
+        _, height, width = picture.shape
+        count = len(picture.frames)
+        put(self.viewer, width=width, height=height, subject=self.tab.subject, turns=count > 1)
+        put(self.drop, subject=self.tab.subject)
+        say(self.about, picture.words)
+        for name, chip in self.chips.items():
+            put(chip, aria_pressed=str(name == self.tab.example).lower())
+        put(self.frame_dial, steps=list(range(1, max(count, 2) + 1)), limit=count)
+        put(self.frame_dial, hint=f"of {count}")
+        self.frame_dial.set_visibility(count > 1)
 
     def _show_controls(self, settings: Settings, height: int, width: int) -> None:
         reach = limits(settings, height, width)
@@ -314,13 +351,13 @@ class ExplorePage:
 
     def _show_words(self, look: Look) -> None:
         for name, text in look.words().items():
-            self.statements[name].set_text(_sentence(text))
-        self.share.set_text(f"{look.kept().percent} of the values, {look.kept().ratio}")
+            say(self.statements[name], _sentence(text))
+        say(self.share, f"{look.kept().percent} of the values, {look.kept().ratio}")
 
     def _show_figures(self, figures: Figures) -> None:
-        texts = (figures.kept, figures.memory, figures.disk, figures.likeness)
-        for element, text in zip(self.figures, texts, strict=True):
-            element.set_text(text)
+        texts = (figures.kept, figures.memory, figures.disk)
+        for element, text in zip(self.figures, texts, strict=False):
+            say(element, text)
 
 
 def _decoded(picture: Picture, settings: Settings, frame: int) -> Look:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from nicegui import ui
+from nicegui.element import Element
 
 from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
@@ -22,6 +26,7 @@ from deepfixcx.studio.elements import (
     heading,
     put,
     remember,
+    say,
     words,
 )
 from deepfixcx.studio.releases import (
@@ -36,7 +41,7 @@ from deepfixcx.studio.releases import (
     measure_of,
     open_gallery,
 )
-from deepfixcx.studio.sheet import Sheet, shown_png
+from deepfixcx.studio.sheet import Sheet
 from deepfixcx.studio.workspace import Workspace
 
 __all__ = ["ReleasePage"]
@@ -44,6 +49,9 @@ __all__ = ["ReleasePage"]
 AT_ONCE = 60
 THUMBNAIL = 192
 MEASURES = {"detail": "Detail", "alike": "Similarity (SSIM)"}
+BATCH = 200
+"""Images that are read between two reports of progress."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
 SECONDS = 2.0
 """Between two readings of a running release."""
 
@@ -60,6 +68,7 @@ class ReleasePage(LibraryPage):
         self.shown = AT_ONCE
         self.picked: int | None = None
         self.chosen: list[Entry] = []
+        self.thumbs: list[Element] = []
         self._seen = (-1, "")
 
     async def build(self) -> None:
@@ -73,8 +82,7 @@ class ReleasePage(LibraryPage):
             self.release, asked = self.asked_for("release"), self.tab.query
             self.sort = asked.get("sort", "") if asked.get("sort") in SORTS else self.sort
             with block("div", "toolbar"):
-                names = [(str(place), each.name) for place, each in enumerate(self.found)]
-                choice("Release", {"": names}, str(self.release), self._open, name="release")
+                choice("Release", {"": self.named()}, str(self.release), self._open, name="release")
                 sorts = [
                     (name, text)
                     for name, text in SORTS.items()
@@ -85,6 +93,7 @@ class ReleasePage(LibraryPage):
                     words("Search by number or name", "label", for_="search")
                     search = block("input", "select", type_="search")
                     put(search, id_=None, name="search", aria_label="Search by number or name")
+                    put(search, value=asked.get("search"))
                     search.on("input", self._set_search, throttle=0.3, leading_events=False,
                               js_handler="(event) => emit(event.target.value)")  # fmt: skip
                 size = dial(
@@ -105,18 +114,18 @@ class ReleasePage(LibraryPage):
                 self.sheet = Sheet(self.tab, self._go, self._close, self._pick_image)
             self.sheet.place.on("keydown", self._key, js_handler="(event) => emit(event.key)")
             self.clock = ui.timer(SECONDS, self._look_again)
-        await self._open(str(self.release))
-        if (kind := self.tab.query.get("kind", "")) in dict(filters_of(self._entries())):
-            self._filter(kind, None)
+        await self._open(str(self.release), asked)
 
     def _entries(self) -> tuple[Entry, ...]:
         return () if self.gallery is None else self.gallery.entries
 
-    async def _open(self, place: str) -> None:
+    async def _open(self, place: str, asked: Mapping[str, str] = NOTHING) -> None:
+        """Show a release, with the filters and the image that an address names."""
         if not place.isdigit() or int(place) >= len(self.found):
             return
         self.release, path = int(place), self.found[int(place)].path
         self.kind, self.between, self.shown, self._seen = "", None, AT_ONCE, (-1, "")
+        self.search = asked.get("search", "")
         self._close()
         try:
             self.gallery = await asyncio.to_thread(open_gallery, path, self.library.originals)
@@ -125,18 +134,53 @@ class ReleasePage(LibraryPage):
             self.failure.set_text(f"{error}.")
             self.grid.clear()
             return
+        self.gallery.patients = self.library.patients
         self.failure.set_text("")
+        if (kind := asked.get("kind", "")) in dict(filters_of(self._entries())):
+            self.kind = kind
         self._draw()
         await self._measure()
+        await self._restore(asked)
+
+    async def _restore(self, asked: Mapping[str, str]) -> None:
+        """Choose the bar and the image that an address names."""
+        with suppress(ValueError):
+            low, high = map(float, asked.get("between", "").split("-"))
+            ends = [each[:2] for each in bins_of(self._entries(), measure_of(self.sort))]
+            near = [each for each in ends if abs(each[0] - low) < 1e-6]
+            if near and self.sort != "manifest" and high > low:
+                self.between = near[0]
+                self._draw()
+        number = asked.get("image", "")
+        entries = self._entries()
+        if number.isascii() and number.isdigit() and int(number[:9]) < len(entries):
+            wanted = entries[int(number[:9])]
+            names = [entry.name for entry in self.chosen]
+            if wanted.name in names:
+                await self._pick(names.index(wanted.name))
 
     async def _measure(self) -> None:
-        gallery = self.gallery
+        """Measure what the gallery is sorted by, once for each release while the studio runs."""
+        gallery, name = self.gallery, measure_of(self.sort)
         if gallery is None or self.sort == "manifest":
             return
-        self.status.set_text(f"{_status_words(gallery)} Reading every image …")
-        gallery.entries = await asyncio.to_thread(gallery.measured)
-        if gallery is self.gallery:
-            self._draw()
+        known = self.library.measures.setdefault(
+            (gallery.folder, gallery.facts.checksum or str(len(gallery.entries)), name), {}
+        )
+        missing = [entry for entry in gallery.entries if entry.image and entry.image not in known]
+        put(self.progress, aria_label="Images read")
+        for start in range(0, len(missing), BATCH):
+            count = len(gallery.entries)
+            say(self.status, f"{_status_words(gallery)} · reading {len(known):,} of {count:,}")
+            put(self.progress, value=len(known), max=count)
+            self.progress.set_visibility(True)
+            some = missing[start : start + BATCH]
+            known |= await asyncio.to_thread(gallery.measure, some, name)
+            if gallery is not self.gallery or name != measure_of(self.sort):
+                return
+        gallery.take(name, known)
+        put(self.progress, aria_label="Files done or failed")
+        self._draw()
 
     async def _look_again(self) -> None:
         gallery = self.gallery
@@ -158,9 +202,10 @@ class ReleasePage(LibraryPage):
         gallery = self.gallery
         if gallery is None:
             return
-        self.status.set_text(_status_words(gallery))
+        say(self.status, _status_words(gallery))
         put(self.progress, value=gallery.files_ended, max=max(gallery.files, 1))
         self.progress.set_visibility(gallery.state != "finished")
+        picked = "" if self.picked is None else self.chosen[self.picked].name
         self.chosen = chosen_entries(
             gallery.entries,
             kind=self.kind,
@@ -168,7 +213,9 @@ class ReleasePage(LibraryPage):
             sort=self.sort,
             between=self.between,
         )
-        remember("/release", release=self.release, kind=self.kind, sort=self._sort_to_remember())
+        places = [place for place, entry in enumerate(self.chosen) if entry.name == picked]
+        self.picked = places[0] if places else None
+        self._remember()
         self.filters.clear()
         with self.filters:
             for name, count in [("", len(gallery.entries)), *filters_of(gallery.entries)]:
@@ -176,13 +223,25 @@ class ReleasePage(LibraryPage):
                 put(chip, aria_pressed=str(name == self.kind).lower())
         self._draw_bins(gallery)
         self.grid.clear()
+        self.thumbs.clear()
         with self.grid:
             for number, entry in enumerate(self.chosen[: self.shown]):
                 self._draw_entry(gallery, number, entry)
         self.more.set_visibility(len(self.chosen) > self.shown)
 
-    def _sort_to_remember(self) -> str:
-        return "" if self.sort == "manifest" else self.sort
+    def _remember(self) -> None:
+        """Write release, filters and the chosen image into the address, by number."""
+        picked = self.chosen[self.picked].name if self.picked is not None else ""
+        numbers = [place for place, entry in enumerate(self._entries()) if entry.name == picked]
+        remember(
+            "/release",
+            release=self.release,
+            kind=self.kind,
+            sort="" if self.sort == "manifest" else self.sort,
+            search=self.search,
+            between="" if self.between is None else "{:.6f}-{:.6f}".format(*self.between),
+            image=numbers[0] if numbers else "",
+        )
 
     def _draw_bins(self, gallery: Gallery) -> None:
         """Draw a histogram of the measure that images are sorted by; each bar is a filter."""
@@ -210,16 +269,19 @@ class ReleasePage(LibraryPage):
 
     def _draw_entry(self, gallery: Gallery, number: int, entry: Entry) -> None:
         with block("li", "thumb-item"):
-            label = f"{entry.name}, {entry.words}" if entry.words else entry.name
+            below = entry.words("" if self.sort == "manifest" else measure_of(self.sort))
+            label = f"{entry.name}, {below}" if below else entry.name
             with block("button", "thumb", type_="button", aria_label=label) as thumb:
+                put(thumb, aria_pressed=str(number == self.picked).lower())
                 if entry.image is None:
                     words("failed", "span", "thumb-failed")
                 else:
-                    make = partial(shown_png, gallery.facts, entry.image, THUMBNAIL)
+                    make = partial(gallery.picture, entry.image, THUMBNAIL)
                     url = self.tab.show(f"thumb-{number}", make)
                     block("img", src=url, alt="", loading="lazy")
                 words(entry.name, "span", "thumb-name")
-                words(entry.words, "span", "thumb-words")
+                words(below, "span", "thumb-words")
+            self.thumbs.append(thumb)
             thumb.on("click", partial(self._pick_at, number), args=[])
 
     async def _pick_at(self, number: int, _: object) -> None:
@@ -227,8 +289,16 @@ class ReleasePage(LibraryPage):
 
     async def _pick(self, number: int) -> None:
         if self.gallery is not None and 0 <= number < len(self.chosen):
-            self.picked = number
+            self._mark(number)
+            self._remember()
             await self.sheet.show(self.gallery, self.chosen[number])
+
+    def _mark(self, number: int | None) -> None:
+        """Let the chosen image look chosen."""
+        for place in (self.picked, number):
+            if place is not None and place < len(self.thumbs):
+                put(self.thumbs[place], aria_pressed=str(place == number).lower())
+        self.picked = number
 
     async def _pick_image(self, image: Shared) -> None:
         """Show an image of the gallery; remove the filters if they hide it."""
@@ -273,12 +343,13 @@ class ReleasePage(LibraryPage):
         self._draw()
 
     def _close(self) -> None:
-        self.picked = None
+        self._mark(None)
         self.sheet.hide()
 
     async def _key(self, event: Any) -> None:
         if event.args == "Escape":
             self._close()
+            self._remember()
         elif event.args in ("ArrowLeft", "ArrowRight"):
             await self._go(1 if event.args == "ArrowRight" else -1)
 

@@ -6,17 +6,25 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.io.release_files import ABOUT, MANIFEST, checksum_of
 from deepfixcx.release import private_folder, read_status
 from deepfixcx.release.ledger import LEDGER
+from deepfixcx.release.release import Release
 from deepfixcx.release.status import read_records
+from deepfixcx.report.html_images import for_screen, png_bytes
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable
 
@@ -34,12 +42,17 @@ __all__ = [
 ]
 
 DEPTH = 3
+READERS = 4
 MOST_ENTRIES = 20_000
 """The search ends after this many files and folders: the folder may hold a dataset."""
-MOST_IMAGES = 200
+MOST_IMAGES = 5_000
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"})
 PRIVATE = ".private"
 """End of the name of private folders: plain codes before a mechanism are not a release."""
+RESULTS = frozenset({"sweep.csv", "frontier.csv", "audit.json", "attribution.json", "model.json"})
+"""Files beside which images are figures of results."""
+SIGNATURE = 128
+"""The last bytes of a PNG file, in which a figure of this package has its checksum."""
 PARTS = frozenset({"images", "codes", "rows"})
 """Folders of a release, which are not listed themselves."""
 
@@ -51,25 +64,35 @@ class Found:
     kind: str
     name: str
     path: Path
+    finished: bool = True
 
 
 class Library:
     """The contents of a folder, and the sources of its releases where the user names them."""
 
-    def __init__(self, folder: Path | None, originals: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        originals: Path | None = None,
+        patients: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.folder = folder
         self.originals = originals
+        self.patients = patients
+        self.measures: dict[tuple[Path, str, str], dict[Shared, float | None]] = {}
 
     def pictures(self) -> dict[str, Path]:
-        """Return the images in the folder by their relative paths; some hundred at most."""
+        """Return the images in the folder by their relative paths, without figures of commands."""
         if self.folder is None:
             return {}
         found: dict[str, Path] = {}
         for path, files in self._folders():
-            if MANIFEST in files and ABOUT in files:
+            if (MANIFEST in files and ABOUT in files) or files & RESULTS:
                 continue
             for name in sorted(files):
-                if Path(name).suffix.lower() in IMAGE_SUFFIXES and len(found) < MOST_IMAGES:
+                if len(found) == MOST_IMAGES:
+                    return found
+                if Path(name).suffix.lower() in IMAGE_SUFFIXES and not _is_figure(path / name):
                     found[self._name(path / name)] = path / name
         return found
 
@@ -81,13 +104,13 @@ class Library:
     def _kinds(self, path: Path, files: set[str]) -> Iterator[Found]:
         name = self._name(path)
         if checksum_of(path) or _running(path):
-            yield Found("release", name, path)
+            yield Found("release", name, path, bool(checksum_of(path)))
         if _format(path / "model.json", files) == "deepfixcx.model":
             yield Found("model", name, path)
         if "sweep.csv" in files:
             yield Found("sweep", name, path)
         if "frontier.csv" in files or "frontier.json" in files:
-            yield Found("frontier", name, path)
+            yield Found("frontier", name, path, "frontier.csv" in files)
         for file in sorted(files):
             if file.endswith(".json") and _format(path / file, files) == "deepfixcx.audit":
                 yield Found("audit", self._name(path / file), path / file)
@@ -117,6 +140,18 @@ class Library:
                 and not name.endswith(PRIVATE)
                 and not (own and name in PARTS)
             )
+
+
+def _is_figure(path: Path) -> bool:
+    """Return whether a file is a figure that a command of this package wrote."""
+    if path.suffix != ".png":
+        return False
+    try:
+        with path.open("rb") as file:
+            file.seek(-SIGNATURE, os.SEEK_END)
+            return b"tEXtdeepfixcx" in file.read()
+    except OSError:
+        return False
 
 
 def _running(path: Path) -> bool:
@@ -167,14 +202,19 @@ class Entry:
         colour = "colour" if self.image.channels == 3 else "gray"
         return ("done", colour, "several frames") if self.image.frame else ("done", colour)
 
-    @property
-    def words(self) -> str:
-        """The text below its picture."""
+    def measured(self, measure: str, value: float | None) -> Entry:
+        """Return the entry with a measure."""
+        if measure == "alike":
+            return replace(self, alike=value)
+        return replace(self, detail=value)
+
+    def words(self, measure: str) -> str:
+        """Return the text below its picture: the measure that images are sorted by."""
         if self.image is None:
             return self.error
-        if self.alike is not None:
-            return f"SSIM {self.alike:.2f}"
-        return f"detail {self.detail:.3f}" if self.detail is not None else ""
+        if measure == "alike":
+            return "" if self.alike is None else f"SSIM {self.alike:.2f}"
+        return "" if self.detail is None else f"detail {self.detail:.3f}"
 
 
 @dataclass(eq=False)
@@ -189,20 +229,50 @@ class Gallery:
     files: int = 0
     files_ended: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
+    patients: Mapping[str, str] = field(default_factory=dict)
 
-    def measured(self) -> tuple[Entry, ...]:
-        """Return the entries with their measures, for which every image is opened."""
-        return tuple(map(self._measured, self.entries))
+    def measure(self, entries: Sequence[Entry], name: str) -> dict[Shared, float | None]:
+        """Measure the detail of some images, or their similarity to their originals."""
+        images = [entry.image for entry in entries if entry.image is not None]
+        one = self._detail if name == "detail" else self._alike
+        with ThreadPoolExecutor(READERS) as readers:
+            return dict(zip(images, readers.map(one, images), strict=True))
 
-    def _measured(self, entry: Entry) -> Entry:
-        if entry.image is None or entry.detail is not None:
-            return entry
-        pixels = readable(self.facts, entry.image)
-        detail = None if pixels is None else detail_left(pixels)
-        alike = None
-        if self.originals is not None:
-            alike = self.originals.likeness(self.facts, entry.image)
-        return replace(entry, detail=detail, alike=alike)
+    def _detail(self, image: Shared) -> float | None:
+        pixels = readable(self.facts, image)
+        return None if pixels is None else detail_left(pixels)
+
+    def _alike(self, image: Shared) -> float | None:
+        return None if self.originals is None else self.originals.likeness(self.facts, image)
+
+    def take(self, name: str, values: Mapping[Shared, float | None]) -> None:
+        """Give each entry its measure, where that is known."""
+        self.entries = tuple(
+            entry
+            if entry.image is None or entry.image not in values
+            else entry.measured(name, values[entry.image])
+            for entry in self.entries
+        )
+
+    def picture(self, image: Shared, side: int) -> bytes:
+        """Return what a recipient sees of an image, or the values of a record, as PNG."""
+        if self.facts.vectors:
+            return png_bytes(self._values[image.source_id])
+        return png_bytes(for_screen(self.facts.pixels(image), side))
+
+    @cached_property
+    def _values(self) -> dict[str, NDArray[np.uint8]]:
+        """Records as fields of grey: black the smallest value of the release, white the largest."""
+        records = Release.open(self.folder).records()
+        low, high = np.quantile(records.array, [0.01, 0.99], axis=0)
+        shares = ((records.array - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
+        across = math.ceil(math.sqrt(shares.shape[1]))
+        down = math.ceil(shares.shape[1] / across)
+        fields = np.full((len(shares), down * across), 128, np.uint8)
+        fields[:, : shares.shape[1]] = np.rint(255 * shares)
+        zoom = max(1, 64 // across)
+        shaped = fields.reshape(-1, down, across).repeat(zoom, axis=1).repeat(zoom, axis=2)
+        return dict(zip(records.source_ids, shaped, strict=True))
 
 
 def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:

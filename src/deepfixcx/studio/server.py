@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
-from typing import get_args
-from urllib.parse import urlsplit
+from typing import Protocol, get_args
+from urllib.parse import parse_qsl, urlsplit
 
 from deepfixcx._optional import require
 
@@ -18,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from nicegui import core, ui
 from nicegui.client import Client
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from deepfixcx.choices import Size
@@ -30,8 +35,8 @@ from deepfixcx.studio.page_explore import ExplorePage
 from deepfixcx.studio.page_release import ReleasePage
 from deepfixcx.studio.releases import Library
 from deepfixcx.studio.security import Access, Gate
-from deepfixcx.studio.uploads import MOST_BYTES, gather, picture_from
-from deepfixcx.studio.workspace import LEVELS, Settings, Workspaces
+from deepfixcx.studio.uploads import MOST_BYTES, Picture, gather, picture_from
+from deepfixcx.studio.workspace import LEVELS, Settings, Workspace, Workspaces
 
 __all__ = ["Studio", "bound"]
 
@@ -41,8 +46,35 @@ THEME = """() => {
     const dark = !document.body.classList.contains('body--dark');
     document.body.classList.toggle('body--dark', dark);
     document.body.classList.toggle('body--light', !dark);
+    sessionStorage.setItem('studio-theme', dark ? 'dark' : 'light');
 }"""
 
+RECALL = """(() => {
+    const theme = sessionStorage.getItem('studio-theme');
+    if (theme) {
+        document.body.classList.toggle('body--dark', theme === 'dark');
+        document.body.classList.toggle('body--light', theme !== 'dark');
+    }
+    const earlier = sessionStorage.getItem('studio-tab');
+    sessionStorage.setItem('studio-tab', %s);
+    return earlier;
+})()"""
+"""What a tab remembers across a reload, as long as it is open: its theme and its key."""
+
+GONE = """<script>setInterval(async () => {
+    if (!window.socket || window.socket.connected || document.querySelector('.gone')) return;
+    const answer = await fetch('/favicon.ico', {cache: 'no-store'}).catch(() => null);
+    if (answer === null || answer.status !== 403) return;
+    const said = document.createElement('p');
+    said.className = 'gone';
+    said.setAttribute('role', 'alert');
+    said.textContent = 'The studio was restarted and this page is no longer valid. '
+        + 'Open the new link that the command deepfixcx studio printed.';
+    document.body.append(said);
+}, 1500);</script>"""
+"""A studio that was restarted has another token: the page says so, and does not try for ever."""
+
+RECALL_SECONDS = 30.0
 RECONNECT_SECONDS = 120.0
 """A tab that lost its connection keeps its state for this long."""
 
@@ -92,7 +124,7 @@ def _warm() -> None:
         for level in LEVELS[:6]:
             look = Look(picture, Settings(level, size=size))
             look.privatized_png()
-    look.figures()
+    look.likeness()
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -129,6 +161,16 @@ def _application(library: Library) -> FastAPI:
     return app
 
 
+async def _unless_cancelled(request: Request, task: asyncio.Task[Picture]) -> Picture | None:
+    """Return the image when it is decoded; stop decoding when the browser does not wait for it."""
+    while not task.done():
+        await asyncio.wait({task}, timeout=0.2)
+        if not task.done() and await request.is_disconnected():
+            task.cancel()
+            return None
+    return task.result()
+
+
 def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
     @app.get("/pixels/{key}/{name}")
     async def pixels(key: str, name: str) -> Response:
@@ -148,12 +190,19 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
             return JSONResponse({"reason": "This page has expired; reload it."}, status_code=404)
         announced = request.headers.get("content-length", "")
         length = int(announced) if announced.isdigit() else None
+        tab.uploads += 1
+        number = tab.uploads
         try:
             content = await gather(request.stream(), length, MOST_BYTES)
-            tab.take(await picture_from(content))
+            picture = await _unless_cancelled(request, asyncio.create_task(picture_from(content)))
         except DeepfixcxError as error:
             reason = f"This file cannot be shown: {error}."
             return JSONResponse({"reason": reason}, status_code=422)
+        except ClientDisconnect:
+            picture = None
+        if picture is None or number != tab.uploads:
+            return JSONResponse({"reason": "The upload was cancelled."}, status_code=409)
+        tab.take(picture)
         return JSONResponse({"taken": True})
 
     icon = (STATIC / "icon.svg").read_bytes()
@@ -166,28 +215,57 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
 def _add_pages(tabs: Workspaces, library: Library) -> None:
     style = (STATIC / "studio.css").read_text("utf-8")
 
-    def page(request: Request, client: Client) -> None:
+    def page(client: Client) -> None:
         tab = tabs.open()
-        tab.query = dict(request.query_params)
-        tab.settings = Settings.from_query(tab.query)
         client.on_delete(lambda: tabs.close(tab))
         _build_frame(style)
-        ui.sub_pages(
-            {
-                "/": lambda: ExplorePage(tab, library.pictures()).build(),
-                "/explain": lambda: ExplainPage(tab, library).build(),
-                "/release": lambda: ReleasePage(tab, library).build(),
-                "/audit": lambda: AuditPage(tab, library).build(),
-            }
-        )
+        router = client.sub_pages_router
+
+        async def shown(make: Callable[[], Page]) -> None:
+            """Build a page for an address, which Back and bookmarks bring as well."""
+            asked = urlsplit(router.current_path)
+            tab.query = dict(parse_qsl(asked.query))
+            if tab.query and asked.path in ("", "/"):
+                tab.settings = Settings.from_query(tab.query)
+            await _recall(tabs, tab, client)
+            await make().build()
+
+        pages: dict[str, Callable[[], Page]] = {
+            "/": lambda: ExplorePage(tab, library.pictures()),
+            "/explain": lambda: ExplainPage(tab, library),
+            "/release": lambda: ReleasePage(tab, library),
+            "/audit": lambda: AuditPage(tab, library),
+        }
+        ui.sub_pages({path: partial(shown, make) for path, make in pages.items()})
 
     for path in PAGES:
         ui.page(path)(page)
 
 
+class Page(Protocol):
+    """What every page of a tab does."""
+
+    async def build(self) -> None:
+        """Make the elements, and show what the address asks for."""
+
+
+async def _recall(tabs: Workspaces, tab: Workspace, client: Client) -> None:
+    """Bring back theme and image of a tab that was reloaded, once."""
+    if tab.recalled:
+        return
+    tab.recalled = True
+    with suppress(TimeoutError):
+        await client.connected(timeout=RECALL_SECONDS)
+        script = RECALL % json.dumps(tab.key)
+        key = await client.run_javascript(script, timeout=RECALL_SECONDS)
+        earlier = tabs.get(key) if isinstance(key, str) else None
+        if earlier is not None and earlier is not tab and earlier.picture is not None:
+            tab.inherit(earlier)
+
+
 def _build_frame(style: str) -> None:
     """Make the header of a page, outside of what the framework calls the page."""
-    ui.add_head_html(f"<style>{style}</style>")
+    ui.add_head_html(f"<style>{style}</style>{GONE}")
     layout = ui.context.client.layout
     with layout:
         skip = words("Skip to the content", "a", "skip", href="#main")

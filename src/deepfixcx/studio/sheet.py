@@ -10,17 +10,32 @@ from functools import partial
 import numpy as np
 from nicegui import ui
 from nicegui.element import Element
+from nicegui.elements.mixins.text_element import TextElement
 from numpy.typing import NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.code import Code
 from deepfixcx.errors import DeepfixcxError
+from deepfixcx.release.release import Release
 from deepfixcx.report.html_images import for_screen, png_bytes
 from deepfixcx.report.html_release import ReleaseFacts, Shared, readable
-from deepfixcx.studio.elements import block, button, heading, note, put, terms, viewer, words
+from deepfixcx.studio.attacking import Attack, Attacked
+from deepfixcx.studio.elements import (
+    block,
+    button,
+    dial,
+    heading,
+    note,
+    put,
+    say,
+    terms,
+    viewer,
+    words,
+)
 from deepfixcx.studio.releases import Entry, Gallery
-from deepfixcx.studio.workspace import Workspace
+from deepfixcx.studio.workspace import PATCHES, Workspace
 
-__all__ = ["Neighbours", "Sheet", "shown_png"]
+__all__ = ["Neighbours", "Sheet"]
 
 MOST_COMPARED = 5000
 """Images of a release that are compared, from the first on."""
@@ -51,6 +66,10 @@ class Neighbours:
 
 def _vectors(facts: ReleaseFacts) -> dict[Shared, NDArray[np.float32]]:
     """Return a vector for each image; those of an unusual length are omitted."""
+    if facts.vectors:
+        records = Release.open(facts.folder).records()
+        rows = dict(zip(records.source_ids, records.array, strict=True))
+        return {image: rows[image.source_id] for image in facts.images[:MOST_COMPARED]}
     shards: dict[str, Code | None] = {}
     found: dict[Shared, NDArray[np.float32]] = {}
     for image in facts.images[:MOST_COMPARED]:
@@ -96,6 +115,9 @@ class Sheet:
         self.tab, self.go, self.close, self.pick = tab, go, close, pick
         self._neighbours: tuple[ReleaseFacts, Neighbours] | None = None
         self._shown: Entry | None = None
+        self._attack_on: tuple[ReleaseFacts, Attack] | None = None
+        self._asked: tuple[Entry | None, int] = (None, 0)
+        self._attacking = False
         self.place: Element = block(
             "section", "card sheet", aria_label="Chosen image", tabindex="-1"
         )
@@ -116,11 +138,13 @@ class Sheet:
                 words(f"{entry.error}: {entry.reason}", "p", "message bad")
             else:
                 self._draw(gallery, entry, entry.image)
+                attack = block("section", "attack", aria_label="The attack")
                 alike = block("div", "alike")
         self.place.set_visibility(True)
         ui.run_javascript(f"getHtmlElement({self.place.id})?.focus({{preventScroll: false}})")
         if entry.image is not None:
             await self._find_alike(gallery, entry, entry.image, alike)
+            await self._show_attack(gallery, entry, entry.image, attack)
 
     async def _step(self, step: int, _: object) -> None:
         await self.go(step)
@@ -134,7 +158,7 @@ class Sheet:
     def _draw(self, gallery: Gallery, entry: Entry, image: Shared) -> None:
         facts, originals = gallery.facts, gallery.originals
         shown = viewer(width=image.width, height=image.height, crisp=True, values=True)
-        put(shown, privatized=self.tab.show("sheet", partial(shown_png, facts, image, LARGE)))
+        put(shown, privatized=self.tab.show("sheet", partial(gallery.picture, image, LARGE)))
         put(shown, lone=originals is None)
         if originals is not None:
             url = self.tab.show("sheet-original", partial(_original_png, gallery, image))
@@ -149,6 +173,11 @@ class Sheet:
         rows += [("Detail", f"{entry.detail:.4f}")] if entry.detail is not None else []
         rows += [("Similarity", f"SSIM {entry.alike:.3f}")] if entry.alike is not None else []
         terms(rows)
+        if facts.vectors:
+            note(
+                f"A record has {facts.kept().numbers:,} values and no picture. Each field is a "
+                "value: black the smallest of the release, white the largest."
+            )
 
     async def _find_alike(
         self, gallery: Gallery, entry: Entry, image: Shared, place: Element
@@ -166,13 +195,102 @@ class Sheet:
             with block("ul", "alike-row"):
                 for number, (other, distance) in enumerate(found):
                     with block("li"):
-                        self._draw_alike(gallery.facts, number, other, distance)
+                        self._draw_alike(gallery, number, other, distance)
             note(f"Distance between codes: 0 is equal, 1 unrelated. {_why(gallery)}")
 
-    def _draw_alike(self, facts: ReleaseFacts, number: int, image: Shared, distance: float) -> None:
+    async def _show_attack(
+        self, gallery: Gallery, entry: Entry, image: Shared, place: Element
+    ) -> None:
+        """Show what an attacker finds who holds the original, and how it changes with P."""
+        if gallery.originals is None or gallery.state != "finished":
+            return
+        with place:
+            words("The attack", "h3")
+            said = note("An attacker learns on the other images …")
+            steps = [step for step in PATCHES if step <= self._most_patches(gallery)]
+            patches = gallery.facts.spec.grid_shape[0]
+            shown = block("div", "attack-shown")
+            moved = dial(
+                "Patches P", "attack-patches", steps, patches,
+                lambda value: self._attack(gallery, entry, image, value, shown, said),
+                unit="cells per axis",
+            )  # fmt: skip
+            put(moved, hint="What the same attacker finds at another P. Drag it.")
+        await self._attack(gallery, entry, image, patches, shown, said)
+
+    @staticmethod
+    def _most_patches(gallery: Gallery) -> int:
+        smallest = min(min(each.height, each.width) for each in gallery.facts.images)
+        return max(smallest >> gallery.facts.spec.level, 1)
+
+    async def _attack(
+        self, gallery: Gallery, entry: Entry, image: Shared, patches: int, shown: Element,
+        said: TextElement,
+    ) -> None:  # fmt: skip
+        """Make the attack; of many changes in a row, only the last."""
+        self._asked = (entry, patches)
+        if self._attacking:
+            return
+        self._attacking = True
+        try:
+            while True:
+                wanted = self._asked
+                if wanted[0] is not entry or wanted[0] is not self._shown:
+                    return
+                found = await asyncio.to_thread(self._attacked, gallery, image, wanted[1])
+                if self._asked == wanted:
+                    break
+        except (DeepfixcxError, ValueError) as error:
+            say(said, f"The attack cannot be shown: {error}.")
+            return
+        finally:
+            self._attacking = False
+        if self._shown is entry:
+            self._draw_attack(gallery, image, found, shown, said)
+
+    def _attacked(self, gallery: Gallery, image: Shared, patches: int) -> Attacked:
+        if gallery.originals is None:
+            raise DeepfixcxError("the originals are not known")
+        if self._attack_on is None or self._attack_on[0] is not gallery.facts:
+            made = Attack(gallery.facts, gallery.originals, gallery.patients)
+            self._attack_on = (gallery.facts, made)
+        return self._attack_on[1].on(image, patches)
+
+    def _draw_attack(
+        self, gallery: Gallery, image: Shared, found: Attacked, shown: Element, said: TextElement
+    ) -> None:
+        """Show the guesses in order, the right patient ringed, and the best inversion."""
+        rank = "no record of the patient" if found.rank is None else f"rank {found.rank}"
+        say(
+            said,
+            f"The attacker ({found.attacker}) holds this image and searches "
+            f"{counted(found.searched, 'record')}. The right patient: {rank}. The image drawn from "
+            f"the record alone has an SSIM of {found.likeness:.2f} to the original at 64 × 64 "
+            "pixels.",
+        )
+        shown.clear()
+        with shown:
+            with block("div", "attack-pair"):
+                for name, make in (
+                    ("original", partial(_original_png, gallery, image)),
+                    ("drawn from the record", partial(_drawn_png, found)),
+                ):
+                    with block("figure"):
+                        block("img", src=self.tab.show(f"attack-{name}", make), alt=name)
+                        words(name, "figcaption")
+            with block("ol", "alike-row guesses"):
+                for number, guess in enumerate(found.guesses):
+                    with block("li", "right" if guess.right else ""):
+                        make_png = partial(_original_png, gallery, guess.image)
+                        right = ", the right patient" if guess.right else ""
+                        alt = f"Guess {number + 1}: {guess.image.name}{right}"
+                        block("img", src=self.tab.show(f"guess-{number}", make_png), alt=alt)
+                        words(f"{number + 1}{' right patient' if right else ''}", "span")
+
+    def _draw_alike(self, gallery: Gallery, number: int, image: Shared, distance: float) -> None:
         label = f"{image.name}, distance {distance:.2f}"
         with block("button", "alike-thumb", type_="button", aria_label=label) as thumb:
-            url = self.tab.show(f"alike-{number}", partial(shown_png, facts, image, SMALL))
+            url = self.tab.show(f"alike-{number}", partial(gallery.picture, image, SMALL))
             block("img", src=url, alt="")
             words(image.name, "span", "thumb-name")
             words(f"{distance:.2f}", "span", "thumb-words")
@@ -182,16 +300,15 @@ class Sheet:
         await self.pick(image)
 
 
-def shown_png(facts: ReleaseFacts, image: Shared, side: int) -> bytes:
-    """Return what a recipient sees of an image, as a browser shows it."""
-    return png_bytes(for_screen(facts.pixels(image), side))
-
-
 def _original_png(gallery: Gallery, image: Shared) -> bytes:
     pixels = None if gallery.originals is None else gallery.originals.pixels(image)
     if pixels is None:
         raise FileNotFoundError
     return png_bytes(for_screen(pixels, LARGE))
+
+
+def _drawn_png(found: Attacked) -> bytes:
+    return png_bytes(for_screen(found.drawn))
 
 
 def _why(gallery: Gallery) -> str:

@@ -46,11 +46,12 @@ DECODE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image: frames (F, C, H, W), bytes of its file (0 without one), and a description."""
+    """One image: frames (F, C, H, W), bytes of its file (0 without one), description and depth."""
 
     frames: NDArray[Any]
     file_bytes: int
     words: str
+    bits: int = 8
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -65,7 +66,7 @@ def picture_of(found: ImageFrames, file_bytes: int) -> Picture:
     words = [f"{height:,} × {width:,} pixels", f"{found.bits} bit"]
     words += ["colour"] if channels == 3 else []
     words += [f"{count} frames"] if count > 1 else []
-    return Picture(found.pixels, file_bytes, ", ".join([*words, found.format]))
+    return Picture(found.pixels, file_bytes, ", ".join([*words, found.format]), found.bits)
 
 
 async def picture_from(content: bytes) -> Picture:

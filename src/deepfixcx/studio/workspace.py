@@ -170,13 +170,19 @@ def _limit(most: int, reason: str) -> Limit:
 
 @dataclass(eq=False)
 class Workspace:
-    """One tab: a random `key` in the URLs of its pictures, and what it shows."""
+    """One tab: a random `key` in the URLs of its pictures, and what it shows.
+
+    `settings` are those that were asked for; an image that they do not fit leaves them as they are.
+    """
 
     key: str
     picture: Picture | None = None
     settings: Settings = field(default_factory=Settings)
     frame: int = 0
     example: str = ""
+    subject: int = 0
+    uploads: int = 0
+    recalled: bool = False
     query: dict[str, str] = field(default_factory=dict)
     _pictures: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     _version: int = 0
@@ -184,6 +190,12 @@ class Workspace:
     def take(self, picture: Picture, example: str = "") -> None:
         """Explore another image."""
         self.picture, self.frame, self.example = picture, 0, example
+        self.subject += 1
+
+    def inherit(self, earlier: Workspace) -> None:
+        """Go on with the image of a tab that was reloaded."""
+        self.picture, self.frame, self.example = earlier.picture, earlier.frame, earlier.example
+        self.subject += 1
 
     def show(self, name: str, content: Callable[[], bytes]) -> str:
         """Keep a function that returns a PNG; return a new URL at which the browser calls it."""

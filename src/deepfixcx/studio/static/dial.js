@@ -40,6 +40,7 @@ export default {
     type(event) {
       const number = Math.round(Number(event.target.value));
       if (number >= 1) this.set(number, event);
+      else event.target.value = this.current;
     },
     set(wanted, event) {
       this.moved = performance.now();

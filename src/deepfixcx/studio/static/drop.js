@@ -1,10 +1,11 @@
 // Choose a file, or drop it anywhere on the page; it is sent as the body of one request, without its name.
-// Props: url, most (bytes). Emits "took" when the server has it.
+// A newer file replaces one that is still on its way. Props: url, most (bytes), subject (grows with
+// every image that is shown, after which no message is left). Emits "took" when the server has it.
 export default {
-  props: { url: String, most: Number },
+  props: { url: String, most: Number, subject: Number },
   emits: ["took"],
   data() {
-    return { message: "", bad: false, busy: false, over: false };
+    return { message: "", bad: false, busy: false, over: false, share: 0 };
   },
   mounted() {
     this.onOver = (event) => {
@@ -27,28 +28,54 @@ export default {
     window.removeEventListener("dragleave", this.onLeave);
     window.removeEventListener("drop", this.onDrop);
   },
+  watch: {
+    subject() { if (!this.busy) this.say("", false); },
+  },
   methods: {
     pick(event) {
       const file = event.target.files[0];
       event.target.value = "";
       if (file) this.send(file);
     },
-    async send(file) {
-      if (this.busy) return;
+    send(file) {
+      this.cancel();
       if (file.size > this.most) {
-        return this.say(`This file has ${Math.round(file.size / 2 ** 20).toLocaleString("en")} MiB; the studio takes ${Math.round(this.most / 2 ** 20)} MiB at most.`, true);
+        return this.say(`This file has ${Math.round(file.size / 2 ** 20).toLocaleString("en")}\u00a0MiB; the studio takes ${Math.round(this.most / 2 ** 20)}\u00a0MiB at most.`, true);
       }
+      const request = new XMLHttpRequest();
+      this.request = request;
       this.busy = true;
-      this.say("Reading the image …", false);
-      try {
-        const answer = await fetch(this.url, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
-        const about = await answer.json();
-        if (answer.ok) { this.say("", false); this.$emit("took"); }
-        else this.say(about.reason, true);
-      } catch {
-        this.say("The image did not arrive: the studio refused it, or was stopped.", true);
-      }
+      this.share = 0;
+      this.say("Sending the image …", false);
+      request.upload.onprogress = (event) => {
+        if (this.request !== request || !event.lengthComputable) return;
+        this.share = event.loaded / event.total;
+        this.say(this.share < 1 ? `Sending the image: ${Math.floor(100 * this.share)}\u00a0%` : "Reading the image …", false);
+      };
+      request.onload = () => this.end(request, () => {
+        const about = JSON.parse(request.responseText);
+        if (request.status === 200) this.$emit("took");
+        return request.status === 200 ? "" : about.reason;
+      });
+      request.onerror = () => this.end(request, () => "The image did not arrive: the studio refused it, or was stopped.");
+      request.open("POST", this.url);
+      request.setRequestHeader("Content-Type", "application/octet-stream");
+      request.send(file);
+    },
+    end(request, reason) {
+      if (this.request !== request) return; // a newer one, or none, is wanted
+      this.request = null;
       this.busy = false;
+      let words;
+      try { words = reason(); } catch { words = "The studio gave an answer that cannot be read; reload the page."; }
+      this.say(words, words !== "");
+    },
+    cancel() {
+      const request = this.request;
+      this.request = null;
+      this.busy = false;
+      if (request) request.abort();
+      this.say("", false);
     },
     say(message, bad) {
       this.message = message;
@@ -61,6 +88,8 @@ export default {
         <input type="file" class="hidden-input" aria-describedby="drop-hint" @change="pick">
       </label>
       <span id="drop-hint" class="hint">PNG, JPEG, TIFF or DICOM; or drop it anywhere. It stays in memory.</span>
+      <progress v-if="busy" class="progress" :value="share || undefined" max="1" aria-label="Upload"></progress>
+      <button v-if="busy" type="button" class="quiet" @click="cancel">Cancel</button>
       <p class="message" :class="{ bad }" role="alert">{{ message }}</p>
       <div v-if="over" class="dropping" aria-hidden="true"><span>Drop the image to explore it</span></div>
     </div>`,

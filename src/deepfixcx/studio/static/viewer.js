@@ -2,17 +2,20 @@
 // Dragging with the right button sets brightness (across) and contrast (up and down), as radiologists know it.
 // Props: original, privatized (URLs), width, height (of the original), crisp (draw pixels as squares),
 // box ([left, top, width, height] as shares), rows, columns (where cells begin, as shares),
-// values (say what stands under the pointer).
+// values (say what stands under the pointer), subject (a new one is shown whole), turns (the wheel and
+// the arrow keys lead to the next or previous frame; emits "turn" with 1 or -1).
+// One finger scrolls the page or moves a zoomed image, two zoom; the divider moves by its handle.
 const MOST = 32;
 
 export default {
   props: {
     original: String, privatized: String, width: Number, height: Number, crisp: Boolean,
     box: Array, rows: Array, columns: Array, left: String, right: String, leftSize: String, rightSize: String, lone: Boolean, values: Boolean,
+    subject: [String, Number], turns: Boolean,
   },
-  emits: [],
+  emits: ["turn"],
   data() {
-    return { split: 0.5, zoom: 1, x: 0, y: 0, stage: [1, 1], drag: null, bright: 100, contrast: 100, cells: false, inverted: false, probe: "" };
+    return { split: 0.5, zoom: 1, x: 0, y: 0, stage: [1, 1], drag: null, bright: 100, contrast: 100, cells: false, inverted: false, probe: "", help: false };
   },
   computed: {
     fit() {
@@ -54,7 +57,9 @@ export default {
     this.watcher.disconnect();
   },
   watch: {
-    original() { this.reset(); },
+    subject() { this.reset(); },
+    width() { this.reset(); },
+    height() { this.reset(); },
   },
   methods: {
     measure() {
@@ -87,7 +92,25 @@ export default {
       const area = this.$refs.stage.getBoundingClientRect();
       return [event.clientX - area.left, event.clientY - area.top];
     },
+    touch(event, divider) {
+      this.touches = this.touches || new Map();
+      this.touches.set(event.pointerId, this.place(event));
+      if (this.touches.size === 2) {
+        this.gap = this.spread()[0];
+        this.drag = null;
+      } else if (this.zoom > 1 || divider) return false;
+      return true;
+    },
+    spread() {
+      const [[ax, ay], [bx, by]] = [...this.touches.values()];
+      return [Math.hypot(ax - bx, ay - by) || 1, [(ax + bx) / 2, (ay + by) / 2]];
+    },
+    up(event) {
+      this.touches?.delete(event.pointerId);
+      this.drag = null;
+    },
     down(event, divider) {
+      if (event.pointerType === "touch" && this.touch(event, divider)) return;
       if (event.button === 2 && !divider) {
         this.drag = { light: true, from: this.place(event), bright: this.bright, contrast: this.contrast };
         this.$refs.stage.setPointerCapture(event.pointerId);
@@ -100,6 +123,15 @@ export default {
     },
     move(event) {
       const at = this.place(event);
+      if (this.touches?.has(event.pointerId)) {
+        this.touches.set(event.pointerId, at);
+        if (this.touches.size === 2) {
+          const [gap, middle] = this.spread();
+          this.magnify(gap / this.gap, middle);
+          this.gap = gap;
+          return;
+        }
+      }
       if (this.values) this.ask(at);
       if (!this.drag) return;
       if (this.drag.light) {
@@ -133,8 +165,13 @@ export default {
       this.split = Math.min(Math.max(pixels / this.stage[0], 0), 1);
     },
     wheel(event) {
-      if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
+      if (!event.ctrlKey && !event.metaKey && !this.turns) return; // the page scrolls
       event.preventDefault();
+      if (!event.ctrlKey && !event.metaKey) {
+        this.rolled = (this.rolled || 0) + event.deltaY;
+        if (Math.abs(this.rolled) >= 50) { this.$emit("turn", Math.sign(this.rolled)); this.rolled = 0; }
+        return;
+      }
       this.magnify(Math.exp(-event.deltaY / 300), this.place(event));
     },
     key(event) {
@@ -144,6 +181,9 @@ export default {
       else if (event.key === "0") this.reset();
       else if (event.key === "1") this.actual();
       else if (event.key === "i") this.inverted = !this.inverted;
+      else if (event.key === "?") this.help = !this.help;
+      else if (event.key === "Escape" && this.help) this.help = false;
+      else if (this.turns && this.zoom === 1 && (event.key === "ArrowUp" || event.key === "ArrowDown")) this.$emit("turn", event.key === "ArrowDown" ? 1 : -1);
       else if (pan && this.zoom > 1) { this.x += pan[0]; this.y += pan[1]; this.settle(); }
       else return;
       event.preventDefault();
@@ -162,8 +202,8 @@ export default {
   template: `
     <div class="viewer">
       <div class="stage" ref="stage" tabindex="0" role="group" :class="{ zoomed: zoom > 1 }"
-        aria-label="Image: plus and minus zoom, 0 fits, 1 shows actual pixels, i inverts, arrow keys move a zoomed image"
-        @pointerdown="down($event, false)" @pointermove="move" @pointerup="drag = null" @pointercancel="drag = null"
+        aria-label="Image: plus and minus zoom, 0 fits, 1 shows actual pixels, i inverts, arrow keys move a zoomed image, question mark lists all keys"
+        @pointerdown="down($event, false)" @pointermove="move" @pointerup="up" @pointercancel="up"
         @pointerleave="probe = ''" @contextmenu.prevent @wheel="wheel" @keydown="key" @dblclick="zoom > 1 ? reset() : magnify(3, place($event))">
         <div class="plane" :style="planeStyle">
           <img v-if="privatized" ref="privatized" class="privatized" :src="privatized" :class="{ crisp }" :alt="right" draggable="false" @load="shown">
@@ -181,6 +221,11 @@ export default {
         <span class="corner top right" v-show="split < 0.88">{{ right }}<small>{{ rightSize }}</small></span>
         <span class="corner bottom left">{{ magnification }}</span>
         <span v-if="probe" class="corner bottom right probe">{{ probe }}</span>
+        <div v-if="help" class="keys" role="note">
+          <p><kbd>+</kbd> <kbd>−</kbd> zoom · <kbd>0</kbd> fit · <kbd>1</kbd> actual pixels · <kbd>i</kbd> invert · <kbd>?</kbd> this list</p>
+          <p>Ctrl + wheel, double click or two fingers zoom; drag a zoomed image. Right button: brightness across, contrast up and down.</p>
+          <p v-if="turns">Wheel, <kbd>↑</kbd> and <kbd>↓</kbd>: previous and next frame.</p>
+        </div>
         <div v-if="!lone" class="divider" role="slider" tabindex="0" aria-label="Divider: original on the left, privatized on the right"
           aria-valuemin="0" aria-valuemax="100" :aria-valuenow="percent" :aria-valuetext="percent + ' % original'"
           :style="{ left: 100 * split + '%' }" @pointerdown.stop="down($event, true)" @keydown="nudge">
@@ -197,6 +242,7 @@ export default {
         <label class="mini">Contrast <input type="range" min="40" max="300" v-model.number="contrast"></label>
         <button type="button" class="quiet" :aria-pressed="String(inverted)" @click="inverted = !inverted">Invert</button>
         <button type="button" class="quiet" v-if="lit" @click="relight">Reset light</button>
+        <button type="button" class="quiet" aria-label="Keys" :aria-pressed="String(help)" @click="help = !help">?</button>
         <a v-if="privatized" class="quiet save" :href="privatized" :download="right + '.png'" :aria-label="'Save the picture: ' + right">Save</a>
       </div>
     </div>`,
