@@ -17,6 +17,7 @@ __all__ = [
     "Independent",
     "Layout",
     "Names",
+    "Ocr",
     "On",
     "Output",
     "Part",
@@ -61,6 +62,9 @@ Names = Literal["neutral", "keep"]
 
 Engine = Literal["local", "dask"]
 """Where a release is computed: in processes of this machine, or on a dask cluster."""
+
+Ocr = Literal["tesseract", "rapidocr"]
+"""What finds text in pixels: the program tesseract, or the networks of RapidOCR."""
 
 On = Literal["codes", "images", "original"]
 """What a model sees: codes, privatized images made from them, or images as they are."""

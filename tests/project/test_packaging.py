@@ -61,7 +61,7 @@ def test_metadata_of_the_wheel(metadata: Message) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert set(metadata.get_all("Provides-Extra", [])) == {
         "sklearn", "dask", "remote", "nifti", "torch", "learn", "audit", "dp", "studio",
-        "pdf", "docs", "dev",
+        "pdf", "ocr", "docs", "dev",
     }  # fmt: skip
 
 

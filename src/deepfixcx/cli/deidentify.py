@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.choices import Names
+from deepfixcx.choices import Names, Ocr
 from deepfixcx.cli._console import (
     ReleaseBar,
     byte_size,
@@ -63,6 +63,7 @@ def command(
             help="Paint text black: phi (all but measurements), all, or a rule file.",
         ),
     ] = None,
+    ocr: Annotated[Ocr, typer.Option(help="What finds text for --mask.")] = "tesseract",
     also: Annotated[
         str, typer.Option(help="Objects without an image to include: ko, sr, pr, rt, reg, seg.")
     ] = "",
@@ -105,7 +106,7 @@ def command(
         profile=profile,
         also=_also(also),
         names=names,
-        mask=None if mask is None else _mask(mask),
+        mask=None if mask is None else _mask(mask, ocr),
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
     )
     try:
@@ -170,14 +171,15 @@ def _also(text: str) -> tuple[str, ...]:
     return tuple(sorted(set(_words(text))))
 
 
-def _mask(text: str) -> Mask:
+def _mask(text: str, engine: Ocr) -> Mask:
     from deepfixcx.images.masking import load_mask
     from deepfixcx.images.text_mask import TextMask
 
     if text not in ("phi", "all"):
         return load_mask(text)
-    TextMask.check()
-    return TextMask(text)
+    mask = TextMask(text, engine)
+    mask.check()
+    return mask
 
 
 def _explain(profile: Profile) -> None:

@@ -237,8 +237,9 @@ def _mask(text: str) -> Mask:
         return load_mask(text)
     from deepfixcx.images.text_mask import TextMask
 
-    TextMask.check()
-    return TextMask()
+    mask = TextMask()
+    mask.check()
+    return mask
 
 
 def _words(text: str) -> list[str]:

@@ -53,9 +53,9 @@ def elements_of(dataset: Dataset) -> Iterator[DataElement]:
 
 
 def text_values(element: DataElement) -> list[str]:
-    """Return the values of an element as texts, none where it holds bytes or nothing."""
+    """Return the values of an element as texts, none where it holds bytes, items or nothing."""
     value = element.value
-    if value is None or isinstance(value, bytes):
+    if value is None or isinstance(value, bytes) or element.VR == "SQ":
         return []
     values = value if element.VM > 1 else [value]
     return [str(each).strip(" \0") for each in values]

@@ -7,6 +7,7 @@ compared joined, so that ``Muster-mann`` is ``Mustermann``.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +30,7 @@ from deepfixcx.deidentify.spelling import (
     skeleton,
     sound,
 )
+from deepfixcx.deidentify.walking import harmless_words
 
 __all__ = ["Identity"]
 
@@ -268,7 +270,7 @@ class Identity:
     def _add_words(self, texts: Iterable[str]) -> None:
         for text in texts:
             tokens = TOKEN.findall(folded(text).lower())
-            letters = [each for each in tokens if each.isalpha()]
+            letters = [each for each in tokens if each.isalpha() and each not in ordinary_words()]
             self.words |= {sound(each) for each in letters if len(each) >= SHORTEST_WORD}
             self._add_numbers(each for each in tokens if each.isdigit())
             self._join(tokens)
@@ -293,6 +295,21 @@ class Identity:
         run = "".join(tokens)
         if len(run) >= SHORTEST_WORD and not run.isdigit():
             self.joined |= {run, sound(run)}
+
+
+_ORDINARY: Final = """
+and center centre clinic clinical college department diagnostic general health hospital institute
+medical medicine of practice radiology road room service services street the university ward
+"""
+
+
+@functools.cache
+def ordinary_words() -> frozenset[str]:
+    """Return words of institutions and addresses that tell none from another when they stand alone.
+
+    An Imaging Center does not make every other word ``imaging`` its name.
+    """
+    return harmless_words() | frozenset(_ORDINARY.split())
 
 
 LONG_WORD: Final = 8

@@ -317,8 +317,13 @@ def harmless_words() -> frozenset[str]:
 def cleaned(text: str, words: frozenset[str] = frozenset()) -> str:
     """Return what is harmless of a description."""
     own = {word.casefold() for word in words}
-    return " ".join(
+    kept = [
         word
         for word in _BETWEEN.split(text)
         if (low := word.casefold()) in harmless_words() or low in own or _TERM.fullmatch(low)
-    )
+    ]
+    while kept and kept[-1].casefold() == "and":
+        kept.pop()
+    while kept and kept[0].casefold() == "and":
+        kept.pop(0)
+    return " ".join(kept)

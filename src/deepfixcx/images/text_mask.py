@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from deepfixcx.choices import Ocr
 from deepfixcx.errors import DeidentifyError
 from deepfixcx.images.masking import Region
+from deepfixcx.images.rapid_text import check_rapid, rapid_lines
 from deepfixcx.io.tesseract import Word, has_tesseract, read_picture
 
 if TYPE_CHECKING:
@@ -62,9 +64,11 @@ MEASURES: Final = frozenset(
 )
 """Words of scales, measurements and positions, which identify no patient."""
 
+_NUMBER: Final = r"\d{1,4}(?:[.,]\d{1,4})?"
 _MEASURE: Final = re.compile(
-    r"[-+~<>=±(]*\d{1,4}(?:[.,/:x×*]\d{1,4}){0,2}[)%°]?(?:" + UNITS.replace(" ", "|") + r")?"
-    r"(?:[/²³23]|/s|/min)?"
+    rf"[-+~<>=±(]*{_NUMBER}(?:[/:x×*]{_NUMBER}){{0,2}}[)%°]?(?:"
+    + UNITS.replace(" ", "|")
+    + r")?(?:[/²³23]|/s|/min)?"
 )
 _DATE_LIKE: Final = re.compile(r"\d{1,4}[./:-]\d{1,2}[./:-]\d{1,4}")
 
@@ -89,19 +93,26 @@ def is_measure(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TextMask:
-    """Paints what tesseract takes for writing.
+    """Paints what tesseract or RapidOCR takes for writing.
 
     With a predicate it keeps measurements: words of which one reading is a measurement and no
     reading is of the patient, as the predicate says.
     """
 
-    name: str = "ocr"
+    policy: str = "ocr"
+    engine: Ocr = "tesseract"
     is_patient: Callable[[str], bool] | None = None
 
-    @staticmethod
-    def check() -> None:
-        """See that tesseract is there."""
-        if not has_tesseract():
+    @property
+    def name(self) -> str:
+        """What the metadata of a release call it: two of one name paint the same."""
+        return self.policy if self.engine == "tesseract" else f"{self.policy} {self.engine}"
+
+    def check(self) -> None:
+        """See that the program or package is there."""
+        if self.engine == "rapidocr":
+            check_rapid()
+        elif not has_tesseract():
             raise DeidentifyError(
                 "--mask ocr needs the program tesseract, which is not installed; on Debian run: "
                 "apt-get install tesseract-ocr"
@@ -113,7 +124,11 @@ class TextMask:
         self.check()
         found: set[Reading] = set()
         for frame in pixels:
-            found |= _frame_readings(frame)
+            if self.engine == "rapidocr":
+                lines = (line for plane in _planes(frame) for line in rapid_lines(plane))
+                found |= {Reading(text, region) for text, region in lines}
+            else:
+                found |= _frame_readings(frame)
         if self.is_patient is not None:
             return tuple(sorted(_patient_regions(found, self.is_patient)))
         return tuple(sorted({each.region for each in found}))
@@ -165,7 +180,8 @@ def _patient_regions(found: set[Reading], is_patient: Callable[[str], bool]) -> 
     painted = set()
     for each in found:
         same = [other.text for other in found if _overlap(each.region, other.region)]
-        kept = any(map(is_measure, same)) and not any(map(is_patient, same))
+        measures = any(all(map(is_measure, text.split())) for text in same)
+        kept = measures and not any(map(is_patient, same))
         if not kept:
             painted.add(each.region)
     return painted

@@ -221,9 +221,9 @@ def _regions(mask: Mask | None, source: Dataset, identity: Identity) -> tuple[Re
     pixels = displayed(stored.values, stored.photometric, source, [])
     beyond: tuple[Region, ...] = ()
     if isinstance(mask, TextMask):
-        if mask.name == "all":
+        if mask.policy == "all":
             beyond = outside_regions(source, *pixels.shape[2:])
-        elif mask.name == "phi":
+        elif mask.policy == "phi":
             mask = replace(mask, is_patient=_Patient(identity))
     return tuple(sorted({*mask.regions(pixels, source), *beyond}))
 

@@ -1,0 +1,76 @@
+"""Peers of `deepfixcx deidentify`, run on the files of `benchmarks.midi` in their own environment.
+
+    pip install dicom-anonymizer==2.1.0 deid==0.4.13 dicognito==0.19.0   # apart from deepfixcx
+    python -m benchmarks.midi_peers NAME IN OUT
+
+Each runs with its defaults in one process; the time per file is printed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+
+
+def dicom_anonymizer() -> Callable[[Path, Path], None]:
+    """Return the function of dicom-anonymizer for one file."""
+    module = importlib.import_module("dicomanonymizer")
+    return lambda source, target: module.anonymize_dicom_file(str(source), str(target))
+
+
+def dicognito() -> Callable[[Path, Path], None]:
+    """Return the function of dicognito for one file."""
+    anonymizer = importlib.import_module("dicognito.anonymizer").Anonymizer(seed="benchmark")
+
+    def run(source: Path, target: Path) -> None:
+        header = dcmread(source, force=True)
+        anonymizer.anonymize(header)
+        header.save_as(target)
+
+    return run
+
+
+def deid() -> Callable[[Path, Path], None]:
+    """Return the function of deid, with its own recipe, for one file."""
+    module: Any = importlib.import_module("deid.dicom")
+    recipe = importlib.import_module("deid.config").DeidRecipe()
+
+    def run(source: Path, target: Path) -> None:
+        ids = module.get_identifiers([str(source)])
+        (made,) = module.replace_identifiers([str(source)], ids=ids, deid=recipe, save=False)
+        made.save_as(target)
+
+    return run
+
+
+PEERS = {"dicom-anonymizer": dicom_anonymizer, "dicognito": dicognito, "deid": deid}
+
+
+def main() -> None:
+    """Run one peer on a folder."""
+    name, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    warnings.simplefilter("ignore")
+    run = PEERS[name]()
+    target.mkdir(parents=True)
+    failed, began = 0, time.perf_counter()
+    paths = sorted(source.glob("*.dcm"))
+    for path in paths:
+        try:
+            run(path, target / path.name)
+        except Exception:  # whatever a peer raises: the file is missing, which the scorer counts
+            failed += 1
+    seconds = time.perf_counter() - began
+    print(json.dumps({"peer": name, "files": len(paths), "failed": failed,
+                      "files_per_second": round(len(paths) / seconds, 1)}))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What of the text in pixels is painted: not measurements, but everything of a patient."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+
+from deepfixcx.errors import DeidentifyError
+from deepfixcx.images import text_mask
+from deepfixcx.images.masking import Region
+from deepfixcx.images.text_mask import Reading, TextMask, is_measure, outside_regions
+
+
+@pytest.mark.parametrize(
+    "text", ["12", "4.2", "4.2cm", "cm", "12mm", "60%", "GAIN", "Vmax", "L", "1:2", "-3", "1.5x2.0"]
+)
+def test_measurements_are_known(text: str) -> None:
+    assert is_measure(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Winterbottom",
+        "774411",
+        "1951-06-07",
+        "07.06.1951",
+        "07/06/51",
+        "MRN12",
+        "Dr",
+        "10:11:12:13",
+    ],
+)
+def test_names_numbers_and_dates_are_no_measurements(text: str) -> None:
+    assert not is_measure(text)
+
+
+def painted(monkeypatch: pytest.MonkeyPatch, readings: set[Reading]) -> set[Region]:
+    monkeypatch.setattr(text_mask, "_frame_readings", lambda _frame: readings)
+    monkeypatch.setattr(text_mask, "has_tesseract", lambda: True)
+    mask = TextMask("phi", is_patient=lambda text: text == "44")
+    return set(mask.regions(np.zeros((1, 1, 40, 90), np.uint8), {}))
+
+
+def test_a_measurement_stays_unless_one_reading_is_of_the_patient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, near, apart = Region(0, 0, 10, 20), Region(1, 1, 10, 20), Region(20, 40, 10, 20)
+    assert painted(monkeypatch, {Reading("4.2", one), Reading("word", near)}) == set()
+    assert painted(monkeypatch, {Reading("4.2", one), Reading("44", near)}) == {one, near}
+    assert painted(monkeypatch, {Reading("4.2", one), Reading("word", apart)}) == {apart}
+    assert painted(monkeypatch, {Reading("GAIN 60", one)}) == set()
+    assert painted(monkeypatch, {Reading("GAIN Smith", one)}) == {one}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_lies_outside_of_ultrasound_regions_is_painted(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    header, inside = Dataset(), np.zeros((30, 40), bool)
+    header.SequenceOfUltrasoundRegions = []
+    for _ in range(rng.integers(1, 4)):
+        (top, bottom), (left, right) = (sorted(rng.integers(0, n, 2).tolist()) for n in (30, 40))
+        item = Dataset()
+        item.RegionLocationMinX0, item.RegionLocationMinY0 = left, top
+        item.RegionLocationMaxX1, item.RegionLocationMaxY1 = right, bottom
+        header.SequenceOfUltrasoundRegions.append(item)
+        inside[top : bottom + 1, left : right + 1] = True
+    shown = np.zeros((30, 40), int)
+    for top, left, height, width in outside_regions(header, 30, 40):
+        shown[top : top + height, left : left + width] += 1
+    assert np.array_equal(shown, (~inside).astype(int))
+
+
+def test_header_without_sound_regions() -> None:
+    assert outside_regions(Dataset(), 30, 40) == ()
+    header = Dataset()
+    header.SequenceOfUltrasoundRegions = [Dataset()]
+    with pytest.raises(DeidentifyError, match="ultrasound region"):
+        outside_regions(header, 30, 40)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("rapidocr_onnxruntime") is None, reason="needs the extra ocr"
+)
+@pytest.mark.parametrize("size", [10, 24])
+def test_networks_find_a_burned_in_name(size: int) -> None:
+    picture = Image.new("L", (320, 120), 40)
+    place, font = (30, 40), ImageFont.load_default(size)
+    draw = ImageDraw.Draw(picture)
+    draw.text(place, "Ottilie Winterbottom", 220, font)
+    left, top, right, bottom = (int(edge) for edge in draw.textbbox(place, "Ottilie", font))
+    mask = TextMask("all", "rapidocr")
+    assert mask.name == "all rapidocr"
+    covered = np.zeros((120, 320), bool)
+    for row, column, height, width in mask.regions(np.asarray(picture)[None, None], {}):
+        covered[row : row + height, column : column + width] = True
+    assert covered[top:bottom, left:right].all()
