@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.table import Table, put_section
-from deepfixcx.bench import Machine, describe_machine
+from deepfixcx.bench import Machine
+from deepfixcx.bench.machine import describe_machine
 
 __all__ = ["arguments", "finish", "new_parser", "set_threads"]
 

@@ -14,13 +14,9 @@ from benchmarks.command import arguments, finish, new_parser
 from benchmarks.from_disk import fitting_count
 from benchmarks.table import Table, number
 from deepfixcx import CodecSpec
-from deepfixcx.bench import (
-    FILE_KINDS,
-    describe_machine,
-    measure_encode,
-    privatize_times,
-    write_samples,
-)
+from deepfixcx.bench.disk import privatize_times
+from deepfixcx.bench.machine import FILE_KINDS, describe_machine, write_samples
+from deepfixcx.bench.suite import measure_encode
 from deepfixcx.release import ReleaseOptions, privatize_dataset
 
 __all__ = ["Linear", "Setting", "cost_table", "fit", "main", "relative_errors", "terms"]

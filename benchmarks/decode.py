@@ -12,8 +12,7 @@ from benchmarks.command import arguments, finish, new_parser
 from benchmarks.encode import Rates, enough, rates_of, same_numbers
 from benchmarks.table import Table, number
 from deepfixcx import Codec, CodecSpec
-from deepfixcx.bench import MemoryReader, describe_machine
-from deepfixcx.bench.samples import sample_pixels
+from deepfixcx.bench.machine import MemoryReader, describe_machine, sample_pixels
 from deepfixcx.choices import Size
 
 __all__ = ["decode_table", "main", "wavelet_table"]

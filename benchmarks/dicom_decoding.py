@@ -26,7 +26,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from benchmarks.command import arguments, finish, new_parser
 from benchmarks.table import Table, number
-from deepfixcx.bench import describe_machine, write_samples
+from deepfixcx.bench.machine import describe_machine, write_samples
 from deepfixcx.errors import ImageFileError, PixelsError
 from deepfixcx.images import read_image
 

@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 from benchmarks.command import arguments, finish, new_parser
 from benchmarks.table import Table, number
 from deepfixcx import Codec, CodecSpec
-from deepfixcx.bench import MemoryReader, by_turns, describe_machine, median_seconds
-from deepfixcx.bench.samples import sample_pixels
+from deepfixcx.bench.machine import (
+    MemoryReader,
+    by_turns,
+    describe_machine,
+    median_seconds,
+    sample_pixels,
+)
 
 __all__ = ["Rates", "encode_table", "main", "rates_of", "same_numbers"]
 

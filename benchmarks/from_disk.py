@@ -11,14 +11,9 @@ from tempfile import TemporaryDirectory
 from benchmarks.command import arguments, finish, new_parser
 from benchmarks.table import Table, number
 from deepfixcx import CodecSpec
-from deepfixcx.bench import (
-    FILE_KINDS,
-    DiskSpeed,
-    LoopTask,
-    describe_machine,
-    measure_disk,
-    write_samples,
-)
+from deepfixcx.bench import DiskSpeed
+from deepfixcx.bench.disk import LoopTask, measure_disk
+from deepfixcx.bench.machine import FILE_KINDS, describe_machine, write_samples
 from deepfixcx.images import read_image
 from deepfixcx.release import ReleaseOptions
 

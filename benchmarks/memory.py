@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.command import arguments, finish, new_parser
 from benchmarks.table import Table, number
-from deepfixcx.bench import describe_machine, write_samples
+from deepfixcx.bench.machine import describe_machine, write_samples
 
 __all__ = ["Peak", "main", "memory_table", "peak_of"]
 

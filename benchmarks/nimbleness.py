@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmarks.command import set_threads
 from benchmarks.table import Table, number, put_section
 from deepfixcx import CodecSpec
-from deepfixcx.bench import describe_machine, write_samples
+from deepfixcx.bench.machine import describe_machine, write_samples
 from deepfixcx.datasets import ImageRecord
 from deepfixcx.learn.fitting import fit
 from deepfixcx.learn.loading import encode_records, load_pixels

@@ -14,14 +14,9 @@ import numpy as np
 from benchmarks.command import arguments, finish, new_parser, set_threads
 from benchmarks.table import Table, number
 from deepfixcx import Codec, CodecSpec
-from deepfixcx.bench import (
-    describe_machine,
-    measure_encode,
-    median_seconds,
-    privatize_times,
-    write_samples,
-)
-from deepfixcx.bench.samples import sample_pixels
+from deepfixcx.bench.disk import privatize_times
+from deepfixcx.bench.machine import describe_machine, median_seconds, sample_pixels, write_samples
+from deepfixcx.bench.suite import measure_encode
 from deepfixcx.release import ReleaseOptions
 
 __all__ = ["Curve", "main", "plot", "scaling_table"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepfixcx import Codec, CodecSpec
-from deepfixcx.bench import sample_pixels
+from deepfixcx.bench.machine import sample_pixels
 
 pytest.importorskip("torch", reason="torch is not installed: see benchmarks/requirements.txt")
 pytest.importorskip("ptwt", reason="ptwt is not installed: see benchmarks/requirements.txt")

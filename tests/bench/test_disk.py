@@ -8,15 +8,9 @@ from tempfile import gettempdir
 import pytest
 
 from deepfixcx import CodecSpec
-from deepfixcx.bench import (
-    DiskSpeed,
-    LoopTask,
-    Times,
-    loop_times,
-    measure_disk,
-    privatize_times,
-    write_samples,
-)
+from deepfixcx.bench import DiskSpeed
+from deepfixcx.bench.disk import LoopTask, Times, loop_times, measure_disk, privatize_times
+from deepfixcx.bench.machine import write_samples
 from deepfixcx.errors import ReleaseStoppedError
 from deepfixcx.release import ReleaseOptions
 

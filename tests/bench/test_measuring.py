@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 
 from deepfixcx import CodecSpec
-from deepfixcx.bench import (
+from deepfixcx.bench import Speed
+from deepfixcx.bench.machine import (
     FILE_KINDS,
     MemoryReader,
-    Speed,
     by_turns,
     describe_machine,
-    measure_decode,
-    measure_encode,
     median_seconds,
     read_bandwidth,
     sample_pixels,
     write_samples,
 )
+from deepfixcx.bench.suite import measure_decode, measure_encode
 from deepfixcx.errors import SpecError
 from deepfixcx.images import read_image
 

@@ -21,7 +21,7 @@ from deepfixcx.errors import (
     OversizedImageError,
 )
 from deepfixcx.images import inspect_image, nifti, read_image
-from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+from deepfixcx.images.frames import SNIFFED_BYTES, sniff
 from deepfixcx.release.inputs import counts_by_name
 
 nibabel: Any = importlib.import_module("nibabel")

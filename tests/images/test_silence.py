@@ -15,7 +15,7 @@ from PIL import Image
 
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images import inspect_image, read_image
-from deepfixcx.images.quiet import QUIET
+from deepfixcx.images.reading import QUIET
 
 WriteDicom = Callable[..., Path]
 GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8)
@@ -90,7 +90,7 @@ def test_the_canary_never_sings(
     said += [str(warning.message) for warning in warned] + [caplog.text, *capfd.readouterr()]
     assert errors > 20
     assert not warned
-    assert not caplog.records
+    assert not [record for record in caplog.records if not record.name.startswith("numba.")]
     for secret in ("CANARY", "SECRET"):
         assert secret not in "".join(said)
 

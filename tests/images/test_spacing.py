@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from deepfixcx.errors import EmptyFileError, UnreadableFileError
-from deepfixcx.images.spacing import PixelSpacing, pixel_spacing
+from deepfixcx.images.reading import PixelSpacing, pixel_spacing
 
 WriteDicom = Callable[..., Path]
 

@@ -17,8 +17,7 @@ import deepfixcx.images
 from deepfixcx.errors import NonFiniteError, OverwriteError, PixelsError, PixelsShapeError
 from deepfixcx.images import phantom, read_image, write_png
 from deepfixcx.images.codestream import codestream_size
-from deepfixcx.images.frames import full_range
-from deepfixcx.images.sniffing import sniff
+from deepfixcx.images.frames import full_range, sniff
 
 RNG = np.random.default_rng(0)
 

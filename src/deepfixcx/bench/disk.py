@@ -46,21 +46,7 @@ release would write.
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of one run over `files` files: all of it, and of those after the first part.
-
-    Attributes
-    ----------
-    files, warm_files : int
-        Files of the run, and those of them that came after the first part.
-    seconds, warm_seconds : float
-        What they took.
-
-    Examples
-    --------
-    >>> times = Times(files=100, seconds=5.0, warm_files=90, warm_seconds=3.0)
-    >>> times.with_start, times.without_start
-    (20.0, 30.0)
-    """
+    """Seconds of one run over `files` files: all of it, and of those after the first part."""
 
     files: int
     seconds: float
@@ -81,33 +67,7 @@ class Times:
 def loop_times(
     paths: Sequence[Path], workers: int, task: LoopTask, options: ReleaseOptions
 ) -> Times:
-    """Time processes that each go through a part of the files and keep nothing.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files.
-    workers : int
-        Processes.
-    task : LoopTask
-        What they do with each file.
-    options : ReleaseOptions
-        Give the size of the images that ``"decode and write"`` writes.
-
-    Returns
-    -------
-    Times
-
-    Raises
-    ------
-    ReleaseStoppedError
-        A process did not come to its end.
-
-    Examples
-    --------
-    >>> paths = sorted(Path("scans").iterdir())  # doctest: +SKIP
-    >>> loop_times(paths, 2, "decode", options).without_start  # doctest: +SKIP
-    """
+    """Time processes that each go through a part of the files and keep nothing."""
     context = multiprocessing.get_context("spawn")
     parts = [paths[number::workers] for number in range(workers)]
     warm = [max(len(part) // WARM_PART, 1) for part in parts]
@@ -233,34 +193,7 @@ class DiskSpeed:
 
 
 def privatize_times(folder: Path, options: ReleaseOptions, workers: int) -> Times:
-    """Make a release of a folder in a temporary place, time it, and remove it.
-
-    Parameters
-    ----------
-    folder : Path
-        The files.
-    options : ReleaseOptions
-        As of `privatize_dataset`.
-    workers : int
-        Processes.
-
-    Returns
-    -------
-    Times
-        Everything up to the manifest counts; listing and planning count as start-up.
-
-    Raises
-    ------
-    ReleaseError
-        The release cannot be made.
-    ReleaseStoppedError
-        Some files could not be privatized, so that the speed would mean nothing.
-
-    Examples
-    --------
-    >>> options = ReleaseOptions(CodecSpec(level=3, patches=4))  # doctest: +SKIP
-    >>> privatize_times(Path("scans"), options, workers=2).without_start  # doctest: +SKIP
-    """
+    """Make a release of a folder in a temporary place, time it, and remove it."""
     reached: list[tuple[int, float]] = []
 
     def report(progress: Progress) -> None:
@@ -289,36 +222,7 @@ def measure_disk(
     workers: int,
     rounds: int = 7,
 ) -> dict[str, DiskSpeed]:
-    """Measure releases and loops by turns.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds the files and nothing else.
-    paths : sequence of Path
-        The files.
-    runs : mapping of str to (ReleaseOptions, LoopTask)
-        By name, a release and the loop it is compared with. Equal loops or releases run once.
-    workers : int
-        Processes.
-    rounds : int
-        The medians of so many runs count.
-
-    Returns
-    -------
-    dict of str to DiskSpeed
-        By the names of `runs`.
-
-    Raises
-    ------
-    ReleaseError
-        A release cannot be made.
-
-    Examples
-    --------
-    >>> runs = {"codes": (options, "decode")}  # doctest: +SKIP
-    >>> measure_disk(folder, paths, runs, workers=2, rounds=3)["codes"].share  # doctest: +SKIP
-    """
+    """Measure releases and loops by turns."""
     for path in paths:
         path.read_bytes()  # both sides find the files in memory
     times: dict[Any, list[Times]] = {}

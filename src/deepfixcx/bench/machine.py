@@ -1,24 +1,33 @@
-"""The machine: its clock, the bandwidth of its memory, and what a table of speeds says of it."""
+"""What speeds are measured with: the machine, its clock and bandwidth, and synthetic images."""
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import statistics
+import struct
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Final
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from deepfixcx import __version__
 from deepfixcx._kernels.threads import thread_count
+from deepfixcx.errors import SpecError
+from deepfixcx.images import phantom
+from deepfixcx.io.files import make_folder, write_file
 
 __all__ = [
+    "FILE_KINDS",
     "Machine",
     "MemoryReader",
     "by_turns",
@@ -26,34 +35,15 @@ __all__ = [
     "describe_machine",
     "median_seconds",
     "read_bandwidth",
+    "sample_pixels",
+    "write_samples",
 ]
 
 
 def by_turns(
     calls: Mapping[str, Callable[[], object]], rounds: int = 7, *, warm: bool = True
 ) -> dict[str, list[float]]:
-    """Call each of `calls` once a round, and return the seconds of every round.
-
-    Parameters
-    ----------
-    calls : mapping of str to callable
-        What to time, by name.
-    rounds : int
-        Measured calls of each.
-    warm : bool
-        Call each once before, unmeasured: the first call may compile or allocate.
-
-    Returns
-    -------
-    dict of str to list of float
-        Seconds, in the order of the rounds.
-
-    Examples
-    --------
-    >>> seconds = by_turns({"sum": lambda: sum(range(9))}, rounds=3)
-    >>> len(seconds["sum"])
-    3
-    """
+    """Call each of `calls` once a round, and return the seconds of every round."""
     if warm:
         for call in calls.values():
             call()
@@ -69,23 +59,7 @@ def by_turns(
 def median_seconds(
     calls: Mapping[str, Callable[[], object]], rounds: int = 7, *, warm: bool = True
 ) -> dict[str, float]:
-    """Return the median of the seconds that `by_turns` measures.
-
-    Parameters
-    ----------
-    calls, rounds, warm
-        As in `by_turns`.
-
-    Returns
-    -------
-    dict of str to float
-        Seconds of one call of each.
-
-    Examples
-    --------
-    >>> sorted(median_seconds({"a": list, "b": dict}, rounds=1))
-    ['a', 'b']
-    """
+    """Return the median of the seconds that `by_turns` measures."""
     timed = by_turns(calls, rounds, warm=warm)
     return {name: statistics.median(seconds) for name, seconds in timed.items()}
 
@@ -97,26 +71,7 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class MemoryReader:
-    """An array far beyond the caches, and a call that reads all of it.
-
-    Parameters
-    ----------
-    threads : int, optional
-        Threads that each read a part; those that the codec uses by default.
-    nbytes : int, optional
-        Size of the array; twice the last-level cache by default, from 256 MiB to 1 GiB and at
-        most an eighth of the memory.
-
-    Attributes
-    ----------
-    nbytes : int
-        Bytes that one call reads.
-
-    Examples
-    --------
-    >>> MemoryReader(threads=2, nbytes=1 << 20).read()
-    262144.0
-    """
+    """An array far beyond the caches, and a call that reads all of it."""
 
     def __init__(self, threads: int | None = None, nbytes: int | None = None) -> None:
         threads = thread_count() if threads is None else threads
@@ -133,25 +88,7 @@ class MemoryReader:
 def read_bandwidth(
     rounds: int = 7, *, threads: int | None = None, nbytes: int | None = None
 ) -> float:
-    """Sum up a large array and return the bytes read a second.
-
-    Parameters
-    ----------
-    rounds : int
-        The median of so many sums counts.
-    threads, nbytes
-        As of `MemoryReader`.
-
-    Returns
-    -------
-    float
-        Bytes a second, over all threads together.
-
-    Examples
-    --------
-    >>> read_bandwidth(rounds=1, threads=1, nbytes=1 << 20) > 0
-    True
-    """
+    """Sum up a large array and return the bytes read a second."""
     reader = MemoryReader(threads, nbytes)
     return reader.nbytes / median_seconds({"read": reader.read}, rounds)["read"]
 
@@ -230,18 +167,7 @@ class Machine:
 
 
 def describe_machine() -> Machine:
-    """Ask the system what it is and how busy it is now.
-
-    Returns
-    -------
-    Machine
-        No name of a host or user is part of it.
-
-    Examples
-    --------
-    >>> describe_machine().threads >= 1
-    True
-    """
+    """Ask the system what it is and how busy it is now."""
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
@@ -262,3 +188,120 @@ def _processor() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+# -- synthetic images: in memory, and as files of every kind
+
+DISTINCT = 8
+"""Images drawn a folder; the files made of one differ in a comment or an identifier."""
+
+NOISE = 0.01
+DRAWN_SIDE = 512
+UID_ROOT: Final = "1.2.826.0.1.3680043.10.543."
+
+
+def sample_pixels(
+    count: int, height: int, width: int, dtype: str = "float32", seed: int = 0
+) -> NDArray[Any]:
+    """Draw a radiograph and put noise of its own on every copy."""
+    rng = np.random.default_rng(seed)
+    drawn = phantom(rng, min(max(height, width), DRAWN_SIDE))
+    rows, columns = (np.arange(size) * len(drawn) // size for size in (height, width))
+    large = drawn[rows[:, None], columns]
+    pixels = np.empty((count, height, width), dtype)
+    scale = 1 if dtype == "float32" else np.iinfo(dtype).max
+    for image in pixels:
+        noisy = 0.9 * large + np.float32(0.1) * rng.random(large.shape, np.float32)
+        image[:] = noisy * scale
+    return pixels
+
+
+def write_samples(folder: Path, kind: str, side: int, count: int, seed: int = 0) -> list[Path]:
+    """Write files of one kind, no two with the same bytes."""
+    if kind not in FILE_KINDS:
+        raise SpecError(f"unknown kind of file {kind!r}; choose one of: {', '.join(FILE_KINDS)}")
+    suffix, write, number_it = FILE_KINDS[kind]
+    contents = []
+    for rng in np.random.default_rng(seed).spawn(min(DISTINCT, count)):
+        noisy = phantom(rng, side) + rng.normal(0, NOISE, (side, side))
+        contents.append(write(np.clip(noisy, 0, 1)))
+    make_folder(folder)
+    paths = [folder / f"{number:06d}{suffix}" for number in range(count)]
+    for number, path in enumerate(paths):
+        content = number_it(contents[number % len(contents)], number)
+        write_file(path, content, replace=True, durable=False)
+    return paths
+
+
+def _picture(pixels: NDArray[Any], name: str, **options: Any) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(np.rint(255 * pixels).astype(np.uint8)).save(stream, name, **options)
+    return stream.getvalue()
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
+    return _picture(pixels, "PNG")
+
+
+def _jpeg(pixels: NDArray[Any]) -> bytes:
+    return _picture(pixels, "JPEG", quality=90)
+
+
+def _dicom(pixels: NDArray[Any], *, compressed: bool = False) -> bytes:
+    """Write twelve bits a pixel, as detectors of radiographs do."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, SecondaryCaptureImageStorage
+
+    data = Dataset()
+    data.SOPClassUID = SecondaryCaptureImageStorage
+    data.SOPInstanceUID = _uid(0)
+    data.Rows, data.Columns = pixels.shape
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
+    data.PixelData = np.rint(4095 * pixels).astype("<u2").tobytes()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if compressed:
+        data.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    stream = io.BytesIO()
+    data.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _dicom_jpeg2000(pixels: NDArray[Any]) -> bytes:
+    return _dicom(pixels, compressed=True)
+
+
+def _uid(number: int) -> str:
+    return f"{UID_ROOT}1{number:09d}"
+
+
+def _numbered_png(content: bytes, number: int) -> bytes:
+    """Put a comment behind the header, which ends at byte 33."""
+    text = b"tEXtComment\0%d" % number
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return content[:33] + chunk + content[33:]
+
+
+def _numbered_jpeg(content: bytes, number: int) -> bytes:
+    """Put a comment behind the first marker."""
+    text = b"%d" % number
+    return content[:2] + b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + content[2:]
+
+
+def _numbered_dicom(content: bytes, number: int) -> bytes:
+    return content.replace(_uid(0).encode(), _uid(number).encode())
+
+
+Writer = Callable[[NDArray[Any]], bytes]
+FILE_KINDS: Final[dict[str, tuple[str, Writer, Callable[[bytes, int], bytes]]]] = {
+    "PNG": (".png", _png, _numbered_png),
+    "JPEG": (".jpg", _jpeg, _numbered_jpeg),
+    "DICOM": (".dcm", _dicom, _numbered_dicom),
+    "DICOM JPEG 2000": (".dcm", _dicom_jpeg2000, _numbered_dicom),
+}
+"""Kinds of files, each with its suffix, its writer, and what makes copies differ."""

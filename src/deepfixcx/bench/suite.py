@@ -13,8 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.bench.disk import DiskSpeed, LoopTask, measure_disk
-from deepfixcx.bench.machine import Machine, describe_machine, median_seconds, read_bandwidth
-from deepfixcx.bench.samples import sample_pixels, write_samples
+from deepfixcx.bench.machine import (
+    Machine,
+    describe_machine,
+    median_seconds,
+    read_bandwidth,
+    sample_pixels,
+    write_samples,
+)
 from deepfixcx.choices import Size
 from deepfixcx.codec import Codec
 from deepfixcx.release import ReleaseOptions
@@ -97,31 +103,7 @@ def measure_encode(
     rounds: int = 7,
     seconds: float = 0.15,
 ) -> Speed:
-    """Measure `Codec.encode`.
-
-    Parameters
-    ----------
-    spec : CodecSpec
-        The codec.
-    height, width : int
-        H and W of the images.
-    dtype : str
-        Of their pixels: ``"float32"``, ``"uint8"`` or ``"uint16"``.
-    rounds : int
-        The median of so many calls counts.
-    seconds : float
-        A call takes about so long: the number of images is chosen for it.
-
-    Returns
-    -------
-    Speed
-
-    Examples
-    --------
-    >>> speed = measure_encode(CodecSpec(1, 2), 8, 8, rounds=1, seconds=0.001)
-    >>> speed.images_per_second > 0
-    True
-    """
+    """Measure `Codec.encode`."""
     codec = Codec(spec)
     most = min(MOST_IMAGES, MOST_BYTES // (height * width * np.dtype(dtype).itemsize))
     few = sample_pixels(min(4, max(1, most)), height, width, dtype)
@@ -141,24 +123,7 @@ def measure_decode(
     rounds: int = 7,
     seconds: float = 0.15,
 ) -> Speed:
-    """Measure `Codec.decode`.
-
-    Parameters
-    ----------
-    spec, height, width, rounds, seconds
-        As in `measure_encode`.
-    size : {"compact", "original"}
-        As in `Codec.decode`.
-
-    Returns
-    -------
-    Speed
-
-    Examples
-    --------
-    >>> measure_decode(CodecSpec(1, 2), 8, 8, rounds=1, seconds=0.001).task
-    'decode compact'
-    """
+    """Measure `Codec.decode`."""
     codec = Codec(spec)
     side = height * width if size == "original" else int(np.prod(spec.compact_shape()))
     most = min(MOST_IMAGES, MOST_BYTES // (4 * max(side, spec.numbers(1))))

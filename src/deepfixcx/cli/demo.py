@@ -133,7 +133,7 @@ def _write_phantoms(folder: Path) -> NDArray[np.float32]:
     import numpy as np
 
     from deepfixcx.images import phantom
-    from deepfixcx.images.png import png_bytes
+    from deepfixcx.images.plain import png_bytes
 
     drawn = [
         phantom(generator, PHANTOM_SIDE)

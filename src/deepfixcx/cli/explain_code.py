@@ -135,7 +135,7 @@ def _read_source(where: Path, asked: Asked) -> Source:
 def _read(where: Path, asked: Asked) -> Source:
     from deepfixcx.codec import Codec
     from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
-    from deepfixcx.images.spacing import pixel_spacing
+    from deepfixcx.images.reading import pixel_spacing
 
     if asked.spec is None:
         codes = _load_code(where)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from deepfixcx.images.frames import DEFAULT_MAX_PIXELS, ImageFacts, ImageFrames
 from deepfixcx.images.phantoms import phantom
-from deepfixcx.images.png import write_png
+from deepfixcx.images.plain import write_png
 from deepfixcx.images.reading import inspect_image, read_image
 
 __all__ = [

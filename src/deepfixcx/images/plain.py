@@ -1,4 +1,4 @@
-"""Plain JPEG and PNG files, decoded in one call: the pixels that pillow gives, sooner.
+"""PNG and JPEG without pillow: plain files decoded in one call, and PNG files written.
 
 Pillow hands a file to its decoder in pieces and copies the image twice on its way to an array.
 imagecodecs decodes at once, with the same libraries. It is asked only where the two cannot
@@ -8,18 +8,27 @@ differ, and whatever it refuses is left to pillow, so that a damaged file has th
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Final
 
-import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from deepfixcx.errors import NonFiniteError, PixelsError, PixelsShapeError
 from deepfixcx.images.codestream import has_pair
+from deepfixcx.io.files import write_file
 
-__all__ = ["decode_deep_png", "decode_plain", "plain_jpeg_shape", "png_chunks"]
+__all__ = [
+    "decode_deep_png",
+    "decode_plain",
+    "plain_jpeg_shape",
+    "png_bytes",
+    "png_chunks",
+    "write_png",
+]
 
 LARGEST: Final = 1 << 26
 """Files of more bytes are not taken into memory whole."""
@@ -52,6 +61,8 @@ def decode_plain(
     stream: BinaryIO, format_name: str, shape: tuple[int, ...], dtype: type[np.unsignedinteger]
 ) -> NDArray[Any] | None:
     """Decode a whole file whose header was read."""
+    import imagecodecs
+
     if stream.seek(0, io.SEEK_END) > LARGEST:
         return None
     stream.seek(0)
@@ -134,6 +145,8 @@ def _is_plain_png(content: bytes) -> bool:
 
 def decode_deep_png(content: bytes) -> NDArray[Any]:
     """Decode a PNG file of 16 bits a sample to ``(H, W)`` or ``(H, W, C)``."""
+    import imagecodecs
+
     if not content[28]:
         decoded: NDArray[Any] = imagecodecs.png_decode(content)
         return decoded
@@ -178,3 +191,68 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+# -- writing
+
+
+def write_png(path: str | os.PathLike[str], pixels: ArrayLike, *, bits: int) -> None:
+    """Write a gray or RGB image; the same pixels always give the same bytes.
+
+    The file appears under its name only once it is complete: it is written under a hidden name
+    beside it, then renamed. An existing file is replaced.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write; its folder exists.
+    pixels : array_like
+        Floats ``(C, H, W)``, C = 1 or 3. They are clipped to [0, 1] and rounded.
+    bits : int
+        8 or 16 per sample, for gray and for RGB.
+
+    Raises
+    ------
+    PixelsError
+        A masked array with masked pixels: a PNG has no mask, so what lies below would be written.
+    PixelsShapeError
+        Not ``(C, H, W)`` with C = 1 or 3 and at least one pixel.
+    NonFiniteError
+        NaN or infinity among the pixels.
+    PixelsError
+        `bits` is neither 8 nor 16.
+    OSError
+        The folder cannot be written, or is full. Nothing is left behind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "ramp.png"
+    >>> write_png(path, np.linspace(0, 1, 12).reshape(1, 3, 4), bits=8)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    write_file(path, png_bytes(pixels, bits=bits), replace=True, durable=False)
+
+
+def png_bytes(pixels: ArrayLike, *, bits: int) -> bytes:
+    """Return the file that `write_png` writes."""
+    if np.ma.is_masked(pixels):
+        raise PixelsError(
+            "the array has masked pixels, which a PNG cannot store; fill them first "
+            "(numpy.ma.filled)"
+        )
+    array = np.asarray(pixels, np.float64)
+    if array.ndim != 3 or array.shape[0] not in (1, 3) or array.size == 0:
+        raise PixelsShapeError(f"a PNG needs pixels (C, H, W) with C = 1 or 3, not {array.shape}")
+    if bits not in (8, 16):
+        raise PixelsError(f"a PNG has 8 or 16 bits per sample here, not {bits}")
+    if not np.isfinite(array).all():
+        raise NonFiniteError("the pixels contain NaN or infinity, which a PNG cannot store")
+    import imagecodecs  # pillow has no 16-bit RGB
+
+    dtype = np.uint8 if bits == 8 else np.uint16
+    samples = np.rint(np.clip(array, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+    last = samples[0] if len(samples) == 1 else np.ascontiguousarray(np.moveaxis(samples, 0, -1))
+    return bytes(imagecodecs.png_encode(last, level=6))

@@ -2,20 +2,26 @@
 
 The readers of other people raise whatever they like on damaged bytes, and their messages may
 quote the header. Here every such exception becomes an error of this package whose message was
-written here; the original is dropped, not chained.
+written here; the original is dropped, not chained. Their warnings quote the header too, so the
+readers run in silence. The reader of a format is imported with the first file of that format.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
+import math
 import os
 import stat
+import threading
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 from deepfixcx.errors import (
     DamagedImageError,
@@ -28,23 +34,33 @@ from deepfixcx.errors import (
 )
 from deepfixcx.images.frames import (
     DEFAULT_MAX_PIXELS,
+    READ,
+    SNIFFED_BYTES,
     ImageFacts,
     ImageFrames,
     OpenedImage,
     check_size,
+    sniff,
 )
-from deepfixcx.images.sniffing import READ, SNIFFED_BYTES, sniff
 
-__all__ = ["inspect_image", "open_image", "read_header", "read_image"]
+__all__ = [
+    "QUIET",
+    "PixelSpacing",
+    "inspect_image",
+    "open_image",
+    "pixel_spacing",
+    "read_header",
+    "read_image",
+]
 
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.reading import DicomHeader
 
 Result = TypeVar("Result")
 
-_DEVICE_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT, errno.EBADF})
+_DISK: Final = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT, errno.EBADF})
 
-_DAMAGED = "the file is truncated or damaged; copy it again from its source"
+_DAMAGED: Final = "the file is truncated or damaged; copy it again from its source"
 
 
 def read_image(
@@ -226,8 +242,6 @@ def _checked(stream: BinaryIO, max_pixels: int) -> OpenedImage:
 
 def _guarded(step: Callable[[], Result]) -> Result:
     """Run a reader in silence; let only errors of this package out."""
-    from deepfixcx.images.quiet import QUIET
-
     reason: DeepfixcxError
     try:
         with QUIET:
@@ -242,7 +256,7 @@ def _guarded(step: Callable[[], Result]) -> Result:
     except RecursionError:
         reason = DamagedImageError("the header is nested too deeply; copy the file from its source")
     except OSError as error:
-        if error.errno in _DEVICE_ERRORS:
+        if error.errno in _DISK:
             reason = UnreadableFileError(
                 "the file cannot be read: input/output error; check the disk or the network, "
                 "then run again"
@@ -253,3 +267,124 @@ def _guarded(step: Callable[[], Result]) -> Result:
         reason = DamagedImageError(_DAMAGED)
     # Raised out here, so that the reader's exception is not even the context of this one.
     raise reason
+
+
+# -- silence: what readers warn about quotes the header of a patient's file
+
+_LOGGERS: Final = ("PIL", "pydicom")
+
+
+class _Quiet:
+    """Mute warnings and loggers of the readers, as often nested or in parallel as needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._levels: dict[str, int] = {}
+        self._warnings = warnings.catch_warnings()
+        self._pixel_limit: int | None = None
+        self._fills_truncated = False
+
+    def lets_through(self, _record: logging.LogRecord) -> bool:
+        """Return whether nothing is muted: a filter for loggers without children, at no cost."""
+        return self._depth == 0
+
+    def __enter__(self) -> None:
+        from PIL import Image, ImageFile
+
+        with self._lock:
+            self._depth += 1
+            if self._depth > 1:
+                return
+            self._warnings = warnings.catch_warnings()
+            self._warnings.__enter__()
+            warnings.simplefilter("ignore")
+            for name in _LOGGERS:
+                self._levels[name] = logging.getLogger(name).level
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+            self._pixel_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._fills_truncated = ImageFile.LOAD_TRUNCATED_IMAGES
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        from PIL import Image, ImageFile
+
+        with self._lock:
+            self._depth -= 1
+            if self._depth:
+                return
+            self._warnings.__exit__(None, None, None)
+            for name, level in self._levels.items():
+                logging.getLogger(name).setLevel(level)
+            Image.MAX_IMAGE_PIXELS = self._pixel_limit
+            ImageFile.LOAD_TRUNCATED_IMAGES = self._fills_truncated
+
+
+QUIET = _Quiet()
+
+
+# -- the size of a pixel, for the formats that state it: DICOM
+
+_SPACING: Final = (
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSpacing:
+    """Distances between pixels, in millimetres."""
+
+    rows: float
+    columns: float
+    at_detector: bool = False
+
+
+def pixel_spacing(path: str | os.PathLike[str], frame: int = 0) -> PixelSpacing | None:
+    """Read how far apart the pixels of a DICOM file are."""
+    with open_image(path) as stream:
+        if sniff(stream.read(SNIFFED_BYTES)) != "DICOM":
+            return None
+        stream.seek(0)
+        return _spacing_of(stream, frame)
+
+
+def _spacing_of(stream: BinaryIO, frame: int) -> PixelSpacing | None:
+    from pydicom import dcmread
+
+    try:
+        with QUIET:
+            header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_SPACING])
+            measured = _positive_pair(_of_groups(header, frame))
+            found = _positive_pair(header.get("PixelSpacing")) or measured
+            if found:
+                return PixelSpacing(*found)
+            found = _positive_pair(header.get("ImagerPixelSpacing"))
+            return PixelSpacing(*found, at_detector=True) if found else None
+    except Exception:  # a header may hold anything; what cannot be read is not known
+        return None
+
+
+def _of_groups(header: Any, frame: int) -> object:
+    """Return what the functional groups of a multi-frame file say."""
+    of_each = header.get("PerFrameFunctionalGroupsSequence") or ()
+    shared = header.get("SharedFunctionalGroupsSequence") or ()
+    for groups in (*of_each[frame : frame + 1], *shared):
+        for measures in groups.get("PixelMeasuresSequence") or ():
+            return measures.get("PixelSpacing")
+    return None
+
+
+def _positive_pair(value: Any) -> tuple[float, float] | None:
+    if value is None or isinstance(value, str | float) or len(value) != 2:
+        return None
+    rows, columns = map(float, value)
+    fits = 0 < rows < math.inf and 0 < columns < math.inf
+    return (rows, columns) if fits else None

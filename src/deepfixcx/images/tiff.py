@@ -28,7 +28,7 @@ from deepfixcx.errors import (
 )
 from deepfixcx.images import frames as common
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage, full_range, upright
-from deepfixcx.images.quiet import QUIET
+from deepfixcx.images.reading import QUIET
 from deepfixcx.images.tiff_samples import COMPRESSIONS, JPEG, planes_of, samples_of
 
 if TYPE_CHECKING:

@@ -121,8 +121,8 @@ def deidentified_file(
     from pydicom import dcmread
 
     from deepfixcx.images.dicom.writing import dicom_bytes
-    from deepfixcx.images.quiet import QUIET
-    from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+    from deepfixcx.images.frames import SNIFFED_BYTES, sniff
+    from deepfixcx.images.reading import QUIET
 
     stream.seek(0)
     kind = sniff(stream.read(SNIFFED_BYTES))

@@ -59,7 +59,7 @@ class DicomOutput:
 
     def dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
         """Return the data set of that file."""
-        from deepfixcx.images.quiet import QUIET
+        from deepfixcx.images.reading import QUIET
 
         reason: DeidentifyError
         with QUIET:

@@ -17,7 +17,7 @@ from deepfixcx.errors import (
     RowError,
     UnreadableFileError,
 )
-from deepfixcx.images.sniffing import SNIFFED_BYTES, sniff
+from deepfixcx.images.frames import SNIFFED_BYTES, sniff
 from deepfixcx.io.tables import Table, has_table_name
 from deepfixcx.release.listing import Listing, Source, Sources
 from deepfixcx.release.storage import (

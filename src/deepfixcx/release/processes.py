@@ -182,7 +182,7 @@ def _worker_main(pipe: Connection, memory: Any) -> None:
     threading.Thread(target=_listen, args=(pipe, orders), daemon=True).start()
     os.environ[ENVIRONMENT_VARIABLE] = "1"  # one thread each: the processes share the cores
     _silence()
-    from deepfixcx.images.quiet import QUIET
+    from deepfixcx.images.reading import QUIET
 
     mark = Mark(memory)
     with QUIET, contextlib.suppress(ConnectionError):  # once for all files

@@ -24,7 +24,7 @@ from deepfixcx.errors import (
 )
 from deepfixcx.images import ImageFrames, inspect_image, read_image
 from deepfixcx.images.masking import Region, paint, painted_share
-from deepfixcx.images.png import png_bytes
+from deepfixcx.images.plain import png_bytes
 from deepfixcx.images.reading import read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.deidentified import DeidentifyOptions, KeptFile, deidentified_file
