@@ -30,7 +30,7 @@ from deepfixcx.errors import (
 )
 from deepfixcx.io.files import write_file
 from deepfixcx.packets import band_number
-from deepfixcx.spec import CodecSpec
+from deepfixcx.spec import AXES, KINDS, CodecSpec
 
 __all__ = ["Code"]
 
@@ -43,12 +43,13 @@ class Code:
     ----------
     array : ndarray of float32, shape (B, C, 4**J, P, P), or (B, C, 4**J, P, P, F)
         One number per cell, band and channel; the last axis only where the spec has several
-        poolings. Not negative for l1 and l2. For Haar and pixels in [0, 1], absolute values are
-        at most 2**J (4**J for l2).
+        poolings. Volumes have three axes of cells and `spec.bands` bands. Not negative for l1 and
+        l2. For Haar and pixels in [0, 1], absolute values are at most the square root of the
+        number of bands (2**J of an image), of l2 at most its square.
     spec : CodecSpec
         How it was made.
-    sizes : ndarray of int64, shape (B, 2)
-        Height and width of each source image, in pixels.
+    sizes : ndarray of int64, shape (B, 2), or (B, 3) of volumes
+        Height and width of each source image, in pixels; slices, height and width of a volume.
 
     Raises
     ------
@@ -76,10 +77,10 @@ class Code:
                 f"a code of {self.spec} has shape (B, "
                 f"{', '.join(map(str, ('C', *self.spec.code_shape(1)[1:])))}), got {array.shape}"
             )
-        if sizes.shape != (len(array), 2) or (sizes < 1).any():
+        if sizes.shape != (len(array), self.spec.ndim) or (sizes < 1).any():
             raise CodeError(
-                f"a code of {len(array)} images needs as many positive (height, width) pairs, "
-                f"got sizes of shape {sizes.shape}"
+                f"a code of {len(array)} {KINDS[self.spec.ndim]}s needs sizes of as many positive "
+                f"{AXES[self.spec.ndim]}, got sizes of shape {sizes.shape}"
             )
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "sizes", sizes)
@@ -127,14 +128,15 @@ class Code:
         ----------
         path : str
             J letters of a, v, h, d, the first split first: ``"aaa"`` is the approximation at
-            level 3, ``"aav"`` holds the coarsest vertical edges.
+            level 3, ``"aav"`` holds the coarsest vertical edges. Of a volume, A, V, H and D are
+            the details between slices, in each of the first J_z splits.
 
         Raises
         ------
         SpecError
             The path does not name a band at this level.
         """
-        return self.array[:, :, band_number(path, self.spec.level)]
+        return self.array[:, :, band_number(path, self.spec.level, self.spec.level_z or 0)]
 
     def embedding(self) -> NDArray[np.float32]:
         """Return the code flattened for a classifier, shape (B, n)."""
@@ -213,7 +215,7 @@ def code_bytes(
     """Return the file of an array, its sizes and its spec."""
     if storage not in STORAGES:
         raise CodeError(f"codes are stored as {', '.join(STORAGES)}, not {storage!r}")
-    tensors = _pack(array, storage) | {"sizes": sizes}
+    tensors = _pack(array, storage, spec.ndim) | {"sizes": sizes}
     about = {
         "format": FORMAT_NAME,
         "version": FORMAT_VERSION,
@@ -246,9 +248,10 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec
     try:
         tensors = safetensors.numpy.load(data)
         spec = CodecSpec.from_dict(about["spec"])
-        array = _unpack(tensors, about["storage"])
+        array = _unpack(tensors, about["storage"], spec.ndim)
         sizes = tensors["sizes"]
-        fits = array.shape[1:] == spec.code_shape(array.shape[1]) and sizes.shape == (len(array), 2)
+        fits = array.shape[1:] == spec.code_shape(array.shape[1])
+        fits = fits and sizes.shape == (len(array), spec.ndim)
         fits = fits and sizes.dtype == np.int64 and not (sizes < 1).any()
         finite = bool(np.isfinite(array).all())
     except (KeyError, ValueError, IndexError, TypeError, safetensors.SafetensorError):
@@ -264,18 +267,18 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec
     return array, sizes, spec
 
 
-def _pack(array: NDArray[np.float32], storage: Storage) -> dict[str, NDArray[Any]]:
+def _pack(array: NDArray[np.float32], storage: Storage, ndim: int) -> dict[str, NDArray[Any]]:
     if not np.isfinite(array).all():
         raise CodeError("a code with NaN or infinity cannot be stored")
     with np.errstate(over="ignore"):  # what does not fit is refused below
-        tensors = _quantize(array) if storage == "uint8" else {"array": array.astype(storage)}
+        tensors = _quantize(array, ndim) if storage == "uint8" else {"array": array.astype(storage)}
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise CodeError(f"a value of the code does not fit into {storage}; store float32")
     return tensors
 
 
-def _quantize(array: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    images_and_cells = (0, 3, 4)
+def _quantize(array: NDArray[np.float32], ndim: int) -> dict[str, NDArray[Any]]:
+    images_and_cells = (0, *range(3, 3 + ndim))
     if array.size == 0:
         raise CodeError("a code without images has no range to quantize; store float32")
     low = array.min(axis=images_and_cells, keepdims=True)
@@ -285,7 +288,7 @@ def _quantize(array: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     return {"array": levels.astype(np.uint8), "offset": low, "step": step}
 
 
-def _unpack(tensors: dict[str, NDArray[Any]], storage: str) -> NDArray[np.float32]:
+def _unpack(tensors: dict[str, NDArray[Any]], storage: str, ndim: int) -> NDArray[np.float32]:
     stored = tensors["array"]
     if storage not in STORAGES or stored.dtype != np.dtype(storage):
         raise ValueError("the dtype of the array differs from the metadata")
@@ -293,7 +296,7 @@ def _unpack(tensors: dict[str, NDArray[Any]], storage: str) -> NDArray[np.float3
     if storage != "uint8":
         return array
     offset, step = tensors["offset"], tensors["step"]
-    one_each = (1, *stored.shape[1:3], 1, 1, *stored.shape[5:])
+    one_each = (1, *stored.shape[1:3], *(1,) * ndim, *stored.shape[3 + ndim :])
     if not offset.dtype == step.dtype == np.float32 or not offset.shape == step.shape == one_each:
         raise ValueError("a quantized array needs one offset and step for each channel and band")
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for infinity

@@ -24,22 +24,23 @@ from deepfixcx.errors import SpecError
 from deepfixcx.packets import Pixels, as_batches, check_finite, pixel_scale
 from deepfixcx.pooling import amplitudes
 from deepfixcx.spec import CodecSpec
+from deepfixcx.volumes import decode_volumes, encode_volumes
 from deepfixcx.wavelets import filter_bank
 
 __all__ = ["Codec"]
 
 
 class Codec:
-    """Encode images into codes, and codes into reconstructions.
+    """Encode images or volumes into codes, and codes into reconstructions.
 
     Parameters
     ----------
     level : int or CodecSpec
         J, the depth of the wavelet packet; or a whole spec, and nothing else.
-    patches : int or pair of int
+    patches : int or sequence of int
         P, the cells per axis of each band.
-    wavelet, pooling, boundary, grid
-        As in `CodecSpec`.
+    wavelet, pooling, boundary, grid, ndim, level_z
+        As in `CodecSpec`. With ``ndim=3`` pixels are voxels: read (D, H, W) for (H, W) below.
 
     Raises
     ------
@@ -58,20 +59,26 @@ class Codec:
     >>> code = codec.encode(image)
     >>> code.array.shape, codec.decode(code).shape, codec.privatize(image).shape
     ((1, 1, 64, 4, 4), (1, 1, 320, 320), (32, 32))
+    >>> volumes = Codec(level=2, patches=(3, 4, 4), ndim=3)
+    >>> code = volumes.encode(np.ones((1, 20, 32, 40), np.float32))
+    >>> code.array.shape, code.sizes.tolist(), volumes.decode(code, "compact").shape
+    ((1, 1, 64, 3, 4, 4), [[20, 32, 40]], (1, 1, 12, 16, 16))
     """
 
     def __init__(
         self,
         level: int | CodecSpec,
-        patches: int | tuple[int, int] | None = None,
+        patches: int | tuple[int, ...] | None = None,
         wavelet: str = "haar",
         pooling: str | Sequence[str] = "l1",
         boundary: Boundary = "zero",
         grid: Grid = "balanced",
+        ndim: int = 2,
+        level_z: int | None = None,
     ) -> None:
         if isinstance(level, CodecSpec):
-            others = (wavelet, pooling, boundary, grid)
-            if patches is not None or others != ("haar", "l1", "zero", "balanced"):
+            others = (patches, wavelet, pooling, boundary, grid, ndim, level_z)
+            if others != (None, "haar", "l1", "zero", "balanced", 2, None):
                 raise SpecError("give either a spec or single settings")
             self.spec = level
             return
@@ -79,7 +86,14 @@ class Codec:
             raise SpecError("a codec needs patches, the number of cells per axis of each band")
         names = tuple(pooling) if isinstance(pooling, list) else pooling
         self.spec = CodecSpec(
-            level, patches, wavelet, cast("str | tuple[str, ...]", names), boundary, grid
+            level,
+            patches,
+            wavelet,
+            cast("str | tuple[str, ...]", names),
+            boundary,
+            grid,
+            ndim,
+            level_z,
         )
 
     def __repr__(self) -> str:
@@ -109,9 +123,11 @@ class Codec:
         NonFiniteError
             NaN or infinity among the pixels.
         """
-        batches = as_batches(pixels)
+        batches = as_batches(pixels, self.spec.ndim)
         arrays = [encode_batch(batch, self.spec) for batch in batches]
-        sizes = [np.full((len(batch), 2), batch.shape[2:], np.int64) for batch in batches]
+        sizes = [
+            np.full((len(batch), self.spec.ndim), batch.shape[2:], np.int64) for batch in batches
+        ]
         # a large code is not copied needlessly
         array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         return Code(array, self.spec, np.concatenate(sizes))
@@ -149,11 +165,10 @@ class Codec:
             # where every band has one coefficient a cell, there is nothing to repeat
             return decode_values(values, self.spec, *self.spec.compact_shape())
         if (code.sizes == code.sizes[:1]).all() and len(code):
-            height, width = map(int, code.sizes[0])
-            return decode_values(values, self.spec, height, width)
+            return decode_values(values, self.spec, *map(int, code.sizes[0]))
         return [
-            decode_values(values[n : n + 1], self.spec, int(height), int(width))[0]
-            for n, (height, width) in enumerate(code.sizes)
+            decode_values(values[n : n + 1], self.spec, *map(int, shape))[0]
+            for n, shape in enumerate(code.sizes)
         ]
 
     def privatize(self, pixels: Pixels, size: Size = "compact") -> Any:
@@ -176,12 +191,12 @@ class Codec:
         PixelsError, SpecError
             As `encode` and `decode`.
         """
-        images = self.decode(self.encode(pixels), size)
+        images, axes = self.decode(self.encode(pixels), size), self.spec.ndim
         if isinstance(pixels, np.ndarray):
-            height, width = pixels.shape[-2:] if size == "original" else self.spec.compact_shape()
-            return np.asarray(images, np.float32).reshape(*pixels.shape[:-2], height, width)
+            shape = pixels.shape[-axes:] if size == "original" else self.spec.compact_shape()
+            return np.asarray(images, np.float32).reshape(*pixels.shape[:-axes], *shape)
         return [
-            image.reshape(*np.shape(source)[:-2], *image.shape[-2:])
+            image.reshape(*np.shape(source)[:-axes], *image.shape[-axes:])
             for source, image in zip(pixels, images, strict=True)
         ]
 
@@ -194,7 +209,9 @@ PART_MARGINS = 8
 
 
 def encode_batch(batch: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
-    """Encode pixels (B, C, H, W) into an array (B, C, 4**J, P, P), or (..., F)."""
+    """Encode pixels (B, C, H, W) into an array (B, C, 4**J, P, P), or (..., F); volumes alike."""
+    if spec.ndim == 3:
+        return encode_volumes(batch, spec)
     if spec.wavelet == "haar" and spec.pooling == "l1":
         return _encode_haar_l1(batch, spec)
     return _encode_packet(batch, spec)
@@ -207,7 +224,8 @@ def _encode_packet(batch: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
     bank = filter_bank(spec.wavelet)
     periodic = spec.boundary == "periodic"
     values = height * width if periodic else STRIP_VALUES  # what comes around is far away
-    strips = spec.strips(height, width, values)
+    count = min(len(rows.starts), max(1, -(-height * width // values)))
+    strips = np.arange(count + 1, dtype=np.int64) * len(rows.starts) // count
     most = max(values // width >> spec.level, PART_MARGINS * bank.offset, 1)
     if periodic or not WHOLE_CELLS.isdisjoint(spec.poolings):
         most = height
@@ -269,13 +287,12 @@ def _encode_haar_l1(batch: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]
     return code.reshape(len(batch), *spec.code_shape(batch.shape[1]))
 
 
-def decode_values(
-    values: NDArray[np.float32], spec: CodecSpec, height: int, width: int
-) -> NDArray[np.float32]:
+def decode_values(values: NDArray[np.float32], spec: CodecSpec, *size: int) -> NDArray[np.float32]:
     """Reconstruct pixels (B, C, H, W) from one coefficient a cell (B, C, 4**J, P, P)."""
-    if spec.wavelet == "haar":
-        return _decode_haar(values, spec, height, width)
-    return _decode_packet(values, spec, height, width)
+    if spec.ndim == 3:
+        return decode_volumes(values, spec, size)
+    decode = _decode_haar if spec.wavelet == "haar" else _decode_packet
+    return decode(values, spec, *size)
 
 
 def _decode_packet(

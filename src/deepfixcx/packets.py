@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._kernels.filters import merge, split
+from deepfixcx._kernels.filters import merge, merge_slices, split, split_slices
 from deepfixcx._kernels.threads import threaded
 from deepfixcx.errors import NonFiniteError, PixelsShapeError, SpecError
 from deepfixcx.spec import CodecSpec
@@ -35,16 +35,16 @@ def decompose(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
 
     Parameters
     ----------
-    pixels : ndarray, shape (H, W), (C, H, W) or (B, C, H, W)
+    pixels : ndarray, shape (H, W), (C, H, W) or (B, C, H, W); volumes have D before H
         uint8 and uint16 are scaled to [0, 1]; floats are taken as they are.
     spec : CodecSpec
-        `level`, `wavelet` and `boundary` are used.
+        `level`, `wavelet`, `boundary`, `ndim` and `level_z` are used.
 
     Returns
     -------
-    ndarray of float32, shape (B, C, 4**J, h, w)
+    ndarray of float32, shape (B, C, 4**J, h, w), or (B, C, bands, d, h, w)
         With h = ceil(H / 2**J). The band's number in base 4 is its path, the first split being
-        the most significant digit.
+        the most significant digit. The first J_z digits of a volume's band are in base 8.
 
     Raises
     ------
@@ -62,36 +62,29 @@ def decompose(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.float32]:
     >>> decompose(np.ones((8, 8)), CodecSpec(level=2, patches=1))[0, 0, 0].round(3).tolist()
     [[4.0, 4.0], [4.0, 4.0]]
     """
-    batch = as_batch(pixels)
-    bank = filter_bank(spec.wavelet)
-    images, channels, height, width = batch.shape
+    batch = as_batch(pixels, spec.ndim)
     bands: NDArray[np.float32] = np.multiply(batch, pixel_scale(batch), dtype=np.float32)
     check_finite(bands, "pixels")
-    bands = bands.reshape(images * channels, height, width)
-    for rows, columns in spec.split_shapes(height, width)[1:]:
-        subbands = _split_all(bands, rows, columns, bank, spec.boundary == "periodic")
-        bands = subbands.reshape(4 * len(bands), rows, columns)
-    shape = (images, channels, spec.bands, *spec.band_shape(height, width))
-    return bands.reshape(shape)
+    bands = split_down(bands.reshape(-1, *batch.shape[2:]), spec)
+    return bands.reshape(*batch.shape[:2], spec.bands, *bands.shape[1:])
 
 
-def recompose(
-    bands: NDArray[np.float32], spec: CodecSpec, height: int, width: int
-) -> NDArray[np.float32]:
+def recompose(bands: NDArray[np.float32], spec: CodecSpec, *size: int) -> NDArray[np.float32]:
     """Merge the bands of a wavelet packet into pixels; the inverse of `decompose`.
 
     Parameters
     ----------
-    bands : ndarray, shape (B, C, 4**J, h, w)
-        Bands of images of `height` x `width`.
+    bands : ndarray, shape (B, C, 4**J, h, w), or (B, C, bands, d, h, w)
+        Bands of images or volumes of this size.
     spec : CodecSpec
-        `level`, `wavelet` and `boundary` are used.
-    height, width : int
-        Size of the images in pixels; exactly the padding that splitting added is removed.
+        `level`, `wavelet`, `boundary`, `ndim` and `level_z` are used.
+    *size : int
+        Height and width of the images in pixels, before them the slices of volumes; exactly the
+        padding that splitting added is removed.
 
     Returns
     -------
-    ndarray of float32, shape (B, C, H, W)
+    ndarray of float32, shape (B, C, H, W), or (B, C, D, H, W)
 
     Raises
     ------
@@ -105,21 +98,74 @@ def recompose(
     >>> bool(np.allclose(recompose(decompose(pixels, spec), spec, 9, 7), pixels, atol=1e-6))
     True
     """
-    spec.check_bands(bands.shape, height, width)
-    bank = filter_bank(spec.wavelet)
-    images, channels = bands.shape[:2]
+    spec.check_bands(bands.shape, *size)
+    bank, periodic = filter_bank(spec.wavelet), spec.boundary == "periodic"
     parts = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
-    for rows, columns in reversed(spec.split_shapes(height, width)[:-1]):
-        subbands = parts.reshape(len(parts) // 4, 4, *parts.shape[1:])
-        parts = _merge_all(subbands, rows, columns, bank, spec.boundary == "periodic")
-    return parts.reshape(images, channels, height, width)
+    for depth, shape in reversed([*enumerate(spec.split_shapes(*size))][:-1]):
+        if spec.ndim == 2:
+            parts = _merge_all(parts.reshape(-1, 4, *parts.shape[1:]), shape, bank, periodic)
+        else:
+            parts = _merge_volumes(parts, shape, bank, periodic, slices=depth < spec.axis_levels[0])
+    return parts.reshape(*bands.shape[:2], *size)
+
+
+def split_down(bands: NDArray[np.float32], spec: CodecSpec) -> NDArray[np.float32]:
+    """Split images (N, H, W) or volumes (N, D, H, W) into their bands (N * bands, ...)."""
+    bank, periodic = filter_bank(spec.wavelet), spec.boundary == "periodic"
+    for depth, shape in enumerate(spec.split_shapes(*bands.shape[1:])[1:]):
+        if spec.ndim == 2:
+            bands = _split_all(bands, shape, bank, periodic).reshape(-1, *shape)
+        else:
+            bands = _split_volumes(bands, shape, bank, periodic, slices=depth < spec.axis_levels[0])
+    return bands
+
+
+def _split_volumes(
+    bands: NDArray[np.float32], shape: tuple[int, ...], bank: FilterBank, periodic: bool,
+    *, slices: bool,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Split volumes (N, d, h, w) into (8 N, *shape), or (4 N, *shape) where slices stay."""
+    depth, rows, columns = shape
+    if slices:
+        source = bands.reshape(*bands.shape[:2], -1)
+        halves = np.empty((len(bands), 2, depth, source.shape[2]), np.float32)
+
+        def work(start: int, stop: int) -> None:
+            split_slices(source, halves, *bank.analysis, periodic, start, stop)
+
+        threaded(work, source.shape[2])
+        bands = halves.reshape(-1, depth, *bands.shape[2:])
+    flat = bands.reshape(-1, *bands.shape[2:])
+    four = _split_all(flat, (rows, columns), bank, periodic).reshape(-1, depth, 4, rows, columns)
+    return np.ascontiguousarray(four.swapaxes(1, 2)).reshape(-1, *shape)
+
+
+def _merge_volumes(
+    parts: NDArray[np.float32], shape: tuple[int, ...], bank: FilterBank, periodic: bool,
+    *, slices: bool,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Merge (8 N, d, h, w), or (4 N, ...) where slices were not split, into (N, *shape)."""
+    depth, rows, columns = shape
+    four = parts.reshape(-1, 4, *parts.shape[1:]).swapaxes(1, 2)
+    flat = np.ascontiguousarray(four).reshape(-1, 4, *parts.shape[2:])
+    merged = _merge_all(flat, (rows, columns), bank, periodic)
+    if not slices:
+        return merged.reshape(-1, *shape)
+    halves = merged.reshape(-1, 2, parts.shape[1], rows * columns)
+    volumes = np.empty((len(halves), depth, rows * columns), np.float32)
+
+    def work(start: int, stop: int) -> None:
+        merge_slices(halves, volumes, *bank.synthesis, periodic, start, stop)
+
+    threaded(work, rows * columns)
+    return volumes.reshape(-1, *shape)
 
 
 def _split_all(
-    bands: NDArray[np.float32], rows: int, columns: int, bank: FilterBank, periodic: bool
+    bands: NDArray[np.float32], shape: tuple[int, ...], bank: FilterBank, periodic: bool
 ) -> NDArray[np.float32]:
-    """Split bands (N, h, w) into subbands (N, 4, rows, columns), in threads."""
-    subbands = np.empty((len(bands), 4, rows, columns), np.float32)
+    """Split bands (N, h, w) into subbands (N, 4, *shape), in threads."""
+    subbands = np.empty((len(bands), 4, *shape), np.float32)
 
     def work(start: int, stop: int) -> None:
         split(bands[start:stop], subbands[start:stop], *bank.analysis, periodic)
@@ -129,10 +175,10 @@ def _split_all(
 
 
 def _merge_all(
-    subbands: NDArray[np.float32], rows: int, columns: int, bank: FilterBank, periodic: bool
+    subbands: NDArray[np.float32], shape: tuple[int, ...], bank: FilterBank, periodic: bool
 ) -> NDArray[np.float32]:
-    """Merge subbands (N, 4, h, w) into bands (N, rows, columns), in threads."""
-    bands = np.empty((len(subbands), rows, columns), np.float32)
+    """Merge subbands (N, 4, h, w) into bands (N, *shape), in threads."""
+    bands = np.empty((len(subbands), *shape), np.float32)
 
     def work(start: int, stop: int) -> None:
         merge(subbands[start:stop], bands[start:stop], *bank.synthesis, periodic)
@@ -141,7 +187,7 @@ def _merge_all(
     return bands
 
 
-def band_number(path: str, level: int) -> int:
+def band_number(path: str, level: int, level_z: int = 0) -> int:
     """Return the number of the band with this path, such as ``"ad"`` at level 2.
 
     Parameters
@@ -150,6 +196,8 @@ def band_number(path: str, level: int) -> int:
         J letters of a, v, h, d, the first split first.
     level : int
         J, the depth of the wavelet packet.
+    level_z : int
+        J_z of a volume: in so many first splits A, V, H, D = 4, 5, 6, 7 are details of slices.
 
     Returns
     -------
@@ -159,29 +207,38 @@ def band_number(path: str, level: int) -> int:
     Raises
     ------
     SpecError
-        The path has another length than `level`, or letters other than a, v, h, d.
+        The path has another length than `level`, or letters other than these.
 
     Examples
     --------
     >>> band_number("aa", 2), band_number("av", 2), band_number("dd", 2)
     (0, 1, 15)
+    >>> band_number("Da", 2, level_z=1)
+    28
     """
-    if len(path) != level or set(path) - set(SUBBANDS):
+    letters = SUBBANDS + SUBBANDS.upper() * (level_z > 0)
+    later = path[level_z:]
+    if len(path) != level or set(path) - set(letters) or later != later.lower():
+        of_slices = f", the capital ones in the first {level_z}" * (level_z > 0)
         raise SpecError(
-            f"the path of a band at level {level} is {level} letters of {SUBBANDS!r}, got {path!r}"
+            f"the path of a band at level {level} is {level} letters of {letters!r}{of_slices}, "
+            f"got {path!r}"
         )
-    return sum(SUBBANDS.index(letter) * 4**place for place, letter in enumerate(reversed(path)))
+    number = 0
+    for place, letter in enumerate(path):
+        number = number * (8 if place < level_z else 4) + letters.index(letter)
+    return number
 
 
-def band_path(number: int, level: int) -> str:
+def band_path(number: int, level: int, level_z: int = 0) -> str:
     """Return the path of a band; the inverse of `band_number`.
 
     Parameters
     ----------
     number : int
         From 0 to 4**J - 1.
-    level : int
-        J, the depth of the wavelet packet.
+    level, level_z : int
+        As in `band_number`.
 
     Returns
     -------
@@ -198,9 +255,14 @@ def band_path(number: int, level: int) -> str:
     >>> band_path(1, 2)
     'av'
     """
-    if not 0 <= number < 4**level:
-        raise SpecError(f"level {level} has the bands 0 to {4**level - 1}, got {number}")
-    return "".join(SUBBANDS[number >> 2 * (level - 1 - split) & 3] for split in range(level))
+    bands = 1 << 2 * level + level_z
+    if not 0 <= number < bands:
+        raise SpecError(f"level {level} has the bands 0 to {bands - 1}, got {number}")
+    letters, path = SUBBANDS + SUBBANDS.upper(), ""
+    for place in reversed(range(level)):
+        number, digit = divmod(number, 8 if place < level_z else 4)
+        path = letters[digit] + path
+    return path
 
 
 def band_position(path: str) -> tuple[int, int]:
@@ -245,7 +307,10 @@ def band_position(path: str) -> tuple[int, int]:
 
 
 Pixels = NDArray[Any] | Sequence[NDArray[Any]]
-"""(H, W), (C, H, W) or (B, C, H, W); or a sequence of (H, W) and (C, H, W) of different sizes."""
+"""(H, W), (C, H, W) or (B, C, H, W); or a sequence of (H, W) and (C, H, W) of different sizes.
+
+Volumes have D before H.
+"""
 
 SCALES = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
 
@@ -259,40 +324,43 @@ def refuse_masked(pixels: object) -> None:
         )
 
 
-def as_batch(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return one array as (B, C, H, W), contiguous, of dtype uint8, uint16 or float32."""
+def as_batch(pixels: NDArray[Any], ndim: int = 2) -> NDArray[Any]:
+    """Return one array as (B, C, H, W) or (B, C, D, H, W), contiguous, of a dtype in `SCALES`."""
     refuse_masked(pixels)
     pixels = np.asarray(pixels)
-    if not 2 <= pixels.ndim <= 4:
+    if not ndim <= pixels.ndim <= ndim + 2:
+        axes = "H, W" if ndim == 2 else "D, H, W"
         raise PixelsShapeError(
-            f"pixels must be (H, W), (C, H, W) or (B, C, H, W), got shape {pixels.shape}"
+            f"pixels must be ({axes}), (C, {axes}) or (B, C, {axes}), got shape {pixels.shape}"
         )
-    batch = pixels.reshape((1,) * (4 - pixels.ndim) + pixels.shape)
+    batch = pixels.reshape((1,) * (ndim + 2 - pixels.ndim) + pixels.shape)
     if 0 in batch.shape[1:]:
-        raise PixelsShapeError(f"an image without pixels: shape {pixels.shape}")
-    if batch.shape[3] in (1, 3, 4) and batch.shape[1] > 4:
+        kind = "an image without pixels" if ndim == 2 else "a volume without voxels"
+        raise PixelsShapeError(f"{kind}: shape {pixels.shape}")
+    if batch.shape[-1] in (1, 3, 4) and batch.shape[1] > 4:
         raise PixelsShapeError(
             f"shape {pixels.shape} looks like channels last; deepfixcx takes channels first, "
-            f"so use numpy.moveaxis(pixels, -1, -3)"
+            f"so use numpy.moveaxis(pixels, -1, {-1 - ndim})"
         )
     with np.errstate(over="ignore"):  # infinity is refused later, with a message of our own
         return np.ascontiguousarray(batch, dtype=_kernel_dtype(pixels.dtype))
 
 
-def as_batches(pixels: Pixels) -> list[NDArray[Any]]:
+def as_batches(pixels: Pixels, ndim: int = 2) -> list[NDArray[Any]]:
     """Return pixels as batches, one for an array, one an image for a sequence."""
     if isinstance(pixels, np.ndarray):
-        return [as_batch(pixels)]
+        return [as_batch(pixels, ndim)]
     if isinstance(pixels, str | bytes) or not isinstance(pixels, Sequence):
         raise PixelsShapeError(
             f"pixels must be a NumPy array or a sequence of them, got {type(pixels).__name__}"
         )
-    batches = [as_batch(image) for image in pixels]
+    batches = [as_batch(image, ndim) for image in pixels]
     for place, (image, batch) in enumerate(zip(pixels, batches, strict=True)):
-        if np.ndim(image) > 3:
+        if np.ndim(image) > ndim + 1:
+            axes = "H, W" if ndim == 2 else "D, H, W"
             raise PixelsShapeError(
                 f"image {place} of the sequence has shape {np.shape(image)}; in a sequence each "
-                f"is (H, W) or (C, H, W)"
+                f"is ({axes}) or (C, {axes})"
             )
         if batch.shape[1] != batches[0].shape[1]:
             raise PixelsShapeError(

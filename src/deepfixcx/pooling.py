@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx._kernels.cells import KINDS, pool_bands
+from deepfixcx._kernels.cells import KINDS, pool_bands, pool_volumes
 from deepfixcx._kernels.threads import threaded
 from deepfixcx.errors import CodeError
 from deepfixcx.spec import CodecSpec
@@ -13,23 +15,21 @@ from deepfixcx.spec import CodecSpec
 __all__ = ["amplitudes", "pool", "unpool"]
 
 
-def pool(
-    bands: NDArray[np.float32], spec: CodecSpec, height: int, width: int
-) -> NDArray[np.float32]:
+def pool(bands: NDArray[np.float32], spec: CodecSpec, *size: int) -> NDArray[np.float32]:
     """Pool every cell of every band into one number.
 
     Parameters
     ----------
-    bands : ndarray of float32, shape (B, C, 4**J, h, w)
-        Bands of images of `height` x `width`.
+    bands : ndarray of float32, shape (B, C, 4**J, h, w), or (B, C, bands, d, h, w)
+        Bands of images or volumes of this size.
     spec : CodecSpec
         `patches`, `pooling` and `grid` are used.
-    height, width : int
-        Size of the images in pixels.
+    *size : int
+        Height and width of the images in pixels; slices, height and width of volumes.
 
     Returns
     -------
-    ndarray of float32, shape (B, C, 4**J, P, P), or (..., F) for several poolings
+    ndarray of float32, shape (B, C, bands, *cells), or (..., F) for several poolings
         Means over the members of each cell; ``max``, ``min`` and ``median`` as they are.
 
     Raises
@@ -49,8 +49,9 @@ def pool(
     >>> pool(bands, CodecSpec(level=1, patches=2), 8, 8)[0, 0, 0].tolist()
     [[2.0, 2.0], [2.0, 2.0]]
     """
-    rows, columns = spec.cells(height, width)
-    spec.check_bands(bands.shape, height, width)
+    cells = [axis.arrays for axis in spec.cells(*size)]
+    spec.check_bands(bands.shape, *size)
+    kernel: Any = pool_bands if spec.ndim == 2 else pool_volumes
     flat = np.ascontiguousarray(bands, np.float32).reshape(-1, *bands.shape[3:])
     code = np.empty((len(spec.poolings), len(flat), *spec.grid_shape), np.float32)
     for feature, name in zip(code, spec.poolings, strict=True):
@@ -61,16 +62,8 @@ def pool(
             feature: NDArray[np.float32] = feature,
             kind: int = KINDS[name],
         ) -> None:
-            pool_bands(
-                flat[start:stop],
-                feature[start:stop],
-                rows.arrays,
-                columns.arrays,
-                kind,
-                0,
-                len(rows.starts),
-                0,
-            )
+            parts = flat[start:stop], feature[start:stop]
+            kernel(*parts, *cells, kind, 0, spec.grid_shape[0], 0)
 
         threaded(work, len(flat))
     shape = (len(bands), *spec.code_shape(bands.shape[1]))
@@ -85,14 +78,14 @@ def amplitudes(array: NDArray[np.float32], spec: CodecSpec) -> NDArray[np.float3
 
     Parameters
     ----------
-    array : ndarray, shape (B, C, 4**J, P, P) or (B, C, 4**J, P, P, F)
+    array : ndarray, shape (B, C, 4**J, P, P) or (B, C, 4**J, P, P, F); of volumes alike
         Array of a code.
     spec : CodecSpec
         `pooling` is used.
 
     Returns
     -------
-    ndarray of float32, shape (B, C, 4**J, P, P)
+    ndarray of float32, shape (B, C, bands, *cells)
 
     Examples
     --------
@@ -103,23 +96,21 @@ def amplitudes(array: NDArray[np.float32], spec: CodecSpec) -> NDArray[np.float3
     return np.sqrt(first) if spec.poolings[0] == "l2" else first
 
 
-def unpool(
-    values: NDArray[np.float32], spec: CodecSpec, height: int, width: int
-) -> NDArray[np.float32]:
+def unpool(values: NDArray[np.float32], spec: CodecSpec, *size: int) -> NDArray[np.float32]:
     """Repeat each value over its cell.
 
     Parameters
     ----------
-    values : ndarray, shape (B, C, 4**J, P, P)
+    values : ndarray, shape (B, C, 4**J, P, P), or (B, C, bands, P, P, P)
         One coefficient per cell.
     spec : CodecSpec
         `patches` and `grid` are used.
-    height, width : int
-        Size of the images in pixels.
+    *size : int
+        Height and width of the images in pixels; slices, height and width of volumes.
 
     Returns
     -------
-    ndarray, shape (B, C, 4**J, h, w)
+    ndarray, shape (B, C, bands, *band_shape)
         Of the dtype of `values`.
 
     Raises
@@ -138,10 +129,10 @@ def unpool(
     >>> unpool(np.ones((1, 1, 4, 1, 1), np.float32), CodecSpec(1, 1), 5, 4).shape
     (1, 1, 4, 3, 2)
     """
-    if values.shape[-3:] != (spec.bands, *spec.grid_shape):
+    if values.shape[-1 - spec.ndim :] != (spec.bands, *spec.grid_shape):
         raise CodeError(
             f"values to unpool by {spec} have shape "
-            f"(B, C, {', '.join(map(str, spec.code_shape(1)[1:4]))}), got {values.shape}"
+            f"(B, C, {', '.join(map(str, (spec.bands, *spec.grid_shape)))}), got {values.shape}"
         )
-    rows, columns = spec.cells(height, width)
-    return values[..., rows.of_each_row()[:, None], columns.of_each_row()]
+    places: tuple[Any, ...] = np.ix_(*(cells.of_each_row() for cells in spec.cells(*size)))
+    return values[..., *places]

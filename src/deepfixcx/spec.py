@@ -13,7 +13,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, SupportsIndex, cast, get_args
 
 import numpy as np
@@ -31,6 +31,9 @@ POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 MAX_LEVEL = 12
 """Deepest packet: 4**12 bands are already more numbers than most images have pixels."""
+
+AXES = {2: "(rows, columns)", 3: "(slices, rows, columns)"}
+KINDS = {2: "image", 3: "volume"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,9 @@ class CodecSpec:
     ----------
     level : int
         J, the depth of the wavelet packet, 1 to 12. An image becomes 4**J bands.
-    patches : int or pair of int
-        P, the cells per axis of each band; a pair is (rows, columns). Stored as a pair.
+    patches : int or sequence of int
+        P, the cells per axis of each band: one number, or (rows, columns) of an image, (slices,
+        rows, columns) of a volume. Stored as a tuple.
     wavelet : str
         A discrete wavelet of PyWavelets. ``"haar"`` has a fast path.
     pooling : str or sequence of str
@@ -89,6 +93,11 @@ class CodecSpec:
     grid : {"balanced", "padded"}
         ``"balanced"`` gives cell i the rows ``i*h//P`` to ``(i+1)*h//P``; ``"padded"`` is the
         paper's grid: zeros around the band make every cell equally large.
+    ndim : {2, 3}
+        2 for images (H, W), 3 for volumes (D, H, W).
+    level_z : int, optional
+        J_z, the splits along the slices of a volume, 0 to J; J by default. The first J_z levels
+        split all three axes, the others rows and columns: 8**J_z * 4**(J - J_z) bands.
 
     Raises
     ------
@@ -107,19 +116,29 @@ class CodecSpec:
     (64, (4, 4), 1024)
     >>> CodecSpec.from_json(spec.to_json()) == spec
     True
+    >>> CodecSpec(level=2, patches=(4, 8, 8), ndim=3, level_z=1).code_shape(channels=1)
+    (1, 32, 4, 8, 8)
     """
 
     level: int
-    patches: int | tuple[int, int]
+    patches: int | tuple[int, ...]
     wavelet: str = "haar"
     pooling: str | tuple[str, ...] = "l1"
     boundary: Boundary = "zero"
     grid: Grid = "balanced"
+    ndim: int = 2
+    level_z: int | None = None
 
     def __post_init__(self) -> None:
         """Check every setting and bring it into its stored form."""
         object.__setattr__(self, "level", _whole_number("level", self.level, 1, MAX_LEVEL))
-        object.__setattr__(self, "patches", _pair_of_patches(self.patches))
+        object.__setattr__(self, "ndim", _whole_number("ndim", self.ndim, 2, 3))
+        object.__setattr__(self, "patches", _tuple_of_patches(self.patches, self.ndim))
+        if self.ndim == 3:
+            level_z = self.level if self.level_z is None else self.level_z
+            object.__setattr__(self, "level_z", _whole_number("level_z", level_z, 0, self.level))
+        elif self.level_z is not None:
+            raise SpecError("level_z is for volumes; set ndim=3, or omit level_z")
         object.__setattr__(self, "pooling", _names_of_poolings(self.pooling))
         _one_of("wavelet", self.wavelet, _discrete_wavelets())
         _one_of("boundary", self.boundary, BOUNDARIES)
@@ -127,29 +146,38 @@ class CodecSpec:
 
     def __str__(self) -> str:
         """Short form for tables and messages, with the settings that are not the default."""
-        rows, columns = self.grid_shape
-        parts = [f"J={self.level}", f"P={rows}" if rows == columns else f"P={rows}x{columns}"]
+        cells = self.grid_shape
+        parts = ["3-D"] if self.ndim == 3 else []
+        parts += [f"J={self.level}"]
+        parts += [f"J_z={self.level_z}"] if self.level_z not in (None, self.level) else []
+        parts += [f"P={cells[0] if len(set(cells)) == 1 else 'x'.join(map(str, cells))}"]
         parts += [self.wavelet, "+".join(self.poolings)]
         parts += [word for word in (self.boundary, self.grid) if word not in ("zero", "balanced")]
         return " ".join(parts)
 
     # -- what the settings mean ---------------------------------------------------------------
 
-    @property
+    @cached_property
     def bands(self) -> int:
-        """Number of bands, 4**J."""
-        return 1 << 2 * self.level
+        """Number of bands: 4**J of an image, 8**J_z * 4**(J - J_z) of a volume."""
+        return 1 << sum(self.axis_levels)
+
+    @cached_property
+    def axis_levels(self) -> tuple[int, ...]:
+        """Splits along each axis: (J, J) of an image, (J_z, J, J) of a volume."""
+        of_slices = () if self.level_z is None else (self.level_z,)
+        return (*of_slices, self.level, self.level)
 
     @property
     def block(self) -> int:
         """Side of the square of pixels behind one Haar coefficient, 2**J."""
         return 1 << self.level
 
-    @property
-    def grid_shape(self) -> tuple[int, int]:
-        """Cells per band, (rows, columns)."""
-        if isinstance(self.patches, int):  # only for the type checker: __post_init__ made a pair
-            return self.patches, self.patches
+    @cached_property
+    def grid_shape(self) -> tuple[int, ...]:
+        """Cells per band: (rows, columns) of an image, (slices, rows, columns) of a volume."""
+        if isinstance(self.patches, int):  # only for the type checker: __post_init__ made a tuple
+            return (self.patches,) * self.ndim
         return self.patches
 
     @property
@@ -157,10 +185,15 @@ class CodecSpec:
         """Names of the poolings, always as a tuple."""
         return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
 
-    # -- shapes -------------------------------------------------------------------------------
+    def refuse_volumes(self, what: str) -> None:
+        """Raise a `SpecError` if this is a spec of volumes, which `what` does not work on."""
+        if self.ndim != 2:
+            raise SpecError(f"{what} works on images, and the spec {self} is of volumes")
+
+    # -- shapes: a size is (H, W) of an image, (D, H, W) of a volume ---------------------------
 
     def code_shape(self, channels: int) -> tuple[int, ...]:
-        """Shape of one image's code: (C, 4**J, P, P), and F behind for several poolings."""
+        """Shape of one image's code: (C, bands, *cells), and F behind for several poolings."""
         several = () if isinstance(self.pooling, str) else (len(self.pooling),)
         return (channels, self.bands, *self.grid_shape, *several)
 
@@ -168,36 +201,41 @@ class CodecSpec:
         """How many numbers the code of one image holds."""
         return math.prod(self.code_shape(channels))
 
-    def band_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of each band of an image, ceil(H / 2**J) and ceil(W / 2**J)."""
-        return -(-height // self.block), -(-width // self.block)
+    def band_shape(self, *size: int) -> tuple[int, ...]:
+        """Shape of each band of an image: (ceil(H / 2**J), ceil(W / 2**J)); of a volume alike."""
+        axes = self._by_axis(size)  # a list: this runs for every image of a release
+        return tuple([-(-side >> level) for side, level in axes])
 
-    def check_bands(self, shape: tuple[int, ...], height: int, width: int) -> None:
+    def check_bands(self, shape: tuple[int, ...], *size: int) -> None:
         """Refuse an array that does not hold the bands of images of this size.
 
         Raises
         ------
         PixelsShapeError
-            The shape is not (B, C, 4**J, h, w).
+            The shape is not (B, C, bands, *band_shape).
         """
-        expected = (self.bands, *self.band_shape(height, width))
-        if len(shape) != 5 or shape[2:] != expected:
+        expected = (self.bands, *self.band_shape(*size))
+        if shape[2:] != expected:
             raise PixelsShapeError(
-                f"bands of a {height}x{width} image at level {self.level} have shape "
+                f"bands of a {_by(size)} {KINDS[self.ndim]} at level {self.level} have shape "
                 f"(B, C, {', '.join(map(str, expected))}), got {shape}"
             )
 
-    def split_shapes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Shapes on the way down, from the image itself to its bands: J + 1 pairs."""
-        return [(-(-height // 2**depth), -(-width // 2**depth)) for depth in range(self.level + 1)]
+    def split_shapes(self, *size: int) -> list[tuple[int, ...]]:
+        """Shapes on the way down, from the image itself to its bands: J + 1 of them."""
+        return [
+            tuple(-(-side >> min(depth, level)) for side, level in self._by_axis(size))
+            for depth in range(self.level + 1)
+        ]
 
-    def compact_shape(self) -> tuple[int, int]:
-        """Height and width of the compact reconstruction, P * 2**J."""
-        rows, columns = self.grid_shape
-        return rows * self.block, columns * self.block
+    def compact_shape(self) -> tuple[int, ...]:
+        """Shape of the compact reconstruction: P * 2**J along each axis."""
+        return tuple(n << level for n, level in zip(self.grid_shape, self.axis_levels, strict=True))
 
-    def cells(self, height: int, width: int) -> tuple[Cells, Cells]:
+    def cells(self, *size: int) -> tuple[Cells, ...]:
         """Lay the grid on the bands of an image of this size: cells of the rows, of the columns.
+
+        Of a volume: cells of the slices, of the rows, of the columns.
 
         Raises
         ------
@@ -210,37 +248,29 @@ class CodecSpec:
         >>> rows.starts.tolist(), rows.stops.tolist()
         ([0, 2, 4], [2, 4, 7])
         """
-        bands = self.band_shape(height, width)
+        bands, cells = self.band_shape(*size), self.grid_shape
         if self.grid == "padded":
-            rows, columns = map(_padded_cells, bands, self.grid_shape)
-            return rows, columns
-        if bands[0] < self.grid_shape[0] or bands[1] < self.grid_shape[1]:
+            return tuple(map(_padded_cells, bands, cells))
+        if min(map(operator.sub, bands, cells)) < 0:
+            least = [
+                count - 1 << level for count, level in zip(cells, self.axis_levels, strict=True)
+            ]
             raise ImageTooSmallError(
-                f"an image of {height}x{width} has bands of {bands[0]}x{bands[1]} at level "
-                f"{self.level}, fewer than the {self.grid_shape[0]}x{self.grid_shape[1]} cells "
-                "requested; the image needs more than "
-                f"{(self.grid_shape[0] - 1) * self.block}x{(self.grid_shape[1] - 1) * self.block} "
-                "pixels, or a smaller level or patches"
+                f"{'an image' if self.ndim == 2 else 'a volume'} of {_by(size)} has bands of "
+                f"{_by(bands)} at level {self.level}, fewer than the {_by(cells)} cells requested; "
+                f"the {KINDS[self.ndim]} needs more than {_by(least)} "
+                f"{'pixels' if self.ndim == 2 else 'voxels'}, or a smaller level or patches"
             )
-        rows, columns = map(balanced_cells, bands, self.grid_shape)
-        return rows, columns
+        return tuple(map(balanced_cells, bands, cells))
 
-    def strips(self, height: int, width: int, values: int) -> NDArray[np.int64]:
-        """Cut an image into strips of whole rows of cells, of about `values` pixels each.
-
-        Returns
-        -------
-        ndarray of int64, shape (S + 1,)
-            The rows of cells at which the strips begin and end.
-
-        Examples
-        --------
-        >>> CodecSpec(level=1, patches=4).strips(80, 10, values=500).tolist()
-        [0, 2, 4]
-        """
-        patches = self.grid_shape[0]
-        count = min(patches, max(1, -(-height * width // values)))
-        return np.arange(count + 1, dtype=np.int64) * patches // count
+    def _by_axis(self, size: tuple[int, ...]) -> zip[tuple[int, int]]:
+        """Pair each side with the splits along its axis."""
+        if len(size) != self.ndim:
+            raise PixelsShapeError(
+                f"the size of {'an image' if self.ndim == 2 else 'a volume'} has {self.ndim} "
+                f"numbers {AXES[self.ndim]}, got {size}"
+            )
+        return zip(size, self.axis_levels, strict=True)
 
     # -- to and from text ---------------------------------------------------------------------
 
@@ -251,7 +281,13 @@ class CodecSpec:
 
     def to_json(self) -> str:
         """Return the settings as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True)
+        volume = ("ndim", "level_z")  # absent from the specs of images, as before there were others
+        settings = {
+            name: value
+            for name, value in asdict(self).items()
+            if self.ndim == 3 or name not in volume
+        }
+        return json.dumps(settings, sort_keys=True)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> CodecSpec:
@@ -316,13 +352,17 @@ def _whole_number(name: str, value: object, least: int, most: int | None = None)
     return number
 
 
-def _pair_of_patches(value: object) -> tuple[int, int]:
+def _tuple_of_patches(value: object, ndim: int) -> tuple[int, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) != 2:
-            raise SpecError(f"patches must be a number or a pair (rows, columns), got {value!r}")
-        return _whole_number("patches", value[0], 1), _whole_number("patches", value[1], 1)
-    side = _whole_number("patches", value, 1)
-    return side, side
+        if len(value) != ndim:
+            kind = "pair" if ndim == 2 else "triple"
+            raise SpecError(f"patches must be a number or a {kind} {AXES[ndim]}, got {value!r}")
+        return tuple(_whole_number("patches", count, 1) for count in value)
+    return (_whole_number("patches", value, 1),) * ndim
+
+
+def _by(sides: Sequence[int]) -> str:
+    return "x".join(map(str, sides))
 
 
 def _names_of_poolings(value: object) -> str | tuple[str, ...]:

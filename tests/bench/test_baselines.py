@@ -54,9 +54,9 @@ def test_other_packets_are_inverted(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["encode", "decode"])
+@pytest.mark.parametrize("name", ["encode", "decode", "volumes"])
 def test_a_whole_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from benchmarks import decode, encode
+    from benchmarks import decode, encode, volumes
 
-    {"encode": encode, "decode": decode}[name].main(["--tiny", "--rounds", "1"])
+    {"encode": encode, "decode": decode, "volumes": volumes}[name].main(["--tiny", "--rounds", "1"])
     assert f"benchmarks.{name}" in capsys.readouterr().out

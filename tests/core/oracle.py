@@ -8,7 +8,6 @@ index arithmetic of both is right.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pywt
@@ -48,17 +47,25 @@ def split_axis(signal: Array, taps: Sequence[float], boundary: str) -> Array:
     return out
 
 
-def decompose(image: Array, level: int, wavelet: str, boundary: str) -> Array:
-    """Split one image (H, W) into the bands (4**J, h, w) of a packet."""
-    low, high = pywt.Wavelet(wavelet).filter_bank[:2]
+def split_along(bands: Array, axis: int, wavelet: str, boundary: str) -> list[Array]:
+    """Split an array along one axis into its low and its high part."""
+    return [
+        np.moveaxis(split_axis(np.moveaxis(bands, axis, 0), taps, boundary), 0, axis)
+        for taps in pywt.Wavelet(wavelet).filter_bank[:2]
+    ]
+
+
+def decompose(
+    image: Array, level: int, wavelet: str, boundary: str, level_z: int | None = None
+) -> Array:
+    """Split one image (H, W) or volume (D, H, W) into the bands (N, h, w) or (N, d, h, w)."""
     bands = [image]
-    for _ in range(level):
-        bands = [
-            split_axis(split_axis(band, rows, boundary).T, columns, boundary).T
-            for band in bands
-            for rows in (low, high)
-            for columns in (low, high)
-        ]
+    for depth in range(level):
+        axes = [*range(image.ndim)]
+        if image.ndim == 3 and depth >= (level if level_z is None else level_z):
+            axes = [1, 2]
+        for axis in axes:
+            bands = [part for band in bands for part in split_along(band, axis, wavelet, boundary)]
     return np.array(bands)
 
 
@@ -80,68 +87,79 @@ def merge_axis(parts: Sequence[Array], wavelet: str, boundary: str, length: int)
 
 
 def recompose(
-    bands: Array, level: int, wavelet: str, boundary: str, height: int, width: int
+    bands: Array,
+    level: int,
+    wavelet: str,
+    boundary: str,
+    *size: int,
+    level_z: int | None = None,
 ) -> Array:
-    """Merge the bands (4**J, h, w) of a packet into one image (H, W)."""
+    """Merge the bands of a packet into one image (H, W) or volume (D, H, W)."""
+    splits = [level] * len(size)
+    if len(size) == 3:
+        splits[0] = level if level_z is None else level_z
+    parts = [*bands]
     for depth in reversed(range(level)):
-        rows, columns = -(-height // 2**depth), -(-width // 2**depth)
-        bands = np.array(
-            [
-                merge_axis(
-                    [
-                        merge_axis([four[0].T, four[1].T], wavelet, boundary, columns).T,
-                        merge_axis([four[2].T, four[3].T], wavelet, boundary, columns).T,
-                    ],
-                    wavelet,
-                    boundary,
-                    rows,
-                )
-                for four in bands.reshape(-1, 4, *bands.shape[1:])
-            ]
-        )
-    image: Array = bands[0]
+        for axis in reversed(range(len(size))):
+            if depth < splits[axis]:
+                length = -(-size[axis] // 2**depth)
+                parts = [
+                    np.moveaxis(
+                        merge_axis(
+                            [np.moveaxis(part, axis, 0) for part in pair], wavelet, boundary, length
+                        ),
+                        0,
+                        axis,
+                    )
+                    for pair in zip(parts[::2], parts[1::2], strict=True)
+                ]
+    image: Array = parts[0]
     return image
 
 
-def lay_grid(bands: Array, patches: tuple[int, int], grid: str) -> list[list[Array]]:
-    """Return the members of every cell, (4**J, members), by row and column of the grid."""
+def lay_grid(bands: Array, patches: tuple[int, ...], grid: str) -> dict[tuple[int, ...], Array]:
+    """Return the members of every cell, (N, members), by its place in the grid."""
     edges = []
-    for axis, cells in zip((1, 2), patches, strict=True):
+    for axis, cells in enumerate(patches, start=1):
         length = bands.shape[axis]
         if grid == "padded":
             size = -(-length // cells)
             before = (size * cells - length) // 2
-            around = [(0, 0)] * 3
+            around = [(0, 0)] * bands.ndim
             around[axis] = (before, size * cells - length - before)
             bands = np.pad(bands, around)
             edges.append([i * size for i in range(cells + 1)])
         else:
             edges.append([i * length // cells for i in range(cells + 1)])
-    return [
-        [
-            bands[:, top:bottom, left:right].reshape(len(bands), -1)
-            for left, right in _pairs(edges[1])
-        ]
-        for top, bottom in _pairs(edges[0])
-    ]
+    return {
+        place: bands[_ranges(edges, place)].reshape(len(bands), -1)
+        for place in np.ndindex(*patches)
+    }
 
 
-def pool(bands: Array, patches: tuple[int, int], pooling: str, grid: str) -> Array:
-    """Reduce every cell to one number: (4**J, P, P)."""
-    cells = lay_grid(bands, patches, grid)
-    return np.moveaxis(np.array([[REDUCE[pooling](cell) for cell in row] for row in cells]), 2, 0)
+def _ranges(edges: list[list[int]], place: tuple[int, ...]) -> tuple[slice, ...]:
+    cell = (slice(along[i], along[i + 1]) for along, i in zip(edges, place, strict=True))
+    return slice(None), *cell
 
 
-def unpool(code: Array, shape: tuple[int, int], grid: str) -> Array:
-    """Repeat every number over its cell: (4**J, h, w)."""
+def pool(bands: Array, patches: tuple[int, ...], pooling: str, grid: str) -> Array:
+    """Reduce every cell to one number: (N, *patches)."""
+    code = np.zeros((len(bands), *patches))
+    for place, members in lay_grid(bands, patches, grid).items():
+        code.reshape(len(code), -1)[:, _number(place, patches)] = REDUCE[pooling](members)
+    return code
+
+
+def unpool(code: Array, shape: tuple[int, ...], grid: str) -> Array:
+    """Repeat every number over its cell: (N, *shape)."""
     out = np.zeros((len(code), *shape))
     number = np.arange(1, out[0].size + 1, dtype=np.float64).reshape(1, *shape)  # 0 is padding
-    for i, row in enumerate(lay_grid(number, (code.shape[1], code.shape[2]), grid)):
-        for j, cell in enumerate(row):
-            for place in cell[0][cell[0] > 0].astype(int) - 1:
-                out[:, place // shape[1], place % shape[1]] = code[:, i, j]
+    flat = out.reshape(len(out), -1)
+    for place, cell in lay_grid(number, code.shape[1:], grid).items():
+        for member in cell[0][cell[0] > 0].astype(int) - 1:
+            flat[:, member] = code.reshape(len(code), -1)[:, _number(place, code.shape[1:])]
     return out
 
 
-def _pairs(edges: list[int]) -> list[tuple[int, int]]:
-    return list(pairwise(edges))
+def _number(place: tuple[int, ...], patches: tuple[int, ...]) -> int:
+    return int(np.ravel_multi_index(place, patches))

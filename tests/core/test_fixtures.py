@@ -11,7 +11,7 @@ import pytest
 
 from deepfixcx import Code
 
-from .fixtures.make import FOLDER, plain, several
+from .fixtures.make import FOLDER, plain, several, volumes
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ from .fixtures.make import FOLDER, plain, several
         ("code-v1-float16.safetensors", plain),
         ("code-v1-uint8.safetensors", plain),
         ("code-v1-several.safetensors", several),
+        ("code-v1-volumes.safetensors", volumes),
     ],
 )
 def test_frozen_files_load(name: str, made_of: Callable[[], Code]) -> None:
@@ -37,3 +38,7 @@ def test_the_numbers_are_those_of_the_day_they_were_frozen() -> None:
     code = Code.load(FOLDER / "code-v1-several.safetensors")
     assert str(code.spec) == "J=1 P=1x2 db2 l1+min periodic padded"
     assert code.array.ravel()[[0, 15]].tolist() == [-0.625, 1.25]
+    code = Code.load(FOLDER / "code-v1-volumes.safetensors")
+    assert str(code.spec) == "3-D J=2 J_z=1 P=2x3x4 haar l1"
+    assert code.sizes.tolist() == [[9, 64, 48], [20, 32, 33]]
+    assert code.array[1, 0, 31, 1, 2, 3] == (1 + 2 * 767) / 8

@@ -43,6 +43,10 @@ GOOD: dict[str, Any] = {"level": 2, "patches": 3}
         ({"patches": ()}, ["patches", "pair"]),
         ({"patches": (3, 0)}, ["patches", "at least 1"]),
         ({"patches": (3, 2.5)}, ["patches", "whole number"]),
+        ({"ndim": 4}, ["ndim", "2 to 3", "4"]),
+        ({"ndim": 3, "patches": (3, 4)}, ["patches", "triple", "slices, rows, columns"]),
+        ({"ndim": 3, "level_z": 3}, ["level_z", "0 to 2", "3"]),
+        ({"level_z": 1}, ["level_z", "volumes"]),
         ({"wavelet": "harr"}, ["wavelet", "harr", "choose one of", "bior1.1"]),
         ({"wavelet": "morl"}, ["wavelet", "morl"]),  # continuous
         ({"wavelet": None}, ["wavelet", "None"]),

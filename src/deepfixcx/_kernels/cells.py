@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 __all__ = ["KINDS", "WHOLE_CELLS", "begin_cells", "end_cells", "pool_bands", "pool_part"]
+__all__ += ["pool_volumes"]
 
 KINDS = {
     "l1": 0,
@@ -134,3 +135,42 @@ def _order_statistic(cell, members, kind):
         return members.min()
     members.sort()
     return members[(members.size - 1) // 2]  # the lower of two middle values
+
+
+@numba.njit(cache=True, nogil=True)
+def pool_volumes(bands, code, slices, rows, columns, kind, first, last, top):
+    """Fill the slices of cells `first` to `last` of `code` (N, P_z, P, P) from `bands`.
+
+    `bands` (N, d, h, w) begin with slice `top` of the bands.
+    """
+    starts, stops, lengths = columns
+    most = slices[2].max() * rows[2].max() * lengths.max()
+    members = np.empty(most if kind > LAST_MEAN else 0, np.float32)
+    sums = np.empty(bands.shape[3], np.float64)
+    for n in range(bands.shape[0]):
+        for s in range(first, last):
+            part = bands[n, slices[0][s] - top : slices[1][s] - top]
+            for i in range(rows[0].size):
+                cells = part[:, rows[0][i] : rows[1][i]]
+                area = slices[2][s] * rows[2][i]
+                sums[:] = 0
+                if kind <= LAST_MEAN:
+                    for z in range(cells.shape[0]):
+                        for r in range(cells.shape[1]):
+                            _add_row(cells[z, r], sums, kind)
+                for j in range(starts.size):
+                    if kind <= LAST_MEAN:
+                        total = np.float64(0)
+                        for c in range(starts[j], stops[j]):
+                            total += sums[c]
+                        code[n, s, i, j] = total / (area * lengths[j])
+                    else:
+                        cell = cells[:, :, starts[j] : stops[j]]
+                        code[n, s, i, j] = _statistic(cell, members[: area * lengths[j]], kind)
+
+
+@numba.njit(cache=True, nogil=True)
+def _statistic(cell, members, kind):
+    """Return the maximum, minimum or lower median of a cell (d, h, w) and its added zeros."""
+    flat = cell.copy().reshape(1, cell.size)
+    return _order_statistic(flat, members, kind)

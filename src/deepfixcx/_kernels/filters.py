@@ -16,7 +16,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["REORDER", "merge", "split"]
+__all__ = ["REORDER", "merge", "merge_slices", "split", "split_slices"]
 
 REORDER = {"reassoc", "contract", "nsz"}
 
@@ -230,3 +230,41 @@ def _weave(phases, begin, wide, bands, n, top, count):
                 line[2 * c + 1] = odd[c]
             if width % 2 == 1:
                 line[width - 1] = even[width // 2]
+
+
+# -- along the slices of volumes, whose values of one slice are one long row
+
+
+@numba.njit(cache=True, nogil=True, fastmath=REORDER)
+def split_slices(volumes, halves, low, high, offset, periodic, start, stop):
+    """Fill columns of `halves` (N, 2, d2, K) from `volumes` (N, d, K), d2 = ceil(d / 2)."""
+    for n in range(volumes.shape[0]):
+        for k in range(halves.shape[2]):
+            below, above = halves[n, 0, k, start:stop], halves[n, 1, k, start:stop]
+            below[:] = 0
+            above[:] = 0
+            for m in range(low.size):
+                z = _source(2 * k + m - offset, volumes.shape[1], periodic)
+                if z >= 0:
+                    values, tap_low, tap_high = volumes[n, z, start:stop], low[m], high[m]
+                    for c in range(values.size):
+                        below[c] += tap_low * values[c]
+                        above[c] += tap_high * values[c]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=REORDER)
+def merge_slices(halves, volumes, low, high, offset, periodic, start, stop):
+    """Fill columns of `volumes` (N, d, K) from `halves` (N, 2, d2, K); slices beyond d drop."""
+    depth = volumes.shape[1]
+    for n in range(volumes.shape[0]):
+        volumes[n, :, start:stop] = 0
+        for k in range(halves.shape[2]):
+            for m in range(low.size):
+                z = 2 * k + m - offset
+                if periodic:
+                    z %= 2 * halves.shape[2]
+                if 0 <= z < depth:
+                    values, tap_low, tap_high = volumes[n, z, start:stop], low[m], high[m]
+                    below, above = halves[n, 0, k, start:stop], halves[n, 1, k, start:stop]
+                    for c in range(values.size):
+                        values[c] += tap_low * below[c] + tap_high * above[c]

@@ -40,7 +40,18 @@ from deepfixcx._kernels.layout import (
 )
 from deepfixcx._kernels.vectors import LANE_LEVELS, LANES, VECTOR_BYTES, pooler, splitter
 
-__all__ = ["encode_haar_l1", "next_levels"]
+__all__ = [
+    "DIRECT_LEVELS",
+    "PANEL_VALUES",
+    "encode_haar_l1",
+    "fill_edge",
+    "next_levels",
+    "over_rows",
+    "prefetch_rows",
+    "split_columns",
+    "split_rows",
+    "split_rows_and_lanes",
+]
 
 DIRECT_LEVELS = 3
 """Up to this level one instruction does all splits."""
@@ -87,7 +98,7 @@ def encode_haar_l1(images, code, rows, columns, level, scale, start, stop):
             for j in range(across):
                 weights[k + j] = weight * shares[j]
             if level > 1:
-                add_blocks(sums, numbers, k, columns, level)
+                add_blocks(sums, numbers, k, columns, level, block)
             else:
                 lay_out_pairs(sums, pairs, columns, weights, code, n, i, addresses)
                 total += sum_of(sums, 2 * across)
@@ -106,7 +117,7 @@ def _add_strip(images, n, top, edge, strip, sums, level):
     height, width = images.shape[1], images.shape[2]
     block, wide = edge.shape[0], edge.shape[1] // LANES
     inside = width // LANES if top + block <= height else 0
-    _fill_edge(images, n, top, edge, inside * LANES)
+    fill_edge(images, n, top, edge, inside * LANES)
     row, edge_row, step = width * images.itemsize, edge.strides[0], sums.strides[0]
     pixels, beyond = images.ctypes.data + (n * height + top) * row, edge.ctypes.data
     source, target = strip.ctypes.data, sums.ctypes.data
@@ -129,7 +140,7 @@ def _add_strip(images, n, top, edge, strip, sums, level):
 
 
 @numba.njit(nogil=True)
-def _fill_edge(images, n, top, edge, left):
+def fill_edge(images, n, top, edge, left):
     """Copy pixels from column `left` on; the columns beyond the image are zero already."""
     for r in range(edge.shape[0]):
         for c in range(left, images.shape[2]):
@@ -168,7 +179,7 @@ def _finish_columns(strip, source, target, step, level, begin, end):
 # vectors fit the registers; addresses and steps from row to row are in bytes, columns in vectors
 
 
-def _over_rows(one: Any, two: Any, three: Any) -> Any:
+def over_rows(one: Any, two: Any, three: Any) -> Any:
     """Make a pass over rows whose partners stand 2**done rows apart."""
 
     @numba.njit(nogil=True)
@@ -214,12 +225,12 @@ def _over_columns(one: Any, two: Any, three: Any) -> Any:
 PASSES = (1, 2, 3)
 """Splits that a pass can do."""
 
-split_rows = _over_rows(*(splitter(n, 0) for n in PASSES))
-split_rows_and_lanes = _over_rows(*(splitter(n, LANE_LEVELS) for n in PASSES))
-pool_rows_and_lanes = _over_rows(*(pooler(n, LANE_LEVELS) for n in PASSES))
+split_rows = over_rows(*(splitter(n, 0) for n in PASSES))
+split_rows_and_lanes = over_rows(*(splitter(n, LANE_LEVELS) for n in PASSES))
+pool_rows_and_lanes = over_rows(*(pooler(n, LANE_LEVELS) for n in PASSES))
 split_columns = _over_columns(*(splitter(n, 0) for n in PASSES))
 pool_columns = _over_columns(*(pooler(n, 0) for n in PASSES))
-pool_pixels = _over_rows(*(pooler(n, n) for n in PASSES))
+pool_pixels = over_rows(*(pooler(n, n) for n in PASSES))
 
 
 @numba.njit(nogil=True)

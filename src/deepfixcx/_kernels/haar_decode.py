@@ -15,12 +15,12 @@ from deepfixcx._kernels.haar import next_levels
 from deepfixcx._kernels.layout import HELD_NUMBERS, aligned, band_numbers, gather
 from deepfixcx._kernels.vectors import LANE_LEVELS, LANES, VECTOR_BYTES, copier, merger, weaver
 
-__all__ = ["decode_haar"]
+__all__ = ["decode_haar", "lay_row", "merge_blocks"]
 
 _begin_0, _begin_1 = merger(0, LANE_LEVELS), merger(1, LANE_LEVELS)
 _begin_2, _begin_3 = merger(2, LANE_LEVELS), merger(3, LANE_LEVELS)
 _merge_1, _merge_2, _merge_3 = merger(1, 0), merger(2, 0), merger(3, 0)
-_copy_4, _copy_8, _copy_vector = copier(4), copier(8), copier(LANES)
+_copy_2, _copy_4, _copy_8, _copy_vector = copier(2), copier(4), copier(8), copier(LANES)
 _weave = weaver()
 
 
@@ -43,13 +43,13 @@ def decode_haar(values, images, rows, columns, level, start, stop):
         else:
             source = values[n].reshape(bands.size, -1)[:, first * across : last * across]
             gather(source, bands, blocks[:count], np.float32(1 / (1 << level)))
-            _merge_blocks(blocks, count, level)
+            merge_blocks(blocks, count, 2 * level)
         for i in range(first, last):
             for p in range(1 << level):
                 if level == 1:
                     _lay_pairs(blocks, p, wide, starts, stops)
                 else:
-                    _lay_row(blocks, (i - first) * across, p, wide, starts, stops, level)
+                    lay_row(blocks, (i - first) * across, p, wide, starts, stops, level)
                 for block_row in range(rows[0][i], rows[1][i]):
                     row = (block_row << level) + p
                     if row < images.shape[1]:
@@ -75,13 +75,13 @@ def _merge_row_of_blocks(values, n, i, pixels):
 
 
 @numba.njit(nogil=True)
-def _merge_blocks(blocks, count, level):
-    """Undo all splits of each block, in place: 4**J numbers, whose bits are those of the splits."""
-    left = 2 * level - LANE_LEVELS
+def merge_blocks(blocks, count, splits):
+    """Undo all splits of each block, in place: 2**splits numbers, a bit of their places a split."""
+    left = splits - LANE_LEVELS
     first = next_levels(left)
     for k in range(count):
         source = blocks.ctypes.data + k * blocks.strides[0]
-        end = source + (4 << 2 * level)
+        end = source + (4 << splits)
         for here in range(source, end, VECTOR_BYTES << first):
             if first == 0:
                 _begin_0(blocks, here, VECTOR_BYTES)
@@ -120,7 +120,7 @@ def _lay_pairs(pixels, p, wide, starts, stops):
 
 
 @numba.njit(nogil=True)
-def _lay_row(blocks, first, p, wide, starts, stops, level):
+def lay_row(blocks, first, p, wide, starts, stops, level):
     """Lay row p of blocks beside each other, each as often as its cell has blocks in a row."""
     source = blocks.ctypes.data + first * blocks.strides[0] + (4 * p << level)
     target = wide.ctypes.data
@@ -132,6 +132,8 @@ def _lay_row(blocks, first, p, wide, starts, stops, level):
                 _copy_4(blocks, here, there)
             elif level == 3:
                 _copy_8(blocks, here, there)
+            elif level == 1:
+                _copy_2(blocks, here, there)
             else:
                 for t in range(0, 4 << level, VECTOR_BYTES):
                     _copy_vector(blocks, here + t, there + t)

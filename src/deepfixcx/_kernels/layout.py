@@ -53,14 +53,14 @@ def band_numbers(level):
 
 
 @numba.njit(nogil=True)
-def add_blocks(sums, numbers, first, columns, level):
-    """Add up the blocks of each cell of `sums` (2**J, W) into rows of `numbers` from `first` on."""
+def add_blocks(sums, numbers, first, columns, level, tall):
+    """Add up the blocks of each cell of `sums` (tall, W) into rows of `numbers` from `first` on."""
     starts, stops, _ = columns
     sums_at, step = sums.ctypes.data, sums.strides[0]
     row = numbers.strides[0]
     numbers_at = numbers.ctypes.data + first * row
     numbers[first : first + starts.size] = 0
-    for p in range(1 << level):
+    for p in range(tall):
         source, target = sums_at + p * step, numbers_at + (4 * p << level)
         for j in range(starts.size):
             for c in range(starts[j], stops[j]):
@@ -73,6 +73,8 @@ def _add_block(numbers, source, target, level):
         _add_4(numbers, source, target)
     elif level == 3:
         _add_8(numbers, source, target)
+    elif level == 1:
+        _add_2(numbers, source, target)
     else:
         for t in range(0, 4 << level, VECTOR_BYTES):
             _add_vector(numbers, source + t, target + t)

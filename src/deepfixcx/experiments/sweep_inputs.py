@@ -116,7 +116,7 @@ class Skipped:
     """A setting that was not tried, and why."""
 
     level: int
-    patches: tuple[int, int]
+    patches: tuple[int, ...]
     reason: str
 
 

@@ -123,6 +123,7 @@ class Attribution:
 
     def __post_init__(self) -> None:
         """Check that all parts are of the same codes."""
+        self.code.spec.refuse_volumes("an attribution")
         shape = self.code.array.shape
         fits = self.values.shape == shape and self.baseline.shape[1:] == shape[1:]
         fits = fits and len(self.baseline) in (1, len(self.code))

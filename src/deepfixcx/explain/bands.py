@@ -186,6 +186,7 @@ def explain_bands(
         still counts
     whether a cell's amount is one strong edge or many weak ones (16 of 16 cells)
     """
+    spec.refuse_volumes("the explanation of bands")
     if spacing is not None:
         rows, columns = map(float, spacing)
         if not (0 < rows < math.inf and 0 < columns < math.inf):

@@ -294,7 +294,7 @@ ROWS = ("upper", "middle", "lower")
 COLUMNS = ("left", "centre", "right")
 
 
-def place_words(row: int, column: int, grid: tuple[int, int]) -> str:
+def place_words(row: int, column: int, grid: tuple[int, ...]) -> str:
     """Say where a cell lies; left is the left of the image, not of the patient."""
     if grid == (1, 1):
         return "the whole image"

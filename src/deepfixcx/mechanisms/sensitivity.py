@@ -8,7 +8,8 @@ the absolute moves of its members.
 
 *At most m pixels differ.* A pixel moves every band's coefficient of its block by at most q, so one
 cell of each band by at most q. All m together: L1 <= m 4**J q. As a vector over bands that is
-2**J q for one pixel, and by the triangle inequality L2 <= m 2**J q.
+2**J q for one pixel, and by the triangle inequality L2 <= m 2**J q. For volumes the same holds
+with N = 8**J_z 4**(J - J_z) bands: L1 <= m N q, L2 <= m sqrt(N) q.
 
 *All pixels of an s x s square may differ.* Let n_b be its pixels in block b. Then
 |W d_b|_2 = 2**J |d_b|_2 <= 2**J q sqrt(n_b), and |W d_b|_1 <= 2**J |W d_b|_2. Summed over blocks,
@@ -84,7 +85,8 @@ def pixel_sensitivity(spec: CodecSpec, pixels: int, *, channels: int = 1) -> Sen
     Returns
     -------
     Sensitivity
-        In units of 1 / (255 * 2**J) of a sum of absolute coefficients.
+        In units of 1 / (255 * 2**J) of a sum of absolute coefficients; of volumes, of one over
+        255 times the square root of the number of bands.
 
     Raises
     ------
@@ -100,8 +102,9 @@ def pixel_sensitivity(spec: CodecSpec, pixels: int, *, channels: int = 1) -> Sen
     if pixels < 1 or channels < 1:
         raise MechanismError(f"pixels must be 1 or more, got {pixels}; channels {channels}")
     one = pixels * LARGEST_PIXEL
-    l2 = one * spec.block * np.sqrt(channels)
-    return Sensitivity(one * spec.bands * channels, float(l2 if channels == 1 else l2 * ROUNDING))
+    l2 = one * np.sqrt(spec.bands) * np.sqrt(channels)
+    exact = channels == 1 and sum(spec.axis_levels) % 2 == 0  # the root is a power of two
+    return Sensitivity(one * spec.bands * channels, float(l2 if exact else l2 * ROUNDING))
 
 
 def region_sensitivity(
@@ -141,6 +144,7 @@ def region_sensitivity(
     True
     """
     check_spec(spec)
+    spec.refuse_volumes("the bound for a square")
     if side < 1 or channels < 1:
         raise MechanismError(f"the square has 1 pixel a side or more, got {side}")
     axes = [
@@ -185,6 +189,7 @@ def integer_codes(pixels: NDArray[Any], spec: CodecSpec) -> NDArray[np.int64]:
     Sums over each cell of the absolute Haar coefficients, times 255 * 2**J.
     """
     check_spec(spec)
+    spec.refuse_volumes("noise in whole numbers")
     if pixels.dtype != np.uint8 or pixels.ndim != 4:
         raise MechanismError(
             f"noise is added to codes of 8-bit pixels, uint8 (B, C, H, W), got {pixels.dtype} "

@@ -100,6 +100,7 @@ class ReleaseOptions:
 
     def __post_init__(self) -> None:
         """Refuse an option that is not allowed."""
+        self.spec.refuse_volumes("a release")
         for name, allowed in (
             ("output", get_args(Written)),
             ("size", get_args(Size)),

@@ -80,6 +80,7 @@ def show_figure(
     >>> figure.texts[0].get_text(), figure.texts[2].get_text()
     ('original', 'privatized')
     """
+    codec.spec.refuse_volumes("this figure")
     image = as_image(pixels)
     channels, height, width = image.shape
     spec = codec.spec

@@ -216,7 +216,7 @@ class ReleaseFacts:
         """Whether there is anything that ``audit`` could attack."""
         return self.records is not None or any(each.code_file for each in self.images)
 
-    def usual_size(self) -> tuple[int, int, int]:
+    def usual_size(self) -> tuple[int, ...]:
         """Return channels, height and width that most sources have, each counted once."""
         if self.records is not None:
             channels = self.images[0].channels if self.images else 1

@@ -115,6 +115,7 @@ def encode(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) -> Te
     >>> encode(torch.ones(5, 1, 32, 40), CodecSpec(level=2, patches=3)).shape
     torch.Size([5, 1, 16, 3, 3])
     """
+    spec.refuse_volumes("deepfixcx.torch")
     check_pixels(pixels)
     if filters is None and kernel_for(pixels, spec) != "torch":
         images = pixels.reshape((1,) * (4 - pixels.ndim) + tuple(pixels.shape))
@@ -164,6 +165,7 @@ def decode(
     >>> decode(torch.ones(5, 1, 16, 3, 3), CodecSpec(level=2, patches=3), (32, 40)).shape
     torch.Size([5, 1, 32, 40])
     """
+    spec.refuse_volumes("deepfixcx.torch")
     _check_code(code, spec)
     height, width = spec.compact_shape() if size is None else size
     values = amplitudes(code.to(working_dtype(code.dtype)), spec)

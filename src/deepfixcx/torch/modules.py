@@ -34,6 +34,7 @@ class _Twin(nn.Module):
         direction: Literal["analysis", "synthesis"],
     ) -> None:
         super().__init__()
+        spec.refuse_volumes("deepfixcx.torch")
         self.spec = spec
         self.adaptive = adaptive
         if adaptive is None:
