@@ -80,9 +80,9 @@ def shards_done(out: Path) -> int:
 
 
 def wait_for_shards(process: subprocess.Popen[str], out: Path, shards: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while shards_done(out) < shards:
-        assert process.poll() is None, process.communicate(timeout=60)
+        assert process.poll() is None or shards_done(out) >= shards, process.communicate(timeout=60)
         assert time.monotonic() < until, "the release did not get so far"
         time.sleep(0.01)
 
@@ -118,7 +118,7 @@ def recorded_twice(out: Path) -> int:
 def finish(images: Path, out: Path, whole: dict[str, str]) -> None:
     """Run the same command to its end, and compare everything."""
     process = start(images, out, "--resume")
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 0, printed + errors
     assert contents(out) == whole
     assert verify_release(out).sound
@@ -161,7 +161,7 @@ def test_workers_killed_at_random_moments(
         wait_for_shards(process, out, 1 + 4 * kill)
         time.sleep(moments.uniform(0, 0.05))
         os.kill(moments.choice(workers_of(process)), signal.SIGKILL)
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 0, printed + errors
     assert contents(out) == whole
     status = read_status(out)
@@ -191,7 +191,7 @@ def test_decoder_that_crashes_on_one_file(
     for workers in ("1", "2"):
         out = tmp_path / f"out{workers}"
         process = start(many, out, "--workers", workers)
-        printed, errors = process.communicate(timeout=120)
+        printed, errors = process.communicate(timeout=300)
         assert process.returncode == 3, printed + errors
         assert "stopped on this file twice" in printed
         assert [row["error"] for row in rows(out / "failures.csv")] == ["WorkerDiedError"]
@@ -220,14 +220,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_then_room_again(many: Path, small_disk: Path, whole: dict[str, str]) -> None:
     out = small_disk / "out"
     process = start(many, out)
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 1, printed + errors
     assert "free disk space" in errors
     assert "Traceback" not in errors
     assert not (out / "manifest.csv").exists()
     assert not [path for path in out.rglob("*") if path.is_file() and not path.stat().st_size]
     again = start(many, out, "--resume")
-    printed, errors = again.communicate(timeout=120)
+    printed, errors = again.communicate(timeout=300)
     assert again.returncode == 1, "there is still no room"
     grown = ["mount", "-o", "remount,size=100m", str(small_disk)]
     subprocess.run(grown, check=True, capture_output=True, timeout=240)
@@ -239,7 +239,7 @@ def test_files_that_may_not_grow(many: Path, tmp_path: Path, whole: dict[str, st
     limit = (8192, 8192)
     out = tmp_path / "out"
     process = start(many, out, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 1, printed + errors
     assert "--resume" in errors
     assert not list(out.rglob("*.safetensors"))

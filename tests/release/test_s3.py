@@ -97,21 +97,22 @@ def start(where: str, out: str, private: Path, *words: str) -> subprocess.Popen[
 
 
 def wait_for_shards(process: subprocess.Popen[str], out: str, private: Path, shards: int) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while True:
+        ended = process.poll() is not None  # before the status, which a run writes until its end
         try:
             if read_status(out, private).shards_done >= shards:
                 return
         except ReleaseError:  # not there yet
             pass
-        assert process.poll() is None, process.communicate(timeout=60)
+        assert not ended, process.communicate(timeout=60)
         assert time.monotonic() < until, "the release did not get so far"
         time.sleep(0.02)
 
 
 def finish(where: str, out: str, private: Path, whole: Path) -> None:
     process = start(where, out, private, "--resume")
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 3, printed + errors  # one input is no picture
     assert contents_at(out) == contents(whole)
     assert verify_release(out, workers=4).sound
@@ -188,7 +189,7 @@ def test_store_that_fails_in_the_middle_stops_the_run(
     wait_for_shards(process, out, private, 1)
     failing: AbstractContextManager[None] = getattr(server, trouble)()
     with failing:
-        printed, errors = process.communicate(timeout=120)
+        printed, errors = process.communicate(timeout=300)
     assert process.returncode == 1, printed + errors
     assert {"gone": "cannot be reached", "denying": "is denied"}[trouble] in errors
     assert "--resume" in errors
@@ -246,7 +247,7 @@ def test_refused_input_is_tried_again(
 
 def test_neither_names_nor_keys_reach_any_output(many: str, bucket: str, tmp_path: Path) -> None:
     process = start(many, f"{bucket}/out", tmp_path / "private", "--json", str(tmp_path / "json"))
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 3, printed + errors
     shared = bytes_at(f"{bucket}/out")
     assert len(shared) > 10_000
