@@ -337,6 +337,9 @@ def main(words: Sequence[str] | None = None) -> None:
                 options.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     table = table_of(rows)
     command = f"python -m benchmarks.mechanism_synthesis --seeds {options.seeds}"
+    command += " --no-attacks" * options.no_attacks
+    if options.ideas != list(IDEAS):
+        command += f" --ideas {' '.join(options.ideas)}"
     parts = [table.markdown(), f"Made by `{command}`."]
     print("\n\n".join(parts))
     if options.markdown is not None:
@@ -345,13 +348,15 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def table_of(rows: Mapping[str, Figures]) -> Table:
     """Lay all figures out, ideas in order, each with its budgets below."""
-    table = Table(["what is released", "ε", *COLUMNS.values()], words=2)
+    measured = {what for figures in rows.values() for what in figures}
+    columns = {what: title for what, title in COLUMNS.items() if what in measured}
+    table = Table(["what is released", "ε", *columns.values()], words=2)
     order = {name: place for place, name in enumerate(IDEAS)}
     for key in sorted(rows, key=lambda key: order.get(key.split(" ε=")[0], 99)):
         name, _, epsilon = key.partition(" ε=")
         cells = [
             f"{rows[key][what]:.3f}" if np.isfinite(rows[key].get(what, np.nan)) else "–"
-            for what in COLUMNS
+            for what in columns
         ]
         table.add(IDEAS[name].title, epsilon or "–", *cells)
     return table

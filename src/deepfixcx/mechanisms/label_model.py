@@ -29,7 +29,7 @@ BETWEEN = (0.0, *np.geomspace(1e-3, 1.0, 13).tolist())
 """Variances of what differs between private and public slopes, in units of the covariance."""
 
 SMOOTHING = 0.5
-"""Patients that are added to the public histogram, so that no pattern has a share of 0."""
+"""Patients that are added to each public pattern, so that none has a share of 0."""
 
 RIDGE = 1e-6
 
@@ -98,7 +98,7 @@ class LabelModel:
         share = size / (size + patients)
         sphere = max(float(np.trace(found)) / size, 1e-12) * np.eye(size)
         root = np.linalg.cholesky((1 - share) * found + share * sphere)
-        prior = (counts + SMOOTHING / len(counts)) / (counts.sum() + SMOOTHING)
+        prior = (counts + SMOOTHING) / (counts + SMOOTHING).sum()
         return cls(centre, slopes, root, inverse, prior)
 
 
