@@ -88,6 +88,13 @@ KNOWN = [identity(name) for name in NAMES]
 
 @settings(max_examples=600, deadline=None)
 @given(st.one_of(TEXTS, st.text(alphabet="aeiouhkcqstzphvwmrn17 -_AE", max_size=30)))
+def test_ordinary_words_of_an_institution_do_not_count_alone() -> None:
+    known = Identity.of(make_header(InstitutionName="Larkspur Imaging Center"))
+    assert not known.stands_in_text("Acme Imaging")
+    assert known.stands_in_text("of Larkspur")
+    assert known.stands_in_text("Larkspur-Imaging-Center")
+
+
 def test_a_text_is_compared_as_slowly(text: str) -> None:
     for known in KNOWN:
         assert known.stands_in_text(text) is slow(known, text)
