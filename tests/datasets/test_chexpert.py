@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from deepfixcx.datasets import Dataset, read_chexpert
+from deepfixcx.datasets import PUBLISHED, Dataset, read_published
 from deepfixcx.datasets.labels import Uncertain
 from deepfixcx.errors import LabelError, LayoutError
+
+read_chexpert = partial(read_published, PUBLISHED["chexpert"])
 
 
 def column(dataset: Dataset, name: str) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deepfixcx.datasets import read_mimic
+from deepfixcx.datasets import MIMIC_NEGBIO, PUBLISHED, read_published
 from deepfixcx.errors import LayoutError
+
+read_mimic = partial(read_published, PUBLISHED["mimic-cxr-jpg"])
 
 
 def test_reads_records(mimic: Path) -> None:
@@ -36,7 +39,7 @@ def test_study_without_labels_is_unknown(mimic: Path) -> None:
 
 def test_other_text_miner(mimic: Path) -> None:
     assert read_mimic(mimic, "edema").known[:2].sum() == 0
-    assert read_mimic(mimic, "edema", labeller="negbio").labels[:2].tolist() == [[1], [1]]
+    assert read_published(MIMIC_NEGBIO, mimic, "edema").labels[:2].tolist() == [[1], [1]]
     assert read_mimic(mimic, "edema", uncertain="positive").labels[:2].tolist() == [[1], [1]]
 
 
@@ -74,4 +77,4 @@ def test_damaged_table_says_so(mimic: Path) -> None:
 def test_missing_tables_are_named(mimic: Path) -> None:
     (mimic / "mimic-cxr-2.0.0-negbio.csv").unlink()
     with pytest.raises(LayoutError, match="negbio"):
-        read_mimic(mimic, labeller="negbio")
+        read_published(MIMIC_NEGBIO, mimic)

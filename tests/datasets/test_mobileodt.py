@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deepfixcx.datasets import ImageRecord, official_split, read_mobileodt, split_by_patient
+from deepfixcx.datasets import (
+    PUBLISHED,
+    ImageRecord,
+    official_split,
+    read_published,
+    split_by_patient,
+)
 from deepfixcx.errors import LayoutError
+
+read_mobileodt = partial(read_published, PUBLISHED["mobileodt"])
 
 
 def found(root: Path) -> dict[str, ImageRecord]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from deepfixcx.datasets import read_nih
+from deepfixcx.datasets import PUBLISHED, read_published
 from deepfixcx.errors import LayoutError
+
+read_nih = partial(read_published, PUBLISHED["nih"])
 
 
 def test_reads_records(nih: Path) -> None:

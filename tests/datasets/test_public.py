@@ -8,9 +8,9 @@ import sys
 import deepfixcx.datasets
 
 PUBLIC = [
-    *("LAYOUTS", "Columns", "Dataset", "ImageRecord", "Labels", "Problem", "Split"),
-    *("find_duplicates", "folds_by_patient", "load_dataset", "official_split", "read_chexpert"),
-    *("read_folder", "read_kimeye", "read_mimic", "read_mobileodt", "read_nih", "read_table"),
+    *("LAYOUTS", "MIMIC_NEGBIO", "PUBLISHED", "Columns", "Dataset", "ImageRecord", "Labels"),
+    *("Problem", "Published", "Split", "find_duplicates", "folds_by_patient", "load_dataset"),
+    *("official_split", "read_folder", "read_published", "read_table"),
     "split_by_patient",
 ]
 

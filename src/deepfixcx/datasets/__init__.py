@@ -4,33 +4,32 @@
 `folds_by_patient` divide a dataset so that no patient is in two parts. No image is decoded here.
 """
 
-from deepfixcx.datasets.chest import read_chexpert, read_mimic
 from deepfixcx.datasets.dataset import Dataset, ImageRecord, Problem, find_duplicates
-from deepfixcx.datasets.folder import read_folder, read_kimeye, read_mobileodt
+from deepfixcx.datasets.files import Published
+from deepfixcx.datasets.folder import read_folder
 from deepfixcx.datasets.labels import Labels
-from deepfixcx.datasets.loading import LAYOUTS, load_dataset
-from deepfixcx.datasets.nih import read_nih
+from deepfixcx.datasets.loading import LAYOUTS, PUBLISHED, load_dataset, read_published
+from deepfixcx.datasets.published import MIMIC_NEGBIO
 from deepfixcx.datasets.splits import Split, folds_by_patient, official_split, split_by_patient
 from deepfixcx.datasets.table import Columns, read_table
 
 __all__ = [
     "LAYOUTS",
+    "MIMIC_NEGBIO",
+    "PUBLISHED",
     "Columns",
     "Dataset",
     "ImageRecord",
     "Labels",
     "Problem",
+    "Published",
     "Split",
     "find_duplicates",
     "folds_by_patient",
     "load_dataset",
     "official_split",
-    "read_chexpert",
     "read_folder",
-    "read_kimeye",
-    "read_mimic",
-    "read_mobileodt",
-    "read_nih",
+    "read_published",
     "read_table",
     "split_by_patient",
 ]

@@ -10,6 +10,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ from deepfixcx.errors import (
 
 __all__ = [
     "Collector",
+    "Published",
     "absolute",
     "check_file",
     "check_jpeg_end",
@@ -301,6 +303,48 @@ class Collector:
         if len(reasons) > 1:
             return f"{text}: {len(self._problems)} problems, most often {often}{advice}"
         return f"{text}: {count} × {often}{advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published layout: how it is recognised, its labels, and how its images are gathered.
+
+    Attributes
+    ----------
+    name : str
+        Of the layout, and of its datasets.
+    sign : str
+        How a user recognises it.
+    lacking : str
+        What a folder of another layout lacks, for an error.
+    labels : tuple of str
+        All labels of the layout.
+    find : callable
+        Returns the folder that holds the tables or classes, or None.
+    gather : callable
+        Adds every image to a `Collector`, and returns notes.
+    uncertain : bool
+        Whether labels may be uncertain or blank.
+    check : callable
+        Returns why a file cannot be an image, or None.
+    finish : callable, optional
+        Compares all images, such as to find copies.
+
+    Examples
+    --------
+    >>> Published("mine", "its name", "is not mine", ("sick",), lambda _: None, lambda *_: ()).check
+    <function check_file at ...>
+    """
+
+    name: str
+    sign: str
+    lacking: str
+    labels: tuple[str, ...]
+    find: Callable[[Path], Path | None]
+    gather: Callable[[Path, Collector], Sequence[str]]
+    uncertain: bool = False
+    check: Callable[[Path], ImageFileError | None] = check_file
+    finish: Callable[[Dataset], Dataset] | None = None
 
 
 def _alike(patients: Iterable[str]) -> int:

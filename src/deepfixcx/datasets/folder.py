@@ -1,36 +1,10 @@
-"""Folders whose subfolders are the classes: any such, KimEye, and Intel & MobileODT.
-
-KimEye: 1,544 fundus images of Kim's Eye Hospital, cropped to the optic disc, 240 × 240.
-
-The layout::
-
-    normal_control/1.png ... 788.png
-    early_glaucoma/1.png ... 289.png
-    advanced_glaucoma/1.png ... 467.png
-
-Files of all three folders have the same names, and nothing says whose they are.
-
-Intel & MobileODT Cervical Cancer Screening: photographs of the cervix in three types.
-
-The layout, with its quirks::
-
-    train/Type_1/0.jpg                   or train/train/Type_1/0.jpg, as some archives unpack
-    additional_Type_1_v2/Type_1/1.jpg    more images, of lower quality
-    test/0.jpg                           or test/test/0.jpg; labels in the next
-    solution_stg1_release.csv            image_name, Type_1, Type_2, Type_3
-    test_stg2/0.jpg                      never labelled
-    fixed_labels_v2.csv                  corrections of additional: filename, old_label, new_label
-    removed_files.csv                    withdrawn from additional: the same columns
-
-Files of 0 bytes and truncated ones are among them; the number of a file stands for nothing; one
-photograph may be in several parts, even under two types; and nothing says whose it is.
-"""
+"""Folders whose subfolders are the classes: any such, KimEye, and Intel & MobileODT."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +12,7 @@ from deepfixcx._words import counted
 from deepfixcx.datasets.dataset import Dataset, find_duplicates
 from deepfixcx.datasets.files import (
     Collector,
+    Published,
     absolute,
     check_file,
     check_jpeg_end,
@@ -48,7 +23,7 @@ from deepfixcx.datasets.labels import Labels, State
 from deepfixcx.errors import ImageFileError, LayoutError, RowError
 from deepfixcx.io.tables import Table
 
-__all__ = ["find_kimeye", "find_mobileodt", "read_folder", "read_kimeye", "read_mobileodt"]
+__all__ = ["KIMEYE", "MOBILEODT", "read_folder"]
 
 MAX_CLASSES = 64
 """More folders than this are patients or dates rather than classes."""
@@ -127,63 +102,52 @@ def read_folder(where: str | os.PathLike[str], labels: Labels | None = None) -> 
     return collector.dataset(notes, labels)
 
 
+# -- KimEye: 1,544 fundus images of Kim's Eye Hospital, cropped to the optic disc, 240 × 240 --
+#
+#     normal_control/1.png ... 788.png
+#     early_glaucoma/1.png ... 289.png
+#     advanced_glaucoma/1.png ... 467.png
+#
+# Files of all three folders have the same names, and nothing says whose they are.
+
 STAGES = ("normal_control", "early_glaucoma", "advanced_glaucoma")
 
 
-def find_kimeye(where: Path) -> Path | None:
-    """Return the folder that holds the three folders."""
+def _find_kimeye(where: Path) -> Path | None:
     return where if all((where / stage).is_dir() for stage in STAGES) else None
 
 
-def read_kimeye(where: str | os.PathLike[str], labels: Labels | None = None) -> Dataset:
-    """Read KimEye.
-
-    Parameters
-    ----------
-    where : path-like
-        The folder of ``normal_control``, ``early_glaucoma`` and ``advanced_glaucoma``.
-    labels : str, sequence of str, or mapping of str to str, optional
-        As in `Dataset.with_labels`; the three stages if left away. Any glaucoma is
-        ``{"glaucoma": "class=early_glaucoma|advanced_glaucoma"}``.
-
-    Returns
-    -------
-    Dataset
-        Without patients. ``class`` is an attribute.
-
-    Raises
-    ------
-    LayoutError
-        The folders are not there, or hold no image that can be used.
-    LabelError
-        A label that is not there.
-
-    References
-    ----------
-    Ahn et al., A deep learning model for the detection of both advanced and early glaucoma using
-    fundus photography, PLOS ONE 2018, doi:10.1371/journal.pone.0207982; data
-    doi:10.7910/DVN/1YRRAC.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> root = Path(tempfile.mkdtemp())
-    >>> for stage in ("normal_control", "early_glaucoma", "advanced_glaucoma"):
-    ...     (root / stage).mkdir()
-    ...     _ = (root / stage / "1.png").write_bytes(b"an image, which is not opened")
-    >>> read_kimeye(root, labels="class=early_glaucoma").counts()
-    {'class=early_glaucoma': (1, 2, 0)}
-    """
-    root = absolute(where)
-    if find_kimeye(root) is None:
-        raise LayoutError(f"{root.name!r} lacks a folder of KimEye; it needs {', '.join(STAGES)}")
-    collector = Collector("kimeye", root, STAGES)
+def _gather_kimeye(root: Path, collector: Collector) -> Sequence[str]:
     for stage in STAGES:
         states: list[State] = ["yes" if name == stage else "no" for name in STAGES]
         for number, path in enumerate(collector.images_in(root / stage, stage), start=1):
             collector.add(stage, number, path, states, attributes={"class": stage})
-    return collector.dataset(labels=labels)
+    return ()
 
+
+KIMEYE = Published(
+    name="kimeye",
+    sign="its folders of stages",
+    lacking=f"lacks a folder of KimEye; it needs {', '.join(STAGES)}",
+    labels=STAGES,
+    find=_find_kimeye,
+    gather=_gather_kimeye,
+)
+"""Ahn et al., A deep learning model for the detection of both advanced and early glaucoma using
+fundus photography, PLOS ONE 2018, doi:10.1371/journal.pone.0207982; doi:10.7910/DVN/1YRRAC."""
+
+# -- Intel & MobileODT Cervical Cancer Screening: photographs of the cervix in three types ----
+#
+#     train/Type_1/0.jpg                   or train/train/Type_1/0.jpg, as some archives unpack
+#     additional_Type_1_v2/Type_1/1.jpg    more images, of lower quality
+#     test/0.jpg                           or test/test/0.jpg; labels in the next
+#     solution_stg1_release.csv            image_name, Type_1, Type_2, Type_3
+#     test_stg2/0.jpg                      never labelled
+#     fixed_labels_v2.csv                  corrections: filename, old_label, new_label
+#     removed_files.csv                    withdrawn from additional: the same columns
+#
+# Files of 0 bytes and truncated ones are among them; the number of a file stands for nothing; one
+# photograph may be in several parts, even under two types; and nothing says whose it is.
 
 TYPES = ("Type_1", "Type_2", "Type_3")
 
@@ -191,8 +155,7 @@ _PARTS = {"train": "train", "test": "test", "test_stg2": "test_stg2", "additiona
 _NAME = re.compile(r"additional(_Type_[123])?(_v2)?", re.IGNORECASE)
 
 
-def find_mobileodt(where: Path) -> Path | None:
-    """Return the folder that holds train or additional, with types below."""
+def _find_mobileodt(where: Path) -> Path | None:
     if not where.is_dir():
         return None
     labelled = [path for path in where.iterdir() if _part(path.name) in ("train", "additional")]
@@ -200,43 +163,7 @@ def find_mobileodt(where: Path) -> Path | None:
     return where if any((path / name).is_dir() for path in deep for name in TYPES) else None
 
 
-def read_mobileodt(where: str | os.PathLike[str], labels: Labels | None = None) -> Dataset:
-    """Read the Intel & MobileODT set.
-
-    Parameters
-    ----------
-    where : path-like
-        The folder of ``train``, ``additional_Type_1_v2``, ``test``, ...; parts may be absent.
-    labels : str, sequence of str, or mapping of str to str, optional
-        As in `Dataset.with_labels`; the three types if left away.
-
-    Returns
-    -------
-    Dataset
-        Without patients. ``split`` is train, additional, test or test_stg2 (without labels).
-        Empty and truncated files are in `Dataset.problems`. Notes say how many photographs are
-        there more than once, across parts or under two types; where the types contradict each
-        other, none of them is known.
-
-    Raises
-    ------
-    LayoutError
-        The folders are not there, or hold no image that can be used.
-    LabelError
-        A label that is not there.
-
-    References
-    ----------
-    https://www.kaggle.com/c/intel-mobileodt-cervical-cancer-screening
-
-    Examples
-    --------
-    >>> dataset = read_mobileodt("intel-mobileodt")  # doctest: +SKIP
-    """
-    root = absolute(where)
-    if find_mobileodt(root) is None:
-        raise LayoutError(f"{root.name!r} holds no train/Type_1 or additional_Type_1_v2 folders")
-    collector = Collector("mobileodt", root, TYPES, check=_check)
+def _gather_mobileodt(root: Path, collector: Collector) -> Sequence[str]:
     solution = _read_solution(root, collector)
     fixed = _read_changes(root / "fixed_labels_v2.csv")
     removed = _read_changes(root / "removed_files.csv")
@@ -257,8 +184,7 @@ def read_mobileodt(where: str | os.PathLike[str], labels: Labels | None = None) 
             collector.add(
                 folder.name, number, path, _states(kind), split=part, attributes={"class": kind}
             )
-    dataset = _mark_duplicates(collector.dataset())
-    return dataset if labels is None else dataset.with_labels(labels)
+    return ()
 
 
 def _part(name: str) -> str:
@@ -324,3 +250,16 @@ def _mark_duplicates(dataset: Dataset) -> Dataset:
         "several types (those count as unknown); split with by_content=True"
     )
     return replace(dataset, records=tuple(records), notes=(*dataset.notes, note))
+
+
+MOBILEODT = Published(
+    name="mobileodt",
+    sign="its folders of types",
+    lacking="holds no train/Type_1 or additional_Type_1_v2 folders",
+    labels=TYPES,
+    find=_find_mobileodt,
+    gather=_gather_mobileodt,
+    check=_check,
+    finish=_mark_duplicates,
+)
+"""https://www.kaggle.com/c/intel-mobileodt-cervical-cancer-screening"""

@@ -3,48 +3,88 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from deepfixcx.choices import Layout
-from deepfixcx.datasets.chest import find_chexpert, find_mimic, read_chexpert, read_mimic
 from deepfixcx.datasets.dataset import Dataset
-from deepfixcx.datasets.files import absolute
-from deepfixcx.datasets.folder import (
-    find_kimeye,
-    find_mobileodt,
-    read_folder,
-    read_kimeye,
-    read_mobileodt,
-)
+from deepfixcx.datasets.files import Collector, Published, absolute
+from deepfixcx.datasets.folder import KIMEYE, MOBILEODT, read_folder
 from deepfixcx.datasets.labels import Blank, Labels, Uncertain
-from deepfixcx.datasets.nih import find_nih, read_nih
+from deepfixcx.datasets.published import CHEXPERT, MIMIC, NIH
 from deepfixcx.datasets.table import Columns, is_table, read_table
 from deepfixcx.errors import LayoutError
 from deepfixcx.io.release_files import ABOUT, MANIFEST, checksum_of, holds_records
 
-__all__ = ["LAYOUTS", "Layout", "load_dataset"]
+__all__ = ["LAYOUTS", "PUBLISHED", "Layout", "load_dataset", "read_published"]
 
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
-Reader = Callable[..., Dataset]
-Finder = Callable[[Path], Path | None]
-
-_KNOWN: dict[str, tuple[Finder, Reader, str]] = {
-    "mimic-cxr-jpg": (find_mimic, read_mimic, "its tables mimic-cxr-*"),
-    "chexpert": (find_chexpert, read_chexpert, "train.csv or valid.csv"),
-    "nih": (find_nih, read_nih, "Data_Entry_2017*.csv"),
-    "kimeye": (find_kimeye, read_kimeye, "its folders of stages"),
-    "mobileodt": (find_mobileodt, read_mobileodt, "its folders of types"),
-}
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {each.name: each for each in (MIMIC, CHEXPERT, NIH, KIMEYE, MOBILEODT)}
+)
+"""Published layouts by name, in the order in which a folder is compared with them."""
 
 _OF_A_DATASET = (MANIFEST, ABOUT)
 """A folder that holds one of these is a dataset of its own rather than a class."""
 
-_WITH_STATES = ("chexpert", "mimic-cxr-jpg", "table")
-"""Layouts whose labels may be uncertain or missing."""
+
+def read_published(
+    layout: Published,
+    where: str | os.PathLike[str],
+    labels: Labels | None = None,
+    *,
+    uncertain: Uncertain = "ignore",
+    blank: Blank = "ignore",
+) -> Dataset:
+    """Read a dataset in the form in which it is published.
+
+    Parameters
+    ----------
+    layout : Published
+        One of `PUBLISHED`, or `MIMIC_NEGBIO`, the labels of the second text miner of MIMIC-CXR-JPG.
+    where : path-like
+        Its folder, or for CheXpert the one above.
+    labels : str, sequence of str, or mapping of str to str, optional
+        As in `Dataset.with_labels`; all labels of the layout by default.
+    uncertain : {"ignore", "positive", "negative"}
+        What -1 counts as: unknown (U-Ignore of CheXpert), yes (U-Ones) or no (U-Zeroes).
+    blank : {"ignore", "negative"}
+        What a label that is not mentioned counts as. A blank ``No Finding`` is always a no.
+
+    Returns
+    -------
+    Dataset
+        Rows and files that cannot be used are in `Dataset.problems`.
+
+    Raises
+    ------
+    LayoutError
+        The tables or folders are not there, or hold no image that can be used.
+    LabelError
+        A label that is not there, or an unknown policy.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for stage in ("normal_control", "early_glaucoma", "advanced_glaucoma"):
+    ...     (root / stage).mkdir()
+    ...     _ = (root / stage / "1.png").write_bytes(b"an image, which is not opened")
+    >>> read_published(PUBLISHED["kimeye"], root, "class=early_glaucoma").counts()
+    {'class=early_glaucoma': (1, 2, 0)}
+    """
+    root = layout.find(absolute(where))
+    if root is None:
+        raise LayoutError(f"{absolute(where).name!r} {layout.lacking}")
+    collector = Collector(layout.name, root, layout.labels, uncertain, blank, layout.check)
+    dataset = collector.dataset(layout.gather(root, collector))
+    if layout.finish is not None:
+        dataset = layout.finish(dataset)
+    return dataset if labels is None else dataset.with_labels(labels)
 
 
 def load_dataset(
@@ -117,7 +157,7 @@ def load_dataset(
         found = _the_table(found)
     policies: dict[str, Any] = {"uncertain": uncertain, "blank": blank}
     policies = {policy: word for policy, word in policies.items() if word is not None}
-    if policies and layout not in _WITH_STATES:
+    if policies and layout != "table" and not (layout in PUBLISHED and PUBLISHED[layout].uncertain):
         raise LayoutError(
             f"omit {next(iter(policies))!r}: labels of {layout} are never uncertain or blank"
         )
@@ -129,16 +169,13 @@ def load_dataset(
                 "table"
             )
         policies["columns"] = Columns(patient=patient)
-    dataset = _reader(layout)(found, labels, **policies)
+    if layout in PUBLISHED:
+        dataset = read_published(PUBLISHED[layout], found, labels, **policies)
+    else:
+        dataset = (read_table if layout == "table" else read_folder)(found, labels, **policies)
     if not sign:
         return dataset
     return replace(dataset, notes=(f"recognised as {layout} by {sign}", *dataset.notes))
-
-
-def _reader(layout: str) -> Reader:
-    if layout == "table":
-        return read_table
-    return read_folder if layout == "folder" else _KNOWN[layout][1]
 
 
 def _refuse_release(path: Path) -> None:
@@ -160,10 +197,10 @@ def _recognise(path: Path) -> tuple[str, Path, str]:
     """Return the layout, where to read it, and what it was recognised by."""
     if path.is_file():
         return "table", path, repr(path.name)
-    for name, (find, _, sign) in _KNOWN.items():
-        found = find(path)
+    for layout in PUBLISHED.values():
+        found = layout.find(path)
         if found is not None:
-            return name, found, sign
+            return layout.name, found, layout.sign
     if _tables(path):
         table = _the_table(path)
         return "table", table, repr(table.name)
