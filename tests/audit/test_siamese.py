@@ -102,3 +102,17 @@ def test_judging_is_symmetric() -> None:
     there, back = siamese.compare(one, other), siamese.compare(other, one)
     assert there.shape == (4, 3)
     np.testing.assert_allclose(there, back.T, atol=1e-5)
+
+
+def test_strangers_are_drawn_as_from_a_list_of_all_pairs() -> None:
+    generator = np.random.default_rng(3)
+    usable = generator.random((7, 9)) > 0.3
+    match = usable & (generator.random((7, 9)) > 0.6)
+    empty = np.zeros((9, 2), np.float32)
+    places = np.arange(9)
+    pairs = Pairs(empty[:7], empty, places[:7], places, None, None, match, usable)
+    rows, columns = np.nonzero(usable & ~match)
+    chosen = np.random.default_rng(5).integers(0, len(rows), 50)
+    drawn = networks._strangers(pairs, 50, np.random.default_rng(5))
+    assert drawn[0].tolist() == rows[chosen].tolist()
+    assert drawn[1].tolist() == columns[chosen].tolist()

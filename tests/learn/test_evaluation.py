@@ -243,3 +243,21 @@ def test_images_of_the_test_part_that_were_trained_on_are_counted(
         shutil.copy(records[one].path, records[other].path)
     notes = evaluate_model(classifier, moved).notes
     assert any(note.startswith("2 images of this part are also among") for note in notes)
+
+
+def test_files_of_the_same_names_with_other_images_are_another_dataset(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "images", 60, labels="sick")
+    options = TrainingOptions("logistic", spec=SPEC)
+    trained = train_model(dataset, tmp_path / "model", options).classifier
+    assert evaluate_model(trained, dataset).images > 0
+    first, second = (record.path for record in dataset.records[:2])
+    before = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(SplitError, match="differ from those of the training"):
+        evaluate_model(trained, dataset)
+    with pytest.raises(ModelError, match="files of the same names hold other images"):
+        train_model(dataset, tmp_path / "model", options, resume=True)
+    old = replace(trained, facts={**trained.facts, "content": None})  # of version 0.1
+    assert evaluate_model(old, dataset).images > 0
+    first.write_bytes(before)
+    assert evaluate_model(trained, dataset).images > 0

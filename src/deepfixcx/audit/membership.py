@@ -50,20 +50,7 @@ RIDGE = 1e-3
 
 
 def confidence(probability: ArrayLike, label: ArrayLike) -> Floats:
-    """Return how sure a model is of the right answers: log odds of the probability it gives them.
-
-    Parameters
-    ----------
-    probability : array_like, shape (N,)
-        Of yes.
-    label : array_like, shape (N,)
-        1 or 0.
-
-    Examples
-    --------
-    >>> confidence([0.9, 0.9], [1, 0]).round(3).tolist()
-    [2.197, -2.197]
-    """
+    """Return how sure a model is of the right answers, in log odds."""
     right = np.where(np.asarray(label) == 1, probability, 1 - np.asarray(probability, np.float64))
     right = np.clip(right, 1e-9, 1 - 1e-9)
     return np.asarray(np.log(right) - np.log1p(-right), np.float64)

@@ -129,67 +129,26 @@ WITH_LABELS = "with labels"
 
 @dataclass(frozen=True, slots=True)
 class Utility:
-    """How well the task is still done.
+    """How well the task is still done."""
 
-    Attributes
-    ----------
-    auc : Interval
-        Mean over labels, with its interval over patients.
-    each : tuple of float
-        AUC of each label.
-    public : Interval
-        The same of the better of two classifiers of the public images alone: of their codes, and
-        of their codes in the form of the release.
-    added : Interval
-        How much the release adds to that, paired by patients.
-    other : float
-        Mean AUC of the score for one label on another label; NaN where there is only one. As large
-        as `auc` if the labels are one task.
-    estimate : Estimate
-        Of `auc`; its patients are those of the division, in the order of their names.
-    """
-
+    # Mean over labels, with its interval over patients
     auc: Interval
+    # AUC of each label
     each: tuple[float, ...]
+    # The same of the better of two classifiers of the public images alone: of their codes, and of
+    # their codes in the form of the release
     public: Interval
+    # How much the release adds to that, paired by patients
     added: Interval
+    # Mean AUC of the score for one label on another label; NaN where there is only one. As large
+    # as `auc` if the labels are one task
     other: float
+    # Of `auc`; its patients are those of the division, in the order of their names
     estimate: Estimate
 
 
 class Trial:
-    """A division of the patients on which mechanisms are tried.
-
-    Parameters
-    ----------
-    array : ndarray of float32, shape (N, ...)
-        Codes, or small images.
-    labels : ndarray of float32, shape (N, L)
-        1, 0, or NaN where unknown.
-    patients : ndarray of str, shape (N,)
-        Whose each image is.
-    noisy : ndarray of float32, shape (N, ...), optional
-        What is released in place of `array`, and what mechanisms learn from, where noise comes
-        before the mechanism. Classifiers are tested and attackers search with `array`, which has
-        none.
-    public : float
-        Share of the patients that mechanisms are fitted on.
-    min_patients, label_patients : int
-        Fewest patients of each combination of released labels, and of the positives and negatives
-        of each label; see `deepfixcx.mechanisms.records.safe_labels`.
-    seed : int
-        Of the division, the mechanism, folds and attackers.
-
-    Attributes
-    ----------
-    truth : ndarray of float32, shape (n, L)
-        Labels of the released images before any of them became unknown.
-
-    Raises
-    ------
-    MechanismError
-        Too few patients, for a division or for one of the labels.
-    """
+    """A division of the patients on which mechanisms are tried."""
 
     def __init__(
         self,
@@ -291,23 +250,7 @@ class Trial:
         raw: bool = False,
         samples: int = 200,
     ) -> tuple[AttackResult, ...]:
-        """Attack a release: link its records to each other, or to raw images.
-
-        Parameters
-        ----------
-        fitted : FittedMechanism
-            What made the release.
-        released : Records
-            Of `release`.
-        attacker : str or callable
-            As in `attack_linkage`; or ``"with labels"``, which adds to the distance of records how
-            well their labels agree.
-        raw : bool
-            Probes are raw images that were brought into the form of the release, rather than the
-            records themselves.
-        samples : int
-            Draws of the interval.
-        """
+        """Attack a release: link its records to each other, or to raw images."""
         patients, labels = self.private.patients, self.truth
         array, probes = released.array, fitted.represent(self.own)
         chosen: str | Fit = attacker
@@ -333,24 +276,7 @@ class Trial:
         attacker: str = "ridge",
         see: Callable[[Array], Released] | None = None,
     ) -> tuple[AttackResult, ...]:
-        """Attack a release: make images of its records.
-
-        Parameters
-        ----------
-        released : Records
-            Of `release`.
-        images : ndarray of float32, shape (N, C, H, W)
-            All images of the dataset, small.
-        attacker : str
-            As in `attack_reconstruction`.
-        see : callable, optional
-            What the attacker makes of the records first, such as a `Code`.
-
-        Raises
-        ------
-        AuditError
-            The attack does not fit the records.
-        """
+        """Attack a release: make images of its records."""
         record_of = {
             int(image): record
             for record, members in reversed(list(enumerate(released.members)))

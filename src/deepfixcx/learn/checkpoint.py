@@ -21,7 +21,7 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
 from deepfixcx.io.folders import write_own
 from deepfixcx.learn.options import TrainingOptions
-from deepfixcx.learn.parts import PartRules, fingerprint
+from deepfixcx.learn.parts import PartRules, content_fingerprint, fingerprint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn, optim
@@ -62,6 +62,7 @@ def settings_of(options: TrainingOptions, rules: PartRules, dataset: Dataset) ->
         "parts": rules.to_dict(),
         "labels": list(dataset.label_names),
         "dataset": fingerprint(dataset),
+        "content": content_fingerprint(dataset),
     }
     as_read: dict[str, Any] = json.loads(json.dumps(settings))  # lists, no tuples, as from a file
     return as_read
@@ -71,16 +72,20 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Say in words in what settings differ from those of before; "" where they are the same."""
     old, new = _flat(before), _flat(now)
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if None in (old.get("content"), new.get("content")):  # of a model of version 0.1
+        changed = [name for name in changed if name != "content"]
     if "model" in changed:  # what only one of two models has follows from that
         changed = [name for name in changed if None not in (old.get(name), new.get(name))]
     words = [
         f"{name} was {_word(old.get(name))} and is {_word(new.get(name))}"
         for name in changed
-        if name != "dataset"
+        if name not in ("dataset", "content")
     ]
     # the hash of the dataset is also that of the names of its labels
     if "dataset" in changed and "labels" not in changed:
         words.append("the images, their patients or their labels differ")
+    elif "content" in changed:
+        words.append("files of the same names hold other images")
     return "; ".join(words)
 
 

@@ -17,6 +17,7 @@ from deepfixcx.errors import LabelError, ModelError, SplitError
 from deepfixcx.learn.classifier import Classifier
 from deepfixcx.learn.mapping import Failure, Report
 from deepfixcx.learn.parts import (
+    content_fingerprint,
     fingerprint,
     group_names,
     images_fingerprint,
@@ -303,9 +304,11 @@ def _groups(
 
 def _known(classifier: Classifier, dataset: Dataset) -> Known:
     """Compare a dataset with that of training: all the same, the same images only, or another."""
+    images, content = (classifier.facts.get(name) for name in ("images", "content"))
+    if content is not None and content_fingerprint(dataset) != content:
+        return "other"
     if fingerprint(dataset) == classifier.dataset:
         return "same"
-    images = classifier.facts.get("images")
     if images is None:
         return "unknown"  # of a model of version 0.1
     return "relabelled" if images_fingerprint(dataset) == images else "other"

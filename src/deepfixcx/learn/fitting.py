@@ -36,44 +36,29 @@ __all__ = ["Epoch", "Fitted", "fit", "logits_of", "masked_loss", "yes_weights"]
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What came of one pass over the training images.
+    """What came of one pass over the training images."""
 
-    Attributes
-    ----------
-    number : int
-        From 1.
-    train_loss, validation_loss : float
-        Mean binary cross-entropy; of validation NaN where there are no images.
-    auc : float
-        Mean area under the ROC curve over the labels, on the validation images; NaN where no label
-        has positives and negatives.
-    seconds : float
-        How long it took.
-    """
-
+    # From 1
     number: int
+    # Mean binary cross-entropy; of validation NaN where there are no images
     train_loss: float
     validation_loss: float
+    # Mean area under the ROC curve over the labels, on the validation images; NaN where no label
+    # has positives and negatives
     auc: float
+    # How long it took
     seconds: float
 
 
 @dataclass(slots=True)
 class Fitted:
-    """How training went.
+    """How training went."""
 
-    Attributes
-    ----------
-    history : list of Epoch
-        All epochs.
-    best_epoch : int
-        The one whose weights were kept.
-    best_auc, best_loss : float
-        Its AUC and loss on the validation images.
-    """
-
+    # All epochs
     history: list[Epoch] = field(default_factory=list)
+    # The one whose weights were kept
     best_epoch: int = 0
+    # Its AUC and loss on the validation images
     best_auc: float = math.nan
     best_loss: float = math.inf
 
@@ -189,25 +174,7 @@ def fit(
 
 
 def masked_loss(logits: Tensor, labels: Tensor, yes_weight: Tensor | None) -> Tensor:
-    """Return the mean binary cross-entropy over the labels that are known.
-
-    Parameters
-    ----------
-    logits, labels : Tensor, shape (B, L)
-        Labels are 1, 0, or NaN where unknown.
-    yes_weight : Tensor, shape (L,), optional
-        What a yes counts, where a no counts 1.
-
-    Returns
-    -------
-    Tensor
-        A number; 0 where nothing is known.
-
-    Examples
-    --------
-    >>> masked_loss(torch.tensor([[0.0], [9.0]]), torch.tensor([[1.0], [math.nan]]), None)
-    tensor(0.6931)
-    """
+    """Return the mean binary cross-entropy over the labels that are known."""
     known = ~labels.isnan()
     losses = F.binary_cross_entropy_with_logits(
         logits, labels.nan_to_num(), pos_weight=yes_weight, reduction="none"
@@ -216,13 +183,7 @@ def masked_loss(logits: Tensor, labels: Tensor, yes_weight: Tensor | None) -> Te
 
 
 def yes_weights(labels: Tensor) -> Tensor:
-    """Return how many no there are for a yes of each label, (L,); 1 where either is missing.
-
-    Examples
-    --------
-    >>> yes_weights(torch.tensor([[1.0], [0.0], [0.0], [math.nan]]))
-    tensor([2.])
-    """
+    """Return how many no there are for a yes of each label, (L,); 1 where either is missing."""
     yes, no = (labels == 1).sum(0), (labels == 0).sum(0)
     return torch.where((yes > 0) & (no > 0), no / yes.clamp(min=1), 1.0)
 

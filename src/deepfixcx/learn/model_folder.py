@@ -217,8 +217,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """Return what decided the result of the training of a model."""
     about, _ = _read(folder)
     try:
-        return {name: about[name] for name in ("options", "parts", "labels", "dataset")}
-    except KeyError:
+        settings = {name: about[name] for name in ("options", "parts", "labels", "dataset")}
+        return settings | {"content": about["facts"].get("content")}
+    except (KeyError, AttributeError):
         raise ModelFileError(f"{folder.name!r} holds a damaged model; copy it again") from None
 
 

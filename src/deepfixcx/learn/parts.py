@@ -8,6 +8,7 @@ import json
 import os
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,12 +19,14 @@ from numpy.typing import NDArray
 from deepfixcx.choices import Part, Parting
 from deepfixcx.datasets import Dataset, ImageRecord, Split, official_split, split_by_patient
 from deepfixcx.errors import LabelError, ModelError, ModelFileError, SplitError
+from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import checksum_of
 
 __all__ = [
     "PartRules",
     "check_counts",
     "confounder_note",
+    "content_fingerprint",
     "fingerprint",
     "group_names",
     "images_fingerprint",
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 PARTS = ("train", "validation", "test")
+HASHING_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,21 @@ def fingerprint(dataset: Dataset) -> str:
 def images_fingerprint(dataset: Dataset) -> str:
     """Hash the files and patients of a dataset without its labels, as `fingerprint`."""
     return _digest(sorted((_place_of(dataset, each) for each in dataset.records), key=json.dumps))
+
+
+def content_fingerprint(dataset: Dataset) -> str:
+    """Hash what the files of a dataset hold, whatever their order; one hash for all of them."""
+    with ThreadPoolExecutor(HASHING_THREADS) as threads:
+        digests = list(threads.map(_content_of, (each.path for each in dataset.records)))
+    names = (_place_of(dataset, each)[0] for each in dataset.records)
+    return _digest(sorted(zip(names, digests, strict=True)))
+
+
+def _content_of(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError:  # reading the image reports why
+        return ""
 
 
 def release_of(dataset: Dataset) -> str | None:

@@ -193,6 +193,7 @@ def train_model(
             settings["dataset"],
             {
                 **_counts(dataset, split, prepared),
+                "content": settings["content"],
                 **_figures(dataset.label_names, prepared, scores),
                 **progress,
                 "release_checksum": release_of(dataset) if released is None else released.checksum,

@@ -20,10 +20,7 @@ __all__ = ["ATTACKERS", "REFERENCES", "Whitened", "fit_distance", "fit_whitening
 def fit_distance(*_: object) -> Similarity:
     """Compare by Euclidean distance, whatever there is to train on.
 
-    References
-    ----------
-    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
-    doi:10.1002/widm.1495.
+    Gaudio et al., doi:10.1002/widm.1495.
     """
     return minus_distances
 
@@ -42,17 +39,7 @@ TRIES, ASIDE = 3, 0.35
 def fit_whitening(training: Pairs, seed: int) -> Similarity:
     """Learn from pairs of one patient what changes between visits.
 
-    Parameters
-    ----------
-    training : Pairs
-        With some pairs of one patient.
-    seed : int
-        Of the choice of pairs and of the patients set aside.
-
-    References
-    ----------
-    Ioffe, Probabilistic linear discriminant analysis, European Conference on Computer Vision, 2006,
-    doi:10.1007/11744085_41.
+    Ioffe, doi:10.1007/11744085_41.
     """
     whitened = Whitened(training, np.random.default_rng(seed))
 
@@ -68,20 +55,6 @@ class Whitened:
 
     Probes and records are scaled by themselves first: a mechanism may have shrunk the one and not
     the other, and an attacker sees that.
-
-    Parameters
-    ----------
-    training : Pairs
-        With some pairs of one patient.
-    generator : numpy Generator
-        For the choice of pairs and of the patients set aside.
-
-    Attributes
-    ----------
-    way : str
-        How to compare best.
-    spread : ndarray, shape (K,)
-        Variance between patients in each direction.
     """
 
     def __init__(self, training: Pairs, generator: np.random.Generator) -> None:

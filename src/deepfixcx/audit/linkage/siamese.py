@@ -34,24 +34,16 @@ ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How a siamese network is trained.
+    """How a siamese network is trained."""
 
-    Attributes
-    ----------
-    learning_rate : float
-        Of Adam.
-    batch : int
-        Pairs in a step, half of them of one patient on average.
-    pairs : int
-        Most pairs of one patient in an epoch; there are as many pairs of strangers, drawn anew in
-        each.
-    epochs, patience : int
-        Most epochs; those without a lower loss on the patients set aside, after which it ends.
-    """
-
+    # Of Adam
     learning_rate: float
+    # Pairs in a step, half of them of one patient on average
     batch: int
+    # Most pairs of one patient in an epoch; there are as many pairs of strangers, drawn anew in
+    # each
     pairs: int
+    # Most epochs; those without a lower loss on the patients set aside, after which it ends
     epochs: int
     patience: int
 
@@ -99,13 +91,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def set_aside(training: Pairs, generator: np.random.Generator) -> tuple[Pairs, Pairs]:
-    """Return what a network learns from, and the patients by whom it stops.
-
-    Raises
-    ------
-    AuditError
-        Fewer than four patients have two records, so that none can be set aside.
-    """
+    """Return what a network learns from, and the patients by whom it stops."""
     learning, aside = training.split(ASIDE, generator)
     if not learning.some_match() or not aside.some_match():
         raise AuditError(
@@ -124,21 +110,7 @@ def train(
     protocol: Protocol,
     generator: np.random.Generator,
 ) -> None:
-    """Train a siamese network, and leave its best weights in it.
-
-    Parameters
-    ----------
-    siamese : Siamese
-        With its first weights.
-    learning, aside : Pairs
-        Which pairs to learn from, and by which to stop.
-    probes, gallery : Tensor
-        What the network sees of the probes and records of these pairs.
-    protocol : Protocol
-        How.
-    generator : numpy Generator
-        For the pairs.
-    """
+    """Train a siamese network, and leave its best weights in it."""
     held = _balanced(aside, VALIDATION_PAIRS // 2, generator)
     optimizer = torch.optim.Adam(siamese.parameters(), lr=protocol.learning_rate)
     best = copy.deepcopy(siamese.state_dict())
@@ -185,9 +157,16 @@ def _balanced(pairs: Pairs, most: int, generator: np.random.Generator) -> Drawn:
 def _strangers(
     pairs: Pairs, count: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    rows, columns = np.nonzero(pairs.usable & ~pairs.match)
-    chosen = generator.integers(0, len(rows), count)
-    return rows[chosen], columns[chosen]
+    """Draw pairs of two patients by their numbers in row order; no list of all of them is made."""
+    ends = np.cumsum(pairs.usable.sum(axis=1) - pairs.match.sum(axis=1))  # matches are usable
+    chosen = generator.integers(0, int(ends[-1]), count)
+    rows = np.searchsorted(ends, chosen, side="right")
+    places = chosen - np.concatenate([[0], ends])[rows]
+    columns = [
+        np.flatnonzero(pairs.usable[row] & ~pairs.match[row])[place]
+        for row, place in zip(rows, places, strict=True)
+    ]
+    return rows, np.array(columns, np.int64)
 
 
 @torch.no_grad()
@@ -212,23 +191,7 @@ PROTOCOL = Protocol(learning_rate=1e-3, batch=128, pairs=4000, epochs=60, patien
 def fit_siamese_mlp(training: Pairs, seed: int) -> Similarity:
     """Train on pairs of whitened components.
 
-    Parameters
-    ----------
-    training : Pairs
-        With pairs of four or more patients.
-    seed : int
-        Of weights, pairs and the patients set aside.
-
-    Raises
-    ------
-    AuditError
-        Too few patients.
-
-    References
-    ----------
-    Packhäuser et al., Deep learning-based patient re-identification is able to exploit the
-    biometric nature of medical chest X-ray data, Scientific Reports, 2022,
-    doi:10.1038/s41598-022-19045-3, of siamese networks; theirs is far larger.
+    Packhäuser et al., doi:10.1038/s41598-022-19045-3.
     """
     generator = np.random.default_rng(seed)
     learning, aside = set_aside(training, generator)

@@ -42,25 +42,17 @@ GAIN, OFFSET, GRAIN = 0.2, 0.2, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """How an embedding is learned.
+    """How an embedding is learned."""
 
-    Attributes
-    ----------
-    learning_rate, decay : float
-        Of AdamW.
-    batch : int
-        Patients in a step.
-    temperature : float
-        By which similarities, cosines, are divided.
-    epochs, every, patience : int
-        Most epochs; after how many the patients set aside are asked; and so many times they may be
-        separated no better before it ends.
-    """
-
+    # Of AdamW
     learning_rate: float
     decay: float
+    # Patients in a step
     batch: int
+    # By which similarities, cosines, are divided
     temperature: float
+    # Most epochs; after how many the patients set aside are asked; and so many times they may be
+    # separated no better before it ends
     epochs: int
     every: int
     patience: int
@@ -77,26 +69,8 @@ def learn_by_contrast(
 ) -> None:
     """Train a siamese network, and leave the weights in it that tell patients set aside best.
 
-    Parameters
-    ----------
-    siamese : Siamese
-        With its first weights.
-    learning, aside : Pairs
-        What to learn from, and by which to stop.
-    probes, gallery : Tensor
-        What the network sees of all probes and records, (N, channels, h, w).
-    protocol : Contrast
-        How.
-    generator : numpy Generator
-        For batches and partners; torch draws the changes.
-
-    References
-    ----------
-    Chen et al., A simple framework for contrastive learning of visual representations, ICML, 2020,
-    arXiv:2002.05709; Khosla et al., Supervised contrastive learning, NeurIPS, 2020,
-    arXiv:2004.11362.
+    Chen et al., arXiv:2002.05709.
     """
-    related = (learning.probe_owners @ learning.probe_owners.T).toarray() > 0
     optimizer = torch.optim.AdamW(
         siamese.parameters(), lr=protocol.learning_rate, weight_decay=protocol.decay
     )
@@ -107,11 +81,12 @@ def learn_by_contrast(
         order = _one_of_each(learning, generator)
         for start in range(0, len(order), protocol.batch):
             rows = order[start : start + protocol.batch]
+            owners = learning.probe_owners[rows]
             shown = vary(probes[learning.probe_places[rows]])
             partners = vary(_partners(learning, rows, probes, gallery, generator))
             cosines = siamese.embed(shown) @ siamese.embed(partners).T / protocol.temperature
             optimizer.zero_grad()
-            torch.autograd.backward(_loss(cosines, related[np.ix_(rows, rows)]))
+            torch.autograd.backward(_loss(cosines, (owners @ owners.T).toarray() > 0))
             optimizer.step()
         if epoch % protocol.every:
             continue
@@ -124,18 +99,7 @@ def learn_by_contrast(
 
 
 def vary(images: Tensor) -> Tensor:
-    """Turn, stretch and shift images, change brightness and contrast, and add grain.
-
-    Parameters
-    ----------
-    images : Tensor, shape (B, channels, h, w)
-        Each channel with mean 0 and deviation 1.
-
-    Returns
-    -------
-    Tensor
-        Of the same shape; each image is changed in its own way.
-    """
+    """Turn, stretch and shift images, change brightness and contrast, and add grain."""
 
     def between(most: float) -> Tensor:
         return (2 * torch.rand(len(images)) - 1) * most
@@ -204,22 +168,7 @@ PROTOCOL = Protocol(learning_rate=1e-4, batch=32, pairs=200, epochs=30, patience
 def fit_siamese_cnn(training: Pairs, seed: int) -> Similarity:
     """Train on images, on codes with a channel for each band, or on vectors as images of 1 pixel.
 
-    Parameters
-    ----------
-    training : Pairs
-        With pairs of four or more patients.
-    seed : int
-        Of weights, pairs and the patients set aside.
-
-    Raises
-    ------
-    AuditError
-        Too few patients.
-
-    References
-    ----------
-    Packhäuser et al., Deep learning-based anonymization of chest radiographs: a utility-preserving
-    measure for patient privacy, MICCAI, 2023, doi:10.1007/978-3-031-43904-9_26.
+    Packhäuser et al., doi:10.1007/978-3-031-43904-9_26.
     """
     probes, gallery = _Channels(training.probes), _Channels(training.gallery)
     generator = np.random.default_rng(seed)

@@ -61,59 +61,39 @@ class GalleryCurve:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Searches:
-    """What is looked for in a gallery: one patient, by one probe, in each row.
+    """What is looked for in a gallery: one patient, by one probe, in each row."""
 
-    Attributes
-    ----------
-    probes, patients : ndarray of int64, shape (n,)
-        Which probe, and whose records it should find.
-    true, stranger : ndarray of bool, shape (n, g)
-        Records of that patient; records of patients who are not in the probe. What shares an image
-        with the probe is neither.
-    """
-
+    # (n,): Which probe, and whose records it should find
     probes: Places
     patients: Places
+    # (n, g): Records of that patient; records of patients who are not in the probe. What shares
+    # an image with the probe is neither
     true: Bools
     stranger: Bools
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Public:
-    """Public images in the form of the release, of patients who are not in it.
+    """Public images in the form of the release, of patients who are not in it."""
 
-    Attributes
-    ----------
-    records : Records
-        One record of each image.
-    patients : ndarray of int64, shape (N,)
-        Patient of each image, numbered from 0.
-    labels : ndarray of float32, shape (N, L), optional
-        The same columns as for the release.
-    """
-
+    # One record of each image
     records: Records
+    # (N,): Patient of each image, numbered from 0
     patients: Places
+    # (N, L), optional: The same columns as for the release
     labels: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Test:
-    """One fold: what the attacker trains on, and what it is tested on.
+    """One fold: what the attacker trains on, and what it is tested on."""
 
-    Attributes
-    ----------
-    training : Pairs
-        Without any tested patient.
-    probes, gallery : ndarray of int64
-        Places of the tested ones among all probes and all records.
-    searches : Searches
-        Of these.
-    """
-
+    # Without any tested patient
     training: Pairs
+    # Places of the tested ones among all probes and all records
     probes: Places
     gallery: Places
+    # Of these
     searches: Searches
 
 
@@ -131,11 +111,6 @@ def make_tests(
 
     Pairs that share an image, or copies of one image, are compared in no test and teach nothing.
     With `public` there is one test, of all patients, and attackers train on public images alone.
-
-    Raises
-    ------
-    AuditError
-        Folds do not fit, or probes have another shape than records, or no patient can be searched.
     """
     looked_for = released if probes is None else probes
     for each in (looked_for, released) if public is None else (looked_for, public.records):
@@ -221,32 +196,24 @@ RATES = np.linspace(0, 1, 501)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Found:
-    """What became of searches, search by search.
+    """What became of searches, search by search."""
 
-    Attributes
-    ----------
-    patients : ndarray of int64, shape (n,)
-        Whom each search was for.
-    auc, precision, mean_precision : ndarray, shape (n,)
-        How often a true record is more alike than a stranger; whether the first is true; mAP@R.
-    precision_by_chance, mean_precision_by_chance : ndarray, shape (n,)
-        What a random order reaches on average.
-    ahead, strangers, own : ndarray, shape (n,)
-        Strangers that are more alike than the best true record; all strangers; true records.
-    rejects : ndarray, shape (n, len(RATES))
-        Share of the true records that are less alike than the threshold at which so many strangers
-        are accepted.
-    """
-
+    # (n,): Whom each search was for
     patients: NDArray[np.int64]
+    # (n,): How often a true record is more alike than a stranger; whether the first is true;
+    # mAP@R
     auc: Floats
     precision: Floats
     mean_precision: Floats
+    # (n,): What a random order reaches on average
     precision_by_chance: Floats
     mean_precision_by_chance: Floats
+    # (n,): Strangers that are more alike than the best true record; all strangers; true records
     ahead: Floats
     strangers: Floats
     own: Floats
+    # (n, len(RATES)): Share of the true records that are less alike than the threshold at which
+    # so many strangers are accepted
     rejects: Floats
 
     def curve(self, patients: int) -> Floats:
@@ -269,17 +236,7 @@ class Found:
 
 
 def judge(similarity: Array, searches: Searches, generator: np.random.Generator) -> Found:
-    """Judge the similarities (p, g) of the probes and records of a test.
-
-    Parameters
-    ----------
-    similarity : ndarray of float32, shape (p, g)
-        Of every probe and record of the test.
-    searches : Searches
-        What is looked for.
-    generator : numpy Generator
-        For the order of what is equally alike.
-    """
+    """Judge the similarities (p, g) of the probes and records of a test."""
     rows = [
         _search(similarity[probe], true, stranger, generator)
         for probe, true, stranger in zip(
@@ -306,18 +263,7 @@ def join(parts: list[Found]) -> Found:
 
 
 def equal_error(rejects: Floats) -> Floats:
-    """Return the rate at which as many strangers are accepted as true records are rejected.
-
-    Parameters
-    ----------
-    rejects : ndarray, shape (..., len(RATES))
-        False reject rates, which fall.
-
-    Examples
-    --------
-    >>> equal_error(1 - RATES).round(3).item()
-    0.5
-    """
+    """Return the rate at which as many strangers are accepted as true records are rejected."""
     below = rejects <= RATES
     first = np.argmax(below, axis=-1)
     last = np.maximum(first - 1, 0)
@@ -328,13 +274,7 @@ def equal_error(rejects: Floats) -> Floats:
 
 
 def kolmogorov(rejects: Floats) -> Floats:
-    """Return the largest distance of the two distributions of similarity, as in the paper.
-
-    Examples
-    --------
-    >>> kolmogorov(np.zeros(len(RATES))).item(), round(kolmogorov(1 - RATES).item(), 6)
-    (1.0, 0.0)
-    """
+    """Return the largest distance of the two distributions of similarity, as in the paper."""
     return np.asarray(np.abs(1 - rejects - RATES).max(axis=-1), np.float64)
 
 

@@ -35,10 +35,7 @@ __all__ = [
 def fit_plain(_: Released, images: Array, *__: object) -> Invert:
     """Decode as anybody can who has the code; nothing is learned but the size of the images.
 
-    References
-    ----------
-    Gaudio et al., DeepFixCX, WIREs Data Mining and Knowledge Discovery, 2023,
-    doi:10.1002/widm.1495.
+    Gaudio et al., doi:10.1002/widm.1495.
     """
     height, width = images.shape[2:]
 
@@ -53,10 +50,7 @@ def fit_plain(_: Released, images: Array, *__: object) -> Invert:
 def fit_neighbour(released: Released, images: Array, *_: object) -> Invert:
     """Remember codes and images of others, such as of a public dataset.
 
-    References
-    ----------
-    Fredrikson et al., Model inversion attacks that exploit confidence information and basic
-    countermeasures, CCS, 2015, doi:10.1145/2810103.2813677, of the kind of attack.
+    Fredrikson et al., doi:10.1145/2810103.2813677.
     """
     scores = LogScores.fit(released)
     known = scores(released)
@@ -80,9 +74,7 @@ Judge = Callable[[Array, Array], float]
 def fit_ridge(released: Released, images: Array, owners: NDArray[np.int64], seed: int) -> Invert:
     """Learn pixels as sums of logarithms of codes, with the penalty of the least squared error.
 
-    References
-    ----------
-    Hoerl and Kennard, Ridge regression, Technometrics, 1970, doi:10.1080/00401706.1970.10488634.
+    Hoerl and Kennard, doi:10.1080/00401706.1970.10488634.
     """
     return _fit(released, images, owners, seed, _minus_error)
 
@@ -90,12 +82,7 @@ def fit_ridge(released: Released, images: Array, owners: NDArray[np.int64], seed
 def fit_ridge_by_ssim(
     released: Released, images: Array, owners: NDArray[np.int64], seed: int
 ) -> Invert:
-    """Learn the same with the penalty of the highest SSIM, which is larger.
-
-    References
-    ----------
-    As `fit_ridge`.
-    """
+    """Learn the same with the penalty of the highest SSIM, which is larger."""
     return _fit(released, images, owners, seed, _mean_ssim)
 
 
@@ -106,11 +93,6 @@ def fit_interpolation(
 
     At fine settings the approximation alone is a small copy of the image. Cubic splines; the
     penalty is that of the highest SSIM, and may be infinite, which leaves the interpolation.
-
-    References
-    ----------
-    Unser, Splines: a perfect fit for signal and image processing, IEEE Signal Processing Magazine,
-    1999, doi:10.1109/79.799930.
     """
     scale = 0.0
 

@@ -49,11 +49,7 @@ LIKENESS_WEIGHT = 0.1
 def fit_unet(released: Released, images: Array, owners: NDArray[np.int64], seed: int) -> Invert:
     """Train on codes with their plain reconstructions; anything else than codes without these.
 
-    References
-    ----------
-    Ronneberger, Fischer and Brox, U-Net: convolutional networks for biomedical image segmentation,
-    MICCAI, 2015, doi:10.1007/978-3-319-24574-4_28; Dosovitskiy and Brox, Inverting visual
-    representations with convolutional networks, CVPR, 2016, doi:10.1109/CVPR.2016.522.
+    Ronneberger, doi:10.1007/978-3-319-24574-4_28.
     """
     scores, plain = LogScores.fit(released), fit_plain(released, images)
     mean = torch.from_numpy(images.mean(axis=0))
@@ -202,11 +198,7 @@ def fit_variation(
 ) -> Invert:
     """Learn where to begin, then search each image.
 
-    References
-    ----------
-    Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms, Physica D,
-    1992, doi:10.1016/0167-2789(92)90242-F; Mahendran and Vedaldi, Understanding deep image
-    representations by inverting them, CVPR, 2015, doi:10.1109/CVPR.2015.7299155.
+    Rudin, doi:10.1016/0167-2789(92)90242-F.
     """
     code = code_of(released, "variation")
     begin = fit_ridge(code, images, owners, seed)
@@ -226,13 +218,7 @@ def fit_variation(
 
 
 def visible_bands(spec: CodecSpec, before: int, after: int) -> list[int]:
-    """Return the bands whose frequencies an image of `after` pixels a side can hold.
-
-    Examples
-    --------
-    >>> visible_bands(CodecSpec(2, 4), 320, 160)
-    [0, 1, 2, 3]
-    """
+    """Return the bands whose frequencies an image of `after` pixels a side can hold."""
     positions = [band_position(band_path(band, spec.level)) for band in range(spec.bands)]
     most = max(1.0, spec.block * after / before)
     return [band for band, position in enumerate(positions) if max(position) + 1 <= most]
