@@ -23,7 +23,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from deepfixcx.sklearn import CodecTransformer
+from deepfixcx.mechanisms import IdentitySuppression, Quantization, Records, TaskProjection
+from deepfixcx.sklearn import (
+    BandSelector,
+    CodecTransformer,
+    IdentitySuppressor,
+    Quantizer,
+    TaskProjector,
+)
 
 
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
@@ -245,3 +252,38 @@ def test_without_scikit_learn_the_import_says_what_to_type() -> None:
         timeout=240,
     )
     assert "pip install 'deepfixcx[sklearn]'" in answer.stdout
+
+
+@pytest.mark.parametrize("name", ["Quantizer", "TaskProjector", "IdentitySuppressor"])
+def test_a_mechanism_in_a_pipeline_is_the_mechanism(name: str) -> None:
+    generator = np.random.default_rng(0)
+    patients = np.arange(120) // 2
+    rows = generator.normal(size=(60, 6))[patients] + 0.3 * generator.normal(size=(120, 6))
+    rows, labels = rows.astype(np.float32), rows[:, 1] > 0
+    pairs: dict[str, tuple[Any, Any]] = {
+        "Quantizer": (Quantizer(4.0), Quantization(4.0)),
+        "TaskProjector": (TaskProjector(), TaskProjection()),
+        "IdentitySuppressor": (IdentitySuppressor(2, 6), IdentitySuppression(2, 6)),
+    }
+    step, mechanism = pairs[name]
+    fitted = mechanism.fit(Records.of(rows, labels, patients), np.random.default_rng(0))
+    got = clone(step).fit(rows, labels, groups=patients)
+    assert np.array_equal(got.transform(rows), fitted.represent(rows))
+    assert got.guarantee_ == fitted.guarantee
+    assert pickle.loads(pickle.dumps(got)).transform(rows).shape == got.transform(rows).shape
+    with pytest.raises(NotFittedError):
+        clone(step).transform(rows)
+    with pytest.raises(ValueError, match="features"):
+        got.transform(rows[:, :3])
+
+
+def test_bands_are_selected_after_the_codec(images: NDArray[np.float32]) -> None:
+    shape = (3, 16, 3, 2)
+    pipeline = make_pipeline(
+        CodecTransformer(level=2, patches=(3, 2)), BandSelector(shape, highest=0.0)
+    )
+    rows = pipeline.fit_transform(images).reshape(6, *shape)
+    assert np.array_equal(rows[:, :, 0], Codec(2, (3, 2)).encode(images).array[:, :, 0])
+    assert not rows[:, :, 1:].any()
+    with pytest.raises(ValueError, match="no codes of code_shape"):
+        BandSelector((1, 4, 2, 2)).fit(np.ones((2, 5)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from deepfixcx.audit.linkage.labels import label_distances, stand_ins
+from deepfixcx.audit.linkage.labels import gallery_distances, label_distances, stand_ins
 from deepfixcx.audit.linkage.trial import RATES, Searches, equal_error, judge, kolmogorov
 
 
@@ -119,7 +119,7 @@ def test_strangers_with_the_same_labels_stand_in() -> None:
     searches = Searches(np.array([0]), np.array([0]), true, ~true)
     labels = np.array([[1], [0], [0], [1], [0]], np.float32)
     for seed in range(5):
-        replaced = stand_ins(searches, labels, np.random.default_rng(seed))
+        replaced = stand_ins(searches, gallery_distances(labels), np.random.default_rng(seed))
         assert replaced.true[0].tolist() == [False, False, False, True, False]
         assert replaced.stranger[0].tolist() == [False, True, True, False, True]
 
@@ -127,10 +127,12 @@ def test_strangers_with_the_same_labels_stand_in() -> None:
 def test_one_stranger_is_left_to_tell_from() -> None:
     true = np.array([[True, True, False, False]])
     searches = Searches(np.array([0]), np.array([0]), true, ~true)
-    replaced = stand_ins(searches, np.zeros((4, 1), np.float32), np.random.default_rng(0))
+    replaced = stand_ins(searches, gallery_distances(np.zeros((4, 1))), np.random.default_rng(0))
     assert replaced.true.sum() == replaced.stranger.sum() == 1
     alone = Searches(searches.probes, searches.patients, true, np.array([[0, 0, 0, 1]], np.bool_))
-    assert not len(stand_ins(alone, np.zeros((4, 1), np.float32), np.random.default_rng(0)).probes)
+    assert not len(
+        stand_ins(alone, gallery_distances(np.zeros((4, 1))), np.random.default_rng(0)).probes
+    )
 
 
 def test_labels_that_agree_are_alike() -> None:

@@ -8,9 +8,18 @@ import sys
 import deepfixcx.datasets
 
 PUBLIC = [
-    *("LAYOUTS", "MIMIC_NEGBIO", "PUBLISHED", "Columns", "Dataset", "ImageRecord", "Labels"),
-    *("Problem", "Published", "Split", "find_duplicates", "folds_by_patient", "load_dataset"),
-    *("official_split", "read_folder", "read_published", "read_table"),
+    *("LAYOUTS", "MIMIC_NEGBIO", "PUBLISHED", "Columns", "Dataset", "FeatureMatrix"),
+    *(
+        "ImageRecord",
+        "Labels",
+        "Problem",
+        "Published",
+        "Split",
+        "find_duplicates",
+        "folds_by_patient",
+        "load_dataset",
+    ),
+    *("official_split", "read_features", "read_folder", "read_published", "read_table"),
     "split_by_patient",
 ]
 

@@ -250,7 +250,7 @@ def test_files_of_the_same_names_with_other_images_are_another_dataset(tmp_path:
     options = TrainingOptions("logistic", spec=SPEC)
     trained = train_model(dataset, tmp_path / "model", options).classifier
     assert evaluate_model(trained, dataset).images > 0
-    first, second = (record.path for record in dataset.records[:2])
+    first, second = (dataset.records[n].path for n in trained.rules.places(dataset, "train")[:2])
     before = first.read_bytes()
     first.write_bytes(second.read_bytes())
     with pytest.raises(SplitError, match="differ from those of the training"):

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from deepfixcx.errors import LabelError
 from deepfixcx.measures import (
+    areas,
     auc_interval,
     average_precision,
     confusion_at,
@@ -154,3 +155,16 @@ def test_confusion_by_hand() -> None:
     assert counted.precision == 0.5
     assert counted.accuracy == 0.6
     assert math.isnan(confusion_at([0], [0.1], 0.5).sensitivity)
+
+
+def test_average_precision_without_a_block_is_that_of_the_others() -> None:
+    generator = np.random.default_rng(4)
+    for digits in (1, 6):  # with equal scores and without
+        labels = (generator.random(80) < 0.3).astype(np.float64)
+        scores = (generator.random(80) + labels / 2).round(digits)
+        blocks = generator.integers(0, 7, 80)
+        blocks[labels == 1] %= 6  # without one block, no positive is lost
+        found = areas._precisions_without(labels, scores, blocks)
+        others = [average_precision(labels[blocks != n], scores[blocks != n]) for n in range(7)]
+        assert found == pytest.approx(others, abs=1e-12)
+    assert np.isnan(areas._precisions_without(np.eye(1, 4)[0], np.arange(4.0), np.arange(4))[0])

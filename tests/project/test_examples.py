@@ -18,7 +18,7 @@ EXAMPLES = sorted(
 
 def test_every_example_is_in_the_table() -> None:
     table = (ROOT / "examples" / "README.md").read_text("utf-8")
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 5
     assert {path.name for path in EXAMPLES} == set(re.findall(r"examples/(\w+\.py)", table))
 
 

@@ -60,8 +60,8 @@ def test_metadata_of_the_wheel(metadata: Message) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
     assert set(metadata.get_all("Provides-Extra", [])) == {
-        "sklearn", "dask", "remote", "nifti", "torch", "learn", "audit", "dp", "studio",
-        "pdf", "ocr", "docs", "dev",
+        "sklearn", "dask", "remote", "nifti", "features", "torch", "learn", "audit", "dp",
+        "studio", "pdf", "ocr", "docs", "dev",
     }  # fmt: skip
 
 

@@ -18,6 +18,9 @@ __all__ = [
     "LEAST_RAW_AUC",
     "LOWER_IS_STRONGER",
     "QUESTIONS",
+    "RAW",
+    "RAW_FEATURES",
+    "RAW_IMAGES",
     "WORDS",
     "AttackResult",
     "Conclusion",
@@ -60,6 +63,9 @@ NORMAL_95, NORMAL_80 = 1.959964, 0.841621
 """Quantiles of the normal distribution: 97.5 %, and the power of 80 %."""
 
 NOT_TRIED_ON_RAW = "the same attacker was not tried on raw images"
+
+RAW_IMAGES, RAW_FEATURES = RAW = ("raw images", "raw features")
+"""Modes of the reference: what the same attacker reaches where nothing was removed."""
 
 
 @dataclass(frozen=True, slots=True)

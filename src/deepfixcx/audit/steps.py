@@ -10,6 +10,7 @@ import numpy as np
 
 from deepfixcx.audit.candidates import attack_own_record, attack_subset_sum
 from deepfixcx.audit.carriers import attack_rare_labels
+from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.inference import attack_inference
 from deepfixcx.audit.linkage.attack import LABELS, link_records
@@ -19,9 +20,17 @@ from deepfixcx.audit.membership import attack_release_membership
 from deepfixcx.audit.reconstruction import attack_reconstruction, attack_signs
 from deepfixcx.audit.reconstruction.attack import Inversion
 from deepfixcx.audit.reconstruction.released import Released, numbers_of
-from deepfixcx.audit.result import AttackResult, figure_of, result_of_means
-from deepfixcx.audit.target import Copies, Target
+from deepfixcx.audit.result import (
+    RAW,
+    RAW_FEATURES,
+    RAW_IMAGES,
+    AttackResult,
+    figure_of,
+    result_of_means,
+)
+from deepfixcx.audit.target import Copies, PublicImages, Target
 from deepfixcx.code import Code
+from deepfixcx.errors import AuditError
 
 __all__ = ["REFERENCE", "UNIQUE", "Found", "Step", "steps"]
 
@@ -66,7 +75,7 @@ class Found:
         areas = [
             each.value.value
             for each in self.results
-            if (each.mode, each.attacker, each.figure) == ("raw images", attacker, "AUC")
+            if each.mode in RAW and (each.attacker, each.figure) == (attacker, "AUC")
         ]
         return areas[0] if areas else None
 
@@ -80,11 +89,12 @@ def steps(
         return
     released = Records(numbers_of(target.released), target.members)
     plain = target.is_plain()
+    raw = RAW_FEATURES if target.images is None else RAW_IMAGES
     if target.record_labels is not None:
         yield "labels that single out patients", partial(_unique, target, seed)
     for attacker in FULL_LINKERS if full else QUICK_LINKERS:
         for mode, records, probes in (
-            ("raw images", Records(target.images), None),
+            (raw, Records(target.reference()), None),
             ("released-released", released, None),
             ("released-raw", released, Records(target.encoded)),
         ):
@@ -104,15 +114,8 @@ def steps(
                     target, found, BESIDE_LABELS, mode, released, looked_for, seed, samples, True
                 ),
             )
-    for attacker in FULL_INVERTERS if full else QUICK_INVERTERS:
-        if attacker not in DECODERS or isinstance(target.released, Code):
-            yield f"reconstruction, {attacker}", _Inversion(target, found, attacker, seed)
-    if target.public is not None:
-        yield (
-            "reconstruction, trained on public images",
-            _Inversion(target, found, PUBLIC_INVERTER, seed, True),
-        )
-    yield "linkage of reconstructions", partial(_inverted, target, found, seed, samples)
+    if target.images is not None:
+        yield from _reconstructions(target, found, full, seed, samples)
     for name in target.attributes:
         yield f"inference, {name}", partial(_inferred, target, name, seed)
     if target.record_labels is not None:
@@ -120,6 +123,20 @@ def steps(
     yield "membership, candidates", partial(_candidates, target, seed)
     if target.remake is not None:
         yield "membership, released again", partial(_released_again, target, full, seed)
+
+
+def _reconstructions(
+    target: Target, found: Found, full: bool, seed: int, samples: int
+) -> Iterator[tuple[str, Step]]:
+    for attacker in FULL_INVERTERS if full else QUICK_INVERTERS:
+        if attacker not in DECODERS or isinstance(target.released, Code):
+            yield f"reconstruction, {attacker}", _Inversion(target, found, attacker, seed)
+    if target.public is not None and target.public.images is not None:
+        yield (
+            "reconstruction, trained on public images",
+            _Inversion(target, found, PUBLIC_INVERTER, seed, True),
+        )
+    yield "linkage of reconstructions", partial(_inverted, target, found, seed, samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +154,7 @@ class _Linkage:
     trained_on_public: bool = False
 
     def __call__(self) -> Sequence[AttackResult]:
-        target, raw = self.target, self.mode == "raw images"
+        target, raw = self.target, self.mode in RAW
         public = None
         if self.trained_on_public and target.public is not None:
             other = target.public
@@ -204,6 +221,7 @@ class _Inversion:
 
     def __call__(self) -> Sequence[AttackResult]:
         target = self.target
+        images = _images(target)
         records, places = target.pairs()
         public = None
         if self.trained_on_public and target.public is not None:
@@ -211,10 +229,10 @@ class _Inversion:
             if isinstance(target.released, Code):
                 sizes = np.tile(target.released.sizes[:1], (len(encoded), 1))
                 encoded = Code(target.public.encoded, target.released.spec, sizes)
-            public = encoded, target.public.images, target.public.patients
+            public = encoded, _images(target.public), target.public.patients
         inversion = attack_reconstruction(
             target.released[records],
-            target.images[places],
+            images[places],
             target.patients[places],
             attacker=self.attacker,
             public=public,
@@ -239,7 +257,7 @@ def _inverted(target: Target, found: Found, seed: int, samples: int) -> Sequence
     results: list[AttackResult] = []
     if isinstance(target.released, Code):
         results += attack_signs(
-            target.released.spec, target.images[places], inversion.images, inversion.means,
+            target.released.spec, _images(target)[places], inversion.images, inversion.means,
             target.patients[places], attacker=attacker, seed=seed,
         )  # fmt: skip
     once = np.unique(records, return_index=True)[1]
@@ -247,7 +265,7 @@ def _inverted(target: Target, found: Found, seed: int, samples: int) -> Sequence
     linkage = link_records(
         Records(inversion.images[once], [behind[record] for record in records[once]]),
         target.patients,
-        probes=Records(target.images),
+        probes=Records(_images(target)),
         labels=target.labels,
         copies=found.copies.pairs,
         seed=seed,
@@ -267,7 +285,7 @@ def _inferred(target: Target, name: str, seed: int) -> Sequence[AttackResult]:
             np.asarray(target.attributes[name])[places],
             target.patients[places],
             name=name,
-            raw=target.images[places],
+            raw=target.reference()[places],
             labels=None if labels is None else labels[places],
             seed=seed,
         )
@@ -340,6 +358,12 @@ def _released_again(target: Target, full: bool, seed: int) -> Sequence[AttackRes
         runs=2 * RUNS if full else runs,
         seed=seed,
     )
+
+
+def _images(target: Target | PublicImages) -> Array:
+    if target.images is None:
+        raise AuditError("there are no images to compare reconstructions with")
+    return target.images
 
 
 def _image_labels(target: Target) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

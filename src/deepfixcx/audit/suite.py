@@ -34,6 +34,10 @@ NO_PERSON = (
     "of no image and no patient, so there is no right answer; what the model holds of a patient is "
     "membership"
 )
+NO_IMAGES = (
+    "reconstruction: the release is a matrix of features, and there are no images to compare "
+    "reconstructions with"
+)
 NO_PUBLIC = "attackers who train on public images alone, and membership against public images: "
 NO_PUBLIC += "name a table of other patients with --public"
 
@@ -122,7 +126,9 @@ def audit_release(
     ['linkage', 'membership', 'reconstruction', 'reference']
     """
     target.check()
-    found = Found(find_copies(target.images, target.patients))
+    found = Found(
+        find_copies(target.raw if target.images is None else target.images, target.patients)
+    )
     plan = list(steps(target, found, full, seed, samples))
     untested: list[str] = []
     for number, (name, step) in enumerate(plan):
@@ -134,6 +140,8 @@ def audit_release(
             untested.append(f"{name}: {error}")
     if target.synthetic:
         untested.append(NO_PERSON)
+    elif target.images is None:
+        untested.append(NO_IMAGES)
     elif not isinstance(target.released, Code):
         untested.append(NO_CODES)
     if target.public is None:
@@ -147,7 +155,7 @@ def audit_release(
     return Audit(
         tuple(found.results),
         (*untested, *NEVER_TESTED),
-        len(target.images),
+        len(target.patients),
         len(np.unique(target.patients)),
         full,
         seed,

@@ -24,7 +24,7 @@ __all__ = ["NEAR", "Copies", "PublicImages", "Target", "find_copies", "perceptua
 class PublicImages:
     """Images of patients who are not in the release, as anyone may hold them."""
 
-    images: Array
+    images: Array | None  # None where only their features are known
     encoded: Array
     patients: NDArray[np.str_]
     labels: ArrayLike | None = None
@@ -35,8 +35,8 @@ class Target:
     """A release, and what its owner knows of the images it was made of."""
 
     released: Released
-    images: Array
-    encoded: Array
+    images: Array | None  # Small originals; None where records are features of another encoder
+    encoded: Array  # What a holder of the images brings into the form of the release
     patients: NDArray[np.str_]
     members: Sequence[Sequence[int]] | None = None
     labels: ArrayLike | None = None
@@ -45,6 +45,13 @@ class Target:
     label_names: tuple[str, ...] = ()
     remake: Remake | None = None
     public: PublicImages | None = None
+    raw: Array | None = None  # Features before protection, where there are no images
+
+    def reference(self) -> Array:
+        """Return what nothing was removed from: images, or the features before protection."""
+        if self.images is not None:
+            return self.images
+        return self.encoded if self.raw is None else self.raw
 
     @property
     def synthetic(self) -> bool:
@@ -75,7 +82,7 @@ class Target:
 
     def check(self) -> None:
         """Refuse parts that do not belong together, or that hold no numbers."""
-        counts = len(self.images), len(self.encoded), len(self.patients)
+        counts = len(self.reference()), len(self.encoded), len(self.patients)
         if len(set(counts)) > 1:
             raise AuditError(f"images, encoded images and patients are as many, got {counts}")
         records = len(numbers_of(self.released))
@@ -87,7 +94,7 @@ class Target:
         for name, values in (
             ("records", numbers_of(self.released)),
             ("encoded images", self.encoded),
-            ("images", self.images),
+            ("originals", self.reference()),
         ):
             if not np.isfinite(values).all():
                 raise AuditError(f"the {name} hold NaN or infinity; make the release again")
@@ -135,17 +142,20 @@ class Copies:
         return tuple(notes)
 
 
-def find_copies(images: Array, patients: NDArray[Any]) -> Copies:
-    """Find images that are copies of each other."""
+def find_copies(images: Array | None, patients: NDArray[Any]) -> Copies:
+    """Find images that are copies of each other; none where there are no originals."""
     owners = patient_numbers(patients)
+    if images is None:
+        images = np.arange(len(owners), dtype=np.float32)[:, None]
     digests = [hashlib.sha256(np.ascontiguousarray(each).tobytes()).digest() for each in images]
     equal = np.unique(np.array([each.hex() for each in digests]), return_inverse=True)[1]
     identical = {pair for pair in _pairs_within(equal)}
     near = set()
-    maps = _maps(images)
-    for one, other in _candidates(maps, owners):
-        if (one, other) not in identical and _distance(maps[one], maps[other]) < NEAR:
-            near.add((one, other))
+    if images.ndim == 4:  # rows of features are copies where they are equal
+        maps = _maps(images)
+        for one, other in _candidates(maps, owners):
+            if (one, other) not in identical and _distance(maps[one], maps[other]) < NEAR:
+                near.add((one, other))
     both = sorted(identical | near)
     across = sum(bool(owners[one] != owners[other]) for one, other in both)
     within = sum(bool(owners[one] == owners[other]) for one, other in identical)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from deepfixcx.audit.result import (
     LOWER_IS_STRONGER,
     QUESTIONS,
+    RAW,
     AttackResult,
     Word,
     detectable_gain,
@@ -336,9 +337,7 @@ def _baselines(results: Sequence[AttackResult], best: AttackResult) -> str:
     write = _percent if best.figure == "precision@1" else _area
     words = [f"Chance: {write(best.chance)}"]
     peers = [
-        each
-        for each in results
-        if each.figure == best.figure and each.mode in (best.mode, "raw images")
+        each for each in results if each.figure == best.figure and each.mode in (best.mode, *RAW)
     ]
     name = best.attacker.removesuffix(", public images").removesuffix(" + labels")
     for each in peers:
@@ -348,8 +347,8 @@ def _baselines(results: Sequence[AttackResult], best: AttackResult) -> str:
             words.append(f"records with labels: {write(each.value.value)}")
         elif each.mode == best.mode and each.attacker == name and each is not best:
             words.append(f"records without labels: {write(each.value.value)}")
-        elif each.attack == REFERENCE and each.attacker == name and each.mode == "raw images":
-            words.append(f"same attacker on raw images: {write(each.value.value)}")
+        elif each.attack == REFERENCE and each.attacker == name and each.mode in RAW:
+            words.append(f"same attacker on {each.mode}: {write(each.value.value)}")
     if best.floor > best.chance and not any("label-only" in word for word in words):
         words.insert(1, f"label-only baseline: {write(best.floor)}")
     gain = f" Gain over the baseline: {best.gain}."

@@ -14,9 +14,6 @@ from deepfixcx.errors import AuditError, LabelError, LayoutError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from deepfixcx.audit.suite import PublicImages, Target
     from deepfixcx.datasets import Columns, Dataset
 
@@ -37,9 +34,6 @@ UNPROVED = {
     ),
 }
 """Note for the user where the private folder is not known by an ID or a checksum."""
-
-ATTRIBUTES = ("sex", "view", "site", "hospital", "institution", "scanner", "manufacturer")
-"""Columns that are guessed where the table has them, beside the age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +72,24 @@ def find_listed(
     patient: str | None = None,
 ) -> Listed:
     """Read a release and a table of patients, and refuse what does not belong together."""
+    from deepfixcx.audit.originals import check_patients, column_of
     from deepfixcx.datasets import Columns
     from deepfixcx.release import private_folder
 
     made = read_release(release, private or private_folder(release), originals)
     columns = Columns(patient=patient)
     dataset, notes = _dataset(table, originals, labels, made, columns)
-    _check_patients(dataset, table)
+    check_patients(dataset, table.name)
     attributes = tuple(name.strip() for name in (known or "").split(",") if name.strip())
     for name in attributes:
-        if not any(_column(dataset, name)):
+        if not any(column_of(dataset, name)):
             raise AuditError(
                 f"{table.name!r} has no values in a column {name!r}; correct --known-columns"
             )
     others = None
     if public is not None:
         others = _read(public, public.parent, ",".join(dataset.label_names) or None, columns)
-        _check_patients(others, public)
+        check_patients(others, public.name)
         both = set(others.patients.tolist()) & set(dataset.patients.tolist())
         if both:
             raise AuditError(
@@ -114,6 +109,7 @@ def find_target(
     """Read the originals, and join them with the records."""
     import numpy as np
 
+    from deepfixcx.audit.originals import guessed_attributes, known_columns
     from deepfixcx.audit.suite import Target
     from deepfixcx.learn.loading import encode_records, load_pixels
 
@@ -150,8 +146,8 @@ def find_target(
         encoded=made.represent(codes),
         patients=dataset.patients,
         members=members,
-        labels=_known(dataset, listed.known) if names else None,
-        attributes=_attributes(dataset),
+        labels=known_columns(dataset, listed.known) if names else None,
+        attributes=guessed_attributes(dataset),
         record_labels=of_records,
         label_names=made.label_names[:shared],
         remake=None if of_records is None else made.again(codes, labels, dataset.patients),
@@ -170,6 +166,7 @@ def _public(
     """Read the public images, and return them with the number that could not be read."""
     import numpy as np
 
+    from deepfixcx.audit.originals import known_columns
     from deepfixcx.audit.target import PublicImages
     from deepfixcx.learn.loading import encode_records, load_pixels
 
@@ -190,49 +187,8 @@ def _public(
         loaded.array[np.isin(loaded.places, usable)],
         made.represent(encoded.array[np.isin(encoded.places, usable)]),
         dataset.patients,
-        _known(dataset, listed.known) if named else None,
+        known_columns(dataset, listed.known) if named else None,
     ), failed
-
-
-def _known(dataset: Dataset, columns: tuple[str, ...]) -> NDArray[np.float32]:
-    """Return labels and known columns of each image, (N, L): labels first, NaN where unknown."""
-    import numpy as np
-
-    from deepfixcx.audit.linkage.labels import encode_columns
-
-    labels = np.array(dataset.labels, np.float32).reshape(len(dataset), -1)
-    if not columns:
-        return labels
-    known = encode_columns([_column(dataset, name) for name in columns])
-    return np.concatenate([labels, known], axis=1)
-
-
-def _column(dataset: Dataset, name: str) -> list[str]:
-    if name == "view":
-        return [record.view or "" for record in dataset.records]
-    return [record.attributes.get(name, "") for record in dataset.records]
-
-
-def _check_patients(dataset: Dataset, table: Path) -> None:
-    """Refuse a table without patients, or whose IDs may write one patient in two ways."""
-    if not dataset.has_patients:
-        missing = sum(record.patient is None for record in dataset.records)
-        raise AuditError(
-            f"{missing:,} of {counted(len(dataset), 'row')} of {table.name!r} have no patient ID; "
-            f"add them, or name the column that holds them with --patient"
-        )
-    written: dict[str, set[str]] = {}
-    for name in set(dataset.patients.tolist()):
-        plain = name.strip().casefold()
-        number = plain.removesuffix(".0") if plain.removesuffix(".0").isdigit() else plain
-        written.setdefault(number.lstrip("0") if number.isdigit() else number, set()).add(name)
-    twice = sum(len(names) > 1 for names in written.values())
-    if twice:
-        raise AuditError(
-            f"{table.name!r} spells {counted(twice, 'patient ID', 'patient IDs')} in several "
-            "ways (such as 7, 07 and 7.0, or p1 and P1), so that one patient would count as "
-            "several; use one spelling for each ID"
-        )
 
 
 def _check_owners(listed: Listed) -> None:
@@ -297,16 +253,3 @@ def _read(table: Path, originals: Path, labels: str | None, columns: Columns) ->
             return read_table(table, labels, columns=columns, images=originals)
         except LayoutError:
             raise error from None
-
-
-def _attributes(dataset: Dataset) -> dict[str, list[str]]:
-    """Return what could be guessed: values of two kinds or more."""
-    from deepfixcx.audit.inference import above_median
-
-    columns = {
-        name: [record.attributes.get(name, "") for record in dataset.records] for name in ATTRIBUTES
-    }
-    columns["view"] = [record.view or "" for record in dataset.records]
-    ages = above_median([record.attributes.get("age", "") for record in dataset.records])
-    columns["age above the median"] = ages
-    return {name: values for name, values in columns.items() if len({*values} - {""}) > 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from deepfixcx.cli._console import StepBar, default_workers, panel, write_json
 from deepfixcx.cli._options import JSON, OVERWRITE, PATIENT, WORKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -42,11 +43,21 @@ MODES = {
 
 
 def command(
-    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release with codes.")],
-    against: Annotated[Path, typer.Option(help="The originals: the input (IN) of privatize.")],
-    patients: Annotated[
-        Path, typer.Option(help="Table (.csv) of the originals: file, patient, labels, sex, age.")
+    release: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RELEASE",
+            help="A release with codes; or features: .npz, .parquet, .safetensors.",
+        ),
     ],
+    against: Annotated[
+        Path | None,
+        typer.Option(help="The originals: the input (IN) of privatize; or the original features."),
+    ] = None,
+    patients: Annotated[
+        Path | None,
+        typer.Option(help="Table (.csv) of the originals: file, patient, labels, sex, age."),
+    ] = None,
     patient: Annotated[str | None, PATIENT] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder to make; default: RELEASE.audit.")
@@ -80,46 +91,108 @@ def command(
     singled out, can records be linked, can attributes be inferred, can images be reconstructed,
     does the release show whose images it was made of? Each value stands beside its baseline.
 
+    A matrix of features of any encoder, with a column of patient IDs, is attacked in the same way,
+    without reconstruction.
+
     Example: deepfixcx audit shared --against scans --patients scans/manifest.csv
     """
     from deepfixcx.audit.suite import audit_release
-    from deepfixcx.cli._released import find_listed, find_target
+    from deepfixcx.datasets.features import is_feature_file
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import AuditError
+    from deepfixcx.io.files import sha256_of
     from deepfixcx.io.paths import check_apart
     from deepfixcx.io.results import check_earlier, claimed_folder
     from deepfixcx.release import release_checksum
     from deepfixcx.release.folders import private_of
 
     begin = time.monotonic()
-    release, against = local_path(release, "a release"), local_path(against, "an original")
-    patients = local_path(patients, "a table of patients")
+    release = local_path(release, "a release")
+    others = {
+        "--against": against, "--patients": patients, "--public": public, "--private": private,
+    }  # fmt: skip
+    named = {option: local_path(each, option) for option, each in others.items() if each}
     out = release.with_name(f"{release.name}.audit") if out is None else out
     check_apart(
         {"-o": out},
-        {"the release": release, "IN": against, "the private folder": private_of(release, private)},
+        {"the release": release, "the private folder": private_of(release, private), **named},
     )
     with StepBar("audit") as bar, claimed_folder(out, AuditError) as own:
-        listed = find_listed(
-            release, against, patients, private=private, labels=labels, known=known_columns,
-            public=None if public is None else local_path(public, "a table of public images"),
-            patient=patient,
-        )  # fmt: skip
+        find: Callable[[], Found]
+        if features := is_feature_file(release):
+            find = partial(_features, release, named, labels, known_columns, patient)
+        else:
+            find = _images(
+                release, named, labels, known_columns, patient,
+                default_workers() if workers is None else workers, bar,
+            )  # fmt: skip
         check_earlier(out, FILES, "an audit", overwrite=overwrite, known=FILES[0])
         own.recognize(FILES[0], FILES_OF_0_1)
-        found = find_target(
-            listed,
-            workers=default_workers() if workers is None else workers,
-            report=bar.read,
-        )
+        found = find()
         audit = audit_release(found.target, full=full, seed=seed, report=bar.step)
-        checksum = release_checksum(release)
+        checksum = sha256_of(release) if features else release_checksum(release)
         _write(own, audit, found, checksum)
     figures = _figures(out, audit, found, time.monotonic() - begin)
     write_json(json, {**figures, "release_checksum": checksum})
     _close(out, audit, found)
     if found.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def _images(
+    release: Path,
+    named: Mapping[str, Path],
+    labels: str | None,
+    known: str | None,
+    patient: str | None,
+    workers: int,
+    bar: StepBar,
+) -> Callable[[], Found]:
+    """List a release and its originals, and return what reads them."""
+    from deepfixcx.cli._released import find_listed, find_target
+    from deepfixcx.errors import AuditError
+
+    for option in ("--against", "--patients"):
+        if option not in named:
+            raise AuditError(
+                f"{release.name!r} is no file of features, so its audit needs {option}; see "
+                "deepfixcx audit --help"
+            )
+    listed = find_listed(
+        release, named["--against"], named["--patients"], private=named.get("--private"),
+        labels=labels, known=known, public=named.get("--public"), patient=patient,
+    )  # fmt: skip
+    return partial(find_target, listed, workers=workers, report=bar.read)
+
+
+def _features(
+    release: Path,
+    named: Mapping[str, Path],
+    labels: str | None,
+    known: str | None,
+    patient: str | None,
+) -> Found:
+    """Read matrices of features: what is released, the originals, and public ones."""
+    from deepfixcx.audit.originals import target_of_features
+    from deepfixcx.cli._released import Found
+    from deepfixcx.datasets import read_features
+    from deepfixcx.errors import AuditError
+
+    for option in ("--patients", "--private"):
+        if option in named:
+            raise AuditError(f"{release.name!r} holds features with their patients; omit {option}")
+    matrices = {
+        option: read_features(path, labels, patient=patient) for option, path in named.items()
+    }
+    released = read_features(release, labels, patient=patient)
+    columns = tuple(name.strip() for name in (known or "").split(",") if name.strip())
+    target = target_of_features(
+        released, raw=matrices.get("--against"), public=matrices.get("--public"), known=columns
+    )
+    names = (*released.dataset.label_names, *columns)
+    notes = (f"the label-only baseline knows: {', '.join(names)}",) if names else ()
+    count = len(released.array)
+    return Found(target, (*released.dataset.notes, *notes), 0, "features", (count, count))
 
 
 def _write(own: OwnFolder, audit: Audit, found: Found, checksum: str) -> None:

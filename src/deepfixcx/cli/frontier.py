@@ -14,7 +14,6 @@ from deepfixcx.cli._console import StepBar, default_workers, panel, write_json
 from deepfixcx.cli._learning import find_dataset, left_out
 from deepfixcx.cli._options import (
     BLANK,
-    DATASET,
     JSON,
     LAYOUT,
     OVERWRITE,
@@ -28,6 +27,7 @@ from deepfixcx.cli._options import (
 from deepfixcx.cli.sweep import parse_numbers
 
 if TYPE_CHECKING:
+    from deepfixcx.datasets import Dataset, FeatureMatrix
     from deepfixcx.experiments.frontier import Frontier
 
 __all__ = ["command"]
@@ -38,17 +38,27 @@ MOST_SKIPPED = 3
 
 
 def command(
-    where: Annotated[Path, DATASET],
+    where: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET",
+            help="Folder of a dataset, table, or features (.npz, .parquet, .safetensors).",
+        ),
+    ],
     labels: Annotated[
         str, typer.Option(help="Labels to preserve: pneumonia,effusion or COLUMN=VALUE.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the frontier to make.")],
     levels: Annotated[
-        str, typer.Option("--levels", "-J", help="J, levels to try: 2-3 or 2,4.")
-    ] = "3",
+        str | None,
+        typer.Option("--levels", "-J", help="J, levels to try: 2-3 or 2,4.", show_default="3"),
+    ] = None,
     patches: Annotated[
-        str, typer.Option("--patches", "-P", help="P, cells per axis to try: 2,4,8 or 1-4.")
-    ] = "4",
+        str | None,
+        typer.Option(
+            "--patches", "-P", help="P, cells per axis to try: 2,4,8 or 1-4.", show_default="4"
+        ),
+    ] = None,
     mechanisms: Annotated[
         str | None,
         typer.Option(
@@ -88,16 +98,19 @@ def command(
     """Try mechanisms on a dataset, attack each of them, and recommend a setting.
 
     Each setting is measured by three values: the AUC of a classifier on new patients, the linkage
-    AUC of the strongest attacker, and the gain of reconstructions over the mean image.
+    AUC of the strongest attacker, and the gain of reconstructions over the mean image. Features of
+    any encoder, with a column of patient IDs, are tried without reconstruction.
 
     Example: deepfixcx frontier xrays --labels pneumonia -o frontier --max-linkage 0.6
     """
+    from deepfixcx.datasets.features import is_feature_file, read_features
+    from deepfixcx.errors import MechanismError
     from deepfixcx.experiments.frontier import run_frontier
     from deepfixcx.experiments.frontier_inputs import DEFAULT, FrontierOptions
 
     options = FrontierOptions(
-        levels=parse_numbers("--levels", levels),
-        patches=parse_numbers("--patches", patches),
+        levels=parse_numbers("--levels", levels or "3"),
+        patches=parse_numbers("--patches", patches or "4"),
         mechanisms=DEFAULT if mechanisms is None else _names(mechanisms),
         attackers=_names(attackers),
         seeds=seeds,
@@ -107,10 +120,21 @@ def command(
         epsilon=epsilon,
         pixels=pixels,
     )
-    dataset = find_dataset(where, labels, layout, uncertain, blank, patient)
+    source: Dataset | FeatureMatrix
+    if is_feature_file(where):
+        of_images = {
+            "--levels": levels, "--patches": patches, "--layout": layout, "--blank": blank,
+            "--uncertain": uncertain,
+        }  # fmt: skip
+        if given := [option for option, value in of_images.items() if value is not None]:
+            raise MechanismError(f"{where.name!r} holds features, not images; omit {given[0]}")
+        source = read_features(where, labels, patient=patient)
+        dataset = source.dataset
+    else:
+        source = dataset = find_dataset(where, labels, layout, uncertain, blank, patient)
     with StepBar("frontier", resumable=True) as bar:
         frontier = run_frontier(
-            dataset,
+            source,
             out,
             options,
             workers=default_workers() if workers is None else workers,

@@ -5,6 +5,7 @@
 """
 
 from deepfixcx.datasets.dataset import Dataset, ImageRecord, Problem, find_duplicates
+from deepfixcx.datasets.features import FeatureMatrix, read_features
 from deepfixcx.datasets.files import Published
 from deepfixcx.datasets.folder import read_folder
 from deepfixcx.datasets.labels import Labels
@@ -19,6 +20,7 @@ __all__ = [
     "PUBLISHED",
     "Columns",
     "Dataset",
+    "FeatureMatrix",
     "ImageRecord",
     "Labels",
     "Problem",
@@ -28,6 +30,7 @@ __all__ = [
     "folds_by_patient",
     "load_dataset",
     "official_split",
+    "read_features",
     "read_folder",
     "read_published",
     "read_table",

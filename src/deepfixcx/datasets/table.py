@@ -23,7 +23,15 @@ from deepfixcx.datasets.labels import (
 from deepfixcx.errors import LabelError, LayoutError, RowError
 from deepfixcx.io.tables import Row, Table, has_table_name
 
-__all__ = ["Columns", "Listed", "is_table", "listed_images", "read_table"]
+__all__ = [
+    "Columns",
+    "Listed",
+    "is_table",
+    "label_columns",
+    "listed_images",
+    "read_table",
+    "roles_in",
+]
 
 _KNOWN_AS: Mapping[str, tuple[str, ...]] = {
     "path": (
@@ -123,7 +131,7 @@ def read_table(
     source = Table(path)
     roles = _roles(source, columns or Columns())
     rows = list(source)
-    names = _label_columns(source.columns, rows, set(roles.values()), labels)
+    names = label_columns(source.columns, rows, set(roles.values()), labels)
     root = path.parent if images is None else absolute(images)
     collector = Collector("table", root, names, uncertain, blank, table=path.name)
     others = [name for name in source.columns if name not in {*roles.values(), *names}]
@@ -168,23 +176,8 @@ def listed_images(table: Table, patient: str | None = None) -> Iterator[Listed]:
 
 
 def _roles(table: Table, columns: Columns) -> dict[str, str]:
-    """Find the column of each role; a column that a user names may have two of them."""
-    roles: dict[str, str] = {}
-    normal = {normal_name(name): name for name in reversed(table.columns)}
-    for role, known_as in _KNOWN_AS.items():
-        named = getattr(columns, role, None)
-        if named is None:
-            here = next((normal[name] for name in known_as if name in normal), None)
-            if here is not None and here not in roles.values():
-                roles[role] = here
-            continue
-        column = find_name(named, table.columns)
-        if column is None:
-            raise LayoutError(
-                f"{table.name!r} has no column {named!r} for the {role}; its columns are: "
-                f"{', '.join(table.columns) or 'none'}"
-            )
-        roles[role] = column
+    """Find the column of each role in a table of images."""
+    roles = roles_in(table.columns, columns, repr(table.name))
     if "path" not in roles:
         raise LayoutError(
             f"{table.name!r} has no column of paths; name one of its columns 'file' or 'path'. "
@@ -193,7 +186,28 @@ def _roles(table: Table, columns: Columns) -> dict[str, str]:
     return roles
 
 
-def _label_columns(
+def roles_in(names: Sequence[str], columns: Columns, what: str) -> dict[str, str]:
+    """Find the column of each role; a column that a user names may have two of them."""
+    roles: dict[str, str] = {}
+    normal = {normal_name(name): name for name in reversed(names)}
+    for role, known_as in _KNOWN_AS.items():
+        named = getattr(columns, role, None)
+        if named is None:
+            here = next((normal[name] for name in known_as if name in normal), None)
+            if here is not None and here not in roles.values():
+                roles[role] = here
+            continue
+        column = find_name(named, names)
+        if column is None:
+            raise LayoutError(
+                f"{what} has no column {named!r} for the {role}; its columns are: "
+                f"{', '.join(names) or 'none'}"
+            )
+        roles[role] = column
+    return roles
+
+
+def label_columns(
     columns: Sequence[str], rows: Sequence[Row], taken: set[str], labels: Labels | None
 ) -> list[str]:
     """Return the columns that hold answers, and those that a user calls labels."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.audit.result import AttackResult, figure_of
-from deepfixcx.datasets import Dataset
+from deepfixcx.datasets import Dataset, FeatureMatrix
 from deepfixcx.errors import AuditError, LabelError, MechanismError
 from deepfixcx.experiments.folder import Progress, Say, TrialFolder, TrialKind
 from deepfixcx.experiments.frontier_inputs import (
@@ -21,6 +21,7 @@ from deepfixcx.experiments.frontier_inputs import (
     FrontierOptions,
     Inputs,
     dp_pix,
+    feature_inputs,
     mechanism_named,
     noised,
     read_inputs,
@@ -32,6 +33,7 @@ from deepfixcx.experiments.trial import WITH_LABELS, Trial, Utility, divide_pati
 from deepfixcx.learn.mapping import Failure
 from deepfixcx.measures.intervals import Estimate, Interval
 from deepfixcx.mechanisms import Mechanism, ShrunkSynthesis
+from deepfixcx.mechanisms import Records as Released
 from deepfixcx.mechanisms.protocol import FittedMechanism
 from deepfixcx.mechanisms.records import safe_labels
 from deepfixcx.spec import CodecSpec
@@ -75,7 +77,7 @@ class Frontier:
 
 
 def run_frontier(
-    dataset: Dataset,
+    dataset: Dataset | FeatureMatrix,
     folder: str | Path,
     options: FrontierOptions | None = None,
     *,
@@ -86,12 +88,13 @@ def run_frontier(
     progress: Progress | None = None,
     draw: Callable[[Frontier], Mapping[str, bytes]] | None = None,
 ) -> Frontier:
-    """Try every mechanism on every spec.
+    """Try every mechanism on every spec, or on a matrix of features.
 
     Parameters
     ----------
-    dataset : Dataset
-        Images with patients, and the labels to serve.
+    dataset : Dataset or FeatureMatrix
+        Images with patients, and the labels to serve; or features of any encoder, to which levels,
+        patches and baselines do not apply.
     folder : path-like
         To be made.
     options : FrontierOptions, optional
@@ -127,16 +130,23 @@ def run_frontier(
     options = options or FrontierOptions()
     require("sklearn", extra="learn")
     ways = {"resume": resume, "overwrite": overwrite}
-    with TrialFolder.claim(KIND, Path(folder), dataset, options.to_dict(), **ways) as place:
-        inputs = read_inputs(dataset, options.specs(), workers=workers, report=reading)
+    matrix = dataset if isinstance(dataset, FeatureMatrix) else None
+    if matrix is not None:
+        options = options.for_features()
+    images = dataset.dataset if isinstance(dataset, FeatureMatrix) else dataset
+    with TrialFolder.claim(KIND, Path(folder), images, options.to_dict(), **ways) as place:
+        if matrix is None:
+            inputs = read_inputs(images, options.specs(), workers=workers, report=reading)
+        else:
+            inputs = feature_inputs(matrix)
         place.begin(inputs.content)
         kept, fewest = _served_labels(inputs.dataset, options)
         names = inputs.dataset.label_names
         settings = {
-            FrontierRow(spec.level, spec.grid_shape[0], name, 0).name: partial(
+            FrontierRow(*_place(spec), name, 0).name: partial(
                 _try_one, spec, name, inputs, kept, fewest, options
             )
-            for spec in options.specs()
+            for spec in inputs.codes
             for name in options.mechanisms
         }
         rows, skipped = place.try_all(settings, progress, (MechanismError,))
@@ -186,8 +196,12 @@ def _released_labels(dataset: Dataset, options: FrontierOptions, fewest: int) ->
     return kept
 
 
+def _place(spec: CodecSpec | None) -> tuple[int | None, int | None]:
+    return (None, None) if spec is None else (spec.level, spec.grid_shape[0])
+
+
 def _try_one(
-    spec: CodecSpec,
+    spec: CodecSpec | None,
     name: str,
     inputs: Inputs,
     kept: list[int],
@@ -202,7 +216,7 @@ def _try_one(
         )
 
     def say(step: str) -> None:
-        report(f"{spec}, {name}: {step}")
+        report(f"{name}: {step}" if spec is None else f"{spec}, {name}: {step}")
 
     labels, patients = np.array(inputs.dataset.labels)[:, kept], inputs.dataset.patients
     names = np.unique(patients)
@@ -220,7 +234,7 @@ def _try_one(
             label_patients=options.label_patients(name),
             seed=seed,
         )
-        mechanism = mechanism_named(split_noise(name, spec)[1])
+        mechanism = mechanism_named(name if spec is None else split_noise(name, spec)[1])
         fitted = trial.fit(mechanism)
         say("utility")
         utility = trial.utility(fitted)
@@ -231,6 +245,7 @@ def _try_one(
                 trial,
                 mechanism,
                 inputs.small,
+                fitted=fitted,
                 utility=utility,
                 attackers=options.attackers,
                 say=say,
@@ -239,13 +254,15 @@ def _try_one(
         numbers = int(np.prod(fitted.represent(array[:1]).shape[1:]))
     figures, estimate = mean_figures(several), Estimate.mean(estimates, len(names))
     put_interval(figures, "auc", estimate.interval())
-    return FrontierRow(spec.level, spec.grid_shape[0], name, numbers, figures, estimate)
+    return FrontierRow(*_place(spec), name, numbers, figures, estimate)
 
 
 def _arrays_of(
-    name: str, spec: CodecSpec, inputs: Inputs, options: FrontierOptions, seed: int
+    name: str, spec: CodecSpec | None, inputs: Inputs, options: FrontierOptions, seed: int
 ) -> tuple[Array, Array | None]:
     """Return what a mechanism is given without noise, and with it where there is some."""
+    if spec is None:
+        return inputs.codes[spec], None
     if name == "blur":
         return inputs.blurred[spec], None
     cells, sizes = inputs.pixelated[spec], inputs.sizes
@@ -269,18 +286,19 @@ def figures_of(
     mechanism: Mechanism,
     images: Array | None = None,
     *,
+    fitted: FittedMechanism | None = None,
     utility: Utility | None = None,
     attackers: Sequence[str] = ATTACKERS,
     say: Callable[[str], None] | None = None,
 ) -> Figures:
-    """Try a mechanism on one division of the patients."""
+    """Try a mechanism on one division of the patients; `fitted` and `utility` if they are known."""
     if isinstance(mechanism, ShrunkSynthesis):
         raise MechanismError(
             "records of synthesis are of no patient, so that linkage has no right answer; make a "
             "release and test membership with audit"
         )
     say = say or (lambda _: None)
-    fitted = trial.fit(mechanism)
+    fitted = fitted or trial.fit(mechanism)
     if utility is None:
         say("utility")
         utility = trial.utility(fitted)
@@ -293,10 +311,10 @@ def figures_of(
         put_interval(figures, name, found)
     figures["other_auc"] = utility.other
     figures |= {f"auc_{place}": value for place, value in enumerate(utility.each)}
-    figures |= _linkage(trial, fitted, attackers, say)
+    released = trial.release(fitted)
+    figures |= _linkage(trial, fitted, released, attackers, say)
     if images is not None:
         say("reconstruction")
-        released = trial.release(fitted)
         results = trial.reconstruction(released, images)
         for name in ("SSIM", "PSNR"):
             put_interval(figures, f"{name.lower()}_gain", figure_of(results, name).gain)
@@ -315,9 +333,12 @@ def mean_figures(several: Sequence[Figures]) -> Figures:
 
 
 def _linkage(
-    trial: Trial, fitted: FittedMechanism, attackers: Sequence[str], say: Callable[[str], None]
+    trial: Trial,
+    fitted: FittedMechanism,
+    released: Released,
+    attackers: Sequence[str],
+    say: Callable[[str], None],
 ) -> Figures:
-    released = trial.release(fitted)
     figures: Figures = {}
     strongest: AttackResult | None = None
     with_labels: list[tuple[float, float]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.audit.linkage import ATTACKERS as KNOWN_ATTACKERS
 from deepfixcx.codec import Codec
-from deepfixcx.datasets import Dataset
+from deepfixcx.datasets import Dataset, FeatureMatrix
 from deepfixcx.datasets.splits import join_copies
 from deepfixcx.errors import LabelError, MechanismError
 from deepfixcx.learn.baselines import blur, pixelate, resize, unit_pixels
@@ -40,6 +40,7 @@ __all__ = [
     "Inputs",
     "check_names",
     "dp_pix",
+    "feature_inputs",
     "mechanism_named",
     "noised",
     "read_inputs",
@@ -188,6 +189,21 @@ class FrontierOptions:
                 f"{self.pixels}"
             )
 
+    def for_features(self) -> FrontierOptions:
+        """Return the options for a matrix of features, which has no level and no baselines.
+
+        Raises
+        ------
+        MechanismError
+            A baseline or noise on pixels is named, which needs images.
+        """
+        chosen = self.mechanisms
+        if chosen == DEFAULT:
+            chosen = tuple(name for name in chosen if name not in BASELINES)
+        if of_images := [name for name in chosen if name in BASELINES or name.startswith("noise")]:
+            raise MechanismError(f"{of_images[0]!r} works on images, and these are features")
+        return replace(self, levels=(1,), patches=(1,), mechanisms=chosen)
+
     def specs(self) -> tuple[CodecSpec, ...]:
         """Return every pair of level and patches."""
         return tuple(CodecSpec(level, patches) for level in self.levels for patches in self.patches)
@@ -213,11 +229,12 @@ class Inputs:
     """What a frontier works on."""
 
     dataset: Dataset  # The images that could be used, N of them
-    codes: dict[CodecSpec, Array]  # (N, 1, 4**J, P, P); Of every spec
+    # (N, 1, 4**J, P, P) of every spec; or features (N, K), which have none
+    codes: dict[CodecSpec | None, Array]
     # (N, 1, s, s); As many numbers as the code of that spec, or slightly fewer
     pixelated: dict[CodecSpec, Array]
     blurred: dict[CodecSpec, Array]
-    small: Array  # (N, 1, 64, 64); The originals, small
+    small: Array | None  # (N, 1, 64, 64); The originals, small; None of features
     sizes: NDArray[np.int64]  # (N, 2); Their heights and widths
     # Images that could not be used; places are those of the dataset that was given
     failures: tuple[Failure, ...]
@@ -267,6 +284,22 @@ def read_inputs(
         tuple(failures),
         hashlib.sha256("".join(sorted(each.digest for each in kept)).encode()).hexdigest(),
     )
+
+
+def feature_inputs(matrix: FeatureMatrix) -> Inputs:
+    """Return features as a frontier works on them, without images."""
+    dataset, array = matrix.dataset, matrix.array
+    if not dataset.label_names:
+        raise LabelError("the features have no labels; name some with --labels")
+    if not dataset.has_patients:
+        raise MechanismError("some rows of the features have no patient ID, which linkage needs")
+    used = np.flatnonzero(dataset.known.any(axis=1))
+    dataset, array = dataset.select(used), array[used]
+    counts = {name: (yes, no) for name, (yes, no, _) in dataset.counts().items()}
+    check_counts(counts, "the rows that can be used")
+    content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    sizes = np.zeros((len(array), 2), np.int64)
+    return Inputs(dataset, {None: array}, {}, {}, None, sizes, (), content)
 
 
 def dp_pix(

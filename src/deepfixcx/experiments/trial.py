@@ -230,10 +230,11 @@ class Trial:
     def _public(self, fitted: FittedMechanism) -> list[Array]:
         """Return log odds (n, L) of classifiers that learned from public images without noise."""
         found = []
-        for array, own in (
-            (self._known, self.own),
-            (fitted.represent(self._known), fitted.represent(self.own)),
-        ):
+        represented = fitted.represent(self._known)
+        pairs = [(self._known, self.own)]
+        if represented is not self._known:  # plain codes would be learned from twice
+            pairs.append((represented, fitted.represent(self.own)))
+        for array, own in pairs:
             components = max(1, len(array) // IMAGES_A_COMPONENT)
             model = LogisticCodes.fit(
                 array, self.public.labels, rooted=array.ndim > 2, components=components

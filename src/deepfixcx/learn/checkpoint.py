@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from deepfixcx.datasets import Dataset
+from deepfixcx.datasets import Dataset, Split
 from deepfixcx.errors import ModelError, ModelFileError, TrainingStoppedError
 from deepfixcx.io.folders import write_own
 from deepfixcx.learn.options import TrainingOptions
@@ -55,14 +55,16 @@ def write_whole(path: Path, data: bytes, root: Path | None = None) -> None:
         ) from None
 
 
-def settings_of(options: TrainingOptions, rules: PartRules, dataset: Dataset) -> dict[str, Any]:
+def settings_of(
+    options: TrainingOptions, rules: PartRules, dataset: Dataset, split: Split
+) -> dict[str, Any]:
     """Return all that decides the result of a training, as plain JSON values."""
     settings = {
         "options": options.to_dict(),
         "parts": rules.to_dict(),
         "labels": list(dataset.label_names),
         "dataset": fingerprint(dataset),
-        "content": content_fingerprint(dataset),
+        "content": content_fingerprint(dataset.select(split.development)),
     }
     as_read: dict[str, Any] = json.loads(json.dumps(settings))  # lists, no tuples, as from a file
     return as_read

@@ -229,7 +229,8 @@ def evaluate_model(
     columns = zip(
         dataset.label_names, chosen.labels.T, scores.T, classifier.thresholds, strict=True
     )
-    judge = _Judge(chosen.patients, groups, samples, seed)
+    whose = np.unique(chosen.patients, return_inverse=True)[1]
+    judge = _Judge(whose, groups, samples, seed)
     labels = tuple(judge.label(*column) for column in columns)
     return Evaluation(
         part,
@@ -248,7 +249,7 @@ def evaluate_model(
 class _Judge:
     """Whose the images are, what they are compared within, and how intervals are drawn."""
 
-    patients: NDArray[np.str_]
+    patients: NDArray[np.int64]
     groups: NDArray[np.str_] | None
     samples: int
     seed: int
@@ -305,13 +306,19 @@ def _groups(
 def _known(classifier: Classifier, dataset: Dataset) -> Known:
     """Compare a dataset with that of training: all the same, the same images only, or another."""
     images, content = (classifier.facts.get(name) for name in ("images", "content"))
-    if content is not None and content_fingerprint(dataset) != content:
-        return "other"
+    known: Known = "other"
     if fingerprint(dataset) == classifier.dataset:
-        return "same"
-    if images is None:
+        known = "same"
+    elif images is None:
         return "unknown"  # of a model of version 0.1
-    return "relabelled" if images_fingerprint(dataset) == images else "other"
+    elif images_fingerprint(dataset) == images:
+        known = "relabelled"
+    if known == "other" or content is None:
+        return known
+    parts: tuple[Part, ...] = ("train", "validation")
+    learned = [_places(classifier, dataset, part, known) for part in parts]
+    same = content_fingerprint(dataset.select(np.sort(np.concatenate(learned)))) == content
+    return known if same else "other"
 
 
 def _places(

@@ -169,7 +169,8 @@ def train_model(
         released.check(options, rules)
     loader = loader_of(options, None) if released is None else released.load
     mechanism = None if released is None else released.mechanism
-    settings = settings_of(options, rules, dataset)
+    split = rules.divide(dataset)
+    settings = settings_of(options, rules, dataset, split)
     with claimed(place, resume=resume, overwrite=overwrite) as own:
         if resume and (place / MODEL_FILE).is_file():
             return _trained_before(place, settings, options, device)
@@ -177,7 +178,6 @@ def train_model(
         if resume and keeping.path.is_file():  # before hours of reading
             check_settings(read_header(keeping.path).settings, settings)
         start = time.perf_counter()
-        split = rules.divide(dataset)
         load = partial(loader, workers=workers, cache=cache, report=reading)
         prepared = _prepare(dataset, split, load)
         read = time.perf_counter()

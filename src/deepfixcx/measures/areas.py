@@ -133,9 +133,6 @@ FEWEST = 3
 MOST_BLOCKS = 500
 """More patients are left out in so many blocks, rather than one by one."""
 
-VALUES_AT_ONCE = 4_000_000
-"""Images left out are worked off in runs of at most so many numbers, 32 MB each."""
-
 
 def auc_interval(
     labels: ArrayLike,
@@ -305,13 +302,8 @@ def average_precision_interval(
     if not there:
         return Interval.unknown()
     blocks = np.unique(owners, return_inverse=True)[1] % MOST_BLOCKS
-    count = int(blocks.max()) + 1
     whole = precisions_of_draws(truth, ranked, np.ones((1, len(truth)), np.int64))[0]
-    left = np.full(count, whole)
-    at_once = max(1, VALUES_AT_ONCE // len(truth))
-    for start in range(0, count, at_once):
-        out = np.arange(start, min(start + at_once, count))
-        left[out] = precisions_of_draws(truth, ranked, (blocks != out[:, None]).astype(np.int64))
+    left = _precisions_without(truth, ranked, blocks)
     known = left[np.isfinite(left)]
     influence = math.sqrt((len(known) - 1) / len(known)) * (known.mean() - known)
     effective = float(images.sum() ** 2 / (images**2).sum())
@@ -319,6 +311,33 @@ def average_precision_interval(
     return Estimate(
         float(whole), influence, degrees, (float(images.sum()),), (effective,), PRECISION_WEIGHT
     ).interval()
+
+
+def _precisions_without(truth: Floats, values: Floats, blocks: NDArray[np.int64]) -> Floats:
+    """Return the average precision without each block of images; NaN where no positive is left.
+
+    Only thresholds with a positive count, and what a block takes from them is a cumulative sum.
+    """
+    order = np.argsort(-values, kind="stable")
+    yes = truth[order] == 1
+    tie = np.cumsum(np.diff(values[order], prepend=np.inf) != 0) - 1  # of equal scores
+    called_by = np.cumsum(np.bincount(tie))
+    positives = np.bincount(tie[yes], minlength=len(called_by))
+    thresholds = np.flatnonzero(positives)
+    steps, called = positives[thresholds], called_by[thresholds]
+    found = np.cumsum(steps)
+    first = np.searchsorted(thresholds, tie)  # the first threshold that calls an image
+    of_block = np.argsort(blocks[order], kind="stable")
+    ends = np.cumsum(np.bincount(blocks))
+    left = np.full(len(ends), np.nan)
+    for block, places in enumerate(np.split(of_block, ends[:-1])):
+        lost = np.bincount(first[places][yes[places]], minlength=len(steps))
+        fewer = np.bincount(first[places], minlength=len(steps) + 1)[:-1]
+        kept, there = found - np.cumsum(lost), called - np.cumsum(fewer)
+        if kept[-1] > 0:
+            precision = np.divide(kept, there, out=np.zeros(len(kept)), where=there > 0)
+            left[block] = ((steps - lost) * precision).sum() / kept[-1]
+    return left
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import LabelError
-from deepfixcx.measures.intervals import Floats, Interval, known_pairs, member_numbers
+from deepfixcx.measures.intervals import (
+    VALUES_AT_ONCE,
+    Floats,
+    Interval,
+    known_pairs,
+    member_numbers,
+)
 
 __all__ = [
     "Confusion",
@@ -324,7 +330,12 @@ def calibration_interval(
     special = require("scipy.special", extra="sklearn")
     quantile = float(special.stdtrit(count - 1, 0.975))
     moved *= np.sqrt(count / (count - 1)) * quantile / special.ndtri(0.975)
-    chance = np.random.default_rng(seed).standard_normal((samples, count)) @ moved
+    generator = np.random.default_rng(seed)
+    chance = np.empty((samples, bins))
+    at_once = max(1, VALUES_AT_ONCE // count)
+    for start in range(0, samples, at_once):
+        some = chance[start : start + at_once]
+        some[:] = generator.standard_normal((len(some), count)) @ moved
     multiples = np.linspace(0, LARGEST_MULTIPLE, STEPS)
     below = np.array(
         [(np.abs(times * gaps + chance).sum(axis=1) <= plain).mean() for times in multiples]

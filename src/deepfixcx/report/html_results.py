@@ -259,7 +259,7 @@ def _table(
 
 def _frontier_row(values: Mapping[str, str]) -> FrontierRow:
     named = ("level", "patches", "mechanism", "numbers")
-    level, patches = int(values["level"]), int(values["patches"])
+    level, patches = (int(values[name]) if values[name] else None for name in ("level", "patches"))
     numbers = int(values["numbers"])
     return FrontierRow(level, patches, values["mechanism"], numbers, _figures(values, named))
 

@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike
 from deepfixcx.audit.features import Array
 from deepfixcx.audit.folds import patient_numbers
 from deepfixcx.audit.linkage.attackers import ATTACKERS, REFERENCES
-from deepfixcx.audit.linkage.labels import fit_beside_labels, fit_label_ratio, labels_of, stand_ins
+from deepfixcx.audit.linkage.labels import (
+    fit_beside_labels,
+    fit_label_ratio,
+    gallery_distances,
+    labels_of,
+    stand_ins,
+)
 from deepfixcx.audit.linkage.pairs import Fit, Records
 from deepfixcx.audit.linkage.trial import (
     Found,
@@ -187,7 +193,7 @@ def link_records(
     found: dict[str, list[Found]] = {}
     tests = make_tests(released, probes, owners, folds, generator, copies=copies, public=public)
     for test in tests:
-        known = sides[1][test.gallery]
+        apart = gallery_distances(sides[1][test.gallery])
         alike = _similarities(test, looked_for, released, sides, learned, fit, name, beside, seed)
         for each, values in alike.items():
             found.setdefault(each, []).append(judge(values, test.searches, generator))
@@ -195,7 +201,7 @@ def link_records(
             judge(generator.random(alike[name].shape).astype(np.float32), test.searches, generator)
         )
         for _ in range(CONTROL_DRAWS):
-            others = stand_ins(test.searches, known, generator)
+            others = stand_ins(test.searches, apart, generator)
             found.setdefault("control", []).append(judge(alike[name], others, generator))
     whole = {each: join(parts) for each, parts in found.items()}
     mode = "released-released" if probes is None else "released-raw"

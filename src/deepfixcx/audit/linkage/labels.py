@@ -24,6 +24,7 @@ __all__ = [
     "encode_columns",
     "fit_beside_labels",
     "fit_label_ratio",
+    "gallery_distances",
     "label_distances",
     "labels_of",
     "stand_ins",
@@ -144,15 +145,17 @@ def fit_beside_labels(
     return both
 
 
-def stand_ins(
-    searches: Searches, gallery: NDArray[Any], generator: np.random.Generator
-) -> Searches:
-    """Replace each true record by that of a stranger with the same labels, or the nearest."""
+def gallery_distances(gallery: NDArray[Any]) -> Array:
+    """Return how far the labels (g, L) of each two records are apart, (g, g)."""
     known = np.isfinite(gallery)
     means = np.where(known, gallery, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     filled = np.where(known, gallery, means).astype(np.float32)
     scores = Standard.fit(filled)(filled)
-    distance = label_distances(scores, scores)
+    return label_distances(scores, scores)
+
+
+def stand_ins(searches: Searches, distance: Array, generator: np.random.Generator) -> Searches:
+    """Replace each true record by that of a stranger with the same labels, or the nearest."""
     true = np.zeros_like(searches.true)
     for row, (own, strangers) in enumerate(zip(searches.true, searches.stranger, strict=True)):
         free = np.flatnonzero(strangers)[generator.permutation(int(strangers.sum()))]

@@ -15,7 +15,7 @@ from deepfixcx.audit.folds import patient_folds
 from deepfixcx.audit.linkage.pairs import Pairs, Records
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval
-from deepfixcx.measures.intervals import Floats, patient_means
+from deepfixcx.measures.intervals import Floats
 
 __all__ = [
     "RATES",
@@ -218,8 +218,12 @@ class Found:
 
     def curve(self, patients: int) -> Floats:
         """Return the false reject rates of each patient, (patients, len(RATES)); NaN if none."""
-        columns = [patient_means(column, self.patients, patients) for column in self.rejects.T]
-        return np.stack(columns, axis=1)
+        sums = np.zeros((patients, len(RATES)))
+        np.add.at(sums, self.patients, self.rejects)
+        counts = np.bincount(self.patients, minlength=patients)[:, None]
+        means = np.full(sums.shape, np.nan)
+        np.divide(sums, counts, out=means, where=counts > 0)
+        return means
 
     def first_among(self, strangers: int) -> tuple[Floats, Floats]:
         """Return for each search the probability that its first hit is right among so many.
@@ -285,10 +289,17 @@ def _search(
     generator: np.random.Generator,
 ) -> tuple[float, ...]:
     alike, others = similarity[true], np.sort(similarity[stranger])
-    below = np.searchsorted(others, alike, "left") + np.searchsorted(others, alike, "right")
-    area = float(below.mean()) / (2 * len(others))
+    fewer, most = np.searchsorted(others, alike, "left"), np.searchsorted(others, alike, "right")
+    area = float((fewer + most).mean()) / (2 * len(others))
+    order = generator.permutation(len(alike) + len(others))
+    if len(alike) == 1:  # the usual case, without sorting: equal strangers come in random order
+        ahead = len(others) - int(most[0])
+        if most[0] > fewer[0]:
+            before = order[: int(np.argmax(order == 0))]
+            ahead += int(((before > fewer[0]) & (before <= most[0])).sum())
+        chance = 1 / len(order)
+        return area, float(not ahead), float(not ahead), chance, chance, ahead, len(others), 1
     candidates = np.concatenate([alike, others])
-    order = generator.permutation(len(candidates))
     order = order[np.argsort(-candidates[order], kind="stable")]
     ahead = int(np.argmax(order < len(alike)))  # strangers before the first true record
     hits = order[: len(alike)] < len(alike)
@@ -311,13 +322,11 @@ def _rejects(similarity: Array, searches: Searches) -> Floats:
     others = scores[searches.stranger][order]
     total = np.concatenate([[0.0], np.cumsum(weights[searches.stranger][order])])
     total /= total[-1]
-    rejects = np.empty((len(scores), len(RATES)))
-    for row, true in enumerate(searches.true):
-        alike = scores[row][true]
-        least, most = (
-            1 - total[np.searchsorted(others, alike, side)][:, None] for side in ("right", "left")
-        )
-        # strangers that are equally alike come in random order: before and after it, evenly
-        later = (most - RATES) / np.maximum(most - least, 1e-12)
-        rejects[row] = later.clip(0, 1).mean(axis=0)
-    return rejects
+    alike, ends = scores[searches.true], np.cumsum(searches.true.sum(axis=1))
+    least, most = (
+        1 - total[np.searchsorted(others, alike, side)][:, None] for side in ("right", "left")
+    )
+    # strangers that are equally alike come in random order: before and after it, evenly
+    later = ((most - RATES) / np.maximum(most - least, 1e-12)).clip(0, 1)
+    starts = np.concatenate([[0], ends[:-1]])
+    return np.asarray(np.add.reduceat(later, starts) / np.diff(ends, prepend=0)[:, None])
