@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.mechanism_ideas import ROOT, SIDE, Data, load
 from benchmarks.table import Table, put_section
 from deepfixcx.audit.reconstruction import INVERTERS
-from deepfixcx.audit.reconstruction.released import Released
+from deepfixcx.audit.reconstruction.attackers import Released
 from deepfixcx.audit.result import AttackResult, figure_of
 from deepfixcx.code import Code
 from deepfixcx.experiments.trial import Trial

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.features import patient_numbers
 from deepfixcx.audit.linkage import Pairs, Records, siamese_cnn
 from deepfixcx.audit.linkage.siamese import Siamese, seeded
 from deepfixcx.audit.linkage.siamese_cnn import Contrast, learn_by_contrast, vary

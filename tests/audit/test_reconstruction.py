@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
-from deepfixcx.audit.features import Array
-from deepfixcx.audit.folds import set_aside
+from deepfixcx.audit.features import Array, set_aside
 from deepfixcx.audit.reconstruction import attack_reconstruction, attack_signs, torch_inverters
-from deepfixcx.audit.reconstruction.released import Invert, LogScores, Released, likeness, resize
+from deepfixcx.audit.reconstruction.attackers import Invert, LogScores, Released, likeness, resize
 from deepfixcx.audit.result import figure_of
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import AuditError, PixelsShapeError

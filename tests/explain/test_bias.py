@@ -20,7 +20,7 @@ from deepfixcx.explain.naming import band_groups
 from deepfixcx.explain.shortcuts import LIMIT, _Effects, find_shortcuts
 from deepfixcx.learn.loading import load_pixels
 from deepfixcx.learn.logistic import LogisticCodes
-from deepfixcx.learn.mlp import CodeMLP
+from deepfixcx.learn.networks import CodeMLP
 from deepfixcx.measures import roc_auc
 
 SPEC = CodecSpec(2, 4)

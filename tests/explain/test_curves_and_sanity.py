@@ -26,7 +26,7 @@ from deepfixcx.explain.gradients import integrated_gradients
 from deepfixcx.explain.methods import occlusion
 from deepfixcx.explain.models import mean_code, zeros
 from deepfixcx.learn.logistic import LogisticCodes
-from deepfixcx.learn.mlp import CodeMLP
+from deepfixcx.learn.networks import CodeMLP
 
 SPEC = CodecSpec(2, 4)
 

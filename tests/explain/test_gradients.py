@@ -20,8 +20,7 @@ from deepfixcx.explain.gradients import gradient_shap, integrated_gradients
 from deepfixcx.explain.methods import occlusion
 from deepfixcx.explain.models import as_explainable, mean_code, without_details, zeros
 from deepfixcx.learn.logistic import LogisticCodes
-from deepfixcx.learn.mlp import CodeMLP
-from deepfixcx.learn.networks import ImageNetwork
+from deepfixcx.learn.networks import CodeMLP, ImageNetwork
 from tests.learn.own import Small
 
 SPEC = CodecSpec(2, 4)

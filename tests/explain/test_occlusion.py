@@ -25,7 +25,7 @@ from deepfixcx.explain.models import (
     zeros,
 )
 from deepfixcx.learn.logistic import LogisticCodes
-from deepfixcx.learn.mlp import CodeMLP
+from deepfixcx.learn.networks import CodeMLP
 from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.scorers import LogisticScorer, ModuleScorer
 

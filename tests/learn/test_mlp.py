@@ -14,7 +14,7 @@ from torch import Tensor
 from deepfixcx import CodecSpec
 from deepfixcx.errors import ModelError
 from deepfixcx.learn.fitting import fit
-from deepfixcx.learn.mlp import CodeMLP
+from deepfixcx.learn.networks import CodeMLP
 from deepfixcx.learn.options import TrainingOptions
 
 SHAPE = (1, 16, 2, 2)

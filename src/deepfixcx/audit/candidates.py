@@ -14,8 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.audit.features import Array, Components, Standard, flatten, minus_distances
-from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.features import (
+    Array,
+    Components,
+    Standard,
+    flatten,
+    minus_distances,
+    patient_numbers,
+)
 from deepfixcx.audit.result import (
     AttackResult,
     detectable_gain,

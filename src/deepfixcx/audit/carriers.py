@@ -12,8 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.audit.features import Array, Components, Standard, flatten, minus_distances
-from deepfixcx.audit.folds import patient_folds, patient_numbers
+from deepfixcx.audit.features import (
+    Array,
+    Components,
+    Standard,
+    flatten,
+    minus_distances,
+    patient_folds,
+    patient_numbers,
+)
 from deepfixcx.audit.result import AttackResult, detectable_gain, mann_whitney_error
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, auc_difference, auc_interval, roc_auc

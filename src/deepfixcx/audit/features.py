@@ -1,4 +1,7 @@
-"""Records as vectors: square roots of codes, standard scores, principal components."""
+"""Records as vectors, and their patients in folds: what every attack begins with.
+
+An attacker never trains on the patients it is tested on.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from deepfixcx.errors import AuditError
 from deepfixcx.measures.components import principal_components
 
-__all__ = ["CODE_AXES", "Components", "Standard", "flatten", "minus_distances", "rooted"]
+__all__ = [
+    "CODE_AXES",
+    "Components",
+    "Standard",
+    "flatten",
+    "minus_distances",
+    "patient_folds",
+    "patient_numbers",
+    "rooted",
+    "set_aside",
+]
 
 Array = NDArray[np.float32]
 
@@ -77,3 +91,47 @@ def minus_distances(probes: NDArray[Any], gallery: NDArray[Any]) -> Array:
     other = gallery.reshape(len(gallery), -1).astype(np.float64)
     squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
     return np.asarray(-np.sqrt(np.maximum(squares, 0)), np.float32)
+
+
+# -- patients ---------------------------------------------------------------------------------
+
+ASIDE = 0.2
+
+
+def patient_numbers(patients: ArrayLike) -> NDArray[np.int64]:
+    """Give the patients numbers from 0, whatever they are called."""
+    names = np.asarray(patients)
+    if names.ndim != 1 or not len(names):
+        raise AuditError(
+            f"patients are one list with an entry for each image; got shape {names.shape}"
+        )
+    numbers: NDArray[np.int64] = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return numbers
+
+
+def patient_folds(
+    owners: NDArray[np.int64], folds: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Give each patient a fold, so that folds have about as many images and as many pairs."""
+    images = np.bincount(owners)
+    if not 2 <= folds <= len(images):
+        raise AuditError(
+            f"{len(images)} patients cannot be divided into {folds} folds; take 2 or more folds "
+            f"and at least as many patients"
+        )
+    order = generator.permutation(len(images))
+    order = order[np.argsort(-images[order], kind="stable")]
+    numbers = np.empty(len(images), np.int64)
+    numbers[order] = np.arange(len(images)) % folds
+    return numbers
+
+
+def set_aside(
+    owners: NDArray[np.int64], generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return places to learn from, and those of a fifth of the patients, to choose by."""
+    patients = generator.permutation(np.unique(owners))
+    if len(patients) < 2:
+        raise AuditError("an attacker needs two patients or more to learn from, and there is one")
+    held = np.isin(owners, patients[: max(1, round(ASIDE * len(patients)))])
+    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.audit.features import Array, Components, Standard, flatten
-from deepfixcx.audit.folds import patient_folds, patient_numbers, set_aside
+from deepfixcx.audit.features import (
+    Array,
+    Components,
+    Standard,
+    flatten,
+    patient_folds,
+    patient_numbers,
+    set_aside,
+)
 from deepfixcx.audit.result import AttackResult, detectable_gain, mann_whitney_error
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, roc_auc

@@ -13,8 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.audit.features import Array, Components, minus_distances
-from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.features import Array, Components, minus_distances, patient_numbers
 from deepfixcx.audit.result import (
     AttackResult,
     detectable_gain,

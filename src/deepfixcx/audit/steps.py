@@ -10,8 +10,7 @@ import numpy as np
 
 from deepfixcx.audit.candidates import attack_own_record, attack_subset_sum
 from deepfixcx.audit.carriers import attack_rare_labels
-from deepfixcx.audit.features import Array
-from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.features import Array, patient_numbers
 from deepfixcx.audit.inference import attack_inference
 from deepfixcx.audit.linkage.attack import LABELS, link_records
 from deepfixcx.audit.linkage.pairs import Records
@@ -19,7 +18,7 @@ from deepfixcx.audit.linkage.trial import GalleryCurve, Public
 from deepfixcx.audit.membership import attack_release_membership
 from deepfixcx.audit.reconstruction import attack_reconstruction, attack_signs
 from deepfixcx.audit.reconstruction.attack import Inversion
-from deepfixcx.audit.reconstruction.released import Released, numbers_of
+from deepfixcx.audit.reconstruction.attackers import Released, numbers_of
 from deepfixcx.audit.result import (
     RAW,
     RAW_FEATURES,

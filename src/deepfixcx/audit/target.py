@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx._optional import require
-from deepfixcx.audit.features import Array
-from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.features import Array, patient_numbers
 from deepfixcx.audit.membership import Remake
-from deepfixcx.audit.reconstruction.released import Released, numbers_of, resize
+from deepfixcx.audit.reconstruction.attackers import Released, numbers_of, resize
 from deepfixcx.errors import AuditError
 
 __all__ = ["NEAR", "Copies", "PublicImages", "Target", "find_copies", "perceptual_distances"]

@@ -126,7 +126,7 @@ def check_pairs(release: str, target: Target, *, drawn: bool) -> bool:
     """Refuse a private folder that pairs records with images or labels of another release."""
     import numpy as np
 
-    from deepfixcx.audit.reconstruction.released import numbers_of
+    from deepfixcx.audit.reconstruction.attackers import numbers_of
 
     behind = target.members_of_each()
     order = np.roll(np.arange(len(behind)), len(behind) // 2)

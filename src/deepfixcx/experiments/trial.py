@@ -15,15 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.audit.features import flatten
-from deepfixcx.audit.folds import patient_folds as folds_of_patients
-from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.features import flatten, patient_numbers
+from deepfixcx.audit.features import patient_folds as folds_of_patients
 from deepfixcx.audit.linkage import ATTACKERS, attack_linkage
 from deepfixcx.audit.linkage import Records as Targets
 from deepfixcx.audit.linkage.labels import label_distances
 from deepfixcx.audit.linkage.pairs import Fit, Pairs, Similarity
 from deepfixcx.audit.reconstruction import attack_reconstruction
-from deepfixcx.audit.reconstruction.released import Released
+from deepfixcx.audit.reconstruction.attackers import Released
 from deepfixcx.audit.result import AttackResult
 from deepfixcx.errors import AuditError, MechanismError
 from deepfixcx.learn.logistic import LogisticCodes

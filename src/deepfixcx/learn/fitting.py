@@ -29,7 +29,7 @@ from deepfixcx.learn.checkpoint import (
     save_checkpoint,
     state_of,
 )
-from deepfixcx.learn.mlp import CodeMLP
+from deepfixcx.learn.networks import CodeMLP
 
 __all__ = ["Epoch", "Fitted", "fit", "logits_of", "masked_loss", "yes_weights"]
 

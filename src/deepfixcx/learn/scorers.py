@@ -74,8 +74,7 @@ class ModuleScorer:
 def build_module(options: TrainingOptions, channels: int, labels: int) -> nn.Module:
     """Make the untrained module of a model; the same seed gives the same weights."""
     torch = require("torch", extra="learn")
-    from deepfixcx.learn.mlp import CodeMLP
-    from deepfixcx.learn.networks import ImageNetwork, build_network, try_network
+    from deepfixcx.learn.networks import CodeMLP, ImageNetwork, build_network, try_network
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -165,7 +164,7 @@ def score_by_mlp(
 ) -> Array:
     """Score every image by a `CodeMLP` of the other folds."""
     torch = require("torch", extra="learn")
-    from deepfixcx.learn.mlp import CodeMLP
+    from deepfixcx.learn.networks import CodeMLP
 
     if inputs.ndim == 4:  # an image counts as a code of one band
         inputs = inputs[:, :, None]

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deepfixcx.audit.features import Array
-from deepfixcx.audit.folds import patient_numbers
+from deepfixcx.audit.features import Array, patient_numbers
 from deepfixcx.audit.linkage.attackers import ATTACKERS, REFERENCES
 from deepfixcx.audit.linkage.labels import (
     fit_beside_labels,

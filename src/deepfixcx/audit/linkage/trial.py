@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.audit.features import Array
-from deepfixcx.audit.folds import patient_folds
+from deepfixcx.audit.features import Array, patient_folds
 from deepfixcx.audit.linkage.pairs import Pairs, Records
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval

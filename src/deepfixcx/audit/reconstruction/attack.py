@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfixcx.audit.features import Array
-from deepfixcx.audit.folds import patient_folds, patient_numbers
-from deepfixcx.audit.reconstruction.attackers import INVERTERS, REFERENCES
-from deepfixcx.audit.reconstruction.released import (
+from deepfixcx.audit.features import Array, patient_folds, patient_numbers
+from deepfixcx.audit.reconstruction.attackers import (
+    INVERTERS,
     LIKENESS,
+    REFERENCES,
     FitInverter,
     Released,
     likeness,
@@ -82,7 +82,7 @@ def attack_reconstruction(
     attacker : str or callable
         ``"plain"``, ``"neighbour"``, ``"ridge"``, ``"ridge-ssim"``, ``"interpolation"``,
         ``"variation"``, ``"unet"``; or a function, see
-        `deepfixcx.audit.reconstruction.released.FitInverter`.
+        `deepfixcx.audit.reconstruction.attackers.FitInverter`.
     public : tuple, optional
         Records, images and patients that the attacker trains on, instead of those of other folds:
         public images, encoded without protection. The floor is then their mean image.

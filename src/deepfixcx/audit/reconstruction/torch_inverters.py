@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._optional import require
-from deepfixcx.audit.features import CODE_AXES, Array
-from deepfixcx.audit.folds import set_aside
+from deepfixcx.audit.features import CODE_AXES, Array, set_aside
 from deepfixcx.audit.linkage.siamese import seeded
-from deepfixcx.audit.reconstruction.attackers import fit_plain, fit_ridge
-from deepfixcx.audit.reconstruction.released import (
+from deepfixcx.audit.reconstruction.attackers import (
     Invert,
     LogScores,
     Released,
     code_of,
+    fit_plain,
+    fit_ridge,
     numbers_of,
 )
 from deepfixcx.code import Code
