@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.audit.linkage.attackers import fit_distance, fit_whitening
 from deepfixcx.audit.linkage.pairs import Pairs, Records, Similarity
-from deepfixcx.audit.reconstruction.attackers import fit_ridge
-from deepfixcx.audit.reconstruction.released import LogScores, resize
+from deepfixcx.audit.reconstruction.attackers import LogScores, fit_ridge, resize
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, MissingExtraError
