@@ -63,7 +63,7 @@ def data_folder() -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encode without worker processes, whose start takes longer than a few small images."""
-    from deepfixcx.release import engines, run
+    from deepfixcx.release import run
 
-    here = engines.choose_run("memory://", workers=1)
+    here = run.choose_run("memory://")
     monkeypatch.setattr(run, "choose_run", lambda *_, **__: here)

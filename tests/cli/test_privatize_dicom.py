@@ -18,7 +18,6 @@ from typer.testing import Result
 from benchmarks.dicom_files import became_table
 from deepfixcx import CodecSpec
 from deepfixcx.deidentify.key import FIRST_WORD, KEY_BYTES
-from deepfixcx.release import engines
 from deepfixcx.release import run as run_module
 
 Run = Callable[..., Result]
@@ -28,7 +27,7 @@ SETTING = ("-J", 2, "-P", 4, "--workers", 1)
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in this process, which spares the start of another one."""
-    monkeypatch.setattr(run_module, "choose_run", lambda *_, **__: engines._run_here)
+    monkeypatch.setattr(run_module, "choose_run", lambda *_, **__: run_module._run_here)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from deepfixcx.cli.app import app
 from deepfixcx.io.tables import Table
-from deepfixcx.release.protected.members import read_members
+from deepfixcx.release.protected.protection import read_members
 from tests.learn.making import make_dataset
 
 Run = Callable[..., Result]

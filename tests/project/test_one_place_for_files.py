@@ -140,3 +140,28 @@ def test_every_way_to_write_or_remove_is_found(code: str) -> None:
 )  # fmt: skip
 def test_what_touches_no_file_is_not_found(code: str) -> None:
     assert not list(calls(code))
+
+
+NAMES_OF_A_RELEASE = {
+    *("dataset.json", "manifest.csv", "labels.csv", "records.safetensors", "sources.csv"),
+    *("withheld.csv", "members.csv", "ledger.sqlite", "protected.json", "release.jsonl"),
+}
+MAY_NAME_THEM = (
+    "src/deepfixcx/release/",
+    "src/deepfixcx/io/release_files.py",
+    "src/deepfixcx/deidentify/scan/",  # it shares no rule with what it checks
+)
+
+
+def test_only_the_release_names_its_files() -> None:
+    """Every other module reads a release through Release, PrivateFolder or io.release_files."""
+    named = [
+        f"{name}:{node.lineno} {node.value}"
+        for name, text in SOURCE.items()
+        if not name.startswith(MAY_NAME_THEM)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.strip("/") in NAMES_OF_A_RELEASE
+    ]
+    assert not named

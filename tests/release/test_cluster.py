@@ -23,13 +23,8 @@ import deepfixcx
 from deepfixcx import CodecSpec
 from deepfixcx.choices import Engine
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
-from deepfixcx.release import (
-    ReleaseOptions,
-    engines,
-    privatize_dataset,
-    read_status,
-    verify_release,
-)
+from deepfixcx.release import ReleaseOptions, privatize_dataset, read_status, verify_release
+from deepfixcx.release import cluster as cluster_module
 from tests.release.conftest import Lethal, contents, rows, write_gray
 
 distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
@@ -358,7 +353,7 @@ def another_deepfixcx(site: Path, **changes: tuple[str, str]) -> Path:
     [
         ("__init__", f'__version__ = "{deepfixcx.__version__}"', '__version__ = "0.0.1"',
          f"deepfixcx 0.0.1 instead of {deepfixcx.__version__}"),
-        ("engines", "def work_job", "def another_name", "AttributeError.*same version"),
+        ("cluster", "def work_job", "def another_name", "AttributeError.*same version"),
         ("workers", "waiting = Waiting(jobs)", "raise MemoryError", "MemoryError.*enough memory"),
     ],
 )  # fmt: skip
@@ -381,7 +376,7 @@ def dying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package whose workers end at their first task, as where the memory is too small."""
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
     end = "import os; os.kill(os.getpid(), 9)\n    own = software()"
-    return another_deepfixcx(tmp_path / "dying", engines=("own = software()", end))
+    return another_deepfixcx(tmp_path / "dying", cluster=("own = software()", end))
 
 
 def on_cluster(images: Path, out: Path, cluster: Cluster, *, resume: bool = False) -> None:
@@ -410,7 +405,7 @@ def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
 def test_cluster_that_lost_its_last_worker_stops_the_run(
     many: Path, tmp_path: Path, dying: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "SECONDS_WITHOUT_WORKERS", 1)
+    monkeypatch.setattr(cluster_module, "SECONDS_WITHOUT_WORKERS", 1)
     cluster.add_worker(dying)
     with pytest.raises(ReleaseStoppedError, match=r"had no worker for \d+ s.*--resume"):
         on_cluster(many, tmp_path / "out", cluster)

@@ -30,7 +30,6 @@ from deepfixcx.images.masking import load_mask
 from deepfixcx.release import (
     ReleaseOptions,
     Summary,
-    engines,
     privatize_dataset,
     run,
     verify_release,
@@ -47,7 +46,7 @@ NAMES = [b"CompressedSamples", b"JFK IMAGING", b"1.3.6.1.4.1.5962"]
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in this process, which spares the start of another one."""
-    monkeypatch.setattr(run, "choose_run", lambda *_, **__: engines._run_here)
+    monkeypatch.setattr(run, "choose_run", lambda *_, **__: run._run_here)
 
 
 def release(where: Path, out: Path, *, workers: int = 1, **options: object) -> Summary:

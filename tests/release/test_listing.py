@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepfixcx.errors import UnreadableFileError
 from deepfixcx.release import ReleaseOptions, make_plan
-from deepfixcx.release.listing import Listing, Source, Sources
+from deepfixcx.release.inputs import Listing, Source, Sources
 from deepfixcx.release.storage import RemoteFile
 from deepfixcx.release.workers import Waiting
 from deepfixcx.spec import CodecSpec

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepfixcx.errors import SpecError
 from deepfixcx.release import ReleaseOptions, Source, make_plan
-from deepfixcx.release.listing import Sources
+from deepfixcx.release.inputs import Sources
 from deepfixcx.spec import CodecSpec
 
 SPEC = CodecSpec(level=2, patches=3)

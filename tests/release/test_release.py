@@ -28,8 +28,7 @@ from deepfixcx.release import (
 from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.places import LocalPlace
-from deepfixcx.release.plan import make_plan
-from deepfixcx.release.shard import ShardJob
+from deepfixcx.release.plan import ShardJob, make_plan
 from tests.release.conftest import contents, rows
 
 SPEC = CodecSpec(level=2, patches=3)

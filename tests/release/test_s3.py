@@ -29,7 +29,7 @@ from deepfixcx.release import (
 )
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.places import journal_name, place_of
-from deepfixcx.release.shard import ShardJob
+from deepfixcx.release.plan import ShardJob
 from tests.release import stores
 from tests.release.conftest import contents, rows, write_gray
 from tests.release.stores import S3, bytes_at, contents_at, fill, fsspec

@@ -27,7 +27,7 @@ from deepfixcx.release import (
     verify_release,
 )
 from deepfixcx.release.places import place_of
-from deepfixcx.release.shard import ShardJob
+from deepfixcx.release.plan import ShardJob
 from deepfixcx.release.storage import open_hashed
 from tests.release.conftest import contents, rows, write_gray
 

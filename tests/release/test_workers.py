@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 
 from deepfixcx.errors import ReleaseStoppedError
-from deepfixcx.release.processes import NAME_BYTES, Mark, Worker, receive
-from deepfixcx.release.workers import DeathEvent, FileEvent, JobEvent, StartEvent, run_jobs
+from deepfixcx.release.workers import (
+    NAME_BYTES,
+    DeathEvent,
+    FileEvent,
+    JobEvent,
+    Mark,
+    StartEvent,
+    Worker,
+    receive,
+    run_jobs,
+)
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,7 @@ def find_released(
     """Return the records of a release that has labels; None where it is something else."""
     from deepfixcx.datasets.labels import parse_labels
     from deepfixcx.learn.classifier import ReleasedInputs
-    from deepfixcx.mechanisms import load_mechanism
-    from deepfixcx.release import load_records, release_checksum
+    from deepfixcx.release import Release
 
     if not holds_records(where):
         return None
@@ -148,10 +147,11 @@ def find_released(
             f"{where.name!r} was made with a mechanism, so it has no layout and no patient "
             "table; omit --layout and --patient"
         )
-    records = load_records(where)
+    release = Release.open(where)
+    records = release.records()
     wanted = [rule.name for rule in parse_labels(labels)]
-    inputs = ReleasedInputs.of(records.array, records.labels, load_mechanism(where), wanted)
-    return replace(inputs, checksum=release_checksum(where))
+    inputs = ReleasedInputs.of(records.array, records.labels, release.mechanism(), wanted)
+    return replace(inputs, checksum=release.checksum)
 
 
 def refuse_released(where: Path) -> None:

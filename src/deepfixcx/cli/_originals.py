@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,68 +14,17 @@ if TYPE_CHECKING:
     from deepfixcx.audit.suite import Target
 
 __all__ = [
-    "check_binding",
     "check_contents",
-    "check_files",
     "check_members",
     "check_pairs",
     "check_place",
     "count_missing",
-    "privatized_contents",
 ]
 
 FEWEST = 8
 """Records below which a pairing cannot be distinguished from a random one."""
 
 HINT = "give --against the input folder (IN) of privatize"
-
-
-def check_binding(release: Path, private: Path) -> str:
-    """Refuse the private folder of another release; return what proves that it is of this one."""
-    from deepfixcx.io.files import sha256_of
-    from deepfixcx.io.folders import FileLedger
-    from deepfixcx.release.folders import METADATA, release_id
-    from deepfixcx.release.places import LocalPlace, id_in
-
-    stated, known = id_in(LocalPlace(release)), release_id(private)
-    recorded = FileLedger(private / METADATA).listed.get("manifest.csv", set())
-    files = {"manifest.csv": recorded} if recorded else _recorded_codes(private)
-    there = {name: release / name for name in files if (release / name).is_file()}
-    held = any(sha256_of(path) in files[name] for name, path in there.items())
-    if (stated and known and stated != known) or (there and not held):
-        what = "ID" if stated and known and stated != known else "checksum"
-        raise AuditError(
-            f"{private.name!r} is the private folder of another release: its {what} differs from "
-            f"that of {release.name!r}; name the right folder with --private, or check the "
-            "release with deepfixcx verify"
-        )
-    return "checksums" if held else "id" if stated and stated == known else ""
-
-
-def check_files(release: Path) -> None:
-    """Refuse codes, labels or a mechanism that are not those which the manifest files list."""
-    from deepfixcx.io.files import sha256_of
-    from deepfixcx.release.release import Release
-
-    opened = Release.open(release)
-    listed = {row["code_file"]: row["code_sha256"] for row in opened.rows if row["code_file"]}
-    listed |= {name: str(digest) for name, digest in opened.about["papers"].items()}
-    there = {name: release / name for name in listed if (release / name).is_file()}
-    changed = sum(sha256_of(path) != listed[name] for name, path in there.items())
-    if changed:
-        raise AuditError(
-            f"{counted(changed, 'file')} of {release.name!r} changed after the release was made: "
-            f"deepfixcx verify names them; copy the release again"
-        )
-
-
-def _recorded_codes(private: Path) -> dict[str, set[str]]:
-    """Return the checksums of the files with codes, as a ledger of any version has them."""
-    files: dict[str, set[str]] = {}
-    for name, digest in _query(private, "SELECT code_file, code_sha256 FROM records"):
-        if name:
-            files.setdefault(name, set()).add(digest)
-    return files
 
 
 def check_place(originals: Path) -> None:
@@ -160,23 +107,3 @@ def check_pairs(release: str, target: Target, *, drawn: bool) -> bool:
 def count_missing(members: Iterable[Sequence[Path]]) -> int:
     """Return how many records have no original on the disk."""
     return sum(not any(path.is_file() for path in paths) for paths in members)
-
-
-def privatized_contents(private: Path) -> dict[str, str]:
-    """Return the hash of each input by its id, as the ledger has it; nothing where it has none."""
-    return dict(_query(private, "SELECT source_id, content FROM sources WHERE content != ''"))
-
-
-def _query(private: Path, query: str) -> list[tuple[str, str]]:
-    """Read the ledger without changing it; one of another version, or damaged, has no rows."""
-    from deepfixcx.release.ledger import LEDGER
-
-    ledger = private / LEDGER
-    if not ledger.is_file():
-        return []
-    try:
-        address = f"{ledger.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True)) as database:
-            return database.execute(query).fetchall()
-    except sqlite3.Error:
-        return []

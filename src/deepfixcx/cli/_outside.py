@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.io.paths import check_apart
+from deepfixcx.io.files import check_apart
 from deepfixcx.io.release_files import release_around
 from deepfixcx.io.results import check_result
 

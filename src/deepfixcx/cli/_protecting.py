@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.choices import Engine
 from deepfixcx.cli._console import panel, program, reason_rows, write_json
 from deepfixcx.cli._learning import find_dataset
-from deepfixcx.errors import MechanismError, ReleaseError
+from deepfixcx.errors import MechanismError
 
 if TYPE_CHECKING:
     from deepfixcx.datasets import Dataset
-    from deepfixcx.release import Progress, ProtectedSummary, ReleaseOptions
+    from deepfixcx.release import ProtectedSummary, ReleaseOptions, RunOptions
 
-__all__ = ["SOME_FAILED", "Asked", "Course", "check_unused", "end"]
+__all__ = ["Asked", "end"]
 
 
 SOME_FAILED = 3
-MIN_PATIENTS = 11
-
-
-class Course(TypedDict):
-    """Options of both kinds of releases that change no byte of the result."""
-
-    private: str | None
-    workers: int
-    engine: Engine
-    scheduler: str | None
-    insecure_scheduler: bool
-    resume: bool
-    overwrite: bool
-    report: Callable[[Progress], None]
-    again: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +38,7 @@ class Asked:
     seed: int | None
     patient: str | None = None
 
-    def run(self, course: Course) -> ProtectedSummary:
+    def run(self, course: RunOptions) -> ProtectedSummary:
         """Read the datasets and make the release."""
         from deepfixcx.release import privatize_protected
 
@@ -77,24 +60,6 @@ class Asked:
 
         place = local_path(where, "a dataset with labels")
         return find_dataset(place, self.labels or "", None, None, None, self.patient)
-
-
-def check_unused(
-    labels: str | None, public: str | None, min_patients: int, patient: str | None
-) -> None:
-    """Refuse options that an ordinary release has no use for."""
-    if (labels, public, patient) != (None,) * 3 or min_patients != MIN_PATIENTS:
-        raise MechanismError(
-            "--labels, --patient, --public and --min-patients require a mechanism that uses "
-            "them, such as resampling or projection; omit them, or name such a mechanism with "
-            "--mechanism"
-        )
-
-
-def check_no_pseudonyms(key: Path | None, pseudonyms: Path | None) -> None:
-    """Refuse what is for DICOM headers."""
-    if (key, pseudonyms) != (None, None):
-        raise ReleaseError("--key and --pseudonyms require --output dicom")
 
 
 def end(summary: ProtectedSummary, json: Path | None) -> None:

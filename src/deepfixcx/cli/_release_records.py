@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfixcx._words import counted
-from deepfixcx.cli._originals import (
-    check_binding,
-    check_files,
-    check_members,
-    check_place,
-    privatized_contents,
-)
+from deepfixcx.cli._originals import check_members, check_place
 from deepfixcx.errors import AuditError, ReleaseError
-from deepfixcx.io.tables import own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +19,7 @@ if TYPE_CHECKING:
     from deepfixcx.audit.membership import Remake
     from deepfixcx.code import Code
     from deepfixcx.mechanisms import FittedMechanism
+    from deepfixcx.release import PrivateFolder, Release
     from deepfixcx.spec import CodecSpec
 
 __all__ = ["ReleaseRecords", "read_release"]
@@ -80,12 +73,20 @@ class ReleaseRecords:
         return remake
 
 
-def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecords:
+def read_release(folder: Path, kept_here: Path, originals: Path) -> ReleaseRecords:
     """Read a release of codes of single images, or one by a mechanism that knows more."""
+    from deepfixcx.release import PrivateFolder, Release
+
     check_place(originals)
-    binding = check_binding(release, private)
-    check_files(release)
-    if (release / "labels.csv").is_file():
+    private = PrivateFolder(kept_here)
+    binding = private.check_binding(folder)
+    release = Release.open(folder)
+    if changed := release.changed_files():
+        raise AuditError(
+            f"{counted(len(changed), 'file')} of {release.name!r} changed after the release was "
+            "made: deepfixcx verify names them; copy the release again"
+        )
+    if release.has_records:
         made = _protected(release, private)
         check_members(made.members, originals)
     else:
@@ -93,32 +94,30 @@ def read_release(release: Path, private: Path, originals: Path) -> ReleaseRecord
     return replace(made, binding=binding)
 
 
-def _protected(release: Path, private: Path) -> ReleaseRecords:
+def _protected(release: Release, private: PrivateFolder) -> ReleaseRecords:
     """Read a release by a mechanism that knows labels, or several images."""
-    from deepfixcx.mechanisms import load_mechanism
-    from deepfixcx.release import load_records, read_members
+    from deepfixcx.release import read_members
 
-    records, published = load_records(release), load_mechanism(release)
-    members = read_members(private)
+    records, published, used = release.records(), release.mechanism(), release.mechanisms
+    members = read_members(private.path)
     paths = [
         [Path(member.source).resolve() for member in members.get(name, ()) if member.frame == 0]
         for name in records.source_ids
     ]
-    synthetic = "synthesis" in _mechanisms(release)
+    synthetic = "synthesis" in used
     missing = 0 if synthetic else sum(not each for each in paths)
     if synthetic:
         members = dict.fromkeys(records.source_ids, ())
     if missing or len(members) != len(records.source_ids):
         raise AuditError(
-            f"{private.name!r} is the private folder of another release: it lists "
+            f"{private.path.name!r} is the private folder of another release: it lists "
             f"{counted(len(members), 'record')}, and {release.name!r} has "
             f"{counted(len(records.source_ids), 'record')}; name the right folder with --private"
         )
-    encoded = private / "images.private"
-    contents = privatized_contents(encoded)
-    sources = _sources(encoded / "sources.csv", release) if contents else {}
+    contents = private.encoded.contents()
+    sources = private.encoded.sources() if contents else {}
     notes = (
-        f"made with {', '.join(_mechanisms(release))}: the attacker's images were brought into "
+        f"made with {', '.join(used)}: the attacker's images were brought into "
         "the form of the release with its published files",
         "records are synthetic: drawn from a model, and of no image and no patient"
         if synthetic
@@ -136,7 +135,7 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
         notes,
         records.labels,
         records.label_names,
-        any("resampling" in name or "noise" in name for name in _mechanisms(release)),
+        any("resampling" in name or "noise" in name for name in used),
         published.fitted,
         synthetic=synthetic,
         owners={
@@ -145,25 +144,23 @@ def _protected(release: Path, private: Path) -> ReleaseRecords:
     )
 
 
-def _as_large(code: Code, private: Path) -> Code:
+def _as_large(code: Code, private: PrivateFolder) -> Code:
     """Return codes of images of the usual size: a release by a mechanism does not tell sizes."""
     import numpy as np
 
     from deepfixcx.code import Code
-    from deepfixcx.release import load_codes
 
-    sizes, counts = np.unique(
-        load_codes(private / "images", code.channels)[0].sizes, axis=0, return_counts=True
-    )
+    plain, _ = private.plain().codes(code.channels)
+    sizes, counts = np.unique(plain.sizes, axis=0, return_counts=True)
     usual = sizes[int(np.argmax(counts))]
     return Code(code.array, code.spec, np.tile(usual, (len(code), 1)))
 
 
-def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
+def _ordinary(release: Release, private: PrivateFolder, originals: Path) -> ReleaseRecords:
     """Read a release of codes of single images."""
     import numpy as np
 
-    used = _mechanisms(release)
+    used = release.mechanisms
     if MIXING in used:
         raise AuditError(
             f"{release.name!r} mixes images and has no labels.csv, so the images of a record are "
@@ -175,8 +172,13 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
             f"made with {', '.join(used)}; the attacker's images were encoded without it, as a "
             "recipient of the release would encode them",
         )
-    code, ids = _codes(release)
-    sources = _sources(private / "sources.csv", release)
+    if not any(row["code_file"] for row in release.rows):
+        raise ReleaseError(
+            f"{release.name!r} holds no codes, which an audit attacks; make a release with "
+            "privatize --output codes"
+        )
+    code, ids = release.codes()
+    sources = private.sources()
     first = {name: row for row, name in reversed(list(enumerate(ids)))}
     if len(first) < len(ids):
         more = counted(len(ids) - len(first), "further frame")
@@ -185,7 +187,7 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
     unknown = sum(ids[row] not in sources for row in rows)
     if unknown:
         raise AuditError(
-            f"{private.name!r} is the private folder of another release: it does not list "
+            f"{private.path.name!r} is the private folder of another release: it does not list "
             f"{counted(unknown, 'record')} of {release.name!r}; name the right one with --private"
         )
     base = originals if originals.is_dir() else originals.parent
@@ -193,7 +195,7 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
     return ReleaseRecords(
         code[np.array(rows)],
         [[paths[ids[row]]] for row in rows],
-        _by_path(paths, privatized_contents(private)),
+        _by_path(paths, private.contents()),
         code.spec,
         code.channels,
         lambda array: array,
@@ -203,45 +205,5 @@ def _ordinary(release: Path, private: Path, originals: Path) -> ReleaseRecords:
     )
 
 
-def _codes(release: Path) -> tuple[Code, list[str]]:
-    """Return the codes of gray images, or where there are none those of colour images."""
-    from deepfixcx.release import load_codes
-
-    try:
-        return load_codes(release, 1)
-    except ReleaseError as error:
-        try:
-            return load_codes(release, 3)
-        except ReleaseError:
-            if not (release / "manifest.csv").is_file():
-                raise error from None
-            raise ReleaseError(
-                f"{release.name!r} holds no codes, which an audit attacks; make a release with "
-                "privatize --output codes"
-            ) from None
-
-
 def _by_path(paths: Mapping[str, Path], contents: Mapping[str, str]) -> dict[Path, str]:
     return {path: contents[name] for name, path in paths.items() if name in contents}
-
-
-def _mechanisms(release: Path) -> list[str]:
-    """Return the names of what was done to codes, step by step."""
-    try:
-        about = json.loads((release / "dataset.json").read_bytes())
-        steps = [step for each in about["mechanisms"] for step in each.get("steps", [each])]
-        return [str(step["mechanism"]) for step in steps]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ReleaseError(
-            f"{release.name!r} has no readable dataset.json, so it is not a finished release"
-        ) from None
-
-
-def _sources(table: Path, release: Path) -> Mapping[str, str]:
-    try:
-        return {row["source_id"]: row["source"] for row in own_rows(table)}
-    except (OSError, KeyError, ValueError):
-        raise ReleaseError(
-            f"{str(table)!r} does not list the source of each record of {release.name!r}; name "
-            "the private folder of the release with --private"
-        ) from None

@@ -100,8 +100,7 @@ def command(
     from deepfixcx.datasets.features import is_feature_file
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import AuditError
-    from deepfixcx.io.files import sha256_of
-    from deepfixcx.io.paths import check_apart
+    from deepfixcx.io.files import check_apart, sha256_of
     from deepfixcx.io.results import check_earlier, claimed_folder
     from deepfixcx.release import release_checksum
     from deepfixcx.release.folders import private_of

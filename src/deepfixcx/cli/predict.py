@@ -106,7 +106,7 @@ def _predict(
     from deepfixcx.code import Code
     from deepfixcx.datasets.files import list_images
     from deepfixcx.errors import ModelError, ReleaseError
-    from deepfixcx.io.release_files import holds_codes
+    from deepfixcx.io.release_files import holds_codes, holds_records
     from deepfixcx.learn.prediction import predict_code, predict_files, with_failures
     from deepfixcx.release import load_codes
 
@@ -133,7 +133,7 @@ def _predict(
         names = [path.relative_to(where).as_posix() for path in paths]
     else:
         paths, names = [where], [where.name]
-    if not paths and (where / "records.safetensors").is_file():
+    if not paths and holds_records(where):
         raise ModelError(
             f"{str(where)!r} is a release of records, which serve for training; score images or "
             "codes"

@@ -49,22 +49,19 @@ from deepfixcx.cli._options import (
     complete_retained,
     spec_of,
 )
-from deepfixcx.cli._protecting import (
-    SOME_FAILED,
-    Asked,
-    Course,
-    check_no_pseudonyms,
-    check_unused,
-    end,
-)
+from deepfixcx.errors import MechanismError
+from deepfixcx.io.release_files import SOURCES
 
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
     from deepfixcx.mechanisms import PixelNoise
-    from deepfixcx.release import Summary
+    from deepfixcx.release import RunOptions, Summary
     from deepfixcx.release.protected import Protection
+    from deepfixcx.spec import CodecSpec
 
 __all__ = ["command"]
+
+SOME_FAILED, MIN_PATIENTS = 3, 11
 
 
 def command(
@@ -153,12 +150,12 @@ def command(
 
     Example: deepfixcx privatize xrays shared --level 3 --patches 4 --output both
     """
-    from deepfixcx.images import DEFAULT_MAX_PIXELS
-    from deepfixcx.release import ReleaseOptions, privatize_dataset
-    from deepfixcx.release.protected import Protection
+    from deepfixcx.images.frames import DEFAULT_MAX_PIXELS
+    from deepfixcx.release.options import ReleaseOptions
+    from deepfixcx.release.run import privatize_dataset
 
     spec = spec_of(level, patches, wavelet, pooling, boundary, grid)
-    protection = Protection.of(mechanism, spec) if mechanism else None
+    protection = _protection(mechanism, spec)
     alone = protection is None or protection.in_workers
     options = ReleaseOptions(
         spec=spec,
@@ -180,24 +177,25 @@ def command(
         )
     try:
         with ReleaseBar() as report:
-            course = Course(
-                private=private,
-                workers=default_workers() if workers is None else workers,
-                engine=engine,
-                scheduler=scheduler,
-                insecure_scheduler=insecure_scheduler,
-                resume=resume,
-                overwrite=overwrite,
-                report=report,
-                again=resuming_command(),
-            )
+            course: RunOptions = {
+                "private": private,
+                "key": key,
+                "pseudonyms": pseudonyms,
+                "workers": default_workers() if workers is None else workers,
+                "engine": engine,
+                "scheduler": scheduler,
+                "insecure_scheduler": insecure_scheduler,
+                "resume": resume,
+                "overwrite": overwrite,
+                "report": report,
+                "again": resuming_command(),
+            }
             if alone:
-                check_unused(labels, public, min_patients, patient)
-                summary = privatize_dataset(
-                    where, folder, options, key=key, pseudonyms=pseudonyms, **course
-                )
+                _check_unused(labels, public, min_patients, patient)
+                summary = privatize_dataset(where, folder, options, **course)
             else:
-                check_no_pseudonyms(key, pseudonyms)
+                from deepfixcx.cli._protecting import Asked
+
                 asked = Asked(
                     where, folder, options, mechanism, labels, public, min_patients, seed, patient
                 )
@@ -211,7 +209,30 @@ def command(
     if alone:
         _end(summary, json, masked=mask is not None, noise=options.noise)
     else:
+        from deepfixcx.cli._protecting import end
+
         end(protected, json)
+
+
+def _protection(text: str, spec: CodecSpec) -> Protection | None:
+    """Read the names of mechanisms; None where there are none."""
+    if not text:
+        return None
+    from deepfixcx.release.protected import Protection
+
+    return Protection.of(text, spec)
+
+
+def _check_unused(
+    labels: str | None, public: str | None, min_patients: int, patient: str | None
+) -> None:
+    """Refuse options that an ordinary release has no use for."""
+    if (labels, public, patient) != (None,) * 3 or min_patients != MIN_PATIENTS:
+        raise MechanismError(
+            "--labels, --patient, --public and --min-patients require a mechanism that uses "
+            "them, such as resampling or projection; omit them, or name such a mechanism with "
+            "--mechanism"
+        )
 
 
 def _end(summary: Summary, json: Path | None, *, masked: bool, noise: PixelNoise | None) -> None:
@@ -357,7 +378,7 @@ def _next_step(summary: Summary) -> str:
     if not summary.totals["images"]:
         return "no file could be used; fix the cause, then run again with --overwrite"
     if summary.totals["files_failed"]:
-        return f"names of the failed files: {summary.private / 'sources.csv'}"
+        return f"names of the failed files: {summary.private / SOURCES}"
     if summary.totals["dicom_files"]:
         return f"search it for identifiers of its sources: {program()} scan OUT --against IN"
     return f"compare one image before and after: {program()} show IMAGE -o show.png"

@@ -17,7 +17,6 @@ from deepfixcx.cli._console import (
     write_json,
 )
 from deepfixcx.cli._options import JSON, WORKERS
-from deepfixcx.cli._originals import check_binding, privatized_contents
 from deepfixcx.cli._outside import check_outside
 from deepfixcx.io.release_files import is_release, release_around
 
@@ -85,8 +84,9 @@ def command(
     from deepfixcx.deidentify.scan import scan, scan_alone
     from deepfixcx.deidentify.scan.evidence import evidence_folder, figures, fill_evidence
     from deepfixcx.errors import DeidentifyError
-    from deepfixcx.io.paths import check_apart
+    from deepfixcx.io.files import check_apart
     from deepfixcx.io.tables import has_table_name
+    from deepfixcx.release import PrivateFolder
     from deepfixcx.release.folders import private_of
 
     folder = local_path(folder, "what is scanned")
@@ -111,7 +111,8 @@ def command(
     named |= {} if against is None else {"IN": against}
     check_apart({"the evidence": place}, named)
     if is_release(folder) and kept_here.is_dir():
-        check_binding(folder, kept_here)  # that of another release lists other sources
+        # that of another release lists other sources
+        PrivateFolder(kept_here).check_binding(folder)
     with evidence_folder(place) as own:
         with StepBar("scan") as bar:
             read, many = _burned_in if ocr else None, workers or default_workers()
@@ -127,7 +128,7 @@ def command(
                     read_words=read,
                     workers=many,
                     report=bar.step,
-                    contents=_contents(kept_here),
+                    contents=sorted(PrivateFolder(kept_here).all_contents()),
                     own_words=_own_words(),
                 )
         fill_evidence(found, own)
@@ -135,14 +136,6 @@ def command(
     _close(found, place)
     if not found.clean:
         raise typer.Exit(SOMETHING_REMAINS)
-
-
-def _contents(private: Path) -> list[str]:
-    """Return the hashes of the files that a release was made of, as its private folder has them."""
-    known: set[str] = set()
-    for folder in (private, private / "images.private"):
-        known |= set(privatized_contents(folder).values())
-    return sorted(known)
 
 
 def _own_words() -> list[str]:
@@ -154,7 +147,7 @@ def _own_words() -> list[str]:
     from deepfixcx.release.deidentified import DeidentifyOptions
     from deepfixcx.release.ledger import Record
     from deepfixcx.release.manifest import TOTALS
-    from deepfixcx.release.plan import LIMITS
+    from deepfixcx.release.options import LIMITS
     from deepfixcx.release.protected.writing import LIMITS as PROTECTED_LIMITS
     from deepfixcx.spec import CodecSpec
 

@@ -22,9 +22,8 @@ from pydicom.dataset import Dataset
 from deepfixcx.deidentify.elements import patient_of
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError, OverwriteError
-from deepfixcx.io.files import write_file
+from deepfixcx.io.files import within, write_file
 from deepfixcx.io.folders import exclusive
-from deepfixcx.io.paths import within
 from deepfixcx.io.tables import TableWriter, read_rows
 
 __all__ = ["Key", "MappingTable", "load_key"]

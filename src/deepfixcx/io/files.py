@@ -15,30 +15,37 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TextIO
 
-from deepfixcx.errors import OverwriteError
+from deepfixcx.errors import OverwriteError, ReleaseError
 
 __all__ = [
+    "check_apart",
     "check_free",
+    "find_link",
     "holds",
     "inside",
     "make_folder",
+    "name_file",
+    "one_place",
     "remove_folder",
     "remove_listed",
     "remove_temporaries",
     "set_aside",
     "sha256_of",
     "sync",
+    "sync_file",
     "sync_folder",
     "tagged",
+    "temporary_for",
+    "within",
     "write_file",
     "writing",
-    "writing_as",
     "writing_text",
 ]
 
@@ -67,30 +74,38 @@ def writing(
 ) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only when it is complete."""
     check_free(path, replace=replace)
-    with writing_as(path, mode, lambda _: replace, durable=durable) as file:
+    with temporary_for(path, mode) as (file, temporary):
         yield file
+        sync_file(file, durable=durable)
+        name_file(temporary, path, replace=replace)
 
 
 @contextmanager
-def writing_as(
-    path: Path, mode: int, may_replace: Callable[[Path], bool], *, durable: bool
-) -> Iterator[BinaryIO]:
-    """Write as `writing` does; `may_replace` is asked when the temporary file is complete."""
+def temporary_for(path: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
+    """Open a temporary file beside a path; `name_file` gives it the name of the path."""
     temporary = path.parent / f".deepfixcx-{_tag.get()}-{secrets.token_hex(8)}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     handle = os.open(temporary, flags, mode)
     try:
         with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        if may_replace(temporary):
-            os.replace(temporary, path)
-        else:
-            _name_new(temporary, path)
+            yield file, temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_file(file: BinaryIO, *, durable: bool) -> None:
+    """Hand a file to the system, and wait until it is on the disk itself where that is asked."""
+    file.flush()
+    if durable:
+        os.fsync(file.fileno())
+
+
+def name_file(temporary: Path, path: Path, *, replace: bool) -> None:
+    """Give a complete file its name, atomically."""
+    if replace:
+        os.replace(temporary, path)
+    else:
+        _name_new(temporary, path)
 
 
 @contextmanager
@@ -255,3 +270,72 @@ def inside(folder: Path, name: str) -> Path | None:
         return None
     above = [folder / parent for parent in parts.parents if parent.parts]
     return None if any(each.is_symlink() for each in above) else folder / parts
+
+
+# -- where paths lead: links, other mounts and other cases of one name are one place ------------
+
+
+def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a folder or lies in it, by whatever names the two are called."""
+    root, wanted = _parts(Path(folder))
+    there, below = _parts(Path(path))
+    above = [(there, below)]
+    while there.parent != there:
+        below = (_plain(there.name), *below)
+        there = there.parent
+        above.append((there, below))
+    return any(_same(place, root) and rest[: len(wanted)] == wanted for place, rest in above)
+
+
+def check_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
+    """Refuse a place to write that lies in another place that a command names, or holds one."""
+    for what, path in written.items():
+        others = {name: place for name, place in written.items() if name != what}
+        for other, place in {**read, **others}.items():
+            if one_place(path, place):
+                raise ReleaseError(
+                    f"{what} {str(path)!r} would replace {other}; choose another place for it"
+                )
+            if within(path, place):
+                raise ReleaseError(
+                    f"{what} {str(path)!r} lies in {other} {str(place)!r}; choose another place"
+                )
+            if place.is_dir() and within(place, path):
+                raise ReleaseError(
+                    f"{other} {str(place)!r} lies in {what} {str(path)!r}; choose another place"
+                )
+
+
+def one_place(path: Path, other: Path) -> bool:
+    """Return whether two paths lead to one place; neither must exist."""
+    return within(path, other) and within(other, path)
+
+
+def find_link(folder: Path) -> str:
+    """Return the name of a link below a folder; empty where there is none."""
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(where, name)
+            if os.path.islink(path):
+                return os.path.relpath(path, folder)
+    return ""
+
+
+def _parts(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the deepest part of a path that exists, and the names below it."""
+    place, below = Path(os.path.realpath(path)), tuple[str, ...]()
+    while not os.path.exists(place) and place.parent != place:
+        below = (_plain(place.name), *below)
+        place = place.parent
+    return place, below
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(os.stat(one), os.stat(other))
+    except OSError:
+        return False

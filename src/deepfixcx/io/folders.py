@@ -21,11 +21,13 @@ from deepfixcx.io.files import (
     holds,
     inside,
     make_folder,
+    name_file,
     remove_folder,
     remove_listed,
     sha256_of,
+    sync_file,
+    temporary_for,
     write_file,
-    writing_as,
 )
 
 __all__ = [
@@ -154,12 +156,11 @@ class FileLedger:
         own = self.is_own(folder, name)
         check_free(path, replace=own)
 
-        def listed(temporary: Path) -> bool:
-            self.add(name, temporary.stat().st_size, sha256_of(temporary))
-            return own or self.is_own(folder, name)
-
-        with writing_as(path, mode, listed, durable=self._durable) as file:
+        with temporary_for(path, mode) as (file, temporary):
             yield file
+            sync_file(file, durable=self._durable)
+            self.add(name, temporary.stat().st_size, sha256_of(temporary))
+            name_file(temporary, path, replace=own or self.is_own(folder, name))
 
     def recognize(self, known: str, names: Iterable[str]) -> None:
         """List results of version 0.1, if a JSON file with a format of deepfixcx is among them."""

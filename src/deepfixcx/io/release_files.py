@@ -8,9 +8,13 @@ from pathlib import Path
 
 __all__ = [
     "ABOUT",
+    "FAILURES",
     "FORMAT",
     "LABELS",
     "MANIFEST",
+    "SOURCES",
+    "VECTORS",
+    "WITHHELD",
     "checksum_of",
     "holds_codes",
     "holds_records",
@@ -18,7 +22,13 @@ __all__ = [
     "release_around",
 ]
 
-ABOUT, MANIFEST, LABELS = "dataset.json", "manifest.csv", "labels.csv"
+ABOUT, MANIFEST, FAILURES = "dataset.json", "manifest.csv", "failures.csv"
+LABELS, VECTORS = "labels.csv", "records.safetensors"
+"""Of a release by a mechanism that needs labels: labels, and records that are vectors."""
+
+SOURCES, WITHHELD = "sources.csv", "withheld.csv"
+"""Of the private folder: the source of each image, and the images that are in no record."""
+
 FORMAT = "deepfixcx.release"
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deepfixcx.errors import DeepfixcxError, InUseError, OverwriteError, ReleaseError
-from deepfixcx.io.files import check_free, inside, writing_as
+from deepfixcx.io.files import check_free, inside, name_file, sync_file, temporary_for
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of, states_format
 
 __all__ = [
@@ -110,12 +110,11 @@ def write_result(
     """Write a single file, whole or not at all, with a checksum where its kind has room for one."""
     check_free(path, replace=_is_result(path, kind, recognize))
 
-    def may_replace(_: Path) -> bool:
-        return _is_result(path, kind, recognize)
-
     try:
-        with writing_as(path, 0o666, may_replace, durable=True) as file:
+        with temporary_for(path, 0o666) as (file, temporary):
             file.write(signed(content, kind))
+            sync_file(file, durable=True)
+            name_file(temporary, path, replace=_is_result(path, kind, recognize))
     except OSError as error:
         raise ReleaseError(
             f"{str(path)!r} cannot be written: {error.strerror}; choose another place"

@@ -8,37 +8,45 @@ stopped release resumable. Inputs and release may lie in stores that fsspec know
 folder never does.
 """
 
-from deepfixcx.release.deidentified import DeidentifyOptions
-from deepfixcx.release.folders import private_folder
-from deepfixcx.release.inputs import find_sources
-from deepfixcx.release.listing import Source
-from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
-from deepfixcx.release.protected import (
-    ProtectedSummary,
-    privatize_protected,
-    read_members,
-)
-from deepfixcx.release.release import (
-    Release,
-    ReleasedRecords,
-    load_codes,
-    load_records,
-    release_checksum,
-)
-from deepfixcx.release.run import Progress, Summary, privatize_dataset
-from deepfixcx.release.status import ReleaseStatus, read_status
-from deepfixcx.release.survey import survey
-from deepfixcx.release.verify import Verification, verify_release
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepfixcx.release.deidentified import DeidentifyOptions
+    from deepfixcx.release.folders import private_folder
+    from deepfixcx.release.inputs import Source, find_sources
+    from deepfixcx.release.options import ReleaseOptions, RunOptions
+    from deepfixcx.release.plan import Plan, make_plan
+    from deepfixcx.release.private import PrivateFolder, ReleaseStatus, read_status
+    from deepfixcx.release.protected import (
+        ProtectedSummary,
+        privatize_protected,
+        read_members,
+    )
+    from deepfixcx.release.release import (
+        Release,
+        ReleasedRecords,
+        load_codes,
+        load_records,
+        release_checksum,
+    )
+    from deepfixcx.release.run import Progress, Summary, privatize_dataset
+    from deepfixcx.release.survey import survey
+    from deepfixcx.release.verify import Verification, verify_release
 
 __all__ = [
     "DeidentifyOptions",
     "Plan",
+    "PrivateFolder",
     "Progress",
     "ProtectedSummary",
     "Release",
     "ReleaseOptions",
     "ReleaseStatus",
     "ReleasedRecords",
+    "RunOptions",
     "Source",
     "Summary",
     "Verification",
@@ -55,3 +63,42 @@ __all__ = [
     "survey",
     "verify_release",
 ]
+
+_HOMES = {
+    "DeidentifyOptions": "deidentified",
+    "Plan": "plan",
+    "PrivateFolder": "private",
+    "Progress": "run",
+    "ProtectedSummary": "protected",
+    "Release": "release",
+    "ReleaseOptions": "options",
+    "ReleaseStatus": "private",
+    "ReleasedRecords": "release",
+    "RunOptions": "options",
+    "Source": "inputs",
+    "Summary": "run",
+    "Verification": "verify",
+    "find_sources": "inputs",
+    "load_codes": "release",
+    "load_records": "release",
+    "make_plan": "plan",
+    "private_folder": "folders",
+    "privatize_dataset": "run",
+    "privatize_protected": "protected",
+    "read_members": "protected",
+    "read_status": "private",
+    "release_checksum": "release",
+    "survey": "survey",
+    "verify_release": "verify",
+}
+"""Names load on first use: a worker needs no verification, and the parent no decoder."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deepfixcx.release' has no attribute {name!r}")
+    return getattr(import_module(f"deepfixcx.release.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

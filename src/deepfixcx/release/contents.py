@@ -18,6 +18,7 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images import read_image
+from deepfixcx.io.release_files import FAILURES
 from deepfixcx.io.tables import read_rows
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, load_mechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
@@ -162,11 +163,11 @@ def _misnamed(row: Row) -> Iterator[str]:
 def _of_failures(place: Place, rows: Sequence[Row]) -> Iterator[str]:
     failed = [[row["source_id"], row["error"], row["reason"]] for row in rows
               if row["status"] == "failed"]  # fmt: skip
-    if not place.has("failures.csv"):
+    if not place.has(FAILURES):
         if failed:
             yield "failures.csv is missing although manifest.csv has failed rows"
         return
-    with place.fetched("failures.csv") as path, path.open(newline="", encoding="utf-8") as file:
+    with place.fetched(FAILURES) as path, path.open(newline="", encoding="utf-8") as file:
         if list(read_rows(file))[1:] != failed:
             yield "failures.csv does not list the failed rows of manifest.csv"
 

@@ -15,7 +15,8 @@ from deepfixcx.deidentify.objects import policy_of
 from deepfixcx.errors import DamagedImageError, DeidentifyError, ImageFileError, NoPixelsError
 from deepfixcx.images.masking import Mask, Region, painted_share
 from deepfixcx.release.ledger import Record
-from deepfixcx.release.plan import Planned, ReleaseOptions
+from deepfixcx.release.options import ReleaseOptions
+from deepfixcx.release.plan import Planned
 from deepfixcx.spec import CodecSpec
 
 if TYPE_CHECKING:

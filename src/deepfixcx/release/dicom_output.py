@@ -21,7 +21,7 @@ from deepfixcx.errors import DeidentifyError, ImageFileError
 from deepfixcx.images import ImageFrames
 from deepfixcx.images.reading import read_header
 from deepfixcx.release.deidentified import DeidentifyOptions
-from deepfixcx.release.plan import ReleaseOptions
+from deepfixcx.release.options import ReleaseOptions
 from deepfixcx.release.storage import RemoteFile, open_hashed
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io import folders
-from deepfixcx.io.files import sha256_of
+from deepfixcx.io.files import one_place, sha256_of, within
 from deepfixcx.io.folders import MARKER, FileLedger, id_of, noted
-from deepfixcx.io.paths import one_place, within
-from deepfixcx.io.release_files import ABOUT
+from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES, WITHHELD
 from deepfixcx.io.tables import own_rows
 from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
 from deepfixcx.release.places import OTHER_PRIVATE, LocalPlace, Place, id_in
@@ -52,9 +51,9 @@ HOME = "release"
 """Name of the fact in the marker of a private folder that says where its release lies."""
 
 TABLES = (
-    "sources.csv",
+    SOURCES,
     "members.csv",
-    "withheld.csv",
+    WITHHELD,
     "images.csv",
     "public.csv",
     PROTECTED,
@@ -286,8 +285,8 @@ def listed_files(place: Place, private: Path) -> Iterator[dict[str, set[str]]]:
             yield from ledger.listed()
             return
     with suppress(OSError, ValueError, KeyError), ExitStack() as stack:
-        path = stack.enter_context(place.fetched("manifest.csv"))
-        if sha256_of(path) in metadata.get("manifest.csv", ()):
+        path = stack.enter_context(place.fetched(MANIFEST))
+        if sha256_of(path) in metadata.get(MANIFEST, ()):
             for row in own_rows(path):
                 for kind in ("image", "dicom", "code"):
                     if row.get(f"{kind}_file"):

@@ -1,17 +1,22 @@
-"""Find the inputs of a release: in a folder, a table or a store."""
+"""Find the inputs of a release in a folder or a table, and list them in little memory.
+
+A release of ten million files is planned in one process. As objects with paths they would fill ten
+gigabytes there; as the bytes of their names, one after the other, they need one.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
-import posixpath
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import overload
 
 from deepfixcx.errors import (
     FolderLoopError,
+    ImageFileError,
     LayoutError,
     ReleaseError,
     RowError,
@@ -19,29 +24,19 @@ from deepfixcx.errors import (
 )
 from deepfixcx.images.frames import SNIFFED_BYTES, sniff
 from deepfixcx.io.tables import Table, has_table_name
-from deepfixcx.release.listing import Listing, Source, Sources
-from deepfixcx.release.storage import (
-    Location,
-    RemoteFile,
-    asking,
-    at_once,
-    is_url,
-    locate,
-    name_below,
-    open_store,
-    stamp_in,
-)
+from deepfixcx.release.storage import RemoteFile, is_url, locate
 
 __all__ = [
+    "Listing",
+    "Source",
+    "Sources",
     "cannot_open",
     "counts_by_name",
-    "find_in_store",
     "find_sources",
     "hidden_part",
     "in_table",
     "printable",
     "source_on_disk",
-    "sources_at",
 ]
 
 IMAGE_SUFFIXES = frozenset(
@@ -144,6 +139,8 @@ def find_sources(where: str | Path) -> Sources:
     >>> [source.name for source in find_sources(folder).found]
     ['1.dcm', '2.png']
     """
+    from deepfixcx.release.store_inputs import find_in_store
+
     location = locate(where)
     sources = find_in_store(location) if isinstance(location, str) else _find(location)
     if not sources.found:
@@ -206,6 +203,8 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
 
 
 def _in_table(table: Path) -> Iterator[Source]:
+    from deepfixcx.release.store_inputs import sources_at
+
     paths, bad = in_table(table, table.name)
     yield from bad
     places = [(locate(path) if is_url(path) else table.parent / path, path) for path in paths]
@@ -239,92 +238,140 @@ def _is_input(path: Path) -> bool:
         return False
 
 
-def find_in_store(url: str) -> Sources:
-    """List the inputs below a URL, in a table, or one image."""
-    try:
-        with asking(url):
-            system, root = open_store(url)
-            system.invalidate_cache()
-            if url.endswith("/") or system.info(root)["type"] == "directory":
-                return _in_store_folder(url, system, root)
-            if has_table_name(root):
-                return Sources(tuple(_in_store_table(url, system, root)))
-            return Sources((_asked(url, root, posixpath.basename(root)),))
-    except FileNotFoundError:
-        raise ReleaseError(f"there is no file or folder {url!r}; check the URL") from None
+@dataclass(frozen=True)  # without slots, which make pickling slow
+class Source:
+    """One input file.
+
+    Attributes
+    ----------
+    path : Path or RemoteFile
+        Where it is.
+    name : str
+        Its path below the input folder, with forward slashes; or as a table lists it.
+    size : int
+        Its bytes, 0 where it cannot be asked.
+    problem : ImageFileError or None
+        Why it cannot even be tried: a folder that may not be listed, or a loop of links.
+
+    Examples
+    --------
+    >>> Source(Path("scans/a/1.dcm"), "a/1.dcm", size=512).name
+    'a/1.dcm'
+    """
+
+    path: Path | RemoteFile
+    name: str
+    size: int = 0
+    problem: ImageFileError | None = None
 
 
-def sources_at(places: Iterable[tuple[Location, str]]) -> list[Source]:
-    """Return the input at each path or URL, under the name beside it."""
-    places = list(places)
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Every input, sorted by name, and the names of the files that are not inputs."""
 
-    def ask(place: tuple[str, str]) -> Source:
-        url, name = place
-        with asking(url):
-            return _asked(url, open_store(url)[1], name)
-
-    remote = at_once(ask, ((where, name) for where, name in places if isinstance(where, str)))
-    local = [source_on_disk(where, name) for where, name in places if isinstance(where, Path)]
-    return remote + local
+    found: Sequence[Source]
+    skipped: tuple[str, ...] = ()
 
 
-def _in_store_folder(url: str, system: Any, root: str) -> Sources:
-    listing: dict[str, Mapping[str, Any]] = system.find(root, detail=True)
-    unsized = [path for path, about in listing.items() if about["size"] is None]  # in HTTP, all
-    listing |= zip(unsized, at_once(system.info, unsized), strict=True)
-    files = {
-        name: RemoteFile(url, path, stamp_in(about), int(about["size"] or 0))
-        for path, about in listing.items()
-        if about["type"] == "file" and not (name := name_below(root, path)).endswith("/")
-    }
-    del listing
-    system.invalidate_cache()  # which keeps a listing of millions otherwise
-    hidden = {name: part for name in files if (part := hidden_part(name))}
-    files = {name: file for name, file in files.items() if name not in hidden}
-    unclear = [name for name in files if not counts_by_name(name)]
-    images = at_once(lambda name: _is_image(system, files[name]), unclear)
-    skipped = {name for name, image in zip(unclear, images, strict=True) if not image}
-    found = (
-        Source(file, printable(name), file.size)
-        for name, file in files.items()
-        if name not in skipped
-    )
-    return Sources(Listing(found), tuple(sorted(map(printable, skipped | {*hidden.values()}))))
+class Listing(Sequence[Source]):
+    """Inputs in an order, kept as bytes; a `Source` is made whenever one is asked for."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._text = bytearray()
+        self._ends = array("Q", [0])
+        self._sizes = array("Q")
+        self._odd: dict[int, Source] = {}
+        self._rule: _Rule | None = None
+        for source in sources:
+            self._append(source)
+
+    def __len__(self) -> int:
+        """Return the number of inputs."""
+        return len(self._sizes)
+
+    @overload
+    def __getitem__(self, place: int) -> Source: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Source, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Source | tuple[Source, ...]:
+        """Make one input, or a few."""
+        if isinstance(place, slice):
+            return tuple(self.at(range(*place.indices(len(self)))))
+        return next(self.at([range(len(self))[place]]))
+
+    def __iter__(self) -> Iterator[Source]:
+        """Make one input after the other."""
+        return self.at(range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the same inputs stand in the same order."""
+        if not isinstance(other, Listing):
+            return NotImplemented
+        return len(self) == len(other) and all(map(Source.__eq__, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def select(self, places: Iterable[int]) -> Listing:
+        """Return inputs in another order, or some of them."""
+        return Listing(self.at(map(int, places)))
+
+    def by_name(self) -> list[int]:
+        """Return the places of all inputs, sorted by name."""
+        names = [source.name for source in self]
+        return sorted(range(len(names)), key=names.__getitem__)
+
+    # -- helpers ------------------------------------------------------------------------------
+
+    def _append(self, source: Source) -> None:
+        rule = self._rule or _Rule.of(source)
+        text = rule.short(source) if rule is not None else None
+        if text is None:
+            self._odd[len(self)] = source
+        else:
+            self._rule = rule
+            self._text += text
+        self._ends.append(len(self._text))
+        self._sizes.append(source.size)
+
+    def at(self, places: Iterable[int]) -> Iterator[Source]:
+        """Make the inputs at some places."""
+        rule = self._rule
+        for place in places:
+            if rule is None or place in self._odd:
+                yield self._odd[place]
+                continue
+            text = self._text[self._ends[place] : self._ends[place + 1]].decode()
+            name, _, stamp = text.partition("\0")
+            size, path = self._sizes[place], rule.prefix + name
+            where = Path(path) if rule.url is None else RemoteFile(rule.url, path, stamp, size)
+            yield Source(where, name, size)
 
 
-def _is_image(system: Any, file: RemoteFile) -> bool:
-    if not file.size:
-        return False
-    try:
-        return bool(sniff(system.cat_file(file.path, start=0, end=SNIFFED_BYTES)))
-    except (FileNotFoundError, PermissionError):
-        return False
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What sources that lie in one folder, or below one URL, have before their names."""
 
+    prefix: str
+    url: str | None
 
-def _in_store_table(url: str, system: Any, table: str) -> Iterator[Source]:
-    name = posixpath.basename(table)
-    paths, bad = in_table(bytes(system.cat_file(table)), name)
-    yield from bad
-    yield from sources_at((locate(path), path) for path in paths if is_url(path))
-    folder = posixpath.dirname(table)
+    @classmethod
+    def of(cls, source: Source) -> _Rule | None:
+        """Return the rule of the first source, or None where it follows none."""
+        if isinstance(source.path, RemoteFile):
+            path, url = source.path.path, source.path.url
+        else:
+            path, url = os.fspath(source.path), None
+        return cls(path.removesuffix(source.name), url) if path.endswith(source.name) else None
 
-    def ask(path: str) -> Source:
-        return _asked(url, posixpath.normpath(posixpath.join(folder, path)), path)
-
-    yield from at_once(ask, (path for path in paths if not is_url(path)))
-
-
-def _asked(url: str, path: str, name: str) -> Source:
-    """Ask a store about one file."""
-    system, _ = open_store(url)
-    try:
-        about = system.info(path)
-    except FileNotFoundError:
-        reason = errno.ENOENT
-    except PermissionError:
-        reason = errno.EACCES
-    else:
-        size = int(about["size"] or 0)
-        return Source(RemoteFile(url, path, stamp_in(about), size), printable(name), size)
-    problem = cannot_open(os.strerror(reason))
-    return Source(RemoteFile(url, path), printable(name), problem=problem)
+    def short(self, source: Source) -> bytes | None:
+        """Return a source as bytes, or None where they would not tell it."""
+        stamp = source.path.stamp if isinstance(source.path, RemoteFile) else ""
+        if source.problem is not None or "\0" in source.name + stamp:
+            return None
+        path = self.prefix + source.name
+        remote = self.url is not None and RemoteFile(self.url, path, stamp, source.size)
+        if source.path != (remote or Path(path)):
+            return None
+        return f"{source.name}\0{stamp}".encode()

@@ -23,7 +23,7 @@ import numpy as np
 
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.io.files import write_file
-from deepfixcx.release.plan import ReleaseOptions
+from deepfixcx.release.options import ReleaseOptions
 
 __all__ = [
     "LEDGER",
@@ -329,10 +329,10 @@ def _writing() -> Iterator[None]:
         ) from None
 
 
-def kept_values(record: Record, options: ReleaseOptions) -> int:
-    """Return how many numbers are kept of one frame: those of its code, or of its image."""
+def kept_values(record: Record, options: ReleaseOptions, numbers: int) -> int:
+    """Return how many values are kept of one frame: `numbers` a channel of its code, or pixels."""
     if options.output in ("codes", "both"):
-        return options.spec.numbers(record.channels)
+        return record.channels * numbers
     height, width = record.height, record.width
     if options.size == "compact":
         height, width = options.spec.compact_shape()

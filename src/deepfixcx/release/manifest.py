@@ -1,4 +1,4 @@
-"""The papers of a finished release: manifest.csv, failures.csv, dataset.json, sources.csv.
+"""The metadata of a finished release: manifest.csv, failures.csv, dataset.json, sources.csv.
 
 Nothing in the first three says when, where, by whom or how fast the release was made: the same
 inputs and options give the same bytes.
@@ -10,8 +10,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from itertools import chain
 from operator import attrgetter
@@ -20,20 +20,22 @@ from typing import Any, BinaryIO
 
 from deepfixcx import __version__
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
+from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCES
 from deepfixcx.io.tables import TableWriter
-from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.inputs import hidden_part
 from deepfixcx.release.ledger import Ledger, Record, kept_depth, kept_values
-from deepfixcx.release.plan import Plan, ReleaseOptions
+from deepfixcx.release.options import ReleaseOptions
+from deepfixcx.release.plan import Plan
 
 __all__ = [
     "MANIFEST_VERSION",
     "TOTALS",
     "as_json",
     "mechanism_entries",
+    "private_table",
     "software",
-    "write_papers",
+    "write_metadata",
     "write_private_rows",
     "write_rows",
 ]
@@ -59,27 +61,27 @@ TOTALS = (
 """What is counted: files; images; bytes on disk; numbers and bytes of pixels and what is kept."""
 
 
-def write_papers(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
+def write_metadata(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
     """Write what goes with a finished release, and return its totals."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
     _write_sources(claim.private, plan, failed, notes)
-    totals = _totals(claim.place.sizes(), plan, ledger)
+    totals = _totals(claim.place.sizes(), plan, ledger, plan.options.spec.numbers(1))
     with claim.place.outbox(claim.metadata) as outbox:
         columns = Record.public_columns()
         rows = map(attrgetter(*columns), ledger.records())
-        papers = {"manifest.csv": write_rows(outbox.writing("manifest.csv"), columns, rows)}
+        papers = {MANIFEST: write_rows(outbox.writing(MANIFEST), columns, rows)}
         if failed:
             reasons = ((record.source_id, record.error, record.reason) for record in failed)
-            file = outbox.writing("failures.csv")
-            papers["failures.csv"] = write_rows(file, ["source_id", "error", "reason"], reasons)
-        elif "failures.csv" in claim.metadata.listed:
-            claim.withdraw("failures.csv")
+            file = outbox.writing(FAILURES)
+            papers[FAILURES] = write_rows(file, ["source_id", "error", "reason"], reasons)
+        elif FAILURES in claim.metadata.listed:
+            claim.withdraw(FAILURES)
         for name, content in plan.options.papers().items():
             papers[name] = outbox.put(name, content)
         outbox.send()
         about = _about(plan, ledger, _stated(totals, plan.options), papers)
-        outbox.put("dataset.json", as_json(about))
+        outbox.put(ABOUT, as_json(about))
         outbox.send()
     return totals
 
@@ -88,7 +90,7 @@ def _about(
     plan: Plan, ledger: Ledger, totals: dict[str, int], papers: dict[str, str]
 ) -> dict[str, Any]:
     return {
-        "format": "deepfixcx.release",
+        "format": FORMAT,
         "version": MANIFEST_VERSION,
         "options": {
             # the seed stays here: it would help to undo the shuffled order of neutral names
@@ -117,6 +119,10 @@ def software() -> dict[str, str]:
 
 def mechanism_entries(options: ReleaseOptions, ledger: Ledger) -> list[dict[str, Any]]:
     """Return what workers did to codes; noise once for gray images and once for colour."""
+    if options.noise is None and not options.mechanisms:
+        return []
+    from deepfixcx.mechanisms.independent import INDEPENDENT
+
     noise = options.noise
     channels = sorted({row.channels for row in ledger.records() if not row.error})
     return [
@@ -129,20 +135,21 @@ def _write_sources(
     private: OwnFolder, plan: Plan, failed: list[Record], notes: dict[str, str]
 ) -> None:
     why = {record.source_id: (record.error, record.reason) for record in failed}
-    done = (
-        (item.source_id, item.source.name, "failed" if item.source_id in why else "done",
-         *why.get(item.source_id, ("", "")), notes.get(item.source_id, ""))
-        for item in plan.items
-    )  # fmt: skip
     why_not = {False: "not an image by name or content", True: "hidden"}
-    skipped = (
-        ("", name, "skipped", "", why_not[bool(hidden_part(name))], "") for name in plan.skipped
-    )
     header = ["source_id", "source", "status", "error", "reason", "notes"]
-    write_private_rows(private.folder, "sources.csv", header, chain(done, skipped))
+    with private_table(private.folder, SOURCES, header) as writer:
+        for item in plan.items:
+            name, status = item.source_id, "failed" if item.source_id in why else "done"
+            cells = (*why.get(name, ("", "")), notes.get(name, ""))
+            writer.writerow((name, item.source.name, status, *cells))
+        for name in plan.skipped:
+            reason = why_not[bool(hidden_part(name))]
+            writer.writerow(("", name, "skipped", "", reason, ""))
 
 
-def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) -> dict[str, int]:
+def _totals(
+    size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger, numbers: int
+) -> dict[str, int]:
     def size(name: str) -> int:
         if (found := size_of(name)) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -156,7 +163,7 @@ def _totals(size_of: Callable[[str], int | None], plan: Plan, ledger: Ledger) ->
         if record.status == "failed":
             totals["files_failed"] += 1
             continue
-        kept = kept_values(record, plan.options)
+        kept = kept_values(record, plan.options, numbers)
         values = record.channels * record.height * record.width
         totals["files_done"] += record.frame == 0
         totals["images"] += 1
@@ -187,8 +194,8 @@ def write_rows(
     with opened as file:
         hashing = _Hashing(file)
         writer = TableWriter(hashing)
-        writer.writerow(header)
-        writer.writerows(rows)
+        for row in chain([header], rows):
+            writer.writerow(row)
     return hashing.content.hexdigest()
 
 
@@ -204,12 +211,22 @@ class _Hashing:
         return self._file.write(data)
 
 
+@contextmanager
+def private_table(private: Path, name: str, header: list[str]) -> Iterator[TableWriter]:
+    """Open a table of the private folder, which its owner alone may read."""
+    ledger = FileLedger(private / MARKER, mode=0o600)
+    with ledger.writing(private, name, mode=0o600) as file:
+        writer = TableWriter(_Hashing(file))
+        writer.writerow(header)
+        yield writer
+
+
 def write_private_rows(
     private: Path, name: str, header: list[str], rows: Iterable[tuple[object, ...]]
 ) -> None:
-    """Write a table of the private folder, which its owner alone may read."""
-    ledger = FileLedger(private / MARKER, mode=0o600)
-    write_rows(ledger.writing(private, name, mode=0o600), header, rows)
+    """Write a table of the private folder."""
+    with private_table(private, name, header) as writer:
+        writer.writerows(rows)
 
 
 def as_json(about: Mapping[str, Any]) -> bytes:

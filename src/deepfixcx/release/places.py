@@ -8,6 +8,7 @@ store a temporary one from which files are sent.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import BinaryIO, Literal, Protocol
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import (
+    find_link,
     holds,
     make_folder,
     remove_folder,
@@ -29,7 +31,6 @@ from deepfixcx.io.files import (
     tagged,
 )
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
-from deepfixcx.io.paths import find_link
 from deepfixcx.io.release_files import ABOUT, FORMAT
 from deepfixcx.release.storage import Location
 
@@ -298,7 +299,9 @@ class LocalOutbox:
     def put(self, name: str, content: bytes) -> str:
         """Write a result."""
         self._prepare(name)
-        return self._ledger.write(self.folder, name, content)
+        with self._ledger.writing(self.folder, name) as file:
+            file.write(content)
+        return hashlib.sha256(content).hexdigest()
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:

@@ -9,160 +9,35 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, get_args, overload
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
 
-from deepfixcx.choices import Independent, Names, Retained, Size, Storage, Written
-from deepfixcx.errors import SpecError
-from deepfixcx.images import DEFAULT_MAX_PIXELS
-from deepfixcx.images.masking import Mask
-from deepfixcx.mechanisms.pixel_noise import PixelNoise
-from deepfixcx.release.listing import Listing, Source, Sources
-from deepfixcx.release.naming import KeptNames, Naming, NeutralNames
+from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST
+from deepfixcx.release.inputs import Listing, Source, Sources
+from deepfixcx.release.options import ReleaseOptions
 from deepfixcx.release.storage import RemoteFile
-from deepfixcx.spec import CodecSpec
 
-__all__ = ["LIMITS", "Plan", "Planned", "PlannedItems", "ReleaseOptions", "make_plan"]
+if TYPE_CHECKING:
+    from deepfixcx.release.dicom_output import DicomOutput
+    from deepfixcx.release.ledger import FileDone, ShardResult
+    from deepfixcx.release.places import Place
+
+__all__ = ["Plan", "Planned", "PlannedItems", "ShardJob", "make_plan"]
 
 PLAN_VERSION = 1
 SECRET_PLAN_VERSION = 2
 """Of releases with noise, whose order version 0.1 drew from names and sizes."""
 
-LIMITS = (
-    "Codes and privatized images keep enough to train classifiers, and also enough to match two "
-    "images of one patient about as well as raw pixels do. This release is smaller and harder to "
-    "turn back into pictures; it is not anonymous by itself."
-)
-
 LEAST_SHARD, LARGEST_SHARD, SHARDS_WANTED = 16, 1024, 64
-
-
-@dataclass(frozen=True)  # without slots, which make pickling slow
-class ReleaseOptions:
-    """Everything about a release that changes its bytes.
-
-    Parameters
-    ----------
-    spec : CodecSpec
-        The codec.
-    output : {"images", "codes", "both", "dicom"}
-        What to write.
-    size : {"compact", "original"}
-        Size of the privatized images.
-    dtype : {"float32", "float16", "uint8"}
-        How the numbers of codes are stored.
-    names : {"neutral", "keep"}
-        Number files and folders, or call them as their sources.
-    seed : int
-        Chooses, together with names and sizes of the inputs, the order in which they are numbered.
-        With noise the order is drawn from a secret, because a size depends on pixels.
-    max_pixels : int
-        Images that declare more pixels are refused.
-    retain : tuple of {"dates", "patient", "device", "descriptors"}
-        What may stay of the headers with ``output="dicom"``: dates, shifted by the same weeks for
-        all images of a patient; sex, age and the like; the device; harmless words of descriptions.
-    mechanisms : tuple of {"bands", "quantization"}
-        What is done to every code, in this order, before it is stored or made into an image; see
-        `deepfixcx.mechanisms`.
-    mask : Mask, optional
-        What is painted black on every frame before it is encoded.
-    noise : PixelNoise, optional
-        Encodes in place of the codec, of the same spec. It is drawn once for every image and never
-        again; only 8-bit pictures can be encoded so.
-
-    Raises
-    ------
-    SpecError
-        An option is not one of those allowed, or has no use with this output.
-
-    Examples
-    --------
-    >>> options = ReleaseOptions(CodecSpec(level=3, patches=4), output="codes", dtype="float16")
-    >>> options.names, options.seed
-    ('neutral', 0)
-    """
-
-    spec: CodecSpec
-    output: Written = "both"
-    size: Size = "compact"
-    dtype: Storage = "float32"
-    names: Names = "neutral"
-    seed: int = 0
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    retain: tuple[Retained, ...] = ()
-    mechanisms: tuple[Independent, ...] = ()
-    mask: Mask | None = None
-    noise: PixelNoise | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse an option that is not allowed."""
-        self.spec.refuse_volumes("a release")
-        for name, allowed in (
-            ("output", get_args(Written)),
-            ("size", get_args(Size)),
-            ("dtype", get_args(Storage)),
-            ("names", get_args(Names)),
-        ):
-            if getattr(self, name) not in allowed:
-                raise SpecError(
-                    f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}"
-                )
-        if unknown := set(self.retain) - set(get_args(Retained)):
-            raise SpecError(
-                f"retain is any of {', '.join(get_args(Retained))}, got {sorted(unknown)}"
-            )
-        if others := sorted(set(self.mechanisms) - set(get_args(Independent))):
-            raise SpecError(
-                f"the mechanisms of an ordinary release are {', '.join(get_args(Independent))}, "
-                f"got {', '.join(others)}; for others, which need labels, use "
-                "deepfixcx.release.privatize_protected"
-            )
-        if len(set(self.mechanisms)) < len(self.mechanisms):
-            raise SpecError(f"a mechanism is named twice: {', '.join(self.mechanisms)}")
-        if self.retain and self.output != "dicom":
-            raise SpecError(
-                "retain requires output 'dicom': images and codes contain no header values"
-            )
-        if self.seed < 0:
-            raise SpecError(f"a seed is a whole number from 0, got {self.seed}")
-        if self.max_pixels < 1:
-            raise SpecError(f"max_pixels is a number from 1, got {self.max_pixels}")
-        self._check_noise()
-
-    @property
-    def limits(self) -> str:
-        """What the metadata say of the privacy of such a release."""
-        return LIMITS
-
-    def papers(self) -> dict[str, bytes]:
-        """Return metadata files beside the manifest, by their names."""
-        return {}
-
-    def _check_noise(self) -> None:
-        if self.noise is None:
-            return
-        if self.noise.spec != self.spec:
-            raise SpecError(f"the noise is for codes of {self.noise.spec}, got {self.spec}")
-        if self.output == "dicom" or self.mask is not None:
-            raise SpecError(
-                "noise requires unchanged 8-bit images: a mask and DICOM output can depend on "
-                "all pixels; omit --mask and --output dicom"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options as plain JSON values."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        return plain | {
-            "spec": self.spec.to_dict(),
-            "retain": sorted(set(self.retain)),
-            "mechanisms": list(self.mechanisms),
-            "mask": self.mask.name if self.mask is not None else None,
-            "noise": None if self.noise is None else self.noise.name,
-        }
+LEAST_DIGITS = 6
+_OUTWARD = re.compile(r"(?:^|(?<=/))\.{0,2}(?:/|$)")
+"""Parts of a path that are empty, . or .."""
 
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
@@ -172,6 +47,28 @@ class Planned:
     source: Source
     source_id: str
     image_stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardJob:
+    """One shard of a plan, as a worker gets it."""
+
+    number: int
+    items: tuple[Planned, ...] = field(repr=False)  # names of files, which must not be printed
+    options: ReleaseOptions
+    place: Place
+    dicom: DicomOutput | None = None
+
+    def work(
+        self,
+        started: Callable[[str], None],
+        done: Callable[[str, FileDone], None],
+        quarantine: frozenset[str],
+    ) -> ShardResult:
+        """Privatize every file of the shard; return when its results outlast a crash."""
+        from deepfixcx.release.shard import work_shard  # numba and decoders, for workers alone
+
+        return work_shard(self, started, done, quarantine)
 
 
 class PlannedItems(Sequence[Planned]):
@@ -193,17 +90,25 @@ class PlannedItems(Sequence[Planned]):
     def __getitem__(self, place: int | slice) -> Planned | tuple[Planned, ...]:
         """Make one, or a few."""
         if isinstance(place, slice):
-            return tuple(map(self._planned, range(*place.indices(len(self)))))
-        return self._planned(range(len(self))[place])
+            return next(self.parts([range(*place.indices(len(self)))]))
+        return next(self.parts([[range(len(self))[place]]]))[0]
 
     def __iter__(self) -> Iterator[Planned]:
         """Make one after the other."""
-        return map(self._planned, range(len(self)))
+        starts = range(0, len(self), LARGEST_SHARD)
+        return chain.from_iterable(
+            self.parts(range(start, min(start + LARGEST_SHARD, len(self))) for start in starts)
+        )
 
-    def _planned(self, place: int) -> Planned:
-        source = self._sources[place]
-        source_id = self._naming.source_id(place, source.name)
-        return Planned(source, source_id, self._naming.image_stem(place, source.name))
+    def parts(self, places: Iterable[Iterable[int]]) -> Iterator[tuple[Planned, ...]]:
+        """Make the inputs at some places, a tuple for each set of places."""
+        named, stem_of = self._naming.source_id, self._naming.image_stem
+        for some in map(tuple, places):
+            made = []
+            for place, source in zip(some, self._sources.at(some), strict=True):
+                name = source.name
+                made.append(Planned(source, named(place, name), stem_of(place, name)))
+            yield tuple(made)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +136,7 @@ class Plan:
     >>> folder = Path(tempfile.mkdtemp())
     >>> for number in range(20):
     ...     write_png(folder / f"{number}.png", np.zeros((1, 8, 8), np.float32), bits=8)
+    >>> from deepfixcx.spec import CodecSpec
     >>> plan = make_plan(find_sources(folder), ReleaseOptions(CodecSpec(1, 2)))
     >>> len(plan.items), plan.shards
     (20, 2)
@@ -249,11 +155,16 @@ class Plan:
 
     def shard(self, number: int) -> tuple[Planned, ...]:
         """Return the inputs of one shard."""
-        return self.items[number * self.shard_size : (number + 1) * self.shard_size]
+        return next(self.items.parts([self.places(number)]))
+
+    def places(self, number: int) -> range:
+        """Return the places of the inputs of one shard."""
+        first = number * self.shard_size
+        return range(first, min(first + self.shard_size, len(self.items)))
 
     def files_of(self, number: int) -> int:
         """Return how many inputs one shard has."""
-        return min(self.shard_size, len(self.items) - number * self.shard_size)
+        return len(self.places(number))
 
     def path_of(self, source_id: str) -> Path | RemoteFile:
         """Return where an input lies."""
@@ -261,7 +172,7 @@ class Plan:
 
     def needs(self, name: str) -> bool:
         """Return whether a release by this plan may have a file of this name."""
-        if name in ("manifest.csv", "failures.csv", "dataset.json", *self.options.papers()):
+        if name in (MANIFEST, FAILURES, ABOUT, *self.options.papers()):
             return True
         room, _, rest = name.partition("/")
         if room == "codes" and self.options.output in ("codes", "both"):
@@ -338,3 +249,81 @@ def _listing_hash(sources: Listing) -> bytes:
         source = sources[place]
         listing.update(f"{source.name}\0{source.size}\0".encode())
     return listing.digest()
+
+
+# -- names -----------------------------------------------------------------------------------
+
+
+class Naming(Protocol):
+    """Gives each input, by its place in release order and its own name, what it is called."""
+
+    def source_id(self, place: int, name: str) -> str:
+        """Return what the release calls the input."""
+
+    def image_stem(self, place: int, name: str) -> str:
+        """Return the path of its privatized image, without suffix."""
+
+
+class NeutralNames:
+    """Numbers from 1 in release order, in folders that are numbered at random."""
+
+    def __init__(self, names: Iterable[str], generator: np.random.Generator) -> None:
+        count, folders = 0, set()
+        for name in names:
+            count += 1
+            folders |= {str(parent) for parent in PurePosixPath(_inside(name)).parents}
+        folders -= {"."}
+        self._digits = max(LEAST_DIGITS, len(str(count)))
+        self._folders = {"": ""}
+        numbers = generator.permutation(len(folders)) + 1
+        for folder, number in zip(sorted(folders), numbers, strict=True):
+            self._folders[folder] = f"{self._folders[_folder(folder)]}folder-{number:04d}/"
+
+    def source_id(self, place: int, _: str) -> str:
+        """Return the number of the input."""
+        return f"{place + 1:0{self._digits}d}"
+
+    def image_stem(self, place: int, name: str) -> str:
+        """Return its number in its folder: the tree keeps its form."""
+        folder = _OUTWARD.sub("", name).rstrip("/").rpartition("/")[0]
+        return f"{self._folders[folder]}{place + 1:0{self._digits}d}"
+
+
+class KeptNames:
+    """Names as they are, without suffix where that is unambiguous."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = list(names)
+        counts = Counter(map(_without_suffix, names))
+        taken = {stem for stem, count in counts.items() if count == 1}
+        self._unclear: dict[str, str] = {}
+        for name in names:
+            stem = _without_suffix(name)
+            # frames of one file are called STEM.frame0001, so no other file may look like that
+            if counts[stem] > 1 or re.search(r"\.frame\d+$", stem):
+                chosen = f"{_inside(name)}.image"
+                while chosen in taken:
+                    chosen += "_"
+                taken.add(chosen)
+                self._unclear[name] = chosen
+
+    def source_id(self, _: int, name: str) -> str:
+        """Return the input's own name."""
+        return name
+
+    def image_stem(self, _: int, name: str) -> str:
+        """Return its own path below the input, as far as that tells it from others."""
+        return self._unclear.get(name) or _without_suffix(name)
+
+
+def _inside(name: str) -> str:
+    """Return a path of a table without whatever would lead out of the release folder."""
+    return _OUTWARD.sub("", name).rstrip("/")
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _without_suffix(name: str) -> str:
+    return str(PurePosixPath(_inside(name)).with_suffix(""))

@@ -15,10 +15,10 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
@@ -26,24 +26,26 @@ from numpy.typing import NDArray
 
 from deepfixcx.code import Code
 from deepfixcx.errors import ReleaseError
-from deepfixcx.io.release_files import ABOUT, FORMAT, LABELS, MANIFEST
+from deepfixcx.io.files import sha256_of
+from deepfixcx.io.release_files import ABOUT, FORMAT, LABELS, MANIFEST, VECTORS
 from deepfixcx.io.tables import own_rows, read_rows
 from deepfixcx.release.places import Place, place_of
 from deepfixcx.release.storage import locate
 from deepfixcx.spec import CodecSpec
 
+if TYPE_CHECKING:
+    from deepfixcx.mechanisms import PublishedMechanism
+
 __all__ = [
-    "VECTORS",
+    "RECORDS_FORMAT",
+    "RECORDS_VERSION",
     "Release",
     "ReleasedRecords",
-    "label_rows",
     "load_codes",
     "load_records",
     "release_checksum",
-    "vector_bytes",
 ]
 
-VECTORS = "records.safetensors"
 RECORDS_FORMAT = "deepfixcx.records"
 RECORDS_VERSION = 1
 
@@ -142,9 +144,9 @@ class Release:
         return CodecSpec.from_dict(self.about["options"]["spec"])
 
     @property
-    def id(self) -> str:
-        """The random ID that the private folder holds as well; empty in releases of version 0.1."""
-        return str(self.about.get("id", ""))
+    def name(self) -> str:
+        """The last part of its path or URL."""
+        return str(self.place).rstrip("/").rpartition("/")[2]
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
@@ -158,6 +160,35 @@ class Release:
             raise ReleaseError(
                 f"{ABOUT} of {str(self.place)!r} is damaged; run deepfixcx verify"
             ) from None
+
+    @property
+    def has_records(self) -> bool:
+        """Whether it was made by a mechanism that needs labels."""
+        return self.place.has(LABELS)
+
+    def mechanism(self) -> PublishedMechanism:
+        """Return the fitted mechanism that brings new images into the form of the records."""
+        from deepfixcx.mechanisms.files import MECHANISM_FILE, load_mechanism
+
+        with self.place.fetched(MECHANISM_FILE) as path:
+            return load_mechanism(path)
+
+    def check_manifest(self) -> None:
+        """Refuse a manifest that is not the one whose checksum dataset.json states."""
+        with self.place.fetched(MANIFEST) as path:
+            if sha256_of(path) != self.about["papers"].get(MANIFEST):
+                raise ReleaseError(
+                    f"{MANIFEST} of {str(self.place)!r} was changed after the release was made: "
+                    f"its checksum is not the one in {ABOUT}; deepfixcx verify lists all "
+                    "differences"
+                )
+
+    def changed_files(self) -> list[str]:
+        """Return the files of codes, labels and mechanism that are not as the manifest has them."""
+        listed = {row["code_file"]: row["code_sha256"] for row in self.rows if row["code_file"]}
+        listed |= {name: str(digest) for name, digest in self.about["papers"].items()}
+        there = [name for name in listed if self.place.has(name)]
+        return [name for name in there if not self.place.holds(name, {listed[name]})]
 
     def codes(self, channels: int | None = None) -> tuple[Code, list[str]]:
         """Return all codes with so many channels and the ID of the source of each.
@@ -187,7 +218,7 @@ class Release:
 
     def records(self) -> ReleasedRecords:
         """Return the records of a release by a mechanism, and their labels."""
-        if not self.place.has(LABELS):
+        if not self.has_records:
             raise ReleaseError(
                 f"{str(self.place)!r} has no {LABELS}: only a release made with a mechanism that "
                 "needs labels has one; read other releases with load_codes"
@@ -281,10 +312,8 @@ def load_codes(folder: str | Path, channels: int = 1) -> tuple[Code, list[str]]:
 
     Raises
     ------
-    ReleaseError
-        The folder is no finished release, or holds no such code, or cannot be reached.
-    CodeFileError
-        A file of codes is damaged.
+    ReleaseError, CodeFileError
+        The folder is no finished release, holds no such code, or is damaged or out of reach.
 
     Examples
     --------
@@ -309,10 +338,8 @@ def load_records(folder: str | Path) -> ReleasedRecords:
 
     Raises
     ------
-    ReleaseError
+    ReleaseError, CodeFileError
         The folder is no such release, or it is damaged.
-    CodeFileError
-        A file of codes is damaged.
 
     Examples
     --------
@@ -336,29 +363,12 @@ def release_checksum(folder: str | Path) -> str:
     str
         SHA-256 of ``dataset.json``, 64 hexadecimal digits.
 
-    Raises
-    ------
-    ReleaseError
-        The folder is no finished release, or it cannot be read.
-
     Examples
     --------
     >>> release_checksum("shared")  # doctest: +SKIP
     '1171a6b7...'
     """
     return _about(place_of(locate(folder)))[1]
-
-
-def vector_bytes(array: NDArray[np.float32]) -> bytes:
-    """Return the file of vectors (M, K)."""
-    about = json.dumps({"format": RECORDS_FORMAT, "version": RECORDS_VERSION}, sort_keys=True)
-    return safetensors.numpy.save({"array": np.ascontiguousarray(array)}, {"deepfixcx": about})
-
-
-def label_rows(names: Sequence[str], labels: NDArray[np.float32]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table of labels."""
-    for name, row in zip(names, labels.tolist(), strict=True):
-        yield (name, *("" if value != value else str(int(value)) for value in row))
 
 
 def _about(place: Place) -> tuple[dict[str, Any], str]:

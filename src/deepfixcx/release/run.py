@@ -6,15 +6,18 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
 from pathlib import Path
+from typing import Any, Unpack
 
-from deepfixcx.choices import Engine
+from deepfixcx._optional import require
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.images.legibility import legible_height, stays_legible
-from deepfixcx.io.paths import check_apart
+from deepfixcx.io.files import check_apart
 from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
 from deepfixcx.release.dicom_output import (
     DicomOutput,
@@ -22,18 +25,29 @@ from deepfixcx.release.dicom_output import (
     dicom_output,
     write_patients,
 )
-from deepfixcx.release.engines import Run, choose_run
 from deepfixcx.release.folders import keep_apart, private_of
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger
-from deepfixcx.release.manifest import write_papers
+from deepfixcx.release.manifest import write_metadata
+from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import place_of
-from deepfixcx.release.plan import Plan, ReleaseOptions, make_plan
-from deepfixcx.release.shard import ShardJob
-from deepfixcx.release.storage import Location, RemoteFile, locate, stamp_of
-from deepfixcx.release.workers import DeathEvent, Event, FileEvent, StartEvent
+from deepfixcx.release.plan import Plan, ShardJob, make_plan
+from deepfixcx.release.storage import Location, RemoteFile, in_memory, locate, stamp_of
+from deepfixcx.release.workers import (
+    DEATHS_ALLOWED,
+    DeathEvent,
+    Event,
+    FileEvent,
+    Job,
+    JobEvent,
+    StartEvent,
+    run_jobs,
+)
 
-__all__ = ["KEY", "Progress", "Summary", "privatize_dataset"]
+__all__ = ["KEY", "Progress", "Run", "Summary", "choose_run", "privatize_dataset"]
+
+Run = Callable[[Iterable[Job], Mapping[str, int]], Iterator[Event]]
+"""Works off jobs, knowing how many workers each file has killed before."""
 
 WITH_KEY = ("dicom", "deidentified")
 """Outputs whose headers have pseudonyms."""
@@ -57,10 +71,8 @@ class Progress:
 
     Examples
     --------
-    >>> progress = Progress(files=2)
-    >>> progress.add(FileDone(False, images=1, bytes_in=64, bytes_kept=16))
-    >>> progress.files_done, progress.images
-    (1, 1)
+    >>> Progress(files=2).files_done
+    0
     """
 
     files: int = 0
@@ -122,8 +134,7 @@ class Summary:
 
     Examples
     --------
-    >>> private = Path("shared.private")
-    >>> summary = Summary(Path("shared"), private, {"images": 2}, Progress(), 1.5, 0, ())
+    >>> summary = Summary(Path("a"), Path("a.private"), {"images": 2}, Progress(), 1.5, 0, ())
     >>> summary.totals["images"]
     2
     """
@@ -177,18 +188,7 @@ def privatize_dataset(
     where: str | Path,
     folder: str | Path,
     options: ReleaseOptions,
-    *,
-    private: str | Path | None = None,
-    key: str | Path | None = None,
-    pseudonyms: str | Path | None = None,
-    workers: int = 1,
-    engine: Engine = "local",
-    scheduler: str | None = None,
-    insecure_scheduler: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    report: Callable[[Progress], None] | None = None,
-    again: str = "",
+    **run: Unpack[RunOptions],
 ) -> Summary:
     """Privatize every image below a folder.
 
@@ -201,34 +201,8 @@ def privatize_dataset(
         The release to make; may be a URL, too.
     options : ReleaseOptions
         Everything that changes its bytes.
-    private : str or Path, optional
-        Folder of this machine for the names of the sources and the ledger; by default the one
-        beside the release. A release at a URL needs one.
-    key : str or Path, optional
-        File of the key that pseudonyms are made with, for ``output="dicom"``; made where there is
-        none. By default it lies in the private folder. Give several releases one key, and the same
-        patient has one pseudonym in all of them.
-    pseudonyms : str or Path, optional
-        Table (.csv) to write of who is whose pseudonym, for ``output="dicom"``; rows that it has
-        stay. It must lie neither in the release nor in the input.
-    workers : int
-        Processes; the result does not depend on it. What lies in ``memory://`` is worked in this
-        process.
-    engine : {"local", "dask"}
-        Processes of this machine, or a dask cluster; the result does not depend on it.
-    scheduler : str, optional
-        Address of dask's scheduler; without it, a cluster of so many workers on this machine.
-    insecure_scheduler : bool
-        Use a scheduler without TLS. Every account that can connect to it can run code as you.
-    resume : bool
-        Go on with a release that was stopped; its inputs and options must be the same.
-    overwrite : bool
-        Remove an earlier release of deepfixcx in that folder first.
-    report : callable
-        Called with the progress after each file.
-    again : str
-        The command line that goes on with this release, for `read_status`; kept in the private
-        folder.
+    **run
+        `RunOptions`: the private folder, key, workers, resume, overwrite and others.
 
     Returns
     -------
@@ -237,44 +211,26 @@ def privatize_dataset(
 
     Raises
     ------
-    ReleaseError
-        There is no input, the folder is in use, or it cannot be written.
-    ReleaseStoppedError
-        A release that had begun cannot go on; it can be resumed.
-    DeidentifyError
-        The key or the table cannot be used, or a program that the mask needs is not there.
-    MissingExtraError
-        A URL or an engine needs a package that is not installed.
+    ReleaseError, ReleaseStoppedError
+        There is no input, the folder cannot be used, or a release stopped that can be resumed.
+    DeidentifyError, MissingExtraError
+        The key, the table, or what the mask, a URL or an engine needs, cannot be used.
 
     Examples
     --------
     >>> from deepfixcx import CodecSpec
     >>> options = ReleaseOptions(CodecSpec(level=3, patches=4), output="codes")
-    >>> summary = privatize_dataset(Path("xrays"), Path("out"), options)  # doctest: +SKIP
+    >>> run: RunOptions = {"workers": 2, "resume": True}
+    >>> summary = privatize_dataset(Path("xrays"), Path("out"), options, **run)  # doctest: +SKIP
     """
     began = time.perf_counter()
     source, release = locate(where), locate(folder)
-    kept_here = private_of(release, private)
+    kept_here, key, pseudonyms = _private_files(options, source, release, run)
     if options.noise is not None:
         options.noise.budget(1, 1)  # the package is there, and grants the epsilon
-    if options.output not in WITH_KEY and (key, pseudonyms) != (None, None):
-        raise ReleaseError("--key and --pseudonyms require --output dicom")
-    named = {"the key": key, "the table of pseudonyms": pseudonyms}
-    check_apart(
-        {what: Path(path) for what, path in named.items() if path is not None},
-        {what: each for what, each in (("IN", source), ("OUT", release)) if isinstance(each, Path)},
-    )
-    if pseudonyms is not None:
-        check_table(Path(pseudonyms), release)  # it may be there, before any work
-    run = choose_run(
-        source,
-        release,
-        workers=workers,
-        engine=engine,
-        scheduler=scheduler,
-        insecure_scheduler=insecure_scheduler,
-    )
+    work_off = choose_run(source, release, **run)
     keep_apart(source, release, kept_here)
+    resume, overwrite = run.get("resume", False), run.get("overwrite", False)
     sources = find_sources(where)
     with (
         claimed(place_of(release), kept_here, resume=resume, overwrite=overwrite) as claim,
@@ -284,13 +240,14 @@ def privatize_dataset(
         claim.check_free(plan.needs)
         dicom = None
         if options.output in WITH_KEY:
-            dicom = dicom_output(options, Path(key or kept_here / KEY), release)
+            dicom = dicom_output(options, key or kept_here / KEY, release)
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
-        ledger.note(again=again, folder=os.getcwd())
-        progress = _work(plan, claim, ledger, run, report, dicom)
-        totals = _finish(plan, claim, ledger)
+        ledger.note(again=run.get("again", ""), folder=os.getcwd())
+        progress = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
+        with _finishing(claim):
+            totals = write_metadata(claim, plan, ledger)
         if dicom is not None and pseudonyms is not None:
-            _write_pseudonyms(Path(pseudonyms), plan, ledger, dicom, release)
+            _write_pseudonyms(pseudonyms, plan, ledger, dicom, release)
         legible_images, legible_from = _legible(ledger, options)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
         done = [record for record in ledger.records() if not record.error]
@@ -313,11 +270,27 @@ def privatize_dataset(
     )
 
 
+def _private_files(
+    options: ReleaseOptions, source: Location, release: Location, run: RunOptions
+) -> tuple[Path, Path | None, Path | None]:
+    """Return the private folder, the key and the table of pseudonyms, if they lie apart."""
+    named = {"the key": run.get("key"), "the table of pseudonyms": run.get("pseudonyms")}
+    paths = {what: Path(path) for what, path in named.items() if path is not None}
+    if options.output not in WITH_KEY and paths:
+        raise ReleaseError("--key and --pseudonyms require --output dicom")
+    places = {"IN": source, "OUT": release}
+    check_apart(paths, {what: each for what, each in places.items() if isinstance(each, Path)})
+    table = paths.get("the table of pseudonyms")
+    if table is not None:
+        check_table(table, release)  # it may be there, before any work
+    return private_of(release, run.get("private")), paths.get("the key"), table
+
+
 def _work(
     plan: Plan,
     claim: Claim,
     ledger: Ledger,
-    run: Run,
+    work_off: Run,
     report: Callable[[Progress], None] | None,
     dicom: DicomOutput | None,
 ) -> Progress:
@@ -326,11 +299,12 @@ def _work(
     todo = [number for number in range(plan.shards) if number not in standing]
     if todo:
         claim.withdraw()  # they speak of results that are about to be replaced
-    jobs = (ShardJob(number, plan.shard(number), options, place, dicom) for number in todo)
+    parts = plan.items.parts(map(plan.places, todo))
+    jobs = map(ShardJob, todo, parts, repeat(options), repeat(place), repeat(dicom))
     progress = Progress(files=len(plan.items), files_before=sum(map(plan.files_of, standing)))
     books = _Books(claim, ledger, plan.path_of, progress)
     try:
-        for event in run(jobs, deaths_before(plan, ledger)):
+        for event in work_off(jobs, deaths_before(plan, ledger)):
             books.enter(event)
             if report is not None:
                 report(progress)
@@ -357,12 +331,14 @@ def _legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
     return sum(sizes[size] for size in legible), min(heights, default=0)
 
 
-def _finish(plan: Plan, claim: Claim, ledger: Ledger) -> dict[str, int]:
+@contextmanager
+def _finishing(claim: Claim) -> Iterator[None]:
+    """Leave all metadata files of a release or none, and say how a failed run goes on."""
     try:
-        return write_papers(claim, plan, ledger)
+        yield
     except (OSError, ReleaseError, OverwriteError) as error:
         with suppress(OSError, ReleaseError):
-            claim.withdraw()  # all of them or none
+            claim.withdraw()
         if isinstance(error, ReleaseStoppedError):
             raise
         if isinstance(error, OverwriteError):
@@ -373,3 +349,52 @@ def _finish(plan: Plan, claim: Claim, ledger: Ledger) -> dict[str, int]:
             f"the manifest files of the release cannot be written: {error.strerror}; free disk "
             "space or change its permissions, then run the same command with --resume"
         ) from None
+
+
+# -- who works the shards -----------------------------------------------------------------------
+
+
+def choose_run(*places: Location, **run: Unpack[RunOptions]) -> Run:
+    """Return what works off jobs on these places, and see now that it is there."""
+    workers, scheduler = run.get("workers", 1), run.get("scheduler")
+    insecure = run.get("insecure_scheduler", False)
+    if workers < 1:
+        raise ReleaseError(f"workers must be at least 1, got {workers}")
+    if run.get("engine", "local") == "dask":
+        if any(map(in_memory, places)):
+            raise ReleaseError(
+                "memory:// exists only in this process; omit --engine dask, or choose another store"
+            )
+        from deepfixcx.release.cluster import check_scheduler, run_on_cluster
+
+        require("distributed", extra="dask")
+        if scheduler is not None:
+            check_scheduler(scheduler, insecure=insecure)
+        elif insecure:
+            raise ReleaseError(
+                "--insecure-scheduler requires --scheduler; add --scheduler, or omit "
+                "--insecure-scheduler"
+            )
+        return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler)
+    if scheduler is not None or insecure:
+        raise ReleaseError(
+            "--scheduler requires --engine dask; add --engine dask, or omit --scheduler"
+        )
+    if any(map(in_memory, places)):
+        return _run_here
+    return lambda jobs, deaths: run_jobs(jobs, workers, deaths)
+
+
+def _run_here(jobs: Iterable[Job], deaths: Mapping[str, int]) -> Iterator[Event]:
+    """Work off jobs in this process; a decoder that crashes ends it."""
+    quarantine = frozenset(name for name, count in deaths.items() if count >= DEATHS_ALLOWED)
+    for job in jobs:
+        yield StartEvent(job.number)
+        ended: list[FileEvent] = []
+        results = job.work(lambda _: None, partial(_append, ended), quarantine)
+        yield from ended
+        yield JobEvent(job.number, results)
+
+
+def _append(ended: list[FileEvent], name: str, result: Any) -> None:
+    ended.append(FileEvent(name, result))

@@ -6,7 +6,7 @@ A shard is the unit of work and of resuming. Its bytes depend on its files and t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from deepfixcx.choices import Storage
@@ -37,75 +37,68 @@ from deepfixcx.release.ledger import (
     kept_depth,
     kept_values,
 )
-from deepfixcx.release.places import Outbox, Place
-from deepfixcx.release.plan import Planned, ReleaseOptions
+from deepfixcx.release.options import ReleaseOptions
+from deepfixcx.release.places import Outbox
+from deepfixcx.release.plan import Planned, ShardJob
 from deepfixcx.release.storage import open_hashed, stamp_of
 
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.reading import DicomHeader
 
-__all__ = ["CodeParts", "Loaded", "ShardJob", "write_results"]
+__all__ = ["CodeParts", "Loaded", "work_shard", "write_results"]
 
 
-@dataclass(frozen=True, slots=True)
-class ShardJob:
-    """One shard of a plan, as a worker gets it."""
+def work_shard(
+    job: ShardJob,
+    started: Callable[[str], None],
+    done: Callable[[str, FileDone], None],
+    quarantine: frozenset[str],
+) -> ShardResult:
+    """Privatize every file of a shard; return when its results outlast a crash."""
+    try:
+        with job.place.outbox(shard=job.number) as outbox:
+            return _work(job, outbox, started, done, quarantine)
+    except CodeError as error:
+        raise ReleaseStoppedError(f"codes cannot be stored: {error}") from None
+    except OverwriteError as error:
+        raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
+    except OSError as error:
+        raise ReleaseStoppedError(
+            f"{job.place.made_in} cannot be written: {error.strerror}; free disk space or "
+            "change its permissions, then run the same command with --resume"
+        ) from None
 
-    number: int
-    items: tuple[Planned, ...] = field(repr=False)  # names of files, which must not be printed
-    options: ReleaseOptions
-    place: Place
-    dicom: DicomOutput | None = None
 
-    def work(
-        self,
-        started: Callable[[str], None],
-        done: Callable[[str, FileDone], None],
-        quarantine: frozenset[str],
-    ) -> ShardResult:
-        """Privatize every file of the shard; return when its results outlast a crash."""
-        try:
-            with self.place.outbox(shard=self.number) as outbox:
-                return self._work(outbox, started, done, quarantine)
-        except CodeError as error:
-            raise ReleaseStoppedError(f"codes cannot be stored: {error}") from None
-        except OverwriteError as error:
-            raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
-        except OSError as error:
-            raise ReleaseStoppedError(
-                f"{self.place.made_in} cannot be written: {error.strerror}; free disk space or "
-                "change its permissions, then run the same command with --resume"
-            ) from None
-
-    def _work(
-        self,
-        outbox: Outbox,
-        started: Callable[[str], None],
-        done: Callable[[str, FileDone], None],
-        quarantine: frozenset[str],
-    ) -> ShardResult:
-        codec = Codec(self.options.spec)
-        parts = CodeParts(self.number, outbox, self.options.dtype)
-        records: list[Record] = []
-        sources: list[SourceSeen] = []
-        for item in self.items:
-            started(item.source_id)
-            loaded, seen = _load(self, item, codec, quarantine)
-            sources.append(seen)
-            rows = loaded if isinstance(loaded, list) else _write(self, outbox, codec, item, loaded)
-            records += rows
-            if isinstance(loaded, list) or rows[0].error:
-                figures = FileDone(failed=True, bytes_in=item.source.size)
-            else:
-                if isinstance(loaded, Loaded) and self.options.output in ("codes", "both"):
-                    parts.add(loaded.codes, rows)
-                kept = sum(kept_values(row, self.options) for row in rows)
-                depth = kept_depth(rows[0], self.options)
-                figures = FileDone(False, len(rows), item.source.size, kept * depth // 8)
-            done(item.source_id, figures)
-        records = parts.finish(records)
-        outbox.send()
-        return ShardResult(records, sources)
+def _work(
+    job: ShardJob,
+    outbox: Outbox,
+    started: Callable[[str], None],
+    done: Callable[[str, FileDone], None],
+    quarantine: frozenset[str],
+) -> ShardResult:
+    codec, options = Codec(job.options.spec), job.options
+    numbers = options.spec.numbers(1)
+    parts = CodeParts(job.number, outbox, options.dtype)
+    records: list[Record] = []
+    sources: list[SourceSeen] = []
+    for item in job.items:
+        started(item.source_id)
+        loaded, seen = _load(job, item, codec, quarantine)
+        sources.append(seen)
+        rows = loaded if isinstance(loaded, list) else _write(job, outbox, codec, item, loaded)
+        records += rows
+        if isinstance(loaded, list) or rows[0].error:
+            figures = FileDone(failed=True, bytes_in=item.source.size)
+        else:
+            if isinstance(loaded, Loaded) and options.output in ("codes", "both"):
+                parts.add(loaded.codes, rows)
+            kept = sum(kept_values(row, options, numbers) for row in rows)
+            depth = kept_depth(rows[0], options)
+            figures = FileDone(False, len(rows), item.source.size, kept * depth // 8)
+        done(item.source_id, figures)
+    records = parts.finish(records)
+    outbox.send()
+    return ShardResult(records, sources)
 
 
 def _load(

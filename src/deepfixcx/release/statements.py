@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepfixcx.io.release_files import LABELS, MANIFEST
+from deepfixcx.io.release_files import FAILURES, LABELS, MANIFEST, VECTORS
 from deepfixcx.mechanisms.catalogue import mechanism_named, noise_named, steps_of
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
@@ -20,9 +20,9 @@ from deepfixcx.mechanisms.pixel_noise import PixelNoise
 from deepfixcx.mechanisms.sensitivity import pixel_sensitivity
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import TOTALS, VERSIONS_OF
-from deepfixcx.release.plan import LIMITS, ReleaseOptions
+from deepfixcx.release.options import LIMITS, ReleaseOptions
 from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
-from deepfixcx.release.release import VECTORS, ReleasedRecords
+from deepfixcx.release.release import ReleasedRecords
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["NEUTRAL", "Row", "label_statements", "named", "noise_of", "statements"]
@@ -37,7 +37,7 @@ NAMES = {
     "options": {each.name for each in fields(ReleaseOptions)} - {"seed"} | {"labels"},
     "software": {"deepfixcx", *VERSIONS_OF},
     "totals": set(TOTALS),
-    "papers": {MANIFEST, "failures.csv", LABELS, MECHANISM_FILE, VECTORS},
+    "papers": {MANIFEST, FAILURES, LABELS, MECHANISM_FILE, VECTORS},
     "records": {"shape", "images", "public_images", "drawn_from", "min_patients",
                 "min_patients_positive", "labels_dropped", "labels_merged", "synthetic"},
 }  # fmt: skip

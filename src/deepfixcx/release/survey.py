@@ -11,9 +11,8 @@ from pathlib import Path
 
 from deepfixcx.errors import ImageFileError
 from deepfixcx.images import DEFAULT_MAX_PIXELS, ImageFacts, inspect_image
-from deepfixcx.release.engines import choose_run
-from deepfixcx.release.inputs import find_sources
-from deepfixcx.release.listing import Source
+from deepfixcx.release.inputs import Source, find_sources
+from deepfixcx.release.run import choose_run
 from deepfixcx.release.storage import RemoteFile, locate, open_hashed
 from deepfixcx.release.workers import FileEvent, JobEvent
 

@@ -1,28 +1,30 @@
-"""A crew of worker processes, any of which may die without taking anything with it.
+"""A pool of worker processes, any of which may die without taking anything with it.
 
 When a worker dies, in a decoder say, its job is given to a new one, and a file that has killed two
-workers in a row is left out from then on.
+workers in a row is left out from then on. A worker writes the file that it is at into memory that
+it shares with its parent, so that the file is known which it died on; which files it has ended it
+tells many at a time, because a message costs both sides as much as a small image. It ends with its
+parent, even if that is killed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 from deepfixcx.errors import ReleaseStoppedError
-from deepfixcx.release.processes import (
-    FileEvent,
-    Job,
-    JobEvent,
-    Worker,
-    assign,
-    dismiss,
-    hire,
-    receive,
-)
 
 __all__ = [
     "DeathEvent",
@@ -34,6 +36,222 @@ __all__ = [
     "Waiting",
     "run_jobs",
 ]
+
+REPORT_SECONDS = 0.05
+"""A worker tells of the files that it has ended this often."""
+
+NAME_BYTES = 1 << 14
+"""Room for the id of a file; what has a longer one has no name that a file can have."""
+
+
+class Job(Protocol):
+    """A run of files for one worker. It travels to another process, so it must be picklable."""
+
+    @property
+    def number(self) -> int:
+        """Number of the job."""
+
+    def work(
+        self,
+        started: Callable[[str], None],
+        done: Callable[[str, Any], None],
+        quarantine: frozenset[str],
+    ) -> Any:
+        """Work off every file, telling its id before and its result after."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvent:
+    """A worker has ended one file; a job that is tried again reports its files again."""
+
+    source_id: str
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """A job is complete."""
+
+    number: int
+    results: Any
+
+
+class Mark:
+    """The file that a worker is at, in memory that its parent reads once it is dead."""
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+
+    @staticmethod
+    def memory() -> Any:
+        """Return memory for a mark that another process can share."""
+        return multiprocessing.get_context("spawn").RawArray("c", 1 + 2 * (2 + NAME_BYTES))
+
+    def begin(self, name: str) -> None:
+        """Write down the file that is begun."""
+        content = name.encode("utf-8", "surrogatepass")
+        if len(content) > NAME_BYTES:
+            self.end()
+            return
+        place = b"\x02" if self._memory[0] == b"\x01" else b"\x01"
+        at = _place(place)
+        self._memory[at : at + 2] = len(content).to_bytes(2, "little")
+        self._memory[at + 2 : at + 2 + len(content)] = content
+        self._memory[0] = place
+
+    def end(self) -> None:
+        """Write down that no file is begun."""
+        self._memory[0] = b"\x00"
+
+    def read(self) -> str | None:
+        """Return the file that was begun and not ended."""
+        place = self._memory[0]
+        if place == b"\x00":
+            return None
+        at = _place(place)
+        length = int.from_bytes(self._memory[at : at + 2], "little")
+        name: bytes = self._memory[at + 2 : at + 2 + length]
+        return name.decode("utf-8", "surrogatepass")
+
+
+def _place(number: bytes) -> int:
+    return 1 + (number[0] - 1) * (2 + NAME_BYTES)
+
+
+@dataclass(eq=False, slots=True)
+class Worker:
+    """A worker process, the file it is at, and its jobs: the first is worked, others wait."""
+
+    process: Any
+    pipe: Connection
+    mark: Mark
+    jobs: deque[Job] = field(default_factory=deque)
+
+
+def hire() -> Worker:
+    """Start a worker process."""
+    # Spawned, not forked: threads and decoder state of this process are not inherited.
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    try:
+        memory = Mark.memory()
+        process = context.Process(target=_worker_main, args=(there, memory), daemon=True)
+        with _without_interrupts():
+            process.start()
+    except OSError as error:  # no memory, no room for temporary files, too many open files
+        here.close()
+        raise ReleaseStoppedError(
+            f"a worker process cannot be started: {error.strerror}; use fewer --workers, or free "
+            "memory and disk space, then run the same command with --resume"
+        ) from None
+    finally:
+        there.close()
+    return Worker(process, here, Mark(memory))
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which the terminal sends to workers too."""
+    resource_tracker.ensure_running()  # on its start it unblocks the signal again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def assign(worker: Worker, job: Job, quarantine: frozenset[str], suspects: frozenset[str]) -> None:
+    """Give a worker a job, which it begins after those that it has."""
+    worker.jobs.append(job)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        worker.pipe.send((job, quarantine, suspects))
+
+
+def receive(worker: Worker) -> list[FileEvent | JobEvent]:
+    """Take what a worker tells."""
+    ended, job, refusal = worker.pipe.recv()
+    if refusal is not None:
+        raise ReleaseStoppedError(refusal)
+    events: list[FileEvent | JobEvent] = [FileEvent(*each) for each in ended]
+    if job is not None:
+        worker.jobs.popleft()
+        events.append(JobEvent(*job))
+    return events
+
+
+def dismiss(worker: Worker) -> None:
+    """End a worker process, whatever it is doing."""
+    worker.pipe.close()
+    worker.process.terminate()
+    worker.process.join()
+
+
+def _worker_main(pipe: Connection, memory: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    orders: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, orders), daemon=True).start()
+    from deepfixcx._kernels.threads import ENVIRONMENT_VARIABLE
+
+    os.environ[ENVIRONMENT_VARIABLE] = "1"  # one thread each: the processes share the cores
+    _silence()
+    from deepfixcx.images.reading import QUIET
+
+    mark = Mark(memory)
+    with QUIET, contextlib.suppress(ConnectionError):  # once for all files
+        while True:
+            job, quarantine, suspects = orders.get()
+            diary = _Diary(pipe, mark, suspects)
+            try:
+                results = job.work(mark.begin, diary.ended, quarantine)
+            except ReleaseStoppedError as error:
+                diary.tell()
+                pipe.send(([], None, str(error)))
+            else:
+                diary.tell((job.number, results))
+
+
+class _Diary:
+    """Files that a worker has finished and not reported yet."""
+
+    def __init__(self, pipe: Connection, mark: Mark, suspects: frozenset[str]) -> None:
+        self._pipe, self._mark, self._suspects = pipe, mark, suspects
+        self._ended: list[tuple[str, Any]] = []
+        self._reported = -REPORT_SECONDS  # the first file of a job is reported at once
+
+    def ended(self, name: str, result: Any) -> None:
+        """Write down a file, and tell of it if it is time."""
+        self._mark.end()
+        self._ended.append((name, result))
+        if name in self._suspects or time.monotonic() - self._reported >= REPORT_SECONDS:
+            self.tell()
+
+    def tell(self, job: tuple[int, Any] | None = None) -> None:
+        """Tell of all files, and of the job if that is ended too."""
+        self._pipe.send((self._ended, job, None))
+        self._ended = []
+        self._reported = time.monotonic()
+
+
+def _listen(pipe: Connection, orders: SimpleQueue[Any]) -> None:
+    """Take orders while others are worked; end this process when its parent is gone."""
+    parent = multiprocessing.parent_process()
+    gone = [parent.sentinel] if parent is not None else []
+    try:
+        while pipe in wait([pipe, *gone]):
+            orders.put(pipe.recv())
+    finally:
+        os._exit(1)
+
+
+def _silence() -> None:
+    """Close the terminal to decoders: what they print may quote a file's header."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+# -- the pool ---------------------------------------------------------------------------------
 
 DEATHS_ALLOWED = 2
 """A file that has killed so many workers is quarantined."""
@@ -79,6 +297,21 @@ class Waiting:
     def take(self) -> Job:
         """Take the first job, where `count` says that there is one."""
         return self._made.popleft()
+
+    def supply(self, crew: list[Worker], blamed: _Deaths) -> list[StartEvent]:
+        """Give workers jobs, those first that have none; return the jobs that begin at once."""
+        begun, orders = [], (blamed.quarantine(), blamed.suspects())
+        self._made.extend(islice(self._to_make, max(0, 2 * len(crew) + 1 - len(self._made))))
+        for worker in crew:
+            if not worker.jobs and self._made:
+                assign(worker, self._made.popleft(), *orders)
+                begun.append(StartEvent(worker.jobs[0].number))
+        for worker in crew:
+            # The last jobs go to the first free worker.
+            if len(worker.jobs) < JOBS_IN_HAND and len(self._made) > len(crew):
+                assign(worker, self._made.popleft(), *orders)
+                self._made.extend(islice(self._to_make, 1))
+        return begun
 
     def again(self, jobs: Sequence[Job]) -> None:
         """Put jobs back before all others, in their order."""
@@ -130,7 +363,7 @@ def run_jobs(
     blamed = _Deaths(dict(deaths or {}))
     crew = [hire() for _ in range(waiting.count(workers))]
     try:
-        yield from _supply(crew, waiting, blamed)
+        yield from waiting.supply(crew, blamed)
         while busy := [worker for worker in crew if worker.jobs]:
             ready = wait([*(worker.pipe for worker in busy), *filter(None, [stop])])
             if stop in ready:
@@ -139,16 +372,16 @@ def run_jobs(
                 try:
                     events = receive(worker)
                 except (EOFError, ConnectionError):
-                    yield from _some(blamed.record(worker.mark.read()))
+                    yield from filter(None, [blamed.record(worker.mark.read())])
                     waiting.again(worker.jobs)
                     dismiss(worker)
                     crew[crew.index(worker)] = hire()
                     events = []
-                begun = [*_begun(worker, events), *_supply(crew, waiting, blamed)]
+                begun = [*_begun(worker, events), *waiting.supply(crew, blamed)]
                 for event in events:
                     yield event
                     if isinstance(event, FileEvent):
-                        yield from _some(blamed.acquit(event.source_id))
+                        yield from filter(None, [blamed.acquit(event.source_id)])
                     else:
                         blamed.idle = 0
                 yield from begun
@@ -157,26 +390,7 @@ def run_jobs(
             dismiss(worker)
 
 
-def _some(event: Event | None) -> Iterator[Event]:
-    if event is not None:
-        yield event
-
-
 def _begun(worker: Worker, events: Sequence[Event]) -> Iterator[StartEvent]:
     """Tell of the job in hand that a worker begins when it has ended one."""
     if worker.jobs and any(isinstance(event, JobEvent) for event in events):
         yield StartEvent(worker.jobs[0].number)
-
-
-def _supply(crew: list[Worker], waiting: Waiting, blamed: _Deaths) -> list[StartEvent]:
-    """Give workers jobs, those first that have none; tell of the jobs that begin at once."""
-    begun = []
-    for worker in crew:
-        if not worker.jobs and waiting.count(1):
-            assign(worker, waiting.take(), blamed.quarantine(), blamed.suspects())
-            begun.append(StartEvent(worker.jobs[0].number))
-    for worker in crew:
-        # The last jobs go to the first free worker.
-        if len(worker.jobs) < JOBS_IN_HAND and waiting.count(len(crew) + 1) > len(crew):
-            assign(worker, waiting.take(), blamed.quarantine(), blamed.suspects())
-    return begun

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
 from deepfixcx.images import read_image
-from deepfixcx.io.tables import own_rows
 from deepfixcx.measures.quality import ssim
 from deepfixcx.packets import pixel_scale
-from deepfixcx.release.folders import release_id
+from deepfixcx.release import PrivateFolder
 from deepfixcx.report.html_release import ReleaseFacts, Shared, spread_out
 
 __all__ = ["NotRead", "Originals"]
@@ -34,23 +33,20 @@ class NotRead:
     notes: tuple[tuple[str, int], ...] = ()
 
     @classmethod
-    def find(cls, facts: ReleaseFacts, private: Path) -> NotRead | None:
+    def find(cls, facts: ReleaseFacts, folder: Path) -> NotRead | None:
         """Count from the tables of the private folder, no names; None where there is no folder."""
-        if not private.is_dir():
+        if not folder.is_dir():
             return None
-        stated, own = str(facts.about.get("id") or ""), release_id(private)
+        private = PrivateFolder(folder)
+        stated, own = str(facts.about.get("id") or ""), private.release_id
         if stated and own and stated != own:
             raise ReleaseError(
-                f"{private.name!r} is the private folder of another release; name the right one "
+                f"{folder.name!r} is the private folder of another release; name the right one "
                 f"with --private"
             )
-        name = "sources.csv" if facts.records is None else "withheld.csv"
-        try:
-            rows = list(own_rows(private / name))
-        except OSError:
+        rows = private.left_out(by_mechanism=facts.records is not None)
+        if rows is None:
             return None
-        except ValueError:
-            raise ReleaseError(f"{name} cannot be read; it is damaged") from None
         left = [row for row in rows if row.get("status", "skipped") == "skipped"]
         files = Counter(row.get("reason") or "unknown" for row in left)
         notes = Counter(row["notes"] for row in rows if row.get("notes"))
@@ -69,16 +65,7 @@ class Originals:
         """Read which source is which from the private folder of a release."""
         if not folder.is_dir():
             raise ReleaseError(f"there is no folder {str(folder)!r} of originals; check the path")
-        try:
-            rows = [(row["source_id"], row["source"]) for row in own_rows(private / "sources.csv")]
-        except OSError:
-            raise ReleaseError(
-                f"{private.name!r} has no sources.csv, so the source of each image is unknown; "
-                "name the private folder of the release with --private"
-            ) from None
-        except (ValueError, KeyError):
-            raise ReleaseError("sources.csv cannot be read; it is damaged") from None
-        return cls(folder, {source_id: name for source_id, name in rows if source_id})
+        return cls(folder, PrivateFolder(private).sources())
 
     def check(self, images: Sequence[Shared]) -> None:
         """See that this is the folder that a release was made of."""

@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import DeepfixcxError
-from deepfixcx.io.release_files import ABOUT, MANIFEST, checksum_of
-from deepfixcx.release import private_folder, read_status
-from deepfixcx.release.ledger import LEDGER
+from deepfixcx.io.release_files import checksum_of, is_release
+from deepfixcx.release import PrivateFolder, read_status
 from deepfixcx.release.release import Release
-from deepfixcx.release.status import read_records
 from deepfixcx.report.html_images import for_screen, png_bytes
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable
@@ -87,7 +85,7 @@ class Library:
             return {}
         found: dict[str, Path] = {}
         for path, files in self._folders():
-            if (MANIFEST in files and ABOUT in files) or files & RESULTS:
+            if is_release(path) or files & RESULTS:
                 continue
             for name in sorted(files):
                 if len(found) == MOST_IMAGES:
@@ -132,7 +130,7 @@ class Library:
             deep = len(path.relative_to(self.folder).parts) >= DEPTH
             if seen > MOST_ENTRIES or deep:
                 folders.clear()
-            own = ABOUT in files or _running(path)
+            own = bool(checksum_of(path)) or _running(path)
             folders[:] = sorted(
                 name
                 for name in folders
@@ -156,7 +154,7 @@ def _is_figure(path: Path) -> bool:
 
 def _running(path: Path) -> bool:
     """Return whether a folder is an unfinished release, which has a ledger beside it."""
-    return (path.with_name(path.name + PRIVATE) / LEDGER).is_file()
+    return PrivateFolder.of(path).has_ledger
 
 
 def _format(path: Path, files: set[str]) -> str:
@@ -277,9 +275,9 @@ class Gallery:
 
 def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
     """Open a release that is finished, running or stopped."""
-    private = private_folder(folder)
+    private = PrivateFolder.of(folder)
     status = None
-    if (private / LEDGER).is_file():
+    if private.has_ledger:
         status = read_status(folder)
     if status is not None and status.state != "finished":
         return _unfinished(folder, private, status.state, status.files,
@@ -288,7 +286,7 @@ def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
     found, notes = None, [each.words for each in facts.applied]
     if originals is not None and facts.records is None:
         try:
-            found = Originals.find(originals, private)
+            found = Originals.find(originals, private.path)
             found.check(facts.images)
         except DeepfixcxError:
             found = None
@@ -301,9 +299,11 @@ def open_gallery(folder: Path, originals: Path | None = None) -> Gallery:
     return Gallery(folder, "finished", tuple(entries), facts, found, files, files, tuple(notes))
 
 
-def _unfinished(folder: Path, private: Path, state: str, files: int, ended: int) -> Gallery:
+def _unfinished(
+    folder: Path, private: PrivateFolder, state: str, files: int, ended: int
+) -> Gallery:
     """Show the records that the ledger of a release has by now."""
-    spec, rows = read_records(private)
+    spec, rows = private.records()
     about: dict[str, Any] = {"options": {"spec": spec}, "totals": {}, "software": {}, "papers": {}}
     done = tuple(Shared.of_row(row) for row in rows if row["status"] == "done")
     failed = [row for row in rows if row["status"] == "failed"]

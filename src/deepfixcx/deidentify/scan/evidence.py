@@ -14,8 +14,8 @@ from deepfixcx import __version__
 from deepfixcx.deidentify.scan.needles import SHORTEST
 from deepfixcx.deidentify.scan.search import LONG_IN_BULK
 from deepfixcx.errors import DeidentifyError
+from deepfixcx.io.files import within
 from deepfixcx.io.folders import OwnFolder
-from deepfixcx.io.paths import within
 from deepfixcx.io.results import check_earlier, claimed_folder
 from deepfixcx.io.tables import TableWriter
 

@@ -21,7 +21,7 @@ from deepfixcx.deidentify.scan.evidence import ScanReport
 from deepfixcx.deidentify.scan.needles import Needles
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError
-from deepfixcx.io.paths import within
+from deepfixcx.io.files import within
 
 __all__ = [
     "Header",

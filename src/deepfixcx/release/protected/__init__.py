@@ -7,8 +7,7 @@ The first pass is the long one, and goes on where it was stopped. The second is 
 whole; what it draws depends on a secret in the private folder, so it gives the same bytes again.
 """
 
-from deepfixcx.release.protected.members import Member, read_members
-from deepfixcx.release.protected.protection import Protection
+from deepfixcx.release.protected.protection import Member, Protection, read_members
 from deepfixcx.release.protected.run import ProtectedSummary, privatize_protected
 
 __all__ = [

@@ -1,33 +1,40 @@
-"""The first pass: images of a dataset become plain codes in the private folder."""
+"""The first pass: images of a dataset become plain codes in the private folder.
+
+What it was begun with, and the secret of what is drawn later, stands in one JSON file there.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deepfixcx._words import counted
-from deepfixcx.choices import Engine
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
-from deepfixcx.errors import ReleaseError
+from deepfixcx.errors import ReleaseError, ReleaseStoppedError
+from deepfixcx.io.folders import MARKER, FileLedger
+from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, SOURCES
 from deepfixcx.io.tables import own_rows
 from deepfixcx.mechanisms.records import Records
-from deepfixcx.release.engines import choose_run
+from deepfixcx.release.folders import PROTECTED
 from deepfixcx.release.inputs import printable
-from deepfixcx.release.manifest import write_private_rows
-from deepfixcx.release.plan import ReleaseOptions
-from deepfixcx.release.protected.members import Member
+from deepfixcx.release.ledger import id_from
+from deepfixcx.release.manifest import as_json, write_private_rows
+from deepfixcx.release.options import ReleaseOptions, RunOptions
+from deepfixcx.release.private import PrivateFolder
+from deepfixcx.release.protected.protection import Member
 from deepfixcx.release.release import load_codes
-from deepfixcx.release.run import Progress, Summary, privatize_dataset
-from deepfixcx.release.storage import Location
+from deepfixcx.release.run import Summary, privatize_dataset
 
-__all__ = ["Gathered", "PassOne", "Withheld"]
+__all__ = ["Gathered", "PassOne", "State", "Withheld", "fingerprint", "open_state", "read_state"]
 
 IMAGES, PUBLIC = "images", "public"
 """Names, in the private folder, of the plain codes of the images to release and of the others."""
@@ -61,23 +68,7 @@ class PassOne:
 
     private: Path
     options: ReleaseOptions
-    workers: int
-    engine: Engine
-    scheduler: str | None
-    insecure_scheduler: bool
-    resume: bool
-    report: Callable[[Progress], None] | None
-    again: str
-
-    def check(self, *places: Location) -> None:
-        """Refuse, before any work, an engine or a scheduler that cannot be used."""
-        choose_run(
-            *places,
-            workers=self.workers,
-            engine=self.engine,
-            scheduler=self.scheduler,
-            insecure_scheduler=self.insecure_scheduler,
-        )
+    run: RunOptions
 
     def gather(self, dataset: Dataset, name: str, channels: int | None = None) -> Gathered:
         """Encode the images of a dataset that have a label, and join codes with labels."""
@@ -104,19 +95,9 @@ class PassOne:
     def _encode(self, paths: list[str], name: str) -> Summary:
         table = f"{name}.csv"
         write_private_rows(self.private, table, ["path"], ((path,) for path in paths))
-        return privatize_dataset(
-            self.private / table,
-            self.private / name,
-            self.options,
-            private=self.private / f"{name}.private",
-            workers=self.workers,
-            engine=self.engine,
-            scheduler=self.scheduler,
-            insecure_scheduler=self.insecure_scheduler,
-            resume=self.resume,
-            report=self.report,
-            again=self.again,
-        )
+        run: RunOptions = {**self.run, "private": self.private / f"{name}.private"}
+        run["overwrite"] = False  # what an earlier release left is gone by now
+        return privatize_dataset(self.private / table, self.private / name, self.options, **run)
 
 
 def _by_path(dataset: Dataset, places: list[int]) -> tuple[dict[str, int], list[Withheld]]:
@@ -141,7 +122,7 @@ def _joined(
     channels: int | None,
 ) -> Gathered:
     folder = Path(summary.folder)
-    sources = {row["source_id"]: row for row in own_rows(summary.private / "sources.csv")}
+    sources = {row["source_id"]: row for row in own_rows(summary.private / SOURCES)}
     withheld += [
         Withheld(row["source"], row["error"], row["reason"])
         for row in sources.values()
@@ -167,7 +148,7 @@ def _joined(
     order = sorted(range(len(members)), key=lambda row: (members[row].source, members[row].frame))
     members, places = [members[row] for row in order], [places[row] for row in order]
     records = Records.of(code.array[order], dataset.labels[places], dataset.patients[places])
-    manifest = (folder / "manifest.csv").read_bytes()
+    manifest = (folder / MANIFEST).read_bytes()
     rows = "\n".join(f"{each.source}\0{each.frame}\0{each.patient}" for each in members)
     return Gathered(
         records,
@@ -176,7 +157,7 @@ def _joined(
         tuple(withheld),
         _contents(summary.private),
         hashlib.sha256(manifest + rows.encode()).hexdigest(),
-        json.loads((folder / "dataset.json").read_bytes()),
+        json.loads((folder / ABOUT).read_bytes()),
     )
 
 
@@ -209,15 +190,111 @@ def _none_of(summary: Summary, channels: int | None) -> ReleaseError:
     if summary.reasons:
         reason, count = summary.reasons[0]
         text += f"; {count} of {counted(summary.totals['files'], 'file')}: {reason}"
-    return ReleaseError(f"{text}; all reasons are in {str(folder / 'failures.csv')!r}")
+    return ReleaseError(f"{text}; all reasons are in {str(folder / FAILURES)!r}")
 
 
 def _contents(private: Path) -> frozenset[str]:
     """Return the hash of every file that was encoded."""
-    from deepfixcx.release.ledger import LEDGER, Ledger
+    return frozenset(PrivateFolder(private).contents().values())
 
-    with Ledger(private / LEDGER) as ledger:
-        shards = sorted(ledger.complete_shards())
-        return frozenset(
-            seen.content for shard in shards for seen in ledger.sources(shard) if seen.content
-        )
+
+# -- state ----------------------------------------------------------------------------------
+
+FORMAT_NAME = "deepfixcx.protected"
+FORMAT_VERSION = 1
+SECRET_BYTES = 32
+ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What must be the same when a release goes on."""
+
+    identity: Mapping[str, str]
+    secret: str = field(repr=False)
+    codes: str = ""
+    again: str = ""
+    folder: str = ""
+    id: str = ""
+
+    @property
+    def release_id(self) -> str:
+        """What ``dataset.json`` calls the release; known to the private folder alone."""
+        return id_from(self.secret)
+
+    def generator(self) -> np.random.Generator:
+        """Return what draws; the same for the same secret."""
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(int(self.secret, 16))))
+
+    def save(self, private: Path) -> None:
+        """Write it down."""
+        about = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(self)}
+        try:
+            ledger = FileLedger(private / MARKER, mode=0o600)
+            ledger.write(private, PROTECTED, as_json(about), mode=0o600)
+        except OSError as error:
+            raise ReleaseStoppedError(
+                f"the private folder cannot be written: {error.strerror}; free disk space or "
+                "change its permissions, then run the same command with --resume"
+            ) from None
+
+    def applied_to(self, codes: str, private: Path) -> None:
+        """See that the mechanism is applied to one set of codes only, and write down which."""
+        if self.codes not in ("", codes):
+            raise ReleaseError(
+                "images changed since this release was made; --overwrite makes it again with "
+                "new random draws"
+            )
+        replace(self, codes=codes).save(private)
+
+
+def open_state(
+    private: Path, identity: Mapping[str, str], seed: int | None, *, resume: bool
+) -> State:
+    """Begin, with a fresh secret, or go on with what an earlier run has left."""
+    again = os.getcwd()
+    if resume and (private / PROTECTED).is_file():
+        before = _read(private / PROTECTED)
+        differing = [name for name in identity if before.identity.get(name) != identity[name]]
+        if "labels" in differing:  # the hashes of images hold labels, too
+            differing = [name for name in differing if "images" not in name]
+        if differing:
+            raise ReleaseError(
+                f"this release was started with other {' and '.join(differing)}; --resume "
+                "requires the same inputs and options; --overwrite starts again"
+            )
+        return replace(before, folder=again)
+    secret = secrets.token_hex(SECRET_BYTES) if seed is None else f"{seed:x}"
+    return State(dict(identity), secret, folder=again, id=secrets.token_hex(ID_BYTES))
+
+
+def fingerprint(dataset: Dataset | None) -> str:
+    """Return a hash of files, patients and labels, whatever their order."""
+    if dataset is None:
+        return ""
+    rows = sorted(
+        f"{record.path}\0{record.patient}\0{record.labels}\0{record.known}"
+        for record in dataset.records
+    )
+    text = "\n".join([*dataset.label_names, *rows])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def read_state(private: Path) -> State:
+    """Read the state of a release by a mechanism."""
+    return _read(private / PROTECTED)
+
+
+def _read(path: Path) -> State:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if (about.pop("format"), about.pop("version")) == (FORMAT_NAME, FORMAT_VERSION):
+            state = State(**about)
+            int(state.secret, 16)
+            return state
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ReleaseError(
+        f"{path.name} in {path.parent.name!r} is damaged or of another version of deepfixcx; "
+        f"start again with --overwrite"
+    )

@@ -5,39 +5,47 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
-from deepfixcx.choices import Engine
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, OverwriteError, ReleaseError, ReleaseStoppedError
+from deepfixcx.io.release_files import WITHHELD
 from deepfixcx.mechanisms.catalogue import budget_of, mixes
 from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
 from deepfixcx.release.claim import Claim, claimed
 from deepfixcx.release.folders import PROTECTED, keep_apart, private_of
 from deepfixcx.release.manifest import write_private_rows
+from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import place_of
-from deepfixcx.release.plan import ReleaseOptions
 from deepfixcx.release.protected.budget import measured_within
-from deepfixcx.release.protected.gathering import IMAGES, PUBLIC, Gathered, PassOne, Withheld
-from deepfixcx.release.protected.members import (
+from deepfixcx.release.protected.gathering import (
+    IMAGES,
+    PUBLIC,
+    Gathered,
+    PassOne,
+    Withheld,
+    fingerprint,
+    open_state,
+    read_state,
+)
+from deepfixcx.release.protected.protection import (
     CONTENT,
+    Protection,
     check_not_mixed_before,
     remember_mixed,
     write_members,
 )
-from deepfixcx.release.protected.protection import Protection
-from deepfixcx.release.protected.state import fingerprint, open_state, read_state
 from deepfixcx.release.protected.writing import (
     Written,
     apply_mechanism,
     record_names,
     write_release,
 )
-from deepfixcx.release.run import Progress
+from deepfixcx.release.run import choose_run
 from deepfixcx.release.storage import Location, content_of, locate
 
 __all__ = ["ProtectedSummary", "privatize_protected"]
@@ -113,15 +121,7 @@ def privatize_protected(
     public: Dataset | None = None,
     min_patients: int = MIN_PATIENTS,
     seed: int | None = None,
-    private: str | Path | None = None,
-    workers: int = 1,
-    engine: Engine = "local",
-    scheduler: str | None = None,
-    insecure_scheduler: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    report: Callable[[Progress], None] | None = None,
-    again: str = "",
+    **run: Unpack[RunOptions],
 ) -> ProtectedSummary:
     """Release a dataset by a mechanism that needs labels, patients or other images.
 
@@ -148,8 +148,8 @@ def privatize_protected(
     seed : int, optional
         Repeats an experiment. Left away, all is drawn from a fresh secret that stays in the private
         folder: who knows it can tell what was drawn.
-    private, workers, engine, scheduler, insecure_scheduler, resume, overwrite, report, again
-        As for `privatize_dataset`.
+    **run
+        `RunOptions`, without key and pseudonyms.
 
     Returns
     -------
@@ -179,24 +179,27 @@ def privatize_protected(
     """
     began = time.perf_counter()
     protection = Protection.of(mechanism, options.spec)
+    if (run.get("key"), run.get("pseudonyms")) != (None, None):
+        raise ReleaseError("--key and --pseudonyms require --output dicom")
     _check_options(options, protection, seed, min_patients)
     protection.check(dataset, public)
     release = locate(folder)
-    kept_here = private_of(release, private)
+    kept_here, resume = private_of(release, run.get("private")), run.get("resume", False)
     for folder_of_images in _folders_of(dataset, public):
         keep_apart(folder_of_images, release, kept_here)
     plain = replace(options, dtype="float32", noise=protection.noise)
-    one = PassOne(
-        kept_here, plain, workers, engine, scheduler, insecure_scheduler, resume, report, again
-    )
-    one.check(release)
+    one = PassOne(kept_here, plain, run)
+    choose_run(release, **run)  # before any work
     mixed = _mixed(dataset) if mixes(protection.followed) else None
     if mixed is not None:  # before --overwrite removes the earlier release
         check_not_mixed_before(kept_here, _going_on(kept_here, resume=resume), *mixed)
-    ways = {"resume": resume, "overwrite": overwrite, "protected": True}
-    with claimed(place_of(release), kept_here, **ways) as claim:
+    overwrite = run.get("overwrite", False)
+    with claimed(
+        place_of(release), kept_here, resume=resume, overwrite=overwrite, protected=True
+    ) as claim:
         identity = _identity(dataset, public, options, protection, seed, min_patients)
-        state = replace(open_state(kept_here, identity, seed, resume=resume), again=again)
+        state = open_state(kept_here, identity, seed, resume=resume)
+        state = replace(state, again=run.get("again", ""))
         state.save(kept_here)
         images, others = _gathered(one, dataset, public, protection)
         _check_contents(images, others)
@@ -339,7 +342,7 @@ def _write(
     try:
         write_members(private, names, written.released, images.members)
         rows = ((each.source, each.error, each.reason) for each in withheld)
-        write_private_rows(private, "withheld.csv", ["source", "error", "reason"], rows)
+        write_private_rows(private, WITHHELD, ["source", "error", "reason"], rows)
         return write_release(claim, written)
     except OverwriteError as error:
         raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
 
 from deepfixcx.choices import Storage
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError
-from deepfixcx.io.release_files import LABELS
+from deepfixcx.io.release_files import ABOUT, FORMAT, LABELS, MANIFEST, VECTORS
 from deepfixcx.mechanisms.catalogue import budget_of, label_patients
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
 from deepfixcx.mechanisms.label_model import Measured
@@ -22,12 +25,11 @@ from deepfixcx.mechanisms.synthesis import FittedSynthesis
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, as_json, software, write_rows
+from deepfixcx.release.options import ReleaseOptions
 from deepfixcx.release.places import Outbox
-from deepfixcx.release.plan import ReleaseOptions
-from deepfixcx.release.protected.gathering import Gathered
+from deepfixcx.release.protected.gathering import Gathered, State
 from deepfixcx.release.protected.protection import Protection
-from deepfixcx.release.protected.state import State
-from deepfixcx.release.release import VECTORS, label_rows, vector_bytes
+from deepfixcx.release.release import RECORDS_FORMAT, RECORDS_VERSION
 from deepfixcx.release.shard import CodeParts
 
 __all__ = ["Written", "apply_mechanism", "record_names", "write_release"]
@@ -151,10 +153,10 @@ def write_release(claim: Claim, written: Written) -> dict[str, int]:
         if written.vectors:
             papers[VECTORS] = outbox.put(VECTORS, vector_bytes(written.released.array))
         table = map(attrgetter(*columns), rows)
-        papers["manifest.csv"] = write_rows(outbox.writing("manifest.csv"), columns, table)
+        papers[MANIFEST] = write_rows(outbox.writing(MANIFEST), columns, table)
         outbox.send()
         totals = _totals(sizes, written)
-        outbox.put("dataset.json", as_json(_about(written, totals, papers)))
+        outbox.put(ABOUT, as_json(_about(written, totals, papers)))
         outbox.send()
     return totals
 
@@ -203,7 +205,7 @@ def _totals(sizes: dict[str, int], written: Written) -> dict[str, int]:
 
 def _about(written: Written, totals: dict[str, int], papers: dict[str, str]) -> dict[str, Any]:
     return {
-        "format": "deepfixcx.release",
+        "format": FORMAT,
         "version": MANIFEST_VERSION,
         "options": written.options,
         "mechanisms": written.mechanisms,
@@ -214,3 +216,15 @@ def _about(written: Written, totals: dict[str, int], papers: dict[str, str]) -> 
         "id": written.id,
         "limits": LIMITS,
     }
+
+
+def vector_bytes(array: NDArray[np.float32]) -> bytes:
+    """Return the file of vectors (M, K)."""
+    about = json.dumps({"format": RECORDS_FORMAT, "version": RECORDS_VERSION}, sort_keys=True)
+    return safetensors.numpy.save({"array": np.ascontiguousarray(array)}, {"deepfixcx": about})
+
+
+def label_rows(names: Sequence[str], labels: NDArray[np.float32]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table of labels."""
+    for name, row in zip(names, labels.tolist(), strict=True):
+        yield (name, *("" if value != value else str(int(value)) for value in row))

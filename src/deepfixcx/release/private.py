@@ -1,4 +1,7 @@
-"""How far a release is, asked of its ledger while it runs or after it stopped."""
+"""The private folder of a release, read: its sources, their hashes, and how far the release is.
+
+Nothing here changes a file, and everything works while another process writes the release.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deepfixcx.errors import ReleaseError
+from deepfixcx.errors import AuditError, ReleaseError
+from deepfixcx.io.files import sha256_of
 from deepfixcx.io.folders import FileLedger
-from deepfixcx.io.release_files import ABOUT
+from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES, WITHHELD
+from deepfixcx.io.tables import own_rows
 from deepfixcx.release.folders import (
     METADATA,
     PLAIN_FOLDERS,
@@ -22,11 +27,131 @@ from deepfixcx.release.folders import (
     release_id,
 )
 from deepfixcx.release.ledger import LEDGER, Record
-from deepfixcx.release.places import OTHER_PRIVATE, id_in, place_of
+from deepfixcx.release.places import OTHER_PRIVATE, LocalPlace, id_in, place_of
+from deepfixcx.release.release import Release
 from deepfixcx.release.storage import Location, locate
 from deepfixcx.release.workers import DEATHS_ALLOWED
 
-__all__ = ["ReleaseStatus", "read_records", "read_status"]
+__all__ = ["PrivateFolder", "ReleaseStatus", "read_status"]
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFolder:
+    """What the private folder of a release knows.
+
+    Attributes
+    ----------
+    path : Path
+        The folder; it need not exist.
+
+    Examples
+    --------
+    >>> private = PrivateFolder.of("shared")
+    >>> private.path.name, private.has_ledger, private.contents()
+    ('shared.private', False, {})
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, release: str | Path, private: str | Path | None = None) -> PrivateFolder:
+        """Return the private folder of a release: the one named, or the one beside it."""
+        return cls(private_of(locate(release), private))
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether a release with its ledger here was begun."""
+        return (self.path / LEDGER).is_file()
+
+    @property
+    def release_id(self) -> str:
+        """The ID of its release; empty where it has none, as before version 0.2."""
+        return release_id(self.path)
+
+    @property
+    def encoded(self) -> PrivateFolder:
+        """The private folder of the plain codes that a mechanism was applied to."""
+        return PrivateFolder(self.path / PLAIN_FOLDERS[1])
+
+    def plain(self) -> Release:
+        """Open the plain codes that a mechanism was applied to."""
+        return Release.open(self.path / PLAIN_FOLDERS[0])
+
+    def sources(self) -> dict[str, str]:
+        """Return the source of each image by its ID, as a path below IN or as the table has it."""
+        try:
+            rows = own_rows(self.path / SOURCES, ["source_id", "source"])
+            return {row["source_id"]: row["source"] for row in rows if row["source_id"]}
+        except (OSError, ValueError):
+            raise ReleaseError(
+                f"{self.path.name!r} has no {SOURCES} that can be read, so the source of each "
+                "image is unknown; name the private folder of the release with --private"
+            ) from None
+
+    def left_out(self, *, by_mechanism: bool) -> list[dict[str, str]] | None:
+        """Return the table of inputs with reasons: of all, or of those in no record; or None."""
+        name = WITHHELD if by_mechanism else SOURCES
+        try:
+            return list(own_rows(self.path / name))
+        except OSError:
+            return None
+        except ValueError:
+            raise ReleaseError(f"{name} cannot be read; it is damaged") from None
+
+    def contents(self) -> dict[str, str]:
+        """Return the SHA-256 of each input by its ID; empty where the ledger has none."""
+        return dict(self._ask("SELECT source_id, content FROM sources WHERE content != ''"))
+
+    def all_contents(self) -> set[str]:
+        """Return the SHA-256 of every input, those of a mechanism's plain codes included."""
+        return {*self.contents().values(), *self.encoded.contents().values()}
+
+    def records(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the codec settings and the records of an unfinished release."""
+        columns = Record.public_columns()
+        query = f"SELECT {', '.join(columns)} FROM records ORDER BY shard, place"
+        try:
+            identity = dict(self._ask("SELECT name, value FROM identity", refuse=True))
+            rows = self._ask(query, refuse=True)
+            spec: dict[str, Any] = json.loads(identity["spec"])
+            return spec, [dict(zip(columns, row, strict=True)) for row in rows]
+        except (sqlite3.Error, KeyError, ValueError):
+            raise ReleaseError("the ledger is being written or is damaged; try again") from None
+
+    def check_binding(self, release: Path) -> str:
+        """Refuse the folder of another release; return what proves that it is of this one."""
+        stated, known = id_in(LocalPlace(release)), self.release_id
+        recorded = FileLedger(self.path / METADATA).listed.get(MANIFEST, set())
+        files = {MANIFEST: recorded} if recorded else self._recorded_codes()
+        there = {name: release / name for name in files if (release / name).is_file()}
+        held = any(sha256_of(path) in files[name] for name, path in there.items())
+        if (stated and known and stated != known) or (there and not held):
+            what = "ID" if stated and known and stated != known else "checksum"
+            raise AuditError(
+                f"{self.path.name!r} is the private folder of another release: its {what} differs "
+                f"from that of {release.name!r}; name the right folder with --private, or check "
+                "the release with deepfixcx verify"
+            )
+        return "checksums" if held else "id" if stated and stated == known else ""
+
+    def _recorded_codes(self) -> dict[str, set[str]]:
+        """Return the checksums of the files with codes, as a ledger of any version has them."""
+        files: dict[str, set[str]] = {}
+        for name, digest in self._ask("SELECT code_file, code_sha256 FROM records"):
+            if name:
+                files.setdefault(name, set()).add(digest)
+        return files
+
+    def _ask(self, query: str, *, refuse: bool = False) -> list[Any]:
+        """Ask the ledger; one that is damaged or of another version has no rows, or is refused."""
+        address = f"{(self.path / LEDGER).absolute().as_uri()}?mode=ro"
+        try:
+            with closing(sqlite3.connect(address, uri=True)) as database:
+                return database.execute(query).fetchall()
+        except sqlite3.Error:
+            if refuse:
+                raise
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +254,6 @@ def _is_written(release: Location, private: Path) -> bool:
             f"names what differs"
         )
     return stated is not None
-
-
-def read_records(private: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the codec settings and the records of an unfinished release; nothing is written."""
-    columns = Record.public_columns()
-    query = f"SELECT {', '.join(columns)} FROM records ORDER BY shard, place"
-    address = f"{(private / LEDGER).absolute().as_uri()}?mode=ro"
-    try:
-        with closing(sqlite3.connect(address, uri=True)) as database:
-            rows = [dict(zip(columns, row, strict=True)) for row in database.execute(query)]
-            identity = dict(database.execute("SELECT name, value FROM identity"))
-        return json.loads(identity["spec"]), rows
-    except (sqlite3.Error, KeyError, ValueError):
-        raise ReleaseError("the ledger is being written or is damaged; try again") from None
 
 
 def _of_protected(release: Location, private: Path) -> ReleaseStatus:

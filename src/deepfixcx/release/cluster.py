@@ -1,4 +1,4 @@
-"""Who works off the shards: processes of this machine, a dask cluster, or this process itself."""
+"""The shards of a release on a dask cluster, that of a scheduler or one of this process."""
 
 from __future__ import annotations
 
@@ -17,22 +17,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deepfixcx._optional import require
-from deepfixcx.choices import Engine
 from deepfixcx.errors import DeepfixcxError, ReleaseError, ReleaseStoppedError
 from deepfixcx.release.manifest import software
-from deepfixcx.release.storage import Location, in_memory
 from deepfixcx.release.workers import (
-    DEATHS_ALLOWED,
     Event,
-    FileEvent,
     Job,
-    JobEvent,
     StartEvent,
     Waiting,
     run_jobs,
 )
 
-__all__ = ["Run", "check_scheduler", "choose_run", "run_on_cluster"]
+__all__ = ["check_scheduler", "run_on_cluster"]
 
 TASKS_A_THREAD = 2
 """So many shards are with the cluster for each of its threads: one worked, one waiting."""
@@ -284,55 +279,3 @@ def work_job(
     except ReleaseStoppedError as error:
         return str(error)
     return [event for event in events if not isinstance(event, StartEvent)]
-
-
-Run = Callable[[Iterable[Job], Mapping[str, int]], Iterator[Event]]
-"""Works off jobs, knowing how many workers each file has killed before."""
-
-
-def choose_run(
-    *places: Location,
-    workers: int,
-    engine: Engine = "local",
-    scheduler: str | None = None,
-    insecure_scheduler: bool = False,
-) -> Run:
-    """Return what works off jobs on these places, and see now that it is there."""
-    if workers < 1:
-        raise ReleaseError(f"workers must be at least 1, got {workers}")
-    if engine == "dask":
-        if any(map(in_memory, places)):
-            raise ReleaseError(
-                "memory:// exists only in this process; omit --engine dask, or choose another store"
-            )
-        require("distributed", extra="dask")
-        if scheduler is not None:
-            check_scheduler(scheduler, insecure=insecure_scheduler)
-        elif insecure_scheduler:
-            raise ReleaseError(
-                "--insecure-scheduler requires --scheduler; add --scheduler, or omit "
-                "--insecure-scheduler"
-            )
-        return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler)
-    if scheduler is not None or insecure_scheduler:
-        raise ReleaseError(
-            "--scheduler requires --engine dask; add --engine dask, or omit --scheduler"
-        )
-    if any(map(in_memory, places)):
-        return _run_here
-    return lambda jobs, deaths: run_jobs(jobs, workers, deaths)
-
-
-def _run_here(jobs: Iterable[Job], deaths: Mapping[str, int]) -> Iterator[Event]:
-    """Work off jobs in this process; a decoder that crashes ends it."""
-    quarantine = frozenset(name for name, count in deaths.items() if count >= DEATHS_ALLOWED)
-    for job in jobs:
-        yield StartEvent(job.number)
-        ended: list[tuple[str, Any]] = []
-        results = _work(job, ended, quarantine)
-        yield from (FileEvent(*each) for each in ended)
-        yield JobEvent(job.number, results)
-
-
-def _work(job: Job, ended: list[tuple[str, Any]], quarantine: frozenset[str]) -> Any:
-    return job.work(lambda _: None, lambda name, result: ended.append((name, result)), quarantine)

@@ -1,0 +1,201 @@
+"""What a release is made with: options that decide its bytes, and options of a run that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, get_args
+
+from deepfixcx.choices import Engine, Independent, Names, Retained, Size, Storage, Written
+from deepfixcx.errors import SpecError
+from deepfixcx.images.frames import DEFAULT_MAX_PIXELS
+from deepfixcx.spec import CodecSpec
+
+if TYPE_CHECKING:
+    from deepfixcx.images.masking import Mask
+    from deepfixcx.mechanisms.pixel_noise import PixelNoise
+    from deepfixcx.release.run import Progress
+
+__all__ = ["LIMITS", "ReleaseOptions", "RunOptions"]
+
+LIMITS = (
+    "Codes and privatized images keep enough to train classifiers, and also enough to match two "
+    "images of one patient about as well as raw pixels do. This release is smaller and harder to "
+    "turn back into pictures; it is not anonymous by itself."
+)
+
+
+@dataclass(frozen=True)  # without slots, which make pickling slow
+class ReleaseOptions:
+    """Everything about a release that changes its bytes.
+
+    Parameters
+    ----------
+    spec : CodecSpec
+        The codec.
+    output : {"images", "codes", "both", "dicom"}
+        What to write.
+    size : {"compact", "original"}
+        Size of the privatized images.
+    dtype : {"float32", "float16", "uint8"}
+        How the numbers of codes are stored.
+    names : {"neutral", "keep"}
+        Number files and folders, or call them as their sources.
+    seed : int
+        Chooses, together with names and sizes of the inputs, the order in which they are numbered.
+        With noise the order is drawn from a secret, because a size depends on pixels.
+    max_pixels : int
+        Images that declare more pixels are refused.
+    retain : tuple of {"dates", "patient", "device", "descriptors"}
+        What may stay of the headers with ``output="dicom"``: dates, shifted by the same weeks for
+        all images of a patient; sex, age and the like; the device; harmless words of descriptions.
+    mechanisms : tuple of {"bands", "quantization"}
+        What is done to every code, in this order, before it is stored or made into an image; see
+        `deepfixcx.mechanisms`.
+    mask : Mask, optional
+        What is painted black on every frame before it is encoded.
+    noise : PixelNoise, optional
+        Encodes in place of the codec, of the same spec. It is drawn once for every image and never
+        again; only 8-bit pictures can be encoded so.
+
+    Raises
+    ------
+    SpecError
+        An option is not one of those allowed, or has no use with this output.
+
+    Examples
+    --------
+    >>> options = ReleaseOptions(CodecSpec(level=3, patches=4), output="codes", dtype="float16")
+    >>> options.names, options.seed
+    ('neutral', 0)
+    """
+
+    spec: CodecSpec
+    output: Written = "both"
+    size: Size = "compact"
+    dtype: Storage = "float32"
+    names: Names = "neutral"
+    seed: int = 0
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    retain: tuple[Retained, ...] = ()
+    mechanisms: tuple[Independent, ...] = ()
+    mask: Mask | None = None
+    noise: PixelNoise | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an option that is not allowed."""
+        self.spec.refuse_volumes("a release")
+        for name, allowed in (
+            ("output", get_args(Written)),
+            ("size", get_args(Size)),
+            ("dtype", get_args(Storage)),
+            ("names", get_args(Names)),
+        ):
+            if getattr(self, name) not in allowed:
+                raise SpecError(
+                    f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                )
+        if unknown := set(self.retain) - set(get_args(Retained)):
+            raise SpecError(
+                f"retain is any of {', '.join(get_args(Retained))}, got {sorted(unknown)}"
+            )
+        if others := sorted(set(self.mechanisms) - set(get_args(Independent))):
+            raise SpecError(
+                f"the mechanisms of an ordinary release are {', '.join(get_args(Independent))}, "
+                f"got {', '.join(others)}; for others, which need labels, use "
+                "deepfixcx.release.privatize_protected"
+            )
+        if len(set(self.mechanisms)) < len(self.mechanisms):
+            raise SpecError(f"a mechanism is named twice: {', '.join(self.mechanisms)}")
+        if self.retain and self.output != "dicom":
+            raise SpecError(
+                "retain requires output 'dicom': images and codes contain no header values"
+            )
+        if self.seed < 0:
+            raise SpecError(f"a seed is a whole number from 0, got {self.seed}")
+        if self.max_pixels < 1:
+            raise SpecError(f"max_pixels is a number from 1, got {self.max_pixels}")
+        self._check_noise()
+
+    @property
+    def limits(self) -> str:
+        """What the metadata say of the privacy of such a release."""
+        return LIMITS
+
+    def papers(self) -> dict[str, bytes]:
+        """Return metadata files beside the manifest, by their names."""
+        return {}
+
+    def _check_noise(self) -> None:
+        if self.noise is None:
+            return
+        if self.noise.spec != self.spec:
+            raise SpecError(f"the noise is for codes of {self.noise.spec}, got {self.spec}")
+        if self.output == "dicom" or self.mask is not None:
+            raise SpecError(
+                "noise requires unchanged 8-bit images: a mask and DICOM output can depend on "
+                "all pixels; omit --mask and --output dicom"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as plain JSON values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return plain | {
+            "spec": self.spec.to_dict(),
+            "retain": sorted(set(self.retain)),
+            "mechanisms": list(self.mechanisms),
+            "mask": self.mask.name if self.mask is not None else None,
+            "noise": None if self.noise is None else self.noise.name,
+        }
+
+
+class RunOptions(TypedDict, total=False):
+    """How a release is run; none of these changes a byte of its images and codes.
+
+    Parameters
+    ----------
+    private : str or Path, optional
+        Folder of this machine for the names of the sources and the ledger; by default the one
+        beside the release. A release at a URL needs one.
+    key : str or Path, optional
+        File of the key that pseudonyms are made with, for ``output="dicom"``; made where there is
+        none. By default it lies in the private folder. Give several releases one key, and the same
+        patient has one pseudonym in all of them.
+    pseudonyms : str or Path, optional
+        Table (.csv) to write of who is whose pseudonym, for ``output="dicom"``; rows that it has
+        stay. It must lie neither in the release nor in the input.
+    workers : int
+        Processes, 1 by default. What lies in ``memory://`` is worked in this process.
+    engine : {"local", "dask"}
+        Processes of this machine, or a dask cluster.
+    scheduler : str, optional
+        Address of dask's scheduler; without it, a cluster of so many workers on this machine.
+    insecure_scheduler : bool
+        Use a scheduler without TLS. Every account that can connect to it can run code as you.
+    resume : bool
+        Go on with a release that was stopped; its inputs and options must be the same.
+    overwrite : bool
+        Remove an earlier release of deepfixcx in that folder first.
+    report : callable
+        Called with the progress after each file.
+    again : str
+        The command line that goes on with this release, for `read_status`; kept in the private
+        folder.
+
+    Examples
+    --------
+    >>> run: RunOptions = {"workers": 4, "resume": True}
+    """
+
+    private: str | Path | None
+    key: str | Path | None
+    pseudonyms: str | Path | None
+    workers: int
+    engine: Engine
+    scheduler: str | None
+    insecure_scheduler: bool
+    resume: bool
+    overwrite: bool
+    report: Callable[[Progress], None] | None
+    again: str
