@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -175,43 +177,49 @@ def command(
             "the scheduler has no TLS: every account that can connect to it can run code as you, "
             "and names of source files and the key of pseudonyms cross the network unencrypted"
         )
-    try:
-        with ReleaseBar() as report:
-            course: RunOptions = {
-                "private": private,
-                "key": key,
-                "pseudonyms": pseudonyms,
-                "workers": default_workers() if workers is None else workers,
-                "engine": engine,
-                "scheduler": scheduler,
-                "insecure_scheduler": insecure_scheduler,
-                "resume": resume,
-                "overwrite": overwrite,
-                "report": report,
-                "again": resuming_command(),
-            }
-            if alone:
-                _check_unused(labels, public, min_patients, patient)
-                summary = privatize_dataset(where, folder, options, **course)
-            else:
-                from deepfixcx.cli._protecting import Asked
+    with _stopping(), ReleaseBar() as report:
+        course: RunOptions = {
+            "private": private,
+            "key": key,
+            "pseudonyms": pseudonyms,
+            "workers": default_workers() if workers is None else workers,
+            "engine": engine,
+            "scheduler": scheduler,
+            "insecure_scheduler": insecure_scheduler,
+            "resume": resume,
+            "overwrite": overwrite,
+            "report": report,
+            "again": resuming_command(),
+        }
+        if alone:
+            _check_unused(labels, public, min_patients, patient)
+            summary = privatize_dataset(where, folder, options, **course)
+        else:
+            from deepfixcx.cli._protecting import Asked
 
-                asked = Asked(
-                    where, folder, options, mechanism, labels, public, min_patients, seed, patient
-                )
-                protected = asked.run(course)
-    except KeyboardInterrupt:
-        console.print(
-            "Stopped. All files written so far are complete; continue with:\n  "
-            f"{resuming_command()}"
-        )
-        raise
+            asked = Asked(
+                where, folder, options, mechanism, labels, public, min_patients, seed, patient
+            )
+            protected = asked.run(course)
     if alone:
         _end(summary, json, masked=mask is not None, noise=options.noise)
     else:
         from deepfixcx.cli._protecting import end
 
         end(protected, json)
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Print how to go on where the user stops a release."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(
+            "Stopped. All files written so far are complete; continue with:\n  "
+            f"{resuming_command()}"
+        )
+        raise
 
 
 def _protection(text: str, spec: CodecSpec) -> Protection | None:
