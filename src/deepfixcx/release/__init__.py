@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         release_checksum,
     )
     from deepfixcx.release.run import Progress, Summary, privatize_dataset
-    from deepfixcx.release.survey import survey
+    from deepfixcx.release.surveying import survey
     from deepfixcx.release.verify import Verification, verify_release
 
 __all__ = [
@@ -88,7 +88,7 @@ _HOMES = {
     "read_members": "protected",
     "read_status": "private",
     "release_checksum": "release",
-    "survey": "survey",
+    "survey": "surveying",
     "verify_release": "verify",
 }
 """Names load on first use: a worker needs no verification, and the parent no decoder."""
