@@ -96,11 +96,17 @@ def test_the_test_part_of_its_own_dataset(
     assert 0 <= figures["reasons_of_five_with_other_baselines"] <= 5
 
 
-def test_the_corner_that_the_model_learned_is_named(run: Run, model: Path, tmp_path: Path) -> None:
+def test_the_corner_that_the_model_learned_is_named(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
     """Sick images have fine texture in the upper left corner, which is a shortcut here."""
-    out = tmp_path / "why"
-    make_dataset(tmp_path / "others", 160)  # in the 16 images of the test part it may be chance
-    assert explain(run, tmp_path / "others", model, "-o", out, "--images", 0).exit_code == 0
+    out, others = tmp_path / "why", tmp_path / "others"
+    make_dataset(others, 160)  # in the 16 images of the test part it may be chance
+    assert explain(run, others, model, "-o", out, "--images", 0).exit_code == 0
+    few = explain(run, xrays, model, "-o", tmp_path / "few", "--images", 0)
+    assert "places and bands are searched in 20 images or more" in " ".join(
+        few.output.replace("│", " ").split()
+    )
     first = json.loads((out / "model.json").read_text())["findings"][0]
     assert first["kind"] == "place and band"
     assert first["words"].startswith("upper left, cell row 1, column 1: more")

@@ -25,7 +25,7 @@ SETTINGS = ("level", "patches", "wavelet", "pooling", "boundary", "grid")
 DEFAULTS = {
     field.name: field.default
     for field in dataclasses.fields(CodecSpec)
-    if field.default is not dataclasses.MISSING
+    if field.default is not dataclasses.MISSING and field.name in SETTINGS
 }
 SHORT = {"level": ["-J"], "patches": ["-P"]}
 TAKERS: list[Callable[..., Any]] = [

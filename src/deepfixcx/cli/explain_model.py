@@ -252,7 +252,9 @@ def _close(
     else:
         found_shortcuts = [each.words for each in bias.findings[:SHOWN_FINDINGS]]
         found_shortcuts = found_shortcuts or ["none found; this is no proof of absence"]
-        if bias.detectable is not None:
+        if bias.detectable is None:
+            found_shortcuts.append("places and bands are searched in 20 images or more")
+        else:
             weakest = f"{bias.detectable:.2g} {why.unit}"
             found_shortcuts.append(f"weakest effect that the search would find: {weakest}")
         rows += [("shortcuts" if not n else "", words) for n, words in enumerate(found_shortcuts)]
