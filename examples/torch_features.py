@@ -42,7 +42,7 @@ def main() -> None:
     private = ~public
     for name, rows in (
         ("features", matrix.array[private]),
-        ("one number of each", projector.transform(matrix.array[private])),
+        ("one number an image", projector.transform(matrix.array[private])),
     ):
         linkage = attack_linkage(Records(rows), patients[private], attacker="whitening")[0]
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
@@ -51,8 +51,8 @@ def main() -> None:
             cv=GroupKFold(5), method="decision_function",
         )  # fmt: skip
         utility = roc_auc(labels[private], scores)
-        print(f"{name}: linkage AUC {linkage.value}; utility {utility:.3f}")
-    print(f"AUC of other patients, from one number: {utility:.3f}")
+        print(f"linkage AUC, from {name}: {linkage.value}")
+        print(f"AUC of other patients, from {name}: {utility:.3f}")
 
 
 if __name__ == "__main__":

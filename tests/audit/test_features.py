@@ -99,6 +99,6 @@ def test_the_command_attacks_a_file_of_features(
     assert found["records"] == 120
     assert "p59" not in (tmp_path / "audit" / "audit.json").read_text()
     refused = run("audit", path, "--patients", path)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "omit --patients" in refused.output
     assert "needs --against" in run("audit", tmp_path).output

@@ -52,7 +52,7 @@ WRONG = [
     ("explain xrays/0.png --model nowhere -o new", "name a folder written by deepfixcx train"),
     ("explain xrays/0.png --spec nowhere.json -o new", "cannot be read"),
     ("report nowhere -o new.html", "it is not a release"),
-    ("report damaged -o new.html", "deepfixcx verify names the fault"),
+    ("report damaged -o new.html", "is damaged; copy the release again"),
     ("report shared -o new.html --sweep xrays", "not a finished sweep"),
     ("audit nowhere --against xrays --patients xrays/manifest.csv", "so it is not a release"),
     (f"{AUDIT} nowhere.csv", "check the path"),

@@ -116,7 +116,7 @@ def test_a_missing_extra_is_one_line_with_the_command(
 def test_every_extra_that_a_command_needs_is_tried() -> None:
     """The others are asked for in Python or by the makers of the package."""
     assert set(EXTRAS) - {extra for _, extra in MISSING} == {
-        "sklearn", "nifti", "torch", "docs", "dev",
+        "sklearn", "nifti", "features", "torch", "docs", "dev",
     }  # fmt: skip
 
 
