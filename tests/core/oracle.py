@@ -59,14 +59,15 @@ def decompose(
     image: Array, level: int, wavelet: str, boundary: str, level_z: int | None = None
 ) -> Array:
     """Split one image (H, W) or volume (D, H, W) into the bands (N, h, w) or (N, d, h, w)."""
-    bands = [image]
+    bands = image[np.newaxis]
     for depth in range(level):
         axes = [*range(image.ndim)]
         if image.ndim == 3 and depth >= (level if level_z is None else level_z):
             axes = [1, 2]
         for axis in axes:
-            bands = [part for band in bands for part in split_along(band, axis, wavelet, boundary)]
-    return np.array(bands)
+            parts = np.stack(split_along(bands, axis + 1, wavelet, boundary), axis=1)
+            bands = parts.reshape(-1, *parts.shape[2:])
+    return bands
 
 
 def merge_axis(parts: Sequence[Array], wavelet: str, boundary: str, length: int) -> Array:
@@ -98,22 +99,14 @@ def recompose(
     splits = [level] * len(size)
     if len(size) == 3:
         splits[0] = level if level_z is None else level_z
-    parts = [*bands]
     for depth in reversed(range(level)):
         for axis in reversed(range(len(size))):
             if depth < splits[axis]:
+                pair = [np.moveaxis(part, axis + 1, 0) for part in (bands[::2], bands[1::2])]
                 length = -(-size[axis] // 2**depth)
-                parts = [
-                    np.moveaxis(
-                        merge_axis(
-                            [np.moveaxis(part, axis, 0) for part in pair], wavelet, boundary, length
-                        ),
-                        0,
-                        axis,
-                    )
-                    for pair in zip(parts[::2], parts[1::2], strict=True)
-                ]
-    image: Array = parts[0]
+                merged = merge_axis(pair, wavelet, boundary, length)
+                bands = np.moveaxis(merged, 0, axis + 1)
+    image: Array = bands[0]
     return image
 
 
