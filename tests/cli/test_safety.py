@@ -112,6 +112,7 @@ def line(command: str, made: Made) -> list[object]:
         "frontier": ["frontier", *dataset, "-J", 1, "-P", 2, "--mechanisms", "plain", "--seeds", 1,
                      "--attackers", "whitening", "--min-patients", 2],
         "privatize": ["privatize", xrays, made["root"] / "other", "-J", 1, "-P", 2],
+        "deidentify": ["deidentify", made["scans"], made["root"] / "cleaned"],
         "demo": ["demo", "--folder", made["root"] / "demo"],
         "bench": ["bench"],
     }  # fmt: skip

@@ -28,6 +28,8 @@ READ = {
     **{"private": "the private folder", "audit": "the audit", "evaluation": "the evaluation"},
     **{"sweep": "the sweep", "frontier": "the frontier", "evidence": "the evidence"},
     **{"ignore": "the file of ignored strings", "spec": "the settings"},
+    **{"about": "the description", "rules": "the rules"},
+    **{"private_elements": "the table of private elements"},
 }
 """Parameters that name what is read, or what privatize makes, and what messages call it."""
 

@@ -12,7 +12,7 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.cli._console import panel, program, reason_rows, write_json
 from deepfixcx.cli._learning import find_dataset
-from deepfixcx.errors import MechanismError
+from deepfixcx.errors import MechanismError, ReleaseError
 
 if TYPE_CHECKING:
     from deepfixcx.datasets import Dataset
@@ -42,6 +42,8 @@ class Asked:
         """Read the datasets and make the release."""
         from deepfixcx.release import privatize_protected
 
+        if (course.get("key"), course.get("pseudonyms")) != (None, None):
+            raise ReleaseError("--key and --pseudonyms require --output dicom")
         if not self.labels:
             raise MechanismError(f"{self.mechanism} needs labels; name labels of IN with --labels")
         return privatize_protected(

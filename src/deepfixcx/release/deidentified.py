@@ -42,6 +42,8 @@ PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 class DeidentifyOptions(ReleaseOptions):
     """Everything about a release of de-identified DICOM files that changes its bytes.
 
+    The other settings are those of `ReleaseOptions`.
+
     Parameters
     ----------
     profile : Profile

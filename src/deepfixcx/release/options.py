@@ -153,7 +153,7 @@ class ReleaseOptions:
 class RunOptions(TypedDict, total=False):
     """How a release is run; none of these changes a byte of its images and codes.
 
-    Parameters
+    Attributes
     ----------
     private : str or Path, optional
         Folder of this machine for the names of the sources and the ledger; by default the one
