@@ -13,7 +13,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, SupportsIndex, cast, get_args
 
 import numpy as np
@@ -157,12 +157,12 @@ class CodecSpec:
 
     # -- what the settings mean ---------------------------------------------------------------
 
-    @cached_property
+    @property
     def bands(self) -> int:
         """Number of bands: 4**J of an image, 8**J_z * 4**(J - J_z) of a volume."""
         return 1 << sum(self.axis_levels)
 
-    @cached_property
+    @property
     def axis_levels(self) -> tuple[int, ...]:
         """Splits along each axis: (J, J) of an image, (J_z, J, J) of a volume."""
         of_slices = () if self.level_z is None else (self.level_z,)
@@ -173,7 +173,7 @@ class CodecSpec:
         """Side of the square of pixels behind one Haar coefficient, 2**J."""
         return 1 << self.level
 
-    @cached_property
+    @property
     def grid_shape(self) -> tuple[int, ...]:
         """Cells per band: (rows, columns) of an image, (slices, rows, columns) of a volume."""
         if isinstance(self.patches, int):  # only for the type checker: __post_init__ made a tuple
