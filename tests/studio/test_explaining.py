@@ -68,7 +68,7 @@ def test_colour_is_seen_by_a_gray_model_as_by_predict(trained: Path, tmp_path: P
     found = explain_picture(trained / "model", colour, 0)
     assert [answer.score for answer in found.answers] == pytest.approx(expected, abs=1e-6)
     assert "receives the brightness" in found.note
-    assert explain_picture(trained / "model", noise(1), 0).note == ""
+    assert "receives the brightness" not in explain_picture(trained / "model", noise(1), 0).note
 
 
 def test_what_cannot_be_explained_is_named(trained: Path, tmp_path: Path) -> None:
@@ -99,7 +99,8 @@ def test_the_page_asks_the_model(browser: Any, trained: Path, tmp_path: Path) ->
             "positive",
             "negative",
         )
-        assert tab.locator("section[aria-label='Reasons in words'] li").count() == 5
+        reasons = tab.locator("section[aria-label='Reasons in words'] li")
+        assert 1 <= reasons.count() <= 5  # at most five exceed chance, or a sentence that none does
         tab.locator("section[aria-label='Reasons by band'] g rect").first.wait_for()
         tab.locator("img.privatized[data-shown]").wait_for()
         file = {"name": "a.png", "mimeType": "image/png", "buffer": b"no image"}
