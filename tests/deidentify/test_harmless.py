@@ -53,6 +53,7 @@ def scanned(tmp_path: Path, source: Dataset, made: Dataset) -> tuple[bool, dict[
 
 
 DEVICE_KEPT, CLEANED = "113109", "113105"
+IN_PART = ["DICOM PS3.15 Annex E", "113109 applied in part", "113105 applied in part"]
 HARMLESS: dict[str, tuple[dict[str, Any], Dataset]] = {
     "a term of the standard": (
         {"StudyDescription": "WHOLE BODY"},
@@ -65,6 +66,14 @@ HARMLESS: dict[str, tuple[dict[str, Any], Dataset]] = {
     "a station that is kept": (
         {"StationName": "GENIEACQ"},
         stamped(DEVICE_KEPT, StationName="GENIEACQ"),
+    ),
+    "a device of which something else was emptied": (
+        {"StationName": "GENIEACQ"},
+        stamped(DeidentificationMethod=IN_PART, StationName="GENIEACQ"),
+    ),
+    "words of anatomy in a header with a rule for another description": (
+        {"SeriesDescription": "LIVER axial 5mm"},
+        stamped(DeidentificationMethod=IN_PART, SeriesDescription="LIVER axial 5mm"),
     ),
     "words of anatomy": (
         {"SeriesDescription": "LIVER axial 5mm"},
@@ -134,6 +143,14 @@ LEFT: dict[str, tuple[dict[str, Any], Dataset]] = {
     "a name in the station": (
         {"StationName": "Ottilie 1"},
         stamped(DEVICE_KEPT, StationName="Ottilie 1"),
+    ),
+    "a name in the station of which something else was emptied": (
+        {"StationName": "Ottilie 1"},
+        stamped(DeidentificationMethod=IN_PART, StationName="Ottilie 1"),
+    ),
+    "a station where a note only speaks of the option": (
+        {"StationName": "GENIEACQ"},
+        stamped(DeidentificationMethod="no 113109 applied in part", StationName="GENIEACQ"),
     ),
     "a station at two places": (
         {"StationName": "GENIEACQ"},

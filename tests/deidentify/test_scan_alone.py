@@ -22,6 +22,7 @@ ALL = Profile(
 def test_a_header_of_our_own_has_no_findings(profile: Profile, tmp_path: Path) -> None:
     header = make_header(
         InstitutionName="St. Elsewhere", StudyDescription="CT chest 20210304", StationName="CT4",
+        DeviceSerialNumber="SN-1", DateOfLastCalibration="20210303",
         OperatorsName="Nurse^Joy", AccessionNumber="A-771245",
     )  # fmt: skip
     new, _ = Deidentifier(profile, KEY).apply(header)

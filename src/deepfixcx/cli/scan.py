@@ -34,6 +34,7 @@ float16 float32 neutral compact full both shard dtype shape data offsets metadat
 DICOM PS3.15 Annex E reconstruction of a code wavelet packets pooled in cells regions painted black
 this is a file without an image ends is damaged before within its pixels copy it again from source
 before left out as not two positive numbers Lossy Compression Spatial resampling DCM WSD DFCX
+Device identity retained its dates shifted applied in part rules of the site for elements
 """
 """Words of the files of a release that are no names of fields."""
 

@@ -11,7 +11,7 @@ from pydicom.datadict import keyword_for_tag
 
 from deepfixcx import __version__
 from deepfixcx.deidentify.actions import EQUIPMENT, Action, Method
-from deepfixcx.deidentify.deidentifier import DEVICE_WITHOUT_DATES, OPTION_METHODS
+from deepfixcx.deidentify.deidentifier import DEVICE_WITHOUT_DATES, IN_PART, OPTION_METHODS
 from deepfixcx.deidentify.objects import OBJECTS
 from deepfixcx.deidentify.profile import EDITION, OPTIONS, Profile, read_table
 from deepfixcx.deidentify.walking import PATIENT_ID, PATIENT_NAME
@@ -42,8 +42,9 @@ _DEVIATIONS: Final = f"""
   calibration is often that of the examination, and would show by how many days dates were shifted.
   Such a header does not claim 113109; (0012,0063) states "{DEVICE_WITHOUT_DATES}".
 - An option is not claimed for a header in which an element that it keeps named the patient and was
-  emptied. 113100 is not claimed where a rule of the site keeps an element that the Basic Profile
-  removes; (0012,0063) states that there are rules.
+  emptied, nor where a rule of the site handles one of its elements otherwise. (0012,0063) then
+  states its code and "{IN_PART}". 113100 is not claimed where a rule of the site keeps an element
+  that the Basic Profile removes; (0012,0063) states that there are rules.
 - Patient ages over 89 stay with Retain Patient Characteristics.
 - Overlays are removed with Clean Graphics, too. Recognizable visual features (113102) are not
   removed and never claimed.

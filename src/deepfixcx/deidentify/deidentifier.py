@@ -146,6 +146,8 @@ OPTION_METHODS: Final = {
     "graphics": Method.CLEAN_GRAPHICS,
 }
 DEVICE_WITHOUT_DATES: Final = "Device identity retained, its dates shifted"
+IN_PART: Final = "applied in part"
+"""Stands in (0012,0063) behind the code of a chosen option that a header does not claim."""
 
 
 def claimed(
@@ -171,6 +173,7 @@ def claimed(
     if profile.retain_device and profile.retain_dates and any(map(_is_of_device, shifted)):
         refused.add(Method.DEVICE)
         notes.append(DEVICE_WITHOUT_DATES)
+    notes += [f"{each.code} {IN_PART}" for each in Method if each in refused - {Method.BASIC}]
     done = {Method.BASIC: True}
     done |= {OPTION_METHODS[name]: profile.chosen(name) for name in OPTION_METHODS}
     done[Method.SAFE_PRIVATE] = walk.private_kept > 0

@@ -22,7 +22,7 @@ from deepfixcx.deidentify.scan.evidence import Finding, ScannedFile, ScanReport
 from deepfixcx.deidentify.scan.needles import NO_NAMES
 from deepfixcx.deidentify.scan.run import ReadWords, read_all
 from deepfixcx.deidentify.scan.searching import list_files
-from deepfixcx.deidentify.scan.sources import is_dicom, tag_name
+from deepfixcx.deidentify.scan.sources import is_dicom, stated_options, tag_name
 from deepfixcx.deidentify.silence import silence
 
 __all__ = ["scan_alone"]
@@ -152,8 +152,7 @@ def _places(header: Dataset) -> Iterator[tuple[str, int, str]]:
     """Yield kind, element and value of what should not be in a de-identified header."""
     if str(header.get("PatientIdentityRemoved") or "").strip() != "YES":
         yield "not de-identified", 0x00120062, ""
-    items = header.get("DeidentificationMethodCodeSequence") or ()
-    codes = {str(item.get("CodeValue", "")) for item in items}
+    codes = set(stated_options(header))
     patient = str(header.get("PatientID") or "").strip()
     yield from _of_items(header, codes, patient, 0)
 

@@ -31,7 +31,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from deepfixcx.deidentify.scan.needles import NUMBERS, Needle, dicom_words
-from deepfixcx.deidentify.scan.sources import is_dicom, tag_name
+from deepfixcx.deidentify.scan.sources import is_dicom, stated_options, tag_name
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.io.tables import read_rows
 
@@ -39,8 +39,7 @@ __all__ = ["DESCRIBING", "DEVICE", "TERMS", "WORDS", "Own", "Reasons"]
 
 IMAGE_TYPE, BODY_PART, METHOD = "(0008,0008)", "(0018,0015)", "(0012,0063)"
 KEPT_DEVICE, CLEANED_DESCRIPTORS, MOVED_DATES = "113109", "113105", "113107"
-DEVICE_NOTE: Final = "Device identity retained, its dates shifted"
-"""By codes of CID 7050, and by this text in (0012,0063), a header says what was done to it."""
+"""Codes of CID 7050, by which a header says what was done to it."""
 
 TERMS: Final = frozenset(
     {"DERIVED", "ORIGINAL", "PRIMARY", "SECONDARY", "AXIAL", "LOCALIZER", "SINGLE PLANE"}
@@ -65,6 +64,10 @@ angiography contrast ct delayed diffusion dr cr dx early fast flair gated image 
 mammogram mammography mr mri native perfusion pet phase portal post pre radiograph recon routine
 scan scout screening series slice standard static study thick thin topogram ultrasound us venous
 arterial view views volume xray
+arthrogram cspine cta ctp dce dsa dsi dti dwi exam flexion fmri followup gadolinium helical lspine
+minip mip mpr mra mrcp mrv nac noncontrast obl panoramic portable quantitative reformat reformatted
+saturated scanogram stir supp suppressed survey surview swi tof transabdominal transvaginal tspine
+turbo upright vibe wb wo xcc
 """
 WORDS: Final = frozenset(_WORDS_HERE.split())
 """What descriptions may be made of: parts of the body (PS3.16, Annex L), sides, planes and how an
@@ -130,7 +133,7 @@ class Reasons:
         words: frozenset[str] = frozenset(),
     ) -> None:
         self._elements: list[_Element] = []
-        self._done: frozenset[str] = frozenset()
+        self._done: dict[str, str] = {}
         self._terms, self._words = terms or {}, words
         try:
             if path is None or not is_dicom(path):
@@ -138,7 +141,7 @@ class Reasons:
             with silence():
                 header = dcmread(path, stop_before_pixels=True)
                 self._elements = sorted(_elements(header))
-                self._done = frozenset(_codes(header))
+                self._done = stated_options(header)
         except Exception:  # no sound header: then nothing in it is harmless
             self._elements = []
 
@@ -162,12 +165,12 @@ class Reasons:
         elif text in _registered(tag) and _all_from(sources, frozenset({CODE_VALUE})):
             what = "code that the standard registers for the element"
         elif tag in DEVICE and KEPT_DEVICE in self._done and self._is_device(needle, tag):
-            what = "device, kept as (0012,0064) says"
+            what = f"device, kept as {self._done[KEPT_DEVICE]} says"
         elif needle.kind == "date" and MOVED_DATES in self._done:
             # Moved by weeks, it has met a date of another element; one that was not moved would
             # stand in the element it comes from, or in a text.
             apart = tag not in sources and BIRTH_DATE not in sources and element.vr in ("DA", "DT")
-            what = "date that was moved, as (0012,0064) says" if apart else ""
+            what = f"date that was moved, as {self._done[MOVED_DATES]} says" if apart else ""
         elif not _all_from(sources, DESCRIBING | {METHOD, CODE_MEANING}):
             return ""
         elif tag == IMAGE_TYPE and term in TERMS:
@@ -231,12 +234,6 @@ def _elements(header: Dataset) -> list[_Element]:
             vr = each.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
             found.append(_Element(each.value_tell, stop, tag_name(tag), each.value, vr))
     return found
-
-
-def _codes(header: Dataset) -> list[str]:
-    items = header.get("DeidentificationMethodCodeSequence") or ()
-    noted = DEVICE_NOTE in (header.get("DeidentificationMethod") or ())
-    return [str(item.get("CodeValue", "")) for item in items] + [KEPT_DEVICE] * noted
 
 
 def _is_part(digits: str, term: str) -> bool:

@@ -30,6 +30,7 @@ __all__ = [
     "is_dicom",
     "list_sources",
     "read_source",
+    "stated_options",
     "strings_of_bytes",
     "tag_name",
 ]
@@ -102,6 +103,20 @@ def is_dicom(path: Path) -> bool:
 def tag_name(tag: int) -> str:
     """Return a tag as the evidence writes it."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+_IN_PART: Final = re.compile(r"(\d{6}) applied in part")
+
+
+def stated_options(header: Dataset) -> dict[str, str]:
+    """Return the codes of CID 7050 that a header claims in full or in part, and where it does."""
+    noted = header.get("DeidentificationMethod") or ()
+    texts = [noted] if isinstance(noted, str) else noted
+    found = [_IN_PART.fullmatch(str(text).strip()) for text in texts]
+    items = header.get("DeidentificationMethodCodeSequence") or ()
+    return {each[1]: "(0012,0063)" for each in found if each} | {
+        str(item.get("CodeValue", "")): "(0012,0064)" for item in items
+    }
 
 
 class Header(NamedTuple):
