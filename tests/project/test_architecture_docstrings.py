@@ -90,7 +90,9 @@ def lacking_of_class(cls: type, said: dict[str, str]) -> set[str]:
     if getattr(cls, "_is_protocol", False):
         arguments = set()  # nobody calls a protocol
     elif is_dataclass(cls):
-        bases = {name for base in cls.__bases__ for name in getattr(base, "__dataclass_fields__", ())}
+        bases = {
+            name for base in cls.__bases__ for name in getattr(base, "__dataclass_fields__", ())
+        }
         fields = set(cls.__dataclass_fields__) - bases  # those of a base are described there
         arguments = {name for name in fields if not name.startswith("_")}
     elif inspect.isfunction(own):
