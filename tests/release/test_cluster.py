@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from socket import AF_UNIX
+from typing import Any
 
 import psutil
 import pytest
@@ -277,6 +278,12 @@ def test_interrupt_ends_the_workers_of_a_local_cluster(
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(workers, timeout=150)
     assert not alive
+
+
+def test_a_task_of_a_run_that_ended_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "ENDED", {"run"})
+    job: Any = None  # would fail if the task began
+    assert "was stopped" in str(cluster_module.work_job(job, {}, {}, "run"))
 
 
 def children(pid: int) -> list[psutil.Process]:

@@ -25,7 +25,7 @@ pytest.importorskip("playwright", reason="needs the Python package playwright")
 
 pytestmark = pytest.mark.slow
 
-WAIT = 60_000  # ms, on a busy machine
+WAIT = 90_000  # ms: a busy machine is slow, not wrong
 
 
 @pytest.fixture
@@ -457,8 +457,8 @@ def test_bars_of_a_measure_filter_and_the_address_remembers(page: Any, served: S
     page.wait_for_function("location.search === '?release=0&kind=failed&sort=detail'")
     page.reload()
     page.locator("button[aria-pressed=true]:has-text('failed 2')").wait_for()
+    page.wait_for_function("document.querySelectorAll('.thumb').length === 2")
     assert page.get_by_label("Sorted").input_value() == "detail"
-    assert page.locator(".thumb").count() == 2
 
 
 def test_the_most_alike_records_are_shown_and_lead_on(page: Any, served: Served) -> None:

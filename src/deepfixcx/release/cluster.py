@@ -49,6 +49,8 @@ ENCRYPTED, PLAIN = ("tls", "wss"), ("tcp", "ws")
 
 STOPS: dict[str, Connection] = {}
 """For each run on a cluster of this process, a pipe that is closed when its tasks must end."""
+ENDED: set[str] = set()
+"""Runs of this process that have ended: a task of theirs that waited until now does not begin."""
 
 
 def check_scheduler(address: str, *, insecure: bool) -> None:
@@ -179,6 +181,7 @@ def _end_tasks_with(stack: ExitStack, run: str) -> None:
     STOPS[run], writer = multiprocessing.Pipe(duplex=False)
     stack.callback(STOPS.pop, run)
     stack.callback(writer.close)
+    stack.callback(ENDED.add, run)  # before the pipe is closed: then the next task would begin
 
 
 def _work_off(
@@ -271,6 +274,8 @@ def work_job(
             f"a dask worker has {versions}, which can change the values of codes; install the "
             "same versions on every machine, then run the same command with --resume"
         )
+    if run in ENDED:
+        return "the run was stopped; run the same command with --resume"
     if multiprocessing.parent_process() is not None:
         # A worker that a nanny looks after may not have children unless it says so.
         multiprocessing.current_process().daemon = False
