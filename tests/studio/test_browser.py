@@ -453,6 +453,7 @@ def test_bars_of_a_measure_filter_and_the_address_remembers(page: Any, served: S
     )
     assert count < 8
     bars.last.click()
+    page.wait_for_function("document.querySelectorAll('.thumb').length >= 8")
     page.get_by_role("button", name="failed 2").click()
     page.wait_for_function("location.search === '?release=0&kind=failed&sort=detail'")
     page.reload()
