@@ -1,6 +1,6 @@
 """How large burned-in writing has to be to stay legible, against level and patches.
 
-Random capitals and digits are burned into radiographs of nobody, which are then privatized. Two
+Random capitals and digits are burned into synthetic radiographs, which are then privatized. Two
 readers try to read them: one that knows where each character stands and what the letters look
 like, and compares (it does better than a stranger would); and the program tesseract, if it is
 there. The result is the picture and the table of docs/how-to-dicom.md, and the constant in
@@ -99,7 +99,7 @@ def glyph(character: str, height: int) -> Plane:
 
 
 def burned(rng: np.random.Generator, height: int) -> tuple[NDArray[np.float32], Line]:
-    """Draw a radiograph of nobody with one line of writing."""
+    """Draw a synthetic radiograph with one line of writing."""
     image = 0.8 * phantom(rng, size=SIDE)
     width, gap = round(0.95 * height), max(1, round(0.12 * height))
     count = min(8, (SIDE - 24) // (width + gap))

@@ -192,7 +192,7 @@ def test_spellings(text: str, kind: str, some: set[str]) -> None:
         ("", "text"),
     ],
 )
-def test_strings_that_name_nobody(text: str, kind: str) -> None:
+def test_strings_that_name_no_person(text: str, kind: str) -> None:
     assert spellings(text, kind) == set()
 
 

@@ -145,7 +145,7 @@ def test_files_that_are_no_rules(tmp_path: Path) -> None:
 def with_writing(
     texts: dict[tuple[int, int], str], height: int, gray: int = 255, size: int = 512
 ) -> Any:
-    """Draw texts at (row, column) into a radiograph of nobody; return 8-bit gray."""
+    """Draw texts at (row, column) into a synthetic radiograph; return 8-bit gray."""
     image = phantom(np.random.default_rng(0), size=size)
     picture = Image.fromarray(np.rint(image * 200).astype(np.uint8))
     draw = ImageDraw.Draw(picture)

@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_named(make: object, reason: str) -> None:
         make()  # type: ignore[operator]
 
 
-def test_mixed_records_belong_to_nobody() -> None:
+def test_mixed_records_belong_to_no_single_patient() -> None:
     records = make_records()
     mixed = KMixing(3).apply(records, np.random.default_rng(0))
     with pytest.raises(MechanismError, match="mixing last"):

@@ -39,7 +39,9 @@ def fitted() -> FittedSynthesis:
 # -- what is drawn ------------------------------------------------------------------------------
 
 
-def test_records_are_of_nobody_and_as_many_as_the_patients(fitted: FittedSynthesis) -> None:
+def test_records_belong_to_no_patient_and_are_as_many_as_the_patients(
+    fitted: FittedSynthesis,
+) -> None:
     drawn = fitted.apply(people(150, 2), RNG(0))
     assert drawn.array.shape == (600, 3)
     assert not len(drawn.patients)

@@ -47,7 +47,7 @@ MODES = {
 
 OPINION = "Article 29 Data Protection Working Party, Opinion 05/2014, WP216"
 
-OF_NOBODY = "Records are drawn from a model, so that none is of a patient or an image."
+OF_NO_PATIENT = "Records are drawn from a model, so that none is of a patient or an image."
 NO_SEARCH = "No patient has two images that are not copies, so no search was possible."
 
 FIRST, AREAS = ("precision@1", "mAP@R", UNIQUE), ("AUC", "EER", "KS")
@@ -93,7 +93,7 @@ def answers(audit: Audit) -> tuple[Answer, ...]:
     questions = (_singled_out, _linked, _inferred, _reconstructed, _members)
     found = [answer(audit.results) for answer in questions]
     if NO_PERSON in audit.untested:
-        found[:-1] = [replace(each, sentence=OF_NOBODY) for each in found[:-1]]
+        found[:-1] = [replace(each, sentence=OF_NO_PATIENT) for each in found[:-1]]
     return tuple(found)
 
 

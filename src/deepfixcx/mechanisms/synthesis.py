@@ -163,8 +163,8 @@ class FittedSynthesis:
         states = generator.permutation(np.minimum(places, len(shares) - 1))
         drawn = self.numbers_of(states, measured, generator)
         labels = self.model.patterns[states].astype(np.float32)
-        nobody = tuple(np.zeros(0, np.int64) for _ in range(count))
-        return Records(self._released(drawn, generator), labels, np.zeros(0, np.str_), nobody)
+        no_images = tuple(np.zeros(0, np.int64) for _ in range(count))
+        return Records(self._released(drawn, generator), labels, np.zeros(0, np.str_), no_images)
 
     def numbers_of(
         self, states: NDArray[np.int64], measured: Measured, generator: np.random.Generator

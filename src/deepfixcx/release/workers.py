@@ -1,10 +1,10 @@
-"""A pool of worker processes, any of which may die without taking anything with it.
+"""A pool of worker processes, each of which may crash without an effect on the others.
 
-When a worker dies, in a decoder say, its job is given to a new one, and a file that has killed two
-workers in a row is left out from then on. A worker writes the file that it is at into memory that
-it shares with its parent, so that the file is known which it died on; which files it has ended it
-tells many at a time, because a message costs both sides as much as a small image. It ends with its
-parent, even if that is killed.
+When a worker dies, in a decoder say, a new worker gets its job, and a file on which two workers
+died in a row is left out from then on. A worker writes the name of its current file into memory
+that it shares with its parent, so that the parent knows the file on which it died. Finished files
+are reported in batches, because a message costs both sides as much as a small image. A worker ends
+with its parent, even if the parent is killed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 REPORT_SECONDS = 0.05
-"""A worker tells of the files that it has ended this often."""
+"""Seconds between two reports of a worker on finished files."""
 
 NAME_BYTES = 1 << 14
-"""Room for the id of a file; what has a longer one has no name that a file can have."""
+"""Largest length of the ID of a file; no file name is longer."""
 
 
 class Job(Protocol):
@@ -57,12 +57,12 @@ class Job(Protocol):
         done: Callable[[str, Any], None],
         quarantine: frozenset[str],
     ) -> Any:
-        """Work off every file, telling its id before and its result after."""
+        """Process every file; report its ID before and its result after."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileEvent:
-    """A worker has ended one file; a job that is tried again reports its files again."""
+    """A worker has finished one file; a job that is tried again reports its files again."""
 
     source_id: str
     result: Any
@@ -77,7 +77,7 @@ class JobEvent:
 
 
 class Mark:
-    """The file that a worker is at, in memory that its parent reads once it is dead."""
+    """The current file of a worker, in memory that its parent reads after the worker died."""
 
     def __init__(self, memory: Any) -> None:
         self._memory = memory
@@ -88,7 +88,7 @@ class Mark:
         return multiprocessing.get_context("spawn").RawArray("c", 1 + 2 * (2 + NAME_BYTES))
 
     def begin(self, name: str) -> None:
-        """Write down the file that is begun."""
+        """Record the file that is begun."""
         content = name.encode("utf-8", "surrogatepass")
         if len(content) > NAME_BYTES:
             self.end()
@@ -100,7 +100,7 @@ class Mark:
         self._memory[0] = place
 
     def end(self) -> None:
-        """Write down that no file is begun."""
+        """Record that no file is begun."""
         self._memory[0] = b"\x00"
 
     def read(self) -> str | None:
@@ -120,7 +120,7 @@ def _place(number: bytes) -> int:
 
 @dataclass(eq=False, slots=True)
 class Worker:
-    """A worker process, the file it is at, and its jobs: the first is worked, others wait."""
+    """A worker process, its current file, and its jobs: the first is processed, others wait."""
 
     process: Any
     pipe: Connection
@@ -128,7 +128,7 @@ class Worker:
     jobs: deque[Job] = field(default_factory=deque)
 
 
-def hire() -> Worker:
+def start_worker() -> Worker:
     """Start a worker process."""
     # Spawned, not forked: threads and decoder state of this process are not inherited.
     context = multiprocessing.get_context("spawn")
@@ -161,14 +161,14 @@ def _without_interrupts() -> Iterator[None]:
 
 
 def assign(worker: Worker, job: Job, quarantine: frozenset[str], suspects: frozenset[str]) -> None:
-    """Give a worker a job, which it begins after those that it has."""
+    """Give a worker a job, which it begins after its other jobs."""
     worker.jobs.append(job)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.pipe.send((job, quarantine, suspects))
 
 
 def receive(worker: Worker) -> list[FileEvent | JobEvent]:
-    """Take what a worker tells."""
+    """Receive one message of a worker."""
     ended, job, refusal = worker.pipe.recv()
     if refusal is not None:
         raise ReleaseStoppedError(refusal)
@@ -179,8 +179,8 @@ def receive(worker: Worker) -> list[FileEvent | JobEvent]:
     return events
 
 
-def dismiss(worker: Worker) -> None:
-    """End a worker process, whatever it is doing."""
+def stop_worker(worker: Worker) -> None:
+    """Stop a worker process at once."""
     worker.pipe.close()
     worker.process.terminate()
     worker.process.join()
@@ -200,40 +200,40 @@ def _worker_main(pipe: Connection, memory: Any) -> None:
     with QUIET, contextlib.suppress(ConnectionError):  # once for all files
         while True:
             job, quarantine, suspects = orders.get()
-            diary = _Diary(pipe, mark, suspects)
+            log = _WorkerLog(pipe, mark, suspects)
             try:
-                results = job.work(mark.begin, diary.ended, quarantine)
+                results = job.work(mark.begin, log.finished, quarantine)
             except ReleaseStoppedError as error:
-                diary.tell()
+                log.send()
                 pipe.send(([], None, str(error)))
             else:
-                diary.tell((job.number, results))
+                log.send((job.number, results))
 
 
-class _Diary:
-    """Files that a worker has finished and not reported yet."""
+class _WorkerLog:
+    """Log of the files that a worker has finished and not reported yet."""
 
     def __init__(self, pipe: Connection, mark: Mark, suspects: frozenset[str]) -> None:
         self._pipe, self._mark, self._suspects = pipe, mark, suspects
         self._ended: list[tuple[str, Any]] = []
         self._reported = -REPORT_SECONDS  # the first file of a job is reported at once
 
-    def ended(self, name: str, result: Any) -> None:
-        """Write down a file, and tell of it if it is time."""
+    def finished(self, name: str, result: Any) -> None:
+        """Add a file, and send the log if it is time."""
         self._mark.end()
         self._ended.append((name, result))
         if name in self._suspects or time.monotonic() - self._reported >= REPORT_SECONDS:
-            self.tell()
+            self.send()
 
-    def tell(self, job: tuple[int, Any] | None = None) -> None:
-        """Tell of all files, and of the job if that is ended too."""
+    def send(self, job: tuple[int, Any] | None = None) -> None:
+        """Send all files, and the results of the job if it is complete."""
         self._pipe.send((self._ended, job, None))
         self._ended = []
         self._reported = time.monotonic()
 
 
 def _listen(pipe: Connection, orders: SimpleQueue[Any]) -> None:
-    """Take orders while others are worked; end this process when its parent is gone."""
+    """Receive jobs while others are processed; end this process with its parent."""
     parent = multiprocessing.parent_process()
     gone = [parent.sentinel] if parent is not None else []
     try:
@@ -254,14 +254,14 @@ def _silence() -> None:
 # -- the pool ---------------------------------------------------------------------------------
 
 DEATHS_ALLOWED = 2
-"""A file that has killed so many workers is quarantined."""
+"""Deaths of workers on one file after which it is quarantined."""
 
 IDLE_DEATHS_ALLOWED = 3
-"""So many workers dying between files, and no job ended meanwhile, means that none will ever be."""
+"""Deaths of workers between files, without a job ended meanwhile, after which the run stops."""
 
 JOBS_IN_HAND = 2
-"""So many jobs a worker has as long as there are plenty: one worked, one waiting, so that it need
-not wait itself while this process writes down what became of the last one."""
+"""Jobs of a worker while many are left: one is processed, one waits, so that the worker does not
+wait while this process records the results of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +273,7 @@ class StartEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeathEvent:
-    """A worker died on a file: how many have by now; 0 for a file that was read after all."""
+    """A worker died on a file: number of deaths so far; 0 for a file that was read after all."""
 
     source_id: str
     count: int
@@ -283,7 +283,7 @@ Event = StartEvent | FileEvent | DeathEvent | JobEvent
 
 
 class Waiting:
-    """Jobs that wait; each is made when it is needed, for the files of all would fill memory."""
+    """Jobs that wait; each is made when needed, because the files of all would fill memory."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._to_make = iter(jobs)
@@ -298,17 +298,17 @@ class Waiting:
         """Take the first job, where `count` says that there is one."""
         return self._made.popleft()
 
-    def supply(self, crew: list[Worker], blamed: _Deaths) -> list[StartEvent]:
+    def supply(self, pool: list[Worker], blamed: _Deaths) -> list[StartEvent]:
         """Give workers jobs, those first that have none; return the jobs that begin at once."""
         begun, orders = [], (blamed.quarantine(), blamed.suspects())
-        self._made.extend(islice(self._to_make, max(0, 2 * len(crew) + 1 - len(self._made))))
-        for worker in crew:
+        self._made.extend(islice(self._to_make, max(0, 2 * len(pool) + 1 - len(self._made))))
+        for worker in pool:
             if not worker.jobs and self._made:
                 assign(worker, self._made.popleft(), *orders)
                 begun.append(StartEvent(worker.jobs[0].number))
-        for worker in crew:
+        for worker in pool:
             # The last jobs go to the first free worker.
-            if len(worker.jobs) < JOBS_IN_HAND and len(self._made) > len(crew):
+            if len(worker.jobs) < JOBS_IN_HAND and len(self._made) > len(pool):
                 assign(worker, self._made.popleft(), *orders)
                 self._made.extend(islice(self._to_make, 1))
         return begun
@@ -320,7 +320,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class _Deaths:
-    """Who died of what."""
+    """Number of deaths of workers by file."""
 
     of_file: dict[str, int] = field(default_factory=dict)
     idle: int = 0
@@ -339,7 +339,7 @@ class _Deaths:
         return None
 
     def acquit(self, name: str) -> DeathEvent | None:
-        """Take back what a file was blamed for, for it was read to its end."""
+        """Reset the deaths of a file, because it was read to its end."""
         if 0 < self.of_file.get(name, 0) < DEATHS_ALLOWED:
             del self.of_file[name]
             return DeathEvent(name, 0)
@@ -358,13 +358,13 @@ def run_jobs(
     deaths: Mapping[str, int] | None = None,
     stop: Connection | None = None,
 ) -> Iterator[Event]:
-    """Work off jobs in processes, yielding what happens as it happens."""
+    """Process jobs in worker processes; yield events as they happen."""
     waiting = Waiting(jobs)
     blamed = _Deaths(dict(deaths or {}))
-    crew = [hire() for _ in range(waiting.count(workers))]
+    pool = [start_worker() for _ in range(waiting.count(workers))]
     try:
-        yield from waiting.supply(crew, blamed)
-        while busy := [worker for worker in crew if worker.jobs]:
+        yield from waiting.supply(pool, blamed)
+        while busy := [worker for worker in pool if worker.jobs]:
             ready = wait([*(worker.pipe for worker in busy), *filter(None, [stop])])
             if stop in ready:
                 raise ReleaseStoppedError("the run was stopped; continue with --resume")
@@ -374,10 +374,10 @@ def run_jobs(
                 except (EOFError, ConnectionError):
                     yield from filter(None, [blamed.record(worker.mark.read())])
                     waiting.again(worker.jobs)
-                    dismiss(worker)
-                    crew[crew.index(worker)] = hire()
+                    stop_worker(worker)
+                    pool[pool.index(worker)] = start_worker()
                     events = []
-                begun = [*_begun(worker, events), *waiting.supply(crew, blamed)]
+                begun = [*_begun(worker, events), *waiting.supply(pool, blamed)]
                 for event in events:
                     yield event
                     if isinstance(event, FileEvent):
@@ -386,11 +386,11 @@ def run_jobs(
                         blamed.idle = 0
                 yield from begun
     finally:
-        for worker in crew:
-            dismiss(worker)
+        for worker in pool:
+            stop_worker(worker)
 
 
 def _begun(worker: Worker, events: Sequence[Event]) -> Iterator[StartEvent]:
-    """Tell of the job in hand that a worker begins when it has ended one."""
+    """Yield the job that a worker begins after it has ended one."""
     if worker.jobs and any(isinstance(event, JobEvent) for event in events):
         yield StartEvent(worker.jobs[0].number)

@@ -171,7 +171,7 @@ def _of_items(
         try:
             element = header[tag]
             value: Any = element.value
-        except Exception:  # damaged: nobody can tell what it says
+        except Exception:  # damaged, so its content is unknown
             yield "unreadable", at, ""
             continue
         if element.VR == "SQ":

@@ -57,7 +57,7 @@ NOTES: Final = frozenset({"OB", "UN"})
 PIXELS: Final = 0x7FE00010
 CODE_MEANING: Final = 0x00080104
 
-NAMES_NOBODY: Final = frozenset(
+NAMES_NO_PERSON: Final = frozenset(
     {
         0x00020012, 0x00020013,  # the program that wrote the file
         0x00080070, 0x00081090,  # manufacturer and model
@@ -160,7 +160,7 @@ def _terms(header: Dataset, outermost: str = "", depth: int = 0) -> Iterator[tup
                 for item in element.value or []:
                     yield from _terms(item, where, depth + 1)
                 continue
-            technical = element.VR in ("CS", "DS", "IS", "TM") or tag in NAMES_NOBODY
+            technical = element.VR in ("CS", "DS", "IS", "TM") or tag in NAMES_NO_PERSON
             if tag == CODE_MEANING:
                 technical = str(header.get("CodingSchemeDesignator", "")) in STANDARD_CODES
             if technical and not tag.is_private:
@@ -249,7 +249,7 @@ def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
 def _is_technical(header: Dataset, tag: BaseTag) -> bool:
     if tag in CODES:  # meanings of a code of one's own may be those of a person
         return str(header.get("CodingSchemeDesignator", "")).strip() in STANDARD_CODES
-    return tag in NAMES_NOBODY or tag.is_private_creator
+    return tag in NAMES_NO_PERSON or tag.is_private_creator
 
 
 def _texts(value: Any) -> Iterator[str]:
