@@ -6,15 +6,18 @@ import csv
 import json
 import secrets
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from deepfixcx.cli._protecting import _labels
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, ReleaseError
 from deepfixcx.mechanisms import accounting, label_model
 from deepfixcx.release import load_codes, load_records, verify_release
 from deepfixcx.release.protected.budget import BUDGET
+from deepfixcx.release.protected.writing import LIMITS, SYNTHETIC_LIMITS
 from tests.release.conftest import contents
 from tests.release.phantoms import CANARY, SPEC, Maker, read_dataset, write_dataset
 
@@ -29,11 +32,13 @@ def about(folder: Path) -> dict[str, object]:
 def test_a_synthetic_release_is_marked_and_verifies(make: Maker, tmp_path: Path) -> None:
     summary = make("synthesis-2", tmp_path / "out")
     assert summary.images == 0
+    assert summary.min_patients == 11
     assert summary.withheld == ()
     written = about(tmp_path / "out")
     assert written["records"]["synthetic"] is True  # type: ignore[index]
     assert written["mechanisms"][0]["synthetic"] is True  # type: ignore[index]
     assert load_records(tmp_path / "out").array.shape == (4 * 104, 2)
+    assert written["limits"] == SYNTHETIC_LIMITS
     assert verify_release(tmp_path / "out").sound
     with (tmp_path / "out.private" / "members.csv").open() as file:
         assert list(csv.reader(file))[1:] == []
@@ -56,6 +61,24 @@ def test_a_release_that_calls_itself_real_does_not_verify(make: Maker, tmp_path:
 
 
 # -- with a budget --------------------------------------------------------------------------------
+
+
+def test_a_budget_states_no_number_of_patients_behind_labels(make: Maker, tmp_path: Path) -> None:
+    summary = make("synthesis-2-4", tmp_path / "out")
+    records: Any = about(tmp_path / "out")["records"]
+    assert (summary.min_patients, records["min_patients"]) == (0, 0)
+    assert records["min_patients_positive"] == 0
+    assert _labels(summary) == "pneumonia, effusion; drawn from noisy counts"
+
+
+def test_records_of_images_do_not_verify_with_the_limits_of_synthetic_ones(
+    make: Maker, tmp_path: Path
+) -> None:
+    make("mixing", tmp_path / "out")
+    path = tmp_path / "out" / "dataset.json"
+    path.write_text(path.read_text().replace(LIMITS, SYNTHETIC_LIMITS))
+    found = verify_release(tmp_path / "out").contradictions
+    assert any("does not state the limits" in each for each in found)
 
 
 def test_a_budget_is_spent_once_by_a_release_that_goes_on(make: Maker, tmp_path: Path) -> None:

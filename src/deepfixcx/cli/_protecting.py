@@ -134,8 +134,10 @@ def _close(summary: ProtectedSummary) -> None:
 
 
 def _labels(summary: ProtectedSummary) -> str:
-    fewest = f"every combination of labels is shared by {summary.min_patients} patients or more"
-    return f"{', '.join(summary.labels)}; {fewest}"
+    how = f"every combination of labels is shared by {summary.min_patients} patients or more"
+    if not summary.min_patients:
+        how = "drawn from noisy counts"
+    return f"{', '.join(summary.labels)}; {how}"
 
 
 def _changed_labels(summary: ProtectedSummary) -> list[tuple[str, str]]:

@@ -150,11 +150,12 @@ def _own_words() -> list[str]:
     from deepfixcx.release.manifest import TOTALS
     from deepfixcx.release.options import LIMITS
     from deepfixcx.release.protected.writing import LIMITS as PROTECTED_LIMITS
+    from deepfixcx.release.protected.writing import SYNTHETIC_LIMITS
     from deepfixcx.spec import CodecSpec
 
     names = [*Record.columns(), *TOTALS, *(each.name for each in fields(DeidentifyOptions))]
     names += [each.name for each in fields(CodecSpec)] + [each.meaning for each in Method]
-    return [*names, LIMITS, KEPT_LIMITS, PROTECTED_LIMITS, FORMAT_WORDS]
+    return [*names, LIMITS, KEPT_LIMITS, PROTECTED_LIMITS, SYNTHETIC_LIMITS, FORMAT_WORDS]
 
 
 def _allowed(path: Path | None) -> list[str]:

@@ -22,6 +22,7 @@ from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import TOTALS, VERSIONS_OF
 from deepfixcx.release.options import LIMITS, ReleaseOptions
 from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
+from deepfixcx.release.protected.writing import SYNTHETIC_LIMITS
 from deepfixcx.release.release import ReleasedRecords
 from deepfixcx.spec import CodecSpec
 
@@ -232,8 +233,11 @@ def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -
         if options.get("output", "both") in ("codes", "both"):
             depths = [np.dtype(options["dtype"]).itemsize] * len(done)
         counted["kept_bytes"] = sum(k * d for k, d in zip(kept, depths, strict=True))
+    known = {LIMITS, LIMITS_OF_RECORDS}
+    if isinstance(records, dict) and records.get("synthetic"):
+        known = {LIMITS_OF_RECORDS, SYNTHETIC_LIMITS}  # the first until version 0.2
     limits = hashlib.sha256(str(about["limits"]).encode()).hexdigest()
-    if about["limits"] not in (LIMITS, LIMITS_OF_RECORDS) and limits not in EARLIER_LIMITS:
+    if about["limits"] not in known and limits not in EARLIER_LIMITS:
         yield "dataset.json does not state the limits of the method as deepfixcx does"
     for name, count in counted.items():
         if about["totals"].get(name) != count:

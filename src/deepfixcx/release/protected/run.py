@@ -77,7 +77,8 @@ class ProtectedSummary:
     failed : int
         Images of either dataset that could not be read.
     min_patients : int
-        Fewest patients of each combination of labels.
+        Fewest patients of each combination of labels; 0 with a privacy budget, as labels are then
+        drawn from noisy counts.
     guarantee : str
         Of the mechanism.
     notes : tuple of str
@@ -227,7 +228,7 @@ def privatize_protected(
         written.facts["public_images"],
         tuple(Counter(each.reason for each in withheld).most_common()),
         len(unread),
-        min_patients,
+        written.facts["min_patients"],
         written.published.fitted.guarantee,
         protection.notes(dataset, public),
         time.perf_counter() - began,

@@ -41,6 +41,15 @@ LIMITS = (
     "patient's labels can link by them. This release is not anonymous by itself."
 )
 
+SYNTHETIC_LIMITS = (
+    "Records are drawn from a model, so that none belongs to a patient or an image. The model "
+    "guarantees what its entry states, against the attacker that the entry names, and nothing "
+    "else. Without an epsilon it learned from exact sums over patients: an attacker who knows all "
+    "other patients can compute the values of the last one. This release is not anonymous by "
+    "itself."
+)
+"""Of a release by synthesis."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Written:
@@ -214,7 +223,7 @@ def _about(written: Written, totals: dict[str, int], papers: dict[str, str]) -> 
         "totals": totals,
         "papers": papers,
         "id": written.id,
-        "limits": LIMITS,
+        "limits": SYNTHETIC_LIMITS if written.facts.get("synthetic") else LIMITS,
     }
 
 
