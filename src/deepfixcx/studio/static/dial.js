@@ -1,7 +1,7 @@
 // A slider over given steps, with a limit: what lies beyond it is grey, and below stands why.
 // Props: label, name, steps (numbers, growing), value, limit, reason, hint, words (text of the value),
 // exact (also a field for any whole number). Emits "set" with the new value.
-const QUIET = 400; // ms after a move in which values pushed by the server are not taken: they are late
+const QUIET = 400; // ms after a move in which a value pushed by the server waits: it may answer an older move
 
 export default {
   props: {
@@ -10,7 +10,7 @@ export default {
   },
   emits: ["set"],
   data() {
-    return { current: this.value, moved: 0 };
+    return { current: this.value, moved: -QUIET };
   },
   computed: {
     index() {
@@ -29,8 +29,9 @@ export default {
     },
   },
   watch: {
-    value(pushed) {
-      if (performance.now() - this.moved > QUIET) this.current = pushed;
+    value() {
+      clearTimeout(this.late);
+      this.late = setTimeout(() => (this.current = this.value), this.moved + QUIET - performance.now());
     },
   },
   methods: {
@@ -47,6 +48,7 @@ export default {
       const fitting = Math.min(wanted, this.limit);
       if (fitting !== wanted) this.$nextTick(() => (event.target.value = event.target.type === "range" ? this.index : fitting));
       if (fitting === this.current) return;
+      clearTimeout(this.late);
       this.current = fitting;
       this.$emit("set", fitting);
     },
