@@ -10,13 +10,15 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from deepfixcx.errors import DeidentifyError
-from deepfixcx.images import text_mask
+from deepfixcx.images import rapid_text, text_mask
 from deepfixcx.images.masking import Region
 from deepfixcx.images.text_mask import Reading, TextMask, is_measure, outside_regions
 
 
 @pytest.mark.parametrize(
-    "text", ["12", "4.2", "4.2cm", "cm", "12mm", "60%", "GAIN", "Vmax", "L", "1:2", "-3", "1.5x2.0"]
+    "text",
+    ["12", "4.2", "4.2cm", "cm", "12mm", "60%", "GAIN", "Vmax", "L", "1:2", "-3", "1.5x2.0"]
+    + ["FR30", "GAIN60", "GAIN:60", "4.2 cm", "GAIN 60 FR 30", "L5"],
 )
 def test_measurements_are_known(text: str) -> None:
     assert is_measure(text)
@@ -31,6 +33,11 @@ def test_measurements_are_known(text: str) -> None:
         "07.06.1951",
         "07/06/51",
         "MRN12",
+        "A1234",
+        "L1234",
+        "FR12345",
+        "GAIN 60 Smith",
+        "",
         "Dr",
         "10:11:12:13",
     ],
@@ -50,11 +57,56 @@ def test_a_measurement_stays_unless_one_reading_is_of_the_patient(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, near, apart = Region(0, 0, 10, 20), Region(1, 1, 10, 20), Region(20, 40, 10, 20)
-    assert painted(monkeypatch, {Reading("4.2", one), Reading("word", near)}) == set()
+    unsure, sure = Reading("word", near, 40.0), Reading("word", near, 100.1)
+    assert painted(monkeypatch, {Reading("4.2", one), unsure}) == set()
+    assert painted(monkeypatch, {Reading("4.2", one), sure}) == {one, near}
     assert painted(monkeypatch, {Reading("4.2", one), Reading("44", near)}) == {one, near}
     assert painted(monkeypatch, {Reading("4.2", one), Reading("word", apart)}) == {apart}
     assert painted(monkeypatch, {Reading("GAIN 60", one)}) == set()
     assert painted(monkeypatch, {Reading("GAIN Smith", one)}) == {one}
+
+
+def test_a_letter_inside_of_a_word_does_not_keep_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    word, letter = Region(0, 0, 10, 60), Region(0, 10, 10, 5)
+    readings = {Reading("Hospital", word, 90.0), Reading("l", letter, 99.0)}
+    assert word in painted(monkeypatch, readings)
+
+
+def test_a_gap_between_two_painted_words_is_painted_unless_a_measurement_stays_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = {Reading("Larkspur", Region(5, 0, 10, 20)), Reading("Valley", Region(6, 38, 10, 20))}
+    gap = Region(6, 20, 9, 18)
+    assert gap in painted(monkeypatch, words)
+    measure = Reading("12", Region(6, 22, 10, 14))
+    assert gap not in painted(monkeypatch, {*words, measure})
+    apart = {Reading("Larkspur", Region(5, 0, 10, 20)), Reading("Valley", Region(6, 48, 10, 20))}
+    assert len(painted(monkeypatch, apart)) == 2
+
+
+def test_the_grain_of_an_image_is_no_writing() -> None:
+    grain = np.random.default_rng(0).normal(90, 3, (200, 300)).astype(np.uint8)
+    plain, *strokes = text_mask._variants(grain)
+    assert np.array_equal(plain, grain)
+    assert max((float((each == 0).mean()) for each in strokes), default=0.0) < 0.001
+
+
+def test_large_images_are_read_in_tiles_that_share_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = np.zeros((1600, 3000), int)
+
+    def engine(tile: np.ndarray, text_score: float) -> tuple[list, None]:
+        assert max(tile.shape) <= rapid_text.TILE
+        assert text_score == 0
+        corners = [(10, 10), (30, 10), (30, 20), (10, 20)]
+        return [(corners, "x", 0.1)], None
+
+    monkeypatch.setattr(rapid_text, "_engine", lambda: engine)
+    lines = rapid_text.rapid_lines(seen.astype(np.uint8))
+    starts = {(region.top + 3, region.left + 3) for _, region, _ in lines}
+    assert all(sure == 10 for *_, sure in lines)
+    for top, left in starts:
+        seen[max(0, top - 10) :, max(0, left - 10) :][: rapid_text.TILE, : rapid_text.TILE] += 1
+    assert seen.min() >= 1
 
 
 @pytest.mark.parametrize("seed", range(5))

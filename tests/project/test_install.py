@@ -36,7 +36,7 @@ MISSING = [
     ("studio --no-browser", "studio"),
     ("report shared -o report.pdf", "pdf"),
     ("privatize xrays out -J 2 -P 4 --engine dask", "dask"),
-    ("deidentify xrays out --mask phi --ocr rapidocr", "ocr"),
+    ("deidentify xrays out --mask phi", "ocr"),
     ("privatize xrays out -J 2 -P 4 --mechanism noise-2-16 --output codes", "dp"),
     ("privatize s3://bucket/xrays out -J 2 -P 4", "remote"),
     ("inspect s3://bucket/xrays", "remote"),

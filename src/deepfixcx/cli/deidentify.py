@@ -63,7 +63,7 @@ def command(
             help="Paint text black: phi (all but measurements), all, or a rule file.",
         ),
     ] = None,
-    ocr: Annotated[Ocr, typer.Option(help="What finds text for --mask.")] = "tesseract",
+    ocr: Annotated[Ocr, typer.Option(help="What finds text for --mask.")] = "rapidocr",
     also: Annotated[
         str, typer.Option(help="Objects without an image to include: ko, sr, pr, rt, reg, seg.")
     ] = "",

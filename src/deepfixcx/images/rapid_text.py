@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._optional import require
-from deepfixcx.errors import DeidentifyError
+from deepfixcx.errors import DeidentifyError, MissingExtraError
 from deepfixcx.images.masking import Region
 
 __all__ = ["check_rapid", "rapid_lines"]
@@ -19,13 +20,20 @@ MODULE: Final = "rapidocr_onnxruntime"
 MARGIN: Final = 0.2
 """A region is larger than its line by so much of the line's height on each side."""
 
+TILE, SHARED = 1536, 256
+"""Pixels: the networks reduce images of more than 2,000, in which small letters are lost then, so
+larger ones are read in tiles of this side, of which neighbours share so much."""
+
 LEAST_SIDE: Final = 32
 """Pixels; images that are smaller hold no line of text, and the networks fail on some of them."""
 
 
 def check_rapid() -> None:
-    """See that the package is there, or name the extra that installs it."""
-    require(MODULE, extra="ocr")
+    """See that the package is there, or name the extra that installs it, and the other reader."""
+    try:
+        require(MODULE, extra="ocr")
+    except MissingExtraError as error:
+        raise MissingExtraError(f"{error}, or add --ocr tesseract") from None
 
 
 @functools.cache
@@ -34,19 +42,45 @@ def _engine() -> Any:
     return require(MODULE, extra="ocr").RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
 
 
-def rapid_lines(plane: NDArray[np.uint8]) -> list[tuple[str, Region]]:
-    """Return the lines of text in a gray image ``(H, W)``, with their regions."""
+def rapid_lines(plane: NDArray[np.uint8]) -> list[tuple[str, Region, float]]:
+    """Return the lines of text in a gray image ``(H, W)``: text, region, sureness in per cent.
+
+    Lines that were found and cannot be read are among them, and have an empty text or any other.
+    """
     height, width = plane.shape
     if min(height, width) < LEAST_SIDE:
         return []
+    lines = []
+    for top, left in itertools.product(_starts(height), _starts(width)):
+        tile = plane[top : top + TILE, left : left + TILE]
+        lines += [
+            (text, _moved(region, top, left), sure) for text, region, sure in _tile_lines(tile)
+        ]
+    return lines
+
+
+def _starts(length: int) -> range | list[int]:
+    """Return where tiles begin along a side; neighbours share pixels, the last ends at the end."""
+    if length <= TILE:
+        return [0]
+    count = math.ceil((length - SHARED) / (TILE - SHARED))
+    return [round(n * (length - TILE) / (count - 1)) for n in range(count)]
+
+
+def _moved(region: Region, top: int, left: int) -> Region:
+    return Region(region.top + top, region.left + left, region.height, region.width)
+
+
+def _tile_lines(plane: NDArray[np.uint8]) -> list[tuple[str, Region, float]]:
+    height, width = plane.shape
     try:
-        found, _ = _engine()(np.repeat(plane[..., np.newaxis], 3, axis=-1))
+        found, _ = _engine()(np.repeat(plane[..., np.newaxis], 3, axis=-1), text_score=0.0)
     except Exception:  # whatever the networks raise: the image was not examined
         raise DeidentifyError(
             "RapidOCR cannot read this image; convert the file, or use a rule file"
         ) from None
     lines = []
-    for corners, text, _sure in found or ():
+    for corners, text, sure in found or ():
         places = np.asarray(corners, np.float64)
         (left, top), (right, bottom) = places.min(axis=0), places.max(axis=0)
         margin = MARGIN * (bottom - top) + 1
@@ -54,5 +88,6 @@ def rapid_lines(plane: NDArray[np.uint8]) -> list[tuple[str, Region]]:
         down = min(height, math.ceil(bottom + margin)) - first_row
         across = min(width, math.ceil(right + margin)) - first_column
         if down > 0 and across > 0:
-            lines.append((str(text), Region(first_row, first_column, down, across)))
+            region = Region(first_row, first_column, down, across)
+            lines.append((str(text), region, 100 * float(sure)))
     return lines

@@ -38,8 +38,9 @@ WANTED_SIDE, MOST = 1500, 4
 STROKE: Final = 9
 """Pixels; strokes of letters are thinner."""
 
-BRIGHT, RISE = 0.92, 0.4
-"""Writing is nearly as bright as anything, or rises above its ground by so much of the most."""
+BRIGHT, RISE, NOISE = 0.92, 0.4, 6.0
+"""Writing is nearly as bright as anything, or rises above its ground by so much of the most; and by
+so many standard deviations above the usual, as the grain of an image looks like words."""
 
 MARGIN: Final = 0.35
 """A region is larger than its word by so much of the word's height on each side."""
@@ -50,6 +51,12 @@ has to be surer of it, most of all of a single letter."""
 
 REDUCED: Final = (128, 64)
 """Pixels of the longest side at which the strokes of large letters are thin again."""
+
+COVERED: Final = 0.6
+"""A reading says what a region holds if it covers so much of it."""
+
+GAP: Final = 2.0
+"""Heights of a line: what lies so near between two painted words is painted."""
 
 SAME: Final = 8
 """Of 255: channels that differ by no more show the same writing."""
@@ -65,6 +72,7 @@ MEASURES: Final = frozenset(
 """Words of scales, measurements and positions, which identify no patient."""
 
 _NUMBER: Final = r"\d{1,4}(?:[.,]\d{1,4})?"
+_RUN: Final = re.compile(r"[a-z]+(?:/[a-z]+)?|[^a-z]+")
 _MEASURE: Final = re.compile(
     rf"[-+~<>=±(]*{_NUMBER}(?:[/:x×*]{_NUMBER}){{0,2}}[)%°]?(?:"
     + UNITS.replace(" ", "|")
@@ -74,21 +82,33 @@ _DATE_LIKE: Final = re.compile(r"\d{1,4}[./:-]\d{1,2}[./:-]\d{1,4}")
 
 
 class Reading(NamedTuple):
-    """A word that was read in an image, and its region."""
+    """A word or line that was read in an image, its region, and how sure its reader is (per cent)."""
 
     text: str
     region: Region
+    sure: float = 100.0
 
 
 def is_measure(text: str) -> bool:
-    """Return whether a word belongs to a scale, a measurement or a position.
+    """Return whether all words of a text belong to a scale, a measurement or a position.
 
-    Numbers of five digits and more, and dates, do not.
+    Numbers of five digits and more, and dates, do not. Words may be joined (``FR30``), as networks
+    read spaces badly, but not a single letter with a number of three digits and more.
     """
-    low = text.strip(".,;:()[]|'\"").casefold()
+    words = text.casefold().split()
+    return bool(words) and all(map(_is_measure_word, words))
+
+
+def _is_measure_word(word: str) -> bool:
+    low = word.strip(".,;:()[]|'\"")
     if _DATE_LIKE.fullmatch(low):
         return False
-    return low in MEASURES or _MEASURE.fullmatch(low) is not None
+    if low in MEASURES or _MEASURE.fullmatch(low):
+        return True
+    first, *others = _RUN.findall(low) or [""]
+    rest = "".join(others).lstrip(":= ")
+    short = len(first) > 1 or len(rest) < 3
+    return bool(rest) and first in MEASURES and short and _MEASURE.fullmatch(rest) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +145,17 @@ class TextMask:
         found: set[Reading] = set()
         for frame in pixels:
             if self.engine == "rapidocr":
-                lines = (line for plane in _planes(frame) for line in rapid_lines(plane))
-                found |= {Reading(text, region) for text, region in lines}
+                for plane in _planes(frame):
+                    found |= {Reading(*line) for line in rapid_lines(plane)}
             else:
                 found |= _frame_readings(frame)
         if self.is_patient is not None:
-            return tuple(sorted(_patient_regions(found, self.is_patient)))
-        return tuple(sorted({each.region for each in found}))
+            painted, kept = _patient_regions(found, self.is_patient)
+        else:
+            painted, kept = {each.region for each in found}, set[Region]()
+        if self.engine == "tesseract":
+            painted |= _between(painted, kept)
+        return tuple(sorted(painted))
 
 
 def outside_regions(header: Header, height: int, width: int) -> tuple[Region, ...]:
@@ -175,16 +199,45 @@ def _frame_readings(frame: NDArray[Any]) -> set[Reading]:
     return found
 
 
-def _patient_regions(found: set[Reading], is_patient: Callable[[str], bool]) -> set[Region]:
-    """Return the regions that are painted: all but measurements that name no patient."""
-    painted = set()
+def _patient_regions(
+    found: set[Reading], is_patient: Callable[[str], bool]
+) -> tuple[set[Region], set[Region]]:
+    """Return the regions that are painted and those that stay.
+
+    A region stays where the surest of the readings that cover it is a measurement, and none of
+    those that it meets names the patient.
+    """
+    painted, kept = set(), set()
     for each in found:
-        same = [other.text for other in found if _overlap(each.region, other.region)]
-        measures = any(all(map(is_measure, text.split())) for text in same)
-        kept = measures and not any(map(is_patient, same))
-        if not kept:
-            painted.add(each.region)
-    return painted
+        same = [other for other in found if _overlap(each.region, other.region)]
+        covering = [other for other in same if _covers(other.region, each.region)]
+        surest = max(covering, key=lambda other: (other.sure, is_measure(other.text)))
+        stays = is_measure(surest.text) and not any(is_patient(other.text) for other in same)
+        (kept if stays else painted).add(each.region)
+    return painted, kept - painted
+
+
+def _covers(one: Region, other: Region) -> bool:
+    """Return whether a region covers most of another one."""
+    down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    across = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    return down > 0 and across > 0 and down * across >= COVERED * other.height * other.width
+
+
+def _between(painted: set[Region], kept: set[Region]) -> set[Region]:
+    """Return the gaps of lines: what lies between two words and was not read itself."""
+    gaps = set()
+    for one, other in itertools.permutations(painted, 2):
+        top = max(one.top, other.top)
+        bottom = min(one.top + one.height, other.top + other.height)
+        height, left = min(one.height, other.height), one.left + one.width
+        width = other.left - left
+        if 2 * (bottom - top) < height or not 0 < width <= GAP * height:
+            continue
+        gap = Region(top, left, bottom - top, width)
+        if not any(_overlap(gap, each) for each in kept):
+            gaps.add(gap)
+    return gaps
 
 
 def _overlap(one: Region, other: Region) -> bool:
@@ -212,15 +265,24 @@ def _is_large(region: Region, plane: NDArray[np.uint8]) -> bool:
 
 
 def _variants(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Bring out thin strokes, dark on white, which reads best: first bright ones, then dark."""
+    """Yield the picture, and what brings out thin strokes, dark on white: bright ones, dark ones."""
+    yield gray
     for picture in (gray, 255 - gray):
         values = picture.astype(np.int16)
         ground = Image.fromarray(picture)
         # What is left of the picture where no stroke is wider than this: its ground.
         ground = ground.filter(ImageFilter.MinFilter(STROKE)).filter(ImageFilter.MaxFilter(STROKE))
         risen = values - np.asarray(ground)
-        for stroke in (values > BRIGHT * values.max(), risen > RISE * max(1, risen.max())):
-            yield np.where(stroke, 0, 255).astype(np.uint8)
+        for height, share in ((values, BRIGHT), (risen, RISE)):
+            stroke = height > max(share * height.max(), _usual(height), 1)
+            if stroke.any():
+                yield np.where(stroke, 0, 255).astype(np.uint8)
+
+
+def _usual(height: NDArray[np.int16]) -> float:
+    """Return up to what the grain of an image reaches, by the median of the differences from it."""
+    middle = float(np.median(height))
+    return middle + NOISE * 1.4826 * float(np.median(np.abs(height - middle)))
 
 
 def _read(gray: NDArray[np.uint8], step: int) -> set[Reading]:
@@ -240,7 +302,7 @@ def _read(gray: NDArray[np.uint8], step: int) -> set[Reading]:
         ) from None
     regions = [_region(word, factor / step, height * step, width * step) for word in words]
     return {
-        Reading(word.text, region)
+        Reading(word.text, region, word.sure)
         for word, region in zip(words, regions, strict=True)
         if region is not None
     }
