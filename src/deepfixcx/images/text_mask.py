@@ -82,7 +82,7 @@ _DATE_LIKE: Final = re.compile(r"\d{1,4}[./:-]\d{1,2}[./:-]\d{1,4}")
 
 
 class Reading(NamedTuple):
-    """A word or line that was read in an image, its region, and how sure its reader is (per cent)."""
+    """A word or line that was read in an image, its region, and how sure that is in per cent."""
 
     text: str
     region: Region
@@ -265,7 +265,7 @@ def _is_large(region: Region, plane: NDArray[np.uint8]) -> bool:
 
 
 def _variants(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the picture, and what brings out thin strokes, dark on white: bright ones, dark ones."""
+    """Yield the picture, and its thin strokes, dark on white: first bright ones, then dark."""
     yield gray
     for picture in (gray, 255 - gray):
         values = picture.astype(np.int16)
