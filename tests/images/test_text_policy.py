@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_the_grain_of_an_image_is_no_writing() -> None:
 def test_large_images_are_read_in_tiles_that_share_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = np.zeros((1600, 3000), int)
 
-    def engine(tile: np.ndarray, text_score: float) -> tuple[list, None]:
+    def engine(tile: np.ndarray, text_score: float) -> tuple[list[Any], None]:
         assert max(tile.shape) <= rapid_text.TILE
         assert text_score == 0
         corners = [(10, 10), (30, 10), (30, 20), (10, 20)]

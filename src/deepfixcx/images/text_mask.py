@@ -207,7 +207,7 @@ def _patient_regions(
     A region stays where the surest of the readings that cover it is a measurement, and none of
     those that it meets names the patient.
     """
-    painted, kept = set(), set()
+    painted, kept = set[Region](), set[Region]()
     for each in found:
         same = [other for other in found if _overlap(each.region, other.region)]
         covering = [other for other in same if _covers(other.region, each.region)]
