@@ -13,6 +13,7 @@ __all__ = [
     "Boundary",
     "CodeModel",
     "Engine",
+    "FreeTexts",
     "Grid",
     "Independent",
     "Layout",
@@ -64,6 +65,7 @@ Engine = Literal["local", "dask"]
 """Where a release is computed: in processes of this machine, or on a dask cluster."""
 
 Ocr = Literal["tesseract", "rapidocr"]
+FreeTexts = Literal["drop", "keep"]
 """What finds text in pixels: the program tesseract, or the networks of RapidOCR."""
 
 On = Literal["codes", "images", "original"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.choices import Names, Ocr
+from deepfixcx.choices import FreeTexts, Names, Ocr
 from deepfixcx.cli._console import (
     ReleaseBar,
     byte_size,
@@ -48,6 +48,10 @@ def command(
             "descriptors, graphics, structured."
         ),
     ] = "",
+    free_text: Annotated[
+        FreeTexts,
+        typer.Option(help="Comments and reports: drop, or keep with identifiers replaced."),
+    ] = "drop",
     rules: Annotated[
         Path | None, typer.Option(help="Rules for single elements (TOML); they override the table.")
     ] = None,
@@ -96,7 +100,7 @@ def command(
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import DeidentifyOptions, privatize_dataset
 
-    profile = _profile(retain, rules, private_elements)
+    profile = _profile(retain, rules, private_elements, free_text)
     if explain_rules:
         _explain(profile)
         return
@@ -141,7 +145,9 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _profile(retain: str, rules: Path | None, private_elements: Path | None) -> Profile:
+def _profile(
+    retain: str, rules: Path | None, private_elements: Path | None, free_text: FreeTexts
+) -> Profile:
     from deepfixcx.deidentify import Profile, read_private_elements, read_rules
     from deepfixcx.deidentify.profile import OPTIONS
     from deepfixcx.errors import DeidentifyError
@@ -153,6 +159,7 @@ def _profile(retain: str, rules: Path | None, private_elements: Path | None) -> 
     private = frozenset() if private_elements is None else read_private_elements(private_elements)
     return Profile(
         **{OPTIONS[name]: True for name in chosen},  # type: ignore[arg-type]
+        keep_text=free_text == "keep",
         private=private,
         rules=() if rules is None else read_rules(rules),
     )

@@ -45,6 +45,11 @@ _DEVIATIONS: Final = f"""
   emptied, nor where a rule of the site handles one of its elements otherwise. (0012,0063) then
   states its code and "{IN_PART}". 113100 is not claimed where a rule of the site keeps an element
   that the Basic Profile removes; (0012,0063) states that there are rules.
+- With free text kept, sentences stay where Clean Descriptors and Clean Structured Content would
+  keep known words alone. Names, numbers and dates of the header are replaced, also as
+  nicknames, initials, in another order or with an error of spelling, and so are addresses,
+  telephone numbers, numbers of records, dates, and persons behind a title. Names of others without
+  a title may stay, so neither option is claimed.
 - Patient ages over 89 stay with Retain Patient Characteristics.
 - Overlays are removed with Clean Graphics, too. Recognizable visual features (113102) are not
   removed and never claimed.
@@ -114,6 +119,7 @@ def statement(profile: Profile, mask: str | None = None, also: Sequence[str] = (
         (Method.CLEAN_FEATURES, "never"),
     ):
         lines.append(f"| | {method.code} | {method.meaning} | {yes} |")
+    lines += ["", f"Free text: {'kept without identifiers' if profile.keep_text else 'dropped'}."]
     lines += ["", "A code is written into (0012,0064) of a file only if its option was applied in "
               f"full there. Contributing Equipment ({EQUIPMENT[0]}, {EQUIPMENT[1]}) is written.",
               "", "## How headers are handled", _OF_HEADERS, "## Actions in force", "",

@@ -17,6 +17,7 @@ from pydicom.uid import (
 
 from deepfixcx.deidentify.actions import Action, Actions, Handled, Method, stamp
 from deepfixcx.deidentify.elements import DUMMIES, is_registered, patient_of, text_values
+from deepfixcx.deidentify.free_text import FreeText
 from deepfixcx.deidentify.identity import Identity
 from deepfixcx.deidentify.key import Key
 from deepfixcx.deidentify.leftovers import erase
@@ -111,16 +112,18 @@ class Deidentifier:
             )
         pseudonym = self.pseudonym(dataset)
         days = self.key.days(patient_of(dataset))
-        walk = Walk(self.profile, self.key, pseudonym, days, keep_pixels=keep_pixels)
+        profile = self.profile
+        identity = Identity.of(dataset, without=profile.keeps_identifier)
+        text = FreeText(identity).cleaned if profile.keep_text else None
+        walk = Walk(profile, self.key, pseudonym, days, keep_pixels=keep_pixels, free_text=text)
         new = walk.header(dataset)
         if not len(new):
             raise DeidentifyError(
                 "the header contains no DICOM element; copy the file again from its source"
             )
-        profile = self.profile
         erased = erase(
             new,
-            Identity.of(dataset, without=profile.keeps_identifier),
+            identity,
             frozenset({pseudonym, *(rule.text for rule in profile.rules if rule.text)}),
             dates_moved=profile.retain_dates or profile.retain_full_dates,
             keep_pixels=keep_pixels,
@@ -163,6 +166,11 @@ def claimed(
             refused.add(Method.BASIC)
         elif table is not None and rule.action is not before:
             refused |= {OPTION_METHODS[name] for name in table.options if profile.chosen(name)}
+    if profile.keep_text:
+        refused |= {Method.CLEAN_DESCRIPTORS, Method.CLEAN_STRUCTURED} & {
+            OPTION_METHODS[name] for name in OPTION_METHODS if profile.chosen(name)
+        }
+        notes.append("free text searched for identifiers and kept")
     if profile.rules:
         notes.append(f"rules of the site for {len(profile.rules)} elements")
     lost = {each.path for each in erased}

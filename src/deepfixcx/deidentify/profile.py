@@ -228,13 +228,19 @@ class Profile:
     clean_structured : bool
         Keep content of structured reports: codes, numbers, references; texts and names in it are
         handled like others: Clean Structured Content.
+    keep_text : bool
+        Keep sentences of free texts without what identifies, in place of known words alone: names,
+        numbers and dates of the header, addresses, telephone numbers and the like are replaced.
+        Names of others may stay, so the options it loosens are not claimed. Needs
+        `clean_descriptors` or `clean_structured`.
     rules : tuple of ElementRule
         What becomes of single elements, whatever table and options say; see `read_rules`.
 
     Raises
     ------
     DeidentifyError
-        Words without `clean_descriptors`, a word that is no single word, or both kinds of dates.
+        Free text or words without `clean_descriptors`, a word that is no single word, or both kinds
+        of dates.
 
     References
     ----------
@@ -257,6 +263,7 @@ class Profile:
     retain_institution: bool = False
     retain_full_dates: bool = False
     clean_structured: bool = False
+    keep_text: bool = False
     rules: tuple[ElementRule, ...] = ()
 
     def __post_init__(self) -> None:
@@ -264,6 +271,10 @@ class Profile:
         if self.retain_dates and self.retain_full_dates:
             raise DeidentifyError(
                 "dates are either shifted (dates) or kept (full-dates); choose one of the two"
+            )
+        if self.keep_text and not (self.clean_descriptors or self.clean_structured):
+            raise DeidentifyError(
+                "free text stays only with the option descriptors or structured; add one of them"
             )
         if self.words and not self.clean_descriptors:
             raise DeidentifyError("words require clean_descriptors=True; add it, or omit the words")

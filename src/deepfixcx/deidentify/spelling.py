@@ -10,7 +10,7 @@ from typing import Final
 
 from anyascii import anyascii
 
-__all__ = ["CAMEL", "TOKEN", "dates_in", "folded", "is_latin", "skeleton", "sound"]
+__all__ = ["CAMEL", "MONTHS", "TOKEN", "dates_in", "folded", "is_latin", "skeleton", "sound"]
 
 TOKEN: Final = re.compile(r"[a-z]+|[0-9]+")
 CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -26,7 +26,7 @@ _SOUNDS: Final = tuple(
 
 _CONSONANTS: Final = str.maketrans("vwpz", "fffs", "aeiouyjhckq")
 _TWICE: Final = re.compile(r"(.)\1+")
-_MONTHS: Final = {
+MONTHS: Final = {
     word: number
     for number, words in enumerate(
         (
@@ -114,7 +114,7 @@ def dates_in(text: str, shortest: int = 6) -> Iterator[tuple[int, int, int]]:
                 one, two, three = (int(found[name]) for name in "abc")
                 yield from ((three, two, one), (three, one, two), (one, two, three))
             elif "n" in found:
-                if found["n"] in _MONTHS:
-                    yield int(found["y"]), _MONTHS[found["n"]], int(found["d"])
+                if found["n"] in MONTHS:
+                    yield int(found["y"]), MONTHS[found["n"]], int(found["d"])
             else:
                 yield int(found["y"]), int(found["m"]), int(found["d"])

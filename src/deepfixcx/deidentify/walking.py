@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
 from importlib.resources import files
 from typing import Any, Final
@@ -39,6 +40,10 @@ DRAWN: Final = frozenset({0x00081140, 0x00081155, 0x00081150, 0x00081160, 0x0070
 """Of a graphic annotation: which images, which layer, and the lines; not the texts."""
 
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+TEXT_VALUE: Final = 0x0040A160
+"""A text of a structured report."""
+
+LONGEST: Final = {"LO": 64, "SH": 16, "ST": 1024, "LT": 10240}
 FREE_TEXT: Final = frozenset({"LT", "PN", "ST", "UC", "UR", "UT", "AE"})
 """Kinds of values that are removed where the table does not name their element."""
 
@@ -66,9 +71,16 @@ class Walk:
     """What happens to the elements of one file."""
 
     def __init__(
-        self, profile: Profile, key: Key, pseudonym: str, days: int, *, keep_pixels: bool
+        self,
+        profile: Profile,
+        key: Key,
+        pseudonym: str,
+        days: int,
+        *,
+        keep_pixels: bool,
+        free_text: Callable[[str], str] | None = None,
     ) -> None:
-        self.profile, self.key = profile, key
+        self.profile, self.key, self.free_text = profile, key, free_text
         self.pseudonym, self.days = pseudonym, days
         self.keep_pixels = keep_pixels
         self.handled: list[Handled] = []
@@ -159,6 +171,9 @@ class Walk:
             return self._moved(element)
         if vr in TIMES and self.profile.retain_full_dates:
             return copy.copy(element)
+        if tag == TEXT_VALUE and self.free_text is not None:
+            self._note(where, Action.CLEAN, "option")
+            return self._cleaned(element, where)
         if vr in FREE_TEXT or vr in TIMES or vr == "UN":
             self._note(where, Action.REMOVE, "kind")
             return None
@@ -202,7 +217,7 @@ class Walk:
             titles = [self.key.title(text) for text in text_values(element) if text]
             return made(element, titles) if titles else None
         if element.VR in SHORT_TEXT | FREE_TEXT and element.VR not in ("PN", "UR"):
-            text = self._harmless(element)
+            text = self._harmless(element, sentences=True)
             return made(element, text) if any(text) else None
         return None
 
@@ -228,8 +243,13 @@ class Walk:
         values = [shifted(text, element.VR, self.days) for text in text_values(element)]
         return made(element, values if len(values) > 1 else "".join(values))
 
-    def _harmless(self, element: DataElement) -> Any:
-        values = [cleaned(text, self.profile.words) for text in text_values(element)]
+    def _harmless(self, element: DataElement, *, sentences: bool = False) -> Any:
+        if sentences and self.free_text is not None:
+            values = [
+                self.free_text(text)[: LONGEST.get(element.VR)] for text in text_values(element)
+            ]
+        else:
+            values = [cleaned(text, self.profile.words) for text in text_values(element)]
         return values if len(values) > 1 else "".join(values)
 
     def _keep_creators(self, old: Dataset, new: Dataset) -> None:

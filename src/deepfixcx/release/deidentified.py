@@ -104,6 +104,7 @@ class DeidentifyOptions(ReleaseOptions):
         plain = {name: value for name, value in super().to_dict().items() if name not in unused}
         return plain | {
             "also": sorted(self.also),
+            "free_text": "keep" if self.known_profile.keep_text else "drop",
             "retain": chosen_options(self.known_profile),
             "rules": rules_digest(self.known_profile),
         }
