@@ -10,7 +10,7 @@ is one entry because safetensors orders several on its own, and equal codes must
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,6 +226,18 @@ def code_bytes(
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
         metadata={"deepfixcx": json.dumps(about, sort_keys=True)},
     )
+
+
+def without_codes(path: Path, rows: Collection[int]) -> bytes:
+    """Return the file of codes without some rows; the stored values of all others stay."""
+    data = path.read_bytes()
+    _read(path)  # refuses what is damaged
+    tensors = safetensors.numpy.load(data)
+    kept = np.setdiff1d(np.arange(len(tensors["sizes"])), list(rows))
+    for name in ("array", "sizes"):
+        tensors[name] = np.ascontiguousarray(tensors[name][kept])
+    about = json.dumps(_about(path, data), sort_keys=True)
+    return safetensors.numpy.save(tensors, metadata={"deepfixcx": about})
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec]:

@@ -26,6 +26,7 @@ OWN_WORDS = {
     "--out": "a folder in most commands, a file in show, predict and report",
     "--patches": "privatize asks for it; the others suggest one",
     "--public": "a dataset in privatize, a share of one in a frontier",
+    "--patient": "a column of a table; in withdraw the patient",
     "--patients": "asked for in audit, an addition in the studio",
     "--private": "local in privatize, a URL where a release is read",
     "--retain": "deidentify keeps more kinds of elements",

@@ -18,6 +18,7 @@ WRITTEN = {
     "cache": "--cache",
     "key": "--key",
     "pseudonyms": "--pseudonyms",
+    "notice": "--notice",
 }
 """Parameters of commands that name what is to be written, and how a user spells them."""
 
@@ -29,7 +30,7 @@ READ = {
     **{"sweep": "the sweep", "frontier": "the frontier", "evidence": "the evidence"},
     **{"ignore": "the file of ignored strings", "spec": "the settings"},
     **{"about": "the description", "rules": "the rules"},
-    **{"private_elements": "the table of private elements"},
+    **{"received": "the notice", "private_elements": "the table of private elements"},
 }
 """Parameters that name what is read, or what privatize makes, and what messages call it."""
 

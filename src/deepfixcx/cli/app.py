@@ -15,6 +15,7 @@ import typer
 
 from deepfixcx import __version__
 from deepfixcx.cli import (
+    apply_withdrawal,
     audit,
     bench,
     deidentify,
@@ -33,6 +34,7 @@ from deepfixcx.cli import (
     sweep,
     train,
     verify,
+    withdraw,
 )
 from deepfixcx.cli._console import fail
 from deepfixcx.cli._help import Command, Group
@@ -79,6 +81,8 @@ for name, module in (
     ("deidentify", deidentify),
     ("status", status),
     ("verify", verify),
+    ("withdraw", withdraw),
+    ("apply-withdrawal", apply_withdrawal),
     ("scan", scan),
     ("inspect", inspect),
     ("show", show),

@@ -51,7 +51,9 @@ def command(
     if status.quarantined:
         rows.append(("quarantined", _quarantined(status)))
     rows.append(("next", _next_step(status, folder)))
-    good = status.state != "stopped" and not (status.files_failed or status.quarantined)
+    good = status.state not in ("stopped", "withdrawing") and not (
+        status.files_failed or status.quarantined
+    )
     panel("status", rows, good=good)
 
 
@@ -66,6 +68,7 @@ def _state(status: ReleaseStatus) -> str:
     return {
         "running": "running: a process is writing to it",
         "finished": "finished",
+        "withdrawing": "a withdrawal is unfinished",
         "stopped": "stopped before the end; finished work is kept",
     }[status.state]
 
@@ -80,6 +83,8 @@ def _quarantined(status: ReleaseStatus) -> str:
 def _next_step(status: ReleaseStatus, folder: str) -> str:
     if status.state == "running":
         return "wait, or stop it with Ctrl-C in its terminal: written files are kept"
+    if status.state == "withdrawing":
+        return "run the same deepfixcx withdraw again"
     if status.state == "finished":
         return f"{program()} verify {shlex.quote(folder)}"
     if not status.again:

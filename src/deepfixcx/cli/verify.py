@@ -63,6 +63,7 @@ def command(
         "links": found.links,
         "empty": found.empty,
         "contradictions": found.contradictions,
+        "withdrawing": found.withdrawing,
         "counts": {name: list(counts) for name, counts in found.counts.items()},
         "seal": found.seal,
         "release_checksum": found.seal,
@@ -106,6 +107,8 @@ def _close(found: Verification) -> None:
         ("count", f"{name}: dataset.json states {said}, found {there}")
         for name, (said, there) in found.counts.items()
     ]
+    if found.withdrawing:
+        rows.append(("withdrawal", "unfinished"))
     rows.append(("checksum", f"{found.seal}  (SHA-256 of dataset.json)"))
     rows.append(("next", _next_step(found)))
     panel("verify", rows, good=found.sound)
@@ -117,6 +120,8 @@ def _next_step(found: Verification) -> str:
             "all files match the manifest, which shows consistency, not origin: compare the "
             "checksum with the one that the sender names"
         )
+    if found.withdrawing:
+        return "run the same deepfixcx withdraw, or deepfixcx apply-withdrawal, again"
     strange = found.unlisted or found.links or found.empty
     if found.missing and not (found.changed or strange):
         return f"copy the release again; its sender can run {program()} privatize … --resume"

@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -242,6 +242,13 @@ class MappingTable:
     def __len__(self) -> int:
         """Return how many patients the table names."""
         return len(self._rows)
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove the patients with these IDs or pseudonyms from the file."""
+        with exclusive(self.path):
+            kept = [row for row in self._read() if not {*row[1:]} & {*names}]
+            write_file(self.path, _as_csv(kept), mode=0o600, replace=True)
+        self._rows = dict.fromkeys(kept)
 
     def save(self) -> None:
         """Write the table, readable by its owner alone.

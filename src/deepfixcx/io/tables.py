@@ -29,6 +29,7 @@ __all__ = [
     "has_table_name",
     "own_rows",
     "read_rows",
+    "rows_with_text",
 ]
 
 _DELIMITERS = ",;\t"
@@ -182,6 +183,20 @@ def own_rows(source: Path | bytes, columns: Collection[str] = ()) -> Iterator[di
     except (ValueError, csv.Error):
         name = repr(source.name) if isinstance(source, Path) else "the table"
         raise LayoutError(f"{name} is damaged; copy it again from its source") from None
+
+
+def rows_with_text(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the text of each row that `TableWriter` wrote, its line end included, and its cells."""
+    taken: list[str] = []
+
+    def taking() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    for row in read_rows(taking()):
+        yield "".join(taken), row
+        taken.clear()
 
 
 class TableWriter:

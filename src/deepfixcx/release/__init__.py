@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from deepfixcx.release.run import Progress, Summary, privatize_dataset
     from deepfixcx.release.surveying import survey
     from deepfixcx.release.verify import Verification, verify_release
+    from deepfixcx.release.withdrawal import Notice, Withdrawal, apply_withdrawal, withdraw
 
 __all__ = [
     "DeidentifyOptions",
+    "Notice",
     "Plan",
     "PrivateFolder",
     "Progress",
@@ -50,6 +52,8 @@ __all__ = [
     "Source",
     "Summary",
     "Verification",
+    "Withdrawal",
+    "apply_withdrawal",
     "find_sources",
     "load_codes",
     "load_records",
@@ -62,10 +66,12 @@ __all__ = [
     "release_checksum",
     "survey",
     "verify_release",
+    "withdraw",
 ]
 
 _HOMES = {
     "DeidentifyOptions": "deidentified",
+    "Notice": "withdrawal",
     "Plan": "plan",
     "PrivateFolder": "private",
     "Progress": "run",
@@ -78,6 +84,8 @@ _HOMES = {
     "Source": "inputs",
     "Summary": "run",
     "Verification": "verify",
+    "Withdrawal": "withdrawal",
+    "apply_withdrawal": "withdrawal",
     "find_sources": "inputs",
     "load_codes": "release",
     "load_records": "release",
@@ -90,6 +98,7 @@ _HOMES = {
     "release_checksum": "release",
     "survey": "surveying",
     "verify_release": "verify",
+    "withdraw": "withdrawal",
 }
 """Names load on first use: a worker needs no verification, and the parent no decoder."""
 

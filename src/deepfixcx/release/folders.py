@@ -20,6 +20,7 @@ from deepfixcx.release.storage import Location, is_url, locate, open_store
 
 __all__ = [
     "HOME",
+    "JOURNAL",
     "METADATA",
     "PLAIN_FOLDERS",
     "PROTECTED",
@@ -43,6 +44,9 @@ PROTECTED = "protected.json"
 PUBLIC_PRIVATE = "public.private"
 PLAIN_FOLDERS = ("images", "images.private", "public", PUBLIC_PRIVATE)
 """In the private folder of a release by a mechanism: what it was applied to."""
+
+JOURNAL = "withdrawal.json"
+"""In the private folder while images are withdrawn: what has to be done."""
 
 METADATA = "release.jsonl"
 """In the private folder: ledger of the files of a release that are no results."""
@@ -152,6 +156,10 @@ def refuse(
     if state == "file":
         raise ReleaseError(f"{str(place)!r} is a file; choose another folder for the release")
     _check_private(private)
+    if (private / JOURNAL).is_file():
+        raise ReleaseError(
+            f"a withdrawal from {str(place)!r} is unfinished; run the same deepfixcx withdraw again"
+        )
     kinds = {False: is_ledger(private / LEDGER), True: (private / PROTECTED).is_file()}
     has_ledger = any(kinds.values())
     if resume and has_ledger and not kinds[protected]:

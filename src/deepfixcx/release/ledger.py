@@ -10,20 +10,23 @@ does not work on the network file systems of clusters.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.io.files import write_file
-from deepfixcx.release.options import ReleaseOptions
+
+if TYPE_CHECKING:
+    from deepfixcx.release.plan import Plan
 
 __all__ = [
     "LEDGER",
@@ -34,8 +37,6 @@ __all__ = [
     "SourceSeen",
     "id_from",
     "is_ledger",
-    "kept_depth",
-    "kept_values",
     "read_id",
 ]
 
@@ -138,6 +139,7 @@ class Ledger:
     """The ledger of one release."""
 
     def __init__(self, path: Path) -> None:
+        self._secret = b""
         with _writing():
             try:
                 with suppress(OverwriteError):  # it is there
@@ -288,6 +290,77 @@ class Ledger:
         with _writing(), self._database as transaction:
             transaction.execute("DELETE FROM deaths WHERE source_id = ?", (source_id,))
 
+    # -- withdrawals --------------------------------------------------------------------------
+
+    def mark(self, kind: str, value: str) -> str:
+        """Return what stands for something withdrawn: only who has it can recognise it here."""
+        self._secret = self._secret or bytes.fromhex(self.secret())
+        message = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._secret, message, "sha256").hex()
+
+    def bytes_of(self, ids: Collection[str]) -> int:
+        """Return the bytes of the files of some sources that were privatized."""
+        failed = {row.source_id for row in self.records() if row.error}
+        rows = self._database.execute("SELECT source_id, stamp FROM sources")
+        stamps = [stamp for name, stamp in rows if name in ids and name not in failed]
+        sizes = [stamp.partition(":")[0] for stamp in stamps]
+        return sum(int(size) for size in sizes if size.isdecimal())
+
+    def withdraw(self, ids: Collection[str], codes: Mapping[str, str]) -> None:
+        """Forget sources, and number the rows of rewritten files of codes anew; can be repeated."""
+        database = self._database
+        with _writing():
+            database.execute("PRAGMA secure_delete = ON")
+            with database as transaction:
+                transaction.execute(
+                    "CREATE TABLE IF NOT EXISTS withdrawn (mark TEXT PRIMARY KEY) WITHOUT ROWID"
+                )
+                numbered = "SELECT 'numbered', coalesce(sum(files), 0) FROM shards"
+                transaction.execute(f"INSERT OR IGNORE INTO notes {numbered}")
+                chosen = [(name,) for name in ids]
+                marks = [self.mark("id", name) for name in ids]
+                for name in chosen:
+                    query = "SELECT shard, content FROM sources WHERE source_id = ?"
+                    for shard, content in transaction.execute(query, name).fetchall():
+                        marks.append(self.mark("content", content))
+                        transaction.execute(
+                            "UPDATE shards SET files = files - 1 WHERE number = ?", (shard,)
+                        )
+                transaction.executemany(
+                    "INSERT OR IGNORE INTO withdrawn VALUES (?)", [(mark,) for mark in marks]
+                )
+                for table in ("records", "sources", "deaths"):
+                    transaction.executemany(f"DELETE FROM {table} WHERE source_id = ?", chosen)
+                for file, digest in codes.items():
+                    self._renumber(file, digest)
+            database.execute("VACUUM")
+
+    def _renumber(self, file: str, digest: str) -> None:
+        query = "SELECT shard, place FROM records WHERE code_file = ? ORDER BY code_row"
+        rows = self._database.execute(query, (file,)).fetchall()
+        self._database.executemany(
+            "UPDATE records SET code_row = ?, code_sha256 = ? WHERE shard = ? AND place = ?",
+            [(number, digest, *key) for number, key in enumerate(rows)],
+        )
+
+    def remaining(self, plan: Plan) -> Plan:
+        """Return a plan without the sources that were withdrawn."""
+        marks = self._withdrawn()
+        return plan.without(lambda name: self.mark("id", name) in marks) if marks else plan
+
+    def history(self) -> list[dict[str, str]]:
+        """Return the earlier states of the release, as dataset.json lists them."""
+        query = "SELECT value FROM notes WHERE name = 'history'"
+        row = self._database.execute(query).fetchone()
+        found: list[dict[str, str]] = json.loads(row[0]) if row else []
+        return found
+
+    def _withdrawn(self) -> frozenset[str]:
+        """Return the marks of everything withdrawn."""
+        with suppress(sqlite3.OperationalError):  # no such table: nothing was withdrawn
+            return frozenset(mark for (mark,) in self._database.execute("SELECT * FROM withdrawn"))
+        return frozenset()
+
 
 def id_from(secret: str) -> str:
     """Return the id of a release: it depends on its secret alone, on no image."""
@@ -327,19 +400,3 @@ def _writing() -> Iterator[None]:
             "the ledger of the release cannot be written; free disk space or change its "
             "permissions, then run the same command with --resume"
         ) from None
-
-
-def kept_values(record: Record, options: ReleaseOptions, numbers: int) -> int:
-    """Return how many values are kept of one frame: `numbers` a channel of its code, or pixels."""
-    if options.output in ("codes", "both"):
-        return record.channels * numbers
-    height, width = record.height, record.width
-    if options.size == "compact":
-        height, width = options.spec.compact_shape()
-    return record.channels * height * width
-
-
-def kept_depth(record: Record, options: ReleaseOptions) -> int:
-    """Return the bits of each number that is kept."""
-    has_codes = options.output in ("codes", "both")
-    return 8 * np.dtype(options.dtype).itemsize if has_codes else record.bits

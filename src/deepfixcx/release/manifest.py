@@ -24,8 +24,8 @@ from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCE
 from deepfixcx.io.tables import TableWriter
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.inputs import hidden_part
-from deepfixcx.release.ledger import Ledger, Record, kept_depth, kept_values
-from deepfixcx.release.options import ReleaseOptions
+from deepfixcx.release.ledger import Ledger, Record
+from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
 from deepfixcx.release.plan import Plan
 
 __all__ = [
@@ -89,7 +89,9 @@ def write_metadata(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
 def _about(
     plan: Plan, ledger: Ledger, totals: dict[str, int], papers: dict[str, str]
 ) -> dict[str, Any]:
+    history = ledger.history()
     return {
+        **({"history": history} if history else {}),
         "format": FORMAT,
         "version": MANIFEST_VERSION,
         "options": {

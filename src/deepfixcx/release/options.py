@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
+import numpy as np
+
 from deepfixcx.choices import Engine, Independent, Names, Retained, Size, Storage, Written
 from deepfixcx.errors import SpecError
 from deepfixcx.images.frames import DEFAULT_MAX_PIXELS
@@ -15,9 +17,10 @@ from deepfixcx.spec import CodecSpec
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
     from deepfixcx.mechanisms.pixel_noise import PixelNoise
+    from deepfixcx.release.ledger import Record
     from deepfixcx.release.run import Progress
 
-__all__ = ["LIMITS", "ReleaseOptions", "RunOptions"]
+__all__ = ["LIMITS", "ReleaseOptions", "RunOptions", "kept_depth", "kept_values"]
 
 LIMITS = (
     "Codes and privatized images keep enough to train classifiers, and also enough to match two "
@@ -199,3 +202,19 @@ class RunOptions(TypedDict, total=False):
     overwrite: bool
     report: Callable[[Progress], None] | None
     again: str
+
+
+def kept_values(record: Record, options: ReleaseOptions, numbers: int) -> int:
+    """Return how many values are kept of one frame: `numbers` a channel of its code, or pixels."""
+    if options.output in ("codes", "both"):
+        return record.channels * numbers
+    height, width = record.height, record.width
+    if options.size == "compact":
+        height, width = options.spec.compact_shape()
+    return record.channels * height * width
+
+
+def kept_depth(record: Record, options: ReleaseOptions) -> int:
+    """Return the bits of each number that is kept."""
+    has_codes = options.output in ("codes", "both")
+    return 8 * np.dtype(options.dtype).itemsize if has_codes else record.bits

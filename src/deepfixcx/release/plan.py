@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol, overload
@@ -74,12 +74,23 @@ class ShardJob:
 class PlannedItems(Sequence[Planned]):
     """Every input with its place, made when it is asked for: names and paths take much memory."""
 
-    def __init__(self, sources: Listing, naming: Naming) -> None:
-        self._sources, self._naming = sources, naming
+    def __init__(
+        self, sources: Listing, naming: Naming, dropped: frozenset[int] = frozenset()
+    ) -> None:
+        self._sources, self._naming, self.dropped = sources, naming, dropped
 
     def __len__(self) -> int:
         """Return the number of inputs."""
-        return len(self._sources)
+        return len(self._sources) - len(self.dropped)
+
+    def without(self, dropped: frozenset[int]) -> PlannedItems:
+        """Return the same inputs without those at some places; the others keep theirs."""
+        return PlannedItems(self._sources, self._naming, dropped)
+
+    def places(self, start: int, stop: int) -> list[int]:
+        """Return the places of inputs within a range of places."""
+        here = range(start, min(stop, len(self._sources)))
+        return [place for place in here if place not in self.dropped]
 
     @overload
     def __getitem__(self, place: int) -> Planned: ...
@@ -89,15 +100,16 @@ class PlannedItems(Sequence[Planned]):
 
     def __getitem__(self, place: int | slice) -> Planned | tuple[Planned, ...]:
         """Make one, or a few."""
+        places = self.places(0, len(self._sources))
         if isinstance(place, slice):
-            return next(self.parts([range(*place.indices(len(self)))]))
-        return next(self.parts([[range(len(self))[place]]]))[0]
+            return next(self.parts([places[place]]))
+        return next(self.parts([[places[place]]]))[0]
 
     def __iter__(self) -> Iterator[Planned]:
         """Make one after the other."""
-        starts = range(0, len(self), LARGEST_SHARD)
+        starts = range(0, len(self._sources), LARGEST_SHARD)
         return chain.from_iterable(
-            self.parts(range(start, min(start + LARGEST_SHARD, len(self))) for start in starts)
+            self.parts(self.places(start, start + LARGEST_SHARD) for start in starts)
         )
 
     def parts(self, places: Iterable[Iterable[int]]) -> Iterator[tuple[Planned, ...]]:
@@ -151,16 +163,21 @@ class Plan:
     @property
     def shards(self) -> int:
         """Number of shards."""
-        return -(-len(self.items) // self.shard_size)
+        return -(-(len(self.items) + len(self.items.dropped)) // self.shard_size)
+
+    def without(self, is_withdrawn: Callable[[str], bool]) -> Plan:
+        """Return the plan without the inputs that were withdrawn; the others keep their places."""
+        names = enumerate(item.source_id for item in self.items)
+        gone = frozenset(place for place, name in names if is_withdrawn(name))
+        return replace(self, items=self.items.without(gone))
 
     def shard(self, number: int) -> tuple[Planned, ...]:
         """Return the inputs of one shard."""
         return next(self.items.parts([self.places(number)]))
 
-    def places(self, number: int) -> range:
+    def places(self, number: int) -> list[int]:
         """Return the places of the inputs of one shard."""
-        first = number * self.shard_size
-        return range(first, min(first + self.shard_size, len(self.items)))
+        return self.items.places(number * self.shard_size, (number + 1) * self.shard_size)
 
     def files_of(self, number: int) -> int:
         """Return how many inputs one shard has."""

@@ -18,6 +18,7 @@ from deepfixcx.io.folders import FileLedger
 from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES, WITHHELD
 from deepfixcx.io.tables import own_rows
 from deepfixcx.release.folders import (
+    JOURNAL,
     METADATA,
     PLAIN_FOLDERS,
     PROTECTED,
@@ -162,7 +163,7 @@ class ReleaseStatus:
     ----------
     state : str
         ``"running"``: a process is writing it right now; ``"finished"``: everything is written,
-        papers too; ``"stopped"``: neither.
+        papers too; ``"withdrawing"``: a withdrawal was interrupted; ``"stopped"``: none of these.
     files, files_done, files_failed : int
         Inputs in all; done and failed ones in complete shards.
     files_public : int
@@ -236,6 +237,8 @@ def read_status(folder: str | Path, private: str | Path | None = None) -> Releas
         )
     running = in_use(kept_here)
     status = _read(ledger, running=running)
+    if (kept_here / JOURNAL).is_file() and not running:
+        return replace(status, state="withdrawing")
     complete = status.shards_done == status.shards
     finished = complete and not running and _is_written(release, kept_here)
     return replace(status, state="running" if running else "finished" if finished else "stopped")

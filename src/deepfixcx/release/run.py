@@ -236,7 +236,7 @@ def privatize_dataset(
         claimed(place_of(release), kept_here, resume=resume, overwrite=overwrite) as claim,
         Ledger(claim.ledger_path) as ledger,
     ):
-        plan = make_plan(sources, options, ledger.secret())
+        plan = ledger.remaining(make_plan(sources, options, ledger.secret()))
         claim.check_free(plan.needs)
         dicom = None
         if options.output in WITH_KEY:

@@ -34,10 +34,8 @@ from deepfixcx.release.ledger import (
     Record,
     ShardResult,
     SourceSeen,
-    kept_depth,
-    kept_values,
 )
-from deepfixcx.release.options import ReleaseOptions
+from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Planned, ShardJob
 from deepfixcx.release.storage import open_hashed, stamp_of

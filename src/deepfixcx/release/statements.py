@@ -34,7 +34,7 @@ NEUTRAL = re.compile(r"\d{6,}")
 
 NAMES = {
     "": {"format", "version", "options", "mechanisms", "software", "totals", "papers", "id",
-         "limits", "records"},
+         "limits", "records", "history"},
     "options": {each.name for each in fields(ReleaseOptions)} - {"seed"} | {"labels"},
     "software": {"deepfixcx", *VERSIONS_OF},
     "totals": set(TOTALS),

@@ -18,6 +18,7 @@ from deepfixcx.release.contents import KINDS, contradictions
 from deepfixcx.release.places import LocalPlace, Place
 from deepfixcx.release.release import Release
 from deepfixcx.release.storage import locate
+from deepfixcx.release.withdrawal import unfinished
 
 __all__ = ["Verification", "verify_release"]
 
@@ -43,6 +44,8 @@ class Verification:
     seal : str
         SHA-256 of dataset.json, which names the hashes of the other metadata files. Two releases
         with one checksum are the same, so sender and recipient can compare it.
+    withdrawing : bool
+        Whether a withdrawal was interrupted; the same command completes it.
 
     Examples
     --------
@@ -61,12 +64,13 @@ class Verification:
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
     seal: str = ""
+    withdrawing: bool = False
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong: the release is consistent; this does not show who made it."""
         wrong = (self.missing, self.changed, self.unlisted, self.links, self.empty, self.counts)
-        return not (any(wrong) or self.contradictions)
+        return not (any(wrong) or self.contradictions or self.withdrawing)
 
 
 def verify_release(
@@ -134,6 +138,7 @@ def verify_release(
     found.unlisted = sorted(set(place.names()) - wanted.keys() - {ABOUT})
     if isinstance(location, Path):
         found.links, found.empty = _strange(location)
+        found.withdrawing = unfinished(location)
     for kind, room in (("image", "images/"), ("dicom", "dicom/"), ("code", "codes/")):
         counted[f"{kind}_file_bytes"] = sum(s for n, s in sizes.items() if n.startswith(room))
     said = about["totals"]

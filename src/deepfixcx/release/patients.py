@@ -1,0 +1,131 @@
+"""Whose an image is: from a patient, a table or names of files to the IDs of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from deepfixcx.errors import LayoutError, ReleaseError
+from deepfixcx.io.release_files import MANIFEST, SOURCES
+from deepfixcx.io.tables import Table, own_rows
+from deepfixcx.release.rewriting import rows_of
+
+__all__ = ["chosen_sources", "forget_pseudonyms"]
+
+
+def chosen_sources(
+    folder: Path,
+    private: Path,
+    images: Sequence[str],
+    patient: str,
+    key: Path,
+    table: Path | None,
+    column: str | None,
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the IDs of images and of a patient, and the pseudonyms of the patient."""
+    sources = dict(_sources(private))
+    by_name = {name: source_id for source_id, name in sources.items()}
+    ids = set[str]()
+    for image in images:
+        found = image if image in sources else by_name.get(image)
+        if found is None:
+            raise ReleaseError(
+                f"{folder.name!r} has no image {image!r}; name an ID of its manifest, or a source "
+                f"as in the private {SOURCES}"
+            )
+        ids.add(found)
+    names = frozenset[str]()
+    if patient:
+        names = frozenset((patient, *_pseudonyms(patient, key)))
+        if table is not None:
+            found_ids = _in_table(table, column, patient, sources)
+        else:
+            found_ids = _in_release(folder, names)
+        if not found_ids:
+            raise ReleaseError(
+                f"no image of this patient is in {folder.name!r}; check the ID, or name a table "
+                "of images and patients with --patients"
+            )
+        ids |= found_ids
+    return frozenset(ids), names
+
+
+def _sources(private: Path) -> Iterator[tuple[str, str]]:
+    try:
+        for row in own_rows(private / SOURCES, ["source_id", "source"]):
+            if row["source_id"]:
+                yield row["source_id"], row["source"]
+    except (OSError, ValueError):
+        raise ReleaseError(
+            f"{private.name!r} has no {SOURCES} that can be read; finish the release with --resume"
+        ) from None
+
+
+def _pseudonyms(patient: str, key: Path) -> tuple[str, ...]:
+    """Return the pseudonym of a patient by the key of the release, where it has one."""
+    if not key.is_file():
+        return ()
+    from deepfixcx.deidentify import load_key
+
+    return (load_key(key).pseudonym(("id", "", patient)),)
+
+
+def _in_table(table: Path, column: str | None, patient: str, sources: dict[str, str]) -> set[str]:
+    """Return the IDs of the images that a table gives to a patient."""
+    from deepfixcx.datasets.table import listed_images
+
+    try:
+        listed = listed_images(Table(table), column)
+        paths = [each.path for each in listed if each.problem is None and each.patient == patient]
+    except LayoutError as error:
+        raise ReleaseError(str(error)) from None
+    return _by_paths(paths, sources)
+
+
+def _by_paths(paths: Collection[str], sources: dict[str, str]) -> set[str]:
+    """Return the IDs of sources with these paths, which may begin at another folder."""
+    found: dict[str, set[str]] = {path: set() for path in paths}
+    for source_id, source in sources.items():
+        for path in paths:
+            if source == path or source.endswith(f"/{path}") or path.endswith(f"/{source}"):
+                found[path].add(source_id)
+    for ids in found.values():
+        if len(ids) > 1:
+            raise ReleaseError(
+                f"{len(ids)} sources of the release end with one path of the table; name the "
+                "images by their IDs with --image"
+            )
+    return set().union(*found.values())
+
+
+def _in_release(folder: Path, names: Collection[str]) -> set[str]:
+    """Return the IDs of images whose manifest, or whose DICOM header, has one of these names."""
+    rows = rows_of(folder / MANIFEST)
+    next(rows)
+    found, dicoms = set[str](), dict[str, str]()
+    for _, row in rows:
+        if row.get("patient"):
+            if row["patient"] in names:
+                found.add(row["source_id"])
+        elif row.get("dicom_file"):
+            dicoms[row["dicom_file"]] = row["source_id"]
+    return found | {source_id for name, source_id in dicoms.items() if _of(folder / name) in names}
+
+
+def _of(path: Path) -> str:
+    """Return the patient in the header of a released DICOM file; empty where it has none."""
+    from pydicom import dcmread
+
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
+        return str(header.get("PatientID") or "")
+    except Exception:  # pydicom raises whatever a damaged header leads to
+        return ""
+
+
+def forget_pseudonyms(table: Path, names: Collection[str]) -> None:
+    """Remove patients from a private table of pseudonyms."""
+    from deepfixcx.deidentify import MappingTable
+
+    if table.is_file():
+        MappingTable(table, apart_from="").remove(names)

@@ -1,0 +1,377 @@
+"""Remove the images of some sources from the folder of a finished release, and nothing else.
+
+Steward and recipient run the same code on the same bytes, so that both have the same release
+afterwards. First everything new is written beside the files that it replaces, under temporary
+names (`stage`). Only then files are removed and replaced, which can be repeated after a crash
+(`finish`). ``dataset.json`` is replaced last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from deepfixcx.code import without_codes
+from deepfixcx.errors import DeepfixcxError, ReleaseError, ReleaseStoppedError
+from deepfixcx.io.files import (
+    holds,
+    inside,
+    name_file,
+    remove_listed,
+    remove_temporaries,
+    sha256_of,
+    sync_folder,
+    write_file,
+    writing,
+)
+from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST
+from deepfixcx.io.tables import TableWriter, rows_with_text
+from deepfixcx.release.manifest import as_json
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["TAG", "Removal", "finish", "rows_of", "stage", "stated", "without_sources"]
+
+TAG = "withdrawal"
+"""In the names of temporary files."""
+
+KINDS = ("image", "dicom", "code")
+ROOMS = {"image": "images", "dicom": "dicom", "code": "codes"}
+
+
+@dataclass(slots=True)
+class Removal:
+    """What is removed from a release folder, and what replaces it, by names and SHA-256."""
+
+    before: str
+    after: str = ""
+    images: int = 0
+    removed: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one pass over the manifest says of some sources."""
+
+    rows: list[dict[str, str]] = field(default_factory=list)
+    codes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    kept: int = 0
+    failures: int = 0
+    dicoms: set[str] = field(default_factory=set)
+    channels: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
+    """Of all images, and of those that stay."""
+
+
+def stated(folder: Path) -> tuple[dict[str, Any], str]:
+    """Return what dataset.json states, and its SHA-256; refuse what is no finished release."""
+    try:
+        content = (folder / ABOUT).read_bytes()
+        about = json.loads(content)
+        if about["format"] == FORMAT and {"totals", "papers", "options"} <= about.keys():
+            return about, hashlib.sha256(content).hexdigest()
+    except FileNotFoundError:
+        raise ReleaseError(
+            f"{str(folder)!r} has no {ABOUT}, so it is not a release or was not finished"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ReleaseError(f"{ABOUT} of {str(folder)!r} is damaged; copy the release again")
+
+
+def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the text of each row of a table of deepfixcx, and its cells by column."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = rows_with_text(file)
+            text, header = next(rows)
+            yield text, {}
+            for text, cells in rows:
+                yield text, dict(zip(header, cells, strict=True))
+    except (OSError, ValueError, StopIteration):
+        raise ReleaseError(f"{path.name} is missing or damaged; copy the release again") from None
+
+
+def stage(folder: Path, ids: Collection[str], source_bytes: int) -> Removal:
+    """Write everything new under temporary names; nothing of the release changes yet."""
+    about, before = stated(folder)
+    _check(folder, about)
+    remove_temporaries(folder, TAG)
+    found = _search(folder, ids)
+    removal = Removal(before, images=sum(row["status"] == "done" for row in found.rows))
+    try:
+        for row in found.rows:
+            for kind in ("image", "dicom"):
+                if name := row.get(f"{kind}_file"):
+                    removal.removed[name] = row[f"{kind}_sha256"]
+        codes = _stage_codes(folder, found, removal)
+        papers = dict(about["papers"])
+        with _staging(folder, MANIFEST, removal) as file:
+            _write_manifest(folder, file, ids, codes, found.codes)
+        papers[MANIFEST] = removal.replaced[MANIFEST]
+        _stage_failures(folder, ids, found, removal, papers)
+        totals = _totals(folder, about, found, removal, source_bytes)
+        about = about | {"papers": papers, "totals": totals, "mechanisms": _kept(about, found)}
+        history = [*about.get("history", []), {"change": "withdrawal", "checksum": before}]
+        content = as_json(about | {"history": history})
+        _put(folder, ABOUT, content, removal)
+    except OSError as error:
+        remove_temporaries(folder, TAG)
+        raise ReleaseError(
+            f"{str(folder)!r} cannot be written: {error.strerror}; nothing was changed; free disk "
+            "space or change its permissions"
+        ) from None
+    removal.after = removal.replaced[ABOUT]
+    return removal
+
+
+def finish(folder: Path, removal: Removal) -> None:
+    """Remove and replace what was staged; after a crash the same call goes on."""
+    try:
+        if left := remove_listed(folder, {name: {sha} for name, sha in removal.removed.items()}):
+            raise ReleaseStoppedError(
+                f"{left[0]!r} must be removed, but was changed since the release was made; remove "
+                "it, then run the same command again"
+            )
+        last = [name for name in removal.replaced if name != ABOUT]
+        for name in (*last, ABOUT):
+            path, sha = folder / name, removal.replaced[name]
+            staged = _staged(folder, name)
+            if not holds(staged, {sha}):
+                if not holds(path, {sha}):
+                    raise ReleaseStoppedError(
+                        f"{name!r} was changed during the withdrawal; copy the release again"
+                    )
+                continue
+            name_file(staged, path, replace=True)
+            sync_folder(path.parent)
+    except OSError as error:
+        raise ReleaseStoppedError(
+            f"{str(folder)!r} cannot be written: {error.strerror}; change its permissions, then "
+            "run the same command again"
+        ) from None
+    remove_temporaries(folder, TAG)
+
+
+def without_sources(path: Path, ids: Collection[str]) -> Iterator[str]:
+    """Yield the text of each row of a table of deepfixcx that is of no such source."""
+    for text, row in rows_of(path):
+        if row.get("source_id", "") not in ids:
+            yield text
+
+
+# -- helpers ----------------------------------------------------------------------------------
+
+
+def _check(folder: Path, about: Mapping[str, Any]) -> None:
+    """Refuse releases from which no single source can be removed, and changed ones."""
+    records = about.get("records")
+    if isinstance(records, dict):
+        why = "the mechanism learned from all images, and its fitted values are released"
+        if records.get("synthetic"):
+            why = "its records are synthetic: each is drawn from a model of all patients"
+        elif any("mixing" in str(each.get("mechanism")) for each in _steps(about)):
+            why = "each record mixes images of several patients"
+        raise ReleaseError(
+            f"no patient can be withdrawn from {folder.name!r}: {why}; make the release again "
+            "without the images of the patient"
+        )
+    if not holds(folder / MANIFEST, {str(about["papers"].get(MANIFEST))}):
+        raise ReleaseError(
+            f"{MANIFEST} of {str(folder)!r} was changed after the release was made; deepfixcx "
+            "verify lists all differences"
+        )
+
+
+def _steps(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [step for each in about["mechanisms"] for step in each.get("steps", [each])]
+
+
+def _search(folder: Path, ids: Collection[str]) -> _Found:
+    found, known = _Found(), set[str]()
+    rows = rows_of(folder / MANIFEST)
+    next(rows)
+    for _, row in rows:
+        gone = row["source_id"] in ids
+        if row["status"] == "done":
+            for of_all in found.channels[: 1 if gone else 2]:
+                of_all.add(int(row["channels"]))
+        if not gone:
+            found.kept += 1
+            found.failures += row["status"] == "failed"
+            continue
+        known.add(row["source_id"])
+        found.rows.append(row)
+        if row["code_file"]:
+            found.codes[row["code_file"]].add(int(row["code_row"]))
+        if row.get("dicom_file"):
+            found.dicoms.add(row["dicom_file"])
+    if missing := sorted(set(ids) - known):
+        raise ReleaseError(f"{MANIFEST} has no source {missing[0]!r}; check the ID")
+    if not found.kept:
+        raise ReleaseError(
+            f"no image would stay in {folder.name!r}; delete the release and its private folder"
+        )
+    return found
+
+
+def _staged(folder: Path, name: str) -> Path:
+    path = inside(folder, name)
+    if path is None:
+        raise ReleaseError(f"{name!r} leads out of the release; copy the release again")
+    return path.with_name(f".deepfixcx-{TAG}-{hashlib.sha256(name.encode()).hexdigest()[:16]}.part")
+
+
+@contextmanager
+def _staging(folder: Path, name: str, removal: Removal) -> Iterator[BinaryIO]:
+    staged = _staged(folder, name)
+    with writing(staged, replace=True) as file:
+        yield file
+    removal.replaced[name] = sha256_of(staged)
+
+
+def _put(folder: Path, name: str, content: bytes, removal: Removal) -> None:
+    write_file(_staged(folder, name), content, replace=True)
+    removal.replaced[name] = hashlib.sha256(content).hexdigest()
+
+
+def _stage_codes(folder: Path, found: _Found, removal: Removal) -> dict[str, str]:
+    """Stage each file of codes that loses rows; return the new hash of those that stay."""
+    sizes = _rows_in(folder, found.codes.keys())
+    digests: dict[str, str] = {}
+    for name, rows in found.codes.items():
+        path = inside(folder, name)
+        listed = sizes[name][1]
+        if path is None or not holds(path, {listed}):
+            raise ReleaseError(
+                f"{name!r} was changed after the release was made; deepfixcx verify lists all "
+                "differences"
+            )
+        if len(rows) == sizes[name][0]:
+            removal.removed[name] = listed
+            continue
+        try:
+            _put(folder, name, without_codes(path, rows), removal)
+        except DeepfixcxError as error:
+            raise ReleaseError(str(error)) from None
+        digests[name] = removal.replaced[name]
+    return digests
+
+
+def _rows_in(folder: Path, names: Collection[str]) -> dict[str, tuple[int, str]]:
+    """Return how many rows files of codes have, and their hashes, as the manifest states them."""
+    counted = dict.fromkeys(names, (0, ""))
+    for _, row in rows_of(folder / MANIFEST) if names else ():
+        if (name := row.get("code_file", "")) in counted:
+            counted[name] = (counted[name][0] + 1, row["code_sha256"])
+    return counted
+
+
+def _write_manifest(
+    folder: Path,
+    file: BinaryIO,
+    ids: Collection[str],
+    digests: Mapping[str, str],
+    gone: Mapping[str, set[int]],
+) -> None:
+    """Write the rows that stay; those in a file of codes that lost rows have new places."""
+    writer = TableWriter(_Encoding(file))
+    lost = {name: np.array(sorted(rows)) for name, rows in gone.items()}
+    for text, row in rows_of(folder / MANIFEST):
+        if row.get("source_id", "") in ids:
+            continue
+        name = row.get("code_file", "")
+        if name not in digests:
+            file.write(text.encode())
+            continue
+        place = int(row["code_row"])
+        place -= int(np.searchsorted(lost[name], place))
+        writer.writerow((row | {"code_row": str(place), "code_sha256": digests[name]}).values())
+
+
+class _Encoding:
+    """A text file on a binary one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(text.encode())
+
+
+def _stage_failures(
+    folder: Path,
+    ids: Collection[str],
+    found: _Found,
+    removal: Removal,
+    papers: dict[str, str],
+) -> None:
+    if FAILURES not in papers or not any(row["status"] == "failed" for row in found.rows):
+        return
+    if not found.failures:
+        removal.removed[FAILURES] = papers.pop(FAILURES)
+        return
+    text = "".join(without_sources(folder / FAILURES, ids))
+    _put(folder, FAILURES, text.encode(), removal)
+    papers[FAILURES] = removal.replaced[FAILURES]
+
+
+def _kept(about: Mapping[str, Any], found: _Found) -> list[Any]:
+    """Return the entries of mechanisms; noise has one for each number of channels."""
+    entries = list(about["mechanisms"])
+    everything, stay = map(sorted, found.channels)
+    noisy = [each for each in entries if each.get("mechanism") == "noise"]
+    gone = [each for kind, each in zip(everything, noisy, strict=False) if kind not in stay]
+    return [each for each in entries if not any(each is one for one in gone)]
+
+
+def _totals(
+    folder: Path, about: Mapping[str, Any], found: _Found, removal: Removal, source_bytes: int
+) -> dict[str, int]:
+    """Subtract what goes from the totals; older releases state fewer of them."""
+    options, less = about["options"], dict[str, int]()
+    done = [row for row in found.rows if row["status"] == "done"]
+    less["files"] = len({row["source_id"] for row in found.rows})
+    less["files_failed"] = len(found.rows) - len(done)
+    less["files_done"] = less["files"] - less["files_failed"]
+    less["images"] = len(done)
+    less["source_file_bytes"] = source_bytes
+    less["source_values"] = sum(map(_values, done))
+    less["source_bytes"] = sum(_values(row) * int(row["bits"]) // 8 for row in done)
+    kept = [kept_of(row, options) for row in done]
+    less["kept_values"] = sum(values for values, _ in kept)
+    less["kept_bytes"] = sum(values * bits // 8 for values, bits in kept)
+    less["dicom_files"] = len(found.dicoms)
+    less["code_files"] = sum(name in removal.removed for name in found.codes)
+    for kind in KINDS:
+        names = [n for n in (*removal.removed, *found.codes) if n.startswith(ROOMS[kind] + "/")]
+        less[f"{kind}_file_bytes"] = sum(
+            (folder / name).stat().st_size
+            - (_staged(folder, name).stat().st_size if name in removal.replaced else 0)
+            for name in dict.fromkeys(names)
+        )
+    return {name: count - less.get(name, 0) for name, count in about["totals"].items()}
+
+
+def _values(row: Mapping[str, str]) -> int:
+    return math.prod(int(row[each]) for each in ("channels", "height", "width"))
+
+
+def kept_of(row: Mapping[str, str], options: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many values a release keeps of one image, and the bits of each."""
+    channels, bits = int(row["channels"]), int(row["bits"])
+    if options.get("output", "both") in ("codes", "both"):
+        spec = CodecSpec.from_dict(options["spec"])
+        return channels * spec.numbers(1), 8 * np.dtype(options["dtype"]).itemsize
+    if options.get("size") == "compact":
+        spec = CodecSpec.from_dict(options["spec"])
+        return channels * math.prod(spec.compact_shape()), bits
+    return _values(row), bits
