@@ -290,8 +290,6 @@ class Ledger:
         with _writing(), self._database as transaction:
             transaction.execute("DELETE FROM deaths WHERE source_id = ?", (source_id,))
 
-    # -- withdrawals --------------------------------------------------------------------------
-
     def mark(self, kind: str, value: str) -> str:
         """Return what stands for something withdrawn: only who has it can recognise it here."""
         self._secret = self._secret or bytes.fromhex(self.secret())
