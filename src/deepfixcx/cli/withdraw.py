@@ -49,7 +49,7 @@ def command(
     ] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Remove a patient, or single images, from a finished release.
+    """Remove a patient from a finished release.
 
     Removes their files, rows of codes and rows of all tables from OUT and OUT.private, and writes
     a notice of IDs and checksums for recipients, who run deepfixcx apply-withdrawal. All other
