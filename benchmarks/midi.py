@@ -12,7 +12,9 @@ the challenge (arXiv 2507.23608), written down here from its description.
         --key KEY
     python -m benchmarks.midi score FOLDER OUT/plain OUT/burned
 
-The peers run on the same files in an environment of their own: `benchmarks.midi_peers`.
+The public script (CBIIT/MIDI_validation_script) reads ``answers.db`` and the two tables that
+``score --mappings DIR`` writes; the peers run on the same files (`benchmarks.midi_peers`). Both run
+in environments of their own.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage
@@ -155,6 +158,7 @@ MIXED = {"StudyDescription": "{technique} {family}", "SeriesDescription": "{tech
          "ProtocolName": "{technique} {id}"}  # fmt: skip
 """Descriptions of which the technique stays and the identifier does not."""
 
+UID_PLACES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 KEPT = {"Manufacturer": "Acme Imaging", "PatientSex": "F", "PatientAge": "061Y",
         "BodyPartExamined": "CHEST", "KVP": "120"}  # fmt: skip
@@ -169,9 +173,19 @@ class Answers:
     def add(self, action: str, place: str, value: str, text: str = "") -> None:
         """Add one check of an element: its value before, and the text that the action is about."""
         self.checks.append(
-            {"action": f"<{action}>", "tag_ds": place, "tag": place, "tag_name": f"<{place}>",
-             "value": f"<{value}>", "action_text": f"<{text or value}>", "answer_category_v2": ""}
+            {"action": f"<{action}>", "tag_ds": path_of(place), "tag": place,
+             "tag_name": f"<{place}>", "value": f"<{value}>", "action_text": f"<{text or value}>",
+             "answer_category_v2": {"prev_cat": "benchmark"}}
         )  # fmt: skip
+
+
+def path_of(place: str) -> str:
+    """Return a place as the public script calls it: ``<(0008,1140)>[<0000>]<(0010,0010)>``."""
+    outer, _, inner = place.partition("/")
+    if outer == "private":
+        return f'<(0029,"ACME NOTES",{"10" if inner == "LO" else "11"})>'
+    tags = [f"{tag_for_keyword(name):08x}" for name in (outer, inner) if name]
+    return "[<0000>]".join(f"<({tag[:4]},{tag[4:]})>" for tag in tags)
 
 
 def plant(header: Dataset, place: str, text: str) -> None:
@@ -240,7 +254,7 @@ def identify(header: Dataset, patient: Patient, study: int, number: int) -> Answ
     header.SOPInstanceUID = f"{root}.{study}.1.{number}"
     header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
     header.FrameOfReferenceUID = f"{root}.9"
-    for place in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
+    for place in UID_PLACES:
         answers.add("uid_changed", place, str(header[place].value))
         answers.add("uid_consistent", place, str(header[place].value))
         answers.add("text_notnull", place, str(header[place].value))
@@ -381,7 +395,7 @@ class Maps:
 
 def passed(check: dict[str, Any], new: Dataset, maps: Maps) -> bool:
     """Return whether one check of a file is passed."""
-    action, place = check["action"].strip("<>"), check["tag_ds"]
+    action, place = check["action"].strip("<>"), check["tag"]
     value, text = check["value"][1:-1], check["action_text"][1:-1]
     if action == "pixels_retained":
         return "PixelData" in new and digest(new) == text
@@ -423,13 +437,31 @@ def score(folder: Path, results: list[Path]) -> dict[str, Any]:
             good = passed(check, new, maps) if new is not None else free
             done[action] += good
             if not good:
-                failed[action][check["tag_ds"] if new is not None else "file withheld"] += 1
+                failed[action][check["tag"] if new is not None else "file withheld"] += 1
     shares = {action: round(100 * done[action] / total[action], 3) for action in ACTIONS}
     overall = round(100 * sum(done.values()) / sum(total.values()), 3)
     where = {action: dict(counts.most_common(8)) for action, counts in failed.items()}
     return {"files": len(answers), "results": len(seen), "checks": sum(total.values()),
             "overall": overall, "actions": shares, "failed": where,
             "measurements_painted": _painted_measures(folder, seen)}  # fmt: skip
+
+
+def write_mappings(folder: Path, results: list[Path], target: Path) -> None:
+    """Write the tables of old and new UIDs and patients that the public script needs."""
+    uids: dict[str, str] = {}
+    patients: dict[str, str] = {}
+    known = {path.stem: path for room in ("plain", "burned") for path in (folder / room).iterdir()}
+    by_uid = {str(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID): path
+              for path in known.values()}  # fmt: skip
+    for uid, path in pairs(results, folder):
+        old, new = (dcmread(each, stop_before_pixels=True) for each in (by_uid[uid], path))
+        for place in UID_PLACES:
+            uids.setdefault(str(old.get(place)), str(new.get(place)))
+        patients.setdefault(str(old.PatientID), str(new.get("PatientID")))
+    target.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("uids", uids), ("patients", patients)):
+        with (target / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("id_old", "id_new"), *rows.items()])
 
 
 def _painted_measures(folder: Path, seen: dict[str, Path]) -> dict[str, int]:
@@ -451,6 +483,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("results", type=Path, nargs="*")
     parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--mappings", type=Path, help="where to write the script's mappings")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
@@ -458,6 +491,8 @@ def main() -> None:
         asked.folder.mkdir(parents=True)
         make(asked.folder, asked.files, asked.seed, asked.data)
     else:
+        if asked.mappings is not None:
+            write_mappings(asked.folder, asked.results, asked.mappings)
         print(json.dumps(score(asked.folder, asked.results), indent=2))
 
 

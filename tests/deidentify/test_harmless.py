@@ -59,6 +59,10 @@ HARMLESS: dict[str, tuple[dict[str, Any], Dataset]] = {
         {"StudyDescription": "WHOLE BODY"},
         stamped(ImageType=["DERIVED", "PRIMARY", "WHOLE BODY"]),
     ),
+    "a term of the standard in Image ID, which a description has as well": (
+        {"StudyDescription": "WHOLE BODY", "ImageID": "WHOLE BODY"},
+        stamped(ImageID="WHOLE BODY"),
+    ),
     "a protocol that is called like the maker": (
         {"ProtocolName": "TOSHIBA", "ManufacturerModelName": "TOSHIBA_MEC"},
         stamped(ManufacturerModelName="TOSHIBA_MEC"),
@@ -104,6 +108,14 @@ HARMLESS: dict[str, tuple[dict[str, Any], Dataset]] = {
     ),
 }
 LEFT: dict[str, tuple[dict[str, Any], Dataset]] = {
+    "a patient who is called like a term of the standard": (
+        {"PatientName": "Body^Whole", "ImageID": "WHOLE BODY"},
+        stamped(ImageID="WHOLE BODY"),
+    ),
+    "words in Image ID that are no term of the standard": (
+        {"StudyDescription": "Klinik Ostermark", "ImageID": "Klinik Ostermark"},
+        stamped(ImageID="Klinik Ostermark"),
+    ),
     "an institution that is called like the maker": (
         {"InstitutionName": "TOSHIBA", "ManufacturerModelName": "TOSHIBA_MEC"},
         stamped(ManufacturerModelName="TOSHIBA_MEC"),

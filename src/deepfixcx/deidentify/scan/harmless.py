@@ -38,6 +38,7 @@ from deepfixcx.io.tables import read_rows
 __all__ = ["DESCRIBING", "DEVICE", "TERMS", "WORDS", "Own", "Reasons"]
 
 IMAGE_TYPE, BODY_PART, METHOD = "(0008,0008)", "(0018,0015)", "(0012,0063)"
+IMAGE_ID: Final = "(0054,0400)"
 KEPT_DEVICE, CLEANED_DESCRIPTORS, MOVED_DATES = "113109", "113105", "113107"
 """Codes of CID 7050, by which a header says what was done to it."""
 
@@ -47,7 +48,7 @@ TERMS: Final = frozenset(
     | {"RECON TOMO", "RECON GATED TOMO", "EMISSION", "TRANSMISSION", "OTHER", "PROJECTION IMAGE"}
     | {"VOLUME", "THICK SLICE", "REFORMATTED", "MPR", "DENSITY MAP", "PHASE MAP", "LABEL"}
 )
-"""What the standard lets Image Type say (PS3.3, C.7.6.1.1.2, C.8.2.1, C.8.4.9 and others)."""
+"""What the standard lets Image Type say, and nuclear medicine repeats in Image ID (PS3.3, C.7.6.1.1.2, C.8.2.1, C.8.4.9 and others)."""
 
 _WORDS_HERE: Final = """
 abdomen adrenal ankle anus aorta axilla back bladder body bone bones bowel brain breast bronchus
@@ -173,7 +174,7 @@ class Reasons:
             what = f"date that was moved, as {self._done[MOVED_DATES]} says" if apart else ""
         elif not _all_from(sources, DESCRIBING | {METHOD, CODE_MEANING}):
             return ""
-        elif tag == IMAGE_TYPE and term in TERMS:
+        elif tag in (IMAGE_TYPE, IMAGE_ID) and term in TERMS:
             what = "term of the standard"
         elif tag == BODY_PART or (tag in DESCRIPTIONS and CLEANED_DESCRIPTORS in self._done):
             known = all(word in vocabulary() or _SIZE.fullmatch(word) for word in words)
