@@ -48,7 +48,8 @@ TERMS: Final = frozenset(
     | {"RECON TOMO", "RECON GATED TOMO", "EMISSION", "TRANSMISSION", "OTHER", "PROJECTION IMAGE"}
     | {"VOLUME", "THICK SLICE", "REFORMATTED", "MPR", "DENSITY MAP", "PHASE MAP", "LABEL"}
 )
-"""What the standard lets Image Type say, and nuclear medicine repeats in Image ID (PS3.3, C.7.6.1.1.2, C.8.2.1, C.8.4.9 and others)."""
+"""What the standard lets Image Type say, and nuclear medicine repeats in Image ID (PS3.3,
+C.7.6.1.1.2, C.8.2.1, C.8.4.9 and others)."""
 
 _WORDS_HERE: Final = """
 abdomen adrenal ankle anus aorta axilla back bladder body bone bones bowel brain breast bronchus
