@@ -1,7 +1,8 @@
 """From how many patients on is a private release worth making: a simulation of synthesis.
 
-A population is fitted to all X-rays of `cxr_nih` (24 numbers, four labels); residuals have heavy
-tails (Student's t with 5 degrees of freedom, which clipping meets). Public images are a sample of
+A population is fitted to all X-rays of `cxr_nih` (20 principal components, which know no label, and
+four labels); residuals have heavy tails (Student's t with 5 degrees of freedom, which clipping
+meets). Public images are a sample of
 it, or of a population whose slopes differ. Utility is the AUC of the best linear score that the
 released model teaches, on the population.
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,17 +21,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.mechanism_ideas import ROOT
-from benchmarks.mechanism_synthesis import load, tiny
+from benchmarks.mechanism_synthesis import data_folder, load, tiny
+from benchmarks.synthesis_ideas import IDEAS
 from benchmarks.table import Table, put_section
 from deepfixcx.measures import roc_auc
-from deepfixcx.mechanisms import Records, ShrunkSynthesis
+from deepfixcx.mechanisms import Records
 from deepfixcx.mechanisms.accounting import rho_of
 from deepfixcx.mechanisms.label_model import BEYOND, HISTOGRAM, LabelModel, Measured
 
-NUMBERS, FREEDOM = 24, 5
+NUMBERS, FREEDOM = 20, 5
 PUBLIC = 160
-SIZES = (1_000, 10_000, 100_000, 1_000_000)
+SIZES = (200, 1_000, 10_000, 100_000, 1_000_000)
 EPSILONS = (1.0, 2.0, 4.0)
 DELTA = 1e-7
 """Below one divided by the largest number of patients."""
@@ -149,11 +149,16 @@ def simulate(population: Population, *, shift: bool, seeds: int) -> dict[str, li
 
 
 def worth(found: dict[str, list[float]], name: str) -> str:
-    """Return from how many patients on a release adds enough to public images."""
-    for size, own, public in zip(SIZES, found[name], found["public"], strict=True):
-        if own >= public + WORTH:
-            return f"{size:,}"
-    return f"more than {SIZES[-1]:,}"
+    """Return from how many patients on a release adds enough; between sizes, interpolated."""
+    above = np.array(found[name]) - found["public"] - WORTH
+    if above[0] >= 0:
+        return f"fewer than {SIZES[0]:,}"
+    if (above < 0).all():
+        return f"more than {SIZES[-1]:,}"
+    last = int(np.argmax(above >= 0))
+    share = -above[last - 1] / (above[last] - above[last - 1])
+    size = SIZES[last - 1] * (SIZES[last] / SIZES[last - 1]) ** share
+    return f"{float(f'{size:.1g}'):,.0f}"
 
 
 def draw(results: dict[str, dict[str, list[float]]], path: Path) -> None:
@@ -180,17 +185,14 @@ def main(words: Sequence[str] | None = None) -> None:
     """Simulate both cases."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of real images; DEEPFIXCX_DATA if absent")
-    parser.add_argument("--cache", type=Path, help="file for the codes")
+    parser.add_argument("--cache", type=Path, help="folder for the codes, which are kept")
     parser.add_argument("--seeds", type=int, default=10, help="samples of public patients")
     parser.add_argument("--tiny", action="store_true", help="drawn codes, to try the program out")
     parser.add_argument("--markdown", type=Path, help="page whose section to replace")
     options = parser.parse_args(words)
-    folder = options.data or Path(
-        os.environ.get("DEEPFIXCX_DATA") or ROOT.parent / "shared" / "data"
-    )
-    images = tiny() if options.tiny else load(folder, options.cache)
+    images = tiny() if options.tiny else load(data_folder(options.data), options.cache)
     records = Records.of(images.codes["2,19"], images.labels, images.patients)
-    fitted = ShrunkSynthesis(NUMBERS).fit(records, np.random.default_rng(0))
+    fitted: Any = IDEAS["unsupervised-20"].fit(records, np.random.default_rng(0))
     population = Population(fitted.model)
     results = {
         "the same population": simulate(population, shift=False, seeds=options.seeds),

@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.mechanism_ideas import LABELS, ROOT, SIDE
-from benchmarks.synthesis_ideas import IDEAS, Fitted, Idea, late_records
+from benchmarks.synthesis_attacks import COUNTS, RUNS, carriers, linkage, membership
+from benchmarks.synthesis_ideas import GROUPS, IDEAS, Fitted, Idea, PublicAlone, late_records
+from benchmarks.synthesis_rivals import encodings
 from benchmarks.table import Table, put_section
-from deepfixcx.audit.membership import attack_release_membership
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import load_dataset
-from deepfixcx.errors import AuditError, MechanismError
+from deepfixcx.errors import MechanismError
 from deepfixcx.experiments.trial import UTILITY_FOLDS, Trial
 from deepfixcx.learn.loading import load_pixels
 from deepfixcx.learn.logistic import LogisticCodes
-from deepfixcx.measures import roc_auc
+from deepfixcx.measures.areas import auc_estimate
+from deepfixcx.measures.intervals import Estimate
 from deepfixcx.mechanisms import Records
 from deepfixcx.mechanisms.accounting import rho_of
 from deepfixcx.spec import CodecSpec
@@ -45,7 +47,10 @@ UNNAMED = ("edema", "sex")
 CONDITIONS = ("view", "sex", "age")
 
 Array = NDArray[np.float32]
-Figures = dict[str, float]
+Found = dict[str, Any]
+Row = dict[str, Any]
+SEX = 5
+"""Column of sex where view, sex and age stand behind the four labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +65,21 @@ class Images:
     view: NDArray[np.str_]
 
 
-def load(folder: Path, cache: Path | None) -> Images:
-    """Read and encode the X-rays once."""
-    if cache is not None and cache.is_file():
-        stored = dict(np.load(cache))
+def data_folder(given: Path | None) -> Path:
+    """Return the folder of real images."""
+    return given or Path(os.environ.get("DEEPFIXCX_DATA") or ROOT.parent / "shared" / "data")
+
+
+def load(folder: Path, cache: Path | None, *, rivals: bool = False) -> Images:
+    """Read and encode the X-rays once; `cache` is a folder that keeps the codes."""
+    kept = cache and cache / ("rivals.npz" if rivals else "codes.npz")
+    if kept and kept.is_file():
+        stored = dict(np.load(kept))
     else:
-        stored = _encoded(folder)
-        if cache is not None:
-            np.savez(cache, allow_pickle=False, **stored)
+        stored = _encoded(folder, rivals=rivals)
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(kept, allow_pickle=False, **stored)
     extra = stored["extra"]
     return Images(
         {name[6:]: stored[name] for name in stored if name.startswith("codes ")},
@@ -79,7 +91,7 @@ def load(folder: Path, cache: Path | None) -> Images:
     )
 
 
-def _encoded(folder: Path) -> dict[str, NDArray[Any]]:
+def _encoded(folder: Path, *, rivals: bool) -> dict[str, NDArray[Any]]:
     dataset = load_dataset(folder / "cxr_nih", labels=f"{LABELS},edema")
     loaded = load_pixels(dataset.records, SIDE)
     dataset = dataset.select(loaded.places)
@@ -88,6 +100,8 @@ def _encoded(folder: Path) -> dict[str, NDArray[Any]]:
         f"codes {level},{patches}": Codec(CodecSpec(level, patches)).encode(bytes_).array
         for level, patches in SPECS
     }
+    if rivals:
+        codes |= {f"codes {name}": each for name, each in encodings(folder, loaded.array).items()}
     truth = np.array(dataset.labels, np.float32)
     about = [{"view": each.view or "", **each.attributes} for each in dataset.records]
     others = [(a["sex"] == "M", a["view"] == "AP", float(a["age"]) >= 55) for a in about]
@@ -167,7 +181,7 @@ class Division:
     def scores(self, fitted: Fitted, private: Records, rho: float | None) -> Array:
         """Return log odds for the tested fold, of a release of the others."""
         scores = np.zeros(private.labels.shape, np.float32)
-        seen = fitted.represent(private.array)
+        seen, private = fitted.represent(private.array), fitted.prepared(private)
         for fold in range(UTILITY_FOLDS):
             tested = self.trial._folds == fold
             generator = np.random.default_rng([self.seed, 3, fold])
@@ -179,22 +193,23 @@ class Division:
             scores[tested] = model.decision(seen[tested])
         return scores
 
-    def figures(self, idea: Idea, epsilon: float | None, *, attacks: bool = True) -> Figures:
-        """Measure one idea."""
+    def figures(self, idea: Idea, epsilon: float | None, *, attacks: bool = True) -> Found:
+        """Measure one idea: estimates over the patients of all images, and single values."""
         images, truth = self.images, self.trial.truth
         rho = None if epsilon is None else rho_of(epsilon, DELTA)
         generator = np.random.default_rng([self.seed, 1])
         fitted = idea.fit(self.public(idea, images.labels), generator)
         private = self.private(idea, None)
         named = None if rho is None else NAMED * rho
+        plainly = fitted
         if idea.conditioned:
             fitted, private = late_records(
                 fitted,
                 self.public(idea, np.column_stack([images.labels, images.conditions])),
                 self.private(idea, np.column_stack([images.labels, images.conditions])),
             )
-        scores = self.scores(fitted, private, named)
-        found = {
+        scores = self.scores(fitted, private, named)[:, : truth.shape[1]]
+        found: Found = {
             "named": self._area(truth, scores),
             "within": self._area(truth, scores, self.within),
         }
@@ -204,161 +219,210 @@ class Division:
                 fitted, self.public(idea, column), self.private(idea, column)
             )
             answers = self.scores(later, theirs, late)
+            if idea.conditioned and name == "sex":  # it is released with the others
+                answers = self.scores(fitted, private, named)[:, SEX : SEX + 1]
             found[name] = self._area(column[self.trial.places], answers)
-            if idea.budgets and not idea.conditioned:
-                anew = idea.fit(self.public(idea, column), generator)
-                answers = self.scores(anew, theirs, late)
-                found[f"{name} later"] = self._area(column[self.trial.places], answers)
-        if attacks:
-            found |= self._attacks(fitted, private, named)
+        if attacks and idea.kind is not PublicAlone:
+            found |= self._attacks(idea, fitted, plainly, private, named)
         return found
 
-    def _area(self, truth: Array, scores: Array, groups: Any = None) -> float:
+    def _area(self, truth: Array, scores: Array, groups: Any = None) -> Estimate:
         groups = self.groups if groups is None else groups
-        pairs = zip(truth.T, scores.T, strict=False)
-        return float(np.mean([roc_auc(*pair, groups) for pair in pairs]))
+        return auc_estimate(truth, scores, self.trial.private.patients, groups)
 
-    def _attacks(self, fitted: Fitted, private: Records, rho: float | None) -> Figures:
+    def _attacks(
+        self, idea: Idea, fitted: Fitted, plainly: Fitted, private: Records, rho: float | None
+    ) -> Found:
         """Link rows as if each stood for the image whose labels it has; ask for membership."""
-        found: Figures = {}
-        own: Any = _Own(fitted, private)
         rows = fitted.rows_of(private, rho, np.random.default_rng([self.seed, 2]))
-        trial = self.trial
-        areas: list[float] = []
-        ratios: list[float] = []
-        together: list[float] = []
-        for raw in (False, True):
-            for attacker in ("distance", "whitening", "with labels"):
-                try:
-                    results = trial.linkage(own, rows, attacker, raw=raw, samples=1)
-                except AuditError:
-                    continue
-                values = {each.figure: each for each in results}
-                area, first = values["AUC"], values["precision@1"]
-                if attacker == "with labels":
-                    together.append(area.value.value)
-                else:
-                    areas.append(area.value.value)
-                    ratios.append(first.value.value / first.chance)
-                    found["floor"] = area.floor
-        found |= {
-            "linkage": max(areas, default=np.nan),
-            "with labels": max(together, default=np.nan),
-            "top1": max(ratios, default=np.nan),
-        }
-
-        def remake(places: NDArray[np.int64], generator: np.random.Generator) -> Any:
-            made = fitted.release(private.select(places), rho, generator)
-            return made.array, made.labels.astype(np.float64)
-
-        results = attack_release_membership(
-            remake,
-            fitted.represent(private.array),
+        probes, prepared = fitted.represent(private.array), fitted.prepared(private)
+        found: Found = linkage(rows, probes, self.trial.truth, self.seed)
+        runs = 16 if private.array[0].size == probes[0].size else RUNS  # codes show all at once
+        found |= membership(
+            lambda places, generator: fitted.release(prepared.select(places), rho, generator),
+            probes,
             private.labels,
             private.patients,
-            runs=16,
-            seed=self.seed,
+            self.seed,
+            runs,
         )
-        for figure, name in (("AUC", "membership"), ("worst patient AUC", "worst")):
-            found[name] = max(each.value.value for each in results if each.figure == figure)
-        return found
+        public, own = (
+            plainly.prepared(each)
+            for each in (self.public(idea, self.images.labels), self.private(idea, None))
+        )
+        seen = own.array if idea.budgets else plainly.represent(own.array)
 
+        def release(before: Array, labels: Array, generator: np.random.Generator) -> Records:
+            later = plainly.with_labels(public.with_labels(before))
+            return later.release(own.with_labels(labels), rho, generator)
 
-@dataclass(frozen=True, eq=False)
-class _Own:
-    """What `Trial.linkage` asks of a mechanism: the form of raw images."""
-
-    fitted: Fitted
-    private: Records
-
-    def represent(self, array: Array) -> Array:
-        del array
-        return self.fitted.represent(self.private.array)
+        return found | carriers(release, seen, own, public, self.seed)
 
 
 # -- the command ------------------------------------------------------------------------------
 
-COLUMNS = {
+UTILITY = {
     "named": "named",
     "within": "within view",
     "edema": "edema",
     "sex": "sex",
-    "edema later": "edema, own release",
-    "sex later": "sex, own release",
+}
+ATTACKS = {
     "linkage": "linkage",
     "with labels": "with labels",
-    "floor": "label-only",
+    "label-only": "labels alone",
     "top1": "top-1 ÷ chance",
-    "membership": "membership",
+    "membership": "membership, mean",
     "worst": "worst patient",
+    **{f"carriers {count}": f"{count} carriers" for count in COUNTS},
 }
 
 
+def mean_row(several: Sequence[Found], names: Sequence[NDArray[np.int64]], count: int) -> Row:
+    """Return means over divisions as plain JSON values; estimates with what each patient adds."""
+    row: Row = {}
+    for what, first in several[0].items():
+        if isinstance(first, Estimate):
+            pairs = [(each[what], places) for each, places in zip(several, names, strict=True)]
+            row[what] = Estimate.mean(pairs, count).to_dict()
+        else:
+            row[what] = float(np.mean([each[what] for each in several]))
+    return row
+
+
+def interval_of(value: Any) -> str:
+    """Return a value of a row as text, with its interval where it has one."""
+    if value is None:
+        return "–"
+    if not isinstance(value, dict):
+        return f"{value:.3f}"
+    found = Estimate.from_dict(value).interval()
+    return f"{found.value:.3f} [{found.low:.2f}, {found.high:.2f}]"
+
+
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure every idea."""
+    """Measure every idea of a group."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of real images; DEEPFIXCX_DATA if absent")
-    parser.add_argument("--cache", type=Path, help="file for the codes")
-    parser.add_argument("--ideas", nargs="+", choices=sorted(IDEAS), default=list(IDEAS))
+    parser.add_argument("--cache", type=Path, help="folder for codes and results, which are kept")
+    parser.add_argument("--group", choices=list(GROUPS), default="synthesis")
+    parser.add_argument("--ideas", nargs="+", choices=sorted(IDEAS), help="only these of the group")
     parser.add_argument("--epsilons", nargs="*", type=float, default=[8.0, 4.0, 2.0])
     parser.add_argument("--seeds", type=int, default=5, help="divisions of the patients")
     parser.add_argument("--no-attacks", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="drawn codes, to try the program out")
     parser.add_argument("--markdown", type=Path, help="page whose section to replace")
-    parser.add_argument("--json", type=Path, help="file for the figures, which are kept")
     options = parser.parse_args(words)
-    folder = options.data or Path(
-        os.environ.get("DEEPFIXCX_DATA") or ROOT.parent / "shared" / "data"
+    rivals = options.group == "rivals"
+    images = (
+        tiny() if options.tiny else load(data_folder(options.data), options.cache, rivals=rivals)
     )
-    images = tiny() if options.tiny else load(folder, options.cache)
-    rows: dict[str, Figures] = {}
-    if options.json is not None and options.json.is_file():
-        rows = json.loads(options.json.read_text("utf-8"))
     divisions = [Division(images, seed) for seed in range(options.seeds)]
-    for name in options.ideas:
+    rows: dict[str, Row] = {}
+    attacked = not options.no_attacks
+    for name in options.ideas or GROUPS[options.group]:
         idea = IDEAS[name]
         for epsilon in (None, *options.epsilons) if idea.budgets else (None,):
             key = name if epsilon is None else f"{name} ε={epsilon:g}"
-            if key in rows:
-                continue
-            began = time.monotonic()
-            attacks = not options.no_attacks and (epsilon is None or idea.attacked)
-            try:
-                several = [each.figures(idea, epsilon, attacks=attacks) for each in divisions]
-            except MechanismError as error:
-                print(f"{key:28s} {error}")
-                continue
-            rows[key] = {
-                what: float(np.nanmean([each[what] for each in several])) for what in several[0]
-            }
-            shown = " ".join(f"{what} {value:.3f}" for what, value in rows[key].items())
-            print(f"{key:28s} {shown} {time.monotonic() - began:.0f} s", flush=True)
-            if options.json is not None:
-                options.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    table = table_of(rows)
-    command = f"python -m benchmarks.mechanism_synthesis --seeds {options.seeds}"
-    command += " --no-attacks" * options.no_attacks
-    if options.ideas != list(IDEAS):
+            row = _row(key, idea, epsilon, divisions, options.cache, attacks=attacked)
+            if row is not None:
+                rows[key] = row
+    command = f"python -m benchmarks.mechanism_synthesis --group {options.group}"
+    command += f" --seeds {options.seeds}" + " --no-attacks" * options.no_attacks
+    if options.ideas:
         command += f" --ideas {' '.join(options.ideas)}"
-    parts = [table.markdown(), f"Made by `{command}`."]
+    parts = [table_of(rows, UTILITY).markdown()]
+    if attacked:
+        parts.append(table_of(rows, ATTACKS).markdown())
+    if options.group == "synthesis" and attacked and not options.ideas:
+        parts.append(goals(rows).markdown())
+    parts.append(f"Made by `{command}`.")
     print("\n\n".join(parts))
     if options.markdown is not None:
-        put_section(options.markdown, "synthesis", parts)
+        put_section(options.markdown, options.group, parts)
 
 
-def table_of(rows: Mapping[str, Figures]) -> Table:
-    """Lay all figures out, ideas in order, each with its budgets below."""
-    measured = {what for figures in rows.values() for what in figures}
-    columns = {what: title for what, title in COLUMNS.items() if what in measured}
-    table = Table(["what is released", "ε", *columns.values()], words=2)
-    order = {name: place for place, name in enumerate(IDEAS)}
-    for key in sorted(rows, key=lambda key: order.get(key.split(" ε=")[0], 99)):
+def _row(
+    key: str,
+    idea: Idea,
+    epsilon: float | None,
+    divisions: Sequence[Division],
+    cache: Path | None,
+    *,
+    attacks: bool,
+) -> Row | None:
+    """Measure a row, or read it from the cache."""
+    kept = cache and cache / f"{key} {len(divisions)}{'' if attacks else ' utility'}.json"
+    if kept and kept.is_file():
+        found: Row = json.loads(kept.read_text("utf-8"))
+        return found
+    began = time.monotonic()
+    try:
+        several = [each.figures(idea, epsilon, attacks=attacks) for each in divisions]
+    except MechanismError as error:
+        print(f"{key:28s} {error}")
+        return None
+    names = np.unique(divisions[0].images.patients)
+    judged = [np.searchsorted(names, np.unique(each.trial.private.patients)) for each in divisions]
+    row = mean_row(several, judged, len(names))
+    shown = " ".join(f"{what} {interval_of(value)}" for what, value in row.items())
+    print(f"{key:28s} {shown} {time.monotonic() - began:.0f} s", flush=True)
+    if kept:
+        kept.write_text(json.dumps(row) + "\n", "utf-8")
+    return row
+
+
+def table_of(rows: Mapping[str, Row], columns: Mapping[str, str]) -> Table:
+    """Lay figures out, each idea with its budgets below."""
+    shown = {key: row for key, row in rows.items() if any(what in row for what in columns)}
+    used = {
+        what: title for what, title in columns.items() if any(what in row for row in shown.values())
+    }
+    table = Table(["what is released", "ε", *used.values()], words=2)
+    for key, row in shown.items():
         name, _, epsilon = key.partition(" ε=")
-        cells = [
-            f"{rows[key][what]:.3f}" if np.isfinite(rows[key].get(what, np.nan)) else "–"
-            for what in columns
-        ]
-        table.add(IDEAS[name].title, epsilon or "–", *cells)
+        table.add(IDEAS[name].title, epsilon or "–", *(interval_of(row.get(what)) for what in used))
+    return table
+
+
+def goals(rows: Mapping[str, Row]) -> Table:
+    """Compare synthesis with every goal; "yes" is a value that reaches it."""
+
+    def value(row: Row, what: str) -> float:
+        found = row[what]
+        return float(found["value"] if isinstance(found, dict) else found)
+
+    plain, public = rows["plain"], rows["public"]
+    named = value(plain, "named")
+    wanted: dict[str, Callable[[Row], tuple[float, float, bool]]] = {
+        "linkage ≤ 0.60": lambda r: (value(r, "linkage"), 0.60, True),
+        "with labels ≤ labels alone + 0.01": lambda r: (
+            value(r, "with labels"), value(r, "label-only") + 0.01, True
+        ),
+        "top-1 ≤ 1.5 × chance": lambda r: (value(r, "top1"), 1.5, True),
+        "worst membership ≤ 0.60": lambda r: (value(r, "worst"), 0.60, True),
+        "carriers ≤ 0.55": lambda r: (
+            max(value(r, f"carriers {count}") for count in COUNTS), 0.55, True
+        ),
+        "named ≥ plain − 0.005": lambda r: (value(r, "named"), named - 0.005, False),
+        "named ≥ plain − 0.01": lambda r: (value(r, "named"), named - 0.01, False),
+        "named ≥ public + 0.01": lambda r: (
+            value(r, "named"), value(public, "named") + 0.01, False
+        ),
+        "edema ≥ plain − 0.02": lambda r: (
+            value(r, "edema"), value(plain, "edema") - 0.02, False
+        ),
+        "sex ≥ 0.76": lambda r: (value(r, "sex"), 0.76, False),
+    }  # fmt: skip
+    judged = [key for key in rows if key.startswith("synthesis")]
+    table = Table(["release", *wanted])
+    for key in judged:
+        cells = []
+        for compare in wanted.values():
+            own, limit, below = compare(rows[key])
+            met = own <= limit if below else own >= limit
+            cells.append(f"{'yes' if met else 'no'} ({own:.3f})")
+        table.add(key.replace("synthesis-", ""), *cells)
     return table
 
 

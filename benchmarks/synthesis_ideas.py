@@ -1,421 +1,38 @@
-"""Ideas beyond synthesis, each as what it measures of private patients and how it draws records."""
+"""Ideas beyond synthesis, and rivals, by name: what each sees of an image and how it is fitted."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.synthesis_kinds import (
+    Autoencoder,
+    BesidePublic,
+    Catalogued,
+    Copula,
+    Covariance,
+    Fitted,
+    FullCovariance,
+    LowRankSlopes,
+    Mixture,
+    NoisyMixture,
+    PatternGraph,
+    PrivateAutoencoder,
+    PublicAlone,
+    PublicResiduals,
+    Synthesis,
+)
+from benchmarks.synthesis_rivals import PixelComponents
 from deepfixcx.mechanisms import LabelResampling, Mechanism, Plain, Records, TaskProjection
-from deepfixcx.mechanisms.label_model import LabelModel, Measured, contributions
-from deepfixcx.mechanisms.projection import FittedProjection
-from deepfixcx.mechanisms.protocol import FittedMechanism
-from deepfixcx.mechanisms.synthesis import FittedSynthesis, ShrunkSynthesis
-from deepfixcx.mechanisms.whitening import Whitening
+from deepfixcx.mechanisms.synthesis import ShrunkSynthesis
 
-__all__ = ["IDEAS", "Fitted", "Idea", "late_records"]
+__all__ = ["GROUPS", "IDEAS", "Fitted", "Idea", "PublicAlone", "late_records"]
 
 Array = NDArray[np.float32]
-Floats = NDArray[np.float64]
-COPIES = 4
-
-
-def noise(shape: Any, bound: float, rho: float | None, generator: np.random.Generator) -> Any:
-    """Return Gaussian noise that costs rho, seeded so that tables can be repeated; 0 without."""
-    if rho is None:
-        return np.zeros(shape), 0.0
-    deviation = bound / math.sqrt(2 * rho)
-    return generator.normal(0, deviation, shape), deviation
-
-
-def states_of(labels: Any) -> NDArray[np.int64]:
-    """Return the pattern of each row of labels; unknown ones count as 0."""
-    known = np.nan_to_num(np.asarray(labels, np.float64))
-    return (known @ 2.0 ** np.arange(known.shape[1])[::-1]).astype(np.int64)
-
-
-class Fitted:
-    """A release that can be made again, with late labels, and with rows in place of images."""
-
-    def release(self, private: Records, rho: float | None, generator: Any) -> Records:
-        """Make the release."""
-        raise NotImplementedError
-
-    def rows_of(self, private: Records, rho: float | None, generator: Any) -> Records:
-        """Make it with a row in place of each image, for attackers who link."""
-        return self.release(private, rho, generator)
-
-    def represent(self, array: Array) -> Array:
-        """Bring codes into its form."""
-        raise NotImplementedError
-
-    def with_labels(self, public: Records) -> Fitted:
-        """Return the same for other labels, in the same representation."""
-        return self
-
-
-@dataclass(eq=False)
-class Catalogued(Fitted):
-    """A mechanism of the package that looks at single records."""
-
-    fitted: FittedMechanism
-
-    def release(self, private: Records, rho: float | None, generator: Any) -> Records:
-        return self.fitted.apply(private, generator)
-
-    def represent(self, array: Array) -> Array:
-        return self.fitted.represent(array)
-
-
-@dataclass(eq=False)
-class PublicAlone(Catalogued):
-    """The public images, and nothing else."""
-
-    public: Records
-
-    def release(self, private: Records, rho: float | None, generator: Any) -> Records:
-        return self.public.with_array(self.represent(self.public.array))
-
-    def with_labels(self, public: Records) -> Fitted:
-        return replace(self, public=public)
-
-
-@dataclass(eq=False)
-class Synthesis(Fitted):
-    """Synthesis; what ideas change is overridden."""
-
-    fitted: FittedSynthesis
-    public: Records
-
-    histogram: float = 0.25
-    trust: str = "shrunk"
-    found: Any = None
-
-    def represent(self, array: Array) -> Array:
-        return self.fitted.represent(array)
-
-    def numbers(self, records: Records) -> Floats:
-        return self.fitted.projection.represent(records.array).astype(np.float64)
-
-    @property
-    def model(self) -> LabelModel:
-        return self.fitted.model
-
-    def measure(self, private: Records, rho: float | None, generator: Any) -> Any:
-        """Read the sums."""
-        owners = private.patient_of_each()
-        counts, sums = contributions(self.model, self.numbers(private), private.labels, owners)
-        share = self.histogram
-        one, first = noise(counts.shape[1], 1.0, rho and share * rho, generator)
-        two, second = noise(sums.shape[1], self.model.bound, rho and (1 - share) * rho, generator)
-        shape = self.model.slopes.shape
-        return Measured(counts.sum(0) + one, (sums.sum(0) + two).reshape(shape), (first, second))
-
-    def draw(self, states: Any, measured: Any, generator: Any) -> Any:
-        """Draw a vector for each state."""
-        seen = self.model.design[states]
-        slopes = measured.slopes(self.model)
-        if self.trust == "public":
-            slopes = self.model.slopes
-        if self.trust == "private":
-            shares, patients = measured.histogram(self.model)
-            gram = self.model.design.T @ (self.model.design * (patients * shares)[:, None])
-            change = np.linalg.solve(gram + 1e-3 * np.eye(len(gram)), measured.sums)
-            slopes = self.model.slopes + change @ self.model.root.T
-        fresh = self.fresh(states, measured, generator)
-        fresh -= seen @ np.linalg.lstsq(seen, fresh, rcond=None)[0]
-        return seen @ slopes + fresh @ self.root(measured).T
-
-    def fresh(self, states: Any, measured: Any, generator: Any) -> Any:
-        """Draw residuals with the unit matrix as covariance."""
-        return generator.standard_normal((len(states), len(self.model.root)))
-
-    def root(self, measured: Any) -> Any:
-        return self.model.root
-
-    def shares(self, measured: Any) -> Any:
-        return measured.histogram(self.model)
-
-    def release(self, private: Records, rho: float | None, generator: Any) -> Records:
-        measured = self.measure(private, rho, generator)
-        shares, patients = self.shares(measured)
-        count = COPIES * max(1, round(patients))
-        places = np.searchsorted(np.cumsum(shares), (np.arange(count) + generator.random()) / count)
-        states = generator.permutation(np.minimum(places, len(shares) - 1))
-        return self._records(states, measured, generator, [np.zeros(0, np.int64)] * count, private)
-
-    def rows_of(self, private: Records, rho: float | None, generator: Any) -> Records:
-        measured = self.measure(private, rho, generator)
-        labels = np.tile(private.labels, (COPIES, 1))
-        known = np.where(
-            np.isnan(labels), self.model.centre > generator.random(labels.shape), labels
-        )
-        states = states_of(known)
-        members = [np.array([place]) for place in range(len(private))] * COPIES
-        made = self._records(states, measured, generator, members, private)
-        return made.with_labels(labels.astype(np.float32))
-
-    def _records(
-        self, states: Any, measured: Any, generator: Any, members: Any, private: Records
-    ) -> Records:
-        drawn = self.draw(states, measured, generator).astype(np.float32)
-        labels = self.model.patterns[states].astype(np.float32)
-        return Records(drawn, labels, private.patients, tuple(members))
-
-    def with_labels(self, public: Records) -> Fitted:
-        own = public.with_array(public.array)
-        model = LabelModel.fit(self.numbers(own), own.labels, own.patient_of_each())
-        return replace(self, fitted=replace(self.fitted, model=model), public=own)
-
-    @property
-    def residuals(self) -> Any:
-        """Public residuals, with the unit matrix as covariance, and their states."""
-        states = states_of(self.public.labels)
-        apart = self.numbers(self.public) - (self.model.design @ self.model.slopes)[states]
-        return np.linalg.solve(self.model.root, apart.T).T, states
-
-
-class Covariance(Synthesis):
-    """Private second moments of the residuals correct the covariance, of low rank."""
-
-    rank = 2
-    part = 0.3
-
-    def measure(self, private: Records, rho: float | None, generator: Any) -> Any:
-        first = super().measure(private, rho and (1 - self.part) * rho, generator)
-        states = states_of(private.labels)
-        apart = self.numbers(private) - (self.model.design @ first.slopes(self.model))[states]
-        apart = np.linalg.solve(self.model.root, apart.T).T
-        size, bound = apart.shape[1], (math.sqrt(apart.shape[1]) + 1) ** 2
-        apart *= np.minimum(1, math.sqrt(bound) / np.linalg.norm(apart, axis=1, keepdims=True))
-        _, patient, images = np.unique(
-            private.patient_of_each(), return_inverse=True, return_counts=True
-        )
-        weighted = apart / np.sqrt(images[patient])[:, None]
-        square, deviation = noise((size, size), bound, rho and self.part * rho, generator)
-        second = weighted.T @ weighted + (square + square.T) / 2
-        self.found = second, deviation
-        return first
-
-    def root(self, measured: Any) -> Any:
-        second, deviation = self.found
-        patients = max(1.0, measured.counts.sum())
-        change = second / patients - np.eye(len(second))
-        values, vectors = np.linalg.eigh(change)
-        chance = (
-            2 * math.sqrt(len(second) / patients)
-            + deviation * math.sqrt(2 * len(second)) / patients
-        )
-        kept = np.argsort(-np.abs(values))[: self.rank]
-        shrunk = np.sign(values[kept]) * np.maximum(np.abs(values[kept]) - chance, 0)
-        matrix = np.eye(len(second)) + (vectors[:, kept] * shrunk) @ vectors[:, kept].T
-        return self.model.root @ np.linalg.cholesky(matrix + 1e-6 * np.eye(len(matrix)))
-
-
-class FullCovariance(Covariance):
-    """The same of full rank."""
-
-    rank = 10**6
-
-
-class Copula(Synthesis):
-    """Residuals have the public marginals instead of normal ones."""
-
-    def fresh(self, states: Any, measured: Any, generator: Any) -> Any:
-        from scipy.stats import norm
-
-        public, _ = self.residuals
-        ranks = norm.cdf(super().fresh(states, measured, generator))
-        columns = [np.quantile(public[:, k], ranks[:, k]) for k in range(public.shape[1])]
-        return np.stack(columns, axis=1)
-
-
-class PublicResiduals(Synthesis):
-    """Residuals are those of public images, drawn with replacement, with a little noise."""
-
-    def fresh(self, states: Any, measured: Any, generator: Any) -> Any:
-        public, _ = self.residuals
-        chosen = public[generator.integers(0, len(public), len(states))]
-        width = 0.3
-        wide = chosen + width * generator.standard_normal(chosen.shape)
-        return wide / math.sqrt(1 + width**2)
-
-
-class Mixture(Synthesis):
-    """A mixture learned from public residuals; private counts of pattern and component."""
-
-    parts = 3
-
-    def measure(self, private: Records, rho: float | None, generator: Any) -> Any:
-        from sklearn.mixture import GaussianMixture
-
-        first = super().measure(private, rho and 0.7 * rho, generator)
-        public, seen = self.residuals
-        mixture = GaussianMixture(self.parts, covariance_type="tied", reg_covar=0.1, random_state=0)
-        mixture.fit(public)
-        states = states_of(private.labels)
-        apart = self.numbers(private) - (self.model.design @ self.model.slopes)[states]
-        likely = mixture.predict_proba(np.linalg.solve(self.model.root, apart.T).T)
-        _, patient, images = np.unique(
-            private.patient_of_each(), return_inverse=True, return_counts=True
-        )
-        counts = np.zeros((len(self.model.prior), self.parts))
-        np.add.at(counts, states, likely / images[patient][:, None])
-        more, _ = noise(counts.shape, 1.0, rho and 0.3 * rho, generator)
-        before = np.zeros_like(counts)
-        np.add.at(before, seen, mixture.predict_proba(public))
-        counts = (counts + more).clip(0) + before + 0.5
-        self.found = mixture, counts / counts.sum(1, keepdims=True)
-        return first
-
-    def fresh(self, states: Any, measured: Any, generator: Any) -> Any:
-        mixture, shares = self.found
-        cumulated = np.cumsum(shares[states], axis=1)
-        part = (generator.random(len(states))[:, None] > cumulated).sum(1).clip(0, self.parts - 1)
-        root = np.linalg.cholesky(mixture.covariances_)
-        fresh = generator.standard_normal((len(states), len(root))) @ root.T
-        return mixture.means_[part] + fresh
-
-    def draw(self, states: Any, measured: Any, generator: Any) -> Any:
-        seen = self.model.design[states]
-        fresh = self.fresh(states, measured, generator)
-        return seen @ measured.slopes(self.model) + (fresh - fresh.mean(0)) @ self.model.root.T
-
-
-class PatternGraph(Synthesis):
-    """Tables of pattern and quantized number, one for each number, joined by the pattern."""
-
-    bins = 4
-    strength = 6.0
-
-    def measure(self, private: Records, rho: float | None, generator: Any) -> Any:
-        first = super().measure(private, rho and 0.3 * rho, generator)
-        public, own = self.numbers(self.public), self.numbers(private)
-        size = own.shape[1]
-        edges = np.quantile(public, np.linspace(0, 1, self.bins + 1)[1:-1], axis=0)
-        before, _ = self._tables(self.public, public, edges)
-        counts, longest = self._tables(private, own, edges)
-        del longest
-        more, _ = noise(counts.shape, math.sqrt(size), rho and 0.7 * rho, generator)
-        prior = before + 0.2
-        prior /= prior.sum(2, keepdims=True)
-        counts = (counts + more).clip(0) + self.strength * prior
-        self.found = edges, counts / counts.sum(2, keepdims=True), public
-        return first
-
-    def _tables(self, records: Records, numbers: Floats, edges: Floats) -> tuple[Floats, int]:
-        states = states_of(records.labels)
-        _, patient, images = np.unique(
-            records.patient_of_each(), return_inverse=True, return_counts=True
-        )
-        counts = np.zeros((numbers.shape[1], len(self.model.prior), self.bins))
-        for k in range(numbers.shape[1]):
-            np.add.at(
-                counts[k],
-                (states, np.searchsorted(edges[:, k], numbers[:, k])),
-                1 / images[patient],
-            )
-        return counts, numbers.shape[1]
-
-    def draw(self, states: Any, measured: Any, generator: Any) -> Any:
-        edges, shares, public = self.found
-        drawn = np.zeros((len(states), len(shares)))
-        for k, table in enumerate(shares):
-            part = (generator.random(len(states))[:, None] > np.cumsum(table[states], 1)).sum(1)
-            part = part.clip(0, self.bins - 1)
-            where = np.searchsorted(edges[:, k], public[:, k])
-            for each in range(self.bins):
-                here = part == each
-                drawn[here, k] = generator.choice(public[where == each, k], int(here.sum()))
-        return drawn
-
-
-class LowRankSlopes(Synthesis):
-    """Private sums only in the span of the public slopes: a shorter bound, so less noise."""
-
-    def measure(self, private: Records, rho: float | None, generator: Any) -> Any:
-        model = self.model
-        span = np.linalg.qr(np.linalg.solve(model.root, model.slopes[1:].T))[0]
-        owners = private.patient_of_each()
-        size = span.shape[1]
-        apart_model = replace(model, slopes=np.zeros((len(model.slopes), size)), root=np.eye(size))
-        states = states_of(private.labels)
-        apart = self.numbers(private) - (model.design @ model.slopes)[states]
-        small = np.linalg.solve(model.root, apart.T).T @ span
-        counts, sums = contributions(apart_model, small, private.labels, owners)
-        one, first = noise(counts.shape[1], 1.0, rho and 0.25 * rho, generator)
-        two, second = noise(sums.shape[1], apart_model.bound, rho and 0.75 * rho, generator)
-        narrow = (sums.sum(0) + two).reshape(len(model.slopes), size)
-        self.found = span, apart_model
-        return Measured(counts.sum(0) + one, narrow, (first, second))
-
-    def draw(self, states: Any, measured: Any, generator: Any) -> Any:
-        span, narrow = self.found
-        seen = self.model.design[states]
-        fresh = self.fresh(states, measured, generator)
-        fresh -= seen @ np.linalg.lstsq(seen, fresh, rcond=None)[0]
-        change = measured.slopes(narrow) @ span.T
-        return seen @ (self.model.slopes + change @ self.model.root.T) + fresh @ self.model.root.T
-
-
-class BesidePublic(Synthesis):
-    """The recipient learns from the synthetic records and from the public images together."""
-
-    def release(self, private: Records, rho: float | None, generator: Any) -> Records:
-        made = super().release(private, rho, generator)
-        own = self.represent(self.public.array)
-        return Records.of(
-            np.concatenate([made.array, np.tile(own, (COPIES, 1))]),
-            np.concatenate([made.labels, np.tile(self.public.labels, (COPIES, 1))]),
-            np.arange(len(made) + COPIES * len(own)).astype(np.str_),
-        )
-
-
-class Autoencoder(Synthesis):
-    """Residuals from a variational autoencoder, given the labels, of public images."""
-
-    latent, epochs = 4, 200
-
-    def fresh(self, states: Any, measured: Any, generator: Any) -> Any:
-        import torch
-
-        public, seen = self.residuals
-        torch.manual_seed(0)
-        values = torch.tensor(public, dtype=torch.float32)
-        given = torch.tensor(self.model.design[seen][:, 1:], dtype=torch.float32)
-        size, width = values.shape[1], 32
-        encode = torch.nn.Sequential(
-            torch.nn.Linear(size + given.shape[1], width),
-            torch.nn.Tanh(),
-            torch.nn.Linear(width, 2 * self.latent),
-        )
-        decode = torch.nn.Sequential(
-            torch.nn.Linear(self.latent + given.shape[1], width),
-            torch.nn.Tanh(),
-            torch.nn.Linear(width, size),
-        )
-        spread = torch.nn.Parameter(torch.zeros(size))
-        weights = [*encode.parameters(), *decode.parameters(), spread]
-        optimizer = torch.optim.Adam(weights, lr=5e-3)
-        for _ in range(self.epochs):
-            mean, log = encode(torch.cat([values, given], 1)).chunk(2, 1)
-            code = mean + torch.randn_like(mean) * (log / 2).exp()
-            found = decode(torch.cat([code, given], 1))
-            loss = (((values - found) / spread.exp()) ** 2 / 2 + spread).sum(1)
-            loss = loss + ((mean**2 + log.exp() - 1 - log) / 2).sum(1)
-            optimizer.zero_grad()
-            loss.mean().backward()
-            optimizer.step()
-        wanted = torch.tensor(self.model.design[states][:, 1:], dtype=torch.float32)
-        with torch.no_grad():
-            code = torch.tensor(generator.standard_normal((len(states), self.latent)))
-            made = decode(torch.cat([code.float(), wanted], 1))
-            made = made + torch.tensor(generator.standard_normal(made.shape)).float() * spread.exp()
-        return made.numpy().astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -429,7 +46,6 @@ class Idea:
     specs: tuple[str, ...] = ("2,19",)
     trust: str = "shrunk"
     conditioned: bool = False
-    attacked: bool = False
     histogram: float = 0.25
     components: int | None = None
     supervised: bool = True
@@ -437,7 +53,7 @@ class Idea:
     @property
     def budgets(self) -> bool:
         """Whether noise can be added."""
-        return issubclass(self.kind, Synthesis)
+        return issubclass(self.kind, Synthesis) and self.trust != "public"
 
     def seen(self, codes: Mapping[str, Array]) -> Array:
         """Return the codes that it sees; several specs as one vector of roots."""
@@ -453,23 +69,14 @@ class Idea:
             return PublicAlone(fitted, public)
         if self.mechanism is not None:
             return Catalogued(self.mechanism.fit(public, generator))
-        own = ShrunkSynthesis(self.numbers, components=self.components).fit(public, generator)
-        if not self.supervised:
-            own = _of_components(own, public)
+        directions = "labels" if self.supervised else "variance"
+        own = ShrunkSynthesis(self.numbers, components=self.components, directions=directions).fit(
+            public, generator
+        )
         made: Any = self.kind(own, public)  # type: ignore[call-arg]
         made.trust, made.histogram = self.trust, self.histogram
         whole: Fitted = made
         return whole
-
-
-def _of_components(own: FittedSynthesis, public: Records) -> FittedSynthesis:
-    """Return synthesis of the first principal components, which know no label."""
-    size = own.mechanism.numbers
-    whitening = Whitening.fit(public.array, size)
-    projection = FittedProjection(TaskProjection(size), whitening, np.eye(size), np.eye(size))
-    numbers = whitening.scores(public.array)
-    model = LabelModel.fit(numbers, public.labels, public.patient_of_each())
-    return replace(own, projection=projection, model=model, rest=np.zeros(size))
 
 
 def late_records(fitted: Fitted, public: Records, private: Records) -> tuple[Fitted, Records]:
@@ -483,16 +90,22 @@ def _resampling() -> Mechanism:
     return Chain((TaskProjection(), LabelResampling(copies=4, label_patients=11)))
 
 
+def _components(numbers: int) -> Idea:
+    mechanism: Any = PixelComponents(numbers)
+    title = f"{numbers} principal components of 76 × 76 pixels"
+    return Idea(title, Catalogued, mechanism=mechanism, specs=("pixelated",))
+
+
 IDEAS: dict[str, Idea] = {
     "plain": Idea("plain codes", Catalogued, mechanism=Plain()),
     "public": Idea("public images alone, as codes", PublicAlone),
     "public-8": Idea("public images alone, 8 numbers", PublicAlone, mechanism=TaskProjection(8)),
     "resampling": Idea("projection, resampling", Catalogued, mechanism=_resampling()),
-    "synthesis-4": Idea("synthesis, 4 numbers", numbers=4, attacked=True),
-    "synthesis-8": Idea("synthesis, 8 numbers", attacked=True),
-    "synthesis-24": Idea("synthesis, 24 numbers", numbers=24, attacked=True),
-    "synthesis-40": Idea("synthesis, 40 numbers", numbers=40),
-    "public-slopes": Idea("8 numbers, public slopes only", trust="public"),
+    "labels": Idea("labels alone (8 numbers drawn by public slopes)", trust="public"),
+    "synthesis-4": Idea("synthesis, 4 numbers", numbers=4),
+    "synthesis-8": Idea("synthesis, 8 numbers"),
+    "synthesis-24": Idea("synthesis, 24 numbers", numbers=24),
+    "synthesis-36": Idea("synthesis, 36 numbers", numbers=36),
     "private-slopes": Idea("8 numbers, private slopes, not shrunk", trust="private"),
     "low-rank-slopes": Idea("8 numbers, slopes in the public span", LowRankSlopes),
     "low-rank-24": Idea("24 numbers, slopes in the public span", LowRankSlopes, 24),
@@ -500,9 +113,14 @@ IDEAS: dict[str, Idea] = {
     "full-covariance": Idea("8 numbers, covariance corrected, full rank", FullCovariance),
     "copula": Idea("8 numbers, copula with public marginals", Copula),
     "residuals": Idea("8 numbers, residuals of public images", PublicResiduals),
-    "mixture": Idea("8 numbers, mixture of 3", Mixture),
+    "mixture": Idea("8 numbers, mixture of 3, private counts", Mixture),
+    "dp-em": Idea("8 numbers, mixture of 3 by DP-EM", NoisyMixture),
     "graph": Idea("8 numbers, pattern graph, 4 bins", PatternGraph),
     "autoencoder": Idea("8 numbers, autoencoder of public residuals", Autoencoder),
+    "dp-autoencoder": Idea("8 numbers, conditional autoencoder by DP-SGD", PrivateAutoencoder),
+    "dp-autoencoder-24": Idea(
+        "24 numbers, conditional autoencoder by DP-SGD", PrivateAutoencoder, 24
+    ),
     "conditioned": Idea("8 numbers, also given view, sex, age", conditioned=True),
     "conditioned-24": Idea("24 numbers, also given view, sex, age", numbers=24, conditioned=True),
     "levels": Idea("8 numbers of three specs", specs=("2,19", "3,4", "4,4")),
@@ -513,10 +131,48 @@ IDEAS: dict[str, Idea] = {
     "components-120": Idea("8 numbers of 120 components", components=120),
     "unsupervised-12": Idea("12 principal components", numbers=12, supervised=False),
     "unsupervised-20": Idea("20 principal components", numbers=20, supervised=False),
+    "unsupervised-30": Idea("30 principal components", numbers=30, supervised=False),
     "unsupervised-low-rank": Idea(
         "20 principal components, slopes in the public span", LowRankSlopes, 20, supervised=False
     ),
+    "pixelated": Idea("pixelated to 76 × 76", Catalogued, mechanism=Plain(), specs=("pixelated",)),
+    "dp-pix": Idea("DP-Pix, ε = 1 for 16 pixels", Catalogued, mechanism=Plain(), specs=("dp-pix",)),
+    "pixel-components-8": _components(8),
+    "pixel-components-24": _components(24),
+    "pixel-components-60": _components(60),
+    "heartspot-rows": Idea(
+        "HeartSpot, 20 rows (6,400 pixels)", Catalogued, mechanism=Plain(), specs=("rows",)
+    ),
+    "heartspot-lines": Idea(
+        "HeartSpot, lines in the heart, quadtree", Catalogued, mechanism=Plain(), specs=("heart",)
+    ),
+    "walloc": Idea(
+        "linear layer on the packet (6,400)", Catalogued, mechanism=Plain(), specs=("walloc",)
+    ),
+    "pixelated-synthesis": Idea("synthesis, 8 numbers of 76 × 76 pixels", specs=("pixelated",)),
+    "heartspot-rows-synthesis": Idea("synthesis, 8 numbers of HeartSpot's rows", specs=("rows",)),
+    "heartspot-lines-synthesis": Idea(
+        "synthesis, 8 numbers of HeartSpot's lines", specs=("heart",)
+    ),
+    "walloc-synthesis": Idea("synthesis, 8 numbers of the linear layer", specs=("walloc",)),
     "beside-public": Idea("8 numbers, public images beside", BesidePublic),
+    "unsupervised-beside": Idea(
+        "20 principal components, public images beside", BesidePublic, 20, supervised=False
+    ),
     "beside-public-24": Idea("24 numbers, public images beside", BesidePublic, 24),
 }
 """Every idea by the name that --ideas takes."""
+
+FIRST = (
+    *("plain", "public", "public-8", "resampling", "labels"),
+    *(f"synthesis-{numbers}" for numbers in (4, 8, 24, 36)),
+)
+RIVALS = tuple(
+    name for name in IDEAS if name.startswith(("pixel", "dp-pix", "heartspot", "walloc"))
+)
+GROUPS: dict[str, tuple[str, ...]] = {
+    "synthesis": FIRST,
+    "synthesis-ideas": tuple(name for name in IDEAS if name not in (*FIRST, *RIVALS)),
+    "rivals": ("plain", *RIVALS, "synthesis-8"),
+}
+"""What is measured together, by the section of the page."""

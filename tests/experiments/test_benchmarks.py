@@ -14,13 +14,20 @@ from benchmarks.frontier import climb, frontier_table, neighbours, play
 from benchmarks.mechanism_ideas import IDEAS, main, meets_goal, tiny
 from benchmarks.mechanism_inversion import as_codes, invert, table_of
 from benchmarks.mechanism_membership import membership
+from benchmarks.mechanism_scale import SIZES, worth
+from benchmarks.mechanism_synthesis import Division, goals, mean_row
+from benchmarks.mechanism_synthesis import tiny as tiny_synthesis
 from benchmarks.siamese import IDEAS as SIAMESE_IDEAS
 from benchmarks.siamese import changed, link
+from benchmarks.synthesis_attacks import membership as membership_of_worst
+from benchmarks.synthesis_ideas import IDEAS as SYNTHESIS_IDEAS
+from benchmarks.synthesis_kinds import noise
+from benchmarks.synthesis_rivals import heart_lines, quadtree
 from deepfixcx.audit.linkage import siamese_cnn
 from deepfixcx.code import Code
 from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.experiments.trial import Trial
-from deepfixcx.mechanisms import LabelResampling, Plain
+from deepfixcx.mechanisms import LabelResampling, Plain, Records
 from deepfixcx.mechanisms.catalogue import mechanism_named
 from deepfixcx.spec import CodecSpec
 from tests.audit.making import make_images
@@ -132,3 +139,92 @@ def test_the_frontier_is_laid_out_by_utility() -> None:
     lines = frontier_table(rows).markdown().splitlines()
     assert lines[2].startswith("| high")
     assert "1.0 ×" in lines[2]
+
+
+# -- synthesis and its rivals ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def division() -> Division:
+    return Division(tiny_synthesis(), 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["synthesis-4", "covariance", "mixture", "dp-em", "dp-autoencoder", "graph", "unsupervised-12"],
+)
+def test_ideas_of_synthesis_draw_finite_records_with_and_without_noise(
+    division: Division, name: str
+) -> None:
+    idea = SYNTHESIS_IDEAS[name]
+    fitted = idea.fit(division.public(idea, division.images.labels), np.random.default_rng(0))
+    private = fitted.prepared(division.private(idea, None))
+    for rho in (None, 0.5):
+        made = fitted.release(private, rho, np.random.default_rng(1))
+        assert made.array.shape[1] == idea.numbers
+        assert len(np.unique(made.labels, axis=0)) >= 4
+        assert made.array.std() < 10
+
+
+def test_noise_costs_what_it_is_asked_to_cost() -> None:
+    """A sum of bound B with deviation s costs B² / 2 s²."""
+    drawn, deviation = noise(40_000, 3.0, 0.5, np.random.default_rng(0))
+    assert 3.0**2 / (2 * deviation**2) == pytest.approx(0.5)
+    assert drawn.std() == pytest.approx(deviation, rel=0.02)
+
+
+def test_membership_of_the_worst_patient_is_chance_where_a_release_shows_nobody() -> None:
+    """Chosen on one half of the releases and judged on the other, the worst is as others."""
+    trial = Division(tiny_synthesis(), 0).trial
+    private = trial.private
+
+    def nothing(places: object, generator: np.random.Generator) -> Records:
+        del places
+        drawn = generator.normal(size=(60, 4))
+        return Records.of(drawn, generator.integers(0, 2, (60, 4)), np.arange(60))
+
+    seen = np.random.default_rng(1).normal(size=(len(private), 4)).astype(np.float32)
+    found = membership_of_worst(nothing, seen, private.labels, private.patients, 0, 40)
+    assert abs(found["membership"] - 0.5) < 0.05
+    assert abs(found["worst"] - 0.5) < 0.3
+
+    def everything(places: np.ndarray, generator: np.random.Generator) -> Records:
+        del generator
+        return Records.of(seen[places], private.labels[places], places)
+
+    assert membership_of_worst(everything, seen, private.labels, private.patients, 0, 8) == {
+        "membership": 1.0,
+        "worst": 1.0,
+    }
+
+
+def test_goals_name_what_is_reached() -> None:
+    carriers = {f"carriers {count}": 0.5 for count in (11, 16, 35, 50, 77)}
+    row = {"linkage": 0.59, "with labels": 0.7, "label-only": 0.7, "top1": 1.4, "worst": 0.61,
+           "named": 0.75, "edema": 0.8, "sex": 0.77, **carriers}  # fmt: skip
+    rows = {"plain": {**row, "named": 0.757}, "public": row, "synthesis-8": row}
+    cells = goals(rows).rows[0]
+    assert [cell.split()[0] for cell in cells[1:]] == [
+        "yes", "yes", "yes", "no", "yes", "no", "yes", "no", "yes", "yes",
+    ]  # fmt: skip
+    assert mean_row([{"top1": 1.0}, {"top1": 2.0}], [], 0) == {"top1": 1.5}
+
+
+def test_a_release_is_worth_making_from_between_two_sizes() -> None:
+    flat = [0.7] * len(SIZES)
+    rising = [0.7, 0.7, 0.72, 0.72, 0.72]
+    assert worth({"public": flat, "2": rising}, "2") == "3,000"
+    assert worth({"public": flat, "2": flat}, "2") == "more than 1,000,000"
+    assert worth({"public": flat, "2": [0.8] * len(SIZES)}, "2") == "fewer than 200"
+
+
+def test_a_quadtree_keeps_edges_and_flattens_the_rest() -> None:
+    images = np.zeros((1, 320, 320), np.float32)
+    images[0, 200:, :] = 1
+    images[0, :160] += np.random.default_rng(0).normal(0, 0.01, (160, 320))
+    found = quadtree(images)
+    assert (found[0, 200:] == 1).all()
+    assert len(np.unique(found[0, :160])) == 2
+    lines = heart_lines()
+    assert 0.05 < lines.mean() < 0.35
+    assert not lines[:8].any()

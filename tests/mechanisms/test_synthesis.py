@@ -31,9 +31,16 @@ def people(count: int, seed: int, *, slope: float = 0.8) -> Records:
     return Records.of(vectors, labels, np.char.add(f"{seed}-", np.arange(count).astype(np.str_)))
 
 
-@pytest.fixture(scope="module")
-def fitted() -> FittedSynthesis:
-    return ShrunkSynthesis(numbers=3).fit(people(300, 1), RNG(0))
+@pytest.fixture(scope="module", params=["labels", "variance"])
+def fitted(request: pytest.FixtureRequest) -> FittedSynthesis:
+    return ShrunkSynthesis(numbers=3, directions=request.param).fit(people(300, 1), RNG(0))
+
+
+def test_principal_components_are_the_same_whatever_the_labels(fitted: FittedSynthesis) -> None:
+    public = people(300, 1)
+    later = replace(fitted.mechanism).fit(public.with_labels(1 - public.labels[:, :1]), RNG(0))
+    same = np.allclose(later.represent(public.array), fitted.represent(public.array))
+    assert same == (fitted.mechanism.directions == "variance")
 
 
 # -- what is drawn ------------------------------------------------------------------------------
@@ -128,6 +135,10 @@ def test_names_carry_numbers_and_the_budget() -> None:
     assert mechanism_named("synthesis-8-4") == ShrunkSynthesis(8, 4.0, 1e-5)
     assert mechanism_named("synthesis-8-0.5-1e-6") == ShrunkSynthesis(8, 0.5, 1e-6)
     assert mechanism_named("synthesis-codes-8-4") == ShrunkSynthesis(8, 4.0, decoded=True)
+    assert mechanism_named("synthesis-pca") == ShrunkSynthesis(20, directions="variance")
+    whole = ShrunkSynthesis(16, 4.0, decoded=True, directions="variance")
+    assert mechanism_named("synthesis-pca-codes-16-4") == whole
+    assert "pca" in whole.name
 
 
 @pytest.mark.parametrize(

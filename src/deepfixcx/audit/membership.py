@@ -30,6 +30,7 @@ __all__ = [
     "attack_membership",
     "attack_release_membership",
     "confidence",
+    "release_scores",
     "shadow_scores",
 ]
 
@@ -252,7 +253,7 @@ def attack_release_membership(
     for half in inside:
         records, released_labels = remake(np.flatnonzero(half[owners]), generator)
         flat = np.asarray(records, np.float64).reshape(len(records), -1)
-        for name, each in _release_scores(flat, released_labels, held, known).items():
+        for name, each in release_scores(flat, released_labels, held, known).items():
             scores[name].append(np.bincount(owners, each, count).astype(np.float64))
     results: list[AttackResult] = []
     for name, rows in scores.items():
@@ -260,7 +261,7 @@ def attack_release_membership(
     return tuple(results)
 
 
-def _release_scores(
+def release_scores(
     records: Floats, released_labels: Floats, held: Floats, known: Floats
 ) -> dict[str, Floats]:
     """Return for each image how near a record is, and how well records and labels explain it."""

@@ -49,12 +49,14 @@ MECHANISMS: Mapping[str, Callable[[], Mechanism]] = MappingProxyType(
         "resampling-codes": lambda: LabelResampling(components=20, copies=4),
         "synthesis": ShrunkSynthesis,
         "synthesis-codes": lambda: ShrunkSynthesis(decoded=True),
+        "synthesis-pca": lambda: ShrunkSynthesis(20, directions="variance"),
     }
 )
 """Each makes a mechanism that is not fitted yet. Further names are ``mixing`` (with k = 3),
 ``mixing-K``, ``resampling-P``, which keeps P % of the variance of records given the labels, and
-``synthesis-NUMBERS-EPSILON-DELTA`` (or ``synthesis-codes-…``), of which the last ones may be
-missing: without EPSILON there is no budget, and DELTA is 1e-5."""
+``synthesis-NUMBERS-EPSILON-DELTA`` (or ``synthesis-codes-…``, ``synthesis-pca-…``,
+``synthesis-pca-codes-…``), of which the last ones may be missing: without EPSILON there is no
+budget, and DELTA is 1e-5."""
 
 OFFERED = tuple(name for name in MECHANISMS if "mixing" not in name)
 """Names in help, completion and errors. Mixing is accepted but not offered: an attacker who holds
@@ -62,7 +64,7 @@ candidate images finds the members of its records."""
 
 DECIMAL = r"[0-9]+(?:\.[0-9]+)?"
 SYNTHESIS = re.compile(
-    rf"synthesis(-codes)?-([0-9]{{1,4}})(?:-({DECIMAL})(?:-({DECIMAL}(?:e-[0-9]+)?))?)?"
+    rf"synthesis(-pca)?(-codes)?-([0-9]{{1,4}})(?:-({DECIMAL})(?:-({DECIMAL}(?:e-[0-9]+)?))?)?"
 )
 NOISE = re.compile(rf"noise-({DECIMAL})-([0-9]+)")
 
@@ -194,11 +196,12 @@ def _one(name: str, others: Sequence[str] = ()) -> Mechanism:
     if found := re.fullmatch(r"resampling-([0-9]{1,2})", name):
         return Chain((TaskProjection(), LabelResampling(int(found[1]) / 100)))
     if found := SYNTHESIS.fullmatch(name):
-        codes, numbers, epsilon, delta = found.groups()
+        pca, codes, numbers, epsilon, delta = found.groups()
         budget = None if epsilon is None else float(epsilon)
         return ShrunkSynthesis(
-            int(numbers), budget, float(delta or 1e-5), decoded=codes is not None
-        )
+            int(numbers), budget, float(delta or 1e-5), decoded=codes is not None,
+            directions="labels" if pca is None else "variance",
+        )  # fmt: skip
     known = [*MECHANISMS, *others]
     near = difflib.get_close_matches(name, [*known, "mixing", "noise-2-16"], n=1)
     hint = f", did you mean {near[0]!r}?" if near else ";"

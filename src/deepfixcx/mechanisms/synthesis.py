@@ -14,10 +14,15 @@ from deepfixcx.mechanisms.label_model import MOST_LABELS, LabelModel, Measured, 
 from deepfixcx.mechanisms.projection import FittedProjection, TaskProjection
 from deepfixcx.mechanisms.protocol import guarantee_text
 from deepfixcx.mechanisms.records import Records
+from deepfixcx.mechanisms.whitening import Whitening
 
 __all__ = ["FittedSynthesis", "ShrunkSynthesis"]
 
 Array = NDArray[np.float64]
+
+DIRECTIONS = ("labels", "variance")
+IMAGES_A_COMPONENT = 4
+"""Public images for each component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class ShrunkSynthesis:
     Parameters
     ----------
     numbers : int
-        K; directions of partial least squares.
+        K.
     epsilon, delta : float, optional
         Of the release. Without epsilon, the sums are exact.
     copies : int
@@ -47,6 +52,10 @@ class ShrunkSynthesis:
         not determine are drawn as public images have them.
     components : int, optional
         Of the whitening of codes; one for four images that it is fitted on if not given.
+    directions : str
+        ``"labels"``, partial least squares: the K directions that the labels need. ``"variance"``,
+        the first K principal components, which depend on no label: labels that are released later
+        have the same numbers, and what no label names stays in them.
 
     Raises
     ------
@@ -77,12 +86,17 @@ class ShrunkSynthesis:
     copies: int = 4
     decoded: bool = False
     components: int | None = None
+    directions: str = "labels"
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         if self.numbers < 1 or self.copies < 1:
             raise MechanismError(
                 f"numbers and copies are 1 or more, got {self.numbers} and {self.copies}"
+            )
+        if self.directions not in DIRECTIONS:
+            raise MechanismError(
+                f"directions are one of {', '.join(DIRECTIONS)}, got {self.directions!r}"
             )
         if self.epsilon is not None:
             check_budget(self.epsilon, self.delta)
@@ -91,20 +105,29 @@ class ShrunkSynthesis:
     def name(self) -> str:
         """Short name with the numbers and the budget."""
         budget = "" if self.epsilon is None else f" ε={self.epsilon:g} δ={self.delta:g}"
-        return f"synthesis d={self.numbers}{budget}" + (" decoded" if self.decoded else "")
+        kind = "" if self.directions == "labels" else " pca"
+        return f"synthesis{kind} d={self.numbers}{budget}" + (" decoded" if self.decoded else "")
 
     def fit(self, public: Records, generator: np.random.Generator) -> FittedSynthesis:
         """Learn directions, covariance and slopes from images of other patients."""
         labels = public.labels.shape[1]
         if not 1 <= labels <= MOST_LABELS:
             raise MechanismError(f"synthesis takes 1 to {MOST_LABELS} labels, got {labels}")
-        most = max(2, len(public) // 4)
-        projection = TaskProjection(min(self.numbers, most), self.components).fit(public, generator)
+        projection = self._projection(public, generator)
         numbers = projection.represent(public.array).astype(np.float64)
         model = LabelModel.fit(numbers, public.labels, public.patient_of_each())
         scores = projection.whitening.scores(public.array)
         rest = scores - numbers @ projection.back
         return FittedSynthesis(self, projection, model, rest.std(axis=0))
+
+    def _projection(self, public: Records, generator: np.random.Generator) -> FittedProjection:
+        most = max(2, len(public) // IMAGES_A_COMPONENT)
+        task = TaskProjection(min(self.numbers, most), self.components)
+        if self.directions == "labels":
+            return task.fit(public, generator)
+        whitening = Whitening.fit(public.array, self.components or most)
+        first = np.eye(len(whitening.deviations))[:, : task.directions]
+        return FittedProjection(task, whitening, first, first.T)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -193,6 +216,7 @@ class FittedSynthesis:
             "mechanism": "synthesis",
             "synthetic": True,
             "numbers": len(self.model.root),
+            "directions": own.directions,
             "epsilon": own.epsilon,
             "delta": None if own.epsilon is None else own.delta,
             "unit": "patient, added or removed",
