@@ -25,6 +25,10 @@ GLOSSARY = {
         "same patient is more similar than a record of another patient. Chance is 0.5, the "
         "maximum is 1."
     ),
+    "AUC rank": (
+        "The probability that an attacker who holds an image ranks its record before another "
+        "record. Chance is 0.5."
+    ),
     "Average precision": (
         "Area under the precision-recall curve, computed as a sum of steps. Chance is the share "
         "of positives."
@@ -59,22 +63,38 @@ GLOSSARY = {
     "Detectable gain": (
         "The smallest gain that an attack would have detected with a probability of 80 %."
     ),
+    "Differentially private": (
+        "(ε, δ)-differentially private: the probability of each result changes by at most the "
+        "factor exp(ε), except for a probability of δ, if what is protected changes. See epsilon."
+    ),
+    "Diffuse": (
+        "Of the reasons of a score: no position and band has a larger share than in models that "
+        "were trained on random labels."
+    ),
     "EER": (
         "Equal error rate: the error rate of an attacker at the threshold where false accepts and "
         "false rejects are equally frequent. Chance is 0.5; a small value means that the attack "
         "succeeds."
     ),
     "Epsilon": (
-        "The parameter of differential privacy. The smaller it is, the less a release depends on "
-        "the protected pixels. The guarantee names these pixels; it does not cover whole images "
-        "or patients."
+        "The parameter of differential privacy: the smaller it is, the less a release depends on "
+        "what is protected. The guarantee names what that is: a few pixels of an image (noise), "
+        "or a patient with all images (synthesis)."
     ),
     "Floor": (
         "The largest value that is reached without the records, by the label-only baseline or by "
         "the mean image of other patients; at least chance."
     ),
+    "Frontier": (
+        "A comparison of mechanisms and settings on the same patients: utility against linkage."
+    ),
     "Gain": "The value of an attack minus its floor, computed patient by patient.",
+    "Gallery": "The records among which an attacker searches.",
     "Inference": "Prediction of an attribute of a patient, such as sex or age, from a record.",
+    "Interpolation": (
+        "An attacker who reconstructs images: the approximation band is interpolated between "
+        "cells, and a ridge regression adds details."
+    ),
     "J": (
         "The level: the depth of the wavelet packet. It gives 4^J bands, and a coefficient covers "
         "2^J × 2^J pixels."
@@ -90,6 +110,10 @@ GLOSSARY = {
     "Ledger": (
         "The database in the private folder that records the progress of a release. The commands "
         "status and privatize --resume read it."
+    ),
+    "Likelihood ratio": (
+        "The probability of an observation under one hypothesis divided by that under another, "
+        "for example of two label rows if they are of one patient and if they are of two."
     ),
     "Linkage": "Recognition that two records, or an image and a record, are of the same patient.",
     "Manifest": (
@@ -114,8 +138,19 @@ GLOSSARY = {
         "or for the training of a model."
     ),
     "MS-SSIM": (
-        "SSIM over up to five scales, of which each has half the resolution of the one before. 1 "
-        "is equal."
+        "SSIM, averaged over up to five scales; each scale has half the resolution of the one "
+        "before. 1 is equal."
+    ),
+    "Near-identical": (
+        "Of two images of one patient: so similar, such as two exports of one exposure, that they "
+        "do not count as linkage."
+    ),
+    "Neighbour": (
+        "An attacker who reconstructs an image as that of the other patient whose record is most "
+        "similar."
+    ),
+    "Own record": (
+        "An attacker who holds an image and names the most similar record as that of this image."
     ),
     "P": "The patches: the number of cells per axis of a band.",
     "Pooling": (
@@ -138,6 +173,11 @@ GLOSSARY = {
         "Peak signal-to-noise ratio, in decibels: −10 · log10 of the mean squared difference of "
         "two images with pixels from 0 to 1. A higher value means more similar images."
     ),
+    "Public images": (
+        "Images of other patients that are not in the release. Mechanisms are fitted on them, "
+        "attackers can train on them, and a classifier that is trained on them alone shows what "
+        "the release adds."
+    ),
     "Raw images": (
         "The images before encoding. An attacker who does not link raw images is too weak to be "
         "evidence about codes."
@@ -158,23 +198,43 @@ GLOSSARY = {
         "The success of an attack beyond its control: (attack − control) / (1 − control), limited "
         "to the range from 0 to 1."
     ),
+    "Ridge": (
+        "An attacker who reconstructs images by a linear regression with a quadratic penalty, "
+        "learned on other patients."
+    ),
     "Right signs": (
-        "The share of cells of which an attacker predicts the sign of the edges correctly. The "
+        "The share of cells in which an attacker predicts the sign of the edges correctly. The "
         "pooling l1 removes this sign."
     ),
     "Sensitivity": (
         "Of a classifier: the share of positives that are predicted as positive. Of a code: the "
         "largest change of its values when the protected pixels change, to which noise is scaled."
     ),
+    "Shortcut": (
+        "A property of an image that a model uses although it is not the disease, such as a "
+        "marker or a device. Whether a finding is a shortcut must be decided by a person who "
+        "knows the images."
+    ),
+    "Siamese": (
+        "An attacker who links records with a network that was trained on pairs of records of "
+        "other patients."
+    ),
     "Singled out": (
         "A patient is singled out when a search finds a record of this patient first among all "
         "records, or when no other patient has the same labels."
     ),
+    "Spec": "The settings of the codec: J, P, wavelet, pooling, boundary and grid.",
     "Specificity": "The share of negatives that are predicted as negative.",
     "SSIM": (
         "Structural similarity of two images, computed from local means, variances and "
         "covariances. 1 is equal."
     ),
+    "Subset sum": (
+        "An attacker who explains each record as a sum of candidate images with weights of 0 or "
+        "more; images with large weights are named as members."
+    ),
+    "Sweep": "A comparison of settings (J and P) on the same patients: size, similarity and AUC.",
+    "Synthetic": "Drawn from a model. A synthetic record belongs to no patient and to no image.",
     "Threshold": (
         "Of a classifier: the score from which an image is predicted as positive, chosen on "
         "validation images (Youden index). Of a frontier: the largest accepted risk."
@@ -183,12 +243,21 @@ GLOSSARY = {
         "The share of members that an attacker finds while 1 % of the non-members are wrongly "
         "called members."
     ),
+    "U-Net": (
+        "An attacker who reconstructs images with a convolutional network that was trained on "
+        "other patients."
+    ),
     "Utility": (
         "How well a task is solved with the release, measured by the AUC of a classifier on other "
         "patients."
     ),
     "Wavelet packet": (
         "A transform that splits an image into four bands, and each of these again, J times."
+    ),
+    "Whitening": (
+        "An attacker who links records: a linear transform, learned on other patients, reduces "
+        "the differences between records of one patient; a likelihood ratio or an angle then "
+        "compares two records."
     ),
 }
 """Terms and what they mean here. The page docs/glossary.md repeats them; a test compares both."""
