@@ -492,7 +492,7 @@ def missed(folder: Path, name: str, number: int) -> tuple[int, Counter[tuple[str
 
 
 def by_chance(tables: int, entries: int) -> dict[str, float]:
-    """Return in what share of look-up tables the de-identifier finds a name by chance."""
+    """Return in what share of lookup tables the de-identifier finds a name by chance."""
     generator, hits = np.random.default_rng(0), Counter[str]()
     for number in range(tables):
         header = styled("Agfa CR", number)
@@ -514,7 +514,7 @@ def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=3, help="files of each maker")
-    parser.add_argument("--tables", type=int, default=200, help="look-up tables of each kind")
+    parser.add_argument("--tables", type=int, default=200, help="lookup tables of each kind")
     parser.add_argument("--folder", type=Path, help="also the DICOM files of this folder")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

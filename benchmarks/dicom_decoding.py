@@ -61,7 +61,7 @@ def decoded(path: Path) -> NDArray[Any]:
 
 
 def displayed(path: Path) -> NDArray[Any]:
-    """Decode, apply the look-up tables, and bring the values to [0, 1]."""
+    """Decode, apply the lookup tables, and bring the values to [0, 1]."""
     dataset = dcmread(path, force=True)
     stored = dataset.pixel_array
     if dataset.SamplesPerPixel == 3 or dataset.PhotometricInterpretation == "PALETTE COLOR":

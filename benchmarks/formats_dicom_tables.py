@@ -1,4 +1,4 @@
-"""Kinds of DICOM files for `benchmarks.formats`: look-up tables, palettes, and what is refused."""
+"""Kinds of DICOM files for `benchmarks.formats`: lookup tables, palettes, and what is refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def kinds() -> Iterator[Kind]:
 
 @dataclass(frozen=True)
 class Table:
-    """A look-up table: entries, first input value, bits, and how its elements are written."""
+    """A lookup table: entries, first input value, bits, and how its elements are written."""
 
     entries: NDArray[Any]
     first: int = 0

@@ -74,7 +74,7 @@ WRONG = [
     ("sweep xrays --labels pneumonia -o full", "choose a new folder"),
     ("explain xrays/0.png -o note.txt", "-o names a folder"),
     ("report shared -o new.txt", "name it 'new.html'"),
-    ("demo --folder full", "choose another place with --folder"),
+    ("demo --folder full", "choose another folder with --folder"),
     ("bench --json nowhere/new.json", "make it first"),
     # settings that are none, or do not go together
     ("privatize xrays new -P 4", "Missing option '--level' / '-J'"),

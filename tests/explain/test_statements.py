@@ -84,7 +84,8 @@ def test_cells_of_one_coefficient_among_larger_ones_are_counted() -> None:
     share = (np.abs(decoded - case.image) < 1e-5).mean()
     assert share == pytest.approx(0.36, abs=0.01)
     assert found["image"].words == (
-        "36 of 64 cells exactly: these hold one coefficient each; 36 % of the pixels come back"
+        "36 of 64 cells exactly: these hold one coefficient each; "
+        "36 % of the pixels are reconstructed exactly"
     )
 
 

@@ -161,8 +161,8 @@ def test_pixels_and_syntax_are_those_of_the_source(
         ("sr.dcm", "add --also sr"),
         ("ko.dcm", "add --also ko"),
         ("pdf.dcm", "encapsulated document"),
-        ("odd.dcm", "no known kind"),
-        ("picture.png", "no DICOM file"),
+        ("odd.dcm", "kind is unknown"),
+        ("picture.png", "not a DICOM file"),
     ],
 )
 def test_what_is_not_examined_is_withheld(

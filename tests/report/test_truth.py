@@ -210,7 +210,7 @@ def test_an_incomplete_scan_is_no_clean_one(
     assert "The scan is incomplete" not in verdict_sentences(facts, Measured(), CLEAN)[2]
     assert "There was no private folder" in headers(facts, replace(CLEAN, unchecked=True))
     assert "read 7 words" in headers(facts, replace(CLEAN, words=7))
-    assert "1 source has no sound header" in headers(facts, replace(CLEAN, as_bytes=1))
+    assert "1 source has no valid header" in headers(facts, replace(CLEAN, as_bytes=1))
 
 
 def test_results_are_bound_by_checksum_and_the_others_are_named(facts: ReleaseFacts) -> None:

@@ -220,7 +220,7 @@ def _below(path: Path, folder: Path) -> str:
 SUMMARY, SUMMARY_FIGURE, TABLE, IMAGES = "model.json", "model.png", "images.csv", "images"
 
 REASONS = 10
-FAR = "This image lies outside the range of the training images: its score may mean little."
+FAR = "This image lies outside the range of the training images: its score is not reliable."
 DIFFUSE = "reasons are diffuse: none is larger than chance"
 
 
@@ -231,7 +231,7 @@ def check_out(out: Path, figures: int, *, overwrite: bool) -> None:
     if not out.exists() and not out.parent.is_dir():
         raise ExplanationError(
             f"the folder {str(out.parent)!r}, in which {out.name!r} would be made, does not "
-            "exist; create it or choose another place"
+            "exist; create it or choose another folder"
         )
     if states_format(out / SUMMARY):
         raise ExplanationError(f"{str(out)!r} holds a model; choose another folder with -o")

@@ -215,5 +215,5 @@ def range_rows(outside: NDArray[np.bool_] | int | None, images: int) -> list[tup
     share = f"{100 * count / images:.0f} %, expected 1 %"
     words = f"{count:,} of {counted(images, 'image')} outside the training range ({share})"
     if count > max(2, MANY * images):
-        words += ": these scores may mean little"
+        words += ": these scores are not reliable"
     return [("range", words)]

@@ -98,20 +98,20 @@ def _prepare(folder: Path) -> None:
     try:
         if os.path.lexists(folder) and not (_is_empty(folder) or _is_demo(folder)):
             raise ReleaseError(
-                f"{str(folder)!r} was not made by the demo, so it is left alone; choose "
-                f"another place with --folder"
+                f"{str(folder)!r} was not made by the demo, so it was not changed; choose "
+                f"another folder with --folder"
             )
         make_folder(folder)
         if left := own_ledger(folder).remove(folder):
             raise ReleaseError(
                 f"{left[0]!r} in {str(folder)!r} was changed since the demo made it; move it away, "
-                f"or choose another place with --folder"
+                f"or choose another folder with --folder"
             )
         for name in ("phantoms", "dicom"):
             make_folder(folder / "originals" / name)
     except OSError as error:
         raise ReleaseError(
-            f"{str(folder)!r} cannot be written: {error.strerror}; choose another place with "
+            f"{str(folder)!r} cannot be written: {error.strerror}; choose another folder with "
             f"--folder"
         ) from None
 

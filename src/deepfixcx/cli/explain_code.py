@@ -180,7 +180,7 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
     if not out.exists() and not out.parent.is_dir():
         raise ReleaseError(
             f"the folder {str(out.parent)!r}, in which {out.name!r} would be made, does not "
-            "exist; create it or choose another place"
+            "exist; create it or choose another folder"
         )
     check_earlier(out, (FIGURE, TABLE, WHOLE), "an explanation", overwrite=overwrite)
 
@@ -196,7 +196,7 @@ def _write(out: Path, contents: Mapping[str, bytes | str], *, overwrite: bool) -
                 own.write(out, name, content)
     except OSError as error:
         raise ReleaseError(
-            f"{str(out)!r} cannot be written: {error.strerror}; choose another place"
+            f"{str(out)!r} cannot be written: {error.strerror}; choose another path"
         ) from None
 
 

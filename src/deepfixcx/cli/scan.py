@@ -46,7 +46,7 @@ def command(
         typer.Option(
             "--against",
             metavar="IN",
-            help="Folder or file with its sources; without it: what should not be there by rule.",
+            help="Folder or file with its sources; without it, only fixed rules are checked.",
         ),
     ] = None,
     out: Annotated[

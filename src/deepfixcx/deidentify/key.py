@@ -166,7 +166,7 @@ def refuse_inside(path: Path, folder: Path, what: str) -> None:
     """Refuse a file that would be shared with a folder."""
     if within(path, folder):
         raise DeidentifyError(
-            f"{what} would lie in the release, which is shared; choose a place outside "
+            f"{what} would lie in the release, which is shared; choose a path outside "
             f"{folder.name!r}"
         )
 

@@ -97,7 +97,7 @@ def erase(
         if bad:
             if keep_pixels and isinstance(element.value, bytes) and element.tag.group == 0x0028:
                 raise DeidentifyError(
-                    f"the look-up table {where} contains a name or number of the patient, so it "
+                    f"the lookup table {where} contains a name or number of the patient, so it "
                     "is removed, and the pixels cannot be shown without it; exclude this image"
                 )
             _replace(header, element, bad)

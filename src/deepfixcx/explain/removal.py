@@ -149,7 +149,7 @@ def statements(
     removed | all but the largest coefficient of a cell (16 of 16 cells)
     removed | which of the 256 blocks of its cell something is in (16 of 16 cells); its place
         inside a block still counts
-    obscured | where things are: a value covers a cell of 128 × 128 pixels
+    obscured | the position: a value covers a cell of 128 × 128 pixels
     preserved | the brightest block of each of 4 × 4 cells
     preserved | the largest coefficient in 8 × 8 sizes and directions
     """
@@ -312,8 +312,8 @@ def _removed(view: _View) -> list[Statement]:
     if counts.size:
         low, high = int(counts.min()), int(counts.max())
         blocks = f"{low}" if low == high else f"{low}–{high}"
-        words = f"which of the {blocks} blocks of its cell something is in ({{}})"
-        words += "; its place inside a block still counts"
+        words = f"the position within a cell: which of its {blocks} blocks holds an edge ({{}})"
+        words += "; the position inside a block still counts"
         found.append(("position", "all", words, several))
     if len(names) == 1 and not names & set(ORDERED):
         words = "whether a cell's amount is one strong edge or many weak ones ({})"
@@ -330,7 +330,7 @@ def _removed(view: _View) -> list[Statement]:
 def _obscured(view: _View, spacing: Spacing | None) -> list[Statement]:
     spec, total = view.spec, view.members.size
     kind = "block" if int(view.members.max()) == 1 else "cell"
-    words = f"where things are: a value covers a {kind} of {view.size_words()} pixels"
+    words = f"the position: a value covers a {kind} of {view.size_words()} pixels"
     if spacing is not None:
         cell = cell_pixels(spec, *view.size)
         most = "at most " if "–" in view.size_words() else ""
@@ -354,12 +354,12 @@ def _preserved(view: _View) -> list[Statement]:
     known = view.known
     many, count = view.many(known)
     if count == total:
-        words = "everything: each cell holds a single coefficient, so the image comes back"
+        words = "everything, exactly: each cell holds a single coefficient"
         found.append(("image", "all", words, view.inverts, count))
     elif count:
         share = 100 * view.pixels[known].sum() / (height * width)
         words = f"{many} exactly: these hold one coefficient each" + (
-            f"; {share:.2g} % of the pixels come back" if view.haar else ""
+            f"; {share:.2g} % of the pixels are reconstructed exactly" if view.haar else ""
         )
         found.append(("image", "all", words, True, count))
     order = [name for name in spec.poolings if name in ORDERED]

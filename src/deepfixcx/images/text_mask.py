@@ -165,8 +165,8 @@ def outside_regions(header: Header, height: int, width: int) -> tuple[Region, ..
         edges = [item.get(f"RegionLocation{name}") for name in ("MinY0", "MinX0", "MaxY1", "MaxX1")]
         if not all(isinstance(edge, int) for edge in edges) or edges[0] > edges[2]:
             raise DeidentifyError(
-                "an ultrasound region of the header has no sound place, so what lies outside of it "
-                "is not known; use a rule file"
+                "an ultrasound region of the header has invalid coordinates, so the area "
+                "outside it is unknown; use a rule file"
             )
         inside.append((edges[0], edges[1], edges[2] + 1, edges[3] + 1))
     if not inside:

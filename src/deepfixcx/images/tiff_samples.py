@@ -93,7 +93,7 @@ def _segments(file: TiffFile, page: TiffPage) -> Iterator[bytes]:
     for offset, size in zip(offsets[:count], sizes[:count], strict=True):
         if not offset and not size:
             raise UnsupportedImageError(
-                "a sparse TIFF file leaves out strips or tiles; save it again with all of them"
+                "a sparse TIFF file omits strips or tiles; save it again with all of them"
             )
         handle.seek(offset)
         content: bytes = handle.read(size)
@@ -105,7 +105,7 @@ def _segments(file: TiffFile, page: TiffPage) -> Iterator[bytes]:
                 "a strip or tile is larger than the TIFF header says; copy the file again"
             )
         if page.compression == JPEG and not content.rstrip(b"\0").endswith(_JPEG_END):
-            raise DamagedImageError("a JPEG strip or tile is cut off; copy the file again")
+            raise DamagedImageError("a JPEG strip or tile is truncated; copy the file again")
         yield content
 
 

@@ -294,15 +294,15 @@ def check_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
         for other, place in {**read, **others}.items():
             if one_place(path, place):
                 raise ReleaseError(
-                    f"{what} {str(path)!r} would replace {other}; choose another place for it"
+                    f"{what} {str(path)!r} would replace {other}; choose another path"
                 )
             if within(path, place):
                 raise ReleaseError(
-                    f"{what} {str(path)!r} lies in {other} {str(place)!r}; choose another place"
+                    f"{what} {str(path)!r} lies in {other} {str(place)!r}; choose another path"
                 )
             if place.is_dir() and within(place, path):
                 raise ReleaseError(
-                    f"{other} {str(place)!r} lies in {what} {str(path)!r}; choose another place"
+                    f"{other} {str(place)!r} lies in {what} {str(path)!r}; choose another path"
                 )
 
 

@@ -117,7 +117,7 @@ def write_result(
             name_file(temporary, path, replace=_is_result(path, kind, recognize))
     except OSError as error:
         raise ReleaseError(
-            f"{str(path)!r} cannot be written: {error.strerror}; choose another place"
+            f"{str(path)!r} cannot be written: {error.strerror}; choose another path"
         ) from None
 
 

@@ -32,7 +32,7 @@ OWN_COLUMNS = ("file", "patient", "error", "reason")
 """Columns of a table of scores that are no label's."""
 
 OUTSIDE = "outside the range of the training images"
-"""The reason that stands beside a score which may mean little."""
+"""The reason that stands beside a score that is not reliable."""
 
 FILES_AT_ONCE = 4096
 """Images that are in memory at a time."""

@@ -220,7 +220,7 @@ def _code_file(
         faults["a file of codes cannot be read"].append(name)
         return None
     if strange:
-        faults["a file of codes holds something beside codes"].append(name)
+        faults["a file of codes holds data other than codes"].append(name)
     if code.spec != spec:
         faults[f"the codec of a file of codes differs from dataset.json ({spec})"].append(name)
         return None
@@ -245,7 +245,7 @@ def _mechanism(
         if made is None or row["code_dtype"] == "uint8":  # which rounds once more
             continue
         if not np.array_equal(made.represent(code.array), code.array):
-            faults[f"codes were not through the mechanism {each}"].append(name)
+            faults[f"codes were not changed by the mechanism {each}"].append(name)
     for entry in noise_of(about)[:1]:
         spec, sizes = code.spec, code.sizes.max(axis=0)
         members = np.prod([each.lengths.max() for each in spec.cells(*map(int, sizes))])
@@ -272,7 +272,7 @@ def _image(
         with place.fetched(name) as path:
             pixels = read_image(path, max_pixels=2 * height * width).pixels
             if not _is_bare(path):
-                faults["an image holds something beside pixels"].append(name)
+                faults["an image file holds data other than pixels"].append(name)
     except (DeepfixcxError, OSError):
         faults["an image cannot be read"].append(name)
         return
@@ -321,7 +321,9 @@ def _dicom(
         faults["a DICOM file cannot be read"].append(name)
         return
     if {RETAINED[each] for each in codes if each in RETAINED} - set(options["retain"]):
-        faults["a DICOM file states more of its header than dataset.json retains"].append(name)
+        faults[
+            "a DICOM file holds header elements that dataset.json does not state as retained"
+        ].append(name)
     small = options.get("size", "compact") == "compact"
     height, width = spec.compact_shape() if small else (row["height"], row["width"])
     said = sum(each.get("dicom_file") == name for each in rows)
@@ -349,6 +351,6 @@ def _of_records(
     if records.code is not None and shape[1:] != spec.code_shape(shape[0])[1:]:
         yield "the shape of records in dataset.json does not match its codec"
     if published is None:
-        yield "the mechanism of the release is not published with it"
+        yield "the release lacks the file of its mechanism"
     elif published.spec != spec or records.label_names != published.label_names:
         yield "the codec or the labels of the fitted mechanism differ from the release"

@@ -131,7 +131,7 @@ def deidentified_file(
     stream.seek(0)
     kind = sniff(stream.read(SNIFFED_BYTES))
     if kind and kind != "DICOM":
-        raise ImageFileError(f"this is {kind} and no DICOM file; exclude it, or use privatize")
+        raise ImageFileError(f"this is {kind}, not a DICOM file; exclude it, or use privatize")
     stream.seek(0)
     reason: DeidentifyError
     with QUIET:
@@ -160,7 +160,7 @@ def _check_object(source: Dataset, also: Sequence[str]) -> None:
             "the file ends or is damaged before its pixels; copy it again from its source"
         )
     if policy is None:
-        raise NoPixelsError("this DICOM file has no image and is of no known kind; exclude it")
+        raise NoPixelsError("this DICOM file has no image, and its kind is unknown; exclude it")
     if not policy.word:
         raise NoPixelsError(f"this is a {policy.name}. {policy.policy} Exclude the file")
     if policy.word not in also:

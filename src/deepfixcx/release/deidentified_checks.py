@@ -53,7 +53,7 @@ def _of_files(place: Place, rows: Sequence[Row], sound: Container[str]) -> Itera
             with place.fetched(name) as path:
                 header = dcmread(path, stop_before_pixels=True)
         except InvalidDicomError:
-            yield f"a file of the release is no DICOM file: {name}"
+            yield f"a file of the release is not a DICOM file: {name}"
             continue
         if str(header.get("PatientIdentityRemoved")) != "YES":
             yield f"a header does not state that identity was removed: {name}"

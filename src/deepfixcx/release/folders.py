@@ -124,7 +124,7 @@ def keep_apart(where: Location, release: Location, private: Path) -> None:
     if isinstance(release, Path) and within(release, private):
         raise ReleaseError(
             f"the release {str(release)!r} lies in the private folder {str(private)!r}; choose "
-            "another place for the release"
+            "another folder for the release"
         )
     if isinstance(where, Path) and where.is_dir() and within(where, private):
         raise ReleaseError(

@@ -85,31 +85,35 @@ def _of_entries(about: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     for place, known in NAMES.items():
         there = about if not place else about.get(place)
         names = sorted(set(there) - known) if isinstance(there, dict) else []
-        where = f"dataset.json has an entry of its own{' in ' if place else ''}{place}"
+        where = f"dataset.json has an unknown entry{' in ' if place else ''}{place}"
         yield from named(where, names)
     if not isinstance(about.get("records", {}), dict):
-        yield "records in dataset.json is no description of records"
+        yield "records in dataset.json is not a valid description of records"
     columns = sorted({name for row in rows for name in row} - set(Record.columns()))
-    yield from named("manifest.csv has a column of its own", columns)
+    yield from named("manifest.csv has an unknown column", columns)
     versions = about["software"].values()
     if not all(isinstance(each, str) and VERSION.fullmatch(each) for each in versions):
-        yield "the versions of software in dataset.json are no versions"
+        yield "dataset.json holds invalid versions of software"
 
 
 def _of_options(about: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     options = about["options"]
     if options.get("names") == "neutral":
         others = (row["source_id"] for row in rows if not NEUTRAL.fullmatch(row["source_id"]))
-        yield from named("dataset.json says that names are numbers, and they are not", others)
+        yield from named(
+            "dataset.json states neutral names, but some names are not numbers", others
+        )
     if options.get("retain") and options.get("output") != "dicom":
-        yield "dataset.json retains elements of headers, and there are no DICOM files"
+        yield "dataset.json states retained header elements, but the release has no DICOM files"
     if not options.get("mask"):
         painted = (
             row["source_id"]
             for row in rows
             if any(float(row.get(each) or 0) for each in ("masked", "masked_share"))
         )
-        yield from named("manifest.csv counts painted regions, and there was no mask", painted)
+        yield from named(
+            "manifest.csv counts painted regions, but dataset.json states no mask", painted
+        )
 
 
 # -- mechanisms -------------------------------------------------------------------------------
@@ -188,13 +192,13 @@ def label_statements(
     if list(records.label_names) != list(about["options"]["labels"]):
         yield "labels.csv has other labels than dataset.json"
     if not (np.isnan(labels) | (labels == 0) | (labels == 1)).all():
-        yield "labels.csv has values other than 1, 0 and nothing"
+        yield "labels.csv has values other than 1, 0 and blank"
     synthetic = any(each.get("mechanism") == "synthesis" for each in about["mechanisms"])
     if synthetic != bool(facts.get("synthetic", False)):
         yield "dataset.json and its mechanisms differ on whether records are synthetic"
     least, most = (0, 0) if synthetic else (1, len(rows))
     if not least <= int(facts["images"]) <= most:  # each image has a record, or several
-        yield "dataset.json counts other images than there are records"
+        yield "the number of images in dataset.json does not fit the records"
     if synthetic:  # no record, and no combination of labels, is of a patient
         return
     fewest, positives = (
@@ -204,7 +208,7 @@ def label_statements(
     rare = any(count < fewest for group, count in groups.items() if max(group) >= 0)
     states = [(labels == state).sum(axis=0) for state in (0, 1)]
     if rare or min(map(min, states)) < max(fewest, positives):
-        yield "labels.csv has a combination of labels of fewer patients than dataset.json says"
+        yield "labels.csv has a combination of labels of fewer patients than dataset.json states"
 
 
 # -- totals -----------------------------------------------------------------------------------
@@ -238,7 +242,7 @@ def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -
         known = {LIMITS_OF_RECORDS, SYNTHETIC_LIMITS}  # the first until version 0.2
     limits = hashlib.sha256(str(about["limits"]).encode()).hexdigest()
     if about["limits"] not in known and limits not in EARLIER_LIMITS:
-        yield "dataset.json does not state the limits of the method as deepfixcx does"
+        yield "the limits in dataset.json differ from those of deepfixcx"
     for name, count in counted.items():
         if about["totals"].get(name) != count:
             yield (

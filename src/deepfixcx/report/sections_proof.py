@@ -19,8 +19,8 @@ from deepfixcx.report.sections_results import Measured
 __all__ = ["binding", "headers", "is_good", "reproduce", "untested", "verdict", "verdict_sentences"]
 
 NO_CODES = (
-    "The release holds no codes, which are what deepfixcx audit attacks. Audit a release of the "
-    "same images with the same settings and --output codes: nothing else went into what is here."
+    "deepfixcx audit attacks codes, and this release holds none. Audit a release of the same "
+    "images with the same settings and --output codes: it holds the same information."
 )
 NOT_TESTED = "not tested"
 NO_ANSWERS = "The audit states no answers to the five questions; run deepfixcx audit again."
@@ -257,7 +257,7 @@ def _limits_of_scan(evidence: Evidence) -> Iterator[str]:
         )
     if evidence.as_bytes:
         yield (
-            f"{counted(evidence.as_bytes, 'source')} {_has(evidence.as_bytes)} no sound header: "
+            f"{counted(evidence.as_bytes, 'source')} {_has(evidence.as_bytes)} no valid header: "
             f"only their plain text was searched for."
         )
     if evidence.unsearched:

@@ -98,7 +98,7 @@ def _record_words(facts: ReleaseFacts) -> list[Markup]:
     what = (
         "It has no bands and no cells, and is not a picture."
         if facts.vectors
-        else "A picture of it is synthetic and was never seen by a scanner."
+        else "A picture of it is synthetic and does not come from a scanner."
     )
     words = [
         f"A record has {values}. It is not the code of one image: the mechanisms listed below "
@@ -131,7 +131,7 @@ def transform(facts: ReleaseFacts) -> Markup:
     title = "What is done to an image"
     if facts.vectors:
         numbers = counted(facts.kept().numbers, "value")
-        of_size = f", of {height:,} × {width:,} pixels in the mean," if facts.states_sizes else ""
+        of_size = f", of {height:,} × {width:,} pixels on average," if facts.states_sizes else ""
         made = (
             f"An image{of_size} becomes a code of "
             f"{kept.numbers:,} values ({spec}). Codes are not in the release: the mechanisms "

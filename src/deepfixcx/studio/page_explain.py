@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 DIFFUSE = "Reasons are diffuse: no place and band is larger than chance."
-FAR = " The image lies outside the range of the training images: its score may mean little."
+FAR = " The image lies outside the range of the training images: its score is not reliable."
 
 FOR, AGAINST = np.array([214, 96, 20], np.float32), np.array([40, 110, 200], np.float32)
 """Orange and blue, which people with red-green colour blindness can distinguish."""
@@ -233,7 +233,7 @@ class ExplainPage(LibraryPage):
                 names = [(answer.label, answer.label) for answer in found.answers]
                 choice("Finding", {"": names}, found.label, self._set_label, name="label")
         height, width = found.size
-        with self.left, card("Where", label="Reasons in place"):
+        with self.left, card("Where", label="Reasons by position"):
             viewer(
                 "input of the model", "reasons", width=width, height=height,
                 original=self.tab.show("seen", found.picture_png),

@@ -144,7 +144,7 @@ class Reasons:
                 header = dcmread(path, stop_before_pixels=True)
                 self._elements = sorted(_elements(header))
                 self._done = stated_options(header)
-        except Exception:  # no sound header: then nothing in it is harmless
+        except Exception:  # no valid header: then nothing in it is harmless
             self._elements = []
 
     def why(self, needle: Needle, offset: int, length: int) -> str:

@@ -206,7 +206,7 @@ def _found(group: Header, notes: list[str]) -> dict[str, Any]:
 
 
 class _Tables:
-    """Turns what a header says into gradings; each look-up table is read once."""
+    """Turns what a header says into gradings; each lookup table is read once."""
 
     def __init__(self, header: Header, notes: list[str]) -> None:
         self._notes = notes

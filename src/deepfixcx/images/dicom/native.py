@@ -48,7 +48,7 @@ _NUMBERS: Final = {
     0x00280102: "HighBit",
     0x00280103: "PixelRepresentation",
 }
-# Look-up tables, functional groups, and pixels that are floats.
+# Lookup tables, functional groups, and pixels that are floats.
 _REFUSED: Final = frozenset(
     {0x00283000, 0x00283010, 0x52009229, 0x52009230, 0x7FE00008, 0x7FE00009}
 )

@@ -1,4 +1,4 @@
-"""Look-up tables and decimal numbers of a DICOM header, as careless programs write them.
+"""Lookup tables and decimal numbers of a DICOM header, as careless programs write them.
 
 pydicom converts values by the rules of one edition of the standard. Here the bytes are read: a
 table may have one byte an entry, and its first input value may be signed although the value
@@ -33,7 +33,7 @@ _GROUPED: Final = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lut:
-    """A look-up table."""
+    """A lookup table."""
 
     first: int
     bits: int
@@ -81,7 +81,7 @@ def _text(header: Any, keyword: str) -> str:
 def read_lut(
     item: Dataset, what: str, notes: list[str], *, signed: bool, prefix: str = "LUT"
 ) -> Lut | None:
-    """Read a look-up table from the bytes of its elements."""
+    """Read a lookup table from the bytes of its elements."""
     words, stated = _words(item, f"{prefix}Descriptor")
     data, little = _bytes(item, f"{prefix}Data")
     if not words and not data:

@@ -2,7 +2,7 @@
 
 The header comes from the source, de-identified by the caller. What it says about the stored
 values is replaced, because the pixels are gray values for display now: black is 0, white the
-largest number, and no look-up table stands between them and the screen.
+largest number, and no lookup table stands between them and the screen.
 """
 
 from __future__ import annotations
