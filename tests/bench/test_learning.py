@@ -29,7 +29,7 @@ def test_a_tiny_run_of_utility(tmp_path: Path, capsys: pytest.CaptureFixture[str
     text = page.read_text()
     assert text.count("\n| ") == 2 + 1 + 2 * 6
     assert "python -m benchmarks.utility --tiny --folds 3 --seeds 2 --epochs 1`" in text
-    assert "30 yes and 30 no of 30 patients tested" in capsys.readouterr().out
+    assert "30 positives and 30 negatives of 30 patients tested" in capsys.readouterr().out
     lines = json.loads(figures.read_text())
     by_name = {(line["seen"], line["model"]): line for line in lines}
     codes, blur = by_name["codes J=1, P=2", "logistic"], by_name["blur as J=1, P=2", "logistic"]
