@@ -333,7 +333,9 @@ def counts_of(task: Task) -> str:
     """Say how many images of how many patients are tested."""
     tested = np.concatenate([fold.test for fold in task.folds])
     yes, no = int((task.labels[tested] == 1).sum()), int((task.labels[tested] == 0).sum())
-    return f"{yes} positives and {no} negatives of {len(set(task.patients[tested]))} patients tested"
+    return (
+        f"{yes} positives and {no} negatives of {len(set(task.patients[tested]))} patients tested"
+    )
 
 
 def _conditions(options: argparse.Namespace, names: Sequence[str]) -> str:

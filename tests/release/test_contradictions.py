@@ -87,10 +87,16 @@ def test_releases_of_version_0_1_are_sound(tmp_path: Path) -> None:
             lambda about: about["totals"].update(patients=500),
             "unknown entry in totals: patients",
         ),
-        (lambda about: about.update(limits="This release is anonymous."), "the limits in dataset.json differ"),
+        (
+            lambda about: about.update(limits="This release is anonymous."),
+            "the limits in dataset.json differ",
+        ),
         (lambda about: about["papers"].pop("manifest.csv"), "checksum of manifest.csv"),
         (lambda about: about["options"].pop("spec"), "invalid values"),
-        (lambda about: about["options"].update(retain=["dates"]), "states retained header elements"),
+        (
+            lambda about: about["options"].update(retain=["dates"]),
+            "states retained header elements",
+        ),
         (lambda about: about["options"].update(patient="Doe"), "unknown entry in options"),
         (lambda about: about.update(patients=["Doe Jane"]), "unknown entry: patients"),
         (lambda about: about.update(records=["Doe Jane"]), "not a valid description"),
