@@ -98,6 +98,18 @@ def test_a_mask_leaves_what_no_rule_knows_out(run: Run, scans: Path, tmp_path: P
         assert [row["masked"] for row in csv.DictReader(file)] == ["2"]
 
 
+@pytest.mark.parametrize(("regions", "advice"), [("[[0, 0, 9, 9]]", False), ("[]", True)])
+def test_a_check_is_advised_only_where_an_image_is_left_unmasked(
+    run: Run, scans: Path, tmp_path: Path, regions: str, advice: bool
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'[[rules]]\nmodel = "RHAPSODE"\nregions = {regions}')
+    for command in (("privatize", *SETTING), ("deidentify", "--workers", 1)):
+        result = run(command[0], scans, tmp_path / command[0], *command[1:], "--mask", rules)
+        assert result.exit_code == 0, result.output
+        assert ("check these images" in result.output) == advice
+
+
 def test_warns_where_writing_stays_legible(run: Run, scans: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((400, 400), np.uint8)).save(scans / "large.png")
     many = run("privatize", scans / "large.png", tmp_path / "many", "-J", 1, "-P", 80)

@@ -7,7 +7,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +19,17 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from deepfixcx._words import byte_size, plain
+from deepfixcx._words import byte_size, counted, plain
 from deepfixcx.io.results import write_result
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from deepfixcx.release import Progress
+    from deepfixcx.release import Progress, Summary
 
 __all__ = [
+    "INTERRUPTED",
+    "SOME_FAILED",
     "ReleaseBar",
     "StepBar",
     "byte_size",
@@ -34,6 +37,7 @@ __all__ = [
     "error_console",
     "fail",
     "kept_rows",
+    "masked_words",
     "panel",
     "program",
     "progress_bar",
@@ -41,6 +45,7 @@ __all__ = [
     "reason_rows",
     "resuming_command",
     "skipped_words",
+    "stopping",
     "warn",
     "write_json",
 ]
@@ -63,6 +68,12 @@ class PlainConsole(Console):
 
 console = PlainConsole(highlight=False)
 error_console = PlainConsole(stderr=True, highlight=False)
+
+SOME_FAILED = 3
+"""Exit code: done, but some inputs failed, or a check found a difference or an identifier."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 MOST_REASONS = 3
 MOST_KEPT = 5
@@ -103,6 +114,14 @@ def skipped_words(skipped: int, hidden: int) -> str:
     """Say how many files were skipped, and why."""
     parts = [(skipped - hidden, "of other kinds"), (hidden, "hidden")]
     return ", ".join(f"{count:,} {why}" for count, why in parts if count)
+
+
+def masked_words(summary: Summary) -> str:
+    """Say how much a mask painted, and in how many images nothing, which a user should check."""
+    painted = f"{100 * summary.masked_share:.2g} % of the pixels painted black"
+    images = counted(summary.totals["images"], "image")
+    nothing = f"nothing in {summary.unmasked_images} of {images} (masked = 0 in manifest.csv)"
+    return f"{painted}; {nothing}: check these images" if summary.unmasked_images else painted
 
 
 def fail(message: str) -> None:
@@ -151,6 +170,19 @@ def resuming_command() -> str:
     """Return the command line that goes on with what this one began."""
     arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
     return f"{program()} {shlex.join([*arguments, '--resume'])}"
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Print how to continue where the user stops a release."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(
+            "Stopped. All files written so far are complete; continue with:\n  "
+            f"{resuming_command()}"
+        )
+        raise
 
 
 class StepBar:

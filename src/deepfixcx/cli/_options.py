@@ -24,15 +24,20 @@ __all__ = [
     "DEVICE",
     "GRID",
     "JSON",
+    "KEY",
     "LAYOUT",
     "LEVEL",
     "MAX_PIXELS",
     "MODEL_FOLDER",
+    "NAMES",
     "NETWORK",
     "OVERWRITE",
     "PATCHES",
     "PATIENT",
     "POOLING",
+    "PRIVATE",
+    "PRIVATE_OF",
+    "PSEUDONYMS",
     "RESUME",
     "SUGGESTED_LEVEL",
     "SUGGESTED_PATCHES",
@@ -46,6 +51,7 @@ __all__ = [
     "complete_retained",
     "parse_patches",
     "spec_of",
+    "words_in",
 ]
 
 SUGGESTED_LEVEL, SUGGESTED_PATCHES = 3, 4
@@ -149,6 +155,17 @@ LAYOUT = typer.Option(metavar="<name>", help="Layout of the dataset.", show_defa
 UNCERTAIN = typer.Option(metavar="<word>", help="Uncertain labels: ignore, positive, negative.")
 BLANK = typer.Option(metavar="<word>", help="Blank labels: ignore, negative.")
 
+# a release
+NAMES = typer.Option(help="Neutral numbers, or source names.")
+KEY = typer.Option("--key", help="Key file of pseudonyms; default: in the private folder.")
+PSEUDONYMS = typer.Option("--pseudonyms", help="CSV of patients and pseudonyms; outside OUT.")
+PRIVATE = typer.Option(
+    "--private", help="Folder for the ledger and source names.", show_default="OUT.private"
+)
+PRIVATE_OF = typer.Option(
+    "--private", help="Private folder of the release.", show_default="the one beside it"
+)
+
 # a model
 NETWORK = typer.Option(help="package.module:Class of your own network.")
 DEVICE = typer.Option(help="cpu, cuda, …", show_default="auto")
@@ -170,6 +187,11 @@ def spec_of(
 
     names = tuple(pooling.split(",")) if "," in pooling else pooling
     return CodecSpec(level, parse_patches(patches), wavelet, names, boundary, grid)
+
+
+def words_in(text: str) -> list[str]:
+    """Return the words of a list with commas between."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def parse_patches(text: str) -> int | tuple[int, int]:

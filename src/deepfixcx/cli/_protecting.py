@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.cli._console import panel, program, reason_rows, write_json
+from deepfixcx.cli._console import SOME_FAILED, panel, program, reason_rows, write_json
 from deepfixcx.cli._learning import find_dataset
 from deepfixcx.errors import MechanismError, ReleaseError
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from deepfixcx.release import ProtectedSummary, ReleaseOptions, RunOptions
 
 __all__ = ["Asked", "end"]
-
-
-SOME_FAILED = 3
 
 
 @dataclass(frozen=True, slots=True)

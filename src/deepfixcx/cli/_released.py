@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from deepfixcx._words import counted
+from deepfixcx.cli._options import words_in
 from deepfixcx.cli._originals import check_contents, check_pairs, count_missing
 from deepfixcx.cli._release_records import ReleaseRecords, read_release
 from deepfixcx.errors import AuditError, LabelError, LayoutError
@@ -80,7 +81,7 @@ def find_listed(
     columns = Columns(patient=patient)
     dataset, notes = _dataset(table, originals, labels, made, columns)
     check_patients(dataset, table.name)
-    attributes = tuple(name.strip() for name in (known or "").split(",") if name.strip())
+    attributes = tuple(words_in(known or ""))
     for name in attributes:
         if not any(column_of(dataset, name)):
             raise AuditError(

@@ -36,14 +36,14 @@ from deepfixcx.cli import (
     verify,
     withdraw,
 )
-from deepfixcx.cli._console import fail
+from deepfixcx.cli._console import INTERRUPTED, fail
 from deepfixcx.cli._help import Command, Group
 from deepfixcx.cli._outside import check_outside, check_places
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError, TrainingStoppedError
 
 __all__ = ["app", "main"]
 
-STOPPED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
+STOPPED, BAD_ARGUMENTS = 1, 2
 
 app = typer.Typer(
     name="deepfixcx",

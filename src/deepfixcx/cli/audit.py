@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepfixcx.cli._console import StepBar, default_workers, panel, write_json
-from deepfixcx.cli._options import JSON, OVERWRITE, PATIENT, WORKERS
+from deepfixcx.cli._console import SOME_FAILED, StepBar, default_workers, panel, write_json
+from deepfixcx.cli._options import JSON, OVERWRITE, PATIENT, PRIVATE_OF, WORKERS, words_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOME_FAILED = 3
 SHORT = ("singled out?", "linked?", "inferred?", "reconstructed?", "membership?")
 """The questions of the verdict, in the margin of the terminal."""
 
@@ -77,9 +76,7 @@ def command(
         Path | None,
         typer.Option(help="Table of images of other patients, on which attackers train."),
     ] = None,
-    private: Annotated[
-        Path | None, typer.Option(help="The private folder; default: RELEASE.private.")
-    ] = None,
+    private: Annotated[Path | None, PRIVATE_OF] = None,
     seed: Annotated[int, typer.Option(help="Seed of folds, attackers and intervals.")] = 0,
     workers: Annotated[int | None, WORKERS] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
@@ -184,7 +181,7 @@ def _features(
         option: read_features(path, labels, patient=patient) for option, path in named.items()
     }
     released = read_features(release, labels, patient=patient)
-    columns = tuple(name.strip() for name in (known or "").split(",") if name.strip())
+    columns = tuple(words_in(known or ""))
     target = target_of_features(
         released, raw=matrices.get("--against"), public=matrices.get("--public"), known=columns
     )

@@ -11,20 +11,32 @@ import typer
 from deepfixcx._words import counted
 from deepfixcx.choices import FreeTexts, Names, Ocr
 from deepfixcx.cli._console import (
+    SOME_FAILED,
     ReleaseBar,
     byte_size,
-    console,
     default_workers,
     kept_rows,
+    masked_words,
     panel,
     program,
     reason_rows,
     resuming_command,
     skipped_words,
+    stopping,
     write_json,
 )
-from deepfixcx.cli._options import JSON, MAX_PIXELS, OVERWRITE, RESUME, WORKERS
-from deepfixcx.cli._protecting import SOME_FAILED
+from deepfixcx.cli._options import (
+    JSON,
+    KEY,
+    MAX_PIXELS,
+    NAMES,
+    OVERWRITE,
+    PRIVATE,
+    PSEUDONYMS,
+    RESUME,
+    WORKERS,
+    words_in,
+)
 
 if TYPE_CHECKING:
     from deepfixcx.deidentify import Profile
@@ -71,19 +83,12 @@ def command(
     also: Annotated[
         str, typer.Option(help="Objects without an image to include: ko, sr, pr, rt, reg, seg.")
     ] = "",
-    names: Annotated[Names, typer.Option(help="Neutral numbers, or source names.")] = "neutral",
-    key: Annotated[
-        Path | None, typer.Option(help="Key file of pseudonyms; default: in the private folder.")
-    ] = None,
-    pseudonyms: Annotated[
-        Path | None, typer.Option(help="CSV of patients and pseudonyms; outside OUT.")
-    ] = None,
+    names: Annotated[Names, NAMES] = "neutral",
+    key: Annotated[Path | None, KEY] = None,
+    pseudonyms: Annotated[Path | None, PSEUDONYMS] = None,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     workers: Annotated[int | None, WORKERS] = None,
-    private: Annotated[
-        str | None,
-        typer.Option(help="Folder for the ledger and source names.", show_default="OUT.private"),
-    ] = None,
+    private: Annotated[str | None, PRIVATE] = None,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
@@ -113,36 +118,25 @@ def command(
         mask=None if mask is None else _mask(mask, ocr),
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
     )
-    try:
-        with ReleaseBar() as report:
-            summary = privatize_dataset(
-                where,
-                folder,
-                options,
-                private=private,
-                key=key,
-                pseudonyms=pseudonyms,
-                workers=default_workers() if workers is None else workers,
-                resume=resume,
-                overwrite=overwrite,
-                report=report,
-                again=resuming_command(),
-            )
-    except KeyboardInterrupt:
-        console.print(
-            "Stopped. All files written so far are complete; continue with:\n  "
-            f"{resuming_command()}"
+    with stopping(), ReleaseBar() as report:
+        summary = privatize_dataset(
+            where,
+            folder,
+            options,
+            private=private,
+            key=key,
+            pseudonyms=pseudonyms,
+            workers=default_workers() if workers is None else workers,
+            resume=resume,
+            overwrite=overwrite,
+            report=report,
+            again=resuming_command(),
         )
-        raise
     figures = _figures(summary)
     write_json(json, figures)
     _close(summary, figures, masked=mask is not None)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _profile(
@@ -152,7 +146,7 @@ def _profile(
     from deepfixcx.deidentify.profile import OPTIONS
     from deepfixcx.errors import DeidentifyError
 
-    chosen = [word.replace("-", "_") for word in _words(retain)]
+    chosen = [word.replace("-", "_") for word in words_in(retain)]
     if unknown := sorted(set(chosen) - set(OPTIONS)):
         known = ", ".join(name.replace("_", "-") for name in OPTIONS)
         raise DeidentifyError(f"--retain is any of {known}, got {', '.join(unknown)}")
@@ -170,12 +164,12 @@ def _also(text: str) -> tuple[str, ...]:
     from deepfixcx.errors import DeidentifyError
 
     known = {each.word for each in OBJECTS if each.word}
-    if unknown := sorted(set(_words(text)) - known):
+    if unknown := sorted(set(words_in(text)) - known):
         raise DeidentifyError(
             f"--also is any of {', '.join(sorted(known))}, got {', '.join(unknown)}; other objects "
             "without an image are withheld"
         )
-    return tuple(sorted(set(_words(text))))
+    return tuple(sorted(set(words_in(text))))
 
 
 def _mask(text: str, engine: Ocr) -> Mask:
@@ -228,9 +222,7 @@ def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> Non
         rows.append(("wrote", f"{counted(totals['dicom_files'], 'DICOM file')}, {size}"))
         rows.append(("speed", f"{figures['files_per_second']} files/s, {summary.seconds:.1f} s"))
     if masked and totals["images"]:
-        nothing = f"nothing in {summary.unmasked_images} of {counted(totals['images'], 'image')}"
-        painted = f"{100 * summary.masked_share:.2g} % of the pixels painted black"
-        rows.append(("mask", f"{painted}; {nothing}: check these images"))
+        rows.append(("mask", masked_words(summary)))
     elif totals["images"]:
         rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
     rows += kept_rows(summary.kept_files, summary.lock_note)

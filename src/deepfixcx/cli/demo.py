@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepfixcx.cli._console import default_workers, error_console, panel, program, ratio, write_json
+from deepfixcx.cli._console import (
+    SOME_FAILED,
+    default_workers,
+    error_console,
+    panel,
+    program,
+    ratio,
+    write_json,
+)
 from deepfixcx.cli._options import JSON
 from deepfixcx.io.files import make_folder
 from deepfixcx.io.folders import MARKER, FileLedger, id_of, own_ledger, write_own
@@ -24,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOME_FAILED = 3
 
 DICOM_FILES = (  # shipped inside the package pydicom; others of its files are broken on purpose
     "CT_small.dcm",

@@ -10,7 +10,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.choices import Blank, Layout, Part, Uncertain
-from deepfixcx.cli._console import console, default_workers, panel, write_json
+from deepfixcx.cli._console import SOME_FAILED, console, default_workers, panel, write_json
 from deepfixcx.cli._learning import (
     LearningBar,
     find_dataset,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOME_FAILED = 3
 MOST_GROUPS = 8
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
+from deepfixcx.cli._console import SOME_FAILED, default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._explained import (
     IMAGES,
     SUMMARY_FIGURE,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["can_explain", "explain_with_model"]
 
-SOME_FAILED = 3
 FIGURES = 12
 """Images that have a figure of their own, if the user does not say."""
 

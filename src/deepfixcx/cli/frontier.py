@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx.choices import Blank, Layout, Uncertain
-from deepfixcx.cli._console import StepBar, default_workers, panel, write_json
+from deepfixcx.cli._console import SOME_FAILED, StepBar, default_workers, panel, write_json
 from deepfixcx.cli._learning import find_dataset, left_out
 from deepfixcx.cli._options import (
     BLANK,
@@ -23,6 +23,7 @@ from deepfixcx.cli._options import (
     WORKERS,
     complete_attackers,
     complete_mechanisms,
+    words_in,
 )
 from deepfixcx.cli.sweep import parse_numbers
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOME_FAILED = 3
 FIGURE = "frontier.png"
 MOST_SKIPPED = 3
 
@@ -152,7 +152,7 @@ def command(
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    return tuple(dict.fromkeys(words_in(text)))
 
 
 def _draw(frontier: Frontier, *, max_linkage: float | None) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ import typer
 
 from deepfixcx._words import counted, plain
 from deepfixcx.cli._console import (
+    SOME_FAILED,
     console,
     default_workers,
     error_console,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOME_FAILED = 3
 MOST_ROWS = 40
 
 Kind = tuple[str, str, str]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepfixcx._words import counted
-from deepfixcx.cli._console import default_workers, panel, reason_rows, write_json
+from deepfixcx.cli._console import SOME_FAILED, default_workers, panel, reason_rows, write_json
 from deepfixcx.cli._learning import (
     LearningBar,
     ListedTable,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from deepfixcx.learn.prediction import Predictions
 
 __all__ = ["command"]
-
-SOME_FAILED = 3
 
 
 def command(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -22,17 +20,19 @@ from deepfixcx.choices import (
     Storage,
 )
 from deepfixcx.cli._console import (
+    SOME_FAILED,
     ReleaseBar,
     byte_size,
-    console,
     default_workers,
     kept_rows,
+    masked_words,
     panel,
     program,
     ratio,
     reason_rows,
     resuming_command,
     skipped_words,
+    stopping,
     warn,
     write_json,
 )
@@ -40,16 +40,21 @@ from deepfixcx.cli._options import (
     BOUNDARY,
     GRID,
     JSON,
+    KEY,
     MAX_PIXELS,
+    NAMES,
     OVERWRITE,
     PATIENT,
     POOLING,
+    PRIVATE,
+    PSEUDONYMS,
     RESUME,
     WAVELET,
     WORKERS,
     complete_mechanisms,
     complete_retained,
     spec_of,
+    words_in,
 )
 from deepfixcx.errors import MechanismError
 from deepfixcx.io.release_files import SOURCES
@@ -63,7 +68,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOME_FAILED, MIN_PATIENTS = 3, 11
+MIN_PATIENTS = 11
 
 
 def command(
@@ -92,7 +97,7 @@ def command(
         Size, typer.Option(help="Image side: P·2^J pixels, or the source's.")
     ] = "compact",
     dtype: Annotated[Storage, typer.Option(help="Number format of codes on disk.")] = "float32",
-    names: Annotated[Names, typer.Option(help="Neutral numbers, or source names.")] = "neutral",
+    names: Annotated[Names, NAMES] = "neutral",
     mask: Annotated[str | None, typer.Option(help="Paint text black: rule file, or ocr.")] = None,
     mechanism: Annotated[
         str,
@@ -114,12 +119,8 @@ def command(
             autocompletion=complete_retained,
         ),
     ] = "",
-    key: Annotated[
-        Path | None, typer.Option(help="Key file of pseudonyms; default: in the private folder.")
-    ] = None,
-    pseudonyms: Annotated[
-        Path | None, typer.Option(help="CSV of patients and pseudonyms; outside OUT.")
-    ] = None,
+    key: Annotated[Path | None, KEY] = None,
+    pseudonyms: Annotated[Path | None, PSEUDONYMS] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order and of mechanisms.")] = None,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     workers: Annotated[int | None, WORKERS] = None,
@@ -130,14 +131,7 @@ def command(
     insecure_scheduler: Annotated[
         bool, typer.Option("--insecure-scheduler", help="Allow a scheduler without TLS.")
     ] = False,
-    private: Annotated[
-        str | None,
-        typer.Option(
-            "--private",
-            help="Folder for the ledger and source names.",
-            show_default="OUT.private",
-        ),
-    ] = None,
+    private: Annotated[str | None, PRIVATE] = None,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
@@ -168,7 +162,7 @@ def command(
         seed=(seed or 0) if alone else 0,  # that of a mechanism must not show in an order
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
         mechanisms=_in_workers(protection) if alone else (),
-        retain=tuple(cast("list[Retained]", _words(retain))),
+        retain=tuple(cast("list[Retained]", words_in(retain))),
         mask=None if mask is None else _mask(mask),
         noise=protection.noise if protection is not None and alone else None,
     )
@@ -177,7 +171,7 @@ def command(
             "the scheduler has no TLS: every account that can connect to it can run code as you, "
             "and names of source files and the key of pseudonyms cross the network unencrypted"
         )
-    with _stopping(), ReleaseBar() as report:
+    with stopping(), ReleaseBar() as report:
         course: RunOptions = {
             "private": private,
             "key": key,
@@ -207,19 +201,6 @@ def command(
         from deepfixcx.cli._protecting import end
 
         end(protected, json)
-
-
-@contextmanager
-def _stopping() -> Iterator[None]:
-    """Print how to go on where the user stops a release."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        console.print(
-            "Stopped. All files written so far are complete; continue with:\n  "
-            f"{resuming_command()}"
-        )
-        raise
 
 
 def _protection(text: str, spec: CodecSpec) -> Protection | None:
@@ -271,10 +252,6 @@ def _mask(text: str) -> Mask:
     return mask
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
 def _figures(summary: Summary) -> dict[str, object]:
     totals, progress = summary.totals, summary.progress
     disk = sum(totals[f"{kind}_file_bytes"] for kind in ("image", "dicom", "code"))
@@ -322,7 +299,7 @@ def _close(
     if noise is not None:
         rows.append(("guarantee", noise.guarantee))
     if masked and totals["images"]:
-        rows.append(("mask", _masked(summary)))
+        rows.append(("mask", masked_words(summary)))
     if summary.notes:
         rows.append(("notes", "header values not followed, listed in the private sources.csv:"))
         rows += reason_rows(summary.notes)
@@ -347,13 +324,6 @@ def _written(totals: dict[str, int]) -> str:
     if totals["code_files"]:
         parts.append(f"{codes} in {counted(totals['code_files'], 'file')}")
     return " and ".join(parts)
-
-
-def _masked(summary: Summary) -> str:
-    painted = f"{100 * summary.masked_share:.2g} % of the pixels painted black"
-    images = counted(summary.totals["images"], "image")
-    nothing = f"nothing in {summary.unmasked_images} of {images} (masked = 0 in manifest.csv)"
-    return f"{painted}; {nothing}: check these images" if summary.unmasked_images else painted
 
 
 def _writing(summary: Summary, masked: bool) -> str:

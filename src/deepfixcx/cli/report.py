@@ -9,6 +9,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import (
+    SOME_FAILED,
     byte_size,
     default_workers,
     error_console,
@@ -16,7 +17,7 @@ from deepfixcx.cli._console import (
     program,
     write_json,
 )
-from deepfixcx.cli._options import JSON, OVERWRITE
+from deepfixcx.cli._options import JSON, OVERWRITE, PRIVATE_OF
 
 if TYPE_CHECKING:
     from deepfixcx.report.html_release import ReleaseFacts
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 PageFormat = Literal["html", "pdf"]
-ALERTS = 3
 """Exit code of a report that was written, and begins with what is wrong."""
 MODEL = "evaluation"
 """The result whose model must have the codec of the release."""
@@ -61,10 +61,7 @@ def command(
         bool,
         typer.Option("--include-originals", help="Show originals beside some privatized images."),
     ] = False,
-    private: Annotated[
-        Path | None,
-        typer.Option(help="Private folder of the release; default: RELEASE.private."),
-    ] = None,
+    private: Annotated[Path | None, PRIVATE_OF] = None,
     about: Annotated[
         Path | None,
         typer.Option(
@@ -132,7 +129,7 @@ def command(
     good = is_good(inputs.facts, inputs.measured, inputs.evidence) and not inputs.alerts
     panel("report", rows, good=good)
     if inputs.alerts:
-        raise typer.Exit(ALERTS)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _check_out(out: Path, asked: PageFormat | None, *, overwrite: bool) -> PageFormat:

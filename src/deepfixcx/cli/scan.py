@@ -9,6 +9,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import (
+    SOME_FAILED,
     StepBar,
     byte_size,
     default_workers,
@@ -16,7 +17,7 @@ from deepfixcx.cli._console import (
     reason_rows,
     write_json,
 )
-from deepfixcx.cli._options import JSON, WORKERS
+from deepfixcx.cli._options import JSON, PRIVATE_OF, WORKERS
 from deepfixcx.cli._outside import check_outside
 from deepfixcx.io.release_files import is_release, release_around
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOMETHING_REMAINS = 3
 FORMAT_WORDS = """
 deepfixcx.release format limits mechanisms options papers manifest.csv software totals version
 PyWavelets numba numpy pillow pydicom safetensors done failed images dicom codes png
@@ -53,10 +53,7 @@ def command(
         Path | None,
         typer.Option("--out", "-o", help="Folder for the evidence; default: OUT.evidence."),
     ] = None,
-    private: Annotated[
-        Path | None,
-        typer.Option(help="Private folder of the release, which lists its sources."),
-    ] = None,
+    private: Annotated[Path | None, PRIVATE_OF] = None,
     ignore: Annotated[
         Path | None,
         typer.Option(
@@ -136,7 +133,7 @@ def command(
     write_json(json, {"command": "scan", **figures(found)})
     _close(found, place)
     if not found.clean:
-        raise typer.Exit(SOMETHING_REMAINS)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _own_words() -> list[str]:

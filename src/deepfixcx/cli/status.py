@@ -11,7 +11,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import panel, program, write_json
-from deepfixcx.cli._options import JSON
+from deepfixcx.cli._options import JSON, PRIVATE_OF
 
 if TYPE_CHECKING:
     from deepfixcx.release import ReleaseStatus
@@ -23,10 +23,7 @@ MOST_NAMES = 10
 
 def command(
     folder: Annotated[str, typer.Argument(metavar="OUT", help="Release folder, or its URL.")],
-    private: Annotated[
-        str | None,
-        typer.Option("--private", help="Folder of its ledger; default: OUT.private."),
-    ] = None,
+    private: Annotated[str | None, PRIVATE_OF] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Show the progress of a release and the command that continues it.

@@ -11,7 +11,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.choices import Blank, Boundary, CodeModel, Grid, Layout, Uncertain
-from deepfixcx.cli._console import StepBar, default_workers, panel, program, write_json
+from deepfixcx.cli._console import SOME_FAILED, StepBar, default_workers, panel, program, write_json
 from deepfixcx.cli._learning import (
     find_dataset,
     left_out,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "parse_numbers"]
 
-SOME_FAILED = 3
 MOST_SKIPPED = 3
 
 

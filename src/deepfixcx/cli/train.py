@@ -11,7 +11,15 @@ import typer
 from rich.markup import escape
 
 from deepfixcx.choices import Blank, Boundary, Grid, Layout, On, Parting, Uncertain
-from deepfixcx.cli._console import console, default_workers, panel, program, write_json
+from deepfixcx.cli._console import (
+    INTERRUPTED,
+    SOME_FAILED,
+    console,
+    default_workers,
+    panel,
+    program,
+    write_json,
+)
 from deepfixcx.cli._learning import (
     LearningBar,
     TerminatedError,
@@ -55,7 +63,7 @@ __all__ = ["command"]
 Codec: TypeAlias = tuple[
     int | None, str | None, str | None, str | None, Boundary | None, Grid | None
 ]
-SOME_FAILED, INTERRUPTED, TERMINATED = 3, 130, 143
+TERMINATED = 143
 
 
 def command(

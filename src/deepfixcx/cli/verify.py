@@ -9,6 +9,7 @@ import typer
 
 from deepfixcx._words import counted, plain
 from deepfixcx.cli._console import (
+    SOME_FAILED,
     byte_size,
     console,
     default_workers,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-SOMETHING_WRONG = 3
 MOST_NAMES = 20
 
 
@@ -72,7 +72,7 @@ def command(
     _print_names(found)
     _close(found)
     if not found.sound:
-        raise typer.Exit(SOMETHING_WRONG)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _print_names(found: Verification) -> None:
