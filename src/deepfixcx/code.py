@@ -279,11 +279,22 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec
     return array, sizes, spec
 
 
-def _pack(array: NDArray[np.float32], storage: Storage, ndim: int) -> dict[str, NDArray[Any]]:
+def check_storable(array: NDArray[np.float32], storage: Storage) -> None:
+    """Refuse a code with values that a file cannot hold."""
     if not np.isfinite(array).all():
         raise CodeError("a code with NaN or infinity cannot be stored")
+    with np.errstate(over="ignore"):
+        fits = storage != "float16" or np.isfinite(array.astype(np.float16)).all()
+    if not fits:
+        raise CodeError(f"a value of the code does not fit into {storage}; store float32")
+
+
+def _pack(array: NDArray[np.float32], storage: Storage, ndim: int) -> dict[str, NDArray[Any]]:
+    check_storable(array, storage)
+    if storage != "uint8":
+        return {"array": array.astype(storage)}
     with np.errstate(over="ignore"):  # what does not fit is refused below
-        tensors = _quantize(array, ndim) if storage == "uint8" else {"array": array.astype(storage)}
+        tensors = _quantize(array, ndim)
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise CodeError(f"a value of the code does not fit into {storage}; store float32")
     return tensors

@@ -278,6 +278,47 @@ def test_bug_in_a_decoder_is_one_failure_without_its_text(
     assert "CANARY" not in repr(records)
 
 
+class Panic(BaseException):
+    """What a compiled library may raise: it is no Exception."""
+
+
+@pytest.mark.parametrize("error", [KeyError, MemoryError, OSError, RecursionError, Panic])
+@pytest.mark.parametrize("step", ["read_image", "png_bytes", "check_storable"])
+def test_any_exception_of_one_file_is_its_record_and_the_others_are_made(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type, step: str
+) -> None:
+    calls, whole = [], getattr(shard_module, step)
+
+    def surprise(*args: Any, **more: Any) -> Any:
+        calls.append(step)
+        if len(calls) == 3:
+            raise error("CANARY^NAME")
+        return whole(*args, **more)
+
+    plan = make_plan(find_sources(images), ReleaseOptions(SPEC, output="both"))
+    monkeypatch.setattr(shard_module, step, surprise)
+    job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path / "out"))
+    records = job.work(ignore, ignore, frozenset()).records
+    assert [record.error for record in records] == ["", "", error.__name__, *[""] * 13]
+    assert "CANARY" not in repr(records)
+    there = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")}
+    assert there == {record.image_file for record in records} - {""}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_is_not_the_record_of_a_file(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise error
+
+    plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
+    monkeypatch.setattr(shard_module, "read_image", stop)
+    job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))
+    with pytest.raises(error):
+        job.work(ignore, ignore, frozenset())
+
+
 def test_quarantined_file_is_recorded_and_not_opened(images: Path, tmp_path: Path) -> None:
     plan = make_plan(find_sources(images), ReleaseOptions(SPEC))
     job = ShardJob(0, plan.shard(0), plan.options, LocalPlace(tmp_path))

@@ -28,8 +28,9 @@ from deepfixcx.release import (
     verify_release,
 )
 from deepfixcx.release.inputs import find_sources
-from deepfixcx.release.places import journal_name, place_of
+from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import ShardJob
+from deepfixcx.release.storage import journal_name
 from tests.release import stores
 from tests.release.conftest import contents, rows, write_gray
 from tests.release.stores import S3, bytes_at, contents_at, fill, fsspec

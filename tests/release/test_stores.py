@@ -28,7 +28,7 @@ from deepfixcx.release import (
 )
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import ShardJob
-from deepfixcx.release.storage import open_hashed
+from deepfixcx.release.storage import locate, open_hashed
 from tests.release.conftest import contents, rows, write_gray
 
 fsspec = pytest.importorskip("fsspec", reason="the extra [remote] is not installed")
@@ -392,6 +392,34 @@ def test_table_at_a_url_and_urls_in_a_table(mixed: Path, remote: str, tmp_path: 
     with pytest.raises(ReleaseError, match="password") as caught:
         find_sources(table)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://HUSH@host/scans",
+        "HTTPS://HUSH@host",
+        "simplecache::https://HUSH@host/scans",
+        "zip://a.zip::https://HUSH@host/scans",
+        "s3://HUSH@bucket/scans",
+        "ssh://me:HUSH@host/scans",
+        "https://host/scans?token=HUSH",
+    ],
+)
+def test_a_url_with_a_secret_is_refused_and_neither_stored_nor_echoed(
+    images: Path, tmp_path: Path, url: str
+) -> None:
+    for source, out in ((url, tmp_path / "out"), (images, url)):
+        with pytest.raises(ReleaseError, match="a token") as caught:
+            privatize_dataset(source, out, OPTIONS, private=tmp_path / "private")
+        assert "HUSH" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "private").exists()
+
+
+@pytest.mark.parametrize("url", ["abfs://scans@account.dfs.core.windows.net/a", "sftp://me@host/a"])
+def test_a_container_or_an_account_before_the_host_is_no_secret(url: str) -> None:
+    assert locate(url) == url
 
 
 @pytest.mark.parametrize(

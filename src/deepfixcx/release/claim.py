@@ -32,9 +32,9 @@ from deepfixcx.release.folders import (
     stated_metadata,
 )
 from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
-from deepfixcx.release.places import LocalPlace, Place, journal_name
+from deepfixcx.release.places import LocalPlace, Place
 from deepfixcx.release.plan import Plan
-from deepfixcx.release.storage import content_of, stamp_of
+from deepfixcx.release.storage import content_of, journal_name, stamp_of
 
 __all__ = ["Claim", "check_identity", "claimed", "deaths_before", "standing_shards"]
 

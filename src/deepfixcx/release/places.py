@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Protocol
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import (
@@ -32,21 +32,16 @@ from deepfixcx.io.files import (
 )
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, id_of
 from deepfixcx.io.release_files import ABOUT, FORMAT
-from deepfixcx.release.storage import Location
+from deepfixcx.release.storage import Location, State, journal_name
 
 __all__ = [
     "OTHER_PRIVATE",
     "LocalPlace",
     "Outbox",
     "Place",
-    "State",
     "id_in",
-    "journal_name",
     "place_of",
 ]
-
-State = Literal["free", "file", "taken"]
-"""Nothing is there, or a marker alone; a file; a folder that holds something."""
 
 OTHER_PRIVATE = (
     "{!r} holds a release that was started with another private folder; name that folder with "
@@ -150,11 +145,6 @@ def id_in(place: Place) -> str | None:
         if isinstance(about, dict) and about.get("format") == FORMAT:
             return str(about.get("id", ""))
     return None
-
-
-def journal_name(tag: str, shard: int) -> str:
-    """Return what the journal of a shard is called: the files that were made and not recorded."""
-    return f".deepfixcx-{tag}-{shard:05d}.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,14 @@ from deepfixcx.errors import InUseError, OverwriteError, ReleaseError, ReleaseSt
 from deepfixcx.io.files import holds, make_folder, remove_listed, sha256_of, writing
 from deepfixcx.io.folders import MARKER, FileLedger, id_of, marker_line
 from deepfixcx.io.release_files import ABOUT
-from deepfixcx.release.places import State, journal_name
-from deepfixcx.release.storage import asking, at_once, name_below, open_store
+from deepfixcx.release.storage import (
+    State,
+    asking,
+    at_once,
+    journal_name,
+    name_below,
+    open_store,
+)
 
 __all__ = ["RemotePlace"]
 

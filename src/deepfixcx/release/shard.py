@@ -1,21 +1,21 @@
-"""Work off one shard: read each file, encode it, write what the options ask for.
+"""Process one shard: read each file, encode it, write what the options ask for.
 
 A shard is the unit of work and of resuming. Its bytes depend on its files and the options alone.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from deepfixcx.choices import Storage
-from deepfixcx.code import Code, code_bytes
+from deepfixcx.code import Code, check_storable, code_bytes
 from deepfixcx.codec import Codec
 from deepfixcx.errors import (
     CodeError,
     DeepfixcxError,
-    DeidentifyError,
     MechanismError,
     OverwriteError,
     ReleaseStoppedError,
@@ -28,7 +28,7 @@ from deepfixcx.images.plain import png_bytes
 from deepfixcx.images.reading import read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.deidentified import DeidentifyOptions, KeptFile, deidentified_file
-from deepfixcx.release.dicom_output import DicomOutput, DicomSource
+from deepfixcx.release.dicom_output import DicomSource
 from deepfixcx.release.ledger import (
     FileDone,
     Record,
@@ -43,7 +43,7 @@ from deepfixcx.release.storage import open_hashed, stamp_of
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.reading import DicomHeader
 
-__all__ = ["CodeParts", "Loaded", "work_shard", "write_results"]
+__all__ = ["CodeParts", "work_shard"]
 
 
 def work_shard(
@@ -81,15 +81,15 @@ def _work(
     sources: list[SourceSeen] = []
     for item in job.items:
         started(item.source_id)
-        loaded, seen = _load(job, item, codec, quarantine)
+        made, seen = _make(job, item, codec, quarantine)
+        rows = _put(outbox, item, made) if made.files else made.rows
         sources.append(seen)
-        rows = loaded if isinstance(loaded, list) else _write(job, outbox, codec, item, loaded)
         records += rows
-        if isinstance(loaded, list) or rows[0].error:
+        if rows[0].error:
             figures = FileDone(failed=True, bytes_in=item.source.size)
         else:
-            if isinstance(loaded, Loaded) and options.output in ("codes", "both"):
-                parts.add(loaded.codes, rows)
+            if made.codes is not None:
+                parts.add(made.codes, rows)
             kept = sum(kept_values(row, options, numbers) for row in rows)
             depth = kept_depth(rows[0], options)
             figures = FileDone(False, len(rows), item.source.size, kept * depth // 8)
@@ -99,10 +99,22 @@ def _work(
     return ShardResult(records, sources)
 
 
-def _load(
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The results of one file before they are written: its rows, its files, and its codes."""
+
+    rows: list[Record]
+    files: dict[str, bytes] = field(default_factory=dict)
+    codes: Code | None = None
+
+
+def _make(
     job: ShardJob, item: Planned, codec: Codec, quarantine: frozenset[str]
-) -> tuple[Loaded | KeptFile | list[Record], SourceSeen]:
-    """Read, hash, mask and encode one file, or say in its record why that cannot be done."""
+) -> tuple[Made, SourceSeen]:
+    """Read, hash, mask and encode one file; an exception of any type becomes its record."""
     seen = SourceSeen(item.source_id, stamp_of(item.source.path), "")
     try:
         if item.source.problem is not None:
@@ -115,19 +127,49 @@ def _load(
         stream, content = open_hashed(item.source.path)
         seen = replace(seen, content=content)
         with stream:
-            return _encoded(job, codec, item, stream, content), seen
-    except ReleaseStoppedError:
+            loaded = _encoded(job, codec, item, stream, content)
+        return _results(job, codec, item, loaded), seen
+    except (ReleaseStoppedError, KeyboardInterrupt, SystemExit):
         raise
     except UnreadableFileError as error:
         seen = replace(seen, stamp="")  # a later run tries it again, whatever its stamp is then
-        name, reason = type(error).__name__, str(error)
-    except DeepfixcxError as error:
-        name, reason = type(error).__name__, str(error)
-    except Exception as error:  # one file must never stop a release
-        # The text of a foreign exception may quote the file, so only its name is kept.
-        name = type(error).__name__
-        reason = "an unexpected error while reading or encoding; please report it"
-    return _failed(item, name, reason), seen
+        return _failed(item, error), seen
+    except BaseException as error:  # a panic of a compiled library is no Exception
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        return _failed(item, error), seen
+
+
+def _put(outbox: Outbox, item: Planned, made: Made) -> list[Record]:
+    """Write the files of one input; a name that no file can have is a failure of the input."""
+    try:
+        digests = {name: outbox.put(name, content) for name, content in made.files.items()}
+    except (OSError, DeepfixcxError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return _failed(item, error).rows
+        raise  # the disk or the store: this stops the release
+    except Exception as error:
+        return _failed(item, error).rows
+    return [
+        replace(
+            row,
+            image_sha256=digests.get(row.image_file, ""),
+            dicom_sha256=digests.get(row.dicom_file, ""),
+        )
+        for row in made.rows
+    ]
+
+
+def _failed(item: Planned, error: BaseException) -> Made:
+    """Return the record of a file that failed, with the text of our own errors alone.
+
+    The text of a foreign exception may quote the file, so only its type is kept.
+    """
+    reason = "an unexpected error while reading, encoding or writing; please report it"
+    if isinstance(error, DeepfixcxError):
+        reason = str(error)
+    name = type(error).__name__
+    return Made([Record(item.source_id, status="failed", error=name, reason=reason)])
 
 
 def _encoded(
@@ -162,24 +204,6 @@ def _check_fixed(stream: BinaryIO, frames: ImageFrames) -> None:
             f"noise is defined for 8-bit images, and this is {what}, whose range or channels may "
             "depend on all its pixels; convert it with fixed settings first"
         )
-
-
-def _write(
-    job: ShardJob, outbox: Outbox, codec: Codec, item: Planned, loaded: Loaded | KeptFile
-) -> list[Record]:
-    """Write what the options ask for, or say in its record why the header does not allow it."""
-    if isinstance(loaded, KeptFile):
-        name = f"dicom/{item.image_stem}.dcm"
-        digest = outbox.put(name, loaded.content)
-        return [replace(row, dicom_file=name, dicom_sha256=digest) for row in loaded.rows]
-    try:
-        return write_results(job.options, job.dicom, outbox, codec, item, loaded)
-    except DeidentifyError as error:
-        return _failed(item, type(error).__name__, str(error))
-
-
-def _failed(item: Planned, name: str, reason: str) -> list[Record]:
-    return [Record(item.source_id, status="failed", error=name, reason=reason)]
 
 
 PART_BYTES = 1 << 26
@@ -251,21 +275,24 @@ class Loaded:
     regions: tuple[Region, ...]
 
 
-def write_results(
-    options: ReleaseOptions,
-    dicom: DicomOutput | None,
-    outbox: Outbox,
-    codec: Codec,
-    item: Planned,
-    loaded: Loaded,
-) -> list[Record]:
-    """Write images or DICOM of one input; codes of many inputs share a file."""
-    rows = _rows(codec, item, loaded)
+def _results(job: ShardJob, codec: Codec, item: Planned, loaded: Loaded | KeptFile) -> Made:
+    """Make the images or DICOM of one input; codes of many inputs share a file."""
+    options = job.options
+    if isinstance(loaded, KeptFile):
+        name = f"dicom/{item.image_stem}.dcm"
+        return Made([replace(row, dicom_file=name) for row in loaded.rows], {name: loaded.content})
+    rows, files = _rows(codec, item, loaded), {}
     if options.output in ("images", "both"):
-        return _write_images(options, outbox, codec, item, loaded, rows)
-    if dicom is not None:
-        return _write_dicom(options, dicom, outbox, codec, item, loaded, rows)
-    return rows
+        rows, files = _images(options, codec, item, loaded, rows)
+    elif job.dicom is not None:
+        name = f"dicom/{item.image_stem}.dcm"
+        source = DicomSource(loaded.header, loaded.content, loaded.frames, len(loaded.regions))
+        files[name] = job.dicom.content(source, list(codec.decode(loaded.codes, options.size)))
+        rows = [replace(row, dicom_file=name) for row in rows]
+    if options.output not in ("codes", "both"):
+        return Made(rows, files)
+    check_storable(loaded.codes.array, options.dtype)
+    return Made(rows, files, loaded.codes)
 
 
 def _rows(codec: Codec, item: Planned, loaded: Loaded) -> list[Record]:
@@ -288,37 +315,14 @@ def _rows(codec: Codec, item: Planned, loaded: Loaded) -> list[Record]:
     ]
 
 
-def _write_images(
-    options: ReleaseOptions,
-    outbox: Outbox,
-    codec: Codec,
-    item: Planned,
-    loaded: Loaded,
-    rows: list[Record],
-) -> list[Record]:
+def _images(
+    options: ReleaseOptions, codec: Codec, item: Planned, loaded: Loaded, rows: list[Record]
+) -> tuple[list[Record], dict[str, bytes]]:
     codes, bits = loaded.codes, loaded.frames.bits
-    for frame in range(len(codes)):
+    files: dict[str, bytes] = {}
+    for frame, row in enumerate(rows):
         suffix = f".frame{frame:04d}" if len(codes) > 1 else ""
         name = f"images/{item.image_stem}{suffix}.png"
-        image = codec.decode(codes[frame], options.size)[0]
-        content = outbox.put(name, png_bytes(image, bits=bits))
-        rows[frame] = replace(
-            rows[frame], image_file=name, image_dtype=f"uint{bits}", image_sha256=content
-        )
-    return rows
-
-
-def _write_dicom(
-    options: ReleaseOptions,
-    dicom: DicomOutput,
-    outbox: Outbox,
-    codec: Codec,
-    item: Planned,
-    loaded: Loaded,
-    rows: list[Record],
-) -> list[Record]:
-    name = f"dicom/{item.image_stem}.dcm"
-    source = DicomSource(loaded.header, loaded.content, loaded.frames, len(loaded.regions))
-    images = list(codec.decode(loaded.codes, options.size))
-    content = outbox.put(name, dicom.content(source, images))
-    return [replace(row, dicom_file=name, dicom_sha256=content) for row in rows]
+        files[name] = png_bytes(codec.decode(codes[frame], options.size)[0], bits=bits)
+        rows[frame] = replace(row, image_file=name, image_dtype=f"uint{bits}")
+    return rows, files

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from deepfixcx._optional import require
 from deepfixcx.errors import (
@@ -39,11 +39,13 @@ from deepfixcx.images.reading import open_image
 __all__ = [
     "Location",
     "RemoteFile",
+    "State",
     "asking",
     "at_once",
     "content_of",
     "in_memory",
     "is_url",
+    "journal_name",
     "locate",
     "name_below",
     "open_hashed",
@@ -55,9 +57,18 @@ __all__ = [
 Location = Path | str
 """An absolute path of this machine, or a URL; `locate` makes one."""
 
+State = Literal["free", "file", "taken"]
+"""State of the place of a release: empty, or with a marker alone; a file; a folder in use."""
+
 _SCHEME = r"[A-Za-z][\w+.-]*"
 _URL = re.compile(rf"{_SCHEME}(::{_SCHEME})*://")
-_PASSWORD = re.compile(r"//[^/@]*:[^/@]*@")
+_BEFORE_AT = re.compile(rf"({_SCHEME})://([^/@]*)@")
+_NAMES_BEFORE_AT = frozenset(
+    {"abfs", "abfss", "az", "wasb", "wasbs"}  # the container
+    | {"ssh", "sftp", "smb", "hdfs", "webhdfs"}  # the name of an account
+    | {"memory", "zip", "tar"}  # part of a path
+)
+"""Stores in which a text before @ is no secret, unless it has a colon."""
 _OF_THIS_MACHINE = ("file://", "local://")
 
 
@@ -73,13 +84,22 @@ def locate(where: str | Path) -> Location:
     for scheme in _OF_THIS_MACHINE:
         if where.startswith(scheme):
             return Path(where.removeprefix(scheme)).absolute()
-    if _PASSWORD.search(where) or "?" in where:
+    if "?" in where or any(map(_is_secret, _BEFORE_AT.finditer(where))):
         raise ReleaseError(
-            "a URL with a password or a query (?…) would store its secret; remove it, and give "
-            "credentials through fsspec's configuration or the environment variables of its "
-            "package"
+            "a URL with a password, a token or a query (?…) would store its secret; remove it, "
+            "and give credentials through fsspec's configuration or the environment variables of "
+            "its package"
         )
     return where
+
+
+def _is_secret(found: re.Match[str]) -> bool:
+    return ":" in found[2] or found[1].lower() not in _NAMES_BEFORE_AT
+
+
+def journal_name(tag: str, shard: int) -> str:
+    """Return what the journal of a shard is called: the files that were made and not recorded."""
+    return f".deepfixcx-{tag}-{shard:05d}.jsonl"
 
 
 def in_memory(location: Location) -> bool:
