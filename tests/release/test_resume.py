@@ -13,7 +13,13 @@ import pytest
 from deepfixcx import CodecSpec
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import remove_listed
-from deepfixcx.release import ReleaseOptions, Summary, private_folder, privatize_dataset
+from deepfixcx.release import (
+    ReleaseOptions,
+    Summary,
+    private_folder,
+    privatize_dataset,
+    verify_release,
+)
 from deepfixcx.release.claim import claimed
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.places import LocalPlace, Place
@@ -21,6 +27,7 @@ from deepfixcx.release.storage import content_of, open_hashed, stamp_of
 from tests.release.conftest import Lethal, contents, rows, write_gray
 
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3), names="keep")
+NEUTRAL = ReleaseOptions(CodecSpec(level=2, patches=3))
 
 
 def release(images: Path, out: Path, *, resume: bool = False) -> Summary:
@@ -52,6 +59,47 @@ def test_source_with_other_bytes_is_worked_again_and_the_others_are_not(
     release(images, tmp_path / "fresh")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
     assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_source_that_was_repaired_to_another_size_keeps_its_place_and_is_named(
+    images: Path, tmp_path: Path
+) -> None:
+    broken = images / "ward-1" / "image19.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    first = privatize_dataset(images, tmp_path / "out", NEUTRAL)
+    assert (first.totals["files_failed"], first.changed) == (1, ())
+    (failed,) = rows(tmp_path / "out" / "failures.csv")
+    before = contents(tmp_path / "out")
+    broken.write_bytes(whole)
+    again = privatize_dataset(images, tmp_path / "out", NEUTRAL, resume=True)
+    assert again.changed == (failed["source_id"],)
+    assert again.progress.files_done == (16 if int(failed["source_id"]) <= 16 else 24 - 16)
+    assert (again.totals["files_failed"], verify_release(tmp_path / "out").sound) == (0, True)
+    after = contents(tmp_path / "out")
+    image = next(name for name in set(after) - set(before) if name.startswith("images/"))
+    assert failed["source_id"] in image
+    same = {name for name in before if name.startswith("images/")}
+    assert all(after[name] == before[name] for name in same)
+    assert not (tmp_path / "out" / "failures.csv").exists()
+    assert privatize_dataset(images, tmp_path / "out", NEUTRAL, resume=True).changed == ()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_ledger_of_a_version_that_knew_no_order_goes_on_with_the_same_sizes(
+    images: Path, tmp_path: Path
+) -> None:
+    """Its inputs are the hash of names and sizes."""
+    private = release(images, tmp_path / "out").private
+    with closing(sqlite3.connect(private / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("DELETE FROM identity WHERE name = 'inputs'")
+        ledger.execute("UPDATE identity SET name = 'inputs' WHERE name = 'order'")
+    assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
+    with (images / "ward-1" / "image19.png").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(ReleaseError, match="other inputs"):
+        release(images, tmp_path / "out", resume=True)
 
 
 def test_source_that_was_only_touched_is_hashed_once_and_not_worked(
@@ -146,8 +194,6 @@ def test_death_of_an_earlier_run_counts(images: Path, tmp_path: Path, lethal: Le
     for image in (tmp_path / "out" / "images").rglob("*.png"):
         image.unlink()
     lethal.poison(killer)
-    with pytest.raises(ReleaseError, match="other inputs"):  # it has another size
-        release(images, tmp_path / "out", resume=True)
     privatize_dataset(images, tmp_path / "new", OPTIONS)
     assert lethal.deaths() == 2
     with Ledger(private_folder(tmp_path / "new") / "ledger.sqlite") as ledger:

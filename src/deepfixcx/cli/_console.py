@@ -33,6 +33,7 @@ __all__ = [
     "ReleaseBar",
     "StepBar",
     "byte_size",
+    "changed_rows",
     "default_workers",
     "error_console",
     "fail",
@@ -114,6 +115,15 @@ def skipped_words(skipped: int, hidden: int) -> str:
     """Say how many files were skipped, and why."""
     parts = [(skipped - hidden, "of other kinds"), (hidden, "hidden")]
     return ", ".join(f"{count:,} {why}" for count, why in parts if count)
+
+
+def changed_rows(ids: Sequence[str], *, neutral: bool) -> list[tuple[str, str]]:
+    """Return a row of a panel on inputs that changed since an earlier run."""
+    if not ids:
+        return []
+    shown = f": {', '.join(ids[:MOST_KEPT])}{' …' * (len(ids) > MOST_KEPT)}" if neutral else ""
+    files = counted(len(ids), "file")
+    return [("changed", f"{files} since an earlier run, processed again with their shards{shown}")]
 
 
 def masked_words(summary: Summary) -> str:

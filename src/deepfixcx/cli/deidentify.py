@@ -14,6 +14,7 @@ from deepfixcx.cli._console import (
     SOME_FAILED,
     ReleaseBar,
     byte_size,
+    changed_rows,
     default_workers,
     kept_rows,
     masked_words,
@@ -41,7 +42,7 @@ from deepfixcx.cli._options import (
 if TYPE_CHECKING:
     from deepfixcx.deidentify import Profile
     from deepfixcx.images.masking import Mask
-    from deepfixcx.release import Summary
+    from deepfixcx.release import DeidentifyOptions, Summary
 
 __all__ = ["command"]
 
@@ -134,7 +135,7 @@ def command(
         )
     figures = _figures(summary)
     write_json(json, figures)
-    _close(summary, figures, masked=mask is not None)
+    _close(summary, figures, options)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
 
@@ -200,6 +201,7 @@ def _figures(summary: Summary) -> dict[str, object]:
         "files_hidden": summary.hidden,
         "files_skipped": summary.skipped,
         "files_kept": list(summary.kept_files),
+        "files_changed": len(summary.changed),
         "unmasked_images": summary.unmasked_images,
         "masked_share": summary.masked_share,
         "seconds": round(summary.seconds, 3),
@@ -209,7 +211,7 @@ def _figures(summary: Summary) -> dict[str, object]:
     }
 
 
-def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> None:
+def _close(summary: Summary, figures: dict[str, object], options: DeidentifyOptions) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
     rows = [("done", f"{totals['files_done']:,} of {counted(totals['files'], 'file')}")]
     listed = f"{failed}, listed in {summary.folder}/failures.csv" if failed else "none"
@@ -221,10 +223,11 @@ def _close(summary: Summary, figures: dict[str, object], *, masked: bool) -> Non
         size = byte_size(totals["dicom_file_bytes"])
         rows.append(("wrote", f"{counted(totals['dicom_files'], 'DICOM file')}, {size}"))
         rows.append(("speed", f"{figures['files_per_second']} files/s, {summary.seconds:.1f} s"))
-    if masked and totals["images"]:
+    if options.mask is not None and totals["images"]:
         rows.append(("mask", masked_words(summary)))
     elif totals["images"]:
         rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
+    rows += changed_rows(summary.changed, neutral=options.names == "neutral")
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),

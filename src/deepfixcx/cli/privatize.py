@@ -23,6 +23,7 @@ from deepfixcx.cli._console import (
     SOME_FAILED,
     ReleaseBar,
     byte_size,
+    changed_rows,
     default_workers,
     kept_rows,
     masked_words,
@@ -61,8 +62,7 @@ from deepfixcx.io.release_files import SOURCES
 
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
-    from deepfixcx.mechanisms import PixelNoise
-    from deepfixcx.release import RunOptions, Summary
+    from deepfixcx.release import ReleaseOptions, RunOptions, Summary
     from deepfixcx.release.protected import Protection
     from deepfixcx.spec import CodecSpec
 
@@ -196,7 +196,7 @@ def command(
             )
             protected = asked.run(course)
     if alone:
-        _end(summary, json, masked=mask is not None, noise=options.noise)
+        _end(summary, json, options)
     else:
         from deepfixcx.cli._protecting import end
 
@@ -224,10 +224,10 @@ def _check_unused(
         )
 
 
-def _end(summary: Summary, json: Path | None, *, masked: bool, noise: PixelNoise | None) -> None:
+def _end(summary: Summary, json: Path | None, options: ReleaseOptions) -> None:
     figures = _figures(summary)
     write_json(json, figures)
-    _close(summary, figures, masked=masked, noise=noise)
+    _close(summary, figures, options)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
 
@@ -261,6 +261,7 @@ def _figures(summary: Summary) -> dict[str, object]:
         "files_hidden": summary.hidden,
         "files_skipped": summary.skipped,
         "files_kept": list(summary.kept_files),
+        "files_changed": len(summary.changed),
         "legible_images": summary.legible_images,
         "legible_from": summary.legible_from,
         "unmasked_images": summary.unmasked_images,
@@ -277,10 +278,9 @@ def _figures(summary: Summary) -> dict[str, object]:
     }
 
 
-def _close(
-    summary: Summary, figures: dict[str, object], *, masked: bool, noise: PixelNoise | None
-) -> None:
+def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions) -> None:
     totals, failed = summary.totals, summary.totals["files_failed"]
+    masked = options.mask is not None
     rows = [("done", f"{totals['files_done']:,} of {counted(totals['files'], 'file')}")]
     listed = f"{failed}, listed in {summary.folder}/failures.csv" if failed else "none"
     rows += [("failed", listed), *reason_rows(summary.reasons)]
@@ -296,8 +296,8 @@ def _close(
             ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
-    if noise is not None:
-        rows.append(("guarantee", noise.guarantee))
+    if options.noise is not None:
+        rows.append(("guarantee", options.noise.guarantee))
     if masked and totals["images"]:
         rows.append(("mask", masked_words(summary)))
     if summary.notes:
@@ -305,6 +305,7 @@ def _close(
         rows += reason_rows(summary.notes)
     if summary.legible_images:
         rows.append(("text", _writing(summary, masked)))
+    rows += changed_rows(summary.changed, neutral=options.names == "neutral")
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),

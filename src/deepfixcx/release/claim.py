@@ -196,6 +196,8 @@ def _remove_release(place: LocalPlace, private: Path) -> None:
 def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
     """Begin a new ledger, or see that an old one is of the same inputs and options."""
     before, now = ledger.identity(), plan.identity() | {"key": key}
+    if before and "order" not in before:  # of version 0.1, where the inputs are names and sizes
+        now["inputs"] = now.pop("order")
     if not before:
         ledger.begin(now, list(map(plan.files_of, range(plan.shards))))
         return
@@ -206,12 +208,14 @@ def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
         )
 
 
-def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> set[int]:
-    """Return the shards that need not be worked again."""
-    standing = set()
+def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> tuple[set[int], list[str]]:
+    """Return the shards that need not be processed again, and the IDs of inputs that changed."""
+    standing, changed = set(), []
     size_of = claim.place.sizes()
     for number in sorted(ledger.complete_shards()):
-        if _is_there(number, size_of, ledger) and _same_sources(number, plan, ledger):
+        others = _changed_sources(number, plan, ledger)
+        changed += others
+        if _is_there(number, size_of, ledger) and not others:
             standing.add(number)
         elif plan.options.noise is not None:
             raise ReleaseError(
@@ -228,7 +232,7 @@ def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> set[int]:
                         "again"
                     )
             ledger.reopen(number)
-    return standing
+    return standing, changed
 
 
 def deaths_before(plan: Plan, ledger: Ledger) -> dict[str, int]:
@@ -248,8 +252,9 @@ def _is_there(shard: int, size_of: Callable[[str], int | None], ledger: Ledger) 
     )
 
 
-def _same_sources(shard: int, plan: Plan, ledger: Ledger) -> bool:
-    restamped = []
+def _changed_sources(shard: int, plan: Plan, ledger: Ledger) -> list[str]:
+    """Return the IDs of the inputs of a shard that hold other bytes than when it was made."""
+    restamped, changed = [], []
     for item, seen in zip(plan.shard(shard), ledger.sources(shard), strict=True):
         stamp = stamp_of(item.source.path)
         if stamp and stamp == seen.stamp:
@@ -260,8 +265,9 @@ def _same_sources(shard: int, plan: Plan, ledger: Ledger) -> bool:
         if not content:
             continue
         if content != seen.content:
-            return False
-        restamped.append(replace(seen, stamp=stamp))
+            changed.append(item.source_id)
+        else:
+            restamped.append(replace(seen, stamp=stamp))
     if restamped:
         ledger.restamp(shard, restamped)
-    return True
+    return changed

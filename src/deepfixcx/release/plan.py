@@ -138,7 +138,10 @@ class Plan:
     shard_size : int
         Inputs of a shard; the last may have fewer.
     inputs : str
-        Hash of the names and sizes of all inputs.
+        Hash of the names of all inputs.
+    order : str
+        Hash of the names and sizes of all inputs when the release was started, which decides their
+        order: a file that is repaired later keeps its place.
 
     Examples
     --------
@@ -159,6 +162,7 @@ class Plan:
     skipped: tuple[str, ...]
     shard_size: int
     inputs: str
+    order: str
 
     @property
     def shards(self) -> int:
@@ -210,11 +214,12 @@ class Plan:
                 PLAN_VERSION if self.options.noise is None else SECRET_PLAN_VERSION
             ),
             "inputs": self.inputs,
+            "order": self.order,
             **{name: json.dumps(value, sort_keys=True) for name, value in options.items()},
         }
 
 
-def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "") -> Plan:
+def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "", order: str = "") -> Plan:
     """Give the inputs numbers in a shuffled order and cut them into shards.
 
     The order is shuffled because the alphabetical order of file names can itself tell names. The
@@ -230,6 +235,8 @@ def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "") -> Pl
         `names` and `seed` are used here.
     secret : str
         Hexadecimal; used with noise, where it decides the order.
+    order : str
+        `Plan.order` of the run that goes on: sizes may differ by now, and no input changes places.
 
     Returns
     -------
@@ -242,30 +249,33 @@ def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "") -> Pl
     >>> plan = make_plan(find_sources("xrays"), ReleaseOptions(CodecSpec(3, 4)))  # doctest: +SKIP
     """
     found = sources.found if isinstance(sources.found, Listing) else Listing(sources.found)
-    inputs = _listing_hash(found)
+    inputs, listing = _hashes(found)
+    order_hash = order or listing
     if options.noise is None:
-        generator = np.random.default_rng([options.seed, int.from_bytes(inputs, "big")])
-        order = generator.permutation(len(found))
+        generator = np.random.default_rng([options.seed, int(order_hash, 16)])
+        places = generator.permutation(len(found))
     else:
         generator = np.random.default_rng(int(secret or "0", 16))
-        order = np.array(found.by_name(), np.int64)[generator.permutation(len(found))]
-    shuffled = found.select(order)
+        places = np.array(found.by_name(), np.int64)[generator.permutation(len(found))]
+    shuffled = found.select(places)
     naming: Naming
     if options.names == "keep":
         naming = KeptNames(source.name for source in shuffled)
     else:
         naming = NeutralNames((source.name for source in found), generator)
     size = min(max(-(-len(found) // SHARDS_WANTED), LEAST_SHARD), LARGEST_SHARD)
-    return Plan(options, PlannedItems(shuffled, naming), sources.skipped, size, inputs.hex())
+    items = PlannedItems(shuffled, naming)
+    return Plan(options, items, sources.skipped, size, inputs, order_hash)
 
 
-def _listing_hash(sources: Listing) -> bytes:
-    """Return one hash of the names and sizes of all inputs."""
-    listing = hashlib.sha256()
+def _hashes(sources: Listing) -> tuple[str, str]:
+    """Return one hash of the names of all inputs, and one of their names and sizes."""
+    names, listing = hashlib.sha256(), hashlib.sha256()
     for place in sources.by_name():
         source = sources[place]
+        names.update(f"{source.name}\0".encode())
         listing.update(f"{source.name}\0{source.size}\0".encode())
-    return listing.digest()
+    return names.hexdigest(), listing.hexdigest()
 
 
 # -- names -----------------------------------------------------------------------------------

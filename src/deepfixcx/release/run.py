@@ -131,6 +131,8 @@ class Summary:
         were left alone and are part of no manifest.
     lock_note : str
         What a user has to know where the store of the release cannot lock it; else empty.
+    changed : tuple of str
+        IDs of inputs that hold other bytes than in an earlier run, and were processed again.
 
     Examples
     --------
@@ -154,6 +156,7 @@ class Summary:
     kept_files: tuple[str, ...] = ()
     lock_note: str = ""
     hidden: int = 0
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -236,14 +239,15 @@ def privatize_dataset(
         claimed(place_of(release), kept_here, resume=resume, overwrite=overwrite) as claim,
         Ledger(claim.ledger_path) as ledger,
     ):
-        plan = ledger.remaining(make_plan(sources, options, ledger.secret()))
+        order = ledger.identity().get("order", "")
+        plan = ledger.remaining(make_plan(sources, options, ledger.secret(), order))
         claim.check_free(plan.needs)
         dicom = None
         if options.output in WITH_KEY:
             dicom = dicom_output(options, key or kept_here / KEY, release)
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
-        progress = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
+        progress, changed = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
         with _finishing(claim):
             totals = write_metadata(claim, plan, ledger)
         if dicom is not None and pseudonyms is not None:
@@ -267,6 +271,7 @@ def privatize_dataset(
         notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
         kept_files=tuple(claim.kept),
         lock_note=claim.place.lock_note,
+        changed=tuple(changed),
     )
 
 
@@ -293,9 +298,9 @@ def _work(
     work_off: Run,
     report: Callable[[Progress], None] | None,
     dicom: DicomOutput | None,
-) -> Progress:
+) -> tuple[Progress, list[str]]:
     place, options = claim.place, plan.options
-    standing = standing_shards(plan, claim, ledger)
+    standing, changed = standing_shards(plan, claim, ledger)
     todo = [number for number in range(plan.shards) if number not in standing]
     if todo:
         claim.withdraw()  # they speak of results that are about to be replaced
@@ -310,7 +315,7 @@ def _work(
                 report(progress)
     finally:
         place.remove_unfinished()
-    return progress
+    return progress, changed
 
 
 def _write_pseudonyms(

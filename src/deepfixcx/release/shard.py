@@ -281,7 +281,8 @@ def _results(job: ShardJob, codec: Codec, item: Planned, loaded: Loaded | KeptFi
     if isinstance(loaded, KeptFile):
         name = f"dicom/{item.image_stem}.dcm"
         return Made([replace(row, dicom_file=name) for row in loaded.rows], {name: loaded.content})
-    rows, files = _rows(codec, item, loaded), {}
+    rows = _rows(codec, item, loaded)
+    files: dict[str, bytes] = {}
     if options.output in ("images", "both"):
         rows, files = _images(options, codec, item, loaded, rows)
     elif job.dicom is not None:
