@@ -50,8 +50,8 @@ def test_as_json_nothing_is_nan() -> None:
     told = result(chance=math.nan, gain=Interval(0.1, math.nan, math.nan), raw=math.nan).to_dict()
     text = json.dumps(told, allow_nan=False)
     again = json.loads(text)
-    assert again["value"] == [0.8, 0.7, 0.9]
-    assert again["gain"] == [0.1, None, None]
+    assert again["value"] == {"value": 0.8, "low": 0.7, "high": 0.9}
+    assert again["gain"] == {"value": 0.1, "low": None, "high": None}
     assert again["chance"] is None
     assert again["residual_risk"] == pytest.approx((0.8 - 0.55) / 0.45)
 

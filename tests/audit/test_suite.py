@@ -183,7 +183,7 @@ def test_what_was_not_measured_is_never_printed() -> None:
     text = audit_markdown(replace(one((0.1, 0.06, 0.2)), results=results))
     assert "nan" not in text
     assert answers(replace(one((0.1, 0.06, 0.2)), results=results))[1].word == "not tested"
-    assert results[0].to_dict()["value"] == [None, None, None]
+    assert results[0].to_dict()["value"] == {"value": None, "low": None, "high": None}
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_train_evaluate_predict(name: str, xrays: Path, tmp_path: Path, run: Run
     assert "within view" in done.output
     found = figures(kept)
     assert found["images"] == trained["images_test"]
-    assert found["labels"][0]["auc"][0] > 0.7
+    assert found["labels"][0]["auc"]["value"] > 0.7
     scores = tmp_path / "scores.csv"
     done = run("predict", model, xrays, "-o", scores, "--json", kept, "--workers", 1)
     assert done.exit_code == 0, done.output

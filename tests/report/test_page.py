@@ -528,3 +528,19 @@ def test_the_page_of_terms_holds_the_glossary_of_reports() -> None:
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     assert rows[1:] == [[term, meaning] for term, meaning in GLOSSARY.items()]
     assert list(GLOSSARY) == sorted(GLOSSARY, key=str.casefold)
+
+
+def test_intervals_that_older_versions_wrote_as_lists_are_read(shelf: Path, tmp_path: Path) -> None:
+    def as_list(found: dict[str, object]) -> object:
+        return list(found.values()) if list(found) == ["value", "low", "high"] else found
+
+    for name, read in (
+        ("shared.audit/audit.json", read_audit),
+        ("evaluation.json", read_evaluation),
+    ):
+        today = (shelf / name).read_text("utf-8")
+        older = json.dumps(json.loads(today, object_hook=as_list))
+        assert '"high"' in today
+        assert '"high"' not in older
+        (tmp_path / "older.json").write_text(older, "utf-8")
+        assert repr(read(tmp_path / "older.json")) == repr(read(shelf / name))

@@ -79,7 +79,7 @@ def write_results(folder: Path) -> None:
             )
     (folder / "sweep").mkdir()
     (folder / "sweep" / "sweep.csv").write_text(sweep_as_csv(swept), "utf-8")
-    labels = [{"label": "pneumonia", "auc": [0.87, 0.83, 0.90]}]
+    labels = [{"label": "pneumonia", "auc": Interval(0.87, 0.83, 0.90).to_dict()}]
     evaluation = {"command": "evaluate", "labels": labels, "part": "test", "images": 60}
     evaluation |= {"patients": 41, "images_failed": 1, "notes": ["copies of training images"]}
     (folder / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")

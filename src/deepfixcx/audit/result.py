@@ -165,9 +165,7 @@ class AttackResult:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values; None stands for NaN."""
         values = asdict(self) | {"residual_risk": self.residual_risk}
-        for name in ("value", "gain"):
-            interval = values[name]
-            values[name] = [_plain(interval[part]) for part in ("value", "low", "high")]
+        values |= {"value": self.value.to_dict(), "gain": self.gain.to_dict()}
         return {name: _plain(value) for name, value in values.items()}
 
 

@@ -39,7 +39,7 @@ class Bias:
     detectable: float | None  # see `Search`
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON values; an interval is [value, low, high]."""
+        """Return everything as plain JSON values; intervals are those of `Interval.to_dict`."""
         why = self.attribution
         groups = band_groups(why.level)
         error = why.completeness_error
@@ -54,11 +54,11 @@ class Bias:
                 "median": round(float(np.median(error)), 6),
                 "largest": round(float(error.max()), 6),
             },
-            "places": None if self.places is None else _rounded(self.places),
+            "places": None if self.places is None else _intervals(self.places),
             "bands": None
             if self.bands is None
             else {
-                str(group): each for group, each in zip(groups, _rounded(self.bands), strict=True)
+                str(group): _intervals(each) for group, each in zip(groups, self.bands, strict=True)
             },
             "attention_places": None
             if self.attention is None
@@ -194,6 +194,11 @@ def _attention_of(module: Any) -> NDArray[np.float32] | None:
         return None
     attention: NDArray[np.float32] = module.attention().detach().cpu().numpy()
     return attention
+
+
+def _intervals(values: Floats) -> dict[str, Any]:
+    """Return value, low and high, (..., 3), as `Interval.to_dict` does; each is an array here."""
+    return {name: _rounded(values[..., part]) for part, name in enumerate(("value", "low", "high"))}
 
 
 def _rounded(values: NDArray[Any]) -> Any:

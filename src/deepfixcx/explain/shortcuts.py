@@ -55,12 +55,12 @@ class Finding:
     found_in: tuple[int, int] | None  # of so many random halves of the patients
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON values; an interval is [value, low, high]."""
+        """Return everything as plain JSON values; intervals are those of `Interval.to_dict`."""
         return {
             "kind": self.kind,
             "words": self.words,
-            "effect": _triple(self.effect),
-            "ratio": None if self.ratio is None else _triple(self.ratio),
+            "effect": self.effect.to_dict(6),
+            "ratio": None if self.ratio is None else self.ratio.to_dict(6),
             "auc": None if self.auc is None else [round(each, 6) for each in self.auc],
             "found_in": None if self.found_in is None else list(self.found_in),
         }
@@ -367,8 +367,3 @@ def _checked(labels: ArrayLike | None, images: int) -> Floats | None:
 
 def _percent(share: Interval) -> str:
     return f"{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
-
-
-def _triple(interval: Interval) -> list[float | None]:
-    values = (interval.value, interval.low, interval.high)
-    return [round(each, 6) if np.isfinite(each) else None for each in values]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,18 +88,18 @@ class LabelEvaluation:
     specificity: Interval
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON values; an interval is [value, low, high]."""
-        groups = {name: _triple(each) for name, each in self.auc_of_group.items()}
+        """Return everything as plain JSON values; intervals are those of `Interval.to_dict`."""
+        groups = {name: each.to_dict(6) for name, each in self.auc_of_group.items()}
         curve = self.reliability
         return {
             "label": self.name,
             "yes": self.yes,
             "no": self.no,
-            "auc": _triple(self.auc),
-            "auc_within": None if self.auc_within is None else _triple(self.auc_within),
+            "auc": self.auc.to_dict(6),
+            "auc_within": None if self.auc_within is None else self.auc_within.to_dict(6),
             "auc_of_group": groups,
-            "average_precision": _triple(self.average_precision),
-            "calibration_error": _triple(self.calibration_error),
+            "average_precision": self.average_precision.to_dict(6),
+            "calibration_error": self.calibration_error.to_dict(6),
             "reliability": {
                 "predicted": [round(each, 6) for each in curve.predicted.tolist()],
                 "observed": [round(each, 6) for each in curve.observed.tolist()],
@@ -111,8 +110,8 @@ class LabelEvaluation:
             "false_positives": self.confusion.false_positives,
             "true_negatives": self.confusion.true_negatives,
             "false_negatives": self.confusion.false_negatives,
-            "sensitivity": _triple(self.sensitivity),
-            "specificity": _triple(self.specificity),
+            "sensitivity": self.sensitivity.to_dict(6),
+            "specificity": self.specificity.to_dict(6),
         }
 
 
@@ -383,8 +382,3 @@ def _notes(
     if dataset.label_names != classifier.label_names:
         notes.append(f"names of these labels in the model: {', '.join(classifier.label_names)}")
     return tuple(notes)
-
-
-def _triple(interval: Interval) -> list[float | None]:
-    numbers = (interval.value, interval.low, interval.high)
-    return [None if math.isnan(number) else round(number, 6) for number in numbers]

@@ -149,6 +149,32 @@ class Interval:
         """Return what stands for a value that cannot be measured."""
         return cls(math.nan, math.nan, math.nan)
 
+    def to_dict(self, digits: int | None = None) -> dict[str, float | None]:
+        """Return what JSON files hold: ``value``, ``low`` and ``high``; None stands for NaN.
+
+        >>> Interval(0.891234, 0.86, float("nan")).to_dict(3)
+        {'value': 0.891, 'low': 0.86, 'high': None}
+        """
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        if digits is not None:
+            numbers = {name: round(number, digits) for name, number in numbers.items()}
+        return {name: each if math.isfinite(each) else None for name, each in numbers.items()}
+
+    @classmethod
+    def from_json(cls, found: object) -> Interval:
+        """Read the content of a JSON file of any version: `to_dict`, a list of three, or a number.
+
+        >>> Interval.from_json([0.891, 0.861, None])
+        Interval(value=0.891, low=0.861, high=nan)
+        """
+        parts: Sequence[object] = (found, None, None)
+        if isinstance(found, Mapping):
+            parts = [found.get(name) for name in ("value", "low", "high")]
+        elif isinstance(found, list) and len(found) == 3:  # until version 0.2
+            parts = found
+        numbers = (float(each) if isinstance(each, int | float) else math.nan for each in parts)
+        return cls(*numbers)
+
     def __str__(self) -> str:
         """Return value and interval with three digits, or why there is none."""
         if math.isnan(self.value):

@@ -204,10 +204,10 @@ def _attack(values: Mapping[str, Any]) -> AttackResult:
         mode=str(values["mode"]),
         attacker=str(values["attacker"]),
         figure=str(values["figure"]),
-        value=_interval(values["value"]),
+        value=Interval.from_json(values["value"]),
         chance=_number(values.get("chance")),
         floor=_number(values.get("floor")),
-        gain=_interval(values.get("gain")),
+        gain=Interval.from_json(values.get("gain")),
         control=_number(values.get("control")),
         raw=_number(values.get("raw")),
         n=int(values.get("n") or 0),
@@ -228,8 +228,8 @@ def _left_out(values: Mapping[str, Any]) -> int:
 
 
 def _evaluated(label: str, values: Mapping[str, Any]) -> Evaluated:
-    others = (_interval(values.get(name)) for name in ("public_auc", "added"))
-    return Evaluated(label, _interval(values["auc"]), *others)
+    others = (Interval.from_json(values.get(name)) for name in ("public_auc", "added"))
+    return Evaluated(label, Interval.from_json(values["auc"]), *others)
 
 
 def _sample(values: Mapping[str, Any]) -> str:
@@ -301,11 +301,3 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _interval(value: object) -> Interval:
-    if isinstance(value, dict):
-        return Interval(*(_number(value.get(name)) for name in ("value", "low", "high")))
-    if isinstance(value, list) and len(value) == 3:
-        return Interval(*map(_number, value))
-    return Interval(_number(value), math.nan, math.nan)

@@ -45,15 +45,11 @@ class GalleryCurve:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values; None stands for NaN."""
-        intervals = [
-            [value if np.isfinite(value) else None for value in (each.value, each.low, each.high)]
-            for each in self.top1
-        ]
         return {
             "mode": self.mode,
             "attacker": self.attacker,
             "strangers": list(self.strangers),
-            "top1": intervals,
+            "top1": [each.to_dict() for each in self.top1],
             "chance": list(self.chance),
         }
 
