@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.metadata import version
 from itertools import chain
 from operator import attrgetter
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepfixcx import __version__
+from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
 from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCES
 from deepfixcx.io.tables import TableWriter
@@ -32,9 +33,13 @@ __all__ = [
     "MANIFEST_VERSION",
     "TOTALS",
     "as_json",
+    "finishing",
+    "manifest_of",
     "mechanism_entries",
     "private_table",
     "software",
+    "stated",
+    "write_manifest",
     "write_metadata",
     "write_private_rows",
     "write_rows",
@@ -61,57 +66,81 @@ TOTALS = (
 """What is counted: files; images; bytes on disk; numbers and bytes of pixels and what is kept."""
 
 
-def write_metadata(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
-    """Write what goes with a finished release, and return its totals."""
+Table = tuple[list[str], Iterable[tuple[object, ...]]]
+"""The header and the rows of a table."""
+
+
+def write_metadata(
+    claim: Claim,
+    about: Mapping[str, Any],
+    tables: Mapping[str, Table],
+    files: Mapping[str, bytes],
+) -> None:
+    """Write the manifest files of any finished release, dataset.json last."""
+    if FAILURES in claim.metadata.listed and FAILURES not in tables:
+        claim.withdraw(FAILURES)
+    with claim.place.outbox(claim.metadata) as outbox:
+        papers = {name: write_rows(outbox.writing(name), *table) for name, table in tables.items()}
+        papers |= {name: outbox.put(name, content) for name, content in files.items()}
+        outbox.send()
+        own = {"format": FORMAT, "version": MANIFEST_VERSION, "software": software()}
+        outbox.put(ABOUT, as_json({**own, **about, "papers": papers}))
+        outbox.send()
+
+
+@contextmanager
+def finishing(claim: Claim) -> Iterator[None]:
+    """Leave all manifest files of a release or none, and say how a failed run continues."""
+    try:
+        yield
+    except (OSError, ReleaseError, OverwriteError) as error:
+        with suppress(OSError, ReleaseError):
+            claim.withdraw()
+        if isinstance(error, ReleaseStoppedError):
+            raise
+        if isinstance(error, OverwriteError):
+            raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
+        if isinstance(error, ReleaseError):
+            raise ReleaseStoppedError(f"{error}: the same command with --resume") from None
+        raise ReleaseStoppedError(
+            f"the release cannot be finished: {error.strerror}; free disk space or change its "
+            "permissions, then run the same command with --resume"
+        ) from None
+
+
+def manifest_of(records: Iterable[Record], columns: list[str]) -> Table:
+    """Return the table of records."""
+    return columns, map(attrgetter(*columns), records)
+
+
+def write_manifest(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
+    """Write the manifest files of a release of images or codes, and return its totals."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
     _write_sources(claim.private, plan, failed, notes)
-    totals = _totals(claim.place.sizes(), plan, ledger, plan.options.spec.numbers(1))
-    with claim.place.outbox(claim.metadata) as outbox:
-        columns = Record.public_columns()
-        rows = map(attrgetter(*columns), ledger.records())
-        papers = {MANIFEST: write_rows(outbox.writing(MANIFEST), columns, rows)}
-        if failed:
-            reasons = ((record.source_id, record.error, record.reason) for record in failed)
-            file = outbox.writing(FAILURES)
-            papers[FAILURES] = write_rows(file, ["source_id", "error", "reason"], reasons)
-        elif FAILURES in claim.metadata.listed:
-            claim.withdraw(FAILURES)
-        for name, content in plan.options.papers().items():
-            papers[name] = outbox.put(name, content)
-        outbox.send()
-        about = _about(plan, ledger, _stated(totals, plan.options), papers)
-        outbox.put(ABOUT, as_json(about))
-        outbox.send()
+    options = plan.options
+    totals = _totals(claim.place.sizes(), plan, ledger, options.spec.numbers(1))
+    tables = {MANIFEST: manifest_of(ledger.records(), Record.public_columns())}
+    if failed:
+        tables[FAILURES] = manifest_of(failed, ["source_id", "error", "reason"])
+    history = ledger.history()
+    about = {
+        **({"history": history} if history else {}),
+        # the seed stays here: it would help to undo the shuffled order of neutral names
+        "options": stated(options),
+        "mechanisms": mechanism_entries(options, ledger),
+        # with noise no bytes of the sources: with all other files at hand they show one
+        "totals": totals if options.noise is None else totals | {"source_file_bytes": 0},
+        "id": ledger.id(),
+        "limits": options.limits,
+    }
+    write_metadata(claim, about, tables, options.papers())
     return totals
 
 
-def _about(
-    plan: Plan, ledger: Ledger, totals: dict[str, int], papers: dict[str, str]
-) -> dict[str, Any]:
-    history = ledger.history()
-    return {
-        **({"history": history} if history else {}),
-        "format": FORMAT,
-        "version": MANIFEST_VERSION,
-        "options": {
-            # the seed stays here: it would help to undo the shuffled order of neutral names
-            name: value
-            for name, value in plan.options.to_dict().items()
-            if name != "seed"
-        },
-        "mechanisms": mechanism_entries(plan.options, ledger),
-        "software": software(),
-        "totals": totals,
-        "papers": papers,
-        "id": ledger.id(),
-        "limits": plan.options.limits,
-    }
-
-
-def _stated(totals: dict[str, int], options: ReleaseOptions) -> dict[str, int]:
-    """Leave out the bytes of the sources where there is noise: with all others they tell one."""
-    return totals if options.noise is None else totals | {"source_file_bytes": 0}
+def stated(options: ReleaseOptions) -> dict[str, Any]:
+    """Return the options that dataset.json states: all but the seed."""
+    return {name: value for name, value in options.to_dict().items() if name != "seed"}
 
 
 def software() -> dict[str, str]:

@@ -7,7 +7,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from deepfixcx._optional import require
-from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import ReleaseError
 from deepfixcx.images.legibility import legible_height, stays_legible
 from deepfixcx.io.files import check_apart
 from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
@@ -28,7 +27,7 @@ from deepfixcx.release.dicom_output import (
 from deepfixcx.release.folders import keep_apart, private_of
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger
-from deepfixcx.release.manifest import write_metadata
+from deepfixcx.release.manifest import finishing, write_manifest
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import Plan, ShardJob, make_plan
@@ -248,8 +247,8 @@ def privatize_dataset(
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
         progress, changed = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
-        with _finishing(claim):
-            totals = write_metadata(claim, plan, ledger)
+        with finishing(claim):
+            totals = write_manifest(claim, plan, ledger)
         if dicom is not None and pseudonyms is not None:
             _write_pseudonyms(pseudonyms, plan, ledger, dicom, release)
         legible_images, legible_from = _legible(ledger, options)
@@ -334,26 +333,6 @@ def _legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
     legible = [size for size in sizes if stays_legible(options.spec, *size)]
     heights = [math.ceil(legible_height(options.spec, *size)) for size in legible]
     return sum(sizes[size] for size in legible), min(heights, default=0)
-
-
-@contextmanager
-def _finishing(claim: Claim) -> Iterator[None]:
-    """Leave all metadata files of a release or none, and say how a failed run goes on."""
-    try:
-        yield
-    except (OSError, ReleaseError, OverwriteError) as error:
-        with suppress(OSError, ReleaseError):
-            claim.withdraw()
-        if isinstance(error, ReleaseStoppedError):
-            raise
-        if isinstance(error, OverwriteError):
-            raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
-        if isinstance(error, ReleaseError):
-            raise ReleaseStoppedError(f"{error}: the same command with --resume") from None
-        raise ReleaseStoppedError(
-            f"the manifest files of the release cannot be written: {error.strerror}; free disk "
-            "space or change its permissions, then run the same command with --resume"
-        ) from None
 
 
 # -- who works the shards -----------------------------------------------------------------------

@@ -21,8 +21,7 @@ from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ReleaseError, ReleaseStoppedError
 from deepfixcx.io.folders import MARKER, FileLedger
-from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, SOURCES
-from deepfixcx.io.tables import own_rows
+from deepfixcx.io.release_files import FAILURES, MANIFEST
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.folders import PROTECTED
 from deepfixcx.release.inputs import printable
@@ -31,7 +30,7 @@ from deepfixcx.release.manifest import as_json, write_private_rows
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.private import PrivateFolder
 from deepfixcx.release.protected.protection import Member
-from deepfixcx.release.release import load_codes
+from deepfixcx.release.release import Release
 from deepfixcx.release.run import Summary, privatize_dataset
 
 __all__ = ["Gathered", "PassOne", "State", "Withheld", "fingerprint", "open_state", "read_state"]
@@ -59,7 +58,7 @@ class Gathered:
     withheld: tuple[Withheld, ...]
     contents: frozenset[str]
     digest: str
-    about: dict[str, Any]
+    mechanisms: tuple[dict[str, Any], ...]  # that workers applied to each code
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +120,14 @@ def _joined(
     withheld: list[Withheld],
     channels: int | None,
 ) -> Gathered:
-    folder = Path(summary.folder)
-    sources = {row["source_id"]: row for row in own_rows(summary.private / SOURCES)}
+    release, private = Release.open(summary.folder), PrivateFolder(summary.private)
+    sources = {row["source_id"]: row for row in private.left_out(by_mechanism=False) or ()}
     withheld += [
         Withheld(row["source"], row["error"], row["reason"])
         for row in sources.values()
         if row["status"] != "done"
     ]
-    code, ids, others = _of_one_kind(summary, channels)
+    code, ids, others = _of_one_kind(release, summary, channels)
     withheld += [
         Withheld(
             sources[name]["source"],
@@ -148,26 +147,28 @@ def _joined(
     order = sorted(range(len(members)), key=lambda row: (members[row].source, members[row].frame))
     members, places = [members[row] for row in order], [places[row] for row in order]
     records = Records.of(code.array[order], dataset.labels[places], dataset.patients[places])
-    manifest = (folder / MANIFEST).read_bytes()
+    with release.place.fetched(MANIFEST) as path:
+        manifest = path.read_bytes()
     rows = "\n".join(f"{each.source}\0{each.frame}\0{each.patient}" for each in members)
     return Gathered(
         records,
         tuple(members),
         code.channels,
         tuple(withheld),
-        _contents(summary.private),
+        frozenset(private.contents().values()),
         hashlib.sha256(manifest + rows.encode()).hexdigest(),
-        json.loads((folder / ABOUT).read_bytes()),
+        tuple(release.about["mechanisms"]),
     )
 
 
-def _of_one_kind(summary: Summary, channels: int | None) -> tuple[Code, list[str], list[str]]:
+def _of_one_kind(
+    release: Release, summary: Summary, channels: int | None
+) -> tuple[Code, list[str], list[str]]:
     """Return codes of one number of channels, that of most images, and the ids of the others."""
-    folder = Path(summary.folder)
     found: dict[int, tuple[Code, list[str]]] = {}
     for count in (1, 3):
         try:
-            found[count] = load_codes(folder, count)
+            found[count] = release.codes(count)
         except ReleaseError:
             continue
     if not found or (channels or next(iter(found))) not in found:
@@ -191,11 +192,6 @@ def _none_of(summary: Summary, channels: int | None) -> ReleaseError:
         reason, count = summary.reasons[0]
         text += f"; {count} of {counted(summary.totals['files'], 'file')}: {reason}"
     return ReleaseError(f"{text}; all reasons are in {str(folder / FAILURES)!r}")
-
-
-def _contents(private: Path) -> frozenset[str]:
-    """Return the hash of every file that was encoded."""
-    return frozenset(PrivateFolder(private).contents().values())
 
 
 # -- state ----------------------------------------------------------------------------------

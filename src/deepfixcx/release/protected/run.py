@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from deepfixcx.datasets import Dataset
-from deepfixcx.errors import MechanismError, OverwriteError, ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import MechanismError, ReleaseError
 from deepfixcx.io.release_files import WITHHELD
 from deepfixcx.mechanisms.catalogue import budget_of, mixes
 from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
 from deepfixcx.release.claim import Claim, claimed
 from deepfixcx.release.folders import PROTECTED, keep_apart, private_of
-from deepfixcx.release.manifest import write_private_rows
+from deepfixcx.release.manifest import finishing, write_private_rows
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import place_of
 from deepfixcx.release.protected.budget import measured_within
@@ -336,21 +335,12 @@ def _withheld_by_mechanism(images: Gathered, released: Records) -> list[Withheld
 def _write(
     claim: Claim, written: Written, images: Gathered, withheld: list[Withheld]
 ) -> dict[str, int]:
-    """Write the private tables first, then the release; all of its metadata or none."""
+    """Write the private tables first, then the release; all of its manifest files or none."""
     claim.withdraw()
     names = record_names(len(written.released))
     private = claim.private.folder
-    try:
+    with finishing(claim):
         write_members(private, names, written.released, images.members)
         rows = ((each.source, each.error, each.reason) for each in withheld)
         write_private_rows(private, WITHHELD, ["source", "error", "reason"], rows)
         return write_release(claim, written)
-    except OverwriteError as error:
-        raise ReleaseStoppedError(f"{error}, then run the same command with --resume") from None
-    except OSError as error:
-        with suppress(OSError, ReleaseError):
-            claim.withdraw()
-        raise ReleaseStoppedError(
-            f"the release cannot be written: {error.strerror}; free disk space or change its "
-            "permissions, then run the same command with --resume"
-        ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from deepfixcx.choices import Storage
 from deepfixcx.code import Code
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError
-from deepfixcx.io.release_files import ABOUT, FORMAT, LABELS, MANIFEST, VECTORS
+from deepfixcx.io.release_files import LABELS, MANIFEST, VECTORS
 from deepfixcx.mechanisms.catalogue import budget_of, label_patients
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, mechanism_bytes
 from deepfixcx.mechanisms.label_model import Measured
@@ -24,7 +23,7 @@ from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
 from deepfixcx.mechanisms.synthesis import FittedSynthesis
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.ledger import Record
-from deepfixcx.release.manifest import MANIFEST_VERSION, TOTALS, as_json, software, write_rows
+from deepfixcx.release.manifest import TOTALS, manifest_of, stated, write_metadata
 from deepfixcx.release.options import ReleaseOptions
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.protected.gathering import Gathered, State
@@ -110,7 +109,7 @@ def apply_mechanism(
         protection.vectors,
         options.dtype,
         _options(options, protection, names),
-        [*images.about["mechanisms"], *entry.get("steps", [entry])],
+        [*images.mechanisms, *entry.get("steps", [entry])],
         {
             "shape": list(released.array.shape[1:]),
             "images": len(behind),
@@ -135,8 +134,7 @@ def _all_labels(records: Records) -> SafeLabels:
 def _options(
     options: ReleaseOptions, protection: Protection, labels: tuple[str, ...]
 ) -> dict[str, Any]:
-    plain = {name: value for name, value in options.to_dict().items() if name != "seed"}
-    return plain | {
+    return stated(options) | {
         "mechanisms": list(protection.names),
         "noise": None if protection.noise is None else protection.noise.name,
         "labels": list(labels),
@@ -150,23 +148,29 @@ def record_names(count: int) -> list[str]:
 
 
 def write_release(claim: Claim, written: Written) -> dict[str, int]:
-    """Write a release, dataset.json last, and return its totals."""
-    columns = Record.columns()
+    """Write the records, then the manifest files, and return the totals."""
+    released, names = written.released, record_names(len(written.released))
     with claim.place.outbox(claim.metadata) as outbox:
         rows, sizes = _records(outbox, written)
-        names = record_names(len(written.released))
-        header = ["source_id", *written.published.label_names]
-        labels = label_rows(names, written.released.labels)
-        papers = {LABELS: write_rows(outbox.writing(LABELS), header, labels)}
-        papers[MECHANISM_FILE] = outbox.put(MECHANISM_FILE, mechanism_bytes(written.published))
-        if written.vectors:
-            papers[VECTORS] = outbox.put(VECTORS, vector_bytes(written.released.array))
-        table = map(attrgetter(*columns), rows)
-        papers[MANIFEST] = write_rows(outbox.writing(MANIFEST), columns, table)
         outbox.send()
-        totals = _totals(sizes, written)
-        outbox.put(ABOUT, as_json(_about(written, totals, papers)))
-        outbox.send()
+    totals = _totals(sizes, written)
+    header = ["source_id", *written.published.label_names]
+    tables = {
+        LABELS: (header, label_rows(names, released.labels)),
+        MANIFEST: manifest_of(rows, Record.columns()),
+    }
+    files = {MECHANISM_FILE: mechanism_bytes(written.published)}
+    if written.vectors:
+        files[VECTORS] = vector_bytes(released.array)
+    about = {
+        "options": written.options,
+        "mechanisms": written.mechanisms,
+        "records": written.facts,
+        "totals": totals,
+        "id": written.id,
+        "limits": SYNTHETIC_LIMITS if written.facts.get("synthetic") else LIMITS,
+    }
+    write_metadata(claim, about, tables, files)
     return totals
 
 
@@ -209,21 +213,6 @@ def _totals(sizes: dict[str, int], written: Written) -> dict[str, int]:
         "kept_bytes": values * depth,
         "code_files": len(sizes),
         "code_file_bytes": sum(sizes.values()),
-    }
-
-
-def _about(written: Written, totals: dict[str, int], papers: dict[str, str]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": MANIFEST_VERSION,
-        "options": written.options,
-        "mechanisms": written.mechanisms,
-        "records": written.facts,
-        "software": software(),
-        "totals": totals,
-        "papers": papers,
-        "id": written.id,
-        "limits": SYNTHETIC_LIMITS if written.facts.get("synthetic") else LIMITS,
     }
 
 
