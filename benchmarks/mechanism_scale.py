@@ -192,7 +192,7 @@ def main(words: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     images = tiny() if options.tiny else load(data_folder(options.data), options.cache)
     records = Records.of(images.codes["2,19"], images.labels, images.patients)
-    fitted: Any = IDEAS["unsupervised-20"].fit(records, np.random.default_rng(0))
+    fitted: Any = IDEAS["synthesis-pca-20"].fit(records, np.random.default_rng(0))
     population = Population(fitted.model)
     results = {
         "the same population": simulate(population, shift=False, seeds=options.seeds),

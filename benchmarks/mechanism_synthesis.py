@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.mechanism_ideas import LABELS, ROOT, SIDE
-from benchmarks.synthesis_attacks import COUNTS, RUNS, carriers, linkage, membership
+from benchmarks.synthesis_attacks import COUNTS, carriers, linkage, membership
 from benchmarks.synthesis_ideas import GROUPS, IDEAS, Fitted, Idea, PublicAlone, late_records
 from benchmarks.synthesis_rivals import encodings
 from benchmarks.table import Table, put_section
@@ -39,6 +39,7 @@ from deepfixcx.mechanisms.accounting import rho_of
 from deepfixcx.spec import CodecSpec
 
 SPECS = ((2, 19), (3, 4), (4, 4))
+EPSILONS = [8.0, 4.0, 2.0]
 DELTA = 1e-5
 NAMED, LATE = 0.8, 0.1
 """Shares of rho: for the four labels, and for each of the labels wanted later."""
@@ -237,14 +238,14 @@ class Division:
         rows = fitted.rows_of(private, rho, np.random.default_rng([self.seed, 2]))
         probes, prepared = fitted.represent(private.array), fitted.prepared(private)
         found: Found = linkage(rows, probes, self.trial.truth, self.seed)
-        runs = 16 if private.array[0].size == probes[0].size else RUNS  # codes show all at once
+        if idea.of_images:
+            return found
         found |= membership(
             lambda places, generator: fitted.release(prepared.select(places), rho, generator),
             probes,
             private.labels,
             private.patients,
             self.seed,
-            runs,
         )
         public, own = (
             plainly.prepared(each)
@@ -307,7 +308,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, help="folder for codes and results, which are kept")
     parser.add_argument("--group", choices=list(GROUPS), default="synthesis")
     parser.add_argument("--ideas", nargs="+", choices=sorted(IDEAS), help="only these of the group")
-    parser.add_argument("--epsilons", nargs="*", type=float, default=[8.0, 4.0, 2.0])
+    parser.add_argument("--epsilons", nargs="*", type=float, default=EPSILONS)
     parser.add_argument("--seeds", type=int, default=5, help="divisions of the patients")
     parser.add_argument("--no-attacks", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="drawn codes, to try the program out")
@@ -329,6 +330,8 @@ def main(words: Sequence[str] | None = None) -> None:
                 rows[key] = row
     command = f"python -m benchmarks.mechanism_synthesis --group {options.group}"
     command += f" --seeds {options.seeds}" + " --no-attacks" * options.no_attacks
+    if options.epsilons != EPSILONS:
+        command += f" --epsilons {' '.join(f'{each:g}' for each in options.epsilons)}"
     if options.ideas:
         command += f" --ideas {' '.join(options.ideas)}"
     parts = [table_of(rows, UTILITY).markdown()]
@@ -352,10 +355,12 @@ def _row(
     attacks: bool,
 ) -> Row | None:
     """Measure a row, or read it from the cache."""
-    kept = cache and cache / f"{key} {len(divisions)}{'' if attacks else ' utility'}.json"
-    if kept and kept.is_file():
-        found: Row = json.loads(kept.read_text("utf-8"))
-        return found
+    whole = cache and cache / f"{key} {len(divisions)}.json"
+    kept = whole if attacks or cache is None else cache / f"{key} {len(divisions)} utility.json"
+    for each in (whole, kept):
+        if each and each.is_file():
+            found: Row = json.loads(each.read_text("utf-8"))
+            return found
     began = time.monotonic()
     try:
         several = [each.figures(idea, epsilon, attacks=attacks) for each in divisions]

@@ -51,6 +51,11 @@ class Idea:
     supervised: bool = True
 
     @property
+    def of_images(self) -> bool:
+        """Whether a record is a function of one image, so that it shows who is in the release."""
+        return isinstance(self.mechanism, Plain | PixelComponents)
+
+    @property
     def budgets(self) -> bool:
         """Whether noise can be added."""
         return issubclass(self.kind, Synthesis) and self.trust != "public"
@@ -129,10 +134,10 @@ IDEAS: dict[str, Idea] = {
     "components-30": Idea("8 numbers of 30 components", components=30),
     "components-20": Idea("8 numbers of 20 components", components=20),
     "components-120": Idea("8 numbers of 120 components", components=120),
-    "unsupervised-12": Idea("12 principal components", numbers=12, supervised=False),
-    "unsupervised-20": Idea("20 principal components", numbers=20, supervised=False),
-    "unsupervised-30": Idea("30 principal components", numbers=30, supervised=False),
-    "unsupervised-low-rank": Idea(
+    "pca-12": Idea("12 principal components", numbers=12, supervised=False),
+    "synthesis-pca-20": Idea("synthesis, 20 principal components", numbers=20, supervised=False),
+    "pca-30": Idea("30 principal components", numbers=30, supervised=False),
+    "pca-low-rank": Idea(
         "20 principal components, slopes in the public span", LowRankSlopes, 20, supervised=False
     ),
     "pixelated": Idea("pixelated to 76 × 76", Catalogued, mechanism=Plain(), specs=("pixelated",)),
@@ -156,7 +161,7 @@ IDEAS: dict[str, Idea] = {
     ),
     "walloc-synthesis": Idea("synthesis, 8 numbers of the linear layer", specs=("walloc",)),
     "beside-public": Idea("8 numbers, public images beside", BesidePublic),
-    "unsupervised-beside": Idea(
+    "pca-beside": Idea(
         "20 principal components, public images beside", BesidePublic, 20, supervised=False
     ),
     "beside-public-24": Idea("24 numbers, public images beside", BesidePublic, 24),
@@ -166,6 +171,7 @@ IDEAS: dict[str, Idea] = {
 FIRST = (
     *("plain", "public", "public-8", "resampling", "labels"),
     *(f"synthesis-{numbers}" for numbers in (4, 8, 24, 36)),
+    "synthesis-pca-20",
 )
 RIVALS = tuple(
     name for name in IDEAS if name.startswith(("pixel", "dp-pix", "heartspot", "walloc"))

@@ -151,7 +151,7 @@ def division() -> Division:
 
 @pytest.mark.parametrize(
     "name",
-    ["synthesis-4", "covariance", "mixture", "dp-em", "dp-autoencoder", "graph", "unsupervised-12"],
+    ["synthesis-4", "covariance", "mixture", "dp-em", "dp-autoencoder", "graph", "pca-12"],
 )
 def test_ideas_of_synthesis_draw_finite_records_with_and_without_noise(
     division: Division, name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from deepfixcx.cli._protecting import _labels
+from deepfixcx.codec import Codec
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, ReleaseError
 from deepfixcx.mechanisms import accounting, label_model
@@ -50,6 +52,11 @@ def test_synthetic_codes_have_the_shape_of_codes(make: Maker, tmp_path: Path) ->
     make("synthesis-codes-2", tmp_path / "out")
     code, _ = load_codes(tmp_path / "out")
     assert code.array.shape == (4 * 104, *SPEC.code_shape(1))
+    some = replace(code, array=code.array[:3], sizes=np.full((3, 2), 40))
+    images = Codec(SPEC).decode(some)
+    assert images.shape == (3, 1, 40, 40)
+    assert 0.2 < images.mean() < 0.8
+    assert about(tmp_path / "out")["records"]["synthetic"] is True  # type: ignore[index]
 
 
 def test_a_release_that_calls_itself_real_does_not_verify(make: Maker, tmp_path: Path) -> None:
