@@ -53,7 +53,7 @@ def test_synthetic_codes_have_the_shape_of_codes(make: Maker, tmp_path: Path) ->
     code, _ = load_codes(tmp_path / "out")
     assert code.array.shape == (4 * 104, *SPEC.code_shape(1))
     some = replace(code, array=code.array[:3], sizes=np.full((3, 2), 40))
-    images = Codec(SPEC).decode(some)
+    images = np.asarray(Codec(SPEC).decode(some))
     assert images.shape == (3, 1, 40, 40)
     assert 0.2 < images.mean() < 0.8
     assert about(tmp_path / "out")["records"]["synthetic"] is True  # type: ignore[index]
