@@ -260,7 +260,7 @@ def test_settings_of_a_codec_do_not_go_with_a_model(run: Run, image: Path, tmp_p
     words = ["--level", 3, "--spacing", "1", "--show-original", "--index", 0]
     result = run("explain", image, "-o", tmp_path / "out", "--model", tmp_path / "model", *words)
     assert result.exit_code == 2
-    assert "--level, --index, --spacing, --show-original: not allowed with --model" in result.output
+    assert "--level, --index, --spacing: not allowed with --model" in result.output
 
 
 def test_a_model_is_handed_over(
@@ -279,13 +279,13 @@ def test_a_model_is_handed_over(
     assert [args for args, _ in calls] == [(model, image, out)] * 2
     assert calls[0][1] == {
         "label": None, "method": "integrated-gradients", "baseline": "mean", "images": None,
-        "network": None, "device": "auto", "workers": None, "overwrite": False, "json": None,
-        "patient": None,
+        "show_original": False, "network": None, "device": "auto", "workers": None,
+        "overwrite": False, "json": None, "patient": None,
     }  # fmt: skip
     assert calls[1][1] == {
         "label": "a", "method": "occlusion", "baseline": "zeros", "images": 3, "network": "a:B",
-        "device": "cpu", "workers": 2, "overwrite": True, "json": Path("j"),
-        "patient": None,
+        "show_original": False, "device": "cpu", "workers": 2, "overwrite": True, "patient": None,
+        "json": Path("j"),
     }  # fmt: skip
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import Result
 
-from deepfixcx import Code
+from deepfixcx import Code, Codec
 from deepfixcx.cli._explained import DIFFUSE
 from deepfixcx.cli.explain_model import can_explain
 from deepfixcx.io.folders import MARKER, write_own
@@ -74,6 +75,7 @@ def test_the_test_part_of_its_own_dataset(
     assert figures["images"] == figures["images_explained"] == 16
     assert figures["figures"] == 2
     assert figures["completeness_error"] < 0.01
+    assert 0 <= figures["reasons_of_five_with_other_baselines"] <= 5
     assert sorted(path.name for path in (out / "images").iterdir()) == [
         "0001.json", "0001.png", "0002.json", "0002.png",
     ]  # fmt: skip
@@ -88,6 +90,8 @@ def test_the_test_part_of_its_own_dataset(
     one = json.loads((out / "images" / "0001.json").read_text())
     assert one["score"] == pytest.approx(float(rows[0]["sick"]), abs=1e-5)
     strongest = one["reasons"][0]
+    low, high = strongest["with_other_baselines"]
+    assert low <= strongest["amount"] <= high
     assert strongest["beyond_chance"] == (abs(strongest["amount"]) > strongest["chance"])
     said = strongest["words"] if strongest["beyond_chance"] else DIFFUSE
     assert rows[0]["strongest_reason"] == said
@@ -343,3 +347,23 @@ def test_a_model_and_an_explanation_do_not_replace_each_other(
     refused = run("train", xrays, *TRAINING, "--model", "logistic", "-o", other, "--overwrite")
     assert (refused.exit_code, "holds no model" in refused.output) == (2, True)
     assert (other / "model.json").read_bytes() == before
+
+
+def test_originals_are_drawn_where_they_are_asked_for(
+    run: Run, model: Path, xrays: Path, tmp_path: Path
+) -> None:
+    widths = []
+    for words in ([], ["--show-original"]):
+        out = tmp_path / f"why{len(words)}"
+        done = explain(run, xrays / "0.png", model, "-o", out, *words)
+        assert done.exit_code == 0, done.output
+        with Image.open(out / "images" / "0001.png") as drawn:
+            widths.append(drawn.width)
+    assert widths[1] > 1.3 * widths[0]
+    pixels = np.zeros((1, 1, 32, 32), np.float32)
+    Codec(2, 4).encode(pixels).save(tmp_path / "codes.safetensors")
+    done = explain(
+        run, tmp_path / "codes.safetensors", model, "-o", tmp_path / "no", "--show-original"
+    )
+    assert done.exit_code == 2
+    assert "--show-original requires images" in " ".join(done.output.split())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.explain.chance import even_shares, range_of
-from deepfixcx.explain.methods import baseline_overlap, explain_codes
+from deepfixcx.explain.methods import explain_codes, with_other_baselines
 from deepfixcx.explain.naming import band_groups
 from deepfixcx.learn.logistic import LogisticCodes
 
@@ -85,11 +85,19 @@ def test_how_many_reasons_stay_with_another_baseline(code: Code) -> None:
     labels = (code.array[:, 0, 1].mean(axis=(1, 2)) > np.median(code.array[:, 0, 1])).astype(float)
     model = fitted(code, labels)
     why = explain_codes(model, code[:30])
-    kept = baseline_overlap(model, why, method="integrated-gradients")
+    compared = with_other_baselines(model, why, method="integrated-gradients")
     others = [explain_codes(model, code[:30], baseline=name) for name in ("details", "zeros")]
     expected = np.mean([
         len({(each.row, each.column, each.bands) for each in why.top(5, row)}
             & {(each.row, each.column, each.bands) for each in other.top(5, row)})
         for other in others for row in range(30)
     ])  # fmt: skip
-    assert kept == pytest.approx(expected)
+    assert compared.stable is not None
+    assert compared.stable.mean() == pytest.approx(expected)
+    first = compared.top(1, 3)[0]
+    groups = band_groups(code.spec.level)
+    place = groups.index(first.bands), first.row, first.column
+    amounts = [each.amounts()[3][place] for each in (why, *others)]
+    assert first.range == pytest.approx((min(amounts), max(amounts)))
+    assert compared[3:5].top(1)[0] == first
+    assert with_other_baselines(model, why, method="gradient-shap") is why

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepfixcx import Code, Codec, CodecSpec
+from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.cohort import bias
 from deepfixcx.explain.methods import occlusion
 from deepfixcx.explain.shortcuts import Finding
 from deepfixcx.measures import Interval
+from deepfixcx.report.attribution_axes import pale
 from deepfixcx.report.drawing import decimals_for, write_figure
 from deepfixcx.report.explained_model import attribution_figure, bias_figure
 
@@ -66,6 +68,7 @@ def test_signs_stand_in_the_cells_that_push() -> None:
     signs = {
         (float(text.get_position()[0]), float(text.get_position()[1])): text.get_text()
         for text in figure.axes[1].texts
+        if not text.get_text().isdigit()
     }
     # cells are 16 pixels wide and 12 high
     assert signs == {(7.5, 41.5): "+", (55.5, 5.5): "−"}
@@ -100,11 +103,49 @@ def test_only_what_the_method_tells_is_drawn(by: str, panels: int) -> None:
 def test_amounts_stand_in_the_field_of_their_bands() -> None:
     why = explained(CodecSpec(2, 4))
     axes = attribution_figure(why).axes[2]
-    fields = {text.get_position(): text.get_text() for text in axes.texts}
+    fields = {text.get_position(): text.get_text() for text in axes.texts[:7]}
     assert len(fields) == 7
     amount = why.edge_groups()[0, 0]
     assert fields[(1.5, 2.5)] == f"{amount:+.3f}".replace("-", "−")  # brightness, below the rest
     assert fields[(0.5, 0.5)] == "+0.000"
+
+
+def test_reasons_have_numbers_in_words_and_panels_and_diffuse_ones_are_not_named() -> None:
+    why = explained(CodecSpec(2, 4))
+    low = np.full(why.amounts().shape, 1e-3, np.float32)
+    others = np.stack([why.amounts() / 2, 0 * why.amounts()])
+    figure = attribution_figure(replace(why, chance=low, others=others, stable=np.full(3, 2.5)))
+    words = " ".join(words_of(figure).split())
+    for number, reason in enumerate(replace(why, chance=low).reasons(2), 1):
+        assert f"{number}. {reason}: " in words
+        marks = [text.get_text() for axes in figure.axes[:2] for text in axes.texts]
+        assert marks.count(str(number)) == 2
+        fields = [text.get_text() for text in figure.axes[2].texts]
+        assert str(number) in ", ".join(fields[7:])
+    assert "(+0 to +2 over baselines; chance" in words
+    assert "2.5 of the five strongest places and bands stay" in words
+    diffuse = words_of(attribution_figure(replace(why, chance=low + 100)))
+    assert "diffuse: no place and band is larger than chance" in diffuse
+    assert "pushes" not in diffuse
+
+
+def test_an_original_is_drawn_where_it_is_given() -> None:
+    why = explained(CodecSpec(2, 4))
+    original = np.random.default_rng(1).random((1, 48, 64), np.float32)
+    figure = attribution_figure(why, original=original)
+    shown = np.asarray(figure.axes[0].get_images()[0].get_array())
+    np.testing.assert_allclose(shown, original[0])
+    assert "not for sharing" in words_of(figure)
+    assert spills(figure) == []
+    with pytest.raises(ExplanationError, match="the original has"):
+        attribution_figure(why, original=original[:, 1:])
+
+
+def test_colours_over_dark_pixels_are_those_of_the_scale() -> None:
+    """The image below is almost white, so that orange over a dark lung is orange."""
+    for pixels in (np.zeros((1, 8, 8), np.float32), np.zeros((3, 8, 8), np.float32)):
+        assert pale(pixels).shape == (8, 8)
+        assert pale(pixels).min() > 0.8
 
 
 def test_the_reconstruction_is_shown_and_not_more() -> None:
@@ -123,7 +164,8 @@ def test_the_reconstruction_is_shown_and_not_more() -> None:
 @pytest.mark.parametrize("size", [(48, 64), (200, 30), (1500, 2100)])
 @pytest.mark.parametrize("spec", [CodecSpec(1, 2), CodecSpec(3, 4, grid="padded")], ids=str)
 def test_every_size_is_drawn(size: tuple[int, int], spec: CodecSpec) -> None:
-    figure = attribution_figure(explained(spec, size))
+    why = replace(explained(spec, size), label=30 * "a long label ")
+    figure = attribution_figure(why, original=np.zeros((1, *size), np.float32), note="a note")
     assert spills(figure) == []
     assert "image left" in words_of(figure)
     assert drawn(figure).std() > 5
@@ -194,6 +236,10 @@ def test_colour_images_are_drawn() -> None:
     why = occlusion(model, Code(code.array, code.spec, code.sizes), 0 * code.array)
     figure = attribution_figure(why)
     assert np.asarray(figure.axes[0].get_images()[0].get_array()).shape == (30, 30, 3)
+    words = "red −0.025, green −0.025, blue −0.025 output, summed over places and bands"
+    assert words in words_of(figure)
+        figure
+    )
 
 
 def test_a_scale_says_what_the_strongest_colour_stands_for() -> None:

@@ -59,6 +59,7 @@ class Explained:
     labels: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
     outside: NDArray[np.bool_] | None = None
+    records: tuple[ImageRecord, ...] = ()  # of the images, in the order of the codes
 
 
 def read_codes(
@@ -210,7 +211,10 @@ def _of_records(
     others = sum(each.channels not in (0, classifier.channels) for each in facts)
     failures = {each.place: (each.error, each.reason) for each in loaded.failures}
     code = Code(loaded.array, spec, sizes)
-    return Explained(code, tuple(names), loaded.places, failures, note, other_colours=others)
+    return Explained(
+        code, tuple(names), loaded.places, failures, note, other_colours=others,
+        records=tuple(records[place] for place in loaded.places),
+    )  # fmt: skip
 
 
 def _below(path: Path, folder: Path) -> str:
@@ -250,16 +254,20 @@ def write_explanations(
     why: Attribution,
     bias: Bias | None,
     *,
-    figures: int,
+    shown: Attribution,
     threshold: float,
+    originals: bool,
     overwrite: bool,
 ) -> int:
-    """Write everything; return how many images have figures. The table of images comes last."""
+    """Write everything; return how many images have figures, those of the attribution `shown`.
+
+    The table of images comes last.
+    """
     from deepfixcx.errors import ExplanationError
     from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.explained_model import attribution_figure, bias_figure
 
-    count = min(figures, len(why))
+    count = len(shown)
     try:
         with claimed_folder(out, ExplanationError) as own:
             check_out(out, count, overwrite=overwrite)
@@ -270,10 +278,11 @@ def write_explanations(
                 picture, values = _names(row + 1)[-2:]
                 far = None if found.outside is None else bool(found.outside[row])
                 note = FAR if far else ""
-                drawn = attribution_figure(why, row, title=f"image {row + 1}", note=note)
+                original = _original(found, row) if originals else None
+                title = f"image {row + 1}"
+                drawn = attribution_figure(shown, row, title=title, original=original, note=note)
                 own.write(out, picture, figure_bytes(drawn))
-                shown = _image_values(why, row, threshold, outside=far)
-                own.write(out, values, _as_json(shown))
+                own.write(out, values, _as_json(_image_values(shown, row, threshold, outside=far)))
             if bias is not None:
                 own.write(out, SUMMARY_FIGURE, figure_bytes(bias_figure(bias)))
                 own.write(out, SUMMARY, _as_json(bias.to_dict()))
@@ -281,6 +290,20 @@ def write_explanations(
     except OSError as error:
         raise ExplanationError(f"{str(out)!r} cannot be written: {error.strerror}") from None
     return count
+
+
+def _original(found: Explained, row: int) -> NDArray[np.float32] | None:
+    """Read an image again to draw it; None where the file changed and cannot be read any more."""
+    from deepfixcx.errors import ImageFileError
+    from deepfixcx.images import read_image
+    from deepfixcx.packets import pixel_scale
+
+    try:
+        pixels = read_image(found.records[row].path).pixels[0]
+    except ImageFileError:
+        return None
+    scaled: NDArray[np.float32] = pixels.astype(np.float32) * pixel_scale(pixels)
+    return scaled
 
 
 def _score(why: Attribution, row: int) -> float:
@@ -311,6 +334,9 @@ def _image_values(
         "completeness_error": round(float(one.completeness_error[0]), 6),
         "spec": one.code.spec.to_dict(),
         "outside_range": outside,
+        "reasons_of_five_with_other_baselines": None
+        if one.stable is None
+        else round(float(one.stable[0]), 3),
         "reasons": [
             {
                 "words": each.words,
@@ -318,6 +344,9 @@ def _image_values(
                 "share": round(each.share, 6),
                 "chance": None if each.chance is None else round(each.chance, 6),
                 "beyond_chance": each.stands_out,
+                "with_other_baselines": None
+                if each.range is None
+                else [round(amount, 6) for amount in each.range],
             }
             for each in one.top(REASONS)
         ],

@@ -67,7 +67,8 @@ def command(
         bool,
         typer.Option(
             "--show-original",
-            help=("Also draw the image and its difference from the reconstruction."),
+            help="Also draw the image; without --model also its difference from the "
+            "reconstruction.",
         ),
     ] = False,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
@@ -125,15 +126,14 @@ def command(
     }
     if model is not None:
         mine = {"--spec": spec, "--index": index, "--spacing": spacing, "--max-pixels": max_pixels}
-        mine |= {"--show-original": show_original or None}
         _refuse(settings | mine, "not allowed with --model, whose folder states its settings")
         from deepfixcx.cli.explain_model import explain_with_model
 
         explain_with_model(
             local_path(model, "a model"), where, out, label=label, patient=patient,
             method=method or "integrated-gradients", baseline=baseline or "mean", images=images,
-            network=network, device=device or "auto", workers=workers, overwrite=overwrite,
-            json=json,
+            show_original=show_original, network=network, device=device or "auto",
+            workers=workers, overwrite=overwrite, json=json,
         )  # fmt: skip
         return
     of_models: dict[str, object] = {"--label": label, "--patient": patient, "--method": method}

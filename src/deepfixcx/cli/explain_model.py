@@ -50,6 +50,7 @@ def explain_with_model(
     method: str,
     baseline: str,
     images: int | None,
+    show_original: bool,
     network: str | None,
     device: str,
     workers: int | None,
@@ -59,7 +60,7 @@ def explain_with_model(
     """Explain the answers of a trained model, and write figures and tables."""
     from deepfixcx.cli._explained import read_codes
     from deepfixcx.errors import ExplanationError, ModelError
-    from deepfixcx.explain.methods import METHODS
+    from deepfixcx.explain.methods import METHODS, with_other_baselines
     from deepfixcx.explain.models import BASELINES
     from deepfixcx.learn.model_folder import load_model
 
@@ -90,6 +91,10 @@ def explain_with_model(
     found = read_codes(
         classifier, where, patient, default_workers() if workers is None else workers, figures
     )
+    if show_original and not found.records:
+        raise ExplanationError(
+            f"--show-original requires images, and {str(where)!r} holds codes; omit it"
+        )
     if not len(found.code):
         error, reason = next(iter(found.failures.values()))
         what = "IN, the image to explain" if where.is_file() else "no image can be read; the first"
@@ -97,27 +102,19 @@ def explain_with_model(
     if classifier.mechanism is None:
         found = replace(found, outside=classifier.outside(found.code.array))
     why, bias = _explain(classifier, found, target, method, baseline)
+    shown = with_other_baselines(classifier, why[:figures], method=method) if figures else why[:0]
     threshold = classifier.thresholds[classifier.label_names.index(target)]
     written = write_explanations(
-        out, found, why, bias, figures=figures, threshold=threshold, overwrite=overwrite
-    )
+        out, found, why, bias, shown=shown, threshold=threshold, originals=show_original,
+        overwrite=overwrite,
+    )  # fmt: skip
     trained = _trained_on(classifier, target)
-    stable = _stable(classifier, why, method)
+    stable = None if shown.stable is None else round(float(shown.stable.mean()), 3)
     facts = {"images_train": trained.images, "reasons_of_five_with_other_baselines": stable}
     write_json(json, _figures(found, why, bias, baseline, written, out) | facts)
     _close(found, why, bias, baseline, written, out, trained, stable)
     if found.failures:
         raise typer.Exit(SOME_FAILED)
-
-
-def _stable(classifier: Classifier, why: Attribution, method: str) -> float | None:
-    """Return how many of five reasons stay with other baselines; None where there is one only."""
-    from deepfixcx.explain.methods import baseline_overlap
-
-    if method == "gradient-shap":
-        return None
-    kept = baseline_overlap(classifier, why[:FIGURES], method=method)
-    return round(kept, 3) if np.isfinite(kept) else None
 
 
 def can_explain(classifier: Classifier) -> bool:

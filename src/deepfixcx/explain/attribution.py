@@ -43,6 +43,7 @@ class Reason:
     share: float  # of the sizes of all reasons of the image, 0 to 1
     chance: float | None  # what models of random labels stay below, in 95 % of images
     words: str
+    range: tuple[float, float] | None = None  # least and largest amount with any baseline
 
     @property
     def stands_out(self) -> bool:
@@ -84,6 +85,10 @@ class Attribution:
     chance : ndarray of float32, shape (B, G, P, P), (B, 1, P, P) or (B, G, 1, 1), optional
         Amount that a reason has to exceed: in 95 % of images a model of random labels whose scores
         spread as much has no such reason. G are the groups of `band_groups`.
+    others : ndarray of float32, shape (K, B, G, P, P), optional
+        Amounts when compared with K other baselines, of the last shape of `chance`.
+    stable : ndarray of float64, shape (B,), optional
+        How many of the five strongest reasons stay with another baseline, on average.
 
     Raises
     ------
@@ -120,6 +125,8 @@ class Attribution:
     unit: str
     tells: Tells = "place and band"
     chance: Array | None = None
+    others: Array | None = None
+    stable: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Check that all parts are of the same codes."""
@@ -156,6 +163,8 @@ class Attribution:
             outputs=self.outputs[index],
             baseline_outputs=self.baseline_outputs[index],
             chance=None if self.chance is None else self.chance[index],
+            others=None if self.others is None else self.others[:, index],
+            stable=None if self.stable is None else self.stable[index],
         )
 
     @property
@@ -321,7 +330,11 @@ class Attribution:
                 amount = float(amounts[place])
                 chance = None if self.chance is None else float(self.chance[image][place])
                 share = abs(amount) / total
-                reasons.append(self._reason((group, row, column), amount, share, chance))
+                reason = self._reason((group, row, column), amount, share, chance)
+                if self.others is not None:
+                    all_of = [amount, *map(float, self.others[:, image, group, row, column])]
+                    reason = replace(reason, range=(min(all_of), max(all_of)))
+                reasons.append(reason)
         return reasons
 
     def reasons(self, n: int = 3, image: int = 0) -> list[Reason]:

@@ -25,10 +25,10 @@ __all__ = [
     "METHODS",
     "MethodName",
     "Parts",
-    "baseline_overlap",
     "explain_codes",
     "occlusion",
     "parts_of",
+    "with_other_baselines",
 ]
 
 Array = NDArray[np.float32]
@@ -219,21 +219,26 @@ def explain_codes(
     return replace(why, chance=chance_of(why, known, spread, linear=linear))
 
 
-def baseline_overlap(model: object, why: Attribution, *, method: str, n: int = 5) -> float:
-    """Return how many of the `n` strongest reasons stay with another baseline, on average.
+def with_other_baselines(
+    model: object, why: Attribution, *, method: str, n: int = 5
+) -> Attribution:
+    """Return an attribution with `others` and `stable`: what changes with another baseline.
 
     Compared are the baselines of other names, `BASELINES`, that the method and codes allow.
     """
-    kept = []
     strongest = [_places(why, n, image) for image in range(len(why))]
-    for name in BASELINES:
+    amounts, kept = [], []
+    for name in BASELINES if method != "gradient-shap" else ():
         try:
             other = explain_codes(model, why.code, method=method, baseline=name, target=why.target)
         except ExplanationError:  # one code has no mean
             continue
         if not np.array_equal(other.baseline, why.baseline):
-            kept += [len(own & _places(other, n, row)) for row, own in enumerate(strongest)]
-    return float(np.mean(kept)) if kept else float("nan")
+            amounts.append(other.amounts())
+            kept.append([len(own & _places(other, n, row)) for row, own in enumerate(strongest)])
+    if not amounts:
+        return why
+    return replace(why, others=np.stack(amounts), stable=np.mean(kept, axis=0))
 
 
 def _places(why: Attribution, n: int, image: int) -> set[tuple[object, ...]]:

@@ -7,6 +7,8 @@ direction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -23,7 +25,7 @@ from deepfixcx.explain.naming import (
     extent,
     spread_over_pixels,
 )
-from deepfixcx.report.drawing import FONT, INK, Page, decimals_for, for_display
+from deepfixcx.report.drawing import FONT, INK, MOST_SIDE, Page, decimals_for, for_display
 
 __all__ = [
     "AWAY",
@@ -36,6 +38,7 @@ __all__ = [
     "draw_cells",
     "draw_groups",
     "draw_intervals",
+    "draw_marks",
     "grid_height",
     "pale",
 ]
@@ -104,9 +107,33 @@ def draw_amounts(
         )  # fmt: skip
 
 
+def draw_marks(
+    axes: Axes, code: Code, size: tuple[int, ...], marks: Sequence[tuple[int, int, str]]
+) -> None:
+    """Frame cells (row, column) of an image of this size, and write their numbers into them.
+
+    The frame is dark with a bright rim, so that it is seen on lung and on bone.
+    """
+    rows, columns = _edges(code, size[0], size[1])
+    for row, column, number in marks:
+        (top, bottom), (left, right) = rows[row], columns[column]
+        for colour, width in (("white", 4.0), (INK, 1.8)):
+            axes.add_patch(
+                Rectangle(
+                    (left, top), right - left, bottom - top, fill=False, edgecolor=colour,
+                    linewidth=width, zorder=3,
+                )
+            )  # fmt: skip
+        axes.text(
+            left, top, number, ha="left", va="top", fontsize=11, color="white", weight="bold",
+            family=FONT, zorder=5, bbox={"facecolor": INK, "edgecolor": "white", "pad": 1.5},
+        )  # fmt: skip
+
+
 def pale(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an image (C, H, W) for drawing on, so bright that colours over it look the same."""
-    return 0.65 + 0.35 * for_display(pixels)
+    """Return an image (C, H, W) for drawing on: gray, and so bright that colours look the same."""
+    shown = for_display(pixels)
+    return 0.84 + 0.16 * (shown.mean(axis=-1) if shown.ndim > 2 else shown)
 
 
 def _overlay(axes: Axes, amounts: NDArray[np.floating], colours: tuple[str, str]) -> None:
@@ -127,17 +154,19 @@ def _spread(values: NDArray[np.float64], code: Code, size: tuple[int, ...]) -> N
     return spread_over_pixels(values.astype(np.float32), code.spec, *size)
 
 
-def _middles(code: Code, height: int, width: int) -> tuple[list[float], list[float]]:
+def _edges(code: Code, height: int, width: int) -> list[list[tuple[float, float]]]:
+    """Return first and last edge of each row and column of cells, in pixels of what is drawn."""
+    step = max(1, min(height, width) // MOST_SIDE)
+    found = []
+    for cells, side in zip(code.spec.cells(height, width), (height, width), strict=True):
+        ends = np.stack([cells.starts, cells.stops], axis=1) * code.spec.block
+        found.append([(low, high) for low, high in (np.minimum(ends, side) / step - 0.5).tolist()])
+    return found
+
+
+def _middles(code: Code, height: int, width: int) -> list[list[float]]:
     """Return the middle of each row and column of cells, in pixels of what is drawn."""
-    step = max(1, min(height, width) // 1024)
-    block = code.spec.block
-    rows, columns = code.spec.cells(height, width)
-    middles = []
-    for cells, side in ((rows, height), (columns, width)):
-        ends = np.minimum(cells.stops * block, side)
-        middle = (np.minimum(cells.starts * block, side) + ends) / 2 / step - 0.5
-        middles.append([float(each) for each in middle])
-    return middles[0], middles[1]
+    return [[(low + high) / 2 for low, high in each] for each in _edges(code, height, width)]
 
 
 # -- bands ------------------------------------------------------------------------------------
@@ -193,8 +222,9 @@ def draw_groups(
     *,
     most: float | None = None,
     percent: bool = False,
+    marks: Sequence[tuple[BandGroup, str]] = (),
 ) -> None:
-    """Draw an amount for each group of bands, coloured and written."""
+    """Draw an amount for each group of bands, coloured and written, some with numbers."""
     axes = _grid_axes(page, level, left, top)
     largest = float(np.abs(amounts).max()) or 1.0
     most, digits = most or largest, decimals_for(largest)
@@ -202,6 +232,12 @@ def draw_groups(
         words = _percent(float(amount)) if percent else _signed(float(amount), digits)
         colour = SIZE if percent else TOWARDS if amount > 0 else AWAY
         _draw_field(axes, group, level, abs(float(amount)) / most, colour, words)
+    for group, number in marks:
+        x, y, _ = _field(group, level)
+        axes.text(
+            x + 0.04, y + 0.08, number, ha="left", va="top", fontsize=10, color="white",
+            weight="bold", family=FONT, bbox={"facecolor": INK, "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
 
 
 def draw_intervals(

@@ -20,6 +20,7 @@ from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.attribution import Attribution, Reason
 from deepfixcx.explain.cohort import Bias
 from deepfixcx.explain.models import LOG_ODDS
+from deepfixcx.explain.naming import BandGroup
 from deepfixcx.explain.removal import statements
 from deepfixcx.report.attribution_axes import (
     AWAY,
@@ -32,6 +33,7 @@ from deepfixcx.report.attribution_axes import (
     draw_cells,
     draw_groups,
     draw_intervals,
+    draw_marks,
     grid_height,
     pale,
 )
@@ -45,6 +47,9 @@ LINE = 0.29
 SCALE = 0.68  # room for left and right and a scale of colours below a panel
 LETTERS = 10.5  # letters of a line of text in an inch
 REASONS = 3
+DIFFUSE = "diffuse: no place and band is larger than chance, so none should be named"
+CHANNELS = ("red", "green", "blue")
+MOST_LETTERS = 40  # of the name of a label
 
 
 def attribution_figure(
@@ -57,29 +62,40 @@ def attribution_figure(
 ) -> Figure:
     """Draw one page on one answer: where, by which edges, reasons, and what is not seen.
 
-    An original (C, H, W) is drawn only where it is given; a note stands below the title.
+    An original (C, H, W) is drawn only where it is given; a note stands below the title. Reasons
+    that are larger than chance have numbers, which stand in the panels, too.
     """
     one = attribution[image]
     decoded = _reconstruction(one.code)
+    if original is not None and original.shape[1:] != decoded.shape[1:]:
+        raise ExplanationError(
+            f"the code is of an image of {decoded.shape[1:]} pixels, and the original has "
+            f"{original.shape[1:]}"
+        )
     wide, high = panel_size(*decoded.shape[1:])
     places, bands = one.tells != "band", one.tells != "place"
     panels = [wide] * (1 + (original is not None) + places) + bands * [SCALES + GRID]
     width = max(sum(panels) + GAP * (len(panels) - 1), 9.0)
-    texts = [*_reason_lines(one), *_unseen_lines(one)]
+    reasons = one.reasons(REASONS)
+    texts = [*_reason_lines(one, reasons), *_colour_lines(one), *_unseen_lines(one)]
     lines = [(name, line) for name, text in texts for name, line in _columns(name, text, width)]
     top = TITLE + HEAD + (LINE if note else 0.0)
     below = max(high, bands * grid_height(one.level)) + SCALE
     page = Page(2 * MARGIN + width, top + below + 0.9 + LINE * (len(lines) + 1))
-    page.text(MARGIN, 0.2, _title(one, title), 18, weight="bold")
+    words = _title(one, title)
+    page.text(MARGIN, 0.2, words, 18 if len(words) < 6 * width else 11, weight="bold")
     page.text(MARGIN, 0.62, note, 12, weight="bold")
     head, left = top - HEAD, MARGIN
+    marks = _marks(reasons)
     if original is not None:
         page.heading(left, head, "original", "not for sharing")
-        page.image(for_display(original), left, top, wide, high)
+        axes = page.image(for_display(original), left, top, wide, high)
+        draw_marks(axes, one.code, decoded.shape[1:], marks)
         _sides(page, left, top + high, wide)
         left += wide + GAP
     page.heading(left, head, "reconstruction", "of the code: all that the model sees")
-    page.image(for_display(decoded), left, top, wide, high)
+    axes = page.image(for_display(decoded), left, top, wide, high)
+    draw_marks(axes, one.code, decoded.shape[1:], marks)
     _sides(page, left, top + high, wide)
     left += wide + GAP
     if places:
@@ -87,17 +103,12 @@ def attribution_figure(
         axes = page.image(pale(decoded), left, top, wide, high)
         most = _most(one.spatial()[0], one, (0,))
         draw_cells(axes, one, decoded.shape[1:], most)
+        draw_marks(axes, one.code, decoded.shape[1:], marks)
         _sides(page, left, top + high, wide)
         draw_scale(page, (left, top + high + 0.34, wide), most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += wide + GAP
     if bands:
-        page.heading(
-            left + SCALES, head, "by which edges", "sum over all cells, by scale and direction"
-        )
-        most = _most(one.edge_groups()[0], one, (1, 2))
-        draw_groups(page, one.edge_groups()[0], one.level, left, top, most=most)
-        place = (left + SCALES, top + grid_height(one.level) + 0.12, GRID)
-        draw_scale(page, place, most, SIGNS, MOST_COLOUR, unit=one.unit)
+        _draw_bands(page, one, reasons, left, top)
     foot = top + below + 0.3
     _legend(page, foot, one.label)
     for line, (name, text) in enumerate(lines):
@@ -109,15 +120,53 @@ def attribution_figure(
 INDENT = 1.5  # where sentences begin
 
 
-def _reason_lines(one: Attribution) -> list[tuple[str, str]]:
-    """Return the reasons that are larger than chance, or that there are none."""
-    known = one.chance is not None
-    reasons = one.reasons(REASONS)
-    texts = [_with_amount(reason) for reason in reasons]
-    if known and not reasons:
-        texts = ["diffuse: no place and band is larger than chance"]
-        texts += [f"largest: {_with_amount(reason)}" for reason in one.top(1)]
-    return [("reasons" if not row else "", text) for row, text in enumerate(texts or ["none"])]
+def _draw_bands(
+    page: Page, one: Attribution, reasons: Sequence[Reason], left: float, top: float
+) -> None:
+    """Draw the amounts of the groups of bands, with the numbers of the reasons."""
+    words = "sum over all cells, by scale and direction"
+    page.heading(left + SCALES, top - HEAD, "by which edges", words)
+    most = _most(one.edge_groups()[0], one, (1, 2))
+    numbers: dict[BandGroup, list[str]] = {}
+    for number, reason in enumerate(reasons, 1):
+        if reason.bands is not None:
+            numbers.setdefault(reason.bands, []).append(str(number))
+    marks = [(group, ", ".join(each)) for group, each in numbers.items()]
+    draw_groups(page, one.edge_groups()[0], one.level, left, top, most=most, marks=marks)
+    place = (left + SCALES, top + grid_height(one.level) + 0.12, GRID)
+    draw_scale(page, place, most, SIGNS, MOST_COLOUR, unit=one.unit)
+
+
+def _marks(reasons: Sequence[Reason]) -> list[tuple[int, int, str]]:
+    """Return row and column of the cells of reasons, with the numbers of these."""
+    numbers: dict[tuple[int, int], list[str]] = {}
+    for number, reason in enumerate(reasons, 1):
+        if reason.row is not None and reason.column is not None:
+            numbers.setdefault((reason.row, reason.column), []).append(str(number))
+    return [(row, column, ", ".join(each)) for (row, column), each in numbers.items()]
+
+
+def _reason_lines(one: Attribution, reasons: Sequence[Reason]) -> list[tuple[str, str]]:
+    """Return the reasons that are larger than chance, or that there are none; and the baseline."""
+    texts = [
+        f"{number}.  {_with_amount(reason, one.unit)}" for number, reason in enumerate(reasons, 1)
+    ]
+    if not reasons:
+        texts = ["none"] if one.chance is None else [DIFFUSE]
+    lines = [("reasons" if not row else "", text) for row, text in enumerate(texts)]
+    if one.stable is not None:
+        kept = f"{one.stable[0]:.1f} of the five strongest places and bands stay the strongest"
+        lines.append(("baseline", f"{kept} when compared with another baseline (mean)"))
+    return lines
+
+
+def _colour_lines(one: Attribution) -> list[tuple[str, str]]:
+    """Return the attribution of each channel of an image in colour."""
+    if one.code.channels != len(CHANNELS):
+        return []
+    amounts = one.values[0].reshape(len(CHANNELS), -1).sum(axis=1)
+    parts = [f"{name} {_signed(each)}" for name, each in zip(CHANNELS, amounts, strict=True)]
+    return [("colour", f"{', '.join(parts)} {one.unit}, summed over places and bands")]
 
 
 def _unseen_lines(one: Attribution) -> list[tuple[str, str]]:
@@ -220,14 +269,21 @@ def _title(one: Attribution, title: str) -> str:
     name = ""
     if one.unit == LOG_ODDS:
         outputs, name = (1 + np.tanh(outputs / 2)) / 2, "score "
-    words = f"{one.label}, {name}{outputs[0]:.3f} (baseline {outputs[1]:.3f})"
+    words = f"{_short(one.label)}, {name}{outputs[0]:.3f} (baseline {outputs[1]:.3f})"
     return f"{title}: {words}" if title else words
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…"
 
 
 def _legend(page: Page, top: float, label: str) -> None:
     """Say what colours and signs mean."""
     left = MARGIN
-    for colour, words in ((TOWARDS, f"+  towards {label}"), (AWAY, f"−  away from {label}")):
+    for colour, words in (
+        (TOWARDS, f"+  towards {_short(label)}"),
+        (AWAY, f"−  away from {_short(label)}"),
+    ):
         bottom = page.height - top - 0.17
         patch = Rectangle(
             (left / page.width, bottom / page.height), 0.28 / page.width, 0.17 / page.height,
@@ -254,9 +310,20 @@ def _scale_of_size(
     )  # fmt: skip
 
 
-def _with_amount(reason: Reason) -> str:
-    chance = "" if reason.chance is None else f"; chance: up to ±{reason.chance:.2g}"
-    return f"{reason} ({reason.amount:+.2g}{chance})"
+def _with_amount(reason: Reason, unit: str) -> str:
+    """Return a reason with its amount, the range over baselines, and what chance reaches."""
+    words = f"{reason}: {_signed(reason.amount)} {unit}"
+    parts = []
+    if reason.range is not None:
+        low, high = reason.range
+        parts.append(f"{_signed(low)} to {_signed(high)} over baselines")
+    if reason.chance is not None:
+        parts.append(f"chance: up to ±{reason.chance:.2g}")
+    return f"{words} ({'; '.join(parts)})" if parts else words
+
+
+def _signed(amount: float) -> str:
+    return f"{amount + 0.0:+.2g}".replace("-", "−")  # -0.0 + 0.0 is 0.0
 
 
 def _columns(name: str, text: str, width: float) -> list[tuple[str, str]]:
