@@ -238,8 +238,6 @@ def test_colour_images_are_drawn() -> None:
     assert np.asarray(figure.axes[0].get_images()[0].get_array()).shape == (30, 30, 3)
     words = "red −0.025, green −0.025, blue −0.025 output, summed over places and bands"
     assert words in words_of(figure)
-        figure
-    )
 
 
 def test_a_scale_says_what_the_strongest_colour_stands_for() -> None:
