@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 COMMANDS = ["privatize", "status", "verify", "inspect", "show", "demo", "bench"]
 COMMANDS += ["train", "evaluate", "predict", "sweep", "explain"]
-COMMANDS += ["scan", "audit", "report", "frontier"]
+COMMANDS += ["node", "scan", "audit", "report", "frontier"]
 """Every subcommand; a new one is named here and gets what the tests ask of all."""
 
 # No window is ever opened, here or in a subprocess.

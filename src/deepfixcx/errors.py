@@ -37,6 +37,7 @@ DeepfixcxError
 ├── AuditError                 an attack cannot be made with these arrays        (ValueError)
 ├── MechanismError             a mechanism cannot be applied as asked            (ValueError)
 ├── DeidentifyError            a header, a key or a rule file cannot be used     (ValueError)
+├── NodeError                  a node of the DICOM network cannot run as configured (ValueError)
 ├── OverwriteError             the target is a file that deepfixcx did not make
 ├── InUseError                 another process is writing that folder
 └── MissingExtraError          an optional dependency is not installed            (ImportError)
@@ -73,6 +74,7 @@ __all__ = [
     "ModelError",
     "ModelFileError",
     "NoPixelsError",
+    "NodeError",
     "NonFiniteError",
     "NotAnImageError",
     "OversizedImageError",
@@ -273,6 +275,10 @@ class MechanismError(DeepfixcxError, ValueError):
 
 class DeidentifyError(DeepfixcxError, ValueError):
     """A header cannot be de-identified, or a key or a rule file cannot be used."""
+
+
+class NodeError(DeepfixcxError, ValueError):
+    """A node of the DICOM network cannot run as configured, or its folder cannot be used."""
 
 
 class OverwriteError(DeepfixcxError):

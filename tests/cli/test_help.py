@@ -37,6 +37,7 @@ OWN_WORDS = {
 """Options whose help, default or type differs between commands, and why."""
 
 ARGUMENTS = {"IN", "IMAGE", "NOTICE", "OUT", "DATASET", "MODEL", "RELEASE", "[FOLDER]"}
+ARGUMENTS |= {"[ACTION]", "CONFIG"}
 
 LINES, COLUMNS, OPTIONS = 60, 80, 20
 """A terminal of this size shows the help of every command, which has no more options than this."""

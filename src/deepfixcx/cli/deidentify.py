@@ -41,7 +41,6 @@ from deepfixcx.cli._options import (
 
 if TYPE_CHECKING:
     from deepfixcx.deidentify import Profile
-    from deepfixcx.images.masking import Mask
     from deepfixcx.release import DeidentifyOptions, Summary
 
 __all__ = ["command"]
@@ -105,8 +104,11 @@ def command(
     from deepfixcx.errors import DeidentifyError
     from deepfixcx.images import DEFAULT_MAX_PIXELS
     from deepfixcx.release import DeidentifyOptions, privatize_dataset
+    from deepfixcx.release.deidentified import chosen_mask, chosen_objects, chosen_profile
 
-    profile = _profile(retain, rules, private_elements, free_text)
+    profile = chosen_profile(
+        words_in(retain), rules, private_elements, keep_text=free_text == "keep"
+    )
     if explain_rules:
         _explain(profile)
         return
@@ -114,9 +116,9 @@ def command(
         raise DeidentifyError("IN and OUT are missing; only --explain-rules works without them")
     options = DeidentifyOptions(
         profile=profile,
-        also=_also(also),
+        also=chosen_objects(words_in(also)),
         names=names,
-        mask=None if mask is None else _mask(mask, ocr),
+        mask=None if mask is None else chosen_mask(mask, ocr),
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
     )
     with stopping(), ReleaseBar() as report:
@@ -138,50 +140,6 @@ def command(
     _close(summary, figures, options)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
-
-
-def _profile(
-    retain: str, rules: Path | None, private_elements: Path | None, free_text: FreeTexts
-) -> Profile:
-    from deepfixcx.deidentify import Profile, read_private_elements, read_rules
-    from deepfixcx.deidentify.profile import OPTIONS
-    from deepfixcx.errors import DeidentifyError
-
-    chosen = [word.replace("-", "_") for word in words_in(retain)]
-    if unknown := sorted(set(chosen) - set(OPTIONS)):
-        known = ", ".join(name.replace("_", "-") for name in OPTIONS)
-        raise DeidentifyError(f"--retain is any of {known}, got {', '.join(unknown)}")
-    private = frozenset() if private_elements is None else read_private_elements(private_elements)
-    return Profile(
-        **{OPTIONS[name]: True for name in chosen},  # type: ignore[arg-type]
-        keep_text=free_text == "keep",
-        private=private,
-        rules=() if rules is None else read_rules(rules),
-    )
-
-
-def _also(text: str) -> tuple[str, ...]:
-    from deepfixcx.deidentify.objects import OBJECTS
-    from deepfixcx.errors import DeidentifyError
-
-    known = {each.word for each in OBJECTS if each.word}
-    if unknown := sorted(set(words_in(text)) - known):
-        raise DeidentifyError(
-            f"--also is any of {', '.join(sorted(known))}, got {', '.join(unknown)}; other objects "
-            "without an image are withheld"
-        )
-    return tuple(sorted(set(words_in(text))))
-
-
-def _mask(text: str, engine: Ocr) -> Mask:
-    from deepfixcx.images.masking import load_mask
-    from deepfixcx.images.text_mask import TextMask
-
-    if text not in ("phi", "all"):
-        return load_mask(text)
-    mask = TextMask(text, engine)
-    mask.check()
-    return mask
 
 
 def _explain(profile: Profile) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from deepfixcx.choices import Written
-from deepfixcx.deidentify.objects import policy_of
+from deepfixcx.choices import Ocr, Written
+from deepfixcx.deidentify.objects import OBJECTS, policy_of
 from deepfixcx.errors import DamagedImageError, DeidentifyError, ImageFileError, NoPixelsError
 from deepfixcx.images.masking import Mask, Region, painted_share
 from deepfixcx.release.ledger import Record
@@ -108,6 +109,53 @@ class DeidentifyOptions(ReleaseOptions):
             "retain": chosen_options(self.known_profile),
             "rules": rules_digest(self.known_profile),
         }
+
+
+def chosen_profile(
+    retain: Sequence[str],
+    rules: Path | None,
+    private_elements: Path | None,
+    *,
+    keep_text: bool = False,
+) -> Profile:
+    """Make the profile of words of ``--retain`` and files of rules."""
+    from deepfixcx.deidentify import Profile, read_private_elements, read_rules
+    from deepfixcx.deidentify.profile import OPTIONS
+
+    chosen = [word.replace("-", "_") for word in retain]
+    if unknown := sorted(set(chosen) - set(OPTIONS)):
+        known = ", ".join(name.replace("_", "-") for name in OPTIONS)
+        raise DeidentifyError(f"--retain is any of {known}, got {', '.join(unknown)}")
+    private = frozenset() if private_elements is None else read_private_elements(private_elements)
+    return Profile(
+        **{OPTIONS[name]: True for name in chosen},  # type: ignore[arg-type]
+        keep_text=keep_text,
+        private=private,
+        rules=() if rules is None else read_rules(rules),
+    )
+
+
+def chosen_objects(words: Sequence[str]) -> tuple[str, ...]:
+    """Check words of ``--also``: kinds of objects without an image."""
+    known = {each.word for each in OBJECTS if each.word}
+    if unknown := sorted(set(words) - known):
+        raise DeidentifyError(
+            f"--also is any of {', '.join(sorted(known))}, got {', '.join(unknown)}; other objects "
+            "without an image are withheld"
+        )
+    return tuple(sorted(set(words)))
+
+
+def chosen_mask(text: str, engine: Ocr) -> Mask:
+    """Make the mask that ``--mask`` names: a policy for text, or a file of rules."""
+    from deepfixcx.images.masking import load_mask
+    from deepfixcx.images.text_mask import TextMask
+
+    if text not in ("phi", "all"):
+        return load_mask(text)
+    mask = TextMask(text, engine)
+    mask.check()
+    return mask
 
 
 @dataclass(frozen=True, slots=True)

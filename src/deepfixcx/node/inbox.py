@@ -1,0 +1,155 @@
+"""The folder of a node: objects that were received and results that wait, each named by its hash.
+
+`Inbox.take` is the one way in, for C-STORE and for STOW-RS. It returns only when the object is on
+the disk and in the ledger, so that its sender may forget it. A file is removed only when the
+ledger says that it is needed no more, and holds what its name says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from deepfixcx.errors import InUseError, NodeError, OverwriteError
+from deepfixcx.io.files import (
+    make_folder,
+    remove_listed,
+    remove_temporaries,
+    sync_folder,
+    tagged,
+    write_file,
+)
+from deepfixcx.io.folders import locked
+from deepfixcx.node.config import Limits
+from deepfixcx.node.ledger import NodeLedger
+
+__all__ = ["Inbox", "Taken", "file_of", "meta_bytes", "put"]
+
+Taken = Literal["new", "repeated", "full", "invalid"]
+Room = Literal["inbox", "made"]
+
+LOCK: Final = "node.lock"
+TAG: Final = "node"
+UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
+FREE_CHECKED_S: Final = 1.0
+
+
+def file_of(folder: Path, room: Room, content: str) -> Path:
+    """Return where the object or result with this hash lies."""
+    return folder / room / content[:2] / f"{content}.dcm"
+
+
+def put(folder: Path, room: Room, data: bytes) -> str:
+    """Write a file that outlasts a crash; return its hash, which is its name."""
+    content = hashlib.sha256(data).hexdigest()
+    path = file_of(folder, room, content)
+    make_folder(path.parent, mode=0o700)
+    with tagged(TAG), suppress(OverwriteError):  # the same bytes are there, whole
+        write_file(path, data, mode=0o600)
+        sync_folder(path.parent)
+    return content
+
+
+def meta_bytes(sop_class: str, instance: str, syntax: str) -> bytes:
+    """Return the preamble and file meta information of an object, the same for the same one."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import UID as Uid
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = Uid(sop_class)
+    meta.MediaStorageSOPInstanceUID = Uid(instance)
+    meta.TransferSyntaxUID = Uid(syntax)
+    stream = DicomBytesIO(bytes(128) + b"DICM")
+    stream.seek(0, 2)
+    write_file_meta_info(stream, meta, enforce_standard=True)
+    return stream.getvalue()
+
+
+class Inbox:
+    """Takes objects in."""
+
+    def __init__(self, folder: Path, ledger: NodeLedger, limits: Limits) -> None:
+        self.folder, self.ledger, self._limits = folder, ledger, limits
+        self._checked, self._full = 0.0, ""
+        self.on_new: Any = None
+        """Called without arguments after an object was taken in."""
+
+    def full(self) -> str:
+        """Return why no object can be taken in now; empty where one can."""
+        now = time.monotonic()
+        if now - self._checked > FREE_CHECKED_S:
+            self._checked = now
+            free = shutil.disk_usage(self.folder).free
+            query = "SELECT count(*) FROM objects WHERE state = 'received'"
+            queued = "SELECT count(*) FROM deliveries WHERE state = 'waiting'"
+            waiting = sum(self.ledger.rows(each)[0][0] for each in (query, queued))
+            self._full = ""
+            if free < self._limits.free_mb * 1_000_000:
+                self._full = "less than limits.free_mb is free on the disk of the node"
+            elif waiting >= self._limits.waiting:
+                self._full = "limits.waiting objects wait already"
+        return self._full
+
+    def take(self, parts: tuple[bytes | memoryview, ...], instance: str, calling: str) -> Taken:
+        """Write an object and record it; `parts` together are a DICOM file."""
+        if self.full():
+            return "full"
+        if len(instance) > 64 or not UID.fullmatch(instance):
+            return "invalid"
+        data = b"".join(parts)
+        try:
+            content = put(self.folder, "inbox", data)
+        except OSError:
+            self._checked = 0.0
+            return "full"
+        taken: Taken = self.ledger.receive(content, instance, calling, len(data))  # type: ignore[assignment]
+        if taken == "repeated" and not self.ledger.held(content):
+            self.remove("inbox", content)
+        if taken == "new" and self.on_new is not None:
+            self.on_new()
+        return taken
+
+    def remove(self, room: Room, content: str) -> None:
+        """Remove a file that is needed no more."""
+        name = file_of(self.folder, room, content).relative_to(self.folder).as_posix()
+        with suppress(OSError):
+            remove_listed(self.folder, {name: {content}})
+
+    def clean(self) -> None:
+        """Remove what an earlier process left: files without a row, and those needed no more."""
+        remove_temporaries(self.folder, TAG)
+        for room, needed in (("inbox", self.ledger.held), ("made", self.ledger.needed)):
+            for path in (self.folder / room).glob("*/*.dcm"):
+                if not needed(path.stem):
+                    self.remove(room, path.stem)  # type: ignore[arg-type]
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[NodeLedger]:
+    """Make or open the folder of a node, alone; yield its ledger."""
+    try:
+        make_folder(folder, mode=0o700)
+        for room in ("inbox", "made"):
+            make_folder(folder / room, mode=0o700)
+        with suppress(OverwriteError):
+            write_file(folder / LOCK, b"", mode=0o600)
+    except OSError as error:
+        raise NodeError(
+            f"the folder of the node {folder.name!r} cannot be used: {error.strerror}"
+        ) from None
+    with locked(folder / LOCK) as held:
+        if held is None:
+            raise InUseError(f"another node runs in {folder.name!r}; stop it first")
+        ledger = NodeLedger(folder)
+        try:
+            yield ledger
+        finally:
+            ledger.close()

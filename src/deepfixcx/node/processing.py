@@ -1,0 +1,253 @@
+"""Objects in, results out: worker processes that route and de-identify, and the thread over them.
+
+A worker reads an object once, applies the profile of each route that takes it, writes the results
+to the disk and returns what it made. Only the thread here writes to the ledger. An object on which
+two workers died, or that cannot be examined, is quarantined with its reason and never sent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
+from deepfixcx.node.inbox import Inbox, file_of, put
+from deepfixcx.node.ledger import Made, Outcome, Waiting
+from deepfixcx.node.routing import Profile, Route
+from deepfixcx.release.workers import FileEvent, Worker, assign, receive, start_worker, stop_worker
+
+if TYPE_CHECKING:
+    from deepfixcx.node.config import NodeConfig
+    from deepfixcx.node.events import Log
+
+__all__ = ["NodeJob", "Processing", "examine"]
+
+BATCH: Final = 16
+DEATHS_ALLOWED: Final = 2
+NO_ROUTE: Final = "no route takes this object; add one, or stop the source from sending it"
+CRASHED: Final = "worker processes crashed on this object, so it cannot be examined"
+
+
+@dataclass(frozen=True)  # without slots, which make pickling slow
+class NodeJob:
+    """Some objects for one worker."""
+
+    number: int
+    items: tuple[Waiting, ...]
+    folder: Path
+    routes: tuple[Route, ...]
+    profiles: Mapping[str, Profile] = field(repr=False)
+
+    def work(
+        self,
+        started: Callable[[str], None],
+        done: Callable[[str, Any], None],
+        _quarantine: frozenset[str],
+    ) -> None:
+        """Work off every object, reporting its number before and its result after."""
+        for item in self.items:
+            started(str(item.number))
+            done(str(item.number), examine(self, item))
+
+
+def examine(job: NodeJob, item: Waiting) -> Outcome:
+    """Route and de-identify one object; what goes wrong is the reason of its quarantine."""
+    from pydicom import dcmread
+
+    from deepfixcx.images.reading import QUIET
+
+    path = file_of(job.folder, "inbox", item.content)
+    try:
+        with QUIET:
+            header = dcmread(path, stop_before_pixels=True)
+            routes = [route for route in job.routes if route.takes(header, item.calling)]
+    except FileNotFoundError:
+        return Outcome(reason="the object is missing from the folder of the node")
+    except Exception:  # pydicom raises whatever damaged bytes lead to
+        return Outcome(reason="the object is damaged and cannot be read; send it again")
+    if not routes:
+        return Outcome(reason=NO_ROUTE)
+    results: dict[str, tuple[bytes, str]] = {}
+    made, reasons = [], []
+    for route in routes:
+        if route.profile not in results:
+            results[route.profile] = _applied(job.profiles[route.profile], path)
+        data, reason = results[route.profile]
+        if reason:
+            reasons.append(f"route {route.name}: {reason}")
+        else:
+            try:
+                made.append(_made(job.folder, route, data))
+            except OSError:
+                raise ReleaseStoppedError("a result cannot be written") from None
+    return Outcome(tuple(made), "; ".join(reasons))
+
+
+def _applied(profile: Profile, path: Path) -> tuple[bytes, str]:
+    """Apply a profile; return the bytes of the result, or why the object is withheld."""
+    from deepfixcx.release.deidentified import deidentified_file
+    from deepfixcx.release.inputs import Source
+    from deepfixcx.release.plan import Planned
+
+    item = Planned(Source(path, path.name), path.stem, path.stem)
+    try:
+        with path.open("rb") as stream:
+            return deidentified_file(
+                profile.options, profile.deidentifier, item, stream
+            ).content, ""
+    except DeepfixcxError as error:
+        return b"", str(error)
+    except MemoryError:
+        return b"", "the object needs more memory than is available"
+    except Exception as error:  # fail closed: what went wrong is not known
+        return b"", f"the object cannot be de-identified ({type(error).__name__})"
+
+
+def _made(folder: Path, route: Route, data: bytes) -> Made:
+    from io import BytesIO
+
+    from pydicom import dcmread
+
+    header = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(WANTED))
+    meta = header.file_meta
+    return Made(
+        route.name,
+        put(folder, "made", data),
+        str(meta.MediaStorageSOPClassUID),
+        str(meta.MediaStorageSOPInstanceUID),
+        str(meta.TransferSyntaxUID),
+        str(header.get("StudyInstanceUID") or ""),
+        str(header.get("SeriesInstanceUID") or ""),
+        len(data),
+        route.to,
+    )
+
+
+WANTED: Final = ("StudyInstanceUID", "SeriesInstanceUID")
+
+
+class Processing(threading.Thread):
+    """Gives waiting objects to worker processes, and records what they return."""
+
+    def __init__(self, config: NodeConfig, inbox: Inbox, log: Log) -> None:
+        super().__init__(name="processing", daemon=True)
+        self._config, self._inbox, self._log = config, inbox, log
+        self._profiles = dict(config.profiles)
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._last, self._number = 0, 0
+        self._pool: list[Worker] = []
+        self.on_made: Callable[[], None] = lambda: None
+
+    def wake(self) -> None:
+        """Look for waiting objects at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the jobs in hand."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        try:
+            self._pool = [start_worker() for _ in range(self._config.workers)]
+            while not self._stopping.is_set() or any(each.jobs for each in self._pool):
+                self._step()
+        except ReleaseStoppedError as error:
+            self._log.error("stopped", reason=str(error))
+        finally:
+            for worker in self._pool:
+                stop_worker(worker)
+            self._inbox.ledger.close()
+
+    def _step(self) -> None:
+        if not self._stopping.is_set():
+            self._supply()
+        busy = [worker for worker in self._pool if worker.jobs]
+        if not busy:
+            self._last = 0  # objects that were put back have lower numbers
+            self._wake.wait(0.5)
+            self._wake.clear()
+            return
+        ready = wait([worker.pipe for worker in busy], timeout=0.2)
+        for worker in [each for each in busy if each.pipe in ready]:
+            try:
+                self._record(worker)
+            except (EOFError, ConnectionError):
+                self._replace(worker)
+            except ReleaseStoppedError as error:  # a disk without room: the objects wait
+                self._log.error("waits", reason=str(error))
+                stop_worker(worker)
+                self._pool[self._pool.index(worker)] = start_worker()
+                self._last = 0
+                time.sleep(1)
+
+    def _supply(self) -> None:
+        """Give workers objects; small batches, so that all workers have some."""
+        for worker in sorted(self._pool, key=lambda each: len(each.jobs)):
+            if len(worker.jobs) >= 2:
+                continue
+            self._wake.clear()
+            taken = {item.number for each in self._pool for job in each.jobs for item in _of(job)}
+            items = [
+                item
+                for item in self._inbox.ledger.waiting(self._last, BATCH)
+                if item.number not in taken
+            ]
+            if not items:
+                return
+            self._last = items[-1].number
+            self._number += 1
+            config = self._config
+            job = NodeJob(self._number, tuple(items), config.folder, config.routes, self._profiles)
+            assign(worker, job, frozenset(), frozenset())
+
+    def _record(self, worker: Worker) -> None:
+        items = {str(item.number): item for job in worker.jobs for item in _of(job)}
+        done = [
+            (items[each.source_id], each.result)
+            for each in receive(worker)
+            if isinstance(each, FileEvent)
+        ]
+        self._finish(done)
+
+    def _finish(self, done: list[tuple[Waiting, Outcome]]) -> None:
+        if not done:
+            return
+        reasons = self._inbox.ledger.finish(done)
+        for (item, outcome), reason in zip(done, reasons, strict=True):
+            if reason:
+                self._log.warning("quarantined", object=item.number, reason=reason)
+            else:
+                self._inbox.remove("inbox", item.content)
+            for made in outcome.made:
+                if not self._inbox.ledger.needed(made.content):
+                    self._inbox.remove("made", made.content)
+        self.on_made()
+
+    def _replace(self, worker: Worker) -> None:
+        """Replace a worker that died; its objects are worked again, alone if one is suspected."""
+        at = worker.mark.read()
+        items = {str(item.number): item for job in worker.jobs for item in _of(job)}
+        stop_worker(worker)
+        self._pool[self._pool.index(worker)] = start_worker()
+        self._last = 0
+        if at in items:
+            self._log.error("worker died", object=items[at].number)
+            if self._inbox.ledger.died(items[at].number) >= DEATHS_ALLOWED:
+                self._finish([(items[at], Outcome(reason=CRASHED))])
+        else:
+            with suppress(InterruptedError):
+                time.sleep(0.5)
+
+
+def _of(job: Any) -> tuple[Waiting, ...]:
+    items: tuple[Waiting, ...] = job.items
+    return items

@@ -1,0 +1,214 @@
+"""A node takes objects in, de-identifies them, and loses and reveals nothing."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from deepfixcx.deidentify import Deidentifier, Profile, load_key
+from tests.node.conftest import (
+    CANARY,
+    PATIENCE_S,
+    Site,
+    free_port,
+    instances,
+    process,
+    scan,
+    scans,
+    wait_for,
+)
+from tests.programs import program
+
+HOST = "127.0.0.1"
+STORESCP = 'kind = "dicom"\ntitle = "ARCHIVE"\nhost = "127.0.0.1"\nport = {}\nretry_s = 0.5'
+
+
+def holds_canary(*paths: Path) -> list[Path]:
+    words = [CANARY.encode(), b"Quxfoobar", b"774411"]
+    return [path for path in paths if any(word in path.read_bytes() for word in words)]
+
+
+def test_objects_arrive_once_as_a_folder_run_makes_them(site: Site) -> None:
+    site.configure()
+    site.start()
+    sent = scans(site.folder / "in", 3)
+    assert subprocess.run(
+        [program("dcmtk", "echoscu"), "-aec", "NODE", "-aet", "MODALITY", HOST, str(site.port)],
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    for _ in range(2):  # a source that repeats a study
+        site.send(*sent)
+    wait_for(site.settled)
+    results = site.results()
+    key = load_key(site.folder / "hospital.key")
+    assert instances(results) == sorted(key.uid(each) for each in instances(sent))
+    made, _ = Deidentifier(Profile(), key).apply(dcmread(sent[0]), keep_pixels=True)
+    arrived = next(each for each in map(dcmread, results) if each.InstanceNumber == 0)
+    assert arrived == made
+    status = site.status()
+    assert (status.objects["done"], status.repeated) == (3, 3)
+    site.stop()
+    assert not holds_canary(site.log, *results)
+    spool = [path for path in (site.folder / "spool").rglob("*.dcm")]
+    assert not spool
+
+
+def test_what_cannot_be_examined_is_quarantined_and_sent_nowhere(site: Site) -> None:
+    site.configure()
+    site.start()
+    stated = scan(1, BurnedInAnnotation="YES")
+    damaged = scan(2)
+    del damaged.PixelData
+    twin = scan(3)
+    for number, each in enumerate((stated, damaged, twin)):
+        each.save_as(site.folder / f"{number}.dcm")
+    site.send(*(site.folder / f"{number}.dcm" for number in range(3)))
+    wait_for(site.settled)
+    twin.StationName = "OTHER"
+    twin.save_as(site.folder / "3.dcm")
+    site.send(site.folder / "3.dcm")
+    wait_for(site.settled)
+    status = site.status()
+    assert status.objects == {"received": 0, "done": 1, "quarantined": 3}, status.quarantine
+    assert len(status.quarantine) == 3
+    assert len(site.results()) == 1
+    assert len(list((site.folder / "spool" / "inbox").rglob("*.dcm"))) == 3
+    assert not holds_canary(site.log)
+    events = [each["event"] for each in site.events()]
+    assert events.count("quarantined") == 2
+
+
+def test_strangers_are_rejected_and_harm_nothing(site: Site) -> None:
+    site.configure()
+    site.start()
+    (path,) = scans(site.folder / "in", 1)
+    assert site.send(path, title="STRANGER", check=False) != 0
+    drawn = random.Random(7)
+    for size in (1, 6, 40, 4000):
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as peer:
+            peer.sendall(drawn.randbytes(size))
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as peer:
+        peer.sendall(b"\x01\x00\xff\xff\xff\xff" + bytes(100))  # announces 4 GiB
+        peer.settimeout(15)
+        assert peer.recv(100)[:1] in (b"", b"\x07")
+    site.send(path)
+    wait_for(site.settled)
+    assert len(site.results()) == 1
+    assert site.status().counters["associations_refused"] == 1
+    assert b"STRANGER" not in site.log.read_bytes()
+
+
+def test_a_full_disk_refuses_associations(site: Site) -> None:
+    site.configure()
+    site.path.write_text(site.path.read_text().replace("free_mb = 1\n", "free_mb = 900000000\n"))
+    site.start()
+    (path,) = scans(site.folder / "in", 1)
+    assert site.send(path, check=False) != 0
+    assert any(each["event"] == "refused" for each in site.events())
+    assert site.status().objects["received"] == 0
+
+
+def test_a_destination_that_was_away_gets_everything(site: Site) -> None:
+    site.configure(STORESCP.format(site.archive_port))
+    site.start()
+    sent = scans(site.folder / "in", 4)
+    site.send(*sent)
+    wait_for(lambda: any(each["event"] == "unreachable" for each in site.events()))
+    wait_for(lambda: site.status().deliveries["archive"]["waiting"] == 4)
+    words = [program("dcmtk", "storescp"), "-od", str(site.out), str(site.archive_port)]
+    with process(*words, folder=site.folder):
+        wait_for(site.settled)
+    key = load_key(site.folder / "hospital.key")
+    assert instances(site.results()) == sorted(key.uid(each) for each in instances(sent))
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_lose_and_repeat_nothing(site: Site) -> None:
+    site.configure()
+    sent = scans(site.folder / "in", 60)
+    storescu = [program("dcmtk", "storescu"), "-aet", "MODALITY", "-aec", "NODE", HOST]
+    drawn = random.Random(3)
+    for _ in range(4):
+        site.start()
+        sender = subprocess.Popen(
+            [*storescu, str(site.port), *map(str, sent)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(drawn.uniform(0.1, 2.5))
+        site.stop(signal.SIGKILL)
+        sender.wait(timeout=PATIENCE_S)
+    site.start()
+    site.send(*sent)
+    wait_for(site.settled)
+    key = load_key(site.folder / "hospital.key")
+    assert instances(site.results()) == sorted(key.uid(each) for each in instances(sent))
+    with sqlite3.connect(site.folder / "spool" / "node.sqlite") as database:
+        ((count,),) = database.execute("SELECT count(*) FROM deliveries WHERE state = 'sent'")
+    assert count == 60
+
+
+@pytest.mark.slow
+def test_many_sources_at_once(site: Site) -> None:
+    site.configure()
+    site.start()
+    sent = scans(site.folder / "in", 40)
+    words = [program("dcmtk", "storescu"), "-aet", "MODALITY", "-aec", "NODE", HOST]
+    senders = [
+        subprocess.Popen([*words, str(site.port), *map(str, sent[2 * n : 2 * n + 2])])
+        for n in range(20)
+    ]
+    assert [each.wait(timeout=PATIENCE_S) for each in senders] == [0] * 20
+    wait_for(site.settled)
+    assert len(site.results()) == 40
+
+
+def test_commitment_is_reported_on_an_association_of_its_own(site: Site) -> None:
+    from pydicom import Dataset
+    from pynetdicom import AE, evt
+
+    port, reports = free_port(), []
+    commitment, instance = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
+    source = f'[[sources]]\ntitle = "SCANNER"\nhost = "127.0.0.1"\nport = {port}\n'
+    site.configure(more=source)
+    site.start()
+    (path,) = scans(site.folder / "in", 1)
+    site.send(path)
+
+    def reported(event: evt.Event) -> tuple[int, None]:
+        reports.append(event.event_information)
+        return 0x0000, None
+
+    ae = AE("SCANNER")
+    ae.add_requested_context(commitment)
+    ae.add_supported_context(commitment, scu_role=True, scp_role=True)
+    server = ae.start_server(
+        ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, reported)]
+    )
+    assert server is not None
+    try:
+        asked = Dataset()
+        asked.TransactionUID = "1.2.3"
+        known, unknown = Dataset(), Dataset()
+        for item, uid in ((known, instances([path])[0]), (unknown, "1.2.3.4")):
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2.840.10008.1.1", uid
+        asked.ReferencedSOPSequence = [known, unknown]
+        association = ae.associate("127.0.0.1", site.port, ae_title="NODE")
+        status, _ = association.send_n_action(asked, 1, commitment, instance)
+        association.release()
+        assert status.Status == 0
+        wait_for(lambda: reports)
+    finally:
+        server.shutdown()
+    (report,) = reports
+    assert report.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == instances([path])[0]
+    assert report.FailedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.3.4"
