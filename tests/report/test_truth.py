@@ -103,7 +103,7 @@ def test_a_scan_for_nothing_is_no_clean_one(facts: ReleaseFacts) -> None:
 
 def test_records_of_numbers_are_not_described_as_images(facts: ReleaseFacts) -> None:
     text = text_of(release_page(ReportInputs(of_records(facts, [1]))))
-    for words in ("bands, each", "Preserved", "of 4,096", "seen by a scanner", "burned into"):
+    for words in ("bands, each", "Preserved", "of 4,096", "come from a scanner", "burned into"):
         assert words not in text
     assert "The images that keep" not in text
     for words in (
@@ -122,7 +122,7 @@ def test_records_of_numbers_are_not_described_as_images(facts: ReleaseFacts) -> 
 
 def test_records_that_are_codes_have_bands(facts: ReleaseFacts) -> None:
     text = text_of(release_page(ReportInputs(of_records(facts, [1, 16, 4, 4]))))
-    for words in ("16 bands, each", "Preserved", "seen by a scanner", "burned into"):
+    for words in ("16 bands, each", "Preserved", "come from a scanner", "burned into"):
         assert words in text
     assert "(256 a record, 6.2 % of an image)" in text
     assert "a record has 6.2 % of the values of a typical image" in text
