@@ -28,9 +28,9 @@ from typer.testing import CliRunner
 
 from deepfixcx.cli.app import app
 from deepfixcx.deidentify import Profile
-from deepfixcx.errors import DeidentifyError
+from deepfixcx.errors import DeidentifyError, UnsupportedImageError
 from deepfixcx.images.dicom.decoding import decode_frames
-from deepfixcx.images.dicom.kept import paint_frames
+from deepfixcx.images.dicom.kept import paint_frames, without_comments
 from deepfixcx.images.masking import DeviceMask, Region, Rule
 from deepfixcx.release import DeidentifyOptions, Summary, privatize_dataset, verify_release
 from tests.deidentify.making import KEY, make_header, save
@@ -155,7 +155,6 @@ def test_pixels_and_syntax_are_those_of_the_source(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("comment-name.dcm", "comment inside a compressed frame"),
         ("burned.dcm", "Burned In Annotation: YES"),
         ("overlay.dcm", "unused bits"),
         ("sr.dcm", "add --also sr"),
@@ -174,10 +173,63 @@ def test_what_is_not_examined_is_withheld(
     assert "Winterbottom" not in row["reason"]
 
 
-def test_a_comment_without_the_patient_stays(
-    release: tuple[Path, dict[str, dict[str, str]]],
+@pytest.mark.parametrize("name", ["plain", "name"])
+def test_a_comment_is_cut_out_of_a_compressed_frame(
+    name: str, sources: Path, release: tuple[Path, dict[str, dict[str, str]]]
 ) -> None:
-    assert release[1]["comment-plain.dcm"]["status"] == "done"
+    out, rows = release
+    before = dcmread(sources / f"comment-{name}.dcm")
+    path = out / rows[f"comment-{name}.dcm"]["dicom_file"]
+    assert b"scanner" not in path.read_bytes()
+    assert b"Winterbottom" not in path.read_bytes()
+    after = dcmread(path)
+    assert after.file_meta.TransferSyntaxUID == before.file_meta.TransferSyntaxUID
+    assert np.array_equal(decode_frames(after).values, decode_frames(before).values)
+
+
+COMMENT = b"of Ottilie Winterbottom"
+SEGMENT = (len(COMMENT) + 2).to_bytes(2, "big") + COMMENT
+
+
+def scans(frame: bytes) -> bytes:
+    """Return a frame with a comment before its last scan."""
+    at = frame.rfind(b"\xff\xda")
+    return frame[:at] + b"\xff\xfe" + SEGMENT + frame[at:]
+
+
+PLAIN_JPEG = jpeg(b"")[:2] + jpeg(b"")[6:]
+PLAIN_LS = bytes(imagecodecs.jpegls_encode(values()[0]))
+PLAIN_2000 = bytes(
+    imagecodecs.jpeg2k_encode(values()[0], level=0, reversible=True, codecformat="J2K")
+)
+
+
+@pytest.mark.parametrize(
+    ("plain", "spoiled"),
+    [
+        (PLAIN_JPEG, jpeg(COMMENT)),
+        (PLAIN_JPEG, scans(PLAIN_JPEG)),
+        (PLAIN_JPEG, PLAIN_JPEG + COMMENT),
+        (PLAIN_JPEG, PLAIN_JPEG[:2] + b"\xff\xe1" + SEGMENT + PLAIN_JPEG[2:]),
+        (PLAIN_LS, PLAIN_LS[:2] + b"\xff\xe8" + SEGMENT + PLAIN_LS[2:]),
+        (PLAIN_LS, PLAIN_LS + COMMENT),
+        (PLAIN_2000, PLAIN_2000.replace(b"\xff\x52", b"\xff\x64" + SEGMENT + b"\xff\x52", 1)),
+        (PLAIN_2000, PLAIN_2000 + COMMENT),
+    ],
+)
+def test_what_a_frame_holds_beside_the_image_is_cut(plain: bytes, spoiled: bytes) -> None:
+    assert spoiled != plain
+    assert without_comments(plain) == (plain, b"")
+    assert without_comments(spoiled)[0] == plain
+
+
+def test_what_cannot_be_cut_is_refused() -> None:
+    at = PLAIN_2000.index(b"\xff\x93")
+    inside = PLAIN_2000[:at] + b"\xff\x64" + SEGMENT + PLAIN_2000[at:]
+    boxed = b"\0\0\0\x0cjP  \r\n\x87\n" + (8 + len(COMMENT)).to_bytes(4, "big") + b"xml " + COMMENT
+    for frame in (inside, boxed):
+        with pytest.raises(UnsupportedImageError, match="not examined"):
+            without_comments(frame)
 
 
 def test_release_is_consistent_and_a_change_of_it_is_noticed(sources: Path, tmp_path: Path) -> None:

@@ -222,7 +222,12 @@ def _image(
 ) -> KeptFile:
     from deepfixcx.deidentify import Method, stamp
     from deepfixcx.deidentify.identity import Identity
-    from deepfixcx.images.dicom.kept import comments_of, examined_frames, paint_frames
+    from deepfixcx.images.dicom.kept import (
+        examined_frames,
+        keep_frames,
+        paint_frames,
+        without_comments,
+    )
     from deepfixcx.images.dicom.writing import dicom_bytes
 
     if "TransferSyntaxUID" not in getattr(source, "file_meta", {}):
@@ -234,15 +239,11 @@ def _image(
     if size > options.max_pixels:
         raise DeidentifyError("the image has more pixels than --max-pixels allows; raise the limit")
     identity = Identity.of(source)
-    for frame in frames:
-        comments = comments_of(frame)
-        if comments and identity.stands_in_bytes(comments):
-            raise DeidentifyError(
-                "a comment inside a compressed frame names the patient; convert the file to an "
-                "uncompressed transfer syntax"
-            )
+    bare = [without_comments(frame) for frame in frames]
     regions = _regions(options.mask, source, identity)
     made, actions = deidentifier.apply(source, keep_pixels=True)
+    if any(comment for _, comment in bare):
+        keep_frames(made, [frame for frame, _ in bare])
     if options.mask is not None:
         paint_frames(made, regions)
         made.BurnedInAnnotation = "NO"

@@ -7,6 +7,7 @@ frames are stored uncompressed, as they decode.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ from deepfixcx.images.dicom.fragments import compressed_frames
 from deepfixcx.images.dicom.layout import Layout, read_layout
 from deepfixcx.images.masking import Region
 
-__all__ = ["comments_of", "examined_frames", "paint_frames"]
+__all__ = ["examined_frames", "keep_frames", "paint_frames", "without_comments"]
 
 EMBEDDED_OVERLAY: Final = 0x0102
 """Overlay Bit Position: its bitmap may lie in unused bits of the pixels."""
@@ -56,27 +57,128 @@ def examined_frames(dataset: Dataset) -> tuple[Layout, list[bytes]]:
     return layout, compressed_frames(dataset, layout)
 
 
-def comments_of(frame: bytes) -> bytes:
-    """Return what a compressed frame holds besides the image: comments, and what follows its end.
+def without_comments(frame: bytes) -> tuple[bytes, bytes]:
+    """Return a compressed frame without its comments, and what was cut out of it.
 
-    In JPEG these are the segments APPn and COM, in JPEG 2000 the segments COM.
+    Of JPEG and JPEG-LS these are the segments APPn and COM and what follows the end, of JPEG 2000
+    the segments COM of the main header and what follows the end. Version texts of known encoders
+    and what a decoder needs stay. What cannot be cut is refused.
     """
     if frame[:2] == b"\xff\xd8":
-        end = frame.rfind(b"\xff\xd9")
-        return _segments(frame, frozenset({0xFE, *range(0xE0, 0xF0)}), 0xDA) + frame[end + 2 :]
+        return _jpeg_without(frame)
     if frame[:4] == b"\xff\x4f\xff\x51":
-        return _segments(frame, frozenset({0x64}), 0x90)
-    return b""
+        return _jpeg_2000_without(frame)
+    if frame[:4] == b"\x00\x00\x00\x0c":
+        _check_boxes(frame)
+    return frame, b""
 
 
-def _segments(frame: bytes, wanted: frozenset[int], last: int) -> bytes:
-    found, at = [], 2
-    while at + 4 <= len(frame) and frame[at] == 0xFF and frame[at + 1] != last:
-        length = int.from_bytes(frame[at + 2 : at + 4], "big")
-        if frame[at + 1] in wanted:
-            found.append(frame[at + 4 : at + 2 + length])
-        at += 2 + max(2, length)
-    return b"\n".join(found)
+_NEEDED: Final = re.compile(
+    rb"\xe0JFIF\0.{7}\0\0|\xeeAdobe.{7}|\xe8mrfx.|\xe8SPIFF.{0,30}"
+    rb"|\xe8\0\0\0\x01(?:\xff\xd8)?",
+    re.DOTALL,
+)
+"""Segments, with their marker, that say how to decode, and have no room for a text."""
+
+_VERSION: Final = re.compile(
+    rb"[\0-\x01]*(?:Kakadu|OpenJPH Ver|OpenJPEG|Created by (?:GDCM/)?OpenJPEG version|Lavc|IJG"
+    rb"|LEAD Technologies Inc\.?|CREATOR: gd-jpeg|Intel\(R\) JPEG Library,? version)"
+    rb"[-, vV]{0,3}[\d.\[\]]{0,12}\0?"
+)
+"""What encoders write of themselves."""
+
+_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+_BOXES: Final = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"JXL ", b"jxlc", b"jxlp", b"jxll"})
+
+
+def _jpeg_without(frame: bytes) -> tuple[bytes, bytes]:
+    kept, cut, at = [frame[:2]], [], 2
+    while at + 1 < len(frame):
+        marker = frame[at + 1]
+        if frame[at] != 0xFF or marker == 0xFF:  # a fill byte, or entropy-coded data
+            start, at = at, _next_marker(frame, at + 1)
+            kept.append(frame[start:at])
+        elif marker == 0xD9:
+            kept.append(frame[at : at + 2])
+            rest = frame[at + 2 :]
+            (kept if len(rest) < 2 and rest in (b"", b"\0", b"\xff") else cut).append(rest)
+            return b"".join(kept), b"\n".join(cut)
+        else:
+            length = 0 if marker in _ALONE else int.from_bytes(frame[at + 2 : at + 4], "big")
+            segment, at = frame[at : at + 2 + length], at + 2 + length
+            named = marker == 0xFE or 0xE0 <= marker <= 0xEF
+            (cut if named and not _is_technical(segment) else kept).append(segment)
+    return b"".join(kept), b"\n".join(cut)
+
+
+def _is_technical(segment: bytes) -> bool:
+    """Return whether a segment says how to decode, without a word in its numbers, or by what."""
+    if _VERSION.fullmatch(segment[4:]):
+        return True
+    needed = _NEEDED.fullmatch(segment[1:2] + segment[4:])
+    return needed is not None and re.search(rb"[A-Za-z]{3}", segment[9:]) is None
+
+
+def _next_marker(frame: bytes, at: int) -> int:
+    """Return where the next marker begins; within coded data, 255 is followed by less than 128."""
+    while True:
+        at = frame.find(b"\xff", at)
+        if at < 0 or at + 1 >= len(frame):
+            return len(frame)
+        if 0xC0 <= frame[at + 1] < 0xFF and frame[at + 1] not in range(0xD0, 0xD8):
+            return at
+        at += 1
+
+
+def _jpeg_2000_without(frame: bytes) -> tuple[bytes, bytes]:
+    kept, cut, at = [frame[:2]], [], 2
+    while frame[at : at + 1] == b"\xff" and frame[at + 1 : at + 2] not in (b"\x90", b"\xd9", b""):
+        segment = frame[at : at + 2 + int.from_bytes(frame[at + 2 : at + 4], "big")]
+        named = segment[1:2] == b"\x64" and not _VERSION.fullmatch(segment[4:])
+        (cut if named else kept).append(segment)
+        at += max(4, len(segment))
+    while frame[at : at + 2] == b"\xff\x90" and at + 12 <= len(frame):
+        length = int.from_bytes(frame[at + 6 : at + 10], "big") or len(frame) - at
+        inner = at + 12
+        while frame[inner : inner + 1] == b"\xff" and frame[inner + 1 : inner + 2] != b"\x93":
+            if frame[inner + 1 : inner + 2] == b"\x64":
+                raise UnsupportedImageError(
+                    "a part of a compressed frame holds a comment, which is not examined; convert "
+                    "the file to an uncompressed transfer syntax"
+                )
+            inner += 2 + max(2, int.from_bytes(frame[inner + 2 : inner + 4], "big"))
+        kept.append(frame[at : at + length])
+        at += max(12, length)
+    end = at + 2 if frame[at : at + 2] == b"\xff\xd9" else at
+    rest = frame[end:]
+    kept.append(frame[at:end])
+    (kept if rest in (b"", b"\0", b"\xff") else cut).append(rest)
+    return b"".join(kept), b"\n".join(cut)
+
+
+def _check_boxes(frame: bytes) -> None:
+    """Refuse boxes around an image that may hold a text."""
+    at, names = 0, set[bytes]()
+    while at + 8 <= len(frame):
+        length = int.from_bytes(frame[at : at + 4], "big")
+        names.add(frame[at + 4 : at + 8])
+        if length < 8:  # up to the end, or a size of 64 bits
+            break
+        at += length
+    inside = frame.partition(b"jp2c")[2]
+    if not names <= _BOXES or (inside and _jpeg_2000_without(inside)[1].strip(b"\0")):
+        raise UnsupportedImageError(
+            "a compressed frame has boxes beside the image, which are not examined; convert the "
+            "file to an uncompressed transfer syntax"
+        )
+
+
+def keep_frames(dataset: Dataset, frames: Sequence[bytes]) -> None:
+    """Store compressed frames in place of those of a data set, one fragment each."""
+    dataset.PixelData = encapsulate(list(frames))
+    dataset["PixelData"].is_undefined_length = True
+    dataset["PixelData"].VR = "OB"
+    _forget_offsets(dataset)
 
 
 def paint_frames(dataset: Dataset, regions: Sequence[Region]) -> None:
