@@ -40,6 +40,7 @@ DRAWN: Final = frozenset({0x00081140, 0x00081155, 0x00081150, 0x00081160, 0x0070
 """Of a graphic annotation: which images, which layer, and the lines; not the texts."""
 
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+ICC_PROFILE: Final = 0x00282000
 TEXT_VALUE: Final = 0x0040A160
 """A text of a structured report."""
 
@@ -182,6 +183,10 @@ class Walk:
                 return copy.copy(element)
             self._note(where, Action.UID, "kind")
             return replaced_uids(element, self.key)
+        if tag == ICC_PROFILE:
+            self._note(where, Action.CLEAN, "kind")
+            profile = _without_texts(element.value)
+            return made(element, profile) if profile else None
         if vr in SHORT_TEXT and not _is_technical(old, tag):
             text = self._harmless(element)
             self._note(where, Action.CLEAN, "kind")
@@ -290,6 +295,33 @@ def _without_padding(header: Dataset, element: DataElement) -> DataElement:
         )
     copied.value = element.value[:length] + b"\0" * (length % 2)
     return copied
+
+
+_NUMERIC: Final = frozenset(
+    {b"XYZ ", b"curv", b"para", b"mft1", b"mft2", b"mAB ", b"mBA ", b"sf32", b"sig ", b"meas"}
+    | {b"view", b"chrm", b"ui08", b"ui16", b"ui32", b"uf32"}
+)
+"""Types of the tags of a colour profile that hold no text."""
+
+
+def _without_texts(profile: Any) -> bytes:
+    """Return a colour profile without its texts; empty where it is no sound one."""
+    if not isinstance(profile, bytes) or profile[36:40] != b"acsp":
+        return b""
+    kept = bytearray(len(profile))
+    kept[:84] = profile[:84]
+    count = int.from_bytes(profile[128:132], "big")
+    kept[128 : 132 + 12 * count] = profile[128 : 132 + 12 * count]
+    for at in range(132, 132 + 12 * count, 12):
+        start, length = (int.from_bytes(profile[at + n : at + n + 4], "big") for n in (4, 8))
+        if not 132 + 12 * count <= start <= start + length <= len(profile):
+            return b""
+        numeric = profile[start : start + 4] in _NUMERIC
+        kept[start : start + (length if numeric else min(8, length))] = profile[
+            start : start + (length if numeric else min(8, length))
+        ]
+    size = min(len(profile), int.from_bytes(profile[:4], "big"))
+    return bytes(kept[: size + size % 2])
 
 
 _DATE = re.compile(r"(\d{4})(\d{2})(\d{2})|(\d{4})\.(\d{2})\.(\d{2})")

@@ -92,7 +92,7 @@ _BOXES: Final = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"JXL ", b"jxlc",
 
 
 def _jpeg_without(frame: bytes) -> tuple[bytes, bytes]:
-    kept, cut, at = [frame[:2]], [], 2
+    kept, cut, at = [frame[:2]], list[bytes](), 2
     while at + 1 < len(frame):
         marker = frame[at + 1]
         if frame[at] != 0xFF or marker == 0xFF:  # a fill byte, or entropy-coded data
@@ -131,7 +131,7 @@ def _next_marker(frame: bytes, at: int) -> int:
 
 
 def _jpeg_2000_without(frame: bytes) -> tuple[bytes, bytes]:
-    kept, cut, at = [frame[:2]], [], 2
+    kept, cut, at = [frame[:2]], list[bytes](), 2
     while frame[at : at + 1] == b"\xff" and frame[at + 1 : at + 2] not in (b"\x90", b"\xd9", b""):
         segment = frame[at : at + 2 + int.from_bytes(frame[at + 2 : at + 4], "big")]
         named = segment[1:2] == b"\x64" and not _VERSION.fullmatch(segment[4:])
