@@ -16,6 +16,7 @@ import argparse
 import csv
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,8 @@ TEXT = ("PN", "LO", "SH", "LT", "ST", "UT", "AE", "UC", "UR")
 UNLISTED = 90
 SMALL = 300_000
 """Bytes of the largest real file that is damaged."""
+
+UIDS = re.compile(r"\d+(?:\.\d+){2,}")
 
 Planted = dict[str, str]
 
@@ -287,11 +290,10 @@ def unreadable(path: Path) -> str:
 
 
 def errors_of(path: Path) -> Counter[str]:
-    """Return the errors that dciodvfy finds in a file, without values."""
+    """Return the errors that dciodvfy finds in a file, without UIDs."""
     done = subprocess.run(["dciodvfy", str(path)], capture_output=True, check=False)
     lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
-    return Counter(line.split("=")[0].partition(" - value")[0] for line in lines
-                   if line.startswith("Error"))  # fmt: skip
+    return Counter(UIDS.sub("UID", line) for line in lines if line.startswith("Error"))
 
 
 def canaries(folder: Path) -> dict[str, object]:

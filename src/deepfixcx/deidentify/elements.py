@@ -109,6 +109,8 @@ def dummy(element: DataElement, key: Key) -> DataElement:
         return replaced_uids(element, key)
     if element.VR != "SQ":
         return made(element, DUMMIES.get(element.VR, b"\0\0"))
+    if not element.value:
+        return emptied(element)
     item = Dataset()
     for inner in [inner for first in element.value[:1] for inner in first]:
         item.add(inner if inner.VR == "UI" else dummy(inner, key))

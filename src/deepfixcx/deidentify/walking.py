@@ -40,6 +40,9 @@ DRAWN: Final = frozenset({0x00081140, 0x00081155, 0x00081150, 0x00081160, 0x0070
 """Of a graphic annotation: which images, which layer, and the lines; not the texts."""
 
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+REFERENCED_STUDY: Final = 0x00081110
+"""Referenced Study Sequence (X/Z), which may be absent from every object but not be empty."""
+
 ICC_PROFILE: Final = 0x00282000
 TEXT_VALUE: Final = 0x0040A160
 """A text of a structured report."""
@@ -138,6 +141,8 @@ class Walk:
             # Nothing of it is known to be harmless: what the Basic Profile does.
             basic = self.profile.basic(element.tag)
             return self._listed(element, where, basic or Action.REMOVE, "table")
+        if action is Action.EMPTY and element.tag == REFERENCED_STUDY:
+            action = Action.REMOVE
         self._note(where, action, reason)
         if action is Action.REMOVE:
             return None
@@ -172,9 +177,10 @@ class Walk:
             return self._moved(element)
         if vr in TIMES and self.profile.retain_full_dates:
             return copy.copy(element)
-        if tag == TEXT_VALUE and self.free_text is not None:
+        if tag == TEXT_VALUE and self.profile.clean_structured:
             self._note(where, Action.CLEAN, "option")
-            return self._cleaned(element, where)
+            text = self._cleaned(element, where) if self.free_text is not None else None
+            return text or dummy(element, self.key)  # a content item without its text is invalid
         if vr in FREE_TEXT or vr in TIMES or vr == "UN":
             self._note(where, Action.REMOVE, "kind")
             return None

@@ -6,6 +6,7 @@ with its reason; what cannot be examined is withheld.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from deepfixcx.deidentify import Deidentifier, Profile
     from deepfixcx.deidentify.identity import Identity
+    from deepfixcx.images.dicom.layout import Layout
 
 __all__ = ["CONFORMANCE", "DeidentifyOptions", "KeptFile", "deidentified_file"]
 
@@ -240,6 +242,7 @@ def _image(
         raise DeidentifyError("the image has more pixels than --max-pixels allows; raise the limit")
     identity = Identity.of(source)
     bare = [without_comments(frame) for frame in frames]
+    _check_decodable(source, layout)
     regions = _regions(options.mask, source, identity)
     made, actions = deidentifier.apply(source, keep_pixels=True)
     if any(comment for _, comment in bare):
@@ -255,6 +258,27 @@ def _image(
         masked_share=round(painted_share(regions, layout.height, layout.width), 4),
     )
     return KeptFile(dicom_bytes(made), [replace(row, frame=n) for n in range(layout.frames)])
+
+
+def _check_decodable(source: Dataset, layout: Layout) -> None:
+    """Refuse pixels that end too early or do not decode: bytes that no reader shows may be a text.
+
+    Frames without compression have only to be long enough.
+    """
+    from deepfixcx.images.dicom.decoding import decode_frames
+
+    if layout.family != "native":
+        with warnings.catch_warnings():  # bytes behind a segment of RLE are no padding
+            warnings.filterwarnings("error", message=".*non-conformant padding")
+            decode_frames(source)
+        return
+    count = layout.frames * layout.height * layout.width * layout.samples
+    if layout.photometric == "YBR_FULL_422":
+        count = count * 2 // 3
+    if 8 * len(source[layout.keyword].value or b"") < count * layout.allocated:
+        raise DamagedImageError(
+            "the file ends or is damaged before its last pixel; copy it again from its source"
+        )
 
 
 def _regions(mask: Mask | None, source: Dataset, identity: Identity) -> tuple[Region, ...]:
