@@ -2,8 +2,8 @@
 
 A model that has learned what a disease looks like finds it in many places. So the effect of each
 place and band on the difference in score between positives and negatives is compared with its even
-share: what it would be if the spread of the scores came evenly from the whole code, or the spread of
-what its bands add evenly from all places, whichever is more; see `deepfixcx.explain.chance`. A
+share: what it would be if the spread of the scores came evenly from the whole code, or the spread
+of what its bands add evenly from all places, whichever is more; see `deepfixcx.explain.chance`. A
 finding is an effect that is larger than 0.7 times its even share, with 95 % confidence for all
 places and bands together.
 """
