@@ -15,6 +15,7 @@ from deepfixcx.cli.app import app
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 
 OWN_WORDS = {
+    "--about": "beside OUT in privatize, beside RELEASE in report",
     "--against": "audit attacks with what scan searches for",
     "--epochs": "a sweep has two models that it could be of",
     "--labels": "to learn in train, to map in evaluate, to protect in audit",

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 from PIL import Image, PngImagePlugin
 
@@ -28,6 +29,9 @@ from tests.release.phantoms import CANARY, OPTIONS, SPEC, Maker, read_dataset, w
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 IMAGE = f"{CANARY}-7.png"
+FOLLOWING = ("manifest.csv", "records.safetensors", ".parquet", "croissant.json", "dcat.jsonld")
+"""Files that hold records or hashes of them, so that their own hashes follow from records."""
+
 HASHES = re.compile(r'"[0-9a-f]{64}"')
 
 
@@ -71,14 +75,25 @@ def outside(folder: Path) -> dict[str, object]:
         name, content = str(path.relative_to(folder)), path.read_bytes()
         if name == "dataset.json":
             papers = json.loads(content)["papers"]
-            for changing in ("manifest.csv", "records.safetensors"):
-                content = content.replace(papers.get(changing, "-").encode(), b"hash")
+            for changing, digest in papers.items():
+                if changing.endswith(FOLLOWING):
+                    content = content.replace(digest.encode(), b"hash")
             seen[name] = content
+        elif name.endswith(".parquet"):  # what it repeats of records, it repeats in their place
+            table = parquet.read_table(path)
+            kept = [
+                each
+                for each in table.column_names
+                if each not in ("code", "record", "image") and not each.endswith("_sha256")
+            ]
+            seen[name] = table.schema.to_string(), table.select(kept).to_pylist()
+        elif name in ("croissant.json", "dcat.jsonld"):
+            seen[name] = re.sub(rb"\b[0-9a-f]{64}\b", b"hash", content)
         elif name == "manifest.csv":
-            table = list(csv.reader(io.StringIO(content.decode())))
-            hashes = [place for place, title in enumerate(table[0]) if title.endswith("_sha256")]
+            lines = list(csv.reader(io.StringIO(content.decode())))
+            hashes = [place for place, title in enumerate(lines[0]) if title.endswith("_sha256")]
             seen[name] = [
-                [cell for place, cell in enumerate(row) if place not in hashes] for row in table
+                [cell for place, cell in enumerate(row) if place not in hashes] for row in lines
             ]
         elif name.endswith(".safetensors") and name != "mechanism.safetensors":
             length = 8 + int.from_bytes(content[:8], "little")

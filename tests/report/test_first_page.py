@@ -16,8 +16,9 @@ from deepfixcx.errors import ReleaseError
 from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.images import phantom, write_png
 from deepfixcx.release import ReleaseOptions, privatize_dataset
+from deepfixcx.release.about import About, read_about
 from deepfixcx.report.figure_data import COLOURS, SHAPES, frontier_planes
-from deepfixcx.report.first_page import About, agreement, first_page, read_about
+from deepfixcx.report.first_page import agreement, first_page
 from deepfixcx.report.grid_figures import frontier_figure
 from deepfixcx.report.html import style
 from deepfixcx.report.html_plots import points_svg

@@ -26,7 +26,7 @@ GROUPS = {
     "Dataset": "labels patient public layout uncertain blank split validation test by-content "
     "part folds within",
     "Mechanism": "mechanism mechanisms min-patients attackers max-linkage epsilon pixels",
-    "Release": "output size dtype names mask private",
+    "Release": "output size dtype names mask about tables private",
     "DICOM": "retain rules private-elements explain-rules also key pseudonyms",
     "Model": "model network cnn on side epochs patience batch learning-rate weight-decay l1 "
     "balance device",
@@ -40,7 +40,7 @@ SELDOM = {
     "wavelet", "boundary", "grid", "layout", "uncertain", "blank", "by-content", "min-patients",
     "epsilon", "pixels", "size", "dtype", "names", "network", "patience", "side", "batch",
     "learning-rate", "weight-decay", "l1", "balance", "max-pixels", "engine", "scheduler",
-    "insecure-scheduler", "cache",
+    "insecure-scheduler", "cache", "tables", "about",
 }  # fmt: skip
 """Options that a command with many leaves to --help-all."""
 

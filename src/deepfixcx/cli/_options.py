@@ -8,15 +8,18 @@ are no type: names, and lists of names.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
     from deepfixcx.choices import Boundary, Grid
+    from deepfixcx.release.leaves import Leaves
     from deepfixcx.spec import CodecSpec
 
 __all__ = [
+    "ABOUT",
     "BLANK",
     "BOUNDARY",
     "CACHE",
@@ -49,6 +52,7 @@ __all__ = [
     "complete_mechanisms",
     "complete_methods",
     "complete_retained",
+    "leaves_of",
     "parse_patches",
     "spec_of",
     "words_in",
@@ -174,6 +178,11 @@ CACHE = typer.Option(help="Folder where codes are kept for later runs.")
 # a run
 MAX_PIXELS = typer.Option(help="Refuse files that declare more pixels.")
 WORKERS = typer.Option(help="Number of worker processes.", show_default="the cores")
+ABOUT = typer.Option(
+    "--about",
+    help="TOML of title, purpose, licence, contact and others for the README of the release.",
+    show_default="OUT.about.toml",
+)
 RESUME = typer.Option("--resume", help="Continue a stopped run.")
 OVERWRITE = typer.Option("--overwrite", help="Replace what an earlier run wrote.")
 JSON = typer.Option("--json", help="Write the summary as JSON.")
@@ -192,6 +201,16 @@ def spec_of(
 def words_in(text: str) -> list[str]:
     """Return the words of a list with commas between."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def leaves_of(folder: str, about: Path | None, tables: bool | None) -> Leaves:
+    """Read what people state about a release, by default from the file beside it."""
+    from deepfixcx.release.about import About, read_about
+    from deepfixcx.release.leaves import Leaves
+
+    beside = Path(f"{folder.rstrip('/')}.about.toml")
+    about = beside if about is None and "://" not in folder and beside.is_file() else about
+    return Leaves(About() if about is None else read_about(about), tables)
 
 
 def parse_patches(text: str) -> int | tuple[int, int]:

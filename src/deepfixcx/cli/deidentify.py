@@ -36,6 +36,7 @@ from deepfixcx.cli._options import (
     PSEUDONYMS,
     RESUME,
     WORKERS,
+    leaves_of,
     words_in,
 )
 
@@ -134,6 +135,7 @@ def command(
             overwrite=overwrite,
             report=report,
             again=resuming_command(),
+            leaves=leaves_of(folder, None, None),
         )
     figures = _figures(summary)
     write_json(json, figures)

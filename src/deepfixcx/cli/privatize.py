@@ -38,6 +38,7 @@ from deepfixcx.cli._console import (
     write_json,
 )
 from deepfixcx.cli._options import (
+    ABOUT,
     BOUNDARY,
     GRID,
     JSON,
@@ -54,6 +55,7 @@ from deepfixcx.cli._options import (
     WORKERS,
     complete_mechanisms,
     complete_retained,
+    leaves_of,
     spec_of,
     words_in,
 )
@@ -132,6 +134,15 @@ def command(
         bool, typer.Option("--insecure-scheduler", help="Allow a scheduler without TLS.")
     ] = False,
     private: Annotated[str | None, PRIVATE] = None,
+    about: Annotated[Path | None, ABOUT] = None,
+    tables: Annotated[
+        bool | None,
+        typer.Option(
+            "--tables/--no-tables",
+            help="Write manifest, codes and images as Parquet, too.",
+            show_default="if pyarrow is installed",
+        ),
+    ] = None,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
@@ -184,6 +195,7 @@ def command(
             "overwrite": overwrite,
             "report": report,
             "again": resuming_command(),
+            "leaves": leaves_of(folder, about, tables),
         }
         if alone:
             _check_unused(labels, public, min_patients, patient)

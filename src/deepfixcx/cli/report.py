@@ -65,8 +65,8 @@ def command(
     about: Annotated[
         Path | None,
         typer.Option(
-            help="TOML of institution, purpose, recipients, date, contact, points to agree and "
-            "signatures; default: RELEASE.about.toml, if present."
+            help="TOML of institution, purpose, recipients, date, contact, licence, points to "
+            "agree and signatures; default: RELEASE.about.toml, if present."
         ),
     ] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
@@ -165,7 +165,7 @@ def _gather(
     from deepfixcx.datasets.files import local_path
     from deepfixcx.errors import ReleaseError
     from deepfixcx.release import private_folder, verify_release
-    from deepfixcx.report.first_page import About, read_about
+    from deepfixcx.release.about import About, read_about
     from deepfixcx.report.html_originals import NotRead, Originals
     from deepfixcx.report.html_release import ReleaseFacts
     from deepfixcx.report.page import ReportInputs

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 __all__ = [
     "ABOUT",
+    "CATALOG",
+    "CROISSANT",
+    "DATA",
     "FAILURES",
     "FORMAT",
     "LABELS",
+    "LICENCE",
     "MANIFEST",
+    "README",
+    "ROWS",
     "SOURCES",
     "VECTORS",
     "WITHHELD",
     "checksum_of",
     "holds_codes",
     "holds_records",
+    "is_leaf",
     "is_release",
     "release_around",
 ]
@@ -25,6 +33,12 @@ __all__ = [
 ABOUT, MANIFEST, FAILURES = "dataset.json", "manifest.csv", "failures.csv"
 LABELS, VECTORS = "labels.csv", "records.safetensors"
 """Of a release by a mechanism that needs labels: labels, and records that are vectors."""
+
+README, LICENCE, CROISSANT, CATALOG = "README.md", "LICENCE", "croissant.json", "dcat.jsonld"
+"""Descriptions of a release for people, for machine learning and for catalogs of health data."""
+
+ROWS, DATA = "manifest.parquet", "data/"
+"""The manifest with types, and the folder of tables with images, codes and labels."""
 
 SOURCES, WITHHELD = "sources.csv", "withheld.csv"
 """Of the private folder: the source of each image, and the images that are in no record."""
@@ -56,6 +70,12 @@ def holds_codes(folder: Path) -> bool:
 def holds_records(folder: Path) -> bool:
     """Return whether a folder is a release by a mechanism that needs labels."""
     return (folder / LABELS).is_file() and (folder / ABOUT).is_file()
+
+
+def is_leaf(name: str) -> bool:
+    """Return whether a file of a release describes it, or repeats its content as a table."""
+    described = name in (README, LICENCE, CROISSANT, CATALOG, ROWS)
+    return described or re.fullmatch(r"data/[\w-]+\.parquet", name) is not None
 
 
 def release_around(path: Path) -> Path | None:

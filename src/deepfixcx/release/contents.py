@@ -33,6 +33,7 @@ from deepfixcx.release.statements import (
     noise_of,
     statements,
 )
+from deepfixcx.release.tables import has_parquet, table_faults
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["contradictions"]
@@ -76,6 +77,7 @@ def contradictions(
         if isinstance(about.get("records"), dict):
             found += _of_records(place, about, rows, spec, published)
         found += _of_files(place, about, rows, spec, sound)
+        found += _of_tables(place, about, rows, sound)
     except (DeepfixcxError, LookupError, TypeError, ValueError, AttributeError, OSError):
         return ["dataset.json or manifest.csv has invalid values"]
     return found
@@ -170,6 +172,20 @@ def _of_failures(place: Place, rows: Sequence[Row]) -> Iterator[str]:
     with place.fetched(FAILURES) as path, path.open(newline="", encoding="utf-8") as file:
         if list(read_rows(file))[1:] != failed:
             yield "failures.csv does not list the failed rows of manifest.csv"
+
+
+def _of_tables(
+    place: Place, about: Mapping[str, Any], rows: Sequence[Row], sound: Container[str]
+) -> Iterator[str]:
+    """Compare the tables in Parquet with what they repeat, where pyarrow is installed."""
+    tables = [name for name in about["papers"] if name.endswith(".parquet") and name in sound]
+    if not tables or not has_parquet():
+        return
+    labels = None
+    if isinstance(about.get("records"), dict):
+        records = Release(place, about, tuple(rows), "").records()
+        labels = records.label_names, records.labels
+    yield from filter(None, (table_faults(place, name, rows, labels) for name in tables))
 
 
 # -- the files --------------------------------------------------------------------------------

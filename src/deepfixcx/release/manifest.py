@@ -21,12 +21,14 @@ from typing import Any, BinaryIO
 from deepfixcx import __version__
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
-from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCES
+from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCES, is_leaf
 from deepfixcx.io.tables import TableWriter
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.inputs import hidden_part
+from deepfixcx.release.leaves import Leaves, write_leaves
 from deepfixcx.release.ledger import Ledger, Record
 from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
+from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Plan
 
 __all__ = [
@@ -75,6 +77,7 @@ def write_metadata(
     about: Mapping[str, Any],
     tables: Mapping[str, Table],
     files: Mapping[str, bytes],
+    describe: Callable[[Outbox, dict[str, Any]], dict[str, str]],
 ) -> None:
     """Write the manifest files of any finished release, dataset.json last."""
     if FAILURES in claim.metadata.listed and FAILURES not in tables:
@@ -84,7 +87,12 @@ def write_metadata(
         papers |= {name: outbox.put(name, content) for name, content in files.items()}
         outbox.send()
         own = {"format": FORMAT, "version": MANIFEST_VERSION, "software": software()}
-        outbox.put(ABOUT, as_json({**own, **about, "papers": papers}))
+        content = {**own, **about, "papers": papers}
+        papers |= describe(outbox, content)
+        outbox.send()
+        if stale := [n for n in claim.metadata.listed if is_leaf(n) and n not in papers]:
+            claim.withdraw(*stale)
+        outbox.put(ABOUT, as_json(content))
         outbox.send()
 
 
@@ -113,7 +121,9 @@ def manifest_of(records: Iterable[Record], columns: list[str]) -> Table:
     return columns, map(attrgetter(*columns), records)
 
 
-def write_manifest(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
+def write_manifest(
+    claim: Claim, plan: Plan, ledger: Ledger, leaves: Leaves | None = None
+) -> dict[str, int]:
     """Write the manifest files of a release of images or codes, and return its totals."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
@@ -134,7 +144,12 @@ def write_manifest(claim: Claim, plan: Plan, ledger: Ledger) -> dict[str, int]:
         "id": ledger.id(),
         "limits": options.limits,
     }
-    write_metadata(claim, about, tables, options.papers())
+
+    def describe(outbox: Outbox, content: dict[str, Any]) -> dict[str, str]:
+        fetch = claim.place.fetched
+        return write_leaves(fetch, outbox, content, ledger.records, leaves or Leaves())
+
+    write_metadata(claim, about, tables, options.papers(), describe)
     return totals
 
 

@@ -17,6 +17,7 @@ from deepfixcx.spec import CodecSpec
 if TYPE_CHECKING:
     from deepfixcx.images.masking import Mask
     from deepfixcx.mechanisms.pixel_noise import PixelNoise
+    from deepfixcx.release.leaves import Leaves
     from deepfixcx.release.ledger import Record
     from deepfixcx.release.run import Progress
 
@@ -185,6 +186,8 @@ class RunOptions(TypedDict, total=False):
     again : str
         The command line that goes on with this release, for `read_status`; kept in the private
         folder.
+    leaves : Leaves, optional
+        What people state about the release, and whether it gets tables in Parquet.
 
     Examples
     --------
@@ -202,6 +205,7 @@ class RunOptions(TypedDict, total=False):
     overwrite: bool
     report: Callable[[Progress], None] | None
     again: str
+    leaves: Leaves | None
 
 
 def kept_values(record: Record, options: ReleaseOptions, numbers: int) -> int:

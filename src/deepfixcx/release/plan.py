@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
 
-from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST
+from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, is_leaf
 from deepfixcx.release.inputs import Listing, Source, Sources
 from deepfixcx.release.options import ReleaseOptions
 from deepfixcx.release.storage import RemoteFile
@@ -193,7 +193,7 @@ class Plan:
 
     def needs(self, name: str) -> bool:
         """Return whether a release by this plan may have a file of this name."""
-        if name in (MANIFEST, FAILURES, ABOUT, *self.options.papers()):
+        if name in (MANIFEST, FAILURES, ABOUT, *self.options.papers()) or is_leaf(name):
             return True
         room, _, rest = name.partition("/")
         if room == "codes" and self.options.output in ("codes", "both"):

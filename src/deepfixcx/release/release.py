@@ -30,6 +30,7 @@ from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import ABOUT, FORMAT, LABELS, MANIFEST, VECTORS
 from deepfixcx.io.tables import own_rows, read_rows
 from deepfixcx.release.places import Place, place_of
+from deepfixcx.release.readers import Readers
 from deepfixcx.release.storage import locate
 from deepfixcx.spec import CodecSpec
 
@@ -93,7 +94,7 @@ class ReleasedRecords:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Release:
+class Release(Readers):
     """A finished release.
 
     Attributes
@@ -207,7 +208,7 @@ class Release:
                 made = "it was made without --output codes or both"
             hint = f"but of {there}" if there else made
             raise ReleaseError(f"{str(self.place)!r} has no codes of {channels} channels; {hint}")
-        codes = {row["code_file"]: self._code(row["code_file"]) for row, _ in chosen}
+        codes = {row["code_file"]: self.file_of_codes(row["code_file"]) for row, _ in chosen}
         if any(number >= len(codes[row["code_file"]]) for row, number in chosen):
             raise self._damaged()
         starts = np.cumsum([0, *map(len, codes.values())])
@@ -247,7 +248,8 @@ class Release:
             f"was changed; verify the release, and copy it again"
         )
 
-    def _code(self, name: str) -> Code:
+    def file_of_codes(self, name: str) -> Code:
+        """Return the codes of one file that the manifest names."""
         if not re.fullmatch(r"codes/[\w-]+\.safetensors", name):
             raise self._damaged()  # the manifest may be someone else's: it leads nowhere else
         try:

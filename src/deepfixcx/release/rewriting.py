@@ -8,12 +8,13 @@ names (`stage`). Only then files are removed and replaced, which can be repeated
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,8 +34,9 @@ from deepfixcx.io.files import (
     write_file,
     writing,
 )
-from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST
+from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, is_leaf
 from deepfixcx.io.tables import TableWriter, rows_with_text
+from deepfixcx.release.leaves import check_rewritable, rewrite_leaves
 from deepfixcx.release.manifest import as_json
 from deepfixcx.spec import CodecSpec
 
@@ -43,7 +45,6 @@ __all__ = ["TAG", "Removal", "finish", "rows_of", "stage", "stated", "without_so
 TAG = "withdrawal"
 """In the names of temporary files."""
 
-KINDS = ("image", "dicom", "code")
 ROOMS = {"image": "images", "dicom": "dicom", "code": "codes"}
 
 
@@ -120,6 +121,7 @@ def stage(folder: Path, ids: Collection[str], source_bytes: int) -> Removal:
         _stage_failures(folder, ids, found, removal, papers)
         totals = _totals(folder, about, found, removal, source_bytes)
         about = about | {"papers": papers, "totals": totals, "mechanisms": _kept(about, found)}
+        _stage_leaves(folder, about, found, removal)
         history = [*about.get("history", []), {"change": "withdrawal", "checksum": before}]
         content = as_json(about | {"history": history})
         _put(folder, ABOUT, content, removal)
@@ -173,6 +175,7 @@ def without_sources(path: Path, ids: Collection[str]) -> Iterator[str]:
 
 def _check(folder: Path, about: Mapping[str, Any]) -> None:
     """Refuse releases from which no single source can be removed, and changed ones."""
+    check_rewritable(about)
     records = about.get("records")
     if isinstance(records, dict):
         why = "the mechanism learned from all images, and its fitted values are released"
@@ -283,7 +286,7 @@ def _write_manifest(
     gone: Mapping[str, set[int]],
 ) -> None:
     """Write the rows that stay; those in a file of codes that lost rows have new places."""
-    writer = TableWriter(_Encoding(file))
+    writer = TableWriter(codecs.getwriter("utf-8")(file))
     lost = {name: np.array(sorted(rows)) for name, rows in gone.items()}
     for text, row in rows_of(folder / MANIFEST):
         if row.get("source_id", "") in ids:
@@ -295,16 +298,6 @@ def _write_manifest(
         place = int(row["code_row"])
         place -= int(np.searchsorted(lost[name], place))
         writer.writerow((row | {"code_row": str(place), "code_sha256": digests[name]}).values())
-
-
-class _Encoding:
-    """A text file on a binary one."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, text: str) -> int:
-        return self._file.write(text.encode())
 
 
 def _stage_failures(
@@ -322,6 +315,36 @@ def _stage_failures(
     text = "".join(without_sources(folder / FAILURES, ids))
     _put(folder, FAILURES, text.encode(), removal)
     papers[FAILURES] = removal.replaced[FAILURES]
+
+
+def _stage_leaves(folder: Path, about: dict[str, Any], found: _Found, removal: Removal) -> None:
+    """Stage what describes the release; tables of removed files of codes go with them."""
+    old, at = about["papers"].copy(), _Stage(folder, removal)
+    about["papers"] |= rewrite_leaves(at.fetched, at, about, _staged(folder, MANIFEST), found.codes)
+    removal.removed |= {n: old[n] for n in old if is_leaf(n) and n not in about["papers"]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A release as it will be: what is staged in place of what is there."""
+
+    folder: Path
+    removal: Removal
+
+    @contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        staged = name in self.removal.replaced
+        path = _staged(self.folder, name) if staged else inside(self.folder, name)
+        if path is None:
+            raise ReleaseError(f"{name!r} leads out of the release; copy it again")
+        yield path
+
+    def put(self, name: str, content: bytes) -> str:
+        _put(self.folder, name, content, self.removal)
+        return self.removal.replaced[name]
+
+    def writing(self, name: str) -> AbstractContextManager[BinaryIO]:
+        return _staging(self.folder, name, self.removal)
 
 
 def _kept(about: Mapping[str, Any], found: _Found) -> list[Any]:
@@ -351,7 +374,7 @@ def _totals(
     less["kept_bytes"] = sum(values * bits // 8 for values, bits in kept)
     less["dicom_files"] = len(found.dicoms)
     less["code_files"] = sum(name in removal.removed for name in found.codes)
-    for kind in KINDS:
+    for kind in ROOMS:
         names = [n for n in (*removal.removed, *found.codes) if n.startswith(ROOMS[kind] + "/")]
         less[f"{kind}_file_bytes"] = sum(
             (folder / name).stat().st_size

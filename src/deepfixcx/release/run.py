@@ -248,7 +248,7 @@ def privatize_dataset(
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
         progress, changed = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
         with finishing(claim):
-            totals = write_manifest(claim, plan, ledger)
+            totals = write_manifest(claim, plan, ledger, run.get("leaves"))
         if dicom is not None and pseudonyms is not None:
             _write_pseudonyms(pseudonyms, plan, ledger, dicom, release)
         legible_images, legible_from = _legible(ledger, options)

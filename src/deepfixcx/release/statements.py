@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from deepfixcx.io.release_files import FAILURES, LABELS, MANIFEST, VECTORS
+from deepfixcx.io.release_files import FAILURES, LABELS, MANIFEST, VECTORS, is_leaf
 from deepfixcx.mechanisms.catalogue import mechanism_named, noise_named, steps_of
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.mechanisms.pixel_noise import PixelNoise
 from deepfixcx.mechanisms.sensitivity import pixel_sensitivity
+from deepfixcx.release.about import STATED
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import TOTALS, VERSIONS_OF
 from deepfixcx.release.options import LIMITS, ReleaseOptions
@@ -34,11 +35,12 @@ NEUTRAL = re.compile(r"\d{6,}")
 
 NAMES = {
     "": {"format", "version", "options", "mechanisms", "software", "totals", "papers", "id",
-         "limits", "records", "history"},
+         "limits", "records", "about", "history"},
     "options": {each.name for each in fields(ReleaseOptions)} - {"seed"} | {"labels"},
-    "software": {"deepfixcx", *VERSIONS_OF},
+    "software": {"deepfixcx", "pyarrow", *VERSIONS_OF},
     "totals": set(TOTALS),
     "papers": {MANIFEST, FAILURES, LABELS, MECHANISM_FILE, VECTORS},
+    "about": set(STATED),
     "records": {"shape", "images", "public_images", "drawn_from", "min_patients",
                 "min_patients_positive", "labels_dropped", "labels_merged", "synthetic"},
 }  # fmt: skip
@@ -85,6 +87,7 @@ def _of_entries(about: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     for place, known in NAMES.items():
         there = about if not place else about.get(place)
         names = sorted(set(there) - known) if isinstance(there, dict) else []
+        names = [name for name in names if place != "papers" or not is_leaf(name)]
         where = f"dataset.json has an unknown entry{' in ' if place else ''}{place}"
         yield from named(where, names)
     if not isinstance(about.get("records", {}), dict):

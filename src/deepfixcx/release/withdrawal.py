@@ -21,7 +21,7 @@ from typing import Any
 from deepfixcx.errors import InUseError, ReleaseError
 from deepfixcx.io.files import remove_listed, remove_temporaries, sha256_of, write_file
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, exclusive
-from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES
+from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES, is_leaf
 from deepfixcx.release.folders import JOURNAL, METADATA, PROTECTED, private_of
 from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
 from deepfixcx.release.patients import chosen_sources, forget_pseudonyms
@@ -333,7 +333,7 @@ def _complete(folder: Path, private: Path, ledger: Ledger, journal: dict[str, An
     ledger.withdraw(made.source_ids, removal.replaced)
     ledger.note(history=json.dumps(stated(folder)[0]["history"]))
     metadata = FileLedger(private / METADATA, mode=0o600)
-    for name in (MANIFEST, ABOUT, *(n for n in removal.replaced if "/" not in n)):
+    for name in (MANIFEST, ABOUT, *(n for n in removal.replaced if "/" not in n or is_leaf(n))):
         metadata.add(name, (folder / name).stat().st_size, removal.replaced[name])
     _forget_rows(private, made.source_ids)
     if journal["pseudonyms"] is not None:

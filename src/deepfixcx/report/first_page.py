@@ -3,76 +3,20 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
 
 from markupsafe import Markup
 
 from deepfixcx._words import counted
 from deepfixcx.audit.result import LOWER_IS_STRONGER, QUESTIONS, AttackResult
-from deepfixcx.errors import ReleaseError
+from deepfixcx.release.about import NAMES, About
 from deepfixcx.report.figure_data import mode_words
 from deepfixcx.report.html import part
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import Audit
 from deepfixcx.report.sections_results import Measured
 
-__all__ = ["About", "agreement", "first_page", "read_about"]
-
-NAMES = ("title", "institution", "purpose", "recipients", "date", "contact")
-LISTS = ("agree", "signatures")
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What people state about a release; nothing of it is in the release itself."""
-
-    title: str = ""
-    institution: str = ""
-    purpose: str = ""
-    recipients: str = ""
-    date: str = ""
-    contact: str = ""
-    agree: tuple[str, ...] = ()
-    signatures: tuple[str, ...] = ()
-
-
-def read_about(path: Path) -> About:
-    """Read ``about.toml``: texts, and lists of what remains to be agreed and of who signs."""
-    try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except OSError:
-        raise ReleaseError(f"there is no file {str(path)!r} that can be read") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        raise ReleaseError(f"{path.name!r} is not TOML; correct it") from None
-    known = {each.name for each in fields(About)}
-    if unknown := sorted(values.keys() - known):
-        raise ReleaseError(
-            f"{path.name!r} has an unknown key {unknown[0]!r}; the keys are {', '.join(NAMES)} "
-            f"(texts), {' and '.join(LISTS)} (lists of texts)"
-        )
-    for name in LISTS:
-        if name in values:
-            listed = values[name]
-            if not (isinstance(listed, list) and all(isinstance(each, str) for each in listed)):
-                raise ReleaseError(f"{name} in {path.name!r} is not a list of texts; correct it")
-
-    def text(name: str) -> str:
-        return str(values.get(name, ""))
-
-    return About(
-        text("title"),
-        text("institution"),
-        text("purpose"),
-        text("recipients"),
-        text("date"),
-        text("contact"),
-        tuple(values.get("agree", ())),
-        tuple(values.get("signatures", ())),
-    )
-
+__all__ = ["agreement", "first_page"]
 
 SINGLED_OUT, LINKED, INFERRED = QUESTIONS[:3]
 LIGHTS: Mapping[str, tuple[str, str, str]] = {

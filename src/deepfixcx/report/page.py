@@ -17,7 +17,8 @@ from deepfixcx import __version__
 from deepfixcx._optional import require
 from deepfixcx.errors import MissingExtraError, ReleaseError
 from deepfixcx.io.results import write_result
-from deepfixcx.report.first_page import About, agreement, first_page
+from deepfixcx.release.about import About
+from deepfixcx.report.first_page import agreement, first_page
 from deepfixcx.report.html import document, paragraph, part, section, style
 from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts

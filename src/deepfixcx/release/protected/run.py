@@ -17,6 +17,7 @@ from deepfixcx.mechanisms.catalogue import budget_of, mixes
 from deepfixcx.mechanisms.records import MIN_PATIENTS, Records
 from deepfixcx.release.claim import Claim, claimed
 from deepfixcx.release.folders import PROTECTED, keep_apart, private_of
+from deepfixcx.release.leaves import Leaves
 from deepfixcx.release.manifest import finishing, write_private_rows
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import place_of
@@ -212,7 +213,7 @@ def privatize_protected(
         state.applied_to(images.digest + ("" if others is None else others.digest), kept_here)
         if mixed is not None:
             remember_mixed(kept_here, state.id, *mixed)
-        totals = _write(claim, written, images, withheld)
+        totals = _write(claim, written, images, withheld, run.get("leaves"))
     unread = [each for each in withheld if each.error]
     unread += [] if others is None else [each for each in others.withheld if each.error]
     return ProtectedSummary(
@@ -333,7 +334,11 @@ def _withheld_by_mechanism(images: Gathered, released: Records) -> list[Withheld
 
 
 def _write(
-    claim: Claim, written: Written, images: Gathered, withheld: list[Withheld]
+    claim: Claim,
+    written: Written,
+    images: Gathered,
+    withheld: list[Withheld],
+    leaves: Leaves | None,
 ) -> dict[str, int]:
     """Write the private tables first, then the release; all of its manifest files or none."""
     claim.withdraw()
@@ -343,4 +348,4 @@ def _write(
         write_members(private, names, written.released, images.members)
         rows = ((each.source, each.error, each.reason) for each in withheld)
         write_private_rows(private, WITHHELD, ["source", "error", "reason"], rows)
-        return write_release(claim, written)
+        return write_release(claim, written, leaves)

@@ -22,6 +22,7 @@ from deepfixcx.mechanisms.label_model import Measured
 from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
 from deepfixcx.mechanisms.synthesis import FittedSynthesis
 from deepfixcx.release.claim import Claim
+from deepfixcx.release.leaves import Leaves, write_leaves
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import TOTALS, manifest_of, stated, write_metadata
 from deepfixcx.release.options import ReleaseOptions
@@ -147,7 +148,7 @@ def record_names(count: int) -> list[str]:
     return [f"{number:0{digits}d}" for number in range(1, count + 1)]
 
 
-def write_release(claim: Claim, written: Written) -> dict[str, int]:
+def write_release(claim: Claim, written: Written, leaves: Leaves | None = None) -> dict[str, int]:
     """Write the records, then the manifest files, and return the totals."""
     released, names = written.released, record_names(len(written.released))
     with claim.place.outbox(claim.metadata) as outbox:
@@ -170,7 +171,14 @@ def write_release(claim: Claim, written: Written) -> dict[str, int]:
         "id": written.id,
         "limits": SYNTHETIC_LIMITS if written.facts.get("synthetic") else LIMITS,
     }
-    write_metadata(claim, about, tables, files)
+    vectors = released.array if written.vectors else None
+    labels = written.published.label_names, released.labels
+
+    def describe(outbox: Outbox, content: dict[str, Any]) -> dict[str, str]:
+        fetch, chosen = claim.place.fetched, leaves or Leaves()
+        return write_leaves(fetch, outbox, content, lambda: rows, chosen, labels, vectors)
+
+    write_metadata(claim, about, tables, files, describe)
     return totals
 
 

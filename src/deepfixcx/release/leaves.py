@@ -1,0 +1,322 @@
+"""What describes a release in its own folder: README, licence, Croissant, DCAT, and the tables.
+
+They are made from the metadata of the release, its manifest and what people state in about.toml,
+and from nothing else, so that the same release has the same ones and none names a patient.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfixcx._optional import require
+from deepfixcx.errors import ReleaseError
+from deepfixcx.io.release_files import (
+    CATALOG,
+    CROISSANT,
+    DATA,
+    FAILURES,
+    LABELS,
+    LICENCE,
+    MANIFEST,
+    README,
+    ROWS,
+    is_leaf,
+)
+from deepfixcx.io.tables import own_rows
+from deepfixcx.release.about import STATED, About
+from deepfixcx.release.croissant import catalog_record, croissant
+from deepfixcx.release.ledger import Record
+from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, of_row, write_tables
+from deepfixcx.spec import CodecSpec
+
+__all__ = ["COLUMNS", "Leaves", "check_rewritable", "rewrite_leaves", "write_leaves"]
+
+COLUMNS: dict[str, str] = {
+    "source_id": "ID of the source file in the release; text, also where it has digits only",
+    "frame": "number of the frame in its file, from 0",
+    "status": "done or failed",
+    "image_file": "privatized image, relative to the release",
+    "dicom_file": "DICOM file, relative to the release",
+    "code_file": "file of codes (safetensors), relative to the release",
+    "code_row": "row of the code in its file, from 0; -1 without a code",
+    "channels": "channels of the source image: 1 for gray, 3 for colour",
+    "height": "height of the source image in pixels",
+    "width": "width of the source image in pixels",
+    "bits": "depth at which pixels of the source count, 8 or 16",
+    "image_dtype": "number format of the privatized image",
+    "code_dtype": "number format of the code in its file",
+    "spec": "settings of the codec",
+    "image_sha256": "SHA-256 of the image file",
+    "dicom_sha256": "SHA-256 of the DICOM file",
+    "code_sha256": "SHA-256 of the file of codes",
+    "masked": "number of regions that were painted black",
+    "masked_share": "share of the pixels that was painted black, 0 to 1",
+    "error": "kind of error of a file that failed",
+    "reason": "why a file failed",
+}
+"""What the columns of the manifest mean."""
+
+OF_DATA: dict[str, str] = {
+    "image": "the privatized image as a PNG file of 8 or 16 bits",
+    "code": "the code as a flat list of float32 in C order",
+    "record": "the record as a list of float32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """Which descriptions a release gets.
+
+    Parameters
+    ----------
+    about : About
+        What people state about it.
+    tables : bool, optional
+        Whether manifest.parquet and data/ are written; by default where pyarrow is installed.
+    """
+
+    about: About = field(default_factory=About)
+    tables: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Ask now, before any work, for what tables need."""
+        if self.tables:
+            require("pyarrow", extra="tables")
+
+    @property
+    def with_tables(self) -> bool:
+        """Whether tables are written."""
+        return has_parquet() if self.tables is None else self.tables
+
+
+def write_leaves(
+    fetch: Fetch,
+    sink: Sink,
+    metadata: dict[str, Any],
+    records: Callable[[], Iterable[Record]],
+    leaves: Leaves,
+    labels: Labels | None = None,
+    vectors: NDArray[np.float32] | None = None,
+    standing: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Write what describes a release whose results are there; return the SHA-256 of each file.
+
+    `metadata` is dataset.json without these files. What people state and the version of pyarrow
+    are added to it, so that a recipient can write the same files after a withdrawal.
+    """
+    digests: dict[str, str] = {}
+    if leaves.with_tables:
+        digests |= write_tables(fetch, sink, records, labels, vectors, standing)
+        metadata["software"] |= {"pyarrow": version("pyarrow")}
+    if stated := leaves.about.stated():
+        metadata["about"] = stated
+    listed = metadata["papers"] | digests
+    names = () if labels is None else tuple(labels[0])
+    about = leaves.about
+    described = {
+        README: readme(metadata, about, listed, names).encode(),
+        CROISSANT: _as_json(croissant(metadata, about, listed, names, COLUMNS | OF_DATA)),
+        CATALOG: _as_json(catalog_record(metadata, about, listed)),
+    }
+    if about.licence:
+        described[LICENCE] = f"{about.licence}\n".encode()
+    return digests | {name: sink.put(name, content) for name, content in described.items()}
+
+
+def rewrite_leaves(
+    fetch: Fetch, sink: Sink, metadata: dict[str, Any], manifest: Path, affected: Container[str]
+) -> dict[str, str]:
+    """Write again what describes a release whose manifest changed; nothing for a release without.
+
+    `affected` are the files of codes that changed or went: tables of others stay as they are.
+    """
+    papers: dict[str, str] = metadata["papers"]
+    before = {name: papers.pop(name) for name in [*papers] if is_leaf(name)}
+    if not before:
+        return {}
+    known = metadata.get("about", {})
+    texts = {name: str(known.get(name, "")) for name in STATED}
+    about = About(**texts, agree=(), signatures=())
+    standing = {
+        name: digest
+        for name, digest in before.items()
+        if name.startswith(f"{DATA}shard-") and _codes_of(name) not in affected
+    }
+    metadata["software"] = dict(metadata["software"])
+    return write_leaves(
+        fetch, sink, metadata, lambda: map(of_row, own_rows(manifest)),
+        Leaves(about, ROWS in before), standing=standing,
+    )  # fmt: skip
+
+
+def check_rewritable(metadata: Mapping[str, Any]) -> None:
+    """Refuse a release whose tables cannot be written here with the bytes of its sender."""
+    if ROWS in metadata["papers"]:
+        require("pyarrow", extra="tables")
+        if (needed := str(metadata["software"].get("pyarrow"))) != version("pyarrow"):
+            raise ReleaseError(
+                f"the tables of this release were written with pyarrow {needed}, and this is "
+                f"{version('pyarrow')}; run: pip install pyarrow=={needed}"
+            )
+
+
+def _codes_of(table: str) -> str:
+    return f"codes/{PurePosixPath(table).stem}.safetensors"
+
+
+def _as_json(value: Any) -> bytes:
+    return json.dumps(value, indent=2).encode() + b"\n"
+
+
+# -- the README -------------------------------------------------------------------------------
+
+
+def readme(
+    metadata: Mapping[str, Any], about: About, listed: Mapping[str, str], labels: Iterable[str]
+) -> str:
+    """Return the README, which is a card of Hugging Face datasets as well."""
+    parts = [_card(about, listed), f"# {_plain(_title(about))}", _what(metadata, listed)]
+    stated = [("Institution", about.institution), ("Purpose", about.purpose),
+              ("Collection", about.collection), ("Licence", about.licence),
+              ("Contact", about.contact), ("Date", about.date)]  # fmt: skip
+    known = [f"- **{name}:** {_plain(text)}" for name, text in stated if text]
+    parts += ["\n".join(known)] if known else []
+    parts += [
+        "## Load it",
+        _loading(metadata, listed),
+        "## What it does not protect",
+        str(metadata["limits"]),
+        "Do not search this release for patients. Report an accidental identification to the "
+        "contact of the release.",
+        "## Check that it is complete",
+        "```console\n$ deepfixcx verify .\n```",
+        "Compare the checksum that it prints with the one that the sender names.",
+        "## Files",
+        _files(listed),
+        f"## Columns of `{MANIFEST}`" + (f" and `{ROWS}`" if ROWS in listed else ""),
+        _table("column", "meaning", COLUMNS),
+    ]
+    if any(name.startswith(DATA) for name in listed):
+        more = OF_DATA | {f"label_{name}": "1, 0, or null where unknown" for name in labels}
+        shown = {name: text for name, text in more.items() if _has_column(metadata, name)}
+        parts += [
+            f"## Columns of `{DATA}`",
+            "`source_id`, `frame`, `channels`, `height`, `width` and `bits` as above, and:",
+            _table("column", "meaning", shown),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _card(about: About, listed: Mapping[str, str]) -> str:
+    """Return the YAML header that Hugging Face datasets reads."""
+    lines = ["---", f"pretty_name: {json.dumps(_title(about))}"]
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*", about.licence):
+        lines.append(f"license: {about.licence.lower()}")
+    elif about.licence:
+        lines += ["license: other", f"license_name: {json.dumps(about.licence)}"]
+    lines += ["tags:", "- medical", "- image"]
+    has_data = any(name.startswith(DATA) for name in listed)
+    found = f"{DATA}*.parquet" if has_data else ROWS if ROWS in listed else MANIFEST
+    lines += ["configs:", "- config_name: default", "  data_files:", "  - split: train"]
+    return "\n".join([*lines, f"    path: {json.dumps(found)}", "---"])
+
+
+def _title(about: About) -> str:
+    return about.title or "Privatized medical images"
+
+
+def _what(metadata: Mapping[str, Any], listed: Mapping[str, str]) -> str:
+    """Say in a few sentences what the release holds and how it was made."""
+    options, totals = metadata["options"], metadata["totals"]
+    made = f"deepfixcx {metadata['software']['deepfixcx']}"
+    count = f"{totals['images']:,}"
+    if options.get("output") == "deidentified":
+        return (
+            f"{count} images in {totals['dicom_files']:,} DICOM files, de-identified with {made}. "
+            "Pixels are those of the sources except in painted regions."
+        )
+    spec = CodecSpec.from_dict(options["spec"])
+    if "records" in metadata:
+        shape = " × ".join(map(str, metadata["records"]["shape"]))
+        what = f"{count} records of shape {shape} with labels"
+    else:
+        kinds = {"images": "images", "codes": "codes", "both": "images and codes"}
+        what = f"{kinds.get(options['output'], 'DICOM images')} of {count} medical images"
+    steps = [str(step["mechanism"]) for each in metadata["mechanisms"]
+             for step in each.get("steps", [each])]  # fmt: skip
+    after = f" Mechanisms applied to the codes: {', '.join(steps)}." if steps else ""
+    cells = " × ".join(map(str, spec.grid_shape))
+    sizes = " × ".join(["C", *map(str, spec.code_shape(1)[1:])])
+    failed = " Files that failed are listed in failures.csv." if FAILURES in listed else ""
+    return (
+        f"This release holds {what}, compressed without learning by {made}: wavelet packets of "
+        f"depth {spec.level}, then pooling over {cells} cells of "
+        f"each band.{after}{failed}\n\n"
+        f"Codec: `{spec}`. A code has the shape {sizes}, with C channels."
+    )
+
+
+def _loading(metadata: Mapping[str, Any], listed: Mapping[str, str]) -> str:
+    """Return the lines that load the release with deepfixcx and with common tools."""
+    output = metadata["options"].get("output")
+    own = "frame = release.to_pandas()"
+    if "records" in metadata:
+        own = "records = release.records()"
+    elif output in ("codes", "both"):
+        own = "code, source_ids = release.codes()  # code.array: (N, C, bands, P, P)"
+    lines = ["from deepfixcx.release import Release", "", 'release = Release.open(".")', own]
+    text = "```python\n" + "\n".join(lines) + "\n```"
+    if ROWS in listed:
+        names = f"{DATA}*.parquet" if any(n.startswith(DATA) for n in listed) else ROWS
+        text += (
+            "\n\nWithout deepfixcx, for example with Hugging Face datasets or polars:\n\n"
+            '```python\nimport datasets\n\nrows = datasets.load_dataset(".", split="train")\n```'
+            f'\n\n```python\nimport polars\n\nrows = polars.read_parquet("{names}")\n```'
+        )
+    return text
+
+
+def _files(listed: Mapping[str, str]) -> str:
+    known = {
+        MANIFEST: "one row for each image",
+        ROWS: "the same with types",
+        f"{DATA}*.parquet": "images, codes and labels, row by row",
+        FAILURES: "files that failed, with the reason",
+        LABELS: "labels of each record: 1, 0, or nothing where unknown",
+        CROISSANT: "description for machine learning (Croissant 1.1)",
+        CATALOG: "record for catalogs of health data (HealthDCAT-AP)",
+        "dataset.json": "settings, counts and the SHA-256 of every file above",
+    }
+    there = {*listed, CROISSANT, CATALOG, "dataset.json"}
+    there |= {f"{DATA}*.parquet"} if any(name.startswith(DATA) for name in listed) else set()
+    return _table("file", "content", {n: text for n, text in known.items() if n in there})
+
+
+def _has_column(metadata: Mapping[str, Any], name: str) -> bool:
+    output, of_records = metadata["options"].get("output"), metadata.get("records")
+    if of_records is not None:
+        vectors = len(of_records["shape"]) == 1
+        return name.startswith("label_") or name == ("record" if vectors else "code")
+    return (name == "image" and output in ("images", "both")) or (
+        name == "code" and output in ("codes", "both")
+    )
+
+
+def _table(left: str, right: str, rows: Mapping[str, str]) -> str:
+    lines = [f"| {left} | {right} |", "|---|---|"]
+    names = {name: re.sub("[`|]", "'", name) for name in rows}
+    return "\n".join(lines + [f"| `{names[name]}` | {text} |" for name, text in rows.items()])
+
+
+def _plain(text: str) -> str:
+    """Return text that is no markup in Markdown: neither a table, nor HTML, nor a link."""
+    return re.sub(r"([\\`*_|<>\[\]#])", r"\\\1", text)
