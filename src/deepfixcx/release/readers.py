@@ -213,7 +213,7 @@ class Readers:
         files = []
         for start in range(0, len(rows), per_file):
             path = folder / f"samples-{start // per_file:05d}.tar"
-            with writing(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
+            with writing(path) as file, tarfile.TarFile(fileobj=file, mode="w") as tar:
                 for place in range(start, min(start + per_file, len(rows))):
                     about: dict[str, Any] = {
                         each: int(rows[place][each])
