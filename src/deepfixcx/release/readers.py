@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,7 +213,7 @@ class Readers:
         files = []
         for start in range(0, len(rows), per_file):
             path = folder / f"samples-{start // per_file:05d}.tar"
-            with writing(path) as file, tarfile.TarFile(fileobj=file, mode="w") as tar:
+            with writing(path) as file:
                 for place in range(start, min(start + per_file, len(rows))):
                     about: dict[str, Any] = {
                         each: int(rows[place][each])
@@ -224,11 +224,12 @@ class Readers:
                         about["labels"] = _labels(records, place)
                     key = f"{place:08d}"
                     if name:
-                        _add(tar, f"{key}.{name}.npy", _npy(arrays[place]))
+                        _add(file, f"{key}.{name}.npy", _npy(arrays[place]))
                     if rows[place]["image_file"]:
                         pixels = _stored(self.place, rows[place]["image_file"])
-                        _add(tar, f"{key}.image.npy", _npy(pixels))
-                    _add(tar, f"{key}.json", json.dumps(about, sort_keys=True).encode())
+                        _add(file, f"{key}.image.npy", _npy(pixels))
+                    _add(file, f"{key}.json", json.dumps(about, sort_keys=True).encode())
+                file.write(bytes(2 * tarfile.BLOCKSIZE))
             files.append(path)
         return files
 
@@ -323,8 +324,9 @@ def _npy(array: NDArray[Any]) -> bytes:
     return content.getvalue()
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    """Add a file to a tar file, without owner and time."""
+def _add(file: BinaryIO, name: str, content: bytes) -> None:
+    """Append a file to a tar file, without owner and time."""
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
+    file.write(entry.tobuf(tarfile.USTAR_FORMAT) + content)
+    file.write(bytes(-len(content) % tarfile.BLOCKSIZE))
