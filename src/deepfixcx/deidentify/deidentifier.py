@@ -226,30 +226,32 @@ def _file_meta(old: Dataset, new: Dataset, *, keep_pixels: bool) -> FileMetaData
 
 def check(old: Dataset, new: Dataset, profile: Profile) -> None:
     """Make sure that nothing stayed that the profile takes away."""
-    before = {
-        path: set(text_values(each)) - {""} for path, _, each in _all_elements(old, sound=False)
-    }
+    before = {path: each for path, _, each in _all_elements(old, sound=False)}
     for path, parent, element in _all_elements(new, sound=True):
-        if not _allowed(parent, element, before.get(path, set()), profile):
+        if not _allowed(parent, element, before.get(path), profile):
             raise DeidentifyError(
                 f"element {path} was not de-identified according to the profile, so this header "
                 "must not be shared; report this error of deepfixcx"
             )
 
 
-def _allowed(parent: Dataset, element: DataElement, old: set[str], profile: Profile) -> bool:
+def _allowed(
+    parent: Dataset, element: DataElement, before: DataElement | None, profile: Profile
+) -> bool:
     tag = element.tag
     if tag.is_private:
         if tag.is_private_creator:
             return True
         named = PrivateElement(creator_of(parent, tag), tag.group, tag.element & 0xFF)
         return named in profile.private
-    action = profile.action(tag)
+    number = int(tag)
+    action = profile.action(number)
     if action is Action.REMOVE:
         return False
     if action in (None, Action.KEEP):
         return True
-    rule = profile.rule(tag)
+    rule = profile.rule(number)
+    old = set() if before is None else set(text_values(before)) - {""}
     same = set(text_values(element)) & old - {rule.text if rule else None}
     if element.VR == "UI":
         return all(map(is_registered, same))
@@ -263,7 +265,7 @@ def _all_elements(
     header: Dataset, path: str = "", *, sound: bool
 ) -> Iterator[tuple[str, Dataset, DataElement]]:
     """Yield the elements of a header; in a sound one, each has to be readable."""
-    for tag in sorted(header.keys()):
+    for tag in sorted(header.keys(), key=int):
         try:
             element = header[tag]
             items = list(element.value or []) if element.VR == "SQ" else []

@@ -41,7 +41,7 @@ def patient_of(dataset: Dataset) -> tuple[str, ...]:
 
 def elements_of(dataset: Dataset) -> Iterator[DataElement]:
     """Yield the elements of a header that can be read, those inside sequences too."""
-    for tag in sorted(dataset.keys()):
+    for tag in sorted(dataset.keys(), key=int):
         try:
             element = dataset[tag]
             items = list(element.value or []) if element.VR == "SQ" else []

@@ -17,7 +17,6 @@ from typing import Final
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag
 
 from deepfixcx.deidentify.elements import elements_of, is_registered, text_values
 from deepfixcx.deidentify.profile import read_table
@@ -82,9 +81,9 @@ class Identity:
         """Collect them from a header, at every depth of nesting, but not from kept identifiers."""
         made = cls()
         for element in elements_of(dataset):
-            tag, texts = element.tag, text_values(element)
+            tag, texts = int(element.tag), text_values(element)
             # A file may call the kind of a value as it likes: that of the standard counts as well.
-            vrs = {element.VR, dictionary_VR(tag) if dictionary_has_tag(tag) else ""}
+            vrs = {element.VR, _standard_vr(tag)}
             if "PN" in vrs:
                 made._add_names(texts)
             elif vrs & {"DA", "DT"}:
@@ -379,10 +378,15 @@ def _texts(value: bytes, encoding: str) -> Iterator[str]:
         yield text
 
 
-def _is_numbered(tag: BaseTag) -> bool:
+@functools.cache
+def _standard_vr(tag: int) -> str:
+    return dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+
+
+def _is_numbered(tag: int) -> bool:
     """Return whether an element holds a number of a patient, a request or a visit."""
     row = read_table().row(tag)
-    return tag.group in NUMBERED and row is not None and not row.options
+    return tag >> 16 in NUMBERED and row is not None and not row.options
 
 
 def _is_name(token: str, beside: list[str]) -> bool:

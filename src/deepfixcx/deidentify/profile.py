@@ -149,7 +149,7 @@ class ActionTable:
     def row(self, tag: int) -> Row | None:
         """Return the row of a tag, or None where the standard does not name it."""
         found = self.rows.get(tag)
-        if found is None:
+        if found is None and tag >> 24 in (0x50, 0x60):  # groups that repeat
             for mask, repeated, row in self.repeating:
                 if tag & mask == repeated:
                     return row
@@ -297,11 +297,12 @@ class Profile:
         row = read_table().row(tag)
         if row is None:
             return None
-        codes = {code for option, code in row.options.items() if self.chosen(option)}
-        for code in (Action.CLEAN, Action.KEEP):
-            if code.value in codes:
-                return code
-        return self.basic(tag)
+        if row.options:
+            codes = {code for option, code in row.options.items() if self.chosen(option)}
+            for code in (Action.CLEAN, Action.KEEP):
+                if code.value in codes:
+                    return code
+        return _RESOLVED[row.basic]
 
     def basic(self, tag: int) -> Action | None:
         """Return what the Basic Profile alone does with an attribute."""

@@ -95,7 +95,7 @@ class Walk:
         if path.count("[") > DEEPEST:
             raise RecursionError
         new = Dataset()
-        for tag in sorted(old.keys()):
+        for tag in sorted(old.keys(), key=int):
             where = f"{path}{Tag(tag)}".replace(" ", "")
             try:
                 element = old[tag]
@@ -119,14 +119,15 @@ class Walk:
             return self._private(old, element, where)
         if tag in PIXEL_TAGS:
             return _without_padding(old, element) if self.keep_pixels else None
-        action = self.profile.action(tag)
+        number = int(tag)  # a tag of pydicom compares slowly
+        action = self.profile.action(number)
         if action is None:
             return self._unlisted(old, element, where)
-        rule = self.profile.rule(tag)
+        rule = self.profile.rule(number)
         if rule is not None and rule.text is not None:
             self._note(where, action, "rule")
             return made(element, rule.text)
-        reason = "table" if action is self.profile.basic(tag) else "option"
+        reason = "table" if action is self.profile.basic(number) else "option"
         return self._listed(element, where, action, "rule" if rule else reason)
 
     def _listed(

@@ -223,7 +223,6 @@ def _image(
     options: DeidentifyOptions, deidentifier: Deidentifier, item: Planned, source: Dataset
 ) -> KeptFile:
     from deepfixcx.deidentify import Method, stamp
-    from deepfixcx.deidentify.identity import Identity
     from deepfixcx.images.dicom.kept import (
         examined_frames,
         keep_frames,
@@ -240,10 +239,9 @@ def _image(
     size = layout.frames * layout.height * layout.width
     if size > options.max_pixels:
         raise DeidentifyError("the image has more pixels than --max-pixels allows; raise the limit")
-    identity = Identity.of(source)
     bare = [without_comments(frame) for frame in frames]
     _check_decodable(source, layout)
-    regions = _regions(options.mask, source, identity)
+    regions = _regions(options.mask, source)
     made, actions = deidentifier.apply(source, keep_pixels=True)
     if any(comment for _, comment in bare):
         keep_frames(made, [frame for frame, _ in bare])
@@ -281,7 +279,7 @@ def _check_decodable(source: Dataset, layout: Layout) -> None:
         )
 
 
-def _regions(mask: Mask | None, source: Dataset, identity: Identity) -> tuple[Region, ...]:
+def _regions(mask: Mask | None, source: Dataset) -> tuple[Region, ...]:
     """Return what is painted; without a mask, refuse images that state text in their pixels."""
     if mask is None:
         if str(source.get("BurnedInAnnotation") or "").strip().upper() == "YES":
@@ -290,6 +288,7 @@ def _regions(mask: Mask | None, source: Dataset, identity: Identity) -> tuple[Re
                 "In Annotation: YES); paint it with --mask"
             )
         return ()
+    from deepfixcx.deidentify.identity import Identity
     from deepfixcx.images.dicom.decoding import decode_frames
     from deepfixcx.images.dicom.display import displayed
     from deepfixcx.images.text_mask import TextMask, outside_regions
@@ -301,7 +300,7 @@ def _regions(mask: Mask | None, source: Dataset, identity: Identity) -> tuple[Re
         if mask.policy == "all":
             beyond = outside_regions(source, *pixels.shape[2:])
         elif mask.policy == "phi":
-            mask = replace(mask, is_patient=_Patient(identity))
+            mask = replace(mask, is_patient=_Patient(Identity.of(source)))
     return tuple(sorted({*mask.regions(pixels, source), *beyond}))
 
 
