@@ -3,7 +3,8 @@
     pip install dicom-anonymizer==2.1.0 deid==0.4.13 dicognito==0.19.0   # apart from deepfixcx
     python -m benchmarks.midi_peers NAME IN OUT
 
-Each runs with its defaults in one process; the time per file is printed.
+Each runs with its defaults in one process; the time per file is printed. `orthanc` is the server of
+that name (Debian: orthanc, orthanc-dicomweb), which anonymizes one patient after another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -51,6 +53,31 @@ def deid() -> Callable[[Path, Path], None]:
     return run
 
 
+def orthanc(source: Path, target: Path) -> int:
+    """Store all files in a server, anonymize each patient there, fetch; return what failed."""
+    from tests.release.orthanc import PLUGIN, running
+
+    with tempfile.TemporaryDirectory() as made, running("Orthanc", PLUGIN, Path(made)) as server:
+        names: dict[str, str] = {}
+        patients = set()
+        for path in sorted(source.glob("*.dcm")):
+            try:
+                stored = json.loads(server.ask("/instances", path.read_bytes())[0])
+            except OSError:  # refused: the file is missing, which the scorer counts
+                continue
+            names[stored["ID"]] = path.name
+            patients.add(stored["ParentPatient"])
+        done = 0
+        for patient in sorted(patients):
+            made_patient = json.loads(server.ask(f"/patients/{patient}/anonymize", b"{}")[0])
+            for each in json.loads(server.ask(f"/patients/{made_patient['ID']}/instances")[0]):
+                at = f"/instances/{each['ID']}"
+                old = server.ask(f"{at}/metadata/AnonymizedFrom")[0].decode()
+                (target / names[old]).write_bytes(server.ask(f"{at}/file")[0])
+                done += 1
+    return len(list(source.glob("*.dcm"))) - done
+
+
 PEERS = {"dicom-anonymizer": dicom_anonymizer, "dicognito": dicognito, "deid": deid}
 
 
@@ -58,15 +85,20 @@ def main() -> None:
     """Run one peer on a folder."""
     name, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     warnings.simplefilter("ignore")
-    run = PEERS[name]()
     target.mkdir(parents=True)
     failed, began = 0, time.perf_counter()
     paths = sorted(source.glob("*.dcm"))
-    for path in paths:
-        try:
-            run(path, target / path.name)
-        except Exception:  # whatever a peer raises: the file is missing, which the scorer counts
-            failed += 1
+    if name == "orthanc":
+        failed = orthanc(source, target)
+    else:
+        run = PEERS[name]()
+        for path in paths:
+            try:
+                run(path, target / path.name)
+            except (
+                Exception
+            ):  # whatever a peer raises: the file is missing, which the scorer counts
+                failed += 1
     seconds = time.perf_counter() - began
     print(json.dumps({"peer": name, "files": len(paths), "failed": failed,
                       "files_per_second": round(len(paths) / seconds, 1)}))  # fmt: skip
