@@ -1,22 +1,99 @@
-"""What a profile does, in words: every rule that is in force, and the conformance statement."""
+"""What a profile does, in words: every rule that is in force, and the conformance statement.
+
+Objects without an image have a policy each: what a kind may hold, and whether it is released.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydicom.datadict import keyword_for_tag
 
 from deepfixcx import __version__
 from deepfixcx.deidentify.actions import EQUIPMENT, Action, Method
 from deepfixcx.deidentify.deidentifier import DEVICE_WITHOUT_DATES, IN_PART, OPTION_METHODS
-from deepfixcx.deidentify.objects import OBJECTS
 from deepfixcx.deidentify.profile import EDITION, OPTIONS, Profile, read_table
 from deepfixcx.deidentify.walking import PATIENT_ID, PATIENT_NAME
 
-__all__ = ["chosen_options", "effective_rules", "rules_digest", "statement"]
+__all__ = [
+    "OBJECTS",
+    "ObjectPolicy",
+    "chosen_options",
+    "effective_rules",
+    "policy_of",
+    "rules_digest",
+    "statement",
+]
+
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+
+
+class ObjectPolicy(NamedTuple):
+    """A kind of object: its name, how it is allowed (empty: never), and what is done to it."""
+
+    name: str
+    word: str
+    classes: tuple[str, ...]
+    policy: str
+
+
+OBJECTS: Final = (
+    ObjectPolicy("key object selection", "ko", ("88.59",), "Table E.1-1; references are replaced."),
+    ObjectPolicy(
+        "structured report",
+        "sr",
+        ("88.",),
+        "Clean Structured Content: codes, numbers and references stay, texts and names do not.",
+    ),
+    ObjectPolicy(
+        "presentation state",
+        "pr",
+        ("11.",),
+        "Table E.1-1: annotations, overlays and labels are removed, windows and areas stay.",
+    ),
+    ObjectPolicy(
+        "radiotherapy object",
+        "rt",
+        ("481.",),
+        "Table E.1-1: labels and names become dummies, contours, beams and doses stay.",
+    ),
+    ObjectPolicy(
+        "registration or measurement map",
+        "reg",
+        ("66.1", "66.2", "66.3", "67"),
+        "Table E.1-1: matrices and references stay.",
+    ),
+    ObjectPolicy(
+        "surface or tractography",
+        "seg",
+        ("66.5", "66.6", "68.1", "68.2"),
+        "Table E.1-1: geometry stays. A surface of a head shows a face.",
+    ),
+    ObjectPolicy(
+        "encapsulated document", "", ("104.",), "The document is not examined, so it is withheld."
+    ),
+    ObjectPolicy(
+        "waveform", "", ("9.",), "Speech and annotations are not examined, so it is withheld."
+    ),
+    ObjectPolicy(
+        "raw data or spectroscopy", "", ("66", "4.2", "4.4"), "Its data are not examined."
+    ),
+)
+"""Most specific prefixes first; what no row names is withheld."""
+
+
+def policy_of(sop_class: str) -> ObjectPolicy | None:
+    """Return the policy of a SOP class without an image, or None where there is none."""
+    for policy in OBJECTS:
+        for prefix in policy.classes:
+            whole = _STORAGE + prefix
+            if sop_class == whole or (prefix.endswith(".") and sop_class.startswith(whole)):
+                return policy
+    return None
+
 
 _OF_HEADERS: Final = """
 Every element of a header is handled, at every depth of nesting:

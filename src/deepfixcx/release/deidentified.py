@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from deepfixcx.choices import Ocr, Written
-from deepfixcx.deidentify.objects import OBJECTS, policy_of
+from deepfixcx.deidentify.conformance import OBJECTS, policy_of
 from deepfixcx.errors import DamagedImageError, DeidentifyError, ImageFileError, NoPixelsError
 from deepfixcx.images.masking import Mask, Region, painted_share
 from deepfixcx.release.ledger import Record
