@@ -14,12 +14,13 @@ from deepfixcx.errors import MechanismError, ReleaseError, ReleaseStoppedError
 from deepfixcx.release import (
     ReleaseOptions,
     load_records,
+    manifest,
     privatize_dataset,
     privatize_protected,
     read_status,
     verify_release,
 )
-from deepfixcx.release.protected import gathering, writing
+from deepfixcx.release.protected import gathering
 from deepfixcx.release.protected import run as protected_run
 from deepfixcx.spec import CodecSpec
 from tests.release.conftest import contents
@@ -65,7 +66,7 @@ def test_a_full_disk_leaves_no_papers(
 
     out = tmp_path / "out"
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "_about", full)
+        patched.setattr(manifest, "as_json", full)
         with pytest.raises(ReleaseStoppedError, match="No space left"):
             make("mixing", out)
     assert not (out / "dataset.json").exists()

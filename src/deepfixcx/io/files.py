@@ -268,8 +268,10 @@ def inside(folder: Path, name: str) -> Path | None:
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts:
         return None
-    above = [folder / parent for parent in parts.parents if parent.parts]
-    return None if any(each.is_symlink() for each in above) else folder / parts
+    for parent in parts.parents:
+        if parent.parts and (folder / parent).is_symlink():
+            return None
+    return folder / parts
 
 
 # -- where paths lead: links, other mounts and other cases of one name are one place ------------

@@ -133,7 +133,10 @@ class FileLedger:
     def is_own(self, folder: Path, name: str) -> bool:
         """Return whether a file of a folder holds what is listed, now if not before."""
         path = inside(folder, name)
-        if path is None or not path.exists():
+        return path is not None and self._holds(path, name)
+
+    def _holds(self, path: Path, name: str) -> bool:
+        if not path.exists():
             return False
         if holds(path, self.listed.get(name, ())):
             return True
@@ -153,7 +156,7 @@ class FileLedger:
         path = inside(folder, name)
         if path is None:
             raise OverwriteError(f"{name!r} lies behind a link, and links are not followed")
-        own = self.is_own(folder, name)
+        own = self._holds(path, name)
         check_free(path, replace=own)
 
         with temporary_for(path, mode) as (file, temporary):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from itertools import chain
 from operator import attrgetter
@@ -83,8 +83,12 @@ def write_metadata(
     if FAILURES in claim.metadata.listed and FAILURES not in tables:
         claim.withdraw(FAILURES)
     with claim.place.outbox(claim.metadata) as outbox:
-        papers = {name: write_rows(outbox.writing(name), *table) for name, table in tables.items()}
-        papers |= {name: outbox.put(name, content) for name, content in files.items()}
+        papers = {}
+        for name, table in tables.items():
+            with outbox.writing(name) as file:
+                papers[name] = write_rows(file, *table)
+        for name, content in files.items():
+            papers[name] = outbox.put(name, content)
         outbox.send()
         own = {"format": FORMAT, "version": MANIFEST_VERSION, "software": software()}
         content = {**own, **about, "papers": papers}
@@ -231,17 +235,12 @@ def _totals(
     return totals
 
 
-def write_rows(
-    opened: AbstractContextManager[BinaryIO],
-    header: list[str],
-    rows: Iterable[tuple[object, ...]],
-) -> str:
-    """Write a table that appears under its name only when it is complete; return its SHA-256."""
-    with opened as file:
-        hashing = _Hashing(file)
-        writer = TableWriter(hashing)
-        for row in chain([header], rows):
-            writer.writerow(row)
+def write_rows(file: BinaryIO, header: list[str], rows: Iterable[tuple[object, ...]]) -> str:
+    """Write a table and return its SHA-256."""
+    hashing = _Hashing(file)
+    writer = TableWriter(hashing)
+    for row in chain([header], rows):
+        writer.writerow(row)
     return hashing.content.hexdigest()
 
 

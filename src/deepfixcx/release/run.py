@@ -11,19 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from deepfixcx._optional import require
 from deepfixcx.errors import ReleaseError
 from deepfixcx.images.legibility import legible_height, stays_legible
 from deepfixcx.io.files import check_apart
 from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
-from deepfixcx.release.dicom_output import (
-    DicomOutput,
-    check_table,
-    dicom_output,
-    write_patients,
-)
 from deepfixcx.release.folders import keep_apart, private_of
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger
@@ -42,6 +36,9 @@ from deepfixcx.release.workers import (
     StartEvent,
     run_jobs,
 )
+
+if TYPE_CHECKING:
+    from deepfixcx.release.dicom_output import DicomOutput
 
 __all__ = ["KEY", "Progress", "Run", "Summary", "choose_run", "privatize_dataset"]
 
@@ -243,6 +240,8 @@ def privatize_dataset(
         claim.check_free(plan.needs)
         dicom = None
         if options.output in WITH_KEY:
+            from deepfixcx.release.dicom_output import dicom_output
+
             dicom = dicom_output(options, key or kept_here / KEY, release)
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
@@ -286,6 +285,8 @@ def _private_files(
     check_apart(paths, {what: each for what, each in places.items() if isinstance(each, Path)})
     table = paths.get("the table of pseudonyms")
     if table is not None:
+        from deepfixcx.release.dicom_output import check_table
+
         check_table(table, release)  # it may be there, before any work
     return private_of(release, run.get("private")), paths.get("the key"), table
 
@@ -320,6 +321,8 @@ def _work(
 def _write_pseudonyms(
     table: Path, plan: Plan, ledger: Ledger, dicom: DicomOutput, release: Location
 ) -> None:
+    from deepfixcx.release.dicom_output import write_patients
+
     failed = {row.source_id for row in ledger.records() if row.error}
     done = (each.source.path for each in plan.items if each.source_id not in failed)
     write_patients(table, done, dicom, release)
