@@ -69,7 +69,7 @@ def read_codes(
     from deepfixcx.code import Code
     from deepfixcx.errors import ModelError
     from deepfixcx.io.release_files import holds_codes
-    from deepfixcx.release import load_codes
+    from deepfixcx.release import Release
 
     if not os.path.exists(where):
         raise ModelError(f"there is no file or folder {str(where)!r} to explain; check the path")
@@ -77,7 +77,7 @@ def read_codes(
     if patient is not None and (of_codes or holds_codes(where)):
         raise ModelError(f"--patient requires a table, and {str(where)!r} is not one; omit it")
     if holds_codes(where):
-        code, ids = load_codes(where, classifier.channels)
+        code, ids = Release.open(where).codes(classifier.channels)
         return _of_code(classifier, code, ids, "a release")
     if of_codes:
         code = Code.load(where)

@@ -99,8 +99,7 @@ def command(
     from deepfixcx.errors import AuditError
     from deepfixcx.io.files import check_apart, sha256_of
     from deepfixcx.io.results import check_earlier, claimed_folder
-    from deepfixcx.release import release_checksum
-    from deepfixcx.release.folders import private_of
+    from deepfixcx.release import PrivateFolder, release_checksum
 
     begin = time.monotonic()
     release = local_path(release, "a release")
@@ -111,7 +110,11 @@ def command(
     out = release.with_name(f"{release.name}.audit") if out is None else out
     check_apart(
         {"-o": out},
-        {"the release": release, "the private folder": private_of(release, private), **named},
+        {
+            "the release": release,
+            "the private folder": PrivateFolder.of(release, private).path,
+            **named,
+        },
     )
     with StepBar("audit") as bar, claimed_folder(out, AuditError) as own:
         find: Callable[[], Found]

@@ -106,15 +106,16 @@ def _predict(
     from deepfixcx.errors import ModelError, ReleaseError
     from deepfixcx.io.release_files import holds_codes, holds_records
     from deepfixcx.learn.prediction import predict_code, predict_files, with_failures
-    from deepfixcx.release import load_codes
+    from deepfixcx.release import Release
 
     if not os.path.exists(where):
         raise ModelError(f"there is no file or folder {str(where)!r} to score; check the path")
     if holds_codes(where):
-        code, names = load_codes(where, classifier.channels)
+        release = Release.open(where)
+        code, names = release.codes(classifier.channels)
         predictions = predict_code(classifier, code, names)
         with suppress(ReleaseError):  # gray and colour may lie in one release
-            other, odd_names = load_codes(where, 4 - classifier.channels)
+            other, odd_names = release.codes(4 - classifier.channels)
             reason = (
                 f"a code of {other.channels} channels, and the model takes {classifier.channels}"
             )

@@ -85,7 +85,6 @@ def command(
     from deepfixcx.io.files import check_apart
     from deepfixcx.io.tables import has_table_name
     from deepfixcx.release import PrivateFolder
-    from deepfixcx.release.folders import private_of
 
     folder = local_path(folder, "what is scanned")
     against = None if against is None else local_path(against, "the source")
@@ -104,7 +103,7 @@ def command(
     allowed = _allowed(ignore)
     if workers is not None and not ocr:
         raise DeidentifyError("--workers requires --ocr; add --ocr, or omit --workers")
-    kept_here = private_of(folder, private)
+    kept_here = PrivateFolder.of(folder, private).path
     named = {"OUT": folder, "the private folder": kept_here}
     named |= {} if against is None else {"IN": against}
     check_apart({"the evidence": place}, named)
