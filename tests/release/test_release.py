@@ -24,6 +24,7 @@ from deepfixcx.release import (
     load_codes,
     privatize_dataset,
     survey,
+    surveying,
 )
 from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
@@ -303,6 +304,20 @@ def test_any_exception_of_one_file_is_its_record_and_the_others_are_made(
     assert "CANARY" not in repr(records)
     there = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")}
     assert there == {record.image_file for record in records} - {""}
+
+
+@pytest.mark.parametrize("error", [KeyError, Panic])
+def test_any_exception_of_one_file_is_its_fact_in_a_survey(
+    images: Path, monkeypatch: pytest.MonkeyPatch, error: type
+) -> None:
+    def surprise(*_: object, **__: object) -> None:
+        raise error("CANARY^NAME")
+
+    monkeypatch.setattr(surveying, "inspect_image", surprise)
+    sources = tuple(find_sources(images).found)
+    facts = surveying._SurveyJob(0, sources, 100).work(ignore, ignore, frozenset())
+    assert {fact.problem for fact in facts} == {error.__name__}
+    assert "CANARY" not in repr(facts)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepfixcx.errors import ImageFileError
+from deepfixcx.errors import ImageFileError, ReleaseStoppedError
 from deepfixcx.images import DEFAULT_MAX_PIXELS, ImageFacts, inspect_image
 from deepfixcx.release.inputs import Source, find_sources
 from deepfixcx.release.run import choose_run
@@ -60,6 +60,11 @@ class _SurveyJob:
                 return inspect_image(path, max_pixels=self.max_pixels)
         except ImageFileError as error:
             return ImageFacts(problem=type(error).__name__, reason=str(error))
+        except (ReleaseStoppedError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whose text may quote the file
+            reason = "an unexpected error while reading; please report it"
+            return ImageFacts(problem=type(error).__name__, reason=reason)
 
 
 @contextmanager
