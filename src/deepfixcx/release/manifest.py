@@ -87,8 +87,8 @@ def write_metadata(
         for name, table in tables.items():
             with outbox.writing(name) as file:
                 papers[name] = write_rows(file, *table)
-        for name, content in files.items():
-            papers[name] = outbox.put(name, content)
+        for name, data in files.items():
+            papers[name] = outbox.put(name, data)
         outbox.send()
         own = {"format": FORMAT, "version": MANIFEST_VERSION, "software": software()}
         content = {**own, **about, "papers": papers}
