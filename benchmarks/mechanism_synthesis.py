@@ -5,6 +5,8 @@ classifiers learn from releases of four fifths of the others and are tested on t
 budget, four fifths of rho are spent on the four labels and a tenth on each label wanted later.
 
     python -m benchmarks.mechanism_synthesis --markdown docs/privacy-research.md
+
+`--group` chooses what is measured together: synthesis beside the goals, ideas beyond it, or rivals.
 """
 
 from __future__ import annotations
@@ -22,8 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.mechanism_ideas import LABELS, ROOT, SIDE
-from benchmarks.synthesis_attacks import COUNTS, carriers, linkage, membership
+from benchmarks.synthesis_attacks import (
+    COUNTS,
+    RUNS,
+    Scorer,
+    carriers,
+    linkage,
+    membership,
+    scorer_of,
+)
 from benchmarks.synthesis_ideas import GROUPS, IDEAS, Fitted, Idea, PublicAlone, late_records
+from benchmarks.synthesis_kinds import Synthesis
 from benchmarks.synthesis_rivals import encodings
 from benchmarks.table import Table, put_section
 from deepfixcx.codec import Codec
@@ -240,18 +251,19 @@ class Division:
         found: Found = linkage(rows, probes, self.trial.truth, self.seed)
         if idea.of_images:
             return found
-        found |= membership(
+        score = scorer_of(
             lambda places, generator: fitted.release(prepared.select(places), rho, generator),
             probes,
-            private.labels,
-            private.patients,
-            self.seed,
+            private,
         )
+        quick = isinstance(fitted, Synthesis) and idea.kind is Synthesis
+        own_score: Scorer = fitted.scorer(prepared, rho) if quick else score  # type: ignore[attr-defined]
+        found |= membership(own_score, private.patients, self.seed, RUNS if quick else RUNS // 4)
         public, own = (
             plainly.prepared(each)
             for each in (self.public(idea, self.images.labels), self.private(idea, None))
         )
-        seen = own.array if idea.budgets else plainly.represent(own.array)
+        seen = own.array if isinstance(fitted, Synthesis) else plainly.represent(own.array)
 
         def release(before: Array, labels: Array, generator: np.random.Generator) -> Records:
             later = plainly.with_labels(public.with_labels(before))
@@ -306,11 +318,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of real images; DEEPFIXCX_DATA if absent")
     parser.add_argument("--cache", type=Path, help="folder for codes and results, which are kept")
-    parser.add_argument("--group", choices=list(GROUPS), default="synthesis")
+    parser.add_argument("--group", choices=list(GROUPS), default="synthesis-goals")
     parser.add_argument("--ideas", nargs="+", choices=sorted(IDEAS), help="only these of the group")
     parser.add_argument("--epsilons", nargs="*", type=float, default=EPSILONS)
     parser.add_argument("--seeds", type=int, default=5, help="divisions of the patients")
     parser.add_argument("--no-attacks", action="store_true")
+    parser.add_argument("--kept", action="store_true", help="lay out the cache; measure nothing")
     parser.add_argument("--tiny", action="store_true", help="drawn codes, to try the program out")
     parser.add_argument("--markdown", type=Path, help="page whose section to replace")
     options = parser.parse_args(words)
@@ -325,6 +338,9 @@ def main(words: Sequence[str] | None = None) -> None:
         idea = IDEAS[name]
         for epsilon in (None, *options.epsilons) if idea.budgets else (None,):
             key = name if epsilon is None else f"{name} ε={epsilon:g}"
+            there = _kept(key, len(divisions), options.cache, attacks=attacked)
+            if options.kept and not any(each.is_file() for each in there):
+                continue
             row = _row(key, idea, epsilon, divisions, options.cache, attacks=attacked)
             if row is not None:
                 rows[key] = row
@@ -337,7 +353,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parts = [table_of(rows, UTILITY).markdown()]
     if attacked:
         parts.append(table_of(rows, ATTACKS).markdown())
-    if options.group == "synthesis" and attacked and not options.ideas:
+    if options.group == "synthesis-goals" and attacked and {"plain", "public"} <= rows.keys():
         parts.append(goals(rows).markdown())
     parts.append(f"Made by `{command}`.")
     print("\n\n".join(parts))
@@ -355,10 +371,9 @@ def _row(
     attacks: bool,
 ) -> Row | None:
     """Measure a row, or read it from the cache."""
-    whole = cache and cache / f"{key} {len(divisions)}.json"
-    kept = whole if attacks or cache is None else cache / f"{key} {len(divisions)} utility.json"
-    for each in (whole, kept):
-        if each and each.is_file():
+    places = _kept(key, len(divisions), cache, attacks=attacks)
+    for each in places:
+        if each.is_file():
             found: Row = json.loads(each.read_text("utf-8"))
             return found
     began = time.monotonic()
@@ -372,9 +387,17 @@ def _row(
     row = mean_row(several, judged, len(names))
     shown = " ".join(f"{what} {interval_of(value)}" for what, value in row.items())
     print(f"{key:28s} {shown} {time.monotonic() - began:.0f} s", flush=True)
-    if kept:
-        kept.write_text(json.dumps(row) + "\n", "utf-8")
+    if places:
+        places[-1].write_text(json.dumps(row) + "\n", "utf-8")
     return row
+
+
+def _kept(key: str, divisions: int, cache: Path | None, *, attacks: bool) -> list[Path]:
+    """Return where a row may be kept; the last one is where it is written."""
+    if cache is None:
+        return []
+    whole = cache / f"{key} {divisions}.json"
+    return [whole] if attacks else [whole, cache / f"{key} {divisions} utility.json"]
 
 
 def table_of(rows: Mapping[str, Row], columns: Mapping[str, str]) -> Table:

@@ -49,6 +49,7 @@ class Idea:
     histogram: float = 0.25
     components: int | None = None
     supervised: bool = True
+    budgeted: bool = True
 
     @property
     def of_images(self) -> bool:
@@ -58,7 +59,7 @@ class Idea:
     @property
     def budgets(self) -> bool:
         """Whether noise can be added."""
-        return issubclass(self.kind, Synthesis) and self.trust != "public"
+        return issubclass(self.kind, Synthesis) and self.budgeted
 
     def seen(self, codes: Mapping[str, Array]) -> Array:
         """Return the codes that it sees; several specs as one vector of roots."""
@@ -106,10 +107,14 @@ IDEAS: dict[str, Idea] = {
     "public": Idea("public images alone, as codes", PublicAlone),
     "public-8": Idea("public images alone, 8 numbers", PublicAlone, mechanism=TaskProjection(8)),
     "resampling": Idea("projection, resampling", Catalogued, mechanism=_resampling()),
-    "labels": Idea("labels alone (8 numbers drawn by public slopes)", trust="public"),
+    "labels": Idea(
+        "labels alone (8 numbers drawn by public slopes)", trust="public", budgeted=False
+    ),
     "synthesis-4": Idea("synthesis, 4 numbers", numbers=4),
     "synthesis-8": Idea("synthesis, 8 numbers"),
     "synthesis-24": Idea("synthesis, 24 numbers", numbers=24),
+    "synthesis-40": Idea("synthesis, 40 numbers", numbers=40),
+    "public-slopes": Idea("8 numbers, public slopes only", trust="public"),
     "synthesis-36": Idea("synthesis, 36 numbers", numbers=36),
     "private-slopes": Idea("8 numbers, private slopes, not shrunk", trust="private"),
     "low-rank-slopes": Idea("8 numbers, slopes in the public span", LowRankSlopes),
@@ -177,7 +182,7 @@ RIVALS = tuple(
     name for name in IDEAS if name.startswith(("pixel", "dp-pix", "heartspot", "walloc"))
 )
 GROUPS: dict[str, tuple[str, ...]] = {
-    "synthesis": FIRST,
+    "synthesis-goals": FIRST,
     "synthesis-ideas": tuple(name for name in IDEAS if name not in (*FIRST, *RIVALS)),
     "rivals": ("plain", *RIVALS, "synthesis-8"),
 }

@@ -115,15 +115,46 @@ class Synthesis(Fitted):
         """Read the sums."""
         owners = private.patient_of_each()
         counts, sums = contributions(self.model, self.numbers(private), private.labels, owners)
-        share = self.histogram
-        one, first = noise(counts.shape[1], 1.0, rho and share * rho, generator)
-        two, second = noise(sums.shape[1], self.model.bound, rho and (1 - share) * rho, generator)
-        shape = self.model.slopes.shape
-        return Measured(counts.sum(0) + one, (sums.sum(0) + two).reshape(shape), (first, second))
+        return self._noisy(counts.sum(0), sums.sum(0), rho, generator)
 
-    def draw(self, states: Any, measured: Any, generator: Any) -> Any:
-        """Draw a vector for each state."""
-        seen = self.model.design[states]
+    def _noisy(self, counts: Any, sums: Any, rho: float | None, generator: Any) -> Measured:
+        share = self.histogram
+        one, first = noise(counts.shape, 1.0, rho and share * rho, generator)
+        two, second = noise(sums.shape, self.model.bound, rho and (1 - share) * rho, generator)
+        shape = self.model.slopes.shape
+        return Measured(counts + one, (sums + two).reshape(shape), (first, second))
+
+    def scorer(self, private: Records, rho: float | None) -> Any:
+        """Score by how well a release explains an image, and by tracing a patient in the sums.
+
+        Records show the slopes exactly, and slopes the sums. The share of a patient in the sums,
+        in units of their covariance over random halves of the patients, as public images show it,
+        is the linear score that tells members best (Homer et al. 2008; Dwork et al. 2015).
+        """
+        numbers, owners = self.numbers(private), private.patient_of_each()
+        counts, sums = contributions(self.model, numbers, private.labels, owners)
+        public = self.public.patient_of_each()
+        known = contributions(self.model, self.numbers(self.public), self.public.labels, public)[1]
+        spread = len(sums) / 4 * known.T @ known / len(known)
+        spread += 1e-3 * np.trace(spread) / len(spread) * np.eye(len(spread))
+        states = states_of(private.labels)
+        _, first = np.unique(owners, return_index=True)
+
+        def score(half: Any, generator: Any) -> Any:
+            measured = self._noisy(counts[half].sum(0), sums[half].sum(0), rho, generator)
+            apart = numbers - (self.model.design @ self.slopes(measured))[states]
+            apart = np.linalg.solve(self.model.root, apart.T)
+            traced = np.zeros(len(numbers))
+            if self.trust != "public":
+                noise_too = spread + measured.noise[1] ** 2 * np.eye(len(spread))
+                traced[first] = sums @ np.linalg.solve(noise_too, measured.sums.ravel())
+            shares = np.log(measured.histogram(self.model)[0].clip(1e-9))
+            return {"residual": -(apart**2).sum(0), "traced": traced, "pattern": shares[states]}
+
+        return score
+
+    def slopes(self, measured: Any) -> Any:
+        """Return public slopes, corrected as far as they are trusted."""
         slopes = measured.slopes(self.model)
         if self.trust == "public":
             slopes = self.model.slopes
@@ -132,6 +163,12 @@ class Synthesis(Fitted):
             gram = self.model.design.T @ (self.model.design * (patients * shares)[:, None])
             change = np.linalg.solve(gram + 1e-3 * np.eye(len(gram)), measured.sums)
             slopes = self.model.slopes + change @ self.model.root.T
+        return slopes
+
+    def draw(self, states: Any, measured: Any, generator: Any) -> Any:
+        """Draw a vector for each state."""
+        seen = self.model.design[states]
+        slopes = self.slopes(measured)
         fresh = self.fresh(states, measured, generator)
         fresh -= seen @ np.linalg.lstsq(seen, fresh, rcond=None)[0]
         return seen @ slopes + fresh @ self.root(measured).T

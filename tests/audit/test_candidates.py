@@ -176,6 +176,32 @@ def test_the_worst_patient_stands_beside_the_average() -> None:
         assert each.gain.low < 0.03, each
 
 
+def test_patients_are_traced_in_means_given_labels_that_no_single_record_shows() -> None:
+    """Records drawn from a model with exact slopes: likelihood hardly tells, tracing does."""
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(120, 8)).astype(np.float32)
+    labels = generator.integers(0, 2, (120, 2)).astype(np.float64)
+
+    def drawn(places: Any, draws: np.random.Generator) -> Any:
+        design = np.column_stack([np.ones(len(places)), labels[places]])
+        slopes = np.linalg.lstsq(design, vectors[places], rcond=None)[0]
+        fresh = draws.normal(size=vectors[places].shape)
+        fresh -= design @ np.linalg.lstsq(design, fresh, rcond=None)[0]
+        return design @ slopes + fresh, labels[places]
+
+    found = results_by(attack_release_membership(drawn, vectors, labels, np.arange(120), runs=32))
+    traced, fitted = (found[f"{name} AUC"] for name in ("traced in the sums", "residual"))
+    assert traced.value.value > 0.65
+    assert traced.value.value > fitted.value.value + 0.02
+    assert traced.gain.low > 0.05
+
+    def nothing(places: Any, draws: np.random.Generator) -> Any:
+        return draws.normal(size=(len(places), 8)), labels[places]
+
+    found = results_by(attack_release_membership(nothing, vectors, labels, np.arange(120), runs=32))
+    assert abs(found["traced in the sums AUC"].value.value - 0.5) < 0.03
+
+
 def test_what_does_not_fit_is_named() -> None:
     vectors, owners = population()
     with pytest.raises(AuditError, match="do not fit"):

@@ -19,7 +19,9 @@ from benchmarks.mechanism_synthesis import Division, goals, mean_row
 from benchmarks.mechanism_synthesis import tiny as tiny_synthesis
 from benchmarks.siamese import IDEAS as SIAMESE_IDEAS
 from benchmarks.siamese import changed, link
+from benchmarks.synthesis_attacks import linkage as synthesis_linkage
 from benchmarks.synthesis_attacks import membership as membership_of_worst
+from benchmarks.synthesis_attacks import scorer_of
 from benchmarks.synthesis_ideas import IDEAS as SYNTHESIS_IDEAS
 from benchmarks.synthesis_kinds import noise
 from benchmarks.synthesis_rivals import heart_lines, quadtree
@@ -184,7 +186,8 @@ def test_membership_of_the_worst_patient_is_chance_where_a_release_shows_nobody(
         return Records.of(drawn, generator.integers(0, 2, (60, 4)), np.arange(60))
 
     seen = np.random.default_rng(1).normal(size=(len(private), 4)).astype(np.float32)
-    found = membership_of_worst(nothing, seen, private.labels, private.patients, 0, 40)
+    patients = private.patients
+    found = membership_of_worst(scorer_of(nothing, seen, private), patients, 0, 40)
     assert abs(found["membership"] - 0.5) < 0.05
     assert abs(found["worst"] - 0.5) < 0.3
 
@@ -192,10 +195,22 @@ def test_membership_of_the_worst_patient_is_chance_where_a_release_shows_nobody(
         del generator
         return Records.of(seen[places], private.labels[places], places)
 
-    assert membership_of_worst(everything, seen, private.labels, private.patients, 0, 8) == {
-        "membership": 1.0,
-        "worst": 1.0,
-    }
+    found = membership_of_worst(scorer_of(everything, seen, private), patients, 0, 8)
+    assert found == {"membership": 1.0, "worst": 1.0}
+
+
+def test_linkage_is_perfect_where_rows_are_images_and_chance_where_they_are_drawn() -> None:
+    generator = np.random.default_rng(0)
+    patients = np.arange(120) // 2
+    nature = generator.normal(size=(60, 5))[patients]
+    images = (nature + generator.normal(0, 0.05, (120, 5))).astype(np.float32)
+    labels = np.zeros((120, 1), np.float32)
+    found = synthesis_linkage(Records.of(images, labels, patients), images, labels, 0)
+    assert found["linkage"].value > 0.99
+    assert found["top1"] > 15
+    drawn = Records.of(generator.normal(size=(120, 5)), labels, patients)
+    found = synthesis_linkage(drawn, images, labels, 0)
+    assert found["linkage"].value < 0.65
 
 
 def test_goals_name_what_is_reached() -> None:

@@ -1,0 +1,99 @@
+"""Who was released, traced in the sums of synthesis: theory beside two attackers.
+
+Releases are made of random halves of the private patients. The attacker scores a patient by
+cᵀ V⁻¹ S: the patient's share c of the sums S, in units of their covariance V, which it takes from
+the public images, or knows. The theory says Φ(√(2 D / n)) on average for the latter and no noise.
+
+    python -m benchmarks.synthesis_tracing --markdown docs/privacy-research.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from benchmarks.mechanism_synthesis import DELTA, EPSILONS, NAMED, Division, data_folder, load, tiny
+from benchmarks.synthesis_attacks import membership
+from benchmarks.synthesis_ideas import Idea
+from benchmarks.table import Table, put_section
+from deepfixcx.mechanisms.accounting import rho_of
+from deepfixcx.mechanisms.label_model import HISTOGRAM, contributions
+
+RIDGE = 1e-3
+RUNS = 200
+
+
+def shares_of(fitted: Any, records: Any) -> Any:
+    """Return what each patient adds to the sums, (M, D)."""
+    numbers = fitted.numbers(records)
+    owners = records.patient_of_each()
+    return contributions(fitted.model, numbers, records.labels, owners)[1]
+
+
+def trace(division: Division, numbers: int, epsilon: float | None, *, knows: bool) -> Any:
+    """Return the mean AUC over patients and that of the worst patient, and theory."""
+    idea = Idea("", numbers=numbers)
+    fitted: Any = idea.fit(division.public(idea, division.images.labels), np.random.default_rng(0))
+    private = division.private(idea, None)
+    own, public = shares_of(fitted, private), shares_of(fitted, fitted.public)
+    rho = None if epsilon is None else NAMED * rho_of(epsilon, DELTA)
+    deviation = 0.0 if rho is None else fitted.model.bound / math.sqrt(2 * (1 - HISTOGRAM) * rho)
+    known = own if knows else public
+    spread = len(own) / 4 * known.T @ known / len(known)
+    spread += RIDGE * np.trace(spread) / len(spread) * np.eye(len(spread))
+    solved = np.linalg.solve(spread + deviation**2 * np.eye(len(spread)), own.T).T
+    _, first = np.unique(private.patient_of_each(), return_index=True)
+
+    def score(half: Any, generator: Any) -> Any:
+        sums = own[half].sum(axis=0) + deviation * generator.standard_normal(own.shape[1])
+        scores = np.zeros(len(private))
+        scores[first] = solved @ sums
+        return {"traced": scores}
+
+    found = membership(score, private.patients, division.seed, RUNS)
+    theory = norm.cdf(math.sqrt(2 * own.shape[1] / len(own)))
+    bound = 1.0 if rho is None else norm.cdf(math.sqrt(rho))
+    return found["membership"], found["worst"], theory if rho is None else math.nan, bound
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Trace patients in releases of several sizes and budgets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of real images; DEEPFIXCX_DATA if absent")
+    parser.add_argument("--cache", type=Path, help="folder for the codes, which are kept")
+    parser.add_argument("--numbers", nargs="+", type=int, default=[4, 8, 24])
+    parser.add_argument("--seeds", type=int, default=1, help="divisions of the patients")
+    parser.add_argument("--tiny", action="store_true", help="drawn codes, to try the program out")
+    parser.add_argument("--markdown", type=Path, help="page whose section to replace")
+    options = parser.parse_args(words)
+    images = tiny() if options.tiny else load(data_folder(options.data), options.cache)
+    divisions = [Division(images, seed) for seed in range(options.seeds)]
+    table = Table(
+        ["numbers", "ε", "V of public images", "its worst patient", "V known", "its worst patient",
+         "theory, V known", "bound of every attacker"],
+        words=2,
+    )  # fmt: skip
+    for numbers in options.numbers:
+        for epsilon in (None, *EPSILONS):
+            rows = [
+                np.mean([trace(each, numbers, epsilon, knows=knows) for each in divisions], axis=0)
+                for knows in (False, True)
+            ]
+            values = [*rows[0][:2], *rows[1][:2], *rows[1][2:]]
+            shown = ["–" if math.isnan(value) else f"{value:.3f}" for value in values]
+            table.add(str(numbers), "–" if epsilon is None else f"{epsilon:g}", *shown)
+    command = f"python -m benchmarks.synthesis_tracing --seeds {options.seeds}"
+    parts = [table.markdown(), f"Made by `{command}`."]
+    print("\n\n".join(parts))
+    if options.markdown is not None:
+        put_section(options.markdown, "tracing", parts)
+
+
+if __name__ == "__main__":
+    main()
