@@ -73,7 +73,7 @@ def test_what_cannot_be_examined_is_quarantined_and_sent_nowhere(site: Site) -> 
         each.save_as(site.folder / f"{number}.dcm")
     site.send(*(site.folder / f"{number}.dcm" for number in range(3)))
     wait_for(site.settled)
-    twin.StationName = "OTHER"
+    twin.PixelData = bytes(len(twin.PixelData))
     twin.save_as(site.folder / "3.dcm")
     site.send(site.folder / "3.dcm")
     wait_for(site.settled)

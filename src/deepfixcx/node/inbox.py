@@ -42,14 +42,13 @@ FREE_CHECKED_S: Final = 1.0
 
 def file_of(folder: Path, room: Room, content: str) -> Path:
     """Return where the object or result with this hash lies."""
-    return folder / room / content[:2] / f"{content}.dcm"
+    return folder / room / f"{content}.dcm"
 
 
 def put(folder: Path, room: Room, data: bytes) -> str:
     """Write a file that outlasts a crash; return its hash, which is its name."""
     content = hashlib.sha256(data).hexdigest()
     path = file_of(folder, room, content)
-    make_folder(path.parent, mode=0o700)
     with tagged(TAG), suppress(OverwriteError):  # the same bytes are there, whole
         write_file(path, data, mode=0o600)
         sync_folder(path.parent)
@@ -119,15 +118,15 @@ class Inbox:
 
     def remove(self, room: Room, content: str) -> None:
         """Remove a file that is needed no more."""
-        name = file_of(self.folder, room, content).relative_to(self.folder).as_posix()
+        path = file_of(self.folder, room, content)
         with suppress(OSError):
-            remove_listed(self.folder, {name: {content}})
+            remove_listed(path.parent, {path.name: {content}})
 
     def clean(self) -> None:
         """Remove what an earlier process left: files without a row, and those needed no more."""
         remove_temporaries(self.folder, TAG)
         for room, needed in (("inbox", self.ledger.held), ("made", self.ledger.needed)):
-            for path in (self.folder / room).glob("*/*.dcm"):
+            for path in (self.folder / room).glob("*.dcm"):
                 if not needed(path.stem):
                     self.remove(room, path.stem)  # type: ignore[arg-type]
 
