@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,8 +15,13 @@ __all__ = ["plugin", "program"]
 
 def program(package: str, *names: str) -> str:
     """Return the path of the first of these programs that is there."""
+    # The scripts of Python packages are other programs: pynetdicom has a storescu of its own.
+    own = Path(sys.executable).parent
+    folders = [each for each in os.environ.get("PATH", "").split(os.pathsep) if Path(each) != own]
     for name in names:
-        found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+        found = shutil.which(name, path=os.pathsep.join(folders)) or shutil.which(
+            name, path="/usr/sbin:/usr/local/sbin"
+        )
         if found is not None:
             return found
     _without(f"{' or '.join(names)}: apt-get install {package}")

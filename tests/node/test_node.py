@@ -84,7 +84,7 @@ def test_what_cannot_be_examined_is_quarantined_and_sent_nowhere(site: Site) -> 
     assert len(list((site.folder / "spool" / "inbox").rglob("*.dcm"))) == 3
     assert not holds_canary(site.log)
     events = [each["event"] for each in site.events()]
-    assert events.count("quarantined") == 2
+    assert events.count("quarantined") == 3
 
 
 def test_strangers_are_rejected_and_harm_nothing(site: Site) -> None:
