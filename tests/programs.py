@@ -18,10 +18,9 @@ def program(package: str, *names: str) -> str:
     # The scripts of Python packages are other programs: pynetdicom has a storescu of its own.
     own = Path(sys.executable).parent
     folders = [each for each in os.environ.get("PATH", "").split(os.pathsep) if Path(each) != own]
+    searched = os.pathsep.join([*folders, "/usr/sbin", "/usr/local/sbin"])
     for name in names:
-        found = shutil.which(name, path=os.pathsep.join(folders)) or shutil.which(
-            name, path="/usr/sbin:/usr/local/sbin"
-        )
+        found = shutil.which(name, path=searched)
         if found is not None:
             return found
     _without(f"{' or '.join(names)}: apt-get install {package}")
