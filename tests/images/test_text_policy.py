@@ -109,6 +109,22 @@ def test_the_grain_of_an_image_is_no_writing() -> None:
     assert max((float((each == 0).mean()) for each in strokes), default=0.0) < 0.001
 
 
+def test_what_is_not_read_is_a_line_by_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = {"low": (10, 20, 10, 24), "wide": (10, 200, 60, 100), "anatomy": (10, 110, 10, 130)}
+
+    def found(sure: float) -> set[str]:
+        corners = {
+            name: [(left, top), (right, top), (right, bottom), (left, bottom)]
+            for name, (left, right, top, bottom) in boxes.items()
+        }
+        lines = [(corners[name], name, sure) for name in boxes]
+        monkeypatch.setattr(rapid_text, "_engine", lambda: lambda *_, **__: (lines, None))
+        return {text for text, *_ in rapid_text.rapid_lines(np.zeros((300, 300), np.uint8))}
+
+    assert found(0.9) == set(boxes)
+    assert found(0.1) == {"low", "wide"}
+
+
 def test_large_images_are_read_in_tiles_that_share_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = np.zeros((1600, 3000), int)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import DeidentifyError, MissingExtraError
+from deepfixcx.images.legibility import TALLEST_WRITING
 from deepfixcx.images.masking import Region
 
 __all__ = ["check_rapid", "rapid_lines"]
@@ -23,6 +24,11 @@ MARGIN: Final = 0.2
 TILE, SHARED = 1536, 256
 """Pixels: the networks reduce images of more than 2,000, in which small letters are lost then, so
 larger ones are read in tiles of this side, of which neighbours share so much."""
+
+SURE, LOW, WIDE = 50.0, 32, 2.5
+"""Per cent from which a line counts as read. What is found and not read is a line of writing if it
+is as low as writing (pixels, or the share of the image below) or so many times as wide as high;
+bowels and vessels that look like a letter are neither."""
 
 LEAST_SIDE: Final = 32
 """Pixels; images that are smaller hold no line of text, and the networks fail on some of them."""
@@ -45,7 +51,7 @@ def _engine() -> Any:
 def rapid_lines(plane: NDArray[np.uint8]) -> list[tuple[str, Region, float]]:
     """Return the lines of text in a gray image ``(H, W)``: text, region, sureness in per cent.
 
-    Lines that were found and cannot be read are among them, and have an empty text or any other.
+    Lines that were found and cannot be read are among them, unless they have the shape of anatomy.
     """
     height, width = plane.shape
     if min(height, width) < LEAST_SIDE:
@@ -54,9 +60,17 @@ def rapid_lines(plane: NDArray[np.uint8]) -> list[tuple[str, Region, float]]:
     for top, left in itertools.product(_starts(height), _starts(width)):
         tile = plane[top : top + TILE, left : left + TILE]
         lines += [
-            (text, _moved(region, top, left), sure) for text, region, sure in _tile_lines(tile)
+            (text, _moved(region, top, left), sure)
+            for text, region, sure in _tile_lines(tile)
+            if sure >= SURE or _is_line(region, height)
         ]
     return lines
+
+
+def _is_line(region: Region, height: int) -> bool:
+    """Return whether a region may be a line of writing, by its height and shape."""
+    low = region.height <= max(LOW, TALLEST_WRITING * height)
+    return low or region.width >= WIDE * region.height
 
 
 def _starts(length: int) -> range | list[int]:

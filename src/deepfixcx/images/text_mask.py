@@ -67,6 +67,7 @@ MEASURES: Final = frozenset(
     f"{UNITS} cm/s m/s cm2 cm3 mm2 mm3 gy hu suv rpm dist area vol volume gain freq depth zoom ww"
     " wl wc wt te tr ti fa thk slice sl fov im img se acq c l r a p h f lt rt left right vmax vmin"
     " vmean pg ps ed es md ri pi ef lv rv ao la mitral aortic hr mi tis tib tic fr frame loop gate"
+    " gn gen hgen hres hpen 2d 3d 4d cf pw cw dist dia"
     " lateral pa ap cc mlo cor sag ax tra portable supine erect upright kvp x y z scale mag".split()
 )
 """Words of scales, measurements and positions, which identify no patient."""
