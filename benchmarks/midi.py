@@ -359,7 +359,7 @@ def pairs(results: list[Path], folder: Path) -> Iterator[tuple[str, Path]]:
 
 def has_tokens(text: str, sought: str) -> tuple[int, int]:
     """Return how many words of a text are in another one, and how many there are."""
-    words = [word for word in re.findall(r"[^\s,;:^\\]+", sought.casefold()) if len(word) > 1]
+    words = re.findall(r"[^\s,;:^\\]+", sought.casefold())
     low = text.casefold()
     # Two or three letters stand in a pseudonym by chance, so they count as a word alone.
     return sum(

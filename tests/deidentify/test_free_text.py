@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from deepfixcx.deidentify import Deidentifier, Method, Profile
 from deepfixcx.deidentify.free_text import PATTERNS, REMOVED, FreeText, near_to, nicknames
 from deepfixcx.deidentify.identity import Identity
+from deepfixcx.deidentify.walking import cleaned as reduced
 from deepfixcx.errors import DeidentifyError
 from tests.deidentify.making import KEY, make_header
 
@@ -101,6 +102,20 @@ def test_each_pattern_has_an_example_that_it_finds() -> None:
 @pytest.mark.parametrize("text", KEPT)
 def test_findings_and_technique_stay(text: str) -> None:
     assert cleaned(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("DX SHOULDER LEFT 2 VIEWS", "DX SHOULDER LEFT 2 VIEWS"),
+        ("CHEST 7 7 4 4 1 1 VIEWS", "CHEST VIEWS"),
+        ("2 Meier CHEST 3 Mueller", "CHEST"),
+        ("CHEST 2 and", "CHEST"),
+        ("12 VIEWS", "VIEWS"),
+    ],
+)
+def test_one_digit_stays_before_a_known_word(text: str, left: str) -> None:
+    assert reduced(text) == left
 
 
 def test_nothing_but_identifiers_leaves_nothing() -> None:

@@ -373,15 +373,26 @@ def harmless_words() -> frozenset[str]:
     return frozenset(" ".join(lines).split())
 
 
+def _follow_digits(words: list[str]) -> list[bool]:
+    """Return of which words the word before is a number."""
+    return [False, *(word.isdigit() for word in words)][: len(words)]
+
+
 def cleaned(text: str, words: frozenset[str] = frozenset()) -> str:
-    """Return what is harmless of a description."""
-    own = {word.casefold() for word in words}
-    kept = [
-        word
-        for word in _BETWEEN.split(text)
-        if (low := word.casefold()) in harmless_words() or low in own or _TERM.fullmatch(low)
+    """Return what is harmless of a description: known words, and one digit before one of them."""
+    own = harmless_words() | {word.casefold() for word in words}
+    found = _BETWEEN.split(text)
+    known = [word.casefold() in own or bool(_TERM.fullmatch(word.casefold())) for word in found]
+    counts = [
+        len(word) == 1 and word.isascii() and word.isdigit() and known[number + 1 :][:1] == [True]
+        for number, word in enumerate(found)
     ]
-    while kept and kept[-1].casefold() == "and":
+    # Digits in a row may be a number of a person that was written with spaces.
+    alone = [
+        here and not before for here, before in zip(counts, _follow_digits(found), strict=True)
+    ]
+    kept = [word for word, good, count in zip(found, known, alone, strict=True) if good or count]
+    while kept and (kept[-1].casefold() == "and" or kept[-1].isdigit()):
         kept.pop()
     while kept and kept[0].casefold() == "and":
         kept.pop(0)
