@@ -16,7 +16,7 @@ _CONTROL = re.compile(
 
 
 def counted(count: int, one: str, several: str = "") -> str:
-    """Return a count with its noun, of which the plural is `several`, or `one` with an s."""
+    """Return a count with its noun; the plural is `several`, or `one` with an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 

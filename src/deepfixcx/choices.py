@@ -35,7 +35,7 @@ Boundary = Literal["zero", "periodic"]
 """Continuation of the image beyond its edge: zeros, or the image repeated."""
 
 Grid = Literal["balanced", "padded"]
-"""How cells are laid on a band: a partition without empty cells, or the paper's equal cells."""
+"""How a band is divided into cells: a partition without empty cells, or the paper's equal cells."""
 
 Pooling = Literal["l1", "l2", "sum", "max", "min", "median", "sum_pos", "sum_neg"]
 """How the coefficients of a cell become one number."""

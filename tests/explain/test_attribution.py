@@ -161,12 +161,12 @@ def test_some_images_of_an_attribution() -> None:
 
 def test_what_a_method_cannot_tell() -> None:
     why = made(SPECS[0])
-    places = replace(why, tells="place")
+    places = replace(why, resolves="place")
     with pytest.raises(ExplanationError, match="gives no values for bands"):
         places.edges()
     assert places.top(1)[0].bands is None
     assert "edges" not in places.top(1)[0].words
-    bands = replace(why, tells="band")
+    bands = replace(why, resolves="band")
     with pytest.raises(ExplanationError, match="gives no values for places"):
         bands.spatial_image()
     assert bands.top(1)[0].row is None

@@ -99,15 +99,15 @@ def test_seal_is_the_same_for_the_same_release(bad_images: Path, received: Path)
     """Two releases of the same images differ in their random ids, and so in their seals."""
     other = received.with_name("other")
     privatize_dataset(bad_images, other, OPTIONS, workers=2)
-    seal = verify_release(other).seal
-    assert seal != verify_release(received).seal
+    checksum = verify_release(other).checksum
+    assert checksum != verify_release(received).checksum
     assert contents(other) == contents(received)
     (other / "dataset.json").unlink()
     privatize_dataset(bad_images, other, OPTIONS, resume=True)
-    assert verify_release(other).seal == seal
+    assert verify_release(other).checksum == checksum
     flip(bad_images / "ward-1" / "image1.png")
     privatize_dataset(bad_images, other, OPTIONS, overwrite=True)
-    assert verify_release(other).seal != seal
+    assert verify_release(other).checksum != checksum
 
 
 @pytest.mark.parametrize(

@@ -116,17 +116,17 @@ def test_a_recipient_has_the_bytes_of_the_steward(home: Path) -> None:
     assert b"png" not in notice.read_bytes()
     done = apply_withdrawal(notice, home / "copy")
     assert contents(home / "copy") == contents(home / "out")
-    assert done.notice.after == verify_release(home / "copy").seal
+    assert done.notice.after == verify_release(home / "copy").checksum
     assert apply_withdrawal(notice, home / "copy").images == 0
 
 
 def test_dataset_json_lists_the_earlier_checksums(home: Path) -> None:
-    seals = [verify_release(home / "out").seal]
+    checksums = [verify_release(home / "out").checksum]
     withdraw(home / "out", images=["a/2.png"])
-    seals.append(verify_release(home / "out").seal)
+    checksums.append(verify_release(home / "out").checksum)
     withdraw(home / "out", images=[ids_of(home)[0]])
     history = json.loads((home / "out/dataset.json").read_text())["history"]
-    assert history == [{"change": "withdrawal", "checksum": seal} for seal in seals]
+    assert history == [{"change": "withdrawal", "checksum": each} for each in checksums]
 
 
 def test_a_copy_in_another_state_is_left_as_it_is(home: Path) -> None:

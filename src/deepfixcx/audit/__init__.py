@@ -1,4 +1,4 @@
-"""How much a release gives away, found out by attacking it (extra ``audit``).
+"""Measure what a release reveals, by attacks (extra ``audit``).
 
 Every attack is a function of arrays with one kind of result, `result.AttackResult`. `linkage` tells
 which records are of one patient; `reconstruction` turns codes back into images; `inference` guesses

@@ -189,7 +189,7 @@ def attack_release_membership(
     runs: int = 32,
     seed: int = 0,
 ) -> tuple[AttackResult, ...]:
-    """Release random halves of the patients again and again, and tell for each who was in.
+    """Release random halves of the patients repeatedly, and infer the members of each.
 
     The attacker holds all images of a patient with the labels, and the release. Two scores: how
     near the records come to an image, and how well a normal distribution fitted to records and

@@ -42,7 +42,7 @@ def target_of_features(
     public : FeatureMatrix, optional
         Features of other patients in the form of the released ones, on which attackers train.
     known : tuple of str
-        Columns that the attacker knows of both images, such as ``"view"``.
+        Columns that the attacker knows for both images, such as ``"view"``.
 
     Returns
     -------

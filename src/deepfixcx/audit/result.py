@@ -38,7 +38,7 @@ LEAST_RAW_AUC = 0.75
 """An attacker that does not link raw images at least so well has shown nothing about codes."""
 
 LOWER_IS_STRONGER = ("EER",)
-"""Figures of which a small one means that the attack succeeds."""
+"""Measures whose small values mean that the attack succeeds."""
 
 Word = Literal["yes", "a little", "not shown", "not tested"]
 WORDS: tuple[Word, ...] = ("yes", "a little", "not shown", "not tested")
@@ -99,7 +99,7 @@ class AttackResult:
         `value` less `floor`, paired patient by patient; for figures in `LOWER_IS_STRONGER` with
         the sign turned, so that more is always worse for privacy.
     control : float
-        The same attack on targets of which the release holds nothing; NaN where there is none.
+        The same attack on targets that are not in the release; NaN if there is none.
     raw : float
         The same attack on raw images; NaN where it was not made.
     n : int

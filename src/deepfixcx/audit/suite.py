@@ -101,7 +101,7 @@ def audit_release(
     samples : int
         Draws of patients for each interval.
     report : callable, optional
-        Told before each attack what it is, how many are done and of how many.
+        Called before each attack with its name, the number done and the total.
 
     Returns
     -------

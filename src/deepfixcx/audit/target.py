@@ -31,7 +31,7 @@ class PublicImages:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A release, and what its owner knows of the images it was made of."""
+    """A release, and its owner's data on the images it was made from."""
 
     released: Released
     images: Array | None  # Small originals; None where records are features of another encoder

@@ -244,7 +244,7 @@ def check_out(out: Path, figures: int, *, overwrite: bool) -> None:
 
 
 def _names(figures: int) -> list[str]:
-    """Return the files of images of which each has figures of its own."""
+    """Return the files of images that have their own figures."""
     return [f"{IMAGES}/{row + 1:04d}.{kind}" for row in range(figures) for kind in ("png", "json")]
 
 
@@ -307,7 +307,7 @@ def _original(found: Explained, row: int) -> NDArray[np.float32] | None:
 
 
 def _score(why: Attribution, row: int) -> float:
-    """Return the probability of yes, or the output of a model of which no more is known."""
+    """Return the probability of a positive, or the output of an unknown kind of model."""
     from deepfixcx.explain.models import LOG_ODDS
 
     output = float(why.outputs[row])
@@ -351,9 +351,9 @@ def _image_values(
             for each in one.top(REASONS)
         ],
     }
-    if one.tells != "band":
+    if one.resolves != "band":
         values["cells"] = np.round(one.spatial()[0].astype(np.float64), 6).tolist()
-    if one.tells != "place":
+    if one.resolves != "place":
         amounts = one.edge_groups()[0].astype(np.float64)
         values["edges"] = {
             str(group): round(float(amount), 6)

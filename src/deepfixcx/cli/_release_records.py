@@ -145,7 +145,7 @@ def _protected(release: Release, private: PrivateFolder) -> ReleaseRecords:
 
 
 def _as_large(code: Code, private: PrivateFolder) -> Code:
-    """Return codes of images of the usual size: a release by a mechanism does not tell sizes."""
+    """Return codes of images of the usual size: a release by a mechanism does not contain sizes."""
     import numpy as np
 
     from deepfixcx.code import Code

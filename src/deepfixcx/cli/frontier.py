@@ -1,4 +1,4 @@
-"""``deepfixcx frontier``: which mechanism, on one's own data."""
+"""``deepfixcx frontier``: compare mechanisms on your own data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``deepfixcx sweep``: which level and number of patches, on one's own data."""
+"""``deepfixcx sweep``: compare levels and numbers of patches on your own data."""
 
 from __future__ import annotations
 

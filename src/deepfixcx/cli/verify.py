@@ -65,8 +65,8 @@ def command(
         "contradictions": found.contradictions,
         "withdrawing": found.withdrawing,
         "counts": {name: list(counts) for name, counts in found.counts.items()},
-        "seal": found.seal,
-        "release_checksum": found.seal,
+        "seal": found.checksum,
+        "release_checksum": found.checksum,
     }
     write_json(json, figures)
     _print_names(found)
@@ -109,7 +109,7 @@ def _close(found: Verification) -> None:
     ]
     if found.withdrawing:
         rows.append(("withdrawal", "unfinished"))
-    rows.append(("checksum", f"{found.seal}  (SHA-256 of dataset.json)"))
+    rows.append(("checksum", f"{found.checksum}  (SHA-256 of dataset.json)"))
     rows.append(("next", _next_step(found)))
     panel("verify", rows, good=found.sound)
 

@@ -236,7 +236,7 @@ class Dataset:
         Returns
         -------
         Dataset
-            The same images with these labels, in this order. A note tells where answers of an
+            The same images with these labels, in this order. A note states where answers of an
             attribute could not be understood.
 
         Raises

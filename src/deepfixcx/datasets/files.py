@@ -120,7 +120,7 @@ def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
     try:
         status = folder.stat()
     except OSError:
-        return True  # walking it tells why not
+        return True  # walking it reports the reason
     identity = (status.st_dev, status.st_ino)
     if identity in seen:
         return False

@@ -215,7 +215,7 @@ def official_split(
     stratify: bool = True,
     by_content: bool = False,
 ) -> Split:
-    """Take the split that the dataset comes with, and mend what would share a patient.
+    """Take the published split of the dataset, without patients in two parts.
 
     The test part stays as it is. A patient who is also in another part loses the images there.
     Where no part is called validation, some of the training patients become it. Images of other

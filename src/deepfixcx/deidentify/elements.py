@@ -28,7 +28,7 @@ __all__ = [
 
 
 def patient_of(dataset: Dataset) -> tuple[str, ...]:
-    """Return what tells one patient from another."""
+    """Return what identifies a patient."""
     number = _value(dataset, "PatientID")
     if number:
         return ("id", _value(dataset, "IssuerOfPatientID"), number)

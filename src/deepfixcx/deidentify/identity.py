@@ -38,7 +38,7 @@ IDENTIFYING: Final = frozenset(
     | {0x00101050, 0x00101090, 0x00102154, 0x00102155, 0x00102299, 0x00200010, 0x00380010}
     | {0x00380060, 0x00080092, 0x00080094, 0x00401102, 0x00401103, 0x00401104}
 )
-"""Elements besides names whose words would tell who it is: numbers of the patient, the examination
+"""Elements besides names whose words identify the patient: numbers of the patient, the examination
 and the admission; addresses, telephone numbers, the institution."""
 
 NUMBERED: Final = frozenset({0x0010, 0x0032, 0x0038, 0x0040})
@@ -304,7 +304,7 @@ medical medicine of practice radiology road room service services street the uni
 
 @functools.cache
 def ordinary_words() -> frozenset[str]:
-    """Return words of institutions and addresses that tell none from another when they stand alone.
+    """Return words of institutions and addresses that identify none when they stand alone.
 
     An Imaging Center does not make every other word ``imaging`` its name.
     """

@@ -47,7 +47,7 @@ TERMS: Final = {
 """Enumerated values of PS3.3 without which an image cannot be read, by their element."""
 
 SPLIT: Final = frozenset({"AE", "CS", "LO", "PN", "SH", "UC"})
-"""Kinds of texts of which an element may have several."""
+"""Kinds of texts; an element may have several of each."""
 
 IN_BINARY: Final = frozenset({"FD", "FL", "SL", "SS", "SV", "UL", "US", "UV", "IS", "DS"})
 

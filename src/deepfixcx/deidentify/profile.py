@@ -128,7 +128,7 @@ OPTIONS = MappingProxyType(
 """The columns of options in the table, and the field of `Profile` that chooses each."""
 
 EDITION = "2026c"
-"""Edition of PS3.15 of which the table has every row of the Basic Profile."""
+"""Edition of PS3.15; the table contains every row of its Basic Profile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class TrialRow:
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    grid: ClassVar[str]  # Of which grid
+    grid: ClassVar[str]  # The grid of the row
     figures: Figures  # By name, in the order of the columns; NaN where there is none
     estimate: Estimate | None  # Of ``auc``, with which rows are compared; no table has it
 

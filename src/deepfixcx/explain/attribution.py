@@ -21,11 +21,11 @@ from deepfixcx.explain.naming import (
     spread_over_pixels,
 )
 
-__all__ = ["Attribution", "Reason", "Tells"]
+__all__ = ["Attribution", "Reason", "Resolves"]
 
 Array = NDArray[np.float32]
 
-Tells = Literal["place and band", "place", "band"]
+Resolves = Literal["place and band", "place", "band"]
 """What an attribution can be asked about."""
 
 SMALL_CHANGE = 1e-3
@@ -80,7 +80,7 @@ class Attribution:
         What the output stands for.
     unit : str
         Of outputs and values: ``"log odds"``, or ``"output"`` where the model is unknown.
-    tells : {"place and band", "place", "band"}
+    resolves : {"place and band", "place", "band"}
         What can be asked: occlusion by cell knows nothing of bands, and the other way round.
     chance : ndarray of float32, shape (B, G, P, P), (B, 1, P, P) or (B, G, 1, 1), optional
         Amount that a reason has to exceed: in 95 % of images a model of random labels whose scores
@@ -123,7 +123,7 @@ class Attribution:
     target: int
     label: str
     unit: str
-    tells: Tells = "place and band"
+    resolves: Resolves = "place and band"
     chance: Array | None = None
     others: Array | None = None
     stable: NDArray[np.float64] | None = None
@@ -204,9 +204,9 @@ class Attribution:
         Raises
         ------
         ExplanationError
-            The attribution tells no places.
+            The attribution has no positions.
         """
-        if self.tells == "band":
+        if self.resolves == "band":
             raise ExplanationError(
                 f"{self.method} gives no values for places; choose another method"
             )
@@ -230,7 +230,7 @@ class Attribution:
         Raises
         ------
         ExplanationError
-            The attribution tells no places.
+            The attribution has no positions.
         """
         one = self[image]
         height, width = map(int, one.code.sizes[0])
@@ -250,9 +250,9 @@ class Attribution:
         Raises
         ------
         ExplanationError
-            The attribution tells no bands.
+            The attribution has no bands.
         """
-        if self.tells == "place":
+        if self.resolves == "place":
             raise ExplanationError(
                 f"{self.method} gives no values for bands; choose another method"
             )
@@ -260,10 +260,10 @@ class Attribution:
         return bands
 
     def amounts(self) -> Array:
-        """Return the attribution of groups and cells, (B, G, P, P); 1 for what is not told."""
-        if self.tells == "place":
+        """Return the attribution of groups and cells, (B, G, P, P); 1 for an axis that it lacks."""
+        if self.resolves == "place":
             return self.spatial()[:, np.newaxis]
-        if self.tells == "band":
+        if self.resolves == "band":
             return self.edge_groups()[:, :, np.newaxis, np.newaxis]
         values = self._numbers(absolute=False).sum(axis=1)
         groups = band_groups(self.level)
@@ -354,7 +354,7 @@ class Attribution:
 
     def _many(self) -> Array:
         """Return the root of the number of bands behind each amount."""
-        if self.tells == "place":
+        if self.resolves == "place":
             return np.ones((1, 1, 1), np.float32)
         counts = [len(group.bands) for group in band_groups(self.level)]
         return np.sqrt(np.array(counts, np.float32)).reshape(-1, 1, 1)
@@ -364,12 +364,12 @@ class Attribution:
     ) -> Reason:
         group, row, column = place
         where = place_words(row, column, self.code.spec.grid_shape)
-        bands = band_groups(self.level)[group] if self.tells != "place" else None
+        bands = band_groups(self.level)[group] if self.resolves != "place" else None
         several = bands is not None and str(bands).partition(" of ")[0].endswith("edges")
         what = ("push " if several else "pushes ") + (
             f"towards {self.label}" if amount > 0 else f"away from {self.label}"
         )
-        if self.tells == "band":
+        if self.resolves == "band":
             return Reason(None, None, bands, amount, share, chance, f"{bands} {what}")
         if bands is None:
             return Reason(row, column, None, amount, share, chance, f"{where}: {what}")

@@ -66,11 +66,11 @@ def chance_of(
 
 
 def summed_shares(why: Attribution, known: CodeRange, *, center: bool = False) -> Floats:
-    """Return even shares of what an attribution tells apart, of the shape of its amounts."""
+    """Return even shares of an attribution's positions and bands, in the shape of its amounts."""
     shares = even_shares(why.code, known, None if center else why.baseline)
-    if why.tells == "place":
+    if why.resolves == "place":
         shares = shares.sum(axis=1, keepdims=True)
-    elif why.tells == "band":
+    elif why.resolves == "band":
         shares = shares.sum(axis=(2, 3), keepdims=True)
     return shares
 

@@ -164,10 +164,10 @@ def bias(
         why, labels=labels, groups=groups, patients=owners, model=explained, seed=seed
     )
     places = bands = None
-    if why.tells != "band":
+    if why.resolves != "band":
         cells = why.spatial(absolute=True).reshape(len(code), -1)
         places = _means(cells, owners).reshape(*code.spec.grid_shape, 3)
-    if why.tells != "place":
+    if why.resolves != "place":
         bands = _means(why.edge_groups(absolute=True), owners)
     return Bias(
         why,

@@ -82,7 +82,7 @@ def deletion_insertion(
     Raises
     ------
     ExplanationError
-        The attribution tells nothing of such parts, or there are no steps.
+        The attribution has no such parts, or there are no steps.
 
     References
     ----------
@@ -105,7 +105,7 @@ def deletion_insertion(
     explained = as_explainable(model)
     part_of = parts_of(attribution.code, by)
     needed = {"cell": ("place",), "band": ("band",), "number": ("place", "band")}[by]
-    if not all(word in attribution.tells for word in needed):
+    if not all(word in attribution.resolves for word in needed):
         raise ExplanationError(
             f"{attribution.method} does not distinguish {by}s; choose another value of by"
         )
@@ -181,7 +181,7 @@ def model_randomization(
     Returns
     -------
     tuple of Randomized
-        After each step; the last one compares with a model of which nothing is left.
+        After each step; the last one compares with a completely random model.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
-from deepfixcx.explain.attribution import Attribution, Tells
+from deepfixcx.explain.attribution import Attribution, Resolves
 from deepfixcx.explain.chance import chance_of, range_of
 from deepfixcx.explain.models import (
     BASELINES,
@@ -38,7 +38,7 @@ Parts = Literal["cell", "band", "number"]
 
 NUMBERS_AT_ONCE = 1 << 22
 
-_TELLS: dict[str, Tells] = {"cell": "place", "band": "band", "number": "place and band"}
+_RESOLVES: dict[str, Resolves] = {"cell": "place", "band": "band", "number": "place and band"}
 
 
 def occlusion(
@@ -62,9 +62,9 @@ def occlusion(
     target : int or str
         Which output of the model, by number or by name.
     by : {"number", "cell", "band"}
-        What is replaced at a time, in all channels at once. Cells tell places only, with P * P
-        questions to the model for each image; bands tell scales and orientations only, with 4**J;
-        numbers tell both, with 4**J * P * P.
+        What is replaced at a time, in all channels at once. Cells give positions only, with P * P
+        questions to the model for each image; bands give scales and orientations only, with 4**J;
+        numbers give both, with 4**J * P * P.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def occlusion(
         values[image] = (lost / sizes)[part_of]
     method = f"occlusion by {by}"
     return Attribution(
-        values, code, start, outputs, before, method, number, label, explained.unit, _TELLS[by]
+        values, code, start, outputs, before, method, number, label, explained.unit, _RESOLVES[by]
     )
 
 

@@ -239,7 +239,7 @@ def mean_code(reference: Code) -> Array:
 
 
 def without_details(code: Code) -> Array:
-    """Return codes of which the approximation alone is left, (B, C, 4**J, P, P)."""
+    """Return codes with only the approximation, (B, C, 4**J, P, P)."""
     left = np.zeros_like(code.array)
     left[:, :, 0] = code.array[:, :, 0]
     return left

@@ -66,7 +66,7 @@ class BandName:
     A grating whose frequency lies in a field makes that band answer most, for every orthogonal
     wavelet of PyWavelets; very unequal biorthogonal filters, such as rbio3.1, answer to other
     scales, too. The two diagonals, 45 and 135 degrees, lie in the same field: a band does not
-    tell one from the other.
+    distinguish them.
 
     Attributes
     ----------

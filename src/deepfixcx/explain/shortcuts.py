@@ -255,15 +255,15 @@ class _Effects:
         """Name place, band, and whether more or less of it counts as positive."""
         group, row, column = place
         where = place_words(row, column, self.why.code.spec.grid_shape)
-        if self.why.tells == "place":
+        if self.why.resolves == "place":
             return f"{where}: what is there"
         bands = band_groups(self.why.level)[group]
         sizes = np.abs(amplitudes(self.why.code.array, self.why.code.spec)).mean(axis=1)
         held = sizes[:, list(bands.bands)].sum(axis=1)
-        there = held.sum(axis=(1, 2)) if self.why.tells == "band" else held[:, row, column]
+        there = held.sum(axis=(1, 2)) if self.why.resolves == "band" else held[:, row, column]
         more = float(np.cov(self.amounts[:, group, row, column], there)[0, 1]) >= 0
         named = f"{'more' if more else 'less'} {bands}"
-        return named if self.why.tells == "band" else f"{where}: {named}"
+        return named if self.why.resolves == "band" else f"{where}: {named}"
 
     def _found_in(self, place: tuple[int, ...], seed: int) -> int:
         """Count random halves of the patients in which this alone is larger than its share."""
@@ -285,10 +285,10 @@ class _Effects:
         codes = self.why.code.array.copy()
         bands = (
             slice(None)
-            if self.why.tells == "place"
+            if self.why.resolves == "place"
             else list(band_groups(self.why.level)[group].bands)
         )
-        rows, columns = (slice(None), slice(None)) if self.why.tells == "band" else (row, column)
+        rows, columns = (slice(None), slice(None)) if self.why.resolves == "band" else (row, column)
         part = codes[:, :, bands]
         part[:, :, :, rows, columns] = part[mixed][:, :, :, rows, columns]
         codes[:, :, bands] = part
@@ -341,7 +341,7 @@ def _group_words(name: str, others: str, area: Interval, *, labelled: bool) -> s
 
 def _largest_difference(attribution: Attribution, inside: Mask, truth: Floats) -> str:
     """Say in which cell and bands the attribution of a group differs most, within labels."""
-    if attribution.tells != "place and band":
+    if attribution.resolves != "place and band":
         return ""
     amounts = attribution.amounts()
     differences = [

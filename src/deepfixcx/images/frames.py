@@ -233,7 +233,7 @@ def _other_image(head: bytes) -> str:
 
 
 def _is_nifti(head: bytes) -> bool:
-    """Tell whether this is the header of a NIfTI file in one piece, in either byte order."""
+    """Return whether this is the header of a NIfTI file in one piece, in either byte order."""
     if head[4:12] == b"n+2\x00\r\n\x1a\n":
         return True
     # less of a header may come out of gzip
@@ -250,7 +250,7 @@ def _inflated(head: bytes) -> bytes:
 
 
 def _is_bare_dataset(head: bytes) -> bool:
-    """Tell whether a DICOM data set starts right here, without the 132 bytes before it."""
+    """Return whether a DICOM data set starts right here, without the 132 bytes before it."""
     little = head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00"
     big = head[:3] in (b"\x00\x02\x00", b"\x00\x08\x00")
     if len(head) < 16 or not (little or big):

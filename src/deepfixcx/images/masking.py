@@ -45,7 +45,7 @@ class Mask(Protocol):
 
     @property
     def name(self) -> str:
-        """What the papers of a release call it: two of one name paint the same."""
+        """Its name in the metadata of a release: two masks of one name paint the same regions."""
 
     def regions(self, pixels: NDArray[Any], header: Header) -> tuple[Region, ...]:
         """Return what is to be painted on every frame of the pixels ``(F, C, H, W)``."""
@@ -80,7 +80,7 @@ class DeviceMask:
 
     @property
     def name(self) -> str:
-        """What the papers of a release call it: two of one name paint the same."""
+        """Its name in the metadata of a release: two masks of one name paint the same regions."""
         return f"rules {hashlib.sha256(repr(self).encode()).hexdigest()[:16]}"
 
     def regions(self, pixels: NDArray[Any], header: Header) -> tuple[Region, ...]:

@@ -69,7 +69,7 @@ def open_nifti(stream: BinaryIO) -> OpenedImage:
 
 
 def _is_colour(header: Any) -> bool:
-    """Tell whether a fifth axis holds colours."""
+    """Return whether a fifth axis holds colours."""
     shape, dtype = header.get_data_shape(), np.dtype(header.get_data_dtype())
     return (
         len(shape) == 5
@@ -110,7 +110,7 @@ def _directions(header: Any) -> tuple[str, str]:
 
 
 def _lies_on_its_side(codes: tuple[str, str]) -> bool:
-    """Tell whether the first axis, and not the second, is to be the rows."""
+    """Return whether the first axis, and not the second, is to be the rows."""
     order = "RLAPSI"
     return bool(codes[0] and codes[1]) and order.index(codes[0]) > order.index(codes[1])
 

@@ -1,7 +1,7 @@
 """PNG, JPEG and BMP, read with pillow.
 
 Three things are done elsewhere: pillow reduces PNG with 16-bit colour or alpha to 8 bits, so
-imagecodecs (libpng) reads those; it does not tell a size of zero or a kind that it does not read
+imagecodecs (libpng) reads those; it does not report a size of zero or a kind that it does not read
 from damage, so the header is looked at when pillow refuses a file; and plain JPEG and PNG files are
 decoded faster in `plain`.
 """
@@ -102,7 +102,7 @@ def _plain_png(stream: BinaryIO, image: Image.Image) -> NDArray[Any] | None:
 
 
 def _deep_png(stream: BinaryIO, image: Image.Image) -> NDArray[Any]:
-    """Decode a PNG file with colour or alpha of 16 bits, of which pillow would keep 8."""
+    """Decode a PNG file with colour or alpha of 16 bits; pillow would keep 8."""
     stream.seek(0)
     content = stream.read()
     pixels = _channels_first(decode_deep_png(content))

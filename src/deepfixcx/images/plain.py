@@ -127,14 +127,14 @@ def _frame_shape(segment: bytes) -> tuple[int, ...] | None:
 
 
 def _is_one_jpeg(content: bytes) -> bool:
-    """Tell whether a JPEG file ends with its end marker, and holds no second start of an image."""
+    """Return whether a JPEG file ends with its end marker and holds no second image."""
     return content.endswith(_JPEG_END) and not has_pair(content, _JPEG_START, 2)
 
 
 def _is_plain_png(content: bytes) -> bool:
-    """Tell whether the chunks of a PNG file follow each other from its first to its last byte."""
+    """Return whether the chunks of a PNG file follow each other from its first to its last byte."""
     if not (content.startswith(_PNG_START) and content.endswith(_PNG_END)) or content[28]:
-        return False  # interlaced, of which imagecodecs' libpng prints a warning
+        return False  # interlaced, for which imagecodecs' libpng prints a warning
     at, last = len(_PNG_START), len(content) - len(_PNG_END)
     while at < last and content[at + 4 : at + 8] in _BEFORE_PIXELS:
         at += 12 + int.from_bytes(content[at : at + 4], "big")

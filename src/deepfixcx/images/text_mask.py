@@ -261,7 +261,7 @@ def _planes(frame: NDArray[Any]) -> list[NDArray[np.uint8]]:
 
 
 def _is_large(region: Region, plane: NDArray[np.uint8]) -> bool:
-    """Tell what the whole plane may not show: letters of thick strokes."""
+    """Return what the whole plane may not show: letters of thick strokes."""
     return bool(region.height > TALL * plane.shape[0])
 
 

@@ -281,7 +281,7 @@ def _named(names: Any, code: object) -> str:
 
 
 def _has_known_samples(page: TiffPage, samples: int) -> bool:
-    """Tell whether the samples are those of the colours, perhaps with one alpha behind them."""
+    """Return whether the samples are those of the colours, perhaps with one alpha behind them."""
     extra = page.samplesperpixel - samples
     alpha = page.extrasamples in ((1,), (2,)) or (samples == 3 and page.extrasamples in ((), (0,)))
     return extra == 0 or (extra == 1 and alpha)

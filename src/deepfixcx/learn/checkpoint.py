@@ -1,7 +1,7 @@
 """Where training stands, in one file, so that it can go on after a crash with the same result.
 
 The file is safetensors: ``module.*`` and ``best.*`` are the weights of now and of the best epoch,
-``optimizer.PLACE.NAME`` what the optimizer knows of each parameter. Its metadata entry
+``optimizer.PLACE.NAME`` the state of the optimizer for each parameter. Its metadata entry
 ``deepfixcx`` is JSON: ``format`` ("deepfixcx.training"), ``version``, ``settings``, ``progress``.
 """
 
@@ -197,7 +197,7 @@ class Checkpoint:
 
     module: dict[str, Tensor]  # Weights of now, and of the best epoch
     best: dict[str, Tensor]
-    optimizer: dict[int, dict[str, Tensor]]  # What the optimizer knows of each parameter
+    optimizer: dict[int, dict[str, Tensor]]  # State of the optimizer for each parameter
     progress: dict[str, Any]  # How training went so far, as plain JSON values
 
     @classmethod

@@ -96,7 +96,7 @@ class LogisticCodes:
         Returns
         -------
         LogisticCodes
-            A label of which only one kind is known gets constant scores.
+            A label with known positives only, or negatives only, gets constant scores.
 
         Raises
         ------

@@ -68,7 +68,7 @@ class Trained:
     failures : tuple of Failure
         Images of the training and validation parts that could not be read.
     notes : tuple of str
-        What a user should know of the split and the labels.
+        Notes for the user on the split and the labels.
     seconds : float
         From the first file to the model on disk; 0 if it had been trained before.
     """
@@ -147,7 +147,7 @@ def train_model(
         The folder is in use or holds a training of other settings, options do not fit the images,
         or no image can be read.
     LabelError
-        A label of which the training part lacks positives or negatives.
+        The training part lacks positives or negatives of a label.
     SplitError
         Too few patients.
     TrainingStoppedError

@@ -1,6 +1,6 @@
 """Gaussian noise in whole numbers, and what it costs: zero-concentrated privacy, by OpenDP.
 
-A sum of integer vectors of which one patient changes at most a length B, with discrete Gaussian
+A sum of integer vectors, which one patient changes by at most a length B, with discrete Gaussian
 noise of deviation s, costs rho = B**2 / (2 s**2). Costs of several sums add up, also where a later
 sum is chosen after an earlier one was seen; OpenDP converts their sum into (epsilon, delta).
 """

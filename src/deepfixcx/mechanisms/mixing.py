@@ -94,7 +94,7 @@ class KMixing(DataIndependent):
         )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:
-        """Mix records, of which none may be mixed already."""
+        """Mix records; none may be mixed already."""
         owners = records.patient_of_each()
         places = _roots_of(records)
         groups: list[NDArray[np.int64]] = []

@@ -274,7 +274,7 @@ def epsilon_lower_bound(
     delta: float = 0.0,
     confidence: float = 0.95,
 ) -> EpsilonBound:
-    """Play the pair game: guess of which of two neighbouring images each release is.
+    """Play the pair game: guess the image of each release, one of two neighbouring images.
 
     Half of the releases chooses the threshold of the score with the largest bound, the other half
     counts right and wrong guesses. Intervals of Clopper and Pearson turn the counts into a bound:

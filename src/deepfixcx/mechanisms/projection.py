@@ -132,7 +132,7 @@ class FittedProjection(Deterministic):
 
 @dataclass(frozen=True, slots=True)
 class IdentitySuppression:
-    """Set the components of codes that tell patients apart to their mean.
+    """Set the components of codes that distinguish patients to their mean.
 
     Codes are whitened; directions are found along which images of one patient agree and those of
     different patients differ, all orthogonal to the directions that the labels need. Released is a

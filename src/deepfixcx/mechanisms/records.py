@@ -125,7 +125,7 @@ class Records:
         return Records(self.array, labels, self.patients, self.members)
 
     def with_known(self, columns: Sequence[int]) -> Records:
-        """Keep some labels, and the records of which one of these is known."""
+        """Keep some labels, and the records with a known value of one of them."""
         labels = self.labels[:, list(columns)]
         known = np.flatnonzero(~np.isnan(labels).all(axis=1))
         return self.with_labels(labels).select(known)
@@ -154,7 +154,7 @@ def patients_per_group(groups: NDArray[np.int64], patients: NDArray[np.str_]) ->
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SafeLabels:
-    """The labels of a release, of which every combination covers enough patients."""
+    """The labels of a release; every combination covers enough patients."""
 
     kept: tuple[int, ...]
     dropped: tuple[int, ...]

@@ -129,7 +129,7 @@ def task_directions(scores: Array, labels: NDArray[np.float32], directions: int)
 def identity_directions(
     scores: Array, patients: NDArray[np.str_], directions: int, protected: Array
 ) -> Array:
-    """Return orthonormal directions (K, R) that tell patients apart, orthogonal to `protected`."""
+    """Return orthonormal directions (K, R) that distinguish patients, orthogonal to `protected`."""
     _, owner, images = np.unique(patients, return_inverse=True, return_counts=True)
     several = images[owner] > 1
     if not several.any():

@@ -1,4 +1,4 @@
-"""Privatize a whole dataset: find the inputs, plan shards, work them off, keep the books.
+"""Privatize a whole dataset: find the inputs, plan shards, process them, write the ledger.
 
 inputs -> plan -> (workers: shard after shard) -> ledger -> manifest
 

@@ -105,7 +105,7 @@ def private_of(release: Location, private: str | Path | None) -> Path:
 
 
 def keep_apart(where: Location, release: Location, private: Path) -> None:
-    """Refuse an input, a release and a private folder of which one lies in another."""
+    """Refuse an input, a release and a private folder if one contains another."""
     if isinstance(where, str) and isinstance(release, str):
         mixed = _one_store(where, release)
     else:

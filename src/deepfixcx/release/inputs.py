@@ -366,7 +366,7 @@ class _Rule:
         return cls(path.removesuffix(source.name), url) if path.endswith(source.name) else None
 
     def short(self, source: Source) -> bytes | None:
-        """Return a source as bytes, or None where they would not tell it."""
+        """Return a source as bytes, or None if they do not identify it."""
         stamp = source.path.stamp if isinstance(source.path, RemoteFile) else ""
         if source.problem is not None or "\0" in source.name + stamp:
             return None

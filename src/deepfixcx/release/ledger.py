@@ -1,4 +1,4 @@
-"""The books of a release: which shards are complete, what became of each file, and of what bytes.
+"""The ledger of a release: complete shards, the result of each file, and checksums of inputs.
 
 One SQLite file in the private folder, written by the parent process alone. A shard is recorded in
 one transaction after its results are on disk, so whatever the ledger says is true after a crash.

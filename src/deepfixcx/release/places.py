@@ -79,7 +79,7 @@ class Place(Protocol):
 
     @property
     def lock_note(self) -> str:
-        """What a user has to know of the lock; empty where it holds."""
+        """A note on the lock for the user; empty if the lock holds."""
 
     def state(self) -> State:
         """Return what is there now."""
@@ -106,7 +106,7 @@ class Place(Protocol):
         """Yield every file below a folder of the release, or below the release itself."""
 
     def sizes(self) -> Callable[[str], int | None]:
-        """Return what tells the size of a file, None where there is none."""
+        """Return a function that gives the size of a file, None if it is missing."""
 
     def remove(self, listed: Mapping[str, Collection[str]]) -> list[str]:
         """Remove files that hold what is listed; return the names of those that do not."""
@@ -165,7 +165,7 @@ class LocalPlace:
 
     @property
     def lock_note(self) -> str:
-        """What a user has to know of the lock; empty where it holds."""
+        """A note on the lock for the user; empty if the lock holds."""
         return ""
 
     def state(self) -> State:

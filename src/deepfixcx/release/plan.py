@@ -222,7 +222,7 @@ class Plan:
 def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "", order: str = "") -> Plan:
     """Give the inputs numbers in a shuffled order and cut them into shards.
 
-    The order is shuffled because the alphabetical order of file names can itself tell names. The
+    The order is shuffled because the alphabetical order of file names can reveal names. The
     names and sizes of all inputs take part in the shuffle, so that an attacker who lacks them
     cannot undo it, and the same inputs still give the same order. With noise nothing but the noisy
     codes may depend on pixels, and sizes of files do: then a secret takes part, and names only.
@@ -339,7 +339,7 @@ class KeptNames:
         return name
 
     def image_stem(self, _: int, name: str) -> str:
-        """Return its own path below the input, as far as that tells it from others."""
+        """Return its path below the input, as far as needed to distinguish it from others."""
         return self._unclear.get(name) or _without_suffix(name)
 
 

@@ -76,7 +76,7 @@ class RemotePlace:
 
     @property
     def lock_note(self) -> str:
-        """What a user has to know of the lock; empty where it holds."""
+        """A note on the lock for the user; empty if the lock holds."""
         scheme = self.url.partition("://")[0].rpartition("::")[2]
         if scheme in ATOMIC:
             return ""
@@ -147,7 +147,7 @@ class RemotePlace:
         yield from self._listing(room)
 
     def sizes(self) -> Callable[[str], int | None]:
-        """List the release once, and return what tells sizes from that list."""
+        """List the release once, and return a function that gives sizes from that list."""
         return self._listing().get
 
     def holds(self, name: str, digests: Collection[str]) -> bool:

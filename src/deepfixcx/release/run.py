@@ -1,4 +1,4 @@
-"""Run a release from the plan to the papers, or go on with one that was stopped."""
+"""Make a release, or resume one that was stopped."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Summary:
     legible_images : int
         Images in which writing of a usual size would stay legible; see `images.legibility`.
     legible_from : int
-        Height in pixels of the letters of which that begins, in the image where it is least; 0 for
+        Smallest legible height of letters in pixels, over all images; 0 for
         no such image.
     unmasked_images : int
         Images in which a mask painted nothing; 0 without a mask.
@@ -156,7 +156,7 @@ class Summary:
 
 
 @dataclass(slots=True)
-class _Books:
+class _LedgerWriter:
     """Writes down what happens; each file counts once, though a shard tried again reports again."""
 
     claim: Claim
@@ -307,10 +307,10 @@ def _work(
     parts = plan.items.parts(map(plan.places, todo))
     jobs = map(ShardJob, todo, parts, repeat(options), repeat(place), repeat(dicom))
     progress = Progress(files=len(plan.items), files_before=sum(map(plan.files_of, standing)))
-    books = _Books(claim, ledger, plan.path_of, progress)
+    writer = _LedgerWriter(claim, ledger, plan.path_of, progress)
     try:
         for event in work_off(jobs, deaths_before(plan, ledger)):
-            books.enter(event)
+            writer.enter(event)
             if report is not None:
                 report(progress)
     finally:

@@ -233,7 +233,7 @@ class CodeParts:
             keys.append((row.source_id, row.frame))
 
     def finish(self, records: list[Record]) -> list[Record]:
-        """Write what is left, and tell each record where its code went."""
+        """Write the remaining codes, and set the file and row of each record."""
         for channels in sorted(self._waiting):
             self._write(channels)
         return [self._with_place(record) for record in records]

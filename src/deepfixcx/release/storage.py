@@ -78,7 +78,7 @@ def is_url(text: str) -> bool:
 
 
 def locate(where: str | Path) -> Location:
-    """Tell paths from URLs; ``file://`` is a path."""
+    """Distinguish paths from URLs; ``file://`` is a path."""
     if isinstance(where, Path) or not is_url(where):
         return Path(where).absolute()
     for scheme in _OF_THIS_MACHINE:

@@ -32,16 +32,16 @@ class Verification:
     Attributes
     ----------
     files, files_sound, bytes_read : int
-        Files that the papers name; those that are what the papers say; bytes that were hashed.
+        Files of the manifest; files that match it; bytes that were hashed.
     missing, changed, unlisted : list of str
-        Files that are not there; that hold other bytes; that no paper names.
+        Files that are missing; that have changed; that the manifest does not list.
     links, empty : list of str
         Links and special files, which no release has; folders without a file.
     counts : dict of str to (int, int)
         Totals that differ: what dataset.json says, and what the manifest and the files say.
     contradictions : list of str
         Statements of dataset.json and the manifest that do not fit each other or the files.
-    seal : str
+    checksum : str
         SHA-256 of dataset.json, which names the hashes of the other metadata files. Two releases
         with one checksum are the same, so sender and recipient can compare it.
     withdrawing : bool
@@ -63,7 +63,7 @@ class Verification:
     empty: list[str] = field(default_factory=list)
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
-    seal: str = ""
+    checksum: str = ""
     withdrawing: bool = False
 
     @property
@@ -83,8 +83,8 @@ def verify_release(
     """Hash every file of a release again, and compare what it says with what it holds.
 
     This needs nothing but the release itself, and shows that it is consistent, not who made it: a
-    forger can write another consistent release. Compare `Verification.seal` with the checksum that
-    the sender names.
+    forger can write another consistent release. Compare `Verification.checksum` with the checksum
+    that the sender names.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def verify_release(
     Raises
     ------
     ReleaseError
-        There is no such folder, or it is no finished release, its papers cannot be read, or
+        There is no such folder, it is not a finished release, its metadata cannot be read, or
         a store cannot be reached.
 
     Examples
@@ -120,7 +120,7 @@ def verify_release(
         _check_folder(location)
     release = Release.open(folder)
     place, about, rows = release.place, release.about, release.rows
-    found = Verification(seal=release.checksum)
+    found = Verification(checksum=release.checksum)
     wanted, counted = _counted(rows)
     wanted |= {name: str(value) for name, value in about["papers"].items()}
     found.files = len(wanted)

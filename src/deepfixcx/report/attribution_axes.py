@@ -1,7 +1,7 @@
 """Attributions on axes: amounts in the cells of an image, and on a grid of scales and directions.
 
 Orange pushes towards the label and blue away from it; a plus or a minus says the same where there
-is no colour, or for eyes that do not tell these colours apart. Purple is an amount without a
+is no colour, or for readers who do not distinguish these colours. Purple is an amount without a
 direction.
 """
 

@@ -73,7 +73,7 @@ def attribution_figure(
             f"{original.shape[1:]}"
         )
     wide, high = panel_size(*decoded.shape[1:])
-    places, bands = one.tells != "band", one.tells != "place"
+    places, bands = one.resolves != "band", one.resolves != "place"
     panels = [wide] * (1 + (original is not None) + places) + bands * [SCALES + GRID]
     width = max(sum(panels) + GAP * (len(panels) - 1), 9.0)
     reasons = one.reasons(REASONS)
@@ -186,7 +186,7 @@ def _most(amounts: NDArray[np.float32], one: Attribution, axes: tuple[int, ...])
     So the map of an answer whose reasons are diffuse is pale.
     """
     largest = float(np.abs(amounts).max()) or 1.0
-    if one.chance is None or one.tells != "place and band":
+    if one.chance is None or one.resolves != "place and band":
         return largest
     chance = np.sqrt((one.chance[0].astype(np.float64) ** 2).sum(axis=axes))
     return max(largest, float(np.median(chance)))

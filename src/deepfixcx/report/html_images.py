@@ -22,7 +22,7 @@ STOPS = np.array(
     ],
     np.float32,
 )  # fmt: skip
-"""Viridis at nine places: even steps to the eye, also to eyes that do not tell red from green."""
+"""Viridis at nine places: perceptually even steps, also for colour-blind readers."""
 
 
 def for_screen(image: NDArray[Any], most: int = 1536) -> NDArray[np.uint8]:

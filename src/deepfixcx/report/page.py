@@ -67,7 +67,7 @@ def pdf_of(page: str) -> bytes:
 
 
 def _in_plain_colours(page: str) -> str:
-    """Write colours out: figures name them by variables of the page, which paper does not know."""
+    """Replace variables of the page by their colours, because a PDF has no variables."""
     colours = _colours()
     return VARIABLE.sub(lambda found: colours.get(found[1], "#000000"), page)
 

@@ -339,7 +339,7 @@ def _of_kind(kind: Kind, spec: CodecSpec, height: int, width: int) -> list[State
 
 
 def _smaller_than_a_block(spec: CodecSpec, height: int, width: int) -> str:
-    """Return why nothing is said of an image of which no block of pixels is whole."""
+    """Return why there are no statements on an image without a whole block of pixels."""
     if min(height, width) >= spec.block:
         return ""
     return f"unknown: the image is smaller than a block of {spec.block} × {spec.block} pixels"

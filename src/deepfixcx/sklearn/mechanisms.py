@@ -159,7 +159,7 @@ class TaskProjector(_MechanismTransformer):
 
 
 class IdentitySuppressor(_MechanismTransformer):
-    """Remove directions that tell patients apart, as `deepfixcx.mechanisms.IdentitySuppression`.
+    """Remove directions that distinguish patients, as `deepfixcx.mechanisms.IdentitySuppression`.
 
     `fit` needs `groups`, the patient of each row, with patients of two rows or more.
 

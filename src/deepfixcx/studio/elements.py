@@ -190,7 +190,7 @@ def choice(
     *,
     name: str,
 ) -> Element:
-    """Make a labelled list of which one entry is chosen; `on_choice` is called with its value."""
+    """Make a labelled list with one chosen entry; `on_choice` is called with its value."""
     with block("div", "field"):
         words(label, "label", for_=name)
         field = block("select", "select", id_=None, value=value, aria_label=label)

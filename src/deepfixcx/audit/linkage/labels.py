@@ -159,7 +159,9 @@ def stand_ins(searches: Searches, distance: Array, generator: np.random.Generato
     true = np.zeros_like(searches.true)
     for row, (own, strangers) in enumerate(zip(searches.true, searches.stranger, strict=True)):
         free = np.flatnonzero(strangers)[generator.permutation(int(strangers.sum()))]
-        for record in np.flatnonzero(own)[: len(free) - 1]:  # one stranger is left to tell from
+        for record in np.flatnonzero(own)[
+            : len(free) - 1
+        ]:  # one record of another patient remains for comparison
             place = int(np.argmin(distance[record, free]))
             true[row, free[place]] = True
             free = np.delete(free, place)

@@ -71,7 +71,7 @@ class Pairs:
     def among_probes(self) -> Pairs:
         """Return the pairs of two probes, which an attacker who holds them knows without a release.
 
-        Probes in the mode released-raw are images, of which no two are the same.
+        Probes in the mode released-raw are images, all of them different.
         """
         apart = ~np.eye(len(self.probe_places), dtype=np.bool_)
         related = (self.probe_owners @ self.probe_owners.T).toarray() > 0
@@ -109,7 +109,10 @@ class Pairs:
         """
         matched = self.probe_owners[self.match.any(axis=1)].sum(axis=0) > 0
         held = np.zeros(self.probe_owners.shape[1], np.int32)
-        for kind in (matched, ~matched):  # strangers are set aside too, to tell patients from
+        for kind in (
+            matched,
+            ~matched,
+        ):  # records of other patients are set aside, too, to distinguish patients from
             members = generator.permutation(np.flatnonzero(kind))
             held[members[: round(share * len(members))]] = 1
         probes, gallery = self.probe_owners @ held > 0, self.gallery_owners @ held > 0
@@ -120,7 +123,7 @@ class Pairs:
 
 
 Similarity = Callable[[Array, Array], Array]
-"""Told probes (p, ...) and records (g, ...): how alike each two are, (p, g); any scale."""
+"""Function of probes (p, ...) and records (g, ...): similarity of each pair, (p, g), any scale."""
 
 Fit = Callable[[Pairs, int], Similarity]
 """An attacker: given what to train on and a seed, it returns how it compares."""

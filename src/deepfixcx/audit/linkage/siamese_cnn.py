@@ -67,7 +67,7 @@ def learn_by_contrast(
     protocol: Contrast,
     generator: np.random.Generator,
 ) -> None:
-    """Train a siamese network, and leave the weights in it that tell patients set aside best.
+    """Train a siamese network, and keep the weights that distinguish validation patients best.
 
     Chen et al., arXiv:2002.05709.
     """

@@ -118,7 +118,7 @@ def _weights(before: int, after: int) -> Array:
 
 
 MOST_DECIBELS = 100.0
-"""Equal images have an infinite PSNR, of which there is no mean."""
+"""Equal images have an infinite PSNR, which has no mean."""
 
 
 def likeness(name: str, originals: Array, reconstructions: Array) -> Floats:
@@ -267,7 +267,7 @@ def _fit(
 
 
 class _Ridge:
-    """A regression of which the penalty can still be chosen."""
+    """A regression whose penalty can still be chosen."""
 
     def __init__(self, known: Array, images: Array) -> None:
         self._known, self._mean = known.astype(np.float64), images.mean(axis=0)

@@ -45,7 +45,7 @@ HASH: Final = re.compile(rb"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
 """SHA-256 as tables have it: among many of them short numbers stand by chance."""
 
 PICTURES: Final = (b"GIF8", b"II*\0", b"MM\0*", b"BM", b"RIFF", b"\xff\xd8\xff")
-SEALED: Final = {
+UNOPENED: Final = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard",
     b"\x04\x22\x4d\x18": "LZ4", b"\x1f\x9d": "compress", b"LZIP": "lzip", b"MSCF": "Cabinet",
     b"]\0\0": "LZMA", b"-----BEGIN PGP MESSAGE": "OpenPGP", b"age-encryption.org": "age",
@@ -113,7 +113,7 @@ class Contents:
             self._note(f"containers are nested more than {DEEPEST} deep, or too numerous")
             return
         head = data[:132]
-        for first, name in SEALED.items():
+        for first, name in UNOPENED.items():
             if head.startswith(first):
                 self._note(f"{name} is not opened here")
         if head.startswith(PNG):

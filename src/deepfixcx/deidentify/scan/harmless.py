@@ -82,7 +82,7 @@ DEVICE: Final = frozenset(
     | {"(0018,9367)", "(0018,9371)", "(0018,9373)", "(0050,0020)", "(0016,004E)", "(0016,004F)"}
     | {"(0016,0050)", "(0016,0051)"}
 )
-"""Elements that tell one device from another."""
+"""Elements that identify a device."""
 
 WRITTEN_HERE: Final = frozenset(
     {"(0012,0063)", "(0012,0064)", "(0008,2111)", "(0008,9215)", "(0018,2112)", "(0028,2114)"}
@@ -107,7 +107,7 @@ DESCRIBING: Final = DESCRIPTIONS | {IMAGE_TYPE, BODY_PART, "(0018,1400)", "(0062
 """Elements of sources that say what an image shows and not of whom."""
 
 PERSONAL: Final = NUMBERS | {"(0008,0080)", "(0008,0081)", "(0010,1040)", "(0010,0021)"}
-"""Elements that hold no names and yet tell who it is: numbers, addresses, the institution."""
+"""Elements without names that identify a patient: numbers, addresses, the institution."""
 
 CODE_MEANING: Final = "(0008,0104)"
 

@@ -47,7 +47,7 @@ MISSING = "the manifest of the release lists it, and it is not there"
 
 
 def read_all(
-    read: ReadWords, paths: Sequence[Path], workers: int, tell: Callable[[int, int], None]
+    read: ReadWords, paths: Sequence[Path], workers: int, show: Callable[[int, int], None]
 ) -> list[list[str] | None]:
     """Read the words in every image, in the order of `paths`; several at once."""
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -55,7 +55,7 @@ def read_all(
         try:
             for done, task in enumerate(as_completed(tasks), start=1):
                 task.result()
-                tell(done, len(paths))
+                show(done, len(paths))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -189,12 +189,12 @@ def scan(
     {'date': 1, 'name': 1}
     """
     check_apart(folder, against)
-    tell = report or _say_nothing
+    show = report or _say_nothing
     found, own = ScanReport(), Own(folder, own_words)
     found.release_checksum = own.checksum
     sources, entries = list_sources(against, without=folder), list_files(folder)
     sources_read = Sources(against, sources, found, set(contents or ()))
-    gathered = sources_read.gather(tell)
+    gathered = sources_read.gather(show)
     if contents:
         found.sources_expected = len(set(contents))
         found.sources_missing = len(sources_read.missing)
@@ -208,15 +208,15 @@ def scan(
     for number, entry in enumerate(entries, start=1):
         name = entry.path.relative_to(folder).as_posix() if entry.path != folder else folder.name
         found.files.append(_as_listed(search.file(entry, name), entry, own.hashes.pop(name, "")))
-        tell("searching files", number, len(entries))
+        show("searching files", number, len(entries))
     if read_words is not None:
-        before = read_all(read_words, sources, workers, partial(tell, "reading sources"))
+        before = read_all(read_words, sources, workers, partial(show, "reading sources"))
         found.words_before = sum(len(words or ()) for words in before)
         paths = [entry.path for entry in entries if entry.has_content]
         after = dict(
             zip(
                 paths,
-                read_all(read_words, paths, workers, partial(tell, "reading images")),
+                read_all(read_words, paths, workers, partial(show, "reading images")),
                 strict=True,
             )
         )

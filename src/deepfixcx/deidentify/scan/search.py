@@ -259,7 +259,7 @@ def _place(places: list[tuple[int, int]], at: int) -> int:
 
 
 def _starts(kinds: NDArray[np.uint8], kept: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """Tell for each letter and digit whether a token begins with it."""
+    """Return for each letter and digit whether a token begins with it."""
     here, gap = kinds[kept], np.diff(kept, prepend=-2) > 1
     before = np.roll(here, 1)
     digit = (here == 3) != (before == 3)

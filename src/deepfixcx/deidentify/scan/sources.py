@@ -247,7 +247,7 @@ def _strings(header: Dataset, depth: int) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_technical(header: Dataset, tag: BaseTag) -> bool:
-    if tag in CODES:  # meanings of a code of one's own may be those of a person
+    if tag in CODES:  # meanings of a private code may name a person
         return str(header.get("CodingSchemeDesignator", "")).strip() in STANDARD_CODES
     return tag in NAMES_NO_PERSON or tag.is_private_creator
 
@@ -320,7 +320,7 @@ class Sources:
         self.terms: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._patients: dict[str, int] = {}
 
-    def gather(self, tell: Callable[[str, int, int], None]) -> Needles:
+    def gather(self, show: Callable[[str, int, int], None]) -> Needles:
         """Collect the strings of all."""
         needles = Needles()
         self._found.sources = len(self._paths)
@@ -333,7 +333,7 @@ class Sources:
             except OSError as error:
                 why = f"it cannot be read: {error.strerror or 'not readable'}"
                 self._found.sources_failed.append(why)
-            tell("reading headers", number, len(self._paths))
+            show("reading headers", number, len(self._paths))
         return needles
 
     def _add(self, path: Path, needles: Needles) -> None:

@@ -281,7 +281,7 @@ def _extremes(
 
 
 def _padding(frame: NDArray[Any], header: Header) -> NDArray[np.bool_] | None:
-    """Tell which pixels are padding; None where the file has no such value."""
+    """Return which pixels are padding; None where the file has no such value."""
     for keyword, limit in _PADDINGS if frame.dtype.kind == "f" else _PADDINGS[:1]:
         value = header.get(keyword)
         if value is None or isinstance(value, str | bytes):

@@ -67,7 +67,7 @@ REMOVED_GROUPS: Final = frozenset(
     # signatures of it; padding
     {0x0002, *range(0x5000, 0x5100), *range(0x6000, 0x6100), 0x7FE0, 0xFFFA, 0xFFFC}
 )
-"""Groups of elements of which none is carried over."""
+"""Groups whose elements are not carried over."""
 
 _CAPTURE: Final = """
 SpecificCharacterSet TimezoneOffsetFromUTC ImageType
@@ -111,7 +111,7 @@ ABDOMEN BLADDER BRAIN CHEST COLON CSPINE ESOPHAGUS HEAD HEART LIVER LSPINE NECK 
 PROSTATE SKULL SPINE SPLEEN SSPINE STERNUM STOMACH THORAX TSPINE UTERUS WHOLEBODY
 """
 UNPAIRED: Final = frozenset(_SINGLE.split())
-"""Parts of the body of which there is one: an image of another has to speak of its side."""
+"""Unpaired parts of the body: an image of any other part has to state its side."""
 
 
 _PLANE: Final = (

@@ -159,7 +159,7 @@ def native_frames(header: PlainHeader, value: bytes) -> NDArray[Any] | None:
 
 
 def without_unused_bits(words: NDArray[Any], left: int, unused: int) -> NDArray[Any]:
-    """Return the values of words of which only some bits are stored."""
+    """Return the values of words that store only some of their bits."""
     if not unused:
         return words
     inside = left == unused and words.dtype.kind == "u"

@@ -182,7 +182,7 @@ def _facts(header: Header, syntax: str) -> ImageFacts:
 
 
 def _without_pixels(header: Dataset) -> NoPixelsError | DamagedImageError:
-    """Tell what a file without pixels is: not an image, or a truncated image."""
+    """State what a file without pixels is: not an image, or a truncated image."""
     meta = getattr(header, "file_meta", Dataset())
     sop_class = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     modality = str(header.get("Modality", ""))

@@ -1,4 +1,4 @@
-"""Make a release by a mechanism from the first image to the papers, or go on with one."""
+"""Make a release by a mechanism, or resume one."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def privatize_protected(
     Parameters
     ----------
     dataset : Dataset
-        The images to release, with the labels that go with the records. Images of which no label
+        The images to release, with the labels that are released. Images of which no label
         is known are withheld.
     folder : str or Path
         The release to make; may be a URL.
@@ -148,7 +148,7 @@ def privatize_protected(
         rare combinations become unknown, the last label first; rare labels are not released.
     seed : int, optional
         Repeats an experiment. Left away, all is drawn from a fresh secret that stays in the private
-        folder: who knows it can tell what was drawn.
+        folder: with it, all draws can be repeated.
     **run
         `RunOptions`, without key and pseudonyms.
 

@@ -76,12 +76,12 @@ def apply_mechanism(
     min_patients: int,
     measured: Callable[[FittedSynthesis, Records], Measured],
 ) -> tuple[Written, SafeLabels]:
-    """Choose the labels, fit, make the records, and put them in an order that tells nothing."""
+    """Choose the labels, fit, make the records, and put them in random order."""
     generator = state.generator()
     records = images.records
     positives = label_patients(protection.followed)
     budgeted = budget_of(protection.followed) is not None
-    if budgeted:  # which labels are rare would tell of single patients; noise protects the counts
+    if budgeted:  # rare labels would reveal single patients; noise protects the counts
         safe = _all_labels(records)
     else:
         safe = safe_labels(records.labels, records.patients, min_patients, positives)
@@ -185,7 +185,7 @@ def write_release(claim: Claim, written: Written, leaves: Leaves | None = None) 
 def _records(outbox: Outbox, written: Written) -> tuple[list[Record], dict[str, int]]:
     """Write codes, where records are codes; return the rows of the manifest and sizes of files."""
     released, spec = written.released, written.published.spec
-    height, width = spec.compact_shape()  # of no image: a size could tell one
+    height, width = spec.compact_shape()  # of no image: a size could identify one
     rows = [
         Record(
             name,
@@ -210,7 +210,7 @@ def _totals(sizes: dict[str, int], written: Written) -> dict[str, int]:
     """Count records as files and images; nothing is said of the files behind them."""
     count = len(written.released)
     depth = 4 if written.vectors else np.dtype(written.dtype).itemsize
-    # no sums of the sources: with all other files at hand, they would tell the size of one
+    # no sums of the sources: with all other files, they would reveal the size of one
     totals = dict.fromkeys(TOTALS, 0)
     values = int(written.released.array.size)
     return totals | {

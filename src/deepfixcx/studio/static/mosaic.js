@@ -1,4 +1,4 @@
-// The code as a picture; the place under the pointer, or moved to by arrow keys, is told to the server.
+// The code as a picture; the place under the pointer, or moved to by arrow keys, is sent to the server.
 // Props: src, side (bands per axis), rows, columns (cells per band), words (of the place). Emits "point".
 export default {
   props: { src: String, side: Number, rows: Number, columns: Number, words: String },
