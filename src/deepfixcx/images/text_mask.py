@@ -79,6 +79,10 @@ _MEASURE: Final = re.compile(
     + UNITS.replace(" ", "|")
     + r")?(?:[/²³23]|/s|/min)?"
 )
+SPACED: Final = 7
+"""Digits of a number that is written with spaces, such as that of a telephone."""
+
+_SPACED_DATE: Final = re.compile(r"(?<!\S)\d{1,2} \d{1,2} (?:\d\d|\d{4})(?!\S)")
 _DATE_LIKE: Final = re.compile(r"\d{1,4}[./:-]\d{1,2}[./:-]\d{1,4}")
 
 
@@ -93,10 +97,15 @@ class Reading(NamedTuple):
 def is_measure(text: str) -> bool:
     """Return whether all words of a text belong to a scale, a measurement or a position.
 
-    Numbers of five digits and more, and dates, do not. Words may be joined (``FR30``), as networks
+    Numbers of five digits and more, and dates, do not, also with spaces.
+    Words may be joined (``FR30``), as networks
     read spaces badly, but not a single letter with a number of three digits and more.
     """
     words = text.casefold().split()
+    digits = [word for word in words if word.strip(".,;:()").isdigit()]
+    spaced = len(digits) > 1 and sum(map(len, digits)) >= SPACED and max(map(len, digits)) > 2
+    if spaced or _SPACED_DATE.search(" ".join(words)):
+        return False
     return bool(words) and all(map(_is_measure_word, words))
 
 
