@@ -45,7 +45,7 @@ from deepfixcx.learn.scorers import ModuleScorer, build_module
 from deepfixcx.measures import roc_auc
 from deepfixcx.measures.code_range import CodeRange
 
-__all__ = ["main"]
+__all__ = ["Parts", "fitted_model", "main", "touched_cells"]
 
 Array = NDArray[np.float32]
 Places = NDArray[np.int64]
@@ -158,7 +158,7 @@ def where(pixels: Array, parts: Parts, options: argparse.Namespace) -> list[Tabl
         ),
         ("image, occlusion", its_area, occlusion(network, images, middle, cells)),
     ]
-    touched = _touched(planted, sick, cells)
+    touched = touched_cells(planted, sick, cells)
     table = Table(["map", "AUC of the model", "points at the disc", "share on the disc"], words=1)
     for name, auc, each in maps:
         hit, energy = _pointing(each, touched)
@@ -210,7 +210,7 @@ def edges(pixels: Array, parts: Parts, options: argparse.Namespace) -> Table:
         code = Codec(replace(EDGE_SPEC, wavelet=wavelet)).encode(planted.pixels)
         module, area = train_on_codes(code, planted.labels, own)
         why = integrated_gradients(module, code[sick], mean_code(code[healthy]))
-        touched = _touched(planted, sick, EDGE_SPEC.grid_shape[0])
+        touched = touched_cells(planted, sick, EDGE_SPEC.grid_shape[0])
         right = np.array(
             [
                 _right(why.top(1, image)[0], direction, period, touched[image])
@@ -234,7 +234,7 @@ def _right(
     return bands.orientation == direction, bands.low <= period <= bands.high, inside
 
 
-def _touched(planted: Planted, which: Places, cells: int) -> NDArray[np.bool_]:
+def touched_cells(planted: Planted, which: Places, cells: int) -> NDArray[np.bool_]:
     """Return which cells what was put in reaches into, (N, cells, cells)."""
     side = SIDE / cells
     first = np.arange(cells) * side
@@ -348,7 +348,7 @@ def _searched(
         ends = [(at * side // SIDE, (at + MARKER - 1) * side // SIDE) for at in (row, column)]
         cells = {(r, c) for r in ends[0] for c in ends[1]}
     code, parts = Codec(TASK_SPEC).encode(pixels), Parts.by_patient(dataset.patients, seeds[1])
-    model = _model(kind, code, truth[:, None], parts, seeds[1])
+    model = fitted_model(kind, code, truth[:, None], parts, seeds[1])
     search = bias(
         model, code[parts.test], labels=truth[parts.test], patients=dataset.patients[parts.test]
     )
@@ -361,7 +361,7 @@ def _cell_named(words: str) -> tuple[int, int]:
     return (int(found[1]) - 1, int(found[2]) - 1) if found else (-1, -1)
 
 
-def _model(kind: str, code: Code, labels: Array, parts: Parts, seed: int) -> Any:
+def fitted_model(kind: str, code: Code, labels: Array, parts: Parts, seed: int) -> Any:
     """Train a model on codes, or a network on the privatized images that are made of them."""
     if kind == "logistic":
         learned = np.concatenate([parts.train, parts.validation])
@@ -389,7 +389,7 @@ def reasons(dataset: Dataset, pixels: Array, options: argparse.Namespace) -> Tab
                 labels = np.array(dataset.labels)
                 if what == "random":
                     labels = np.random.default_rng(seed).permutation(labels)
-                model = _model(kind, code, labels, parts, seed)
+                model = fitted_model(kind, code, labels, parts, seed)
                 why = explain_codes(model, code[parts.test])
                 shares.append(np.mean([bool(why.reasons(1, row)) for row in range(len(why))]))
             table.add(what, kind, str(options.splits), f"{100 * np.mean(shares):.1f} %")

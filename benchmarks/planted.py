@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Direction", "Planted", "plant_discs", "plant_edges", "plant_marker"]
 
 Array = NDArray[np.float32]
-Direction = Literal["vertical", "horizontal"]
+Direction = Literal["vertical", "horizontal", "diagonal"]
 
 ZONES = ((0.35, 0.3), (0.35, 0.7), (0.6, 0.3), (0.6, 0.7))
 """Upper and lower middle of both lungs: shares of the height and of the width."""
@@ -81,14 +81,18 @@ def plant_edges(
     ----------
     pixels, copies, generator, radius, strength
         As in `plant_discs`.
-    direction : {"vertical", "horizontal"}
+    direction : {"vertical", "horizontal", "diagonal"}
         Of the stripes.
     period : float
-        One bright and one dark stripe together, in pixels.
+        One bright and one dark stripe together, in pixels; of diagonal ones along a row.
     """
     along = np.arange(-radius, radius + 1)
-    wave = np.sin(2 * np.pi * along / period)
-    stripes = np.broadcast_to(wave if direction == "vertical" else wave[:, None], (len(wave),) * 2)
+    across = {
+        "vertical": along + 0 * along[:, None],
+        "horizontal": along[:, None] + 0 * along,
+        "diagonal": along[:, None] + along,
+    }[direction]
+    stripes = np.sin(2 * np.pi * across / period)
     return _plant(pixels, copies, generator, strength * stripes * _disc(radius))
 
 

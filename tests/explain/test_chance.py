@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
-from deepfixcx.explain.chance import even_shares, range_of
-from deepfixcx.explain.methods import explain_codes, with_other_baselines
+from deepfixcx.explain.methods import even_shares, explain_codes, range_of, with_other_baselines
 from deepfixcx.explain.naming import band_groups
 from deepfixcx.learn.logistic import LogisticCodes
 

@@ -1,4 +1,11 @@
-"""Attribution by occlusion, and every attribution method by name."""
+"""Attribution by occlusion, every attribution method by name, and how large a reason is by chance.
+
+A model whose labels say nothing has weights of random direction. Its amount for some numbers of a
+code is then normal, with a variance that is their share of the squared distance between code and
+baseline, in standard deviations of each number; `FACTOR` was measured on logistic models,
+multilayer perceptrons and networks that were fitted to permuted labels
+(`python -m benchmarks.explanations`). Compared are amounts of a model whose scores spread as much.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +15,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution, Resolves
-from deepfixcx.explain.chance import chance_of, range_of
 from deepfixcx.explain.models import (
     BASELINES,
     Explainable,
@@ -19,24 +26,41 @@ from deepfixcx.explain.models import (
     baseline_codes,
     checked_baseline,
 )
-from deepfixcx.measures.code_range import FEWEST, CodeRange
+from deepfixcx.explain.naming import band_groups
+from deepfixcx.measures.code_range import FEWEST, CodeRange, signed_root
 
 __all__ = [
     "METHODS",
     "MethodName",
     "Parts",
+    "chance_of",
+    "even_shares",
     "explain_codes",
     "occlusion",
     "parts_of",
+    "range_of",
+    "summed_shares",
     "with_other_baselines",
 ]
 
 Array = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 Parts = Literal["cell", "band", "number"]
 """What is replaced at a time: all bands of a cell, all cells of a band, one cell of one band."""
 
 NUMBERS_AT_ONCE = 1 << 22
+
+FEW_STEPS, ROUGH = 16, 1e-4
+"""Integrated gradients take more than so few steps where their completeness error is larger."""
+
+FACTOR, LINEAR_FACTOR = 1.75, 1.25
+"""Amounts of models of random labels are so much larger than those of independent weights."""
+
+CHANCE = 0.05
+"""Share of images of such a model in which any reason seems larger than chance."""
+
+LEAST = 1e-6
 
 _RESOLVES: dict[str, Resolves] = {"cell": "place", "band": "band", "number": "place and band"}
 
@@ -279,6 +303,72 @@ def _attributed(
         from deepfixcx.explain.deeplift import deep_lift
 
         return deep_lift(explained, code, start, target)
+    return _integrated(explained, code, start, target)
+
+
+def _integrated(
+    explained: Explainable, code: Code, start: ArrayLike, target: int | str
+) -> Attribution:
+    """Integrate gradients in few steps, and in more where the values do not yet add up."""
     from deepfixcx.explain.gradients import integrated_gradients
 
-    return integrated_gradients(explained, code, start, target)
+    why = integrated_gradients(explained, code, start, target, steps=FEW_STEPS)
+    rough = np.flatnonzero(why.completeness_error > ROUGH)
+    if not len(rough):
+        return why
+    base = why.baseline if len(why.baseline) == 1 else why.baseline[rough]
+    values = why.values.copy()
+    values[rough] = integrated_gradients(explained, code[rough], base, target).values
+    return replace(why, values=values)
+
+
+# -- chance ----------------------------------------------------------------------------------------
+
+
+def even_shares(code: Code, known: CodeRange, baseline: NDArray[np.float32] | None) -> Floats:
+    """Return the squared distance to a baseline in each group and cell, (B, G, P, P).
+
+    Distances are in standard deviations of the range; without a baseline they are those to its
+    center, and their sum is 1 on average over images.
+    """
+    groups = band_groups(code.spec.level)
+    shares = np.empty((len(code), len(groups), *code.spec.grid_shape))
+    used = max(1, int(np.isfinite(known.spread).sum()))
+    for image, values in enumerate(code.array):
+        start = known.center if baseline is None else signed_root(baseline[image % len(baseline)])
+        squares = ((signed_root(values) - start) / known.spread).astype(np.float64) ** 2
+        squares = squares.sum(axis=-1) if squares.ndim > 4 else squares
+        for number, group in enumerate(groups):
+            shares[image, number] = squares[:, list(group.bands)].sum(axis=(0, 1))
+    least: Floats = np.maximum(shares / used, LEAST / shares[0].size)
+    return least
+
+
+def chance_of(
+    why: Attribution, known: CodeRange, spread: float, *, linear: bool
+) -> NDArray[np.float32]:
+    """Return the amount that each reason has to exceed, of the shape of `Attribution.chance`.
+
+    `spread` is the standard deviation of the output over many images, `linear` whether the model
+    is a logistic regression.
+    """
+    shares = summed_shares(why, known)
+    special = require("scipy.special", extra="sklearn")
+    quantile = -float(special.ndtri(CHANCE / 2 / shares[0].size))
+    factor = LINEAR_FACTOR if linear else FACTOR
+    return (factor * quantile * spread * np.sqrt(shares)).astype(np.float32)
+
+
+def summed_shares(why: Attribution, known: CodeRange, *, center: bool = False) -> Floats:
+    """Return even shares of what an attribution tells apart, of the shape of its amounts."""
+    shares = even_shares(why.code, known, None if center else why.baseline)
+    if why.resolves == "place":
+        shares = shares.sum(axis=1, keepdims=True)
+    elif why.resolves == "band":
+        shares = shares.sum(axis=(2, 3), keepdims=True)
+    return shares
+
+
+def range_of(code: Code) -> CodeRange | None:
+    """Return the range of the codes of enough images."""
+    return CodeRange.of(code.array) if len(code) >= FEWEST else None

@@ -3,7 +3,7 @@
 A model that has learned what a disease looks like finds it in many places. So the effect of each
 place and band on the difference in score between positives and negatives is compared with its even
 share: what it would be if the spread of the scores came evenly from the whole code, or the spread
-of what its bands add evenly from all places, whichever is more; see `deepfixcx.explain.chance`. A
+of what its bands add evenly from all places, whichever is more; see `deepfixcx.explain.methods`. A
 finding is an effect that is larger than 0.7 times its even share, with 95 % confidence for all
 places and bands together.
 """
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepfixcx._optional import require
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.chance import range_of, summed_shares
+from deepfixcx.explain.methods import range_of, summed_shares
 from deepfixcx.explain.models import as_explainable
 from deepfixcx.explain.naming import band_groups, place_words
 from deepfixcx.measures import Interval, auc_interval, roc_auc
