@@ -56,6 +56,16 @@ to = ["archive"]
 """
 
 
+def dcmtk(name: str) -> str:
+    """Return the path of a program of DCMTK; pynetdicom has scripts of the same names."""
+    own = Path(sys.executable).parent
+    folders = [each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != own]
+    found = shutil.which(name, path=os.pathsep.join(folders))
+    if found is None:
+        sys.exit(f"{name} is missing: apt-get install dcmtk")
+    return found
+
+
 def free_port() -> int:
     """Return a port that no program uses."""
     with socket.socket() as free:
@@ -110,7 +120,7 @@ def count_in(folder: Path) -> int:
 def send(port: int, title: str, folder: Path, out: Path, count: int) -> float:
     """Send a folder with dcmsend; return the seconds until all has arrived."""
     began = time.perf_counter()
-    words = ["dcmsend", "-aec", title, "127.0.0.1", str(port), "+sd", str(folder)]
+    words = [dcmtk("dcmsend"), "-aec", title, "127.0.0.1", str(port), "+sd", str(folder)]
     subprocess.run(words, check=True, timeout=PATIENCE_S)
     wait_for(lambda: count_in(out) >= count)
     return time.perf_counter() - began
@@ -119,7 +129,9 @@ def send(port: int, title: str, folder: Path, out: Path, count: int) -> float:
 def memory_mb(parent: int) -> float:
     """Return the resident memory of a process and its children, each its own share."""
     total = 0
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    # A thread of the node starts the workers, and each thread lists its own children.
+    listed = Path(f"/proc/{parent}/task").glob("*/children")
+    children = [each for path in listed for each in path.read_text().split()]
     for process in (parent, *map(int, children)):
         text = Path(f"/proc/{process}/smaps_rollup").read_text()
         total += int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
@@ -147,7 +159,7 @@ class Bench:
         """Run storescp and a new node."""
         emptied(self.out)
         shutil.rmtree(self.folder / "spool", ignore_errors=True)
-        storescp = ("storescp", "-od", str(self.out), str(self.archive))
+        storescp = (dcmtk("storescp"), "-od", str(self.out), str(self.archive))
         words = (sys.executable, "-m", "deepfixcx", "node", "node.toml")
         with running(*storescp, folder=self.folder, name="storescp"):
             began = time.perf_counter()
