@@ -1,4 +1,4 @@
-"""Patients who can be told apart as well as a test wants, as vectors and as images."""
+"""Patients who can be distinguished as well as a test requires, as vectors and as images."""
 
 from __future__ import annotations
 

@@ -123,9 +123,9 @@ def test_carriers_of_a_rare_label_are_found_in_resampled_records(
         common = (owners % 2).astype(float)
         rare = np.isin(owners, np.arange(seed, seed + carriers)).astype(float)
         labels = np.column_stack([common, rare])
-        released, told = unshrunk(vectors, labels, np.random.default_rng(seed))
+        released, reported = unshrunk(vectors, labels, np.random.default_rng(seed))
         found = attack_rare_labels(
-            released, told, vectors, labels, owners,
+            released, reported, vectors, labels, owners,
             names=["common", "rare"], copies=4,
         )  # fmt: skip
         by_label = {f"{each.mode} {each.attacker}": each for each in found}

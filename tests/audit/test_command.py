@@ -69,27 +69,27 @@ def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
     for name in names[1::2]:
         assert (out / name).read_bytes()[1:4] == b"PNG"
         assert f"shared.audit/{name}" in flat(done).replace(" ", "")
-    told = json.loads((out / "audit.json").read_text())
+    reported = json.loads((out / "audit.json").read_text())
     figures = json.loads((released / "figures.json").read_text())
-    assert told["format"] == "deepfixcx.audit"
+    assert reported["format"] == "deepfixcx.audit"
     assert (figures["images"], figures["patients"]) == (60, 30)
-    assert (told["records"], told["records_attacked"]) == (60, 60)
-    assert figures["answers"] == told["answers"]
-    assert len(told["verdict"]) == 5
+    assert (reported["records"], reported["records_attacked"]) == (60, 60)
+    assert figures["answers"] == reported["answers"]
+    assert len(reported["verdict"]) == 5
     content = (released / "shared" / "dataset.json").read_bytes()
-    assert told["release_checksum"] == hashlib.sha256(content).hexdigest()
-    assert figures["release_checksum"] == told["release_checksum"]
-    assert told["release_checksum"] in (out / "verdict.md").read_text()
-    curve = next(each for each in told["top1_by_gallery"] if each["attacker"] == "whitening")
+    assert reported["release_checksum"] == hashlib.sha256(content).hexdigest()
+    assert figures["release_checksum"] == reported["release_checksum"]
+    assert reported["release_checksum"] in (out / "verdict.md").read_text()
+    curve = next(each for each in reported["top1_by_gallery"] if each["attacker"] == "whitening")
     assert len(curve["strangers"]) == len(curve["top1"]) == len(curve["chance"])
-    assert told["copies"] == {
+    assert reported["copies"] == {
         "identical_pairs": 0,
         "near_identical_pairs": 0,
-        "pairs_across_patients": told["copies"]["pairs_across_patients"],
+        "pairs_across_patients": reported["copies"]["pairs_across_patients"],
     }
-    guessed = {each["mode"] for each in told["results"] if each["attack"] == "inference"}
+    guessed = {each["mode"] for each in reported["results"] if each["attack"] == "inference"}
     assert guessed == {"sex", "view", "scanner", "age above the median"}
-    linked = [each for each in told["results"]
+    linked = [each for each in reported["results"]
               if (each["attack"], each["figure"]) == ("linkage", "AUC")]  # fmt: skip
     assert max(each["value"]["value"] for each in linked) > 0.7
     assert {each["floor"] != 0.5 for each in linked} == {True}  # the label "sick" is known
@@ -104,8 +104,8 @@ def test_records_join_their_own_images(run: Run, released: Path) -> None:
     """Neutral names are shuffled; were they joined wrongly, nothing would come back."""
     done = run(*words(released))
     assert done.exit_code == 0, done.output
-    told = json.loads((released / "shared.audit" / "audit.json").read_text())
-    ridge = next(each for each in told["results"]
+    reported = json.loads((released / "shared.audit" / "audit.json").read_text())
+    ridge = next(each for each in reported["results"]
                  if (each["attacker"], each["figure"]) == ("ridge", "PSNR"))  # fmt: skip
     assert ridge["value"]["low"] > ridge["control"] + 1
     assert ridge["gain"]["low"] > 1
@@ -182,8 +182,8 @@ def test_some_released_some_broken(run: Run, released: Path) -> None:
     figures = json.loads((released / "figures.json").read_text())
     assert figures["images"] == 59
     assert figures["images_failed"] == 2
-    told = json.loads((released / "half.audit" / "audit.json").read_text())
-    raw = next(each for each in told["results"]
+    reported = json.loads((released / "half.audit" / "audit.json").read_text())
+    raw = next(each for each in reported["results"]
                if (each["attack"], each["mode"], each["figure"])
                == ("linkage", "released-raw", "AUC"))  # fmt: skip
     assert raw["n"] == 20
@@ -247,7 +247,7 @@ def test_what_is_wrong_comes_before_overwrite(run: Run, released: Path) -> None:
     assert "--overwrite" not in done.output
 
 
-def test_releases_of_images_are_told_what_an_audit_needs(run: Run, released: Path) -> None:
+def test_an_audit_of_images_names_the_required_options(run: Run, released: Path) -> None:
     done = run("privatize", released / "scans" / "in", released / "pictures", "-J", 2, "-P", 4,
                "--output", "images", "--workers", 1)  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -275,13 +275,13 @@ def test_mixed_releases_know_their_members(run: Run, released: Path) -> None:
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert "made with mixing" in done.output
-    told = json.loads((released / "safer.audit" / "audit.json").read_text())
-    areas = {each["mode"]: each for each in told["results"]
+    reported = json.loads((released / "safer.audit" / "audit.json").read_text())
+    areas = {each["mode"]: each for each in reported["results"]
              if (each["attacker"], each["figure"]) == ("whitening", "AUC")}  # fmt: skip
     assert areas["released-raw"]["value"]["value"] < areas["raw images"]["value"]["value"]
     assert areas["released-raw"]["n"] == 30
     assert areas["released-raw"]["value"] != areas["released-released"]["value"]
-    made = {each["attacker"] for each in told["results"] if each["attack"] == "reconstruction"}
+    made = {each["attacker"] for each in reported["results"] if each["attack"] == "reconstruction"}
     assert {"plain", "ridge"} <= made
     everything = (released / "safer.audit" / "verdict.md").read_text() + done.output
     assert "patient-" not in everything
@@ -334,13 +334,13 @@ def test_releases_of_few_numbers_are_attacked_in_their_own_form(run: Run, releas
     words = protect(run, released, "projection", *public, "--min-patients", 5)
     done = run(*words)
     assert done.exit_code == 0, done.output
-    told = json.loads((released / "safer.audit" / "audit.json").read_text())
-    assert told["images"] == 40
+    reported = json.loads((released / "safer.audit" / "audit.json").read_text())
+    assert reported["images"] == 40
     assert any(
-        "undoing the transform" in each and "not codes" in each for each in told["not_tested"]
+        "undoing the transform" in each and "not codes" in each for each in reported["not_tested"]
     )
-    assert not any("spec" in each or "array" in each for each in told["not_tested"])
-    ridge = next(each for each in told["results"]
+    assert not any("spec" in each or "array" in each for each in reported["not_tested"])
+    ridge = next(each for each in reported["results"]
                  if (each["attacker"], each["figure"]) == ("ridge", "PSNR"))  # fmt: skip
     assert ridge["gain"]["value"] < 3
 
@@ -422,8 +422,8 @@ def test_known_columns_make_the_baseline_stronger(run: Run, released: Path) -> N
     for columns in ((), ("--known-columns", "sex,age,view")):
         done = run(*words(released), "--overwrite", *columns)
         assert done.exit_code == 0, done.output
-        told = json.loads((released / "shared.audit" / "audit.json").read_text())
-        floors.append(next(each["floor"] for each in told["results"]
+        reported = json.loads((released / "shared.audit" / "audit.json").read_text())
+        floors.append(next(each["floor"] for each in reported["results"]
                            if (each["attack"], each["figure"]) == ("linkage", "AUC")))  # fmt: skip
     assert floors[1] > floors[0]
     assert "the label-only baseline knows: sick, sex, age, view" in flat(done)
@@ -444,8 +444,8 @@ def test_attackers_with_public_images_only(run: Run, released: Path) -> None:
             "--patients", released / "scans" / "mine.csv", "--workers", 1]  # fmt: skip
     done = run(*call, "--public", released / "scans" / "public.csv")
     assert done.exit_code == 0, done.output
-    told = json.loads((released / "part.audit" / "audit.json").read_text())
-    made = {each["attacker"] for each in told["results"]}
+    reported = json.loads((released / "part.audit" / "audit.json").read_text())
+    made = {each["attacker"] for each in reported["results"]}
     assert {"whitening, public images", "ridge, public images"} <= made
     done = run(*call, "--public", table, "--overwrite")
     assert done.exit_code == 2
@@ -473,8 +473,8 @@ def test_an_audit_of_two_patients_says_too_few(run: Run, released: Path) -> None
     done = run("audit", released / "two", "--against", released / "scans" / "two.csv",
                "--patients", released / "scans" / "two.csv", "--workers", 1)  # fmt: skip
     assert done.exit_code == 0, done.output
-    told = json.loads((released / "two.audit" / "audit.json").read_text())
-    assert "not shown" not in told["answers"].values(), told["verdict"]
+    reported = json.loads((released / "two.audit" / "audit.json").read_text())
+    assert "not shown" not in reported["answers"].values(), reported["verdict"]
 
 
 def test_a_folder_of_another_release_of_the_same_codes_is_refused(run: Run, released: Path) -> None:
@@ -543,8 +543,8 @@ def test_a_release_of_version_0_1_is_audited(run: Run, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert binding(tmp_path / "both.audit") == "none"
     assert "not bound: the private folder holds no ID" in flat(done)
-    told = json.loads((tmp_path / "both.audit" / "audit.json").read_text())
-    assert any(each.startswith("not bound") for each in told["notes"])
+    reported = json.loads((tmp_path / "both.audit" / "audit.json").read_text())
+    assert any(each.startswith("not bound") for each in reported["notes"])
 
 
 def test_records_that_changed_since_the_release_was_made_are_not_attacked(

@@ -37,7 +37,7 @@ class Flat(Siamese):
 
 
 def population(patients: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Return vectors of which a quarter tells patients apart, the rest changes by visit."""
+    """Return vectors; a quarter identifies the patient, the rest changes by visit."""
     generator = np.random.default_rng(0)
     owners = np.repeat(np.arange(patients), 2)
     nature = generator.normal(size=(patients, 3))[owners]
@@ -54,7 +54,7 @@ def learned(training: Pairs, protocol: Contrast = SHORT) -> float:
     return siamese_cnn._area(network, aside, seen, seen)
 
 
-def test_what_tells_patients_apart_is_learned() -> None:
+def test_directions_that_distinguish_patients_are_learned() -> None:
     training = pairs_of(*population(200))
     before = learned(training, replace(SHORT, epochs=0))
     assert learned(training) > before + 0.1

@@ -1,4 +1,4 @@
-"""Attributes that are in the codes are found, others are not; what labels tell is told apart."""
+"""Attributes in codes are inferred, others are not; what labels reveal is separated."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_floor_is_never_below_guessing() -> None:
     assert max(floors) > 0.5
 
 
-def test_several_values_are_each_told_from_the_others() -> None:
+def test_each_of_several_values_is_distinguished_from_the_others() -> None:
     vectors, owners = make_population(patients=90)
     sites = np.array(["north", "south", "west"])[owners % 3]
     shown = np.concatenate([vectors, np.eye(3)[owners % 3]], axis=1)

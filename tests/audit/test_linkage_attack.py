@@ -108,7 +108,7 @@ def test_whitening_beats_distance_where_something_loud_changes_from_visit_to_vis
     assert whitening > 0.9
 
 
-def test_whitening_finds_what_one_number_tells() -> None:
+def test_whitening_finds_the_number_that_identifies() -> None:
     """A release of one direction has no angles; the attacker has to notice."""
     vectors, owners = make_population(noise=0.2, numbers=1)
     results = attack_linkage(Records(vectors), owners, samples=50)
@@ -117,10 +117,10 @@ def test_whitening_finds_what_one_number_tells() -> None:
 
 def test_labels_alone_make_the_floor() -> None:
     vectors, owners = make_population(patients=60)
-    told = attack_linkage(Records(vectors), owners, labels=owners[:, None] / 60, samples=50)
-    assert figure_of(told, "AUC").floor > 0.99
-    assert figure_of(told, "AUC").gain.value < 0
-    assert figure_of(told, "EER").floor < 0.02
+    reported = attack_linkage(Records(vectors), owners, labels=owners[:, None] / 60, samples=50)
+    assert figure_of(reported, "AUC").floor > 0.99
+    assert figure_of(reported, "AUC").gain.value < 0
+    assert figure_of(reported, "EER").floor < 0.02
     untold = attack_linkage(Records(vectors), owners, samples=50)
     assert figure_of(untold, "AUC").floor == 0.5
     unknown = attack_linkage(Records(vectors), owners, labels=np.full(120, np.nan), samples=50)

@@ -87,13 +87,13 @@ def test_records_with_labels_stand_beside_records_without() -> None:
     results = link_records(
         Records(vectors), owners, labels=labels, beside=True, samples=100
     ).results
-    alone, both, told = (
+    alone, both, reported = (
         auc_of(results, f"whitening{end}") if end != "labels" else auc_of(results, "labels")
         for end in ("", " + labels", "labels")
     )
-    assert both.value.value > max(alone.value.value, told.value.value)
-    assert alone.floor == both.floor == told.value.value
-    assert told.floor == told.chance == 0.5
+    assert both.value.value > max(alone.value.value, reported.value.value)
+    assert alone.floor == both.floor == reported.value.value
+    assert reported.floor == reported.chance == 0.5
     assert both.gain.low > 0
 
 

@@ -68,7 +68,7 @@ def test_the_floor_is_the_mean_image_of_the_others() -> None:
     assert floor == pytest.approx(by_hand)
 
 
-def test_nobody_is_trained_on_whom_the_attacker_is_tested() -> None:
+def test_attackers_are_tested_on_patients_outside_their_training() -> None:
     images, owners = make_images(patients=20, side=16)
     seen: list[tuple[set[int], int]] = []
 

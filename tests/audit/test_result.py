@@ -47,8 +47,10 @@ def test_no_residual_risk_where_it_means_nothing(changes: dict[str, Any]) -> Non
 
 
 def test_as_json_nothing_is_nan() -> None:
-    told = result(chance=math.nan, gain=Interval(0.1, math.nan, math.nan), raw=math.nan).to_dict()
-    text = json.dumps(told, allow_nan=False)
+    reported = result(
+        chance=math.nan, gain=Interval(0.1, math.nan, math.nan), raw=math.nan
+    ).to_dict()
+    text = json.dumps(reported, allow_nan=False)
     again = json.loads(text)
     assert again["value"] == {"value": 0.8, "low": 0.7, "high": 0.9}
     assert again["gain"] == {"value": 0.1, "low": None, "high": None}

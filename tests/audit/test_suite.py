@@ -91,13 +91,13 @@ def test_full_trains_networks_too(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_progress_is_told_and_what_was_not_tested() -> None:
-    told: list[tuple[str, int, int]] = []
+def test_progress_and_untested_attacks_are_reported() -> None:
+    reported: list[tuple[str, int, int]] = []
     images, _ = make_images(patients=30)
     target = make_target(patients=np.arange(60).astype(np.str_), attributes={})
-    audit = audit_release(target, samples=20, report=lambda *step: told.append(step))
-    assert [done for _, done, _ in told] == list(range(len(told)))
-    assert told[-1] == ("done", len(told) - 1, len(told) - 1)
+    audit = audit_release(target, samples=20, report=lambda *step: reported.append(step))
+    assert [done for _, done, _ in reported] == list(range(len(reported)))
+    assert reported[-1] == ("done", len(reported) - 1, len(reported) - 1)
     assert sum("patients with several images" in each for each in audit.untested) == 5
     assert any("no column of sex" in each for each in audit.untested)
     assert any("--public" in each for each in audit.untested)
@@ -309,7 +309,7 @@ def test_labels_that_are_released_link_and_labels_that_are_not_are_a_baseline() 
     assert "attacker: labels" in said.sentence
 
 
-def test_copies_are_counted_and_link_nobody() -> None:
+def test_copies_are_counted_and_do_not_count_as_linkage() -> None:
     """Each image twice is no re-identification: byte for byte, or with another contrast."""
     images, _ = make_images(patients=60, images=1)
     twice = np.repeat(images, 2, axis=0)

@@ -14,7 +14,7 @@ from tests.learn.making import make_dataset
 Run = Callable[..., Result]
 
 
-def test_a_group_without_a_case_is_told_in_words(run: Run, tmp_path: Path) -> None:
+def test_a_group_without_a_case_is_stated(run: Run, tmp_path: Path) -> None:
     xrays, model, kept = tmp_path / "xrays", tmp_path / "model", tmp_path / "figures.json"
     make_dataset(xrays, 60)
     with (xrays / "manifest.csv").open(newline="") as file:
@@ -40,7 +40,7 @@ def test_a_group_without_a_case_is_told_in_words(run: Run, tmp_path: Path) -> No
     assert found["auc_of_group"]["AP"][0] is not None
 
 
-def test_a_part_without_a_case_is_told_in_words(run: Run, tmp_path: Path) -> None:
+def test_a_part_without_a_case_is_stated(run: Run, tmp_path: Path) -> None:
     xrays, model = tmp_path / "xrays", tmp_path / "model"
     make_dataset(xrays, 60)
     codec = ("-J", 2, "-P", 4, "--workers", 1)

@@ -144,8 +144,8 @@ def test_a_file_of_codes_needs_no_settings(run: Run, codes: Path, tmp_path: Path
     figures = json.loads(report.read_text())
     assert (figures["images"], figures["index"], figures["width"]) == (3, 2, 52)
     expected = code_energy(Code.load(codes), 2).shares
-    told = [float(row["share"]) for row in rows_of(out)]
-    np.testing.assert_allclose(told, expected, rtol=1e-6)
+    reported = [float(row["share"]) for row in rows_of(out)]
+    np.testing.assert_allclose(reported, expected, rtol=1e-6)
     for words in (["-J", "2"], ["--show-original"], ["--max-pixels", "9"], ["--grid", "padded"]):
         result = run("explain", codes, "-o", tmp_path / "other", *words)
         assert result.exit_code == 2

@@ -255,17 +255,17 @@ def test_refusals(run: Run, model: Path, xrays: Path, tmp_path: Path) -> None:
     assert "is a file" in done.output
 
 
-def test_a_colour_image_asked_of_a_model_of_gray_ones_is_told(
+def test_a_colour_image_for_a_model_of_gray_images_is_reported(
     run: Run, model: Path, xrays: Path, tmp_path: Path
 ) -> None:
     with Image.open(xrays / "0.png") as gray:
         Image.merge("RGB", (gray, gray, Image.new("L", gray.size))).save(tmp_path / "colour.png")
-    for name, told in ((xrays / "1.png", 0), (tmp_path / "colour.png", 1)):
-        words = ("-o", tmp_path / f"why{told}", "--json", tmp_path / "f.json")
+    for name, reported in ((xrays / "1.png", 0), (tmp_path / "colour.png", 1)):
+        words = ("-o", tmp_path / f"why{reported}", "--json", tmp_path / "f.json")
         done = explain(run, name, model, *words)
         assert done.exit_code == 0, done.output
-        assert json.loads((tmp_path / "f.json").read_text())["images_in_other_colours"] == told
-        assert ("1 image is in colour and the model takes gray images" in done.output) == told
+        assert json.loads((tmp_path / "f.json").read_text())["images_in_other_colours"] == reported
+        assert ("1 image is in colour and the model takes gray images" in done.output) == reported
 
 
 def test_why_is_only_offered_where_there_is_an_answer(

@@ -48,11 +48,11 @@ def test_unreadable_files_are_counted_by_reason(run: Run, images: Path, tmp_path
     figures = tmp_path / "figures.json"
     result = run("inspect", images, "--json", figures)
     assert result.exit_code == 3
-    told = json.loads(figures.read_text())
-    assert set(told) == JSON_NAMES
-    assert told["problems"] == {"NotAnImageError": 1, "EmptyFileError": 1}
-    assert (told["files"], told["files_readable"], told["files_skipped"]) == (8, 6, 1)
-    assert (told["smallest_height"], told["smallest_width"]) == (48, 40)
+    reported = json.loads(figures.read_text())
+    assert set(reported) == JSON_NAMES
+    assert reported["problems"] == {"NotAnImageError": 1, "EmptyFileError": 1}
+    assert (reported["files"], reported["files_readable"], reported["files_skipped"]) == (8, 6, 1)
+    assert (reported["smallest_height"], reported["smallest_width"]) == (48, 40)
     assert "bad.png" not in result.output
 
 
@@ -64,8 +64,12 @@ def test_hidden_files_and_notes_are_counted(run: Run, images: Path, tmp_path: Pa
         writer.write(pages[0])
         writer.write(pages[1], subfiletype=1)
     result = run("inspect", images, "--json", tmp_path / "figures.json")
-    told = json.loads((tmp_path / "figures.json").read_text())
-    assert (told["files_skipped"], told["files_hidden"], told["files_with_notes"]) == (2, 1, 1)
+    reported = json.loads((tmp_path / "figures.json").read_text())
+    assert (reported["files_skipped"], reported["files_hidden"], reported["files_with_notes"]) == (
+        2,
+        1,
+        1,
+    )
     assert "1 of other kinds, 1 hidden" in result.output
     assert "reduced copies" in result.output
     assert "copy.tif" not in result.output

@@ -67,17 +67,19 @@ def test_all_done_is_zero_and_the_panel_says_what_came_of_it(
     assert result.exit_code == 0, result.output
     assert "6 of 6 files" in result.output
     assert "deepfixcx show" in result.output
-    told = json.loads(figures.read_text())
-    assert set(told) == JSON_NAMES
-    assert told["kept_values"] == 6 * 16 * 3 * 4
-    assert told["source_values"] == sum(48 * (40 + number) for number in range(6))
-    assert told["ratio_memory"] == round(told["source_values"] / (4 * told["kept_values"]), 2)
+    reported = json.loads(figures.read_text())
+    assert set(reported) == JSON_NAMES
+    assert reported["kept_values"] == 6 * 16 * 3 * 4
+    assert reported["source_values"] == sum(48 * (40 + number) for number in range(6))
+    assert reported["ratio_memory"] == round(
+        reported["source_values"] / (4 * reported["kept_values"]), 2
+    )
     on_disk = sum(
         path.stat().st_size
         for folder in ("images", "codes")
         for path in (tmp_path / "out" / folder).rglob("*.*")
     )
-    assert told["release_file_bytes"] == on_disk
+    assert reported["release_file_bytes"] == on_disk
 
 
 def test_images_in_which_a_mask_painted_nothing_are_counted(
@@ -93,9 +95,9 @@ def test_images_in_which_a_mask_painted_nothing_are_counted(
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "nothing in 5 of 6 images" in " ".join(result.output.replace("│", "").split())
-    told = json.loads(figures.read_text())
-    assert told["unmasked_images"] == 5
-    assert told["masked_share"] == pytest.approx(0.25 / 6)
+    reported = json.loads(figures.read_text())
+    assert reported["unmasked_images"] == 5
+    assert reported["masked_share"] == pytest.approx(0.25 / 6)
     with (tmp_path / "out" / "manifest.csv").open() as file:
         shares = sorted(float(row["masked_share"]) for row in csv.DictReader(file))
     assert shares == [0, 0, 0, 0, 0, 0.25]
@@ -249,8 +251,8 @@ def test_urls_in_and_out(run: Run, images: Path, tmp_path: Path) -> None:
     result = run(*words, "--private", tmp_path / "private", "--json", tmp_path / "figures.json")
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "figures.json").read_text())["release"] == "memory://cli/out"
-    told = run("status", "memory://cli/out", "--private", tmp_path / "private")
-    assert "verify memory://cli/out" in told.output
+    reported = run("status", "memory://cli/out", "--private", tmp_path / "private")
+    assert "verify memory://cli/out" in reported.output
     result = run("verify", "memory://cli/out", "--json", tmp_path / "figures.json")
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "figures.json").read_text())["release"] == "memory://cli/out"

@@ -50,9 +50,9 @@ def test_dicom_files_with_what_is_retained(run: Run, scans: Path, tmp_path: Path
     image = dcmread(path)
     codes = {item.CodeValue for item in image.DeidentificationMethodCodeSequence}
     assert codes == {"113100", "113107", "113109"}
-    told = json.loads(figures.read_text())
-    assert told["dicom_files"] == 1
-    assert told["dicom_file_bytes"] == told["release_file_bytes"] == path.stat().st_size
+    reported = json.loads(figures.read_text())
+    assert reported["dicom_files"] == 1
+    assert reported["dicom_file_bytes"] == reported["release_file_bytes"] == path.stat().st_size
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert run("verify", tmp_path / "out", "--workers", 1).exit_code == 0
     assert "finished" in run("status", tmp_path / "out").output
@@ -131,9 +131,9 @@ def test_a_table_says_which_pseudonym_is_whose(run: Run, scans: Path, tmp_path: 
     assert row["patient"] == dcmread(scans / "ct.dcm").PatientID
     assert row["pseudonym"] in made
     assert stat.S_IMODE(table.stat().st_mode) == 0o600
-    told = (tmp_path / "out" / "dataset.json").read_text("utf-8")
-    assert row["pseudonym"] not in told
-    assert "patients.csv" not in told
+    reported = (tmp_path / "out" / "dataset.json").read_text("utf-8")
+    assert row["pseudonym"] not in reported
+    assert "patients.csv" not in reported
 
 
 def test_a_table_of_pseudonyms_is_not_shared_and_needs_dicom(

@@ -47,11 +47,11 @@ def test_each_mechanism_by_its_name(
     run: Run, datasets: Path, mechanism: str, shape: list[int], count: int, tmp_path: Path
 ) -> None:
     public = () if mechanism == "mixing-3" else ("--public", datasets / "public")
-    out, told = tmp_path / "out", tmp_path / "told.json"
-    result = run(*words(datasets, out, mechanism, "--labels", LABELS, *public, "--json", told))
+    out, reported = tmp_path / "out", tmp_path / "reported.json"
+    result = run(*words(datasets, out, mechanism, "--labels", LABELS, *public, "--json", reported))
     assert result.exit_code == 0, result.output
     assert CANARY not in result.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert (figures["shape"], figures["records"]) == (shape, count)
     assert figures["images_released"] + figures["images_withheld"] == 208
     assert figures["images_public"] == (60 if public else 0)
@@ -127,14 +127,14 @@ def test_a_label_of_few_patients_is_dropped_by_name(run: Run, tmp_path: Path) ->
     table = (root / "manifest.csv").read_text().splitlines()
     rare = [f"{line},{int(number < 8)}" for number, line in enumerate(table[1:])]
     (root / "manifest.csv").write_text("\n".join([f"{table[0]},hernia", *rare]))
-    out, told = tmp_path / "out", tmp_path / "told.json"
-    asked = ("--labels", "pneumonia,hernia", "--json", told)
+    out, reported = tmp_path / "out", tmp_path / "reported.json"
+    asked = ("--labels", "pneumonia,hernia", "--json", reported)
     result = run(*words(tmp_path, out, "mixing-3", *asked))
     assert result.exit_code == 0, result.output
     text = " ".join(result.output.replace("│", "").split())
     assert "hernia not released: too few patients are positive or negative" in text
     assert "shared by 11 patients or more" in text
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert figures["labels_dropped"] == ["hernia"]
     about = json.loads((out / "dataset.json").read_text())
     assert about["records"]["labels_dropped"] == ["hernia"]
@@ -196,9 +196,9 @@ def test_a_release_with_noise_says_what_it_promises(
 ) -> None:
     noisy = run(*words(datasets, tmp_path / "out", "noise-2-8", "--output", "codes"))
     assert noisy.exit_code == 0, noisy.output
-    told = " ".join(noisy.output.replace("│", "").split())
-    assert "On average: (2, 0)-differentially private" in told
-    assert "in at most 8 pixels" in told
+    reported = " ".join(noisy.output.replace("│", "").split())
+    assert "On average: (2, 0)-differentially private" in reported
+    assert "in at most 8 pixels" in reported
     assert "guarantee" not in run(*words(datasets, tmp_path / "2", "bands")).output
 
 
@@ -226,10 +226,10 @@ def test_a_receiver_trains_on_vectors_and_predicts_images(
         truth = {row["file"]: int(row["pneumonia"]) for row in csv.DictReader(file)}
     sick, well = ([found[name] for name in found if truth[name] == kind] for kind in (1, 0))
     assert np.mean(sick) > np.mean(well) + 0.2
-    told = tmp_path / "told.json"
-    judged = ("evaluate", model, datasets / "public", "--part", "all", "--json", told)
+    reported = tmp_path / "reported.json"
+    judged = ("evaluate", model, datasets / "public", "--part", "all", "--json", reported)
     assert run(*judged, "--samples", 20).exit_code == 0
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert figures["images"] == 60
     explained = run("explain", datasets / "public", "--model", model, "-o", tmp_path / "why")
     assert explained.exit_code == 2

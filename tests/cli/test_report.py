@@ -40,10 +40,10 @@ def test_report_takes_what_lies_beside_the_release(run: Run, shelf: Path, tmp_pa
     done = run(*words, "--json", figures)
     assert done.exit_code == 0, done.output
     assert "not anonymous" in done.output.replace("\n", " ")
-    told = json.loads(figures.read_text("utf-8"))
-    assert told["audit"] is True
-    assert told["originals_shown"] is False
-    assert told["bytes"] == (tmp_path / "r.html").stat().st_size
+    reported = json.loads(figures.read_text("utf-8"))
+    assert reported["audit"] is True
+    assert reported["originals_shown"] is False
+    assert reported["bytes"] == (tmp_path / "r.html").stat().st_size
 
 
 def test_everything_can_be_named(run: Run, shelf: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_results_of_another_release_are_named_in_red_and_not_shown(
 
     def report(**more: object) -> Result:
         path.write_text(json.dumps({**values, **more}))
-        return run(*map(str, words), "--json", str(tmp_path / "told.json"))
+        return run(*map(str, words), "--json", str(tmp_path / "reported.json"))
 
     other = report(release_checksum="0" * 64)
     assert other.exit_code == 3
@@ -132,17 +132,17 @@ def test_results_of_another_release_are_named_in_red_and_not_shown(
     alert = re.search(r'<header><p class="alert" role="alert">([^<]*)</p>', out.read_text("utf-8"))
     assert alert is not None
     assert "belongs to another release" in alert[1]
-    assert (json.loads((tmp_path / "told.json").read_text())["bound"]) == []
+    assert (json.loads((tmp_path / "reported.json").read_text())["bound"]) == []
     unbound = report()
     assert unbound.exit_code == 0, unbound.output
     assert re.search("names? no release", out.read_text("utf-8"))
     what = "scan" if name == "evidence" else name
-    assert what in json.loads((tmp_path / "told.json").read_text())["not_bound"]
+    assert what in json.loads((tmp_path / "reported.json").read_text())["not_bound"]
     own = report(release_checksum=release_checksum(tmp_path / "shared"))
     assert own.exit_code == 0, own.output
-    told = json.loads((tmp_path / "told.json").read_text())
-    assert what in told["bound"]
-    assert what not in told["not_bound"]
+    reported = json.loads((tmp_path / "reported.json").read_text())
+    assert what in reported["bound"]
+    assert what not in reported["not_bound"]
     page = re.sub("</?a[^>]*>", "", out.read_text("utf-8"))  # terms lead to their definitions
     assert "this release (checksum" in page
 

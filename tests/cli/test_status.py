@@ -28,8 +28,12 @@ def test_status_of_a_finished_release(run: Run, out: Path, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     assert "6 of 6 files" in result.output
     assert f"verify {out}" in result.output
-    told = json.loads((tmp_path / "figures.json").read_text())
-    assert (told["state"], told["files_done"], told["quarantined"]) == ("finished", 6, 0)
+    reported = json.loads((tmp_path / "figures.json").read_text())
+    assert (reported["state"], reported["files_done"], reported["quarantined"]) == (
+        "finished",
+        6,
+        0,
+    )
 
 
 def test_status_of_a_stopped_release_says_what_goes_on(
@@ -67,9 +71,9 @@ def test_verify_of_a_sound_and_of_a_damaged_release(run: Run, out: Path, tmp_pat
     assert image.name in result.output
     assert "more.txt" in result.output
     assert "image_file_bytes" in result.output
-    told = json.loads((tmp_path / "figures.json").read_text())
-    assert told["missing"] == [image.relative_to(out).as_posix()]
-    assert told["unlisted"] == ["more.txt"]
+    reported = json.loads((tmp_path / "figures.json").read_text())
+    assert reported["missing"] == [image.relative_to(out).as_posix()]
+    assert reported["unlisted"] == ["more.txt"]
 
 
 def test_verify_of_a_release_with_more_in_it(run: Run, out: Path) -> None:

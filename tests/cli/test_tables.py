@@ -99,14 +99,14 @@ def test_a_missing_column_of_patients_is_named_with_those_there_are(
 
 
 def test_the_named_column_decides_who_is_in_one_part(run: Run, place: Path, tmp_path: Path) -> None:
-    told = []
+    reported = []
     for words in ((), ("--patient", "who")):
         out = tmp_path / f"model{len(words)}"
         done = run(*command("train", place, out, "commas.csv"), *words)
         assert done.exit_code == 0, done.output
-        told.append("no patient ids" in flat(done))
+        reported.append("no patient ids" in flat(done))
         assert (f"--patient {words[1]}" in flat(done)) if words else "--patient" not in flat(done)
-    assert told == [True, False]
+    assert reported == [True, False]
 
 
 @pytest.mark.parametrize("name", ["evaluate", "sweep", "frontier"])
@@ -114,11 +114,11 @@ def test_patients_of_the_named_column_are_counted(
     run: Run, place: Path, model: Path, tmp_path: Path, name: str
 ) -> None:
     assert model.is_dir()
-    report = ("--json", tmp_path / "told.json")
+    report = ("--json", tmp_path / "reported.json")
     words = ("--patient", "who", *(("--part", "train") if name == "evaluate" else ()))
     done = run(*command(name, place, tmp_path / "out", "commas.csv"), *words, *report)
     assert done.exit_code == 0, done.output
-    figures = json.loads((tmp_path / "told.json").read_text())
+    figures = json.loads((tmp_path / "reported.json").read_text())
     assert 2 * figures["patients"] == figures["images"]
 
 

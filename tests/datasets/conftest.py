@@ -55,10 +55,10 @@ OBSERVATIONS = [
 
 
 def states(**cells: str) -> list[str]:
-    """Return fourteen cells, blank but for those told (with _ for spaces)."""
-    told = {name.replace("_", " "): cell for name, cell in cells.items()}
-    assert told.keys() <= set(OBSERVATIONS)
-    return [told.get(name, "") for name in OBSERVATIONS]
+    """Return fourteen cells, blank except for the given ones (with _ for spaces)."""
+    reported = {name.replace("_", " "): cell for name, cell in cells.items()}
+    assert reported.keys() <= set(OBSERVATIONS)
+    return [reported.get(name, "") for name in OBSERVATIONS]
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_no_finding_is_never_left_open(chexpert: Path) -> None:
     assert column(read_chexpert(chexpert), "No Finding") == ["1", "0", "0", "0", "0"]
 
 
-def test_problems_are_kept_and_name_nobody(chexpert: Path) -> None:
+def test_problems_are_kept_and_name_no_patient(chexpert: Path) -> None:
     problems = read_chexpert(chexpert).problems
     assert [(p.source, p.row, p.error) for p in problems] == [
         ("train.csv", 6, "UnreadableFileError"),

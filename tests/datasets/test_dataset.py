@@ -44,7 +44,7 @@ def test_arrays(dataset: Dataset) -> None:
         dataset.labels[0, 0] = 0
 
 
-def test_text_names_nobody(dataset: Dataset) -> None:
+def test_text_names_no_patient(dataset: Dataset) -> None:
     texts = [repr(dataset), dataset.summary(), *map(repr, dataset.records)]
     texts += [*map(repr, dataset.problems), *map(str, dataset.problems)]
     assert not any("Jane" in text or "secret" in text for text in texts)
@@ -118,7 +118,7 @@ def test_cells(state: str | None, cells: str) -> None:
 
 
 def test_attribute_that_answers_yes_and_no(dataset: Dataset) -> None:
-    """Words that are no answer are unknown and told; categories are refused."""
+    """Other words are unknown and reported; categories are refused."""
     smokers = replace(
         dataset,
         records=tuple(

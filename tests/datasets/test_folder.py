@@ -46,7 +46,7 @@ def test_split_above_the_classes(classes: Path, picture: Callable[..., Path]) ->
     assert "train" in read_folder(above).label_names
 
 
-def test_loose_and_bad_files_are_told(classes: Path) -> None:
+def test_loose_and_bad_files_are_reported(classes: Path) -> None:
     (classes / "loose.png").write_bytes(b"x")
     (classes / "virus" / "empty.png").touch()
     dataset = read_folder(classes)

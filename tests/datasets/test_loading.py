@@ -123,9 +123,9 @@ def test_folder_of_datasets_is_no_folder_of_classes(
 def test_urls(kimeye: Path) -> None:
     for url in ("s3://me:secret@bucket/x", "simplecache::s3://secret/x", "https://secret/x"):
         for where in (url, Path(url)):
-            with pytest.raises(LayoutError, match="cannot be read from a URL") as told:
+            with pytest.raises(LayoutError, match="cannot be read from a URL") as reported:
                 load_dataset(where)
-            assert "secret" not in str(told.value)
+            assert "secret" not in str(reported.value)
     for where in (f"file://{kimeye}", Path(f"file://{kimeye}"), f"FILE://{kimeye}"):
         assert load_dataset(where).root == kimeye
 

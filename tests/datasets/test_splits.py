@@ -220,7 +220,7 @@ def test_moved_dataset_without_patients_is_split_alike() -> None:
     assert named(dataset, split_by_patient(dataset)) == named(moved, split_by_patient(moved))
 
 
-def test_official_split_is_mended() -> None:
+def test_official_split_shares_no_patient() -> None:
     rows: list[tuple[str | None, float, str | None]] = [
         ("a", 1.0, "train"),
         ("b", 1.0, "train"),  # also in test

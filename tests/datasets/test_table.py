@@ -51,7 +51,7 @@ def test_columns_are_recognised(table: Path) -> None:
     assert answers(dataset, "pneumonia") == [1, 0, None, None]
 
 
-def test_images_without_a_patient_are_told(table: Path) -> None:
+def test_images_without_a_patient_are_reported(table: Path) -> None:
     dataset = read_table(table)
     assert any("1 image without a patient id" in note for note in dataset.notes)
     assert dataset.patients.tolist() == ["p1", "p1", "file:2.png", "p3"]
@@ -62,7 +62,7 @@ def test_uncertain_and_blank(table: Path) -> None:
     assert answers(dataset, "pneumonia") == [1, 0, 1, 0]
 
 
-def test_word_that_is_no_answer_counts_as_blank_and_is_told(table: Path) -> None:
+def test_other_words_count_as_blank_and_are_reported(table: Path) -> None:
     dataset = read_table(table, "quality")
     assert answers(dataset, "quality") == [1, None, 0, None]
     assert any("'quality': 1 cells" in note for note in dataset.notes)
@@ -120,8 +120,8 @@ def test_columns_that_a_user_names(tmp_path: Path, picture: Callable[..., Path])
         read_table(table)
     columns = Columns(path="scan", patient="who", study="when", view="how", split="which")
     (record,) = read_table(table, columns=columns, images=tmp_path / "pixels").records
-    told = (record.patient, record.study, record.view, record.split)
-    assert told == ("p1", "s9", "AP", "validation")
+    reported = (record.patient, record.study, record.view, record.split)
+    assert reported == ("p1", "s9", "AP", "validation")
     assert record.attributes == {}
     with pytest.raises(LayoutError, match="no column 'nobody'"):
         read_table(table, columns=Columns(path="scan", patient="nobody"))
@@ -233,9 +233,9 @@ def test_any_words_for_labels_are_understood_or_refused_by_name(words: str) -> N
 
 def test_table_without_a_usable_image_says_where_paths_begin(table: Path) -> None:
     table.write_text("file,sick\nno/0.png,1\nno/1.png,0\n")
-    with pytest.raises(LayoutError) as told:
+    with pytest.raises(LayoutError) as reported:
         read_table(table)
-    assert str(told.value) == (
+    assert str(reported.value) == (
         "'list.csv' holds no image that can be read: 2 × UnreadableFileError: the file does not "
         f"exist; paths are relative to the folder {table.parent.name!r}"
     )

@@ -55,13 +55,13 @@ def test_same_patient_same_pseudonym_in_any_run_with_the_key() -> None:
     assert len({first.PatientID, other.PatientID, elsewhere.PatientID}) == 3
 
 
-def test_issuer_tells_equal_numbers_apart() -> None:
+def test_issuer_distinguishes_equal_numbers() -> None:
     here, _ = BASIC.apply(make_header(IssuerOfPatientID="A"))
     there, _ = BASIC.apply(make_header(IssuerOfPatientID="B"))
     assert here.PatientID != there.PatientID
 
 
-def test_patients_without_number_are_told_apart() -> None:
+def test_patients_without_number_are_distinguished() -> None:
     named = [make_header(PatientID="", PatientName=name) for name in ("Doe^Jane", "DOE^JANE ", "X")]
     nobody = [
         make_header(PatientID="", PatientName="", StudyInstanceUID=uid)
@@ -160,7 +160,7 @@ def test_sequences_are_gone_into(depth: int) -> None:
     assert len(new) == 1
 
 
-def test_names_are_erased_where_nobody_expects_them() -> None:
+def test_names_are_erased_in_unexpected_elements() -> None:
     header = make_header(
         Manufacturer="Acme for Ottilie",
         SoftwareVersions="v 774411",

@@ -291,7 +291,7 @@ def test_no_harmless_word_is_a_usual_name() -> None:
     assert not {word.casefold() for term in TERMS for word in term.split()} & names
 
 
-def test_no_harmless_element_tells_of_patients() -> None:
+def test_no_harmless_element_identifies_patients() -> None:
     for tag in (DESCRIBING | DEVICE) - {"file name"}:
         assert tag[1:5] not in ("0010", "0038", "0032") or tag == "(0032,1060)"
         assert tag not in ("(0008,0050)", "(0008,0080)", "(0008,0081)", "(0020,0010)")

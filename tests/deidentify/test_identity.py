@@ -129,7 +129,7 @@ def test_a_name_is_found_in_a_large_table(name: str) -> None:
 
 
 def tables(generator: np.random.Generator, size: int) -> dict[str, bytes]:
-    """Return tables as devices write them, and bytes of which every value is as likely."""
+    """Return tables as devices write them, and uniformly random bytes."""
     words, share = size // 2, np.linspace(0, 1, size // 2)
     curve = share ** generator.uniform(0.4, 2.5)
     noise = generator.normal(0, 4, words)

@@ -74,15 +74,15 @@ def test_command_reads_before_and_after(tmp_path: Path, monkeypatch: pytest.Monk
 def test_any_number_of_workers_gives_the_same(tmp_path: Path, workers: int) -> None:
     """Later files end sooner here, so that the order of ending is not that of the files."""
     paths = [tmp_path / f"{number}.png" for number in range(6)]
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def read(path: Path) -> list[str] | None:
         time.sleep(0.03 * (6 - int(path.stem)))
         return None if path.stem == "2" else [path.stem]
 
-    words = read_all(read, paths, workers, lambda done, of: told.append((done, of)))
+    words = read_all(read, paths, workers, lambda done, of: reported.append((done, of)))
     assert words == [["0"], ["1"], None, ["3"], ["4"], ["5"]]
-    assert told == [(done, 6) for done in range(1, 7)]
+    assert reported == [(done, 6) for done in range(1, 7)]
 
 
 def test_a_broken_program_ends_the_reading(tmp_path: Path) -> None:

@@ -508,7 +508,7 @@ def test_evidence_names_elements_and_no_string(sources: Path, out: Path, tmp_pat
     assert (again / "evidence.csv").read_bytes() == (folder / "evidence.csv").read_bytes()
 
 
-def test_digest_tells_strings_apart_and_cannot_be_guessed(sources: Path, out: Path) -> None:
+def test_digest_distinguishes_strings_and_cannot_be_guessed(sources: Path, out: Path) -> None:
     (out / "a.txt").write_text(NAME, "utf-8")
     (out / "b.txt").write_text(f"{NAME} 1951-06-07", "utf-8")
     found = {file.name: file.findings for file in scan(out, sources).files}

@@ -130,7 +130,7 @@ def kind_of(tag: int) -> str:
 
 
 def planted(tag: int, vr: str) -> Any:
-    """Return a value that nobody else has; of sequences an item with an unlisted note."""
+    """Return a unique value; of sequences an item with an unlisted note."""
     if vr == "SQ":
         item = Dataset()
         item.CodeValue, item.CodingSchemeDesignator = "1234-5", "DCM"

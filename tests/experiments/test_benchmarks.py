@@ -175,7 +175,7 @@ def test_noise_costs_what_it_is_asked_to_cost() -> None:
     assert drawn.std() == pytest.approx(deviation, rel=0.02)
 
 
-def test_membership_of_the_worst_patient_is_chance_where_a_release_shows_nobody() -> None:
+def test_membership_of_the_worst_patient_is_chance_if_a_release_reveals_no_member() -> None:
     """Chosen on one half of the releases and judged on the other, the worst is as others."""
     trial = Division(tiny_synthesis(), 0).trial
     private = trial.private

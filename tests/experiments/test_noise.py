@@ -79,7 +79,7 @@ def test_names_tell_the_noise_and_what_follows() -> None:
 
 
 def test_attackers_and_tests_have_images_without_noise() -> None:
-    """Were what is released turned upside down, whoever knows only the upright would be misled."""
+    """An attacker who assumes one orientation would fail on mirrored records."""
     records = make_records(patients=60, labels=2, seed=0)
     turned = np.asarray(records.array.mean() * 2 - records.array, np.float32)
     trial = Trial(records.array, records.labels, records.patients, noisy=turned, min_patients=2)

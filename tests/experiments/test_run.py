@@ -43,7 +43,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return make_dataset(tmp_path_factory.mktemp("frontier") / "xrays", 120)
 
 
-def test_a_frontier_leaves_its_papers(tmp_path: Path) -> None:
+def test_a_frontier_writes_its_files(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "xrays", 340)  # as many as resampling needs
     steps: list[tuple[str, int, int]] = []
     frontier = run_frontier(
@@ -198,9 +198,9 @@ def test_the_most_useful_that_meets_the_threshold_is_recommended() -> None:
     first = FrontierRow(3, 4, "projection", 1, {**rows[2].figures, **found, "auc": 0.89})
     assert recommend_mechanism([*rows, first]).row == rows[2]  # found first too often
     assert recommend_mechanism([*rows, first], 0.6).row == first
-    told = FrontierRow(3, 4, "bands", 1, {**first.figures, "chance_raw": 0.03, "auc": 0.88})
-    assert recommend_mechanism([first, told]).row == told
-    known = FrontierRow(3, 4, "bands", 1, {**told.figures, "labelled_linkage": 0.7})
+    reported = FrontierRow(3, 4, "bands", 1, {**first.figures, "chance_raw": 0.03, "auc": 0.88})
+    assert recommend_mechanism([first, reported]).row == reported
+    known = FrontierRow(3, 4, "bands", 1, {**reported.figures, "labelled_linkage": 0.7})
     assert recommend_mechanism([first, known]).row is None
     equal = [row("plain", 0.9, 0.5, 100), row("bands", 0.9, 0.5, 10)]
     assert recommend_mechanism(equal, 0.6).row == equal[1]

@@ -31,7 +31,7 @@ def sweep_rows(found: list[Estimate]) -> list[Row]:
     return rows
 
 
-def test_the_best_of_twelve_worthless_settings_is_not_recommended() -> None:
+def test_the_best_of_twelve_settings_at_chance_is_not_recommended() -> None:
     """Without the correction, one of twelve intervals lies above chance in 26 % of data sets."""
     wrong = uncorrected = 0
     for seed in range(100):
@@ -58,7 +58,7 @@ def test_settings_that_are_good_are_still_recommended() -> None:
     assert best.level == 2
 
 
-def test_the_frontier_recommends_no_setting_that_is_worth_nothing() -> None:
+def test_the_frontier_recommends_no_setting_at_chance() -> None:
     def rows(found: list[Estimate], linkage_high: float) -> list[FrontierRow]:
         made = []
         for place, each in enumerate(found):

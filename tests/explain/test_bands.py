@@ -19,7 +19,7 @@ from deepfixcx.explain.naming import band_names
 
 
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(40, 90), st.integers(40, 90))
-def test_the_cell_is_the_smallest_place_that_can_be_told_apart(
+def test_the_cell_is_the_smallest_area_that_can_be_distinguished(
     level: int, patches: int, height: int, width: int
 ) -> None:
     """Two dots less than a cell apart may give one code; in the largest cell they do."""

@@ -130,7 +130,7 @@ def test_without_labels_high_and_low_scores_are_compared() -> None:
 
 
 def shaded(seed: int = 0, amount: float = 0.2) -> tuple[Code, NDArray[np.float64], Any]:
-    """Images of two groups, one of which is brighter in the middle."""
+    """Images of two groups; one is brighter in the middle."""
     generator = np.random.default_rng(seed)
     groups = np.where(generator.random(80) < 0.5, "AP", "PA")
     labels = (generator.random(80) < np.where(groups == "AP", 0.7, 0.3)).astype(float)
@@ -139,7 +139,7 @@ def shaded(seed: int = 0, amount: float = 0.2) -> tuple[Code, NDArray[np.float64
     return Codec(SPEC).encode(pixels), labels, groups
 
 
-def test_a_model_that_tells_groups_apart_is_named() -> None:
+def test_a_model_that_distinguishes_groups_is_reported() -> None:
     code, labels, groups = shaded(amount=0.1)
     found = bias(
         middle, code, method="occlusion", labels=labels, groups=groups, patients=np.arange(80) // 2

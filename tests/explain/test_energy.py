@@ -47,9 +47,9 @@ def test_codes_of_squares_know_the_energy(level: int, patches: int) -> None:
     image = noise((2, 32, 44), patches)
     for pooling in ("l2", ("max", "l2")):
         spec = CodecSpec(level, patches, pooling=pooling)
-        told = code_energy(Codec(spec).encode(image))
-        assert told.exact
-        np.testing.assert_allclose(told.shares, band_energy(image, spec).shares, rtol=1e-4)
+        reported = code_energy(Codec(spec).encode(image))
+        assert reported.exact
+        np.testing.assert_allclose(reported.shares, band_energy(image, spec).shares, rtol=1e-4)
 
 
 @pytest.mark.parametrize("wavelet", ["haar", "db2"])
@@ -59,8 +59,8 @@ def test_padding_is_not_taken_for_anatomy(wavelet: str) -> None:
     energy = band_energy(image, spec)
     assert energy.padding == pytest.approx(1, abs=1e-6)
     assert energy.brightness == pytest.approx(1, abs=1e-6)
-    told = code_energy(Codec(spec).encode(image))
-    assert told.brightness == pytest.approx(1, abs=1e-6)
+    reported = code_energy(Codec(spec).encode(image))
+    assert reported.brightness == pytest.approx(1, abs=1e-6)
     assert band_energy(image[:112, :88], CodecSpec(3, 8)).padding == pytest.approx(0)
 
 
@@ -82,9 +82,9 @@ def test_cells_with_padding_are_left_out_of_a_code(grid: str) -> None:
             expected += squares[
                 :, rows.starts[i] : rows.stops[i], columns.starts[j] : columns.stops[j]
             ].sum(axis=(1, 2))
-    told = code_energy(Codec(spec).encode(image))
-    np.testing.assert_allclose(told.shares, expected / expected.sum(), rtol=1e-4)
-    assert 0 < told.padding < 1
+    reported = code_energy(Codec(spec).encode(image))
+    np.testing.assert_allclose(reported.shares, expected / expected.sum(), rtol=1e-4)
+    assert 0 < reported.padding < 1
 
 
 @pytest.mark.parametrize("pooling", ["l1", "sum", "max", ("sum", "l1")])
@@ -93,9 +93,9 @@ def test_other_codes_know_it_where_cells_are_even(pooling: str | tuple[str, ...]
     block = np.abs(noise((4, 4)))
     spec = CodecSpec(2, 2, pooling=pooling)
     image = np.tile(block, (8, 8))
-    told, true = code_energy(Codec(spec).encode(image)), band_energy(image, spec)
-    assert not told.exact
-    np.testing.assert_allclose(told.shares, true.shares, atol=1e-6)
+    reported, true = code_energy(Codec(spec).encode(image)), band_energy(image, spec)
+    assert not reported.exact
+    np.testing.assert_allclose(reported.shares, true.shares, atol=1e-6)
 
 
 def test_of_several_poolings_l1_is_taken_before_others() -> None:

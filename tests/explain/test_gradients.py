@@ -158,7 +158,7 @@ def test_parts_of_a_batch_change_nothing(code: Code, monkeypatch: pytest.MonkeyP
 def captum_values(name: str, model: nn.Module, code: Code, baseline: Tensor) -> NDArray[np.float32]:
     attr = pytest.importorskip("captum.attr", reason="Captum is not installed")
     codes = torch.from_numpy(code.array)
-    with warnings.catch_warnings():  # it tells of the hooks that it sets
+    with warnings.catch_warnings():  # it warns of the hooks that it sets
         warnings.simplefilter("ignore")
         if name == "IntegratedGradients":
             made = attr.IntegratedGradients(model).attribute(codes, baseline, 0, n_steps=400)

@@ -135,7 +135,7 @@ def test_extents_have_two_digits() -> None:
 
 
 @pytest.mark.parametrize("level", [0, -1, 9, 12])
-def test_levels_that_nobody_reads_are_refused(level: int) -> None:
+def test_levels_without_explanations_are_refused(level: int) -> None:
     with pytest.raises(ExplanationError, match="levels 1 to 8"):
         band_names(level)
 

@@ -169,7 +169,7 @@ def test_the_margin_is_how_far_a_coefficient_sees() -> None:
         assert 35 <= last <= 35 + margin(spec)
 
 
-def test_position_is_told_between_cells() -> None:
+def test_positions_are_distinguished_between_cells() -> None:
     spec = CodecSpec(2, 4)
     codes = []
     for column in (0, 8):

@@ -245,13 +245,13 @@ def test_an_image_class_without_pixels_is_truncated(write_dicom: WriteDicom) -> 
     refused(path, DamagedImageError)
 
 
-def test_colours_nobody_displays(write_dicom: WriteDicom) -> None:
+def test_unsupported_colours_are_refused(write_dicom: WriteDicom) -> None:
     rgb = np.zeros((1, 2, 2, 3), np.uint8)
     refused(write_dicom(rgb, PhotometricInterpretation="HSV"), UnsupportedImageError)
     refused(write_dicom(rgb, PhotometricInterpretation="CANARY"), UnsupportedImageError)
 
 
-def test_truncated_pictures_are_refused_whatever_others_told_pillow(
+def test_truncated_pictures_are_refused_with_any_setting_of_pillow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)

@@ -70,7 +70,7 @@ def test_codes_are_those_of_the_codec(gray: list[ImageRecord]) -> None:
     assert np.array_equal(loaded.array, expected)
 
 
-def test_bad_files_are_recorded_and_name_nobody(mixed: list[ImageRecord]) -> None:
+def test_bad_files_are_recorded_and_name_no_patient(mixed: list[ImageRecord]) -> None:
     for loaded in (load_pixels(mixed, 8), encode_records(mixed, SPEC)):
         assert loaded.places.tolist() == [0, 2, 3]
         assert [(each.place, each.error) for each in loaded.failures] == [
@@ -121,20 +121,22 @@ def die_of_large_images(image: Image) -> int:
     return int(image.pixels.shape[1])
 
 
-def test_a_crash_costs_one_image_and_a_crew_goes_on(gray: list[ImageRecord]) -> None:
-    told: list[tuple[int, int]] = []
-    with WorkerPool(2) as crew:
+def test_a_crash_costs_one_image_and_the_pool_continues(gray: list[ImageRecord]) -> None:
+    reported: list[tuple[int, int]] = []
+    with WorkerPool(2) as pool:
         outcomes = list(
-            map_images(gray, die_of_large_images, workers=crew, report=lambda *n: told.append(n))
+            map_images(
+                gray, die_of_large_images, workers=pool, report=lambda *n: reported.append(n)
+            )
         )
         assert np.array_equal(
-            encode_records(gray, SPEC, workers=crew).array, encode_records(gray, SPEC).array
+            encode_records(gray, SPEC, workers=pool).array, encode_records(gray, SPEC).array
         )
     assert isinstance(outcomes[3], Failure)
     assert outcomes[3].error == "WorkerDiedError"
     others = [outcome.result for outcome in outcomes if isinstance(outcome, Done)]
     assert others == [40, 41, 42, 44, 45, 46]
-    assert told == [(count, 7) for count in range(1, 8)]
+    assert reported == [(count, 7) for count in range(1, 8)]
 
 
 def test_a_file_is_hashed_and_measured(gray: list[ImageRecord]) -> None:

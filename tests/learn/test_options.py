@@ -124,7 +124,7 @@ def test_unknown_part() -> None:
         PartRules().places(dataset(), "tests")  # type: ignore[arg-type]
 
 
-def test_fingerprint_tells_datasets_apart() -> None:
+def test_fingerprint_distinguishes_datasets() -> None:
     first = fingerprint(dataset())
     assert fingerprint(dataset("/elsewhere")) == first
     assert fingerprint(dataset().select(np.arange(40)[::-1])) == first

@@ -49,16 +49,16 @@ def test_scores_of_files(
     paths[2:2] = [tmp_path / "gone.png", tmp_path / "text.png"]
     names = [path.name for path in paths]
     expected = classifier.scores(classifier.load(dataset.records[:7]).array)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def report(done: int, files: int) -> None:
-        told.append((done, files))
+        reported.append((done, files))
 
     for at_once in (4096, 2):
         monkeypatch.setattr("deepfixcx.learn.prediction.FILES_AT_ONCE", at_once)
-        told.clear()
+        reported.clear()
         found = predict_files(classifier, paths, names, report=report)
-        assert told == [(count, 9) for count in range(1, 10)]
+        assert reported == [(count, 9) for count in range(1, 10)]
         assert found.names == tuple(names)
         assert {place: error for place, (error, _) in found.failures.items()} == {
             2: "UnreadableFileError",

@@ -95,7 +95,7 @@ def test_same_seed_same_file(dataset: Dataset, tmp_path: Path) -> None:
     assert files[0] != files[2]
 
 
-def test_the_model_folder_names_nobody(dataset: Dataset, tmp_path: Path) -> None:
+def test_the_model_folder_names_no_patient(dataset: Dataset, tmp_path: Path) -> None:
     train_model(dataset, tmp_path / "model", OPTIONS["logistic"])
     text = (tmp_path / "model" / "model.json").read_text()
     assert "p1" not in text

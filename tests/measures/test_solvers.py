@@ -95,7 +95,7 @@ def test_balanced_positives_and_negatives_weigh_the_same() -> None:
 
 
 def mixtures() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return columns of which two are equal, weights, and the sums that they make."""
+    """Return columns, two of them equal, weights, and the sums that they make."""
     matrix = GENERATOR.random((40, 12))
     matrix[:, 11] = matrix[:, 10]
     weights = GENERATOR.random((12, 5)) * (GENERATOR.random((12, 5)) > 0.6)

@@ -235,9 +235,9 @@ def test_the_pair_game_catches_noise_that_is_too_small() -> None:
 def test_what_delta_allows_is_not_held_against_epsilon() -> None:
     generator = np.random.default_rng(2)
 
-    def release(told: float) -> Callable[[int], np.ndarray]:
+    def release(reported: float) -> Callable[[int], np.ndarray]:
         """Say which image it is in a tenth of the cases, and nothing otherwise."""
-        return lambda count: np.where(generator.random(count) < 0.1, told, 0.0)
+        return lambda count: np.where(generator.random(count) < 0.1, reported, 0.0)
 
     shown = [
         epsilon_lower_bound(release(0.0), release(1.0), np.asarray, trials=4000, delta=delta).value

@@ -39,7 +39,7 @@ def test_who_is_who_makes_no_difference() -> None:
     assert np.array_equal(one.labels, other.labels)
 
 
-def test_a_record_that_keeps_its_own_part_is_told_apart() -> None:
+def test_a_record_that_keeps_its_own_part_is_distinguished() -> None:
     records = vectors()
     fitted = LabelResampling(kept=0.5).fit(records, np.random.default_rng(0))
     released = fitted.apply(records, np.random.default_rng(0))

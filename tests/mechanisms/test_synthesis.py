@@ -1,4 +1,4 @@
-"""Synthesis: what it draws, what a patient changes in it, and what an attacker tells of that."""
+"""Synthesis: what it draws, what a patient changes in it, and what an attacker infers from it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RNG = np.random.default_rng
 
 
 def people(count: int, seed: int, *, slope: float = 0.8) -> Records:
-    """Draw vectors of six numbers, of which the first follows one label and the second another."""
+    """Draw vectors of six numbers; the first follows one label and the second another."""
     generator = RNG(seed)
     labels = (generator.random((count, 2)) < (0.5, 0.3)).astype(np.float32)
     vectors = generator.normal(size=(count, 6))

@@ -33,7 +33,7 @@ WRITING = {
     *("extractall", "imwrite", "imsave", "makedirs", "mkdir"),
 }
 SAVING = {"save", "savefig", "save_as", "dump", "write_image"}
-"""They write to a path, or to a stream in memory; the first argument tells."""
+"""They write to a path, or to a stream in memory; the first argument decides."""
 
 OURS = ("Code(", "Code.", "state", "replace(", "safetensors.")
 """Their `save` returns bytes, or writes with deepfixcx.io."""

@@ -398,10 +398,10 @@ def test_worker_that_dies_again_and_again_is_named_and_is_no_lost_cluster(
 ) -> None:
     with (
         cluster.replaced_when_it_dies(dying),
-        pytest.raises(ReleaseStoppedError, match="stopped repeatedly on one shard") as told,
+        pytest.raises(ReleaseStoppedError, match="stopped repeatedly on one shard") as reported,
     ):
         on_cluster(many, tmp_path / "out", cluster)
-    assert "connection" not in str(told.value)
+    assert "connection" not in str(reported.value)
     status = read_status(tmp_path / "out")
     assert (status.state, status.shards_done) == ("stopped", 0)
     cluster.add_worker()

@@ -197,7 +197,7 @@ def test_verify_sees_a_changed_and_a_missing_file(scans: Path, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("here")
-def test_resumes_with_the_same_key_and_mends_what_is_gone(scans: Path, tmp_path: Path) -> None:
+def test_resumes_with_the_same_key_and_restores_missing_files(scans: Path, tmp_path: Path) -> None:
     key, other = tmp_path / "hospital.key", tmp_path / "other.key"
     summary = release(scans, tmp_path / "out", key=key)
     before = contents(tmp_path / "out")
@@ -211,7 +211,7 @@ def test_resumes_with_the_same_key_and_mends_what_is_gone(scans: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("here")
-def test_the_key_stays_out_of_the_release_and_its_papers(scans: Path, tmp_path: Path) -> None:
+def test_the_key_stays_out_of_the_release_and_its_metadata(scans: Path, tmp_path: Path) -> None:
     key = tmp_path / "hospital.key"
     release(scans, tmp_path / "out", key=key)
     secret = key.read_text().split()[-1]
@@ -298,10 +298,10 @@ def test_dcmtk_and_highdicom_read_every_file(
     dump = program("dcmtk", "dcmdump")
     convert = program("dcmtk", "dcm2img", "dcm2pnm")
     for name, (source, path) in real.items():
-        told = subprocess.run(
+        reported = subprocess.run(
             [dump, str(path)], capture_output=True, check=True, timeout=240
         ).stdout
-        assert b"DerivationDescription" in told, name
+        assert b"DerivationDescription" in reported, name
         assert len(highdicom.imread(path).get_stored_frames()) == len(read_image(source).pixels)
         picture = tmp_path / "picture.pnm"
         subprocess.run(

@@ -30,7 +30,7 @@ NOISE = PixelNoise(SPEC, epsilon=2.0, pixels=16)
 OPTIONS = ReleaseOptions(SPEC, output="codes", noise=NOISE)
 
 
-def test_codes_have_noise_and_the_papers_account_for_it(tmp_path: Path) -> None:
+def test_codes_have_noise_and_the_metadata_states_it(tmp_path: Path) -> None:
     root = write_dataset(tmp_path / "in", images=12)
     privatize_dataset(root, tmp_path / "plain", ReleaseOptions(SPEC, output="codes"))
     rounded = ReleaseOptions(SPEC, output="codes", noise=NOISE, mechanisms=("quantization",))

@@ -58,7 +58,7 @@ def test_a_resume_of_what_is_finished_changes_no_byte(make: Maker, tmp_path: Pat
     assert contents(tmp_path / "out") != before
 
 
-def test_a_full_disk_leaves_no_papers(
+def test_a_full_disk_leaves_no_metadata(
     make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

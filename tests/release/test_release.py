@@ -36,7 +36,7 @@ SPEC = CodecSpec(level=2, patches=3)
 
 
 def ignore(*_: object) -> None:
-    """Take what a worker tells."""
+    """Record the result of a worker."""
 
 
 def release(images: Path, out: Path, workers: int = 2, **options: object) -> Summary:

@@ -43,7 +43,7 @@ def images(folder: Path, count: int, seed: int) -> None:
 
 
 class World:
-    """A folder with files of a user, and of deepfixcx, which are told apart by their hashes."""
+    """A folder with files of a user, and of deepfixcx, distinguished by their hashes."""
 
     def __init__(self, root: Path, draw: random.Random, names: tuple[str, ...] = NAMES) -> None:
         self.root, self.draw, self.names = root, draw, names

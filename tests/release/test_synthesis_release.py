@@ -1,4 +1,4 @@
-"""Synthetic releases by command: what stands in them, what they spend, what tells a patient."""
+"""Synthetic releases by command: their contents, their cost in epsilon, and attacks on them."""
 
 from __future__ import annotations
 

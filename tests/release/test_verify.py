@@ -73,7 +73,7 @@ def test_every_damage_is_named(received: Path) -> None:
 
 
 @pytest.mark.parametrize("paper", ["manifest.csv", "failures.csv"])
-def test_changed_papers_are_noticed(received: Path, paper: str) -> None:
+def test_changed_metadata_is_detected(received: Path, paper: str) -> None:
     lines = (received / paper).read_text().splitlines(keepends=True)
     (received / paper).write_text("".join(lines[:-1]))
     assert paper in verify_release(received).changed
@@ -95,7 +95,7 @@ def test_manifest_cannot_lead_out_of_the_release(received: Path, tmp_path: Path)
     assert verify_release(received).missing == ["../secret.png"]
 
 
-def test_seal_is_the_same_for_the_same_release(bad_images: Path, received: Path) -> None:
+def test_checksum_is_the_same_for_the_same_release(bad_images: Path, received: Path) -> None:
     """Two releases of the same images differ in their random ids, and so in their seals."""
     other = received.with_name("other")
     privatize_dataset(bad_images, other, OPTIONS, workers=2)
@@ -119,7 +119,7 @@ def test_seal_is_the_same_for_the_same_release(bad_images: Path, received: Path)
         (lambda out: (out / "manifest.csv").unlink(), "missing"),
     ],
 )
-def test_unreadable_papers_say_so(
+def test_unreadable_metadata_is_an_error(
     received: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(received)

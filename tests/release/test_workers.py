@@ -80,7 +80,7 @@ def test_file_that_kills_two_workers_is_left_out_and_the_rest_is_done(workers: i
     assert results(jobs, workers) == {0: [0, 1, -1], 1: [9, 16, -1], 2: [36, 49, 64]}
 
 
-def test_files_are_told_as_they_end() -> None:
+def test_files_are_reported_as_they_end() -> None:
     events = list(run_jobs([Job(0, (3, 4))], 1))
     assert events == [StartEvent(0), FileEvent("3", 9), FileEvent("4", 16), JobEvent(0, [9, 16])]
 
@@ -192,19 +192,19 @@ def test_a_worker_begins_a_job_only_when_it_has_ended_the_one_before() -> None:
     ]
 
 
-def test_many_files_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = []
+def test_many_files_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported = []
 
     def counted(worker: Worker) -> list[FileEvent | JobEvent]:
-        told.append(receive(worker))
-        return told[-1]
+        reported.append(receive(worker))
+        return reported[-1]
 
     monkeypatch.setattr("deepfixcx.release.workers.receive", counted)
     files = tuple(range(20_000))
     events = list(run_jobs([Job(0, files)], 1))
     ended = [event.source_id for event in events if isinstance(event, FileEvent)]
     assert ended == [str(file) for file in files]
-    assert len(told) < len(files) / 20
+    assert len(reported) < len(files) / 20
 
 
 def test_jobs_in_hand_do_not_block_the_pipe() -> None:

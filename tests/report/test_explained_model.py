@@ -96,7 +96,7 @@ def test_words_say_what_was_decided_and_why() -> None:
 
 
 @pytest.mark.parametrize(("by", "panels"), [("cell", 2), ("band", 2), ("number", 3)])
-def test_only_what_the_method_tells_is_drawn(by: str, panels: int) -> None:
+def test_only_what_the_method_resolves_is_drawn(by: str, panels: int) -> None:
     assert len(attribution_figure(explained(CodecSpec(2, 4), by=by)).axes) == panels
 
 

@@ -48,8 +48,8 @@ def measured(folder: Path, *words: str) -> Measured:
         attack("linkage", "released-raw", "weak", "AUC", 0.99, 0.62, valid=False, reason="weak"),
     ]
     answers = dict(zip(QUESTIONS, words, strict=False))
-    told = {"results": results, "answers": answers, "images": 2, "patients": 2}
-    (folder / "audit.json").write_text(json.dumps(told), "utf-8")
+    reported = {"results": results, "answers": answers, "images": 2, "patients": 2}
+    (folder / "audit.json").write_text(json.dumps(reported), "utf-8")
     return Measured(read_audit(folder / "audit.json"))
 
 

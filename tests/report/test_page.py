@@ -269,7 +269,7 @@ MIXING = {"mechanism": "mixing", "k": 3, "guarantee": "three <patients> stand be
 ROUNDED = {"mechanism": "quantization", "ratio": 2.0, "guarantee": "no more than its steps"}
 
 
-def test_mechanisms_are_told_with_their_guarantees(facts: ReleaseFacts) -> None:
+def test_mechanisms_are_stated_with_their_guarantees(facts: ReleaseFacts) -> None:
     rounded = with_about(facts, [ROUNDED], mechanisms=["quantization"])
     page = unlinked(release_page(ReportInputs(rounded)))
     assert "haar l1 and then quantization; the code keeps" in page
@@ -278,8 +278,8 @@ def test_mechanisms_are_told_with_their_guarantees(facts: ReleaseFacts) -> None:
     assert "7 images of 7 files" in page
     chain = {"mechanism": "chain", "steps": [{"mechanism": "projection", "directions": 2}, MIXING]}
     mixed = with_about(facts, [chain], mechanisms=["projection", "mixing-3"], labels=["sick"])
-    told = {"images": 6, "public_images": 40, "shape": [2], "drawn_from": "a secret"}
-    mixed = replace(mixed, about={**mixed.about, "records": told})
+    reported = {"images": 6, "public_images": 40, "shape": [2], "drawn_from": "a secret"}
+    mixed = replace(mixed, about={**mixed.about, "records": reported})
     page = unlinked(release_page(ReportInputs(mixed)))
     assert "7 records were made from 6 images with J=2 P=5 haar l1 and then projection and" in page
     assert "three &lt;patients&gt; stand behind a record" in page
@@ -383,7 +383,7 @@ def test_figures_that_are_not_drawn_stand_in_a_table(facts: ReleaseFacts, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])
-def test_damaged_papers_are_named(shelf: Path, tmp_path: Path, name: str) -> None:
+def test_damaged_metadata_is_named(shelf: Path, tmp_path: Path, name: str) -> None:
     for paper in ("dataset.json", "manifest.csv"):
         (tmp_path / paper).write_bytes((shelf / "shared" / paper).read_bytes())
     ReleaseFacts.read(tmp_path)

@@ -71,7 +71,7 @@ def text_of(page: str) -> str:
     return text.replace("\xa0", " ")
 
 
-def test_what_a_scan_called_harmless_is_told_with_its_reasons(
+def test_harmless_strings_of_a_scan_are_stated_with_their_reasons(
     facts: ReleaseFacts, tmp_path: Path
 ) -> None:
     summary = {"files": 6, "files_found": 0, "files_failed": 0, "findings": 0, "strings": 50}
@@ -117,7 +117,7 @@ def test_records_of_numbers_are_not_described_as_images(facts: ReleaseFacts) -> 
         "The mechanisms, which come after it, learned from 40 images of other patients.",
     ):
         assert words in text
-    assert set(re.findall(r"[\d.]+ %", text)) == {"0.024 %"}  # of nothing else a share is told
+    assert set(re.findall(r"[\d.]+ %", text)) == {"0.024 %"}  # of nothing else a share is stated
 
 
 def test_records_that_are_codes_have_bands(facts: ReleaseFacts) -> None:
@@ -137,8 +137,8 @@ def test_the_verdict_says_what_the_answers_of_the_audit_say(
     # estimates are far above their baselines, or far below: the sentence does not judge them again
     value = 0.51 if "yes" in answers.values() else 0.99
     results = [attack("linkage", "released-raw", "whitening", "AUC", value, 0.6)]
-    told = {"results": results, "answers": answers}
-    (tmp_path / "audit.json").write_text(json.dumps(told), "utf-8")
+    reported = {"results": results, "answers": answers}
+    (tmp_path / "audit.json").write_text(json.dumps(reported), "utf-8")
     measured = Measured(read_audit(tmp_path / "audit.json"), bound=("audit",))
     assert 'class="verdict good"' not in verdict(facts, replace(measured, bound=()), None)
     sentence, page = verdict_sentences(facts, measured)[2], verdict(facts, measured, None)
@@ -186,8 +186,8 @@ def test_an_audit_of_some_images_is_no_test_of_all(facts: ReleaseFacts) -> None:
 
 @pytest.mark.parametrize("answers", [{"Is it safe?": "yes"}, {QUESTIONS[0]: "certainly not"}, [1]])
 def test_answers_of_no_audit_are_refused(tmp_path: Path, answers: object) -> None:
-    told = {"results": [], "answers": answers}
-    (tmp_path / "audit.json").write_text(json.dumps(told), "utf-8")
+    reported = {"results": [], "answers": answers}
+    (tmp_path / "audit.json").write_text(json.dumps(reported), "utf-8")
     with pytest.raises(ReleaseError, match="not an audit of deepfixcx"):
         read_audit(tmp_path / "audit.json")
 
@@ -292,9 +292,9 @@ def test_what_was_not_read_is_in_the_report(facts: ReleaseFacts, tmp_path: Path)
 
 def test_dropped_labels_are_named(facts: ReleaseFacts) -> None:
     records = of_records(facts, [1])
-    told = {**(records.records or {}), "labels_dropped": ["hernia"], "labels_merged": True}
-    told |= {"min_patients": 11, "min_patients_positive": 50}
-    dropped = replace(records, about={**records.about, "records": told})
+    reported = {**(records.records or {}), "labels_dropped": ["hernia"], "labels_merged": True}
+    reported |= {"min_patients": 11, "min_patients_positive": 50}
+    dropped = replace(records, about={**records.about, "records": reported})
     text = text_of(release_page(ReportInputs(dropped)))
     assert "because fewer than 50 patients are positive or negative: hernia." in text
     assert "combinations of fewer than 11 patients became unknown" in text
@@ -333,7 +333,9 @@ def test_a_recommendation_says_by_which_threshold(facts: ReleaseFacts) -> None:
 
 
 @pytest.mark.parametrize("content", ["label,score\nsick,0.4\n", "[]", b"\xff\xfe"])
-def test_another_file_is_told_which_one_was_wanted(tmp_path: Path, content: str | bytes) -> None:
+def test_another_file_is_refused_with_the_expected_kind(
+    tmp_path: Path, content: str | bytes
+) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""The gallery shows what the papers say, and what the ledger says while there are none."""
+"""The gallery shows the metadata of a release, and its ledger while there is none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def release(shelf: Path, tmp_path: Path) -> Path:
     return tmp_path / "shared"
 
 
-def told(gallery: Gallery) -> dict[str, tuple[str, str]]:
+def reported(gallery: Gallery) -> dict[str, tuple[str, str]]:
     return {entry.name: (entry.error, entry.reason) for entry in gallery.entries}
 
 
@@ -43,7 +43,7 @@ def test_finished_and_stopped_releases_hold_the_same(release: Path) -> None:
     (release / "dataset.json").unlink()
     stopped = open_gallery(release)
     assert stopped.state == "stopped"
-    assert told(stopped) == told(finished)
+    assert reported(stopped) == reported(finished)
     assert stopped.facts.spec == finished.facts.spec
     image = next(entry.image for entry in stopped.entries if entry.image is not None)
     expected = read_image(release / image.image_file).pixels[0]

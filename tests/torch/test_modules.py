@@ -224,7 +224,7 @@ def test_vmap_is_a_loop() -> None:
 
 
 class Images(Dataset[torch.Tensor]):
-    """Four images, encoded by whoever asks for them."""
+    """Four images, encoded on request."""
 
     encode = Encode(2, 3)
 

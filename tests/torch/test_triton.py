@@ -126,7 +126,7 @@ def test_the_kernel_is_the_codec() -> None:
 
 @pytest.mark.slow
 def test_it_compiles_and_keeps_to_its_layout(tmp_path: os.PathLike[str]) -> None:
-    """Without a GPU the compiler still tells: no barrier, wide loads, few shuffles."""
+    """Without a GPU the compiler still shows: no barrier, wide loads, few shuffles."""
     cases: list[tuple[object, ...]] = [
         (3, 4, "u8", 90),
         (3, 4, "fp32", 80),
