@@ -246,7 +246,7 @@ def test_a_withdrawal_that_is_killed_at_any_moment_is_completed_by_the_same_comm
         again = withdrawn(place) if not is_done(place) else next(place.glob("out.with*.json"))
         assert contents(place / "out") == wanted
         assert read_status(place / "out").state == "finished"
-        assert not list(place.rglob("*.part"))
+        assert not [*(place / "out").rglob("*.part"), *(place / "out.private").rglob("*.part")]
         killed_at(step, partial(apply_withdrawal, again, place / "copy"))
         apply_withdrawal(again, place / "copy")
         assert contents(place / "copy") == wanted

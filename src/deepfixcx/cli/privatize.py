@@ -143,6 +143,9 @@ def command(
             show_default="if pyarrow is installed",
         ),
     ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Put new images of IN into the release OUT.")
+    ] = False,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
@@ -192,6 +195,7 @@ def command(
             "scheduler": scheduler,
             "insecure_scheduler": insecure_scheduler,
             "resume": resume,
+            "add": add,
             "overwrite": overwrite,
             "report": report,
             "again": resuming_command(),
@@ -203,6 +207,10 @@ def command(
         else:
             from deepfixcx.cli._protecting import Asked
 
+            if add:
+                raise MechanismError(
+                    "--add is for releases without a mechanism that uses labels; make a new release"
+                )
             asked = Asked(
                 where, folder, options, mechanism, labels, public, min_patients, seed, patient
             )

@@ -199,8 +199,10 @@ def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
     if before and "order" not in before:  # of version 0.1, where the inputs are names and sizes
         now["inputs"] = now.pop("order")
     if not before:
-        ledger.begin(now, list(map(plan.files_of, range(plan.shards))))
+        ledger.begin(now, list(map(plan.files_of, plan.numbers)))
         return
+    if plan.after.shards:
+        now = {name: value for name, value in now.items() if name not in ("inputs", "order")}
     if differing := [name for name, value in now.items() if before.get(name) != value]:
         raise ReleaseError(
             f"this release was started with other {' and '.join(differing)}; --resume requires "
@@ -212,7 +214,7 @@ def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> tuple[set[int],
     """Return the shards that need not be processed again, and the IDs of inputs that changed."""
     standing, changed = set(), []
     size_of = claim.place.sizes()
-    for number in sorted(ledger.complete_shards()):
+    for number in sorted(ledger.complete_shards() & set(plan.numbers)):
         others = _changed_sources(number, plan, ledger)
         changed += others
         if _is_there(number, size_of, ledger) and not others:

@@ -10,23 +10,17 @@ does not work on the network file systems of clusters.
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.io.files import write_file
-
-if TYPE_CHECKING:
-    from deepfixcx.release.plan import Plan
 
 __all__ = [
     "LEDGER",
@@ -38,6 +32,7 @@ __all__ = [
     "id_from",
     "is_ledger",
     "read_id",
+    "writing_ledger",
 ]
 
 LEDGER = "ledger.sqlite"
@@ -139,17 +134,16 @@ class Ledger:
     """The ledger of one release."""
 
     def __init__(self, path: Path) -> None:
-        self._secret = b""
-        with _writing():
+        with writing_ledger():
             try:
                 with suppress(OverwriteError):  # it is there
                     write_file(path, b"", mode=0o600)  # it may hold names of files
-                self._database = sqlite3.connect(path)
-                self._database.execute("PRAGMA synchronous = FULL")
-                (version,) = self._database.execute("PRAGMA user_version").fetchone()
-                (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                self.database = sqlite3.connect(path)
+                self.database.execute("PRAGMA synchronous = FULL")
+                (version,) = self.database.execute("PRAGMA user_version").fetchone()
+                (tables,) = self.database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
                 if not tables:
-                    self._database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+                    self.database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
@@ -173,7 +167,7 @@ class Ledger:
         trace: TracebackType | None,
     ) -> None:
         """Close the file."""
-        self._database.close()
+        self.database.close()
 
     def id(self) -> str:
         """Return the random id of this release, which stands in ``dataset.json``, too."""
@@ -189,11 +183,11 @@ class Ledger:
 
     def identity(self) -> dict[str, str]:
         """Return what the release is begun with; empty for a new ledger."""
-        return dict(self._database.execute("SELECT name, value FROM identity"))
+        return dict(self.database.execute("SELECT name, value FROM identity"))
 
     def begin(self, identity: dict[str, str], files: Sequence[int]) -> None:
         """Write down what the release is begun with, and the files of each shard."""
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
             transaction.executemany(
                 "INSERT INTO shards (number, files) VALUES (?, ?)", enumerate(files)
@@ -201,26 +195,26 @@ class Ledger:
 
     def secret(self) -> str:
         """Return the secret of this release, 256 bits in hexadecimal digits, drawn once."""
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.execute(
                 "INSERT OR IGNORE INTO notes VALUES ('secret', ?)", (secrets.token_hex(32),)
             )
         query = "SELECT value FROM notes WHERE name = 'secret'"
-        return str(self._database.execute(query).fetchone()[0])
+        return str(self.database.execute(query).fetchone()[0])
 
     def note(self, **notes: str) -> None:
         """Write down, or replace, something about the run that decides no byte."""
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
 
     def complete_shards(self) -> set[int]:
         """Return the numbers of the shards that need not be worked again."""
         query = "SELECT number FROM shards WHERE state = 'complete'"
-        return {number for (number,) in self._database.execute(query)}
+        return {number for (number,) in self.database.execute(query)}
 
     def attempt(self, shard: int) -> None:
         """Write down that a worker begins a shard."""
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.execute(
                 "UPDATE shards SET attempts = attempts + 1 WHERE number = ?", (shard,)
             )
@@ -233,14 +227,14 @@ class Ledger:
             (shard, place, seen.source_id, seen.stamp, seen.content)
             for place, seen in enumerate(result.sources)
         ]
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.execute("UPDATE shards SET state = 'complete' WHERE number = ?", (shard,))
             transaction.executemany(f"INSERT INTO records VALUES ({marks})", records)
             transaction.executemany("INSERT INTO sources VALUES (?, ?, ?, ?, ?)", sources)
 
     def reopen(self, shard: int) -> None:
         """Forget what became of a shard, so that it is worked again."""
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.execute("UPDATE shards SET state = 'pending' WHERE number = ?", (shard,))
             for table in ("records", "sources"):
                 transaction.execute(f"DELETE FROM {table} WHERE shard = ?", (shard,))
@@ -249,7 +243,7 @@ class Ledger:
         """Yield the records of one shard or of all, in release order."""
         chosen = "" if shard is None else "WHERE shard = ?"
         query = f"SELECT {', '.join(COLUMNS)} FROM records {chosen} ORDER BY shard, place"
-        with closing(self._database.execute(query, () if shard is None else (shard,))) as rows:
+        with closing(self.database.execute(query, () if shard is None else (shard,))) as rows:
             for row in rows:
                 yield Record(*row)
 
@@ -259,17 +253,17 @@ class Ledger:
             f"SELECT 1 FROM records WHERE {column} = ?1 AND {column} != ''"
             for column in ("image_file", "dicom_file", "code_file")
         )
-        return self._database.execute(f"{query} LIMIT 1", (file,)).fetchone() is not None
+        return self.database.execute(f"{query} LIMIT 1", (file,)).fetchone() is not None
 
     def sources(self, shard: int) -> list[SourceSeen]:
         """Return which bytes the inputs of a complete shard held."""
         query = "SELECT source_id, stamp, content FROM sources WHERE shard = ? ORDER BY place"
-        return [SourceSeen(*row) for row in self._database.execute(query, (shard,))]
+        return [SourceSeen(*row) for row in self.database.execute(query, (shard,))]
 
     def restamp(self, shard: int, seen: Iterable[SourceSeen]) -> None:
         """Write down new stamps of inputs that hold the same bytes as before."""
         rows = [(source.stamp, shard, source.source_id) for source in seen]
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.executemany(
                 "UPDATE sources SET stamp = ? WHERE shard = ? AND source_id = ?", rows
             )
@@ -277,87 +271,18 @@ class Ledger:
     def deaths(self) -> dict[str, tuple[str, int]]:
         """Return the stamp of each file that killed workers, and how many."""
         query = "SELECT source_id, stamp, count FROM deaths"
-        return {name: (stamp, count) for name, stamp, count in self._database.execute(query)}
+        return {name: (stamp, count) for name, stamp, count in self.database.execute(query)}
 
     def died(self, source_id: str, stamp: str, count: int) -> None:
         """Write down how many workers a file has killed."""
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             row = (source_id, stamp, count)
             transaction.execute("INSERT OR REPLACE INTO deaths VALUES (?, ?, ?)", row)
 
     def forgive(self, source_id: str) -> None:
         """Forget the workers that a file has killed, because it is another file now."""
-        with _writing(), self._database as transaction:
+        with writing_ledger(), self.database as transaction:
             transaction.execute("DELETE FROM deaths WHERE source_id = ?", (source_id,))
-
-    def mark(self, kind: str, value: str) -> str:
-        """Return what stands for something withdrawn: only who has it can recognise it here."""
-        self._secret = self._secret or bytes.fromhex(self.secret())
-        message = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._secret, message, "sha256").hex()
-
-    def bytes_of(self, ids: Collection[str]) -> int:
-        """Return the bytes of the files of some sources that were privatized."""
-        failed = {row.source_id for row in self.records() if row.error}
-        rows = self._database.execute("SELECT source_id, stamp FROM sources")
-        stamps = [stamp for name, stamp in rows if name in ids and name not in failed]
-        sizes = [stamp.partition(":")[0] for stamp in stamps]
-        return sum(int(size) for size in sizes if size.isdecimal())
-
-    def withdraw(self, ids: Collection[str], codes: Mapping[str, str]) -> None:
-        """Forget sources, and number the rows of rewritten files of codes anew; can be repeated."""
-        database = self._database
-        with _writing():
-            database.execute("PRAGMA secure_delete = ON")
-            with database as transaction:
-                transaction.execute(
-                    "CREATE TABLE IF NOT EXISTS withdrawn (mark TEXT PRIMARY KEY) WITHOUT ROWID"
-                )
-                numbered = "SELECT 'numbered', coalesce(sum(files), 0) FROM shards"
-                transaction.execute(f"INSERT OR IGNORE INTO notes {numbered}")
-                chosen = [(name,) for name in ids]
-                marks = [self.mark("id", name) for name in ids]
-                for name in chosen:
-                    query = "SELECT shard, content FROM sources WHERE source_id = ?"
-                    for shard, content in transaction.execute(query, name).fetchall():
-                        marks.append(self.mark("content", content))
-                        transaction.execute(
-                            "UPDATE shards SET files = files - 1 WHERE number = ?", (shard,)
-                        )
-                transaction.executemany(
-                    "INSERT OR IGNORE INTO withdrawn VALUES (?)", [(mark,) for mark in marks]
-                )
-                for table in ("records", "sources", "deaths"):
-                    transaction.executemany(f"DELETE FROM {table} WHERE source_id = ?", chosen)
-                for file, digest in codes.items():
-                    self._renumber(file, digest)
-            database.execute("VACUUM")
-
-    def _renumber(self, file: str, digest: str) -> None:
-        query = "SELECT shard, place FROM records WHERE code_file = ? ORDER BY code_row"
-        rows = self._database.execute(query, (file,)).fetchall()
-        self._database.executemany(
-            "UPDATE records SET code_row = ?, code_sha256 = ? WHERE shard = ? AND place = ?",
-            [(number, digest, *key) for number, key in enumerate(rows)],
-        )
-
-    def remaining(self, plan: Plan) -> Plan:
-        """Return a plan without the sources that were withdrawn."""
-        marks = self._withdrawn()
-        return plan.without(lambda name: self.mark("id", name) in marks) if marks else plan
-
-    def history(self) -> list[dict[str, str]]:
-        """Return the earlier states of the release, as dataset.json lists them."""
-        query = "SELECT value FROM notes WHERE name = 'history'"
-        row = self._database.execute(query).fetchone()
-        found: list[dict[str, str]] = json.loads(row[0]) if row else []
-        return found
-
-    def _withdrawn(self) -> frozenset[str]:
-        """Return the marks of everything withdrawn."""
-        with suppress(sqlite3.OperationalError):  # no such table: nothing was withdrawn
-            return frozenset(mark for (mark,) in self._database.execute("SELECT * FROM withdrawn"))
-        return frozenset()
 
 
 def id_from(secret: str) -> str:
@@ -390,7 +315,8 @@ def is_ledger(path: Path) -> bool:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def writing_ledger() -> Iterator[None]:
+    """Say how a run goes on where the ledger cannot be written."""
     try:
         yield
     except (sqlite3.OperationalError, OSError):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -20,13 +22,15 @@ from typing import Any, BinaryIO
 
 from deepfixcx import __version__
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
+from deepfixcx.images.legibility import legible_height, stays_legible
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
 from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCES, is_leaf
-from deepfixcx.io.tables import TableWriter
+from deepfixcx.io.tables import TableWriter, own_rows
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.inputs import hidden_part
 from deepfixcx.release.leaves import Leaves, write_leaves
 from deepfixcx.release.ledger import Ledger, Record
+from deepfixcx.release.lifecycle import Lifecycle, size_in
 from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Plan
@@ -35,6 +39,7 @@ __all__ = [
     "MANIFEST_VERSION",
     "TOTALS",
     "as_json",
+    "count_legible",
     "finishing",
     "manifest_of",
     "mechanism_entries",
@@ -137,7 +142,7 @@ def write_manifest(
     tables = {MANIFEST: manifest_of(ledger.records(), Record.public_columns())}
     if failed:
         tables[FAILURES] = manifest_of(failed, ["source_id", "error", "reason"])
-    history = ledger.history()
+    history = Lifecycle(ledger).history()
     about = {
         **({"history": history} if history else {}),
         # the seed stays here: it would help to undo the shuffled order of neutral names
@@ -160,6 +165,16 @@ def write_manifest(
 def stated(options: ReleaseOptions) -> dict[str, Any]:
     """Return the options that dataset.json states: all but the seed."""
     return {name: value for name, value in options.to_dict().items() if name != "seed"}
+
+
+def count_legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
+    """Count the images in which writing may stay legible, and say from which height on."""
+    if options.output == "deidentified":  # its pixels are those of the sources
+        return 0, 0
+    sizes = Counter((row.height, row.width) for row in ledger.records() if not row.error)
+    legible = [size for size in sizes if stays_legible(options.spec, *size)]
+    heights = [math.ceil(legible_height(options.spec, *size)) for size in legible]
+    return sum(sizes[size] for size in legible), min(heights, default=0)
 
 
 def software() -> dict[str, str]:
@@ -187,14 +202,41 @@ def _write_sources(
     why = {record.source_id: (record.error, record.reason) for record in failed}
     why_not = {False: "not an image by name or content", True: "hidden"}
     header = ["source_id", "source", "status", "error", "reason", "notes"]
+    before = _other_sources(private.folder, plan)
     with private_table(private.folder, SOURCES, header) as writer:
+        writer.writerows(before)
         for item in plan.items:
             name, status = item.source_id, "failed" if item.source_id in why else "done"
             cells = (*why.get(name, ("", "")), notes.get(name, ""))
             writer.writerow((name, item.source.name, status, *cells))
+        for name, reason in plan.left_out:
+            writer.writerow(("", name, "skipped", "", reason, ""))
         for name in plan.skipped:
             reason = why_not[bool(hidden_part(name))]
             writer.writerow(("", name, "skipped", "", reason, ""))
+
+
+def _other_sources(private: Path, plan: Plan) -> list[tuple[str, ...]]:
+    """Return the rows of other deliveries, whose folders may be gone."""
+    if not (private / SOURCES).is_file():
+        return []
+    own = {item.source_id for item in plan.items}
+    listed = {*plan.skipped, *(name for name, _ in plan.left_out)}
+    rows = own_rows(private / SOURCES, ["source_id", "source"])
+    return [
+        tuple(row.values())
+        for row in rows
+        if (row["source_id"] not in own if row["source_id"] else row["source"] not in listed)
+    ]
+
+
+def _sizes(plan: Plan, ledger: Ledger) -> Iterator[int]:
+    """Yield the bytes of each source, in release order."""
+    for number in sorted(ledger.complete_shards()):
+        if number in plan.numbers:
+            yield from (item.source.size for item in plan.shard(number))
+        else:
+            yield from (size_in(seen.stamp) for seen in ledger.sources(number))
 
 
 def _totals(
@@ -205,11 +247,12 @@ def _totals(
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return found
 
-    items = iter(plan.items)  # records stand in the same order, frames of one input together
-    totals = dict.fromkeys(TOTALS, 0) | {"files": len(plan.items)}
+    sizes = _sizes(plan, ledger)  # records stand in the same order, frames of one input together
+    totals = dict.fromkeys(TOTALS, 0)
     code_files, dicom_files = set(), set()
     for record in ledger.records():
-        first = next(items).source.size if record.frame == 0 else 0
+        first = next(sizes) if record.frame == 0 else 0
+        totals["files"] += record.frame == 0
         if record.status == "failed":
             totals["files_failed"] += 1
             continue

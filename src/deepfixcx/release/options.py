@@ -179,6 +179,8 @@ class RunOptions(TypedDict, total=False):
         Use a scheduler without TLS. Every account that can connect to it can run code as you.
     resume : bool
         Go on with a release that was stopped; its inputs and options must be the same.
+    add : bool
+        Put inputs that are new into a finished release; those with the same bytes are left out.
     overwrite : bool
         Remove an earlier release of deepfixcx in that folder first.
     report : callable
@@ -202,6 +204,7 @@ class RunOptions(TypedDict, total=False):
     scheduler: str | None
     insecure_scheduler: bool
     resume: bool
+    add: bool
     overwrite: bool
     report: Callable[[Progress], None] | None
     again: str

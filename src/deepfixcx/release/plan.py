@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deepfixcx.release.ledger import FileDone, ShardResult
     from deepfixcx.release.places import Place
 
-__all__ = ["Plan", "Planned", "PlannedItems", "ShardJob", "make_plan"]
+__all__ = ["After", "Plan", "Planned", "PlannedItems", "ShardJob", "folder_number", "make_plan"]
 
 PLAN_VERSION = 1
 SECRET_PLAN_VERSION = 2
@@ -47,6 +47,15 @@ class Planned:
     source: Source
     source_id: str
     image_stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What a release has before a later delivery: shards, numbers that were given, and folders."""
+
+    shards: int = 0
+    places: int = 0
+    folders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,10 @@ class Plan:
     order : str
         Hash of the names and sizes of all inputs when the release was started, which decides their
         order: a file that is repaired later keeps its place.
+    after : After
+        What earlier deliveries made.
+    left_out : tuple of (str, str)
+        Names of inputs that are no part of it, and why.
 
     Examples
     --------
@@ -163,11 +176,18 @@ class Plan:
     shard_size: int
     inputs: str
     order: str
+    after: After = After()
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def shards(self) -> int:
         """Number of shards."""
         return -(-(len(self.items) + len(self.items.dropped)) // self.shard_size)
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of the shards, which follow those of earlier deliveries."""
+        return range(self.after.shards, self.after.shards + self.shards)
 
     def without(self, is_withdrawn: Callable[[str], bool]) -> Plan:
         """Return the plan without the inputs that were withdrawn; the others keep their places."""
@@ -181,7 +201,8 @@ class Plan:
 
     def places(self, number: int) -> list[int]:
         """Return the places of the inputs of one shard."""
-        return self.items.places(number * self.shard_size, (number + 1) * self.shard_size)
+        first = (number - self.after.shards) * self.shard_size
+        return self.items.places(first, first + self.shard_size)
 
     def files_of(self, number: int) -> int:
         """Return how many inputs one shard has."""
@@ -219,7 +240,13 @@ class Plan:
         }
 
 
-def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "", order: str = "") -> Plan:
+def make_plan(
+    sources: Sources,
+    options: ReleaseOptions,
+    secret: str = "",
+    order: str = "",
+    after: After | None = None,
+) -> Plan:
     """Give the inputs numbers in a shuffled order and cut them into shards.
 
     The order is shuffled because the alphabetical order of file names can reveal names. The
@@ -237,6 +264,8 @@ def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "", order
         Hexadecimal; used with noise, where it decides the order.
     order : str
         `Plan.order` of the run that goes on: sizes may differ by now, and no input changes places.
+    after : After, optional
+        What earlier deliveries made: shards, numbers and folders follow those.
 
     Returns
     -------
@@ -250,7 +279,7 @@ def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "", order
     """
     found = sources.found if isinstance(sources.found, Listing) else Listing(sources.found)
     inputs, listing = _hashes(found)
-    order_hash = order or listing
+    order_hash, after = order or listing, after or After()
     if options.noise is None:
         generator = np.random.default_rng([options.seed, int(order_hash, 16)])
         places = generator.permutation(len(found))
@@ -262,10 +291,15 @@ def make_plan(sources: Sources, options: ReleaseOptions, secret: str = "", order
     if options.names == "keep":
         naming = KeptNames(source.name for source in shuffled)
     else:
-        naming = NeutralNames((source.name for source in found), generator)
+        naming = NeutralNames((source.name for source in found), generator, after)
     size = min(max(-(-len(found) // SHARDS_WANTED), LEAST_SHARD), LARGEST_SHARD)
     items = PlannedItems(shuffled, naming)
-    return Plan(options, items, sources.skipped, size, inputs, order_hash)
+    return Plan(options, items, sources.skipped, size, inputs, order_hash, after)
+
+
+def folder_number(name: str) -> int:
+    """Return the largest number of a neutral folder in the name of a released file."""
+    return max(map(int, re.findall(r"(?:^|/)folder-(\d+)/", name)), default=0)
 
 
 def _hashes(sources: Listing) -> tuple[str, str]:
@@ -294,26 +328,27 @@ class Naming(Protocol):
 class NeutralNames:
     """Numbers from 1 in release order, in folders that are numbered at random."""
 
-    def __init__(self, names: Iterable[str], generator: np.random.Generator) -> None:
-        count, folders = 0, set()
+    def __init__(self, names: Iterable[str], generator: np.random.Generator, after: After) -> None:
+        count, folders = after.places, set()
         for name in names:
             count += 1
             folders |= {str(parent) for parent in PurePosixPath(_inside(name)).parents}
         folders -= {"."}
         self._digits = max(LEAST_DIGITS, len(str(count)))
         self._folders = {"": ""}
-        numbers = generator.permutation(len(folders)) + 1
+        self._first = after.places + 1
+        numbers = generator.permutation(len(folders)) + after.folders + 1
         for folder, number in zip(sorted(folders), numbers, strict=True):
             self._folders[folder] = f"{self._folders[_folder(folder)]}folder-{number:04d}/"
 
     def source_id(self, place: int, _: str) -> str:
         """Return the number of the input."""
-        return f"{place + 1:0{self._digits}d}"
+        return f"{place + self._first:0{self._digits}d}"
 
     def image_stem(self, place: int, name: str) -> str:
         """Return its number in its folder: the tree keeps its form."""
         folder = _OUTWARD.sub("", name).rstrip("/").rpartition("/")[0]
-        return f"{self._folders[folder]}{place + 1:0{self._digits}d}"
+        return f"{self._folders[folder]}{place + self._first:0{self._digits}d}"
 
 
 class KeptNames:

@@ -40,7 +40,16 @@ from deepfixcx.release.leaves import check_rewritable, rewrite_leaves
 from deepfixcx.release.manifest import as_json
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["TAG", "Removal", "finish", "rows_of", "stage", "stated", "without_sources"]
+__all__ = [
+    "TAG",
+    "Removal",
+    "finish",
+    "rows_of",
+    "stage",
+    "stage_codes",
+    "stated",
+    "without_sources",
+]
 
 TAG = "withdrawal"
 """In the names of temporary files."""
@@ -113,7 +122,7 @@ def stage(folder: Path, ids: Collection[str], source_bytes: int) -> Removal:
             for kind in ("image", "dicom"):
                 if name := row.get(f"{kind}_file"):
                     removal.removed[name] = row[f"{kind}_sha256"]
-        codes = _stage_codes(folder, found, removal)
+        codes = stage_codes(folder, found, removal)
         papers = dict(about["papers"])
         with _staging(folder, MANIFEST, removal) as file:
             _write_manifest(folder, file, ids, codes, found.codes)
@@ -246,7 +255,7 @@ def _put(folder: Path, name: str, content: bytes, removal: Removal) -> None:
     removal.replaced[name] = hashlib.sha256(content).hexdigest()
 
 
-def _stage_codes(folder: Path, found: _Found, removal: Removal) -> dict[str, str]:
+def stage_codes(folder: Path, found: _Found, removal: Removal) -> dict[str, str]:
     """Stage each file of codes that loses rows; return the new hash of those that stay."""
     sizes = _rows_in(folder, found.codes.keys())
     digests: dict[str, str] = {}

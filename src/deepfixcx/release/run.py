@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections import Counter
@@ -15,16 +14,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from deepfixcx._optional import require
 from deepfixcx.errors import ReleaseError
-from deepfixcx.images.legibility import legible_height, stays_legible
 from deepfixcx.io.files import check_apart
+from deepfixcx.io.release_files import ABOUT
 from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
 from deepfixcx.release.folders import keep_apart, private_of
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger
-from deepfixcx.release.manifest import finishing, write_manifest
+from deepfixcx.release.lifecycle import Lifecycle
+from deepfixcx.release.manifest import count_legible, finishing, write_manifest
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import place_of
-from deepfixcx.release.plan import Plan, ShardJob, make_plan
+from deepfixcx.release.plan import Plan, ShardJob
 from deepfixcx.release.storage import Location, RemoteFile, in_memory, locate, stamp_of
 from deepfixcx.release.workers import (
     DEATHS_ALLOWED,
@@ -230,13 +230,14 @@ def privatize_dataset(
     work_off = choose_run(source, release, **run)
     keep_apart(source, release, kept_here)
     resume, overwrite = run.get("resume", False), run.get("overwrite", False)
+    add = run.get("add", False)
     sources = find_sources(where)
     with (
-        claimed(place_of(release), kept_here, resume=resume, overwrite=overwrite) as claim,
+        claimed(place_of(release), kept_here, resume=resume or add, overwrite=overwrite) as claim,
         Ledger(claim.ledger_path) as ledger,
     ):
-        order = ledger.identity().get("order", "")
-        plan = ledger.remaining(make_plan(sources, options, ledger.secret(), order))
+        life = Lifecycle(ledger)
+        plan = life.plan(sources, options, run, finished=claim.place.has(ABOUT))
         claim.check_free(plan.needs)
         dicom = None
         if options.output in WITH_KEY:
@@ -244,13 +245,14 @@ def privatize_dataset(
 
             dicom = dicom_output(options, key or kept_here / KEY, release)
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
+        life.begin(plan, claim.place)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
         progress, changed = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
         with finishing(claim):
             totals = write_manifest(claim, plan, ledger, run.get("leaves"))
         if dicom is not None and pseudonyms is not None:
             _write_pseudonyms(pseudonyms, plan, ledger, dicom, release)
-        legible_images, legible_from = _legible(ledger, options)
+        legible_images, legible_from = count_legible(ledger, options)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
         done = [record for record in ledger.records() if not record.error]
     return Summary(
@@ -301,7 +303,7 @@ def _work(
 ) -> tuple[Progress, list[str]]:
     place, options = claim.place, plan.options
     standing, changed = standing_shards(plan, claim, ledger)
-    todo = [number for number in range(plan.shards) if number not in standing]
+    todo = [number for number in plan.numbers if number not in standing]
     if todo:
         claim.withdraw()  # they speak of results that are about to be replaced
     parts = plan.items.parts(map(plan.places, todo))
@@ -326,16 +328,6 @@ def _write_pseudonyms(
     failed = {row.source_id for row in ledger.records() if row.error}
     done = (each.source.path for each in plan.items if each.source_id not in failed)
     write_patients(table, done, dicom, release)
-
-
-def _legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
-    """Count the images in which writing may stay legible, and say from which height on."""
-    if options.output == "deidentified":  # its pixels are those of the sources
-        return 0, 0
-    sizes = Counter((row.height, row.width) for row in ledger.records() if not row.error)
-    legible = [size for size in sizes if stays_legible(options.spec, *size)]
-    heights = [math.ceil(legible_height(options.spec, *size)) for size in legible]
-    return sum(sizes[size] for size in legible), min(heights, default=0)
 
 
 # -- who works the shards -----------------------------------------------------------------------

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from deepfixcx.errors import InUseError, ReleaseError
-from deepfixcx.io.files import remove_listed, remove_temporaries, sha256_of, write_file
+from deepfixcx.io.files import remove_listed, remove_temporaries, sha256_of, tagged, write_file
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, exclusive
-from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES, is_leaf
+from deepfixcx.io.release_files import ABOUT, SOURCES, is_leaf
 from deepfixcx.release.folders import JOURNAL, METADATA, PROTECTED, private_of
 from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
+from deepfixcx.release.lifecycle import Lifecycle
 from deepfixcx.release.patients import chosen_sources, forget_pseudonyms
 from deepfixcx.release.places import LocalPlace, id_in
 from deepfixcx.release.rewriting import TAG, Removal, finish, stage, stated, without_sources
@@ -174,9 +175,10 @@ def withdraw(
         raise ReleaseError("nothing to withdraw; name a patient with --patient or an image")
     _check_private(folder, kept_here)
     asked = json.dumps([sorted(images), patient])
-    with _locked(folder, kept_here), Ledger(kept_here / LEDGER) as ledger:
+    with tagged(TAG), _locked(folder, kept_here) as own, Ledger(kept_here / LEDGER) as opened:
+        ledger = Lifecycle(opened)
         if (journal := _read(kept_here / JOURNAL)) is not None:
-            done = _complete(folder, kept_here, ledger, journal)
+            done = _complete(folder, own, ledger, journal)
             if journal["asked"] == ledger.mark("request", asked):
                 return done
         about, before = stated(folder)
@@ -201,7 +203,7 @@ def withdraw(
             "pseudonyms": None if pseudonyms is None else str(Path(pseudonyms).absolute()),
         }
         write_file(kept_here / JOURNAL, json.dumps(journal), mode=0o600)
-        return _complete(folder, kept_here, ledger, journal)
+        return _complete(folder, own, ledger, journal)
 
 
 def apply_withdrawal(notice: str | Path, release: str | Path) -> Withdrawal:
@@ -244,7 +246,7 @@ def apply_withdrawal(notice: str | Path, release: str | Path) -> Withdrawal:
         )
     journal = folder / JOURNAL_OF_COPY
     try:
-        with exclusive(folder / ABOUT, wait_s=1):
+        with tagged(TAG), exclusive(folder / ABOUT, wait_s=1):
             if (unfinished := _read(journal)) is not None:
                 removal = Removal(**unfinished)
             else:
@@ -298,14 +300,11 @@ def _check_private(folder: Path, private: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, private: Path) -> Iterator[None]:
+def _locked(folder: Path, private: Path) -> Iterator[OwnFolder]:
     stated(folder)
     try:
-        with (
-            OwnFolder(private, private=True) as own,
-            LocalPlace(folder).held(own.id, lambda: None),
-        ):
-            yield
+        with OwnFolder(private, private=True) as own:
+            yield own
     except InUseError as error:
         raise ReleaseError(str(error)) from None
 
@@ -325,21 +324,25 @@ def _shards(removal: Removal) -> int:
     return sum(name.startswith("codes/") for name in removal.replaced)
 
 
-def _complete(folder: Path, private: Path, ledger: Ledger, journal: dict[str, Any]) -> Withdrawal:
-    """Do what a journal says; each step can be repeated."""
-    removal, about = Removal(**journal["removal"]), dict(journal["notice"])
+def _complete(
+    folder: Path, own: OwnFolder, ledger: Lifecycle, journal: dict[str, Any]
+) -> Withdrawal:
+    """Do what a journal says; each step can be repeated, and the journal is removed last."""
+    private, removal = own.folder, Removal(**journal["removal"])
+    about = dict(journal["notice"])
     made = Notice(**about | {"source_ids": tuple(about["source_ids"])})
-    finish(folder, removal)
-    ledger.withdraw(made.source_ids, removal.replaced)
-    ledger.note(history=json.dumps(stated(folder)[0]["history"]))
-    metadata = FileLedger(private / METADATA, mode=0o600)
-    for name in (MANIFEST, ABOUT, *(n for n in removal.replaced if "/" not in n or is_leaf(n))):
-        metadata.add(name, (folder / name).stat().st_size, removal.replaced[name])
-    _forget_rows(private, made.source_ids)
-    if journal["pseudonyms"] is not None:
-        forget_pseudonyms(Path(journal["pseudonyms"]), journal["names"])
     path = Path(journal["path"])
-    write_file(path, made.to_json(), replace=_is_notice(path))
+    with LocalPlace(folder).held(own.id, lambda: None):
+        finish(folder, removal)
+        ledger.withdraw(made.source_ids, removal.replaced, stated(folder)[0]["history"])
+        metadata = FileLedger(private / METADATA, mode=0o600)
+        for name in (n for n in removal.replaced if "/" not in n or is_leaf(n)):
+            metadata.add(name, (folder / name).stat().st_size, removal.replaced[name])
+        _forget_rows(private, made.source_ids)
+        if journal["pseudonyms"] is not None:
+            forget_pseudonyms(Path(journal["pseudonyms"]), journal["names"])
+        write_file(path, made.to_json(), replace=_is_notice(path))
+    remove_temporaries(private, TAG)
     _discard(private / JOURNAL)
     return Withdrawal(folder, made, path, removal.images, _shards(removal))
 

@@ -1,0 +1,240 @@
+"""What happens to a release after its first delivery: later deliveries, withdrawals, its history.
+
+An image keeps its number for ever. A later delivery is a plan of its own whose shards and numbers
+follow those in the ledger, so additions and withdrawals change no other number and no other shard.
+Numbers rather than hashes of contents, because a hash would need every file to be read before the
+first is processed, and because the same inputs would no longer give the same release.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from deepfixcx.errors import ReleaseError
+from deepfixcx.io.files import sha256_of
+from deepfixcx.io.release_files import ABOUT
+from deepfixcx.release.inputs import Listing, Sources
+from deepfixcx.release.ledger import Ledger, writing_ledger
+from deepfixcx.release.options import ReleaseOptions, RunOptions
+from deepfixcx.release.places import Place
+from deepfixcx.release.plan import After, Plan, folder_number, make_plan
+from deepfixcx.release.storage import content_of
+
+__all__ = ["Delivery", "Lifecycle"]
+
+WITHDRAWN = "it was withdrawn from the release"
+KNOWN = "an image with the same bytes is in the release"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One addition to a release."""
+
+    after: After
+    inputs: str
+    order: str
+
+
+class Lifecycle:
+    """Later deliveries and withdrawals in the ledger of a release."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self._database = ledger, ledger.database
+        self._secret = bytes.fromhex(ledger.secret())
+        with writing_ledger(), self._database as transaction:
+            transaction.execute(
+                "CREATE TABLE IF NOT EXISTS withdrawn (mark TEXT PRIMARY KEY) WITHOUT ROWID"
+            )
+            transaction.execute(
+                "CREATE TABLE IF NOT EXISTS deliveries (shards INTEGER PRIMARY KEY, "
+                "places INTEGER NOT NULL, folders INTEGER NOT NULL, "
+                "inputs TEXT NOT NULL, sequence TEXT NOT NULL)"
+            )
+
+    # -- deliveries ---------------------------------------------------------------------------
+
+    def plan(
+        self, sources: Sources, options: ReleaseOptions, run: RunOptions, *, finished: bool
+    ) -> Plan:
+        """Return the plan of the first delivery or, with ``add``, of the one that is added."""
+        secret = self._ledger.secret()
+        workers = run.get("workers", 1)
+        if not run.get("add", False):
+            order = self._ledger.identity().get("order", "")
+            return self._remaining(make_plan(sources, options, secret, order))
+        last = self._last()
+        pending = self._pending()
+        if not self._ledger.identity() or (
+            pending and (last is None or pending[0] < last.after.shards)
+        ):
+            raise ReleaseError(
+                "--add requires a finished release; finish it with --resume, without --add"
+            )
+        if last is not None and (pending or run.get("resume") or not finished):
+            return self._continued(last, sources, options, workers)
+        shards, numbered = self._database.execute(
+            "SELECT count(*), coalesce(sum(files), 0) FROM shards"
+        ).fetchone()
+        numbered = int(self._note("numbered") or numbered)
+        after = After(shards, numbered, self._folders())
+        sources, left_out = self._new(sources, shards, workers, withdrawn=True)
+        plan = make_plan(sources, options, secret, after=after)
+        return replace(plan, left_out=left_out)
+
+    def begin(self, plan: Plan, place: Place) -> None:
+        """Write down a delivery, unless it has begun already."""
+        if not plan.after.shards or not plan.shards:
+            return
+        after = plan.after
+        begun = self._last()
+        if begun is not None and begun.after.shards == after.shards:
+            return
+        with place.fetched(ABOUT) as path:
+            checksum = sha256_of(path)
+        history = [*self.history(), {"change": "addition", "checksum": checksum}]
+        files = [(number, plan.files_of(number)) for number in plan.numbers]
+        notes = {
+            "numbered": str(after.places + len(plan.items)),
+            "history": json.dumps(history),
+        }
+        with writing_ledger(), self._database as transaction:
+            transaction.execute(
+                "INSERT INTO deliveries VALUES (?, ?, ?, ?, ?)",
+                (after.shards, after.places, after.folders, plan.inputs, plan.order),
+            )
+            transaction.executemany("INSERT INTO shards (number, files) VALUES (?, ?)", files)
+            transaction.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
+
+    def history(self) -> list[dict[str, str]]:
+        """Return the earlier states of the release, as dataset.json lists them."""
+        found: list[dict[str, str]] = json.loads(self._note("history") or "[]")
+        return found
+
+    def _continued(
+        self, last: Delivery, sources: Sources, options: ReleaseOptions, workers: int
+    ) -> Plan:
+        """Return the plan of a delivery that has begun; its inputs must be the same."""
+        for withdrawn in (True, False):  # withdrawn before it began, or since
+            chosen, left_out = self._new(sources, last.after.shards, workers, withdrawn=withdrawn)
+            plan = make_plan(chosen, options, self._ledger.secret(), last.order, last.after)
+            if plan.inputs == last.inputs:
+                return self._remaining(replace(plan, left_out=left_out))
+        raise ReleaseError(
+            "an earlier addition to this release had other inputs; run its command again with "
+            "--resume, or omit --resume if it was finished"
+        )
+
+    def _new(
+        self, sources: Sources, shards: int, workers: int, *, withdrawn: bool
+    ) -> tuple[Sources, tuple[tuple[str, str], ...]]:
+        """Return the inputs that no shard before has, and the others with the reason."""
+        query = "SELECT content FROM sources WHERE shard < ? AND content != ''"
+        known = {content for (content,) in self._database.execute(query, (shards,))}
+        marks = self._marks() if withdrawn else frozenset[str]()
+        found, left_out, kept = sources.found, [], []
+        with ThreadPoolExecutor(workers) as pool:
+            contents = pool.map(content_of, (source.path for source in found))
+            for place, (source, content) in enumerate(zip(found, contents, strict=True)):
+                if content and self.mark("content", content) in marks:
+                    left_out.append((source.name, WITHDRAWN))
+                elif content in known:
+                    left_out.append((source.name, KNOWN))
+                else:
+                    kept.append(place)
+                    known |= {content} - {""}
+        listing = found if isinstance(found, Listing) else Listing(found)
+        return Sources(listing.select(kept), sources.skipped), tuple(left_out)
+
+    def _last(self) -> Delivery | None:
+        query = "SELECT * FROM deliveries ORDER BY shards DESC"
+        row = self._database.execute(query).fetchone()
+        return None if row is None else Delivery(After(*row[:3]), *row[3:])
+
+    def _pending(self) -> list[int]:
+        query = "SELECT number FROM shards WHERE state != 'complete' ORDER BY number"
+        return [number for (number,) in self._database.execute(query)]
+
+    def _folders(self) -> int:
+        """Return the largest number of a folder of the release."""
+        names = self._database.execute("SELECT image_file || dicom_file FROM records")
+        return max((folder_number(name) for (name,) in names), default=0)
+
+    def _note(self, name: str) -> str:
+        query = "SELECT value FROM notes WHERE name = ?"
+        row = self._database.execute(query, (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    # -- withdrawals --------------------------------------------------------------------------
+
+    def mark(self, kind: str, value: str) -> str:
+        """Return what stands for something withdrawn: only who has it can recognise it here."""
+        message = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._secret, message, "sha256").hex()
+
+    def bytes_of(self, ids: Collection[str]) -> int:
+        """Return the bytes of the files of some sources that were privatized."""
+        failed = {row.source_id for row in self._ledger.records() if row.error}
+        rows = self._database.execute("SELECT source_id, stamp FROM sources")
+        return sum(size_in(stamp) for name, stamp in rows if name in ids and name not in failed)
+
+    def withdraw(
+        self, ids: Collection[str], codes: Mapping[str, str], history: Iterable[object]
+    ) -> None:
+        """Forget sources, and number the rows of rewritten files of codes anew; can be repeated."""
+        database = self._database
+        with writing_ledger():
+            database.execute("PRAGMA secure_delete = ON")
+            with database as transaction:
+                numbered = "SELECT 'numbered', coalesce(sum(files), 0) FROM shards"
+                transaction.execute(f"INSERT OR IGNORE INTO notes {numbered}")
+                transaction.execute(
+                    "INSERT OR REPLACE INTO notes VALUES ('history', ?)",
+                    (json.dumps(list(history)),),
+                )
+                self._forget(transaction, ids)
+                for file, digest in codes.items():
+                    self._renumber(file, digest)
+            database.execute("VACUUM")
+
+    def _forget(self, transaction: sqlite3.Connection, ids: Collection[str]) -> None:
+        """Delete the rows of sources, and leave marks by which they are recognised."""
+        marks = [self.mark("id", name) for name in ids]
+        query = "SELECT shard, content FROM sources WHERE source_id = ?"
+        for name in ids:
+            for shard, content in transaction.execute(query, (name,)).fetchall():
+                marks.append(self.mark("content", content))
+                transaction.execute(
+                    "UPDATE shards SET files = files - 1 WHERE number = ?", (shard,)
+                )
+            for table in ("records", "sources", "deaths"):
+                transaction.execute(f"DELETE FROM {table} WHERE source_id = ?", (name,))
+        transaction.executemany(
+            "INSERT OR IGNORE INTO withdrawn VALUES (?)", [(mark,) for mark in marks]
+        )
+
+    def _renumber(self, file: str, digest: str) -> None:
+        query = "SELECT shard, place FROM records WHERE code_file = ? ORDER BY code_row"
+        rows = self._database.execute(query, (file,)).fetchall()
+        self._database.executemany(
+            "UPDATE records SET code_row = ?, code_sha256 = ? WHERE shard = ? AND place = ?",
+            [(number, digest, *key) for number, key in enumerate(rows)],
+        )
+
+    def _remaining(self, plan: Plan) -> Plan:
+        """Return a plan without the sources that were withdrawn."""
+        marks = self._marks()
+        return plan.without(lambda name: self.mark("id", name) in marks) if marks else plan
+
+    def _marks(self) -> frozenset[str]:
+        return frozenset(mark for (mark,) in self._database.execute("SELECT mark FROM withdrawn"))
+
+
+def size_in(stamp: str) -> int:
+    """Return the bytes of a file by its stamp; 0 where it does not state them."""
+    size = stamp.partition(":")[0]
+    return int(size) if size.isdecimal() else 0
