@@ -196,13 +196,14 @@ def command(
             "insecure_scheduler": insecure_scheduler,
             "resume": resume,
             "add": add,
+            "patient": patient if alone else None,
             "overwrite": overwrite,
             "report": report,
             "again": resuming_command(),
             "leaves": leaves_of(folder, about, tables),
         }
         if alone:
-            _check_unused(labels, public, min_patients, patient)
+            _check_unused(labels, public, min_patients)
             summary = privatize_dataset(where, folder, options, **course)
         else:
             from deepfixcx.cli._protecting import Asked
@@ -232,13 +233,11 @@ def _protection(text: str, spec: CodecSpec) -> Protection | None:
     return Protection.of(text, spec)
 
 
-def _check_unused(
-    labels: str | None, public: str | None, min_patients: int, patient: str | None
-) -> None:
+def _check_unused(labels: str | None, public: str | None, min_patients: int) -> None:
     """Refuse options that an ordinary release has no use for."""
-    if (labels, public, patient) != (None,) * 3 or min_patients != MIN_PATIENTS:
+    if (labels, public) != (None,) * 2 or min_patients != MIN_PATIENTS:
         raise MechanismError(
-            "--labels, --patient, --public and --min-patients require a mechanism that uses "
+            "--labels, --public and --min-patients require a mechanism that uses "
             "them, such as resampling or projection; omit them, or name such a mechanism with "
             "--mechanism"
         )

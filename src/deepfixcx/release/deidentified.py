@@ -323,4 +323,5 @@ def _row(item: Planned, made: Dataset) -> Record:
         height=int(made.get("Rows") or 0),
         width=int(made.get("Columns") or 0),
         bits=bits,
+        patient=str(made.get("PatientID") or ""),
     )

@@ -57,6 +57,12 @@ class DicomOutput:
 
         return dicom_bytes(self.dataset(source, images))
 
+    def patient(self, source: DicomSource) -> str:
+        """Return the pseudonym of the patient, as it stands in the file."""
+        if source.header is not None:
+            return self.deidentifier.pseudonym(source.header.dataset)
+        return self.deidentifier.key.pseudonym(("file", source.content))
+
     def dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
         """Return the data set of that file."""
         from deepfixcx.images.reading import QUIET
@@ -97,7 +103,7 @@ class DicomOutput:
             header, _ = self.deidentifier.apply(source.header.dataset)
         else:
             header = Dataset()
-            header.PatientID = header.PatientName = key.pseudonym(("file", source.content))
+            header.PatientID = header.PatientName = self.patient(source)
         if not header.get("StudyInstanceUID"):
             header.StudyInstanceUID = key.uid(_one("study", source.content))
         return header

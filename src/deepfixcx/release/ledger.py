@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -65,6 +65,7 @@ class Record:
     notes: str = ""
     error: str = ""
     reason: str = ""
+    patient: str = ""  # a pseudonym
 
     @classmethod
     def columns(cls) -> list[str]:
@@ -108,7 +109,8 @@ class ShardResult:
     sources: list[SourceSeen]
 
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+WITHOUT_PATIENTS = 4
 TABLES = ("identity", "notes", "shards", "records", "sources", "deaths")
 COLUMNS = Record.columns()
 SCHEMA = f"""
@@ -150,7 +152,11 @@ class Ledger:
                 raise ReleaseError(
                     f"{path.name} is damaged; start again with --overwrite"
                 ) from None
-        if tables and version != SCHEMA_VERSION:
+        if tables and version == WITHOUT_PATIENTS:
+            add = "ALTER TABLE records ADD COLUMN patient NOT NULL DEFAULT ''; PRAGMA user_version"
+            with writing_ledger():
+                self.database.executescript(f"BEGIN; {add} = {SCHEMA_VERSION}; COMMIT;")
+        elif tables and version != SCHEMA_VERSION:
             raise ReleaseError(
                 f"{path.name} was written by another version of deepfixcx; finish the release "
                 f"with that one, or start again with --overwrite"
@@ -246,6 +252,21 @@ class Ledger:
         with closing(self.database.execute(query, () if shard is None else (shard,))) as rows:
             for row in rows:
                 yield Record(*row)
+
+    def name_patients(self, shard: int, patient_of: Callable[[str], str]) -> None:
+        """Write the pseudonym of its patient into each record of a shard that has none."""
+        query = "SELECT place, source_id FROM records WHERE shard = ? AND patient = '' ORDER BY 1"
+        rows = self.database.execute(f"{query}", (shard,)).fetchall()
+        named = [(patient_of(source_id), shard, place) for place, source_id in rows]
+        with writing_ledger(), self.database as transaction:
+            transaction.executemany(
+                "UPDATE records SET patient = ? WHERE shard = ? AND place = ?", named
+            )
+
+    def patients(self) -> int:
+        """Return how many patients the records name."""
+        query = "SELECT count(DISTINCT patient) FROM records WHERE patient != ''"
+        return int(self.database.execute(query).fetchone()[0])
 
     def names(self, file: str) -> bool:
         """Return whether a record names this file of the release."""

@@ -136,10 +136,13 @@ def write_manifest(
     """Write the manifest files of a release of images or codes, and return its totals."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
-    _write_sources(claim.private, plan, failed, notes)
+    patients = {row.source_id: row.patient for row in ledger.records() if row.patient}
+    _write_sources(claim.private, plan, failed, notes, patients)
     options = plan.options
     totals = _totals(claim.place.sizes(), plan, ledger, options.spec.numbers(1))
-    tables = {MANIFEST: manifest_of(ledger.records(), Record.public_columns())}
+    unknown = () if ledger.patients() else ("patient",)
+    columns = [name for name in Record.public_columns() if name not in unknown]
+    tables = {MANIFEST: manifest_of(ledger.records(), columns)}
     if failed:
         tables[FAILURES] = manifest_of(failed, ["source_id", "error", "reason"])
     history = Lifecycle(ledger).history()
@@ -197,26 +200,32 @@ def mechanism_entries(options: ReleaseOptions, ledger: Ledger) -> list[dict[str,
 
 
 def _write_sources(
-    private: OwnFolder, plan: Plan, failed: list[Record], notes: dict[str, str]
+    private: OwnFolder,
+    plan: Plan,
+    failed: list[Record],
+    notes: dict[str, str],
+    patients: dict[str, str],
 ) -> None:
     why = {record.source_id: (record.error, record.reason) for record in failed}
     why_not = {False: "not an image by name or content", True: "hidden"}
-    header = ["source_id", "source", "status", "error", "reason", "notes"]
-    before = _other_sources(private.folder, plan)
+    header = ["source_id", "source", "status", "error", "reason", "notes", "patient"]
+    header = header if patients else header[:-1]
+    before = _other_sources(private.folder, plan, header)
     with private_table(private.folder, SOURCES, header) as writer:
         writer.writerows(before)
         for item in plan.items:
             name, status = item.source_id, "failed" if item.source_id in why else "done"
             cells = (*why.get(name, ("", "")), notes.get(name, ""))
-            writer.writerow((name, item.source.name, status, *cells))
+            row = (name, item.source.name, status, *cells, patients.get(name, ""))
+            writer.writerow(row[: len(header)])
         for name, reason in plan.left_out:
-            writer.writerow(("", name, "skipped", "", reason, ""))
+            writer.writerow(("", name, "skipped", "", reason, "", "")[: len(header)])
         for name in plan.skipped:
             reason = why_not[bool(hidden_part(name))]
-            writer.writerow(("", name, "skipped", "", reason, ""))
+            writer.writerow(("", name, "skipped", "", reason, "", "")[: len(header)])
 
 
-def _other_sources(private: Path, plan: Plan) -> list[tuple[str, ...]]:
+def _other_sources(private: Path, plan: Plan, header: list[str]) -> list[tuple[str, ...]]:
     """Return the rows of other deliveries, whose folders may be gone."""
     if not (private / SOURCES).is_file():
         return []
@@ -224,7 +233,7 @@ def _other_sources(private: Path, plan: Plan) -> list[tuple[str, ...]]:
     listed = {*plan.skipped, *(name for name, _ in plan.left_out)}
     rows = own_rows(private / SOURCES, ["source_id", "source"])
     return [
-        tuple(row.values())
+        tuple(row.get(name, "") for name in header)
         for row in rows
         if (row["source_id"] not in own if row["source_id"] else row["source"] not in listed)
     ]

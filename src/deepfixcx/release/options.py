@@ -169,6 +169,9 @@ class RunOptions(TypedDict, total=False):
     pseudonyms : str or Path, optional
         Table (.csv) to write of who is whose pseudonym, for ``output="dicom"``; rows that it has
         stay. It must lie neither in the release nor in the input.
+    patient : str, optional
+        Column of patients of the table IN, or ``PatientID`` for those of DICOM headers: each image
+        gets the pseudonym of its patient in the manifest.
     workers : int
         Processes, 1 by default. What lies in ``memory://`` is worked in this process.
     engine : {"local", "dask"}
@@ -199,6 +202,7 @@ class RunOptions(TypedDict, total=False):
     private: str | Path | None
     key: str | Path | None
     pseudonyms: str | Path | None
+    patient: str | None
     workers: int
     engine: Engine
     scheduler: str | None

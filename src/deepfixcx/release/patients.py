@@ -3,14 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deepfixcx.errors import LayoutError, ReleaseError
+from deepfixcx.errors import ImageFileError, LayoutError, ReleaseError
+from deepfixcx.images.reading import read_header
 from deepfixcx.io.release_files import MANIFEST, SOURCES
-from deepfixcx.io.tables import Table, own_rows
+from deepfixcx.io.tables import Table, has_table_name, own_rows
+from deepfixcx.release.ledger import Ledger
+from deepfixcx.release.plan import Plan
 from deepfixcx.release.rewriting import rows_of
+from deepfixcx.release.storage import open_hashed
 
-__all__ = ["chosen_sources", "forget_pseudonyms"]
+if TYPE_CHECKING:
+    from deepfixcx.deidentify import Deidentifier
+    from deepfixcx.release.inputs import Source
+
+__all__ = ["chosen_sources", "forget_pseudonyms", "name_patients"]
+
+HEADERS = "PatientID"
+"""In place of a column: patients stand in DICOM headers."""
+
+
+def name_patients(plan: Plan, ledger: Ledger, key: Path, where: str | Path, column: str) -> None:
+    """Give each record the pseudonym of its patient, from a column of the table IN or headers."""
+    from deepfixcx.deidentify import Deidentifier, Profile, load_key
+
+    known = Deidentifier(Profile(), load_key(key))
+    listed = None if column == HEADERS else _listed(Path(where), column)
+    for number in plan.numbers:
+        sources = {item.source_id: item.source for item in plan.shard(number)}
+
+        def pseudonym(source_id: str, sources: dict[str, Source] = sources) -> str:
+            source = sources[source_id]
+            if listed is None:
+                return _in_header(source, known)
+            patient = listed.get(source.name, "")
+            return known.key.pseudonym(("id", "", patient)) if patient else ""
+
+        ledger.name_patients(number, pseudonym)
+
+
+def _listed(table: Path, column: str) -> dict[str, str]:
+    """Return the patient of each path of a table."""
+    from deepfixcx.datasets.table import listed_images
+
+    if not has_table_name(table.name):
+        raise ReleaseError(
+            f"--patient {column} requires a table IN with this column; for the patients of DICOM "
+            f"headers, use --patient {HEADERS}"
+        )
+    try:
+        listed = listed_images(Table(table), column)
+        return {each.path: each.patient for each in listed if each.problem is None}
+    except LayoutError as error:
+        raise ReleaseError(str(error)) from None
+
+
+def _in_header(source: Source, known: Deidentifier) -> str:
+    """Return the pseudonym of the patient of a DICOM file; empty for other files."""
+    with suppress(ImageFileError):
+        stream, _ = open_hashed(source.path)
+        with stream:
+            header = read_header(stream)
+        if header is not None:
+            return known.pseudonym(header.dataset)
+    return ""
 
 
 def chosen_sources(

@@ -109,7 +109,8 @@ class PrivateFolder:
 
     def records(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the codec settings and the records of an unfinished release."""
-        columns = Record.public_columns()
+        there = {row[1] for row in self._ask("PRAGMA table_info(records)")}
+        columns = [name for name in Record.public_columns() if name in there]
         query = f"SELECT {', '.join(columns)} FROM records ORDER BY shard, place"
         try:
             identity = dict(self._ask("SELECT name, value FROM identity", refuse=True))

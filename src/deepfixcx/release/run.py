@@ -23,6 +23,7 @@ from deepfixcx.release.ledger import FileDone, Ledger
 from deepfixcx.release.lifecycle import Lifecycle
 from deepfixcx.release.manifest import count_legible, finishing, write_manifest
 from deepfixcx.release.options import ReleaseOptions, RunOptions
+from deepfixcx.release.patients import name_patients
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import Plan, ShardJob
 from deepfixcx.release.storage import Location, RemoteFile, in_memory, locate, stamp_of
@@ -248,6 +249,8 @@ def privatize_dataset(
         life.begin(plan, claim.place)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
         progress, changed = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
+        if (column := run.get("patient")) is not None:
+            name_patients(plan, ledger, key or kept_here / KEY, where, column)
         with finishing(claim):
             totals = write_manifest(claim, plan, ledger, run.get("leaves"))
         if dicom is not None and pseudonyms is not None:
@@ -279,10 +282,14 @@ def _private_files(
     options: ReleaseOptions, source: Location, release: Location, run: RunOptions
 ) -> tuple[Path, Path | None, Path | None]:
     """Return the private folder, the key and the table of pseudonyms, if they lie apart."""
+    patient = run.get("patient")
     named = {"the key": run.get("key"), "the table of pseudonyms": run.get("pseudonyms")}
     paths = {what: Path(path) for what, path in named.items() if path is not None}
-    if options.output not in WITH_KEY and paths:
-        raise ReleaseError("--key and --pseudonyms require --output dicom")
+    if options.output in WITH_KEY and patient is not None:
+        raise ReleaseError("DICOM headers name the patients; omit --patient")
+    usable = {"the key"} if patient is not None else set[str]()
+    if options.output not in WITH_KEY and paths.keys() - usable:
+        raise ReleaseError("--key and --pseudonyms require --output dicom; --key, or --patient")
     places = {"IN": source, "OUT": release}
     check_apart(paths, {what: each for what, each in places.items() if isinstance(each, Path)})
     table = paths.get("the table of pseudonyms")

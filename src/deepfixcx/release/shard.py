@@ -289,6 +289,8 @@ def _results(job: ShardJob, codec: Codec, item: Planned, loaded: Loaded | KeptFi
         name = f"dicom/{item.image_stem}.dcm"
         source = DicomSource(loaded.header, loaded.content, loaded.frames, len(loaded.regions))
         files[name] = job.dicom.content(source, list(codec.decode(loaded.codes, options.size)))
+        patient = job.dicom.patient(source)
+        rows = [replace(row, patient=patient) for row in rows]
         rows = [replace(row, dicom_file=name) for row in rows]
     if options.output not in ("codes", "both"):
         return Made(rows, files)
