@@ -167,6 +167,7 @@ def command(
     spec = spec_of(level, patches, wavelet, pooling, boundary, grid)
     protection = _protection(mechanism, spec)
     alone = protection is None or protection.in_workers
+    _check_add(add=add, alone=alone)
     options = ReleaseOptions(
         spec=spec,
         output=output or ("both" if alone else "codes"),
@@ -208,10 +209,6 @@ def command(
         else:
             from deepfixcx.cli._protecting import Asked
 
-            if add:
-                raise MechanismError(
-                    "--add is for releases without a mechanism that uses labels; make a new release"
-                )
             asked = Asked(
                 where, folder, options, mechanism, labels, public, min_patients, seed, patient
             )
@@ -231,6 +228,13 @@ def _protection(text: str, spec: CodecSpec) -> Protection | None:
     from deepfixcx.release.protected import Protection
 
     return Protection.of(text, spec)
+
+
+def _check_add(*, add: bool, alone: bool) -> None:
+    if add and not alone:
+        raise MechanismError(
+            "--add is for releases without a mechanism that uses labels; make a new release"
+        )
 
 
 def _check_unused(labels: str | None, public: str | None, min_patients: int) -> None:
