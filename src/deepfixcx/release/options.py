@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from deepfixcx.release.ledger import Record
     from deepfixcx.release.run import Progress
 
-__all__ = ["LIMITS", "ReleaseOptions", "RunOptions", "kept_depth", "kept_values"]
+__all__ = [
+    "LIMITS",
+    "ReleaseOptions",
+    "RunOptions",
+    "kept_depth",
+    "kept_of",
+    "kept_values",
+    "values_of",
+]
 
 LIMITS = (
     "Codes and privatized images keep enough to train classifiers, and also enough to match two "
@@ -229,3 +238,20 @@ def kept_depth(record: Record, options: ReleaseOptions) -> int:
     """Return the bits of each number that is kept."""
     has_codes = options.output in ("codes", "both")
     return 8 * np.dtype(options.dtype).itemsize if has_codes else record.bits
+
+
+def values_of(row: Mapping[str, str]) -> int:
+    """Return how many values the source of a row of the manifest has."""
+    return math.prod(int(row[each]) for each in ("channels", "height", "width"))
+
+
+def kept_of(row: Mapping[str, str], options: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many values a release keeps of one image, and the bits of each."""
+    channels, bits = int(row["channels"]), int(row["bits"])
+    if options.get("output", "both") in ("codes", "both"):
+        spec = CodecSpec.from_dict(options["spec"])
+        return channels * spec.numbers(1), 8 * np.dtype(options["dtype"]).itemsize
+    if options.get("size") == "compact":
+        spec = CodecSpec.from_dict(options["spec"])
+        return channels * math.prod(spec.compact_shape()), bits
+    return values_of(row), bits

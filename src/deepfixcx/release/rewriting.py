@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -38,7 +37,7 @@ from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, is_lea
 from deepfixcx.io.tables import TableWriter, rows_with_text
 from deepfixcx.release.leaves import check_rewritable, rewrite_leaves
 from deepfixcx.release.manifest import as_json
-from deepfixcx.spec import CodecSpec
+from deepfixcx.release.options import kept_of, values_of
 
 __all__ = [
     "TAG",
@@ -376,8 +375,8 @@ def _totals(
     less["files_done"] = less["files"] - less["files_failed"]
     less["images"] = len(done)
     less["source_file_bytes"] = source_bytes
-    less["source_values"] = sum(map(_values, done))
-    less["source_bytes"] = sum(_values(row) * int(row["bits"]) // 8 for row in done)
+    less["source_values"] = sum(map(values_of, done))
+    less["source_bytes"] = sum(values_of(row) * int(row["bits"]) // 8 for row in done)
     kept = [kept_of(row, options) for row in done]
     less["kept_values"] = sum(values for values, _ in kept)
     less["kept_bytes"] = sum(values * bits // 8 for values, bits in kept)
@@ -391,19 +390,3 @@ def _totals(
             for name in dict.fromkeys(names)
         )
     return {name: count - less.get(name, 0) for name, count in about["totals"].items()}
-
-
-def _values(row: Mapping[str, str]) -> int:
-    return math.prod(int(row[each]) for each in ("channels", "height", "width"))
-
-
-def kept_of(row: Mapping[str, str], options: Mapping[str, Any]) -> tuple[int, int]:
-    """Return how many values a release keeps of one image, and the bits of each."""
-    channels, bits = int(row["channels"]), int(row["bits"])
-    if options.get("output", "both") in ("codes", "both"):
-        spec = CodecSpec.from_dict(options["spec"])
-        return channels * spec.numbers(1), 8 * np.dtype(options["dtype"]).itemsize
-    if options.get("size") == "compact":
-        spec = CodecSpec.from_dict(options["spec"])
-        return channels * math.prod(spec.compact_shape()), bits
-    return _values(row), bits
