@@ -74,7 +74,7 @@ def measure(folder: Path, images: int, workers: int) -> dict[str, float]:
     apply_withdrawal(folder / "notice.json", folder / "copy")
     found["apply_s"] = time.perf_counter() - began
     seals = {
-        verify_release(each, contents=False).seal for each in (folder / "out", folder / "copy")
+        verify_release(each, contents=False).checksum for each in (folder / "out", folder / "copy")
     }
     if len(seals) != 1 or done.images != OF_PATIENT:
         raise SystemExit("the copies differ")

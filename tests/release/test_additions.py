@@ -57,7 +57,7 @@ def add(home: Path, where: str = "next", **options: bool) -> Summary:
 
 
 def test_new_images_follow_and_every_earlier_file_stays(home: Path) -> None:
-    before, seal = contents(home / "out"), verify_release(home / "out").seal
+    before, seal = contents(home / "out"), verify_release(home / "out").checksum
     summary = add(home)
     after = contents(home / "out")
     metadata = {"manifest.csv", "dataset.json"}
