@@ -61,7 +61,7 @@ def test_status_needs_a_release(run: Run, tmp_path: Path) -> None:
 def test_verify_of_a_sound_and_of_a_damaged_release(run: Run, out: Path, tmp_path: Path) -> None:
     result = run("verify", out, "--json", tmp_path / "figures.json")
     assert result.exit_code == 0, result.output
-    assert "8 of 8 files" in result.output
+    assert "13 of 13 files" in result.output
     assert json.loads((tmp_path / "figures.json").read_text())["sound"] is True
     image = next((out / "images").rglob("*.png"))
     image.unlink()

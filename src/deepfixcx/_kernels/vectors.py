@@ -164,7 +164,7 @@ def transposer() -> Any:
 
 
 def _instruction(emit: Emit, addresses: int) -> Any:
-    """Make a function of an array, of which only the dtype counts, and some addresses."""
+    """Make a function of an array (only its dtype matters) and some addresses."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit(builder, signature.args[0].dtype, list(arguments[1:]))

@@ -1,8 +1,7 @@
 """Measure what a release reveals, by attacks (extra ``audit``).
 
-Every attack is a function of arrays with one kind of result, `result.AttackResult`. `linkage` tells
-which records are of one patient; `reconstruction` turns codes back into images; `inference` guesses
-attributes; `membership` tells which images a model learned from; `suite` makes all of them that a
-release allows, and `verdict` puts what came of it into words. Importing this package loads none of
-them.
+Every attack is a function of arrays and returns `result.AttackResult`. `linkage` finds records of one
+patient; `reconstruction` inverts codes into images; `inference` predicts attributes; `membership`
+infers the training images of a model; `suite` makes all attacks that a release allows, and `verdict`
+states their results in words. Importing this package loads none of these modules.
 """

@@ -293,7 +293,7 @@ class _Tracer:
 
     Records that are drawn from a model show its slopes, and slopes are sums over the patients. The
     product of a patient's share with the sums, in units of their covariance over random halves of
-    the patients, is the linear score that tells members best.
+    the patients, is the linear score that identifies members best.
     """
 
     centre: Floats

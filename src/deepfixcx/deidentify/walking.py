@@ -374,7 +374,7 @@ def harmless_words() -> frozenset[str]:
 
 
 def _follow_digits(words: list[str]) -> list[bool]:
-    """Return of which words the word before is a number."""
+    """Return the words that follow a number."""
     return [False, *(word.isdigit() for word in words)][: len(words)]
 
 

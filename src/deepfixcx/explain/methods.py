@@ -360,7 +360,7 @@ def chance_of(
 
 
 def summed_shares(why: Attribution, known: CodeRange, *, center: bool = False) -> Floats:
-    """Return even shares of what an attribution tells apart, of the shape of its amounts."""
+    """Return even shares of an attribution's positions and bands, in the shape of its amounts."""
     shares = even_shares(why.code, known, None if center else why.baseline)
     if why.resolves == "place":
         shares = shares.sum(axis=1, keepdims=True)

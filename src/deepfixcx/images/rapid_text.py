@@ -23,7 +23,7 @@ MARGIN: Final = 0.2
 
 TILE, SHARED = 1536, 256
 """Pixels: the networks reduce images of more than 2,000, in which small letters are lost then, so
-larger ones are read in tiles of this side, of which neighbours share so much."""
+larger ones are read in tiles of this side, which overlap by so much."""
 
 SURE, LOW, WIDE = 50.0, 32, 2.5
 """Per cent from which a line counts as read. What is found and not read is a line of writing if it

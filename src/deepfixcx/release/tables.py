@@ -333,4 +333,4 @@ class _Hashing:
         self._file.flush()
 
     def close(self) -> None:
-        """Leave the file to whoever opened it."""
+        """Leave the file open for its owner."""

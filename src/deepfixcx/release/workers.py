@@ -1,4 +1,4 @@
-"""A pool of worker processes, each of which may crash without an effect on the others.
+"""A pool of worker processes; a crash of one does not affect the others.
 
 When a worker dies, in a decoder say, a new worker gets its job, and a file on which two workers
 died in a row is left out from then on. A worker writes the name of its current file into memory

@@ -337,7 +337,7 @@ def _names(text: str) -> set[str]:
     found = {text}
     for group in text.split("="):  # alphabetic, ideographic, phonetic
         parts = [part for part in _BETWEEN_NAMES.split(group) if part]
-        for words in map(str.split, group.split("^")):  # Ji Woo, of which each word is short
+        for words in map(str.split, group.split("^")):  # Ji Woo: each word is short
             found |= {sign.join(words) for sign in (" ", "-", "_")}
         found |= set(parts) | {group}
         if len(parts) > 1:
