@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from deepfixcx._words import counted
 from deepfixcx.cli._console import progress_bar
 from deepfixcx.errors import ModelError
-from deepfixcx.io.release_files import holds_records
+from deepfixcx.io.release_files import holds_codes, holds_records, is_release
 from deepfixcx.io.tables import Table, has_table_name
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "LearningBar",
     "ListedTable",
     "TerminatedError",
+    "find_codes",
     "find_dataset",
     "find_listed",
     "find_released",
@@ -77,7 +78,13 @@ def find_dataset(
 ) -> Dataset:
     """Read the dataset that the options of a command name."""
     from deepfixcx.datasets import load_dataset
+    from deepfixcx.learn.received import LabelTable, image_dataset, named_table
 
+    if (table := named_table(labels)) and is_release(where):
+        from deepfixcx.release import Release
+
+        read = LabelTable.read(*table, patient, uncertain, blank)
+        return image_dataset(where.resolve(), Release.open(where).rows, read)
     return load_dataset(
         where, layout, labels=labels, uncertain=uncertain, blank=blank, patient=patient
     )
@@ -130,6 +137,29 @@ def find_listed(where: Path, patient: str | None) -> ListedTable | None:
             made.patients.append(each.patient)
     made.patients += of_bad
     return made
+
+
+def find_codes(
+    where: Path,
+    labels: str,
+    uncertain: Uncertain | None,
+    blank: Blank | None,
+    patient: str | None,
+    names: tuple[str, ...] = (),
+) -> ReleasedInputs | None:
+    """Return the codes of a release with a table of labels; None where there is none of both."""
+    from deepfixcx.learn.received import LabelTable, code_inputs, named_table
+    from deepfixcx.release import Release
+
+    table = named_table(labels)
+    if table is None or not is_release(where) or not holds_codes(where) or holds_records(where):
+        return None
+    read = LabelTable.read(table[0], table[1] or names, patient, uncertain, blank)
+    release = Release.open(where)
+    release.check_manifest()
+    code, ids = release.codes()
+    pseudonyms = {row["source_id"]: row.get("patient", "") for row in release.rows}
+    return code_inputs(code, ids, read, pseudonyms, release.checksum)
 
 
 def find_released(

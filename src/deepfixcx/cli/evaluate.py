@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from deepfixcx.choices import Blank, Layout, Part, Uncertain
 from deepfixcx.cli._console import SOME_FAILED, console, default_workers, panel, write_json
 from deepfixcx.cli._learning import (
     LearningBar,
+    find_codes,
     find_dataset,
     left_out,
     range_rows,
@@ -28,10 +30,13 @@ from deepfixcx.cli._options import (
     LAYOUT,
     MODEL_FOLDER,
     NETWORK,
+    OVERWRITE,
     PATIENT,
     UNCERTAIN,
     WORKERS,
 )
+from deepfixcx.errors import ModelError
+from deepfixcx.io.results import check_result, write_result
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,7 +60,17 @@ def command(
     ] = "test",
     labels: Annotated[
         str | None,
-        typer.Option(help="Labels of this dataset for those of the model, if names differ."),
+        typer.Option(help="Labels for those of the model, if names differ; of a release: a .csv."),
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Table to write of labels and scores of each image (.csv).")
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="Scores of another model on the same images: paired AUC difference."),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Table of the results for a paper: .csv or .tex (LaTeX).")
     ] = None,
     within: Annotated[
         str | None,
@@ -75,6 +90,7 @@ def command(
     device: Annotated[str, DEVICE] = "auto",
     workers: Annotated[int | None, WORKERS] = None,
     cache: Annotated[Path | None, CACHE] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Compare a model's scores with known labels, on images that it was not trained on.
@@ -87,12 +103,27 @@ def command(
     from deepfixcx.cli.explain_model import can_explain
     from deepfixcx.learn.evaluation import evaluate_model
     from deepfixcx.learn.model_folder import load_model
+    from deepfixcx.learn.scores import compare_scores, paper_table, read_scored
 
     refuse_released(where)
+    _check_out(scores, table, overwrite=overwrite)
+    other = None if compare is None else read_scored(compare)
     see_own_modules(network)
     classifier = load_model(folder, network=network, device=device)
     asked = ",".join(classifier.label_names) if labels is None else labels
-    dataset = find_dataset(where, asked, layout, uncertain, blank, patient)
+    codes = find_codes(where, asked, uncertain, blank, patient, classifier.label_names)
+    if codes is not None and codes.array.shape[1] != classifier.channels:
+        raise ModelError(f"the model takes codes of {classifier.channels} channels")
+    if codes is not None and codes.spec != classifier.options.spec:
+        raise ModelError(
+            f"the model takes {classifier.options.spec or 'original images'}, and the release "
+            f"holds codes of {codes.spec}; train on this release"
+        )
+    dataset = (
+        codes.dataset
+        if codes is not None
+        else find_dataset(where, asked, layout, uncertain, blank, patient)
+    )
     with LearningBar() as bar:
         found = evaluate_model(
             classifier,
@@ -104,7 +135,16 @@ def command(
             workers=default_workers() if workers is None else workers,
             cache=None if cache is None else str(cache),
             reading=bar.read,
+            released=codes,
         )
+    differences = {}
+    if other is not None and found.scored is not None:
+        differences = compare_scores(found.scored, other, samples=samples, seed=seed)
+    if scores is not None and found.scored is not None:
+        found.scored.write(scores)
+    if table is not None:
+        content = paper_table(_values(found, differences), table.suffix)
+        write_result(table, content, table.suffix, recognize=_recognize(table))
     notes = (*found.notes, *left_out(dataset))
     figures = {
         "command": "evaluate",
@@ -119,11 +159,12 @@ def command(
         "images_outside_range": found.outside,
         "on": classifier.options.on,
         "spec": None if classifier.options.spec is None else str(classifier.options.spec),
+        "auc_difference": {name: each.to_dict(6) for name, each in differences.items()},
     }
     write_json(json, figures)
     for label in found.labels:
         console.print(_table(label, found.within))
-    _close(found, notes, explainable=can_explain(classifier))
+    _close(found, notes, differences, scores, explainable=can_explain(classifier))
     if found.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -168,7 +209,53 @@ def _cells(interval: Interval, label: LabelEvaluation) -> tuple[str, str]:
     return f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"
 
 
-def _close(found: Evaluation, notes: tuple[str, ...], *, explainable: bool) -> None:
+def _check_out(scores: Path | None, table: Path | None, *, overwrite: bool) -> None:
+    """Refuse, before any work, places where no table can or should be written."""
+    from deepfixcx.learn.scores import is_scored
+
+    if scores is not None and scores.suffix.lower() != ".csv":
+        raise ModelError(f"scores are a CSV table; name it {str(scores.with_suffix('.csv'))!r}")
+    if table is not None and table.suffix not in (".csv", ".tex"):
+        raise ModelError("--table writes CSV or LaTeX; name a file that ends in .csv or .tex")
+    if scores is not None:
+        check_result(scores, "--scores", ".csv", overwrite=overwrite, recognize=is_scored)
+    if table is not None:
+        check_result(
+            table, "--table", table.suffix, overwrite=overwrite, recognize=_recognize(table)
+        )
+
+
+def _recognize(table: Path) -> Callable[[bytes], bool] | None:
+    """Return what knows a CSV table by its header; one in LaTeX has a checksum."""
+    from deepfixcx.learn.scores import is_paper_table
+
+    return is_paper_table if table.suffix == ".csv" else None
+
+
+def _values(
+    found: Evaluation, differences: Mapping[str, Interval]
+) -> list[tuple[str, str, Interval]]:
+    """Return each label, the name of a value, and the value."""
+    rows = []
+    for label in found.labels:
+        rows += [
+            (label.name, "ROC AUC", label.auc),
+            (label.name, "average precision", label.average_precision),
+            (label.name, "calibration error", label.calibration_error),
+            (label.name, "sensitivity", label.sensitivity),
+            (label.name, "specificity", label.specificity),
+        ]
+    return [*rows, *((name, "AUC difference", each) for name, each in differences.items())]
+
+
+def _close(
+    found: Evaluation,
+    notes: tuple[str, ...],
+    differences: Mapping[str, Interval],
+    scores: Path | None,
+    *,
+    explainable: bool,
+) -> None:
     images = counted(found.images, "image")
     patients = ", patients unknown"
     if found.patients is not None:
@@ -182,6 +269,10 @@ def _close(found: Evaluation, notes: tuple[str, ...], *, explainable: bool) -> N
         first = found.failures[0]
         rows.append(("", f"the first: {first.error}, {first.reason}"))
     rows += range_rows(found.outside, found.images)
+    for name, each in differences.items():
+        rows.append(("difference", f"AUC {each} of {name}, this model minus the other"))
+    if scores is not None:
+        rows.append(("scores", f"{scores}  contains IDs of images and patients; protect it"))
     rows += [("note", note) for note in notes]
     why = "; explain scores with explain --model" if explainable else ""
     rows.append(("next", f"score new images with deepfixcx predict{why}"))

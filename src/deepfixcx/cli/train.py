@@ -23,6 +23,7 @@ from deepfixcx.cli._console import (
 from deepfixcx.cli._learning import (
     LearningBar,
     TerminatedError,
+    find_codes,
     find_dataset,
     find_released,
     left_out,
@@ -69,7 +70,8 @@ TERMINATED = 143
 def command(
     where: Annotated[Path, DATASET],
     labels: Annotated[
-        str, typer.Option(help="Labels to learn: pneumonia,effusion or COLUMN=VALUE|VALUE.")
+        str,
+        typer.Option(help="Labels to learn: a,b or COLUMN=VALUE|VALUE; of a release: labels.csv."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model to make.")],
     model: Annotated[
@@ -135,8 +137,8 @@ def command(
     """Train a classifier on codes, privatized images, or originals.
 
     Patients are divided into three parts: for training; for early stopping and thresholds; and for
-    deepfixcx evaluate. The dataset may also be a release made with a mechanism, which has its own
-    labels; images to predict are then brought into the form of its records.
+    deepfixcx evaluate. The dataset may also be a received release with a table of labels by
+    source_id, or one made with a mechanism, which has its own labels.
 
     Example: deepfixcx train xrays --labels pneumonia -o model
     """
@@ -145,11 +147,12 @@ def command(
     from deepfixcx.learn.training import train_model
 
     released = find_released(where, labels, layout, patient)
+    plain = None if on == "original" else find_codes(where, labels, uncertain, blank, patient)
     codec = (level, patches, wavelet, pooling, boundary, grid)
     options = TrainingOptions(
         model=model,
         on=on,
-        spec=_spec(on, codec, released),
+        spec=_spec(on, codec, plain or released),
         side=side,
         seed=seed,
         balance=balance,
@@ -162,6 +165,7 @@ def command(
     )
     if released is not None and test is None:
         test = 0.0  # a model is evaluated on images, and there are none in a release
+    released = plain or released
     rules = PartRules(split, validation, test, by_content, seed)
     see_own_modules(model)
     dataset = (
@@ -190,7 +194,9 @@ def command(
         code = TERMINATED if isinstance(stop, TerminatedError) else INTERRUPTED
         raise typer.Exit(code) from None
     write_json(json, _figures(trained, out))
-    following = _next_step(trained, where, out, read_as(layout, uncertain, blank, patient))
+    same = read_as(layout, uncertain, blank, patient)
+    same += ["--labels", labels] if plain is not None else []
+    following = _next_step(trained, where, out, same)
     notes = (*dataset.notes, *left_out(dataset), *trained.notes)
     _close(trained, notes, following, out)
     if trained.failures:
@@ -210,7 +216,7 @@ def _spec(on: On | None, codec: Codec, released: ReleasedInputs | None) -> Codec
     if on == "original":
         return None
     if released is not None and not given:
-        return released.mechanism.spec
+        return released.spec
     level, patches, wavelet, pooling, boundary, grid = codec
     return spec_of(
         SUGGESTED_LEVEL if level is None else level,

@@ -34,7 +34,7 @@ LARGEST = 2**28
 
 CHECKSUM = b'"file_checksum": "'
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-ENDS = {".json": b"\n}\n", ".png": PNG_END, ".html": b"", ".pdf": b""}
+ENDS = {".json": b"\n}\n", ".png": PNG_END, ".html": b"", ".pdf": b"", ".tex": b""}
 """How files of a kind end; their checksum stands before it."""
 
 Recognize = Callable[[bytes], bool]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from deepfixcx.learn.options import TrainingOptions
 from deepfixcx.learn.parts import PartRules
 from deepfixcx.measures.code_range import CodeRange
 from deepfixcx.mechanisms.files import PublishedMechanism
+from deepfixcx.spec import CodecSpec
 
 __all__ = ["Classifier", "Loader", "ReleasedInputs", "Scorer", "loader_of"]
 
@@ -235,16 +237,27 @@ class ReleasedInputs:
         count as of one patient, so that they are never in two parts.
     array : ndarray of float32, shape (M, K) or (M, C, 4**J, P, P)
         The records.
-    mechanism : PublishedMechanism
-        Of the release.
+    mechanism : PublishedMechanism or None
+        Of the release; None where records are plain codes.
     checksum : str or None
         Of the release.
+    codec : CodecSpec or None
+        Of plain codes.
+    source_ids : tuple of str
+        IDs of plain codes.
     """
 
     dataset: Dataset
     array: NDArray[np.float32]
-    mechanism: PublishedMechanism
+    mechanism: PublishedMechanism | None
     checksum: str | None = None
+    codec: CodecSpec | None = None
+    source_ids: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> CodecSpec | None:
+        """The codec that the records were made with."""
+        return self.codec if self.mechanism is None else self.mechanism.spec
 
     @classmethod
     def of(
@@ -313,10 +326,10 @@ class ReleasedInputs:
                 f"the records of this release are {self.array.shape[1]} numbers each, which the "
                 f"model {options.model!r} does not take; use --model logistic"
             )
-        if options.spec != self.mechanism.spec:
+        if options.spec != self.spec:
             raise ModelError(
-                f"the records of this release were made of codes of {self.mechanism.spec}; omit "
-                f"--on and the codec settings"
+                f"the records of this release were made of codes of {self.spec}; omit --on and "
+                f"the codec settings"
             )
         if rules.by_content or rules.split != "patient":
             raise ModelError(
@@ -344,5 +357,15 @@ class ReleasedInputs:
             raise ModelError("a cache keeps codes of images, and these are records; omit --cache")
         if report is not None:
             report(len(records), len(records))
-        chosen = self.array[[int(record.path.name) for record in records]]
+        chosen = self.array[_places(records)]
         return Loaded(chosen, np.arange(len(records)), ())
+
+    def names(self, records: Sequence[ImageRecord]) -> tuple[str, ...]:
+        """Return the IDs of plain codes; those of several frames have their place behind."""
+        count = Counter(self.source_ids)
+        named = [(self.source_ids[place], place) for place in _places(records)]
+        return tuple(f"{name}#{place}" if count[name] > 1 else name for name, place in named)
+
+
+def _places(records: Sequence[ImageRecord]) -> list[int]:
+    return [int(record.path.name.partition("-")[0]) for record in records]

@@ -13,16 +13,18 @@ from deepfixcx.choices import Part
 from deepfixcx.datasets import Dataset
 from deepfixcx.datasets.dataset import find_duplicates
 from deepfixcx.errors import LabelError, ModelError, SplitError
-from deepfixcx.learn.classifier import Classifier
+from deepfixcx.learn.classifier import Classifier, ReleasedInputs
 from deepfixcx.learn.mapping import Failure, Report
 from deepfixcx.learn.parts import (
     content_fingerprint,
     fingerprint,
     group_names,
     images_fingerprint,
+    place_of,
     places_in_part,
     release_of,
 )
+from deepfixcx.learn.scores import Scored
 from deepfixcx.measures import (
     Confusion,
     Interval,
@@ -139,6 +141,8 @@ class Evaluation:
         Of the release that the model was trained on or, for another model, that the images are of.
     outside : int or None
         How many images lie outside the range of the training images; None where it is unknown.
+    scored : Scored or None
+        Labels and scores of each image.
     """
 
     part: Part
@@ -150,6 +154,7 @@ class Evaluation:
     notes: tuple[str, ...]
     release_checksum: str | None = None
     outside: int | None = None
+    scored: Scored | None = None
 
 
 def evaluate_model(
@@ -163,6 +168,7 @@ def evaluate_model(
     workers: int = 1,
     cache: str | None = None,
     reading: Report | None = None,
+    released: ReleasedInputs | None = None,
 ) -> Evaluation:
     """Score images whose labels are known, and compare.
 
@@ -187,6 +193,8 @@ def evaluate_model(
         Folder of codes, as in `encode_records`.
     reading : callable, optional
         Receives how many images are read, and of how many.
+    released : ReleasedInputs, optional
+        Codes of a release in place of images; its dataset is `dataset`.
 
     Returns
     -------
@@ -215,13 +223,17 @@ def evaluate_model(
     places = places[dataset.known[places].any(axis=1)]
     if not len(places):
         raise SplitError(f"the {part} part has no image with a known label; choose another --part")
-    seen = _seen_in_training(classifier, dataset, places, part, known)
+    seen = () if released else _seen_in_training(classifier, dataset, places, part, known)
     chosen = dataset.select(places)
-    loaded = classifier.load(chosen.records, workers=workers, cache=cache, report=reading)
+    load = classifier.load if released is None else released.load
+    loaded = load(chosen.records, workers=workers, cache=cache, report=reading)
     if not len(loaded.places):
         first = loaded.failures[0]
         raise ModelError(f"no image can be read; the first: {first.error}: {first.reason}")
     chosen = chosen.select(loaded.places)
+    names = tuple(place_of(chosen, record)[0] for record in chosen.records)
+    if released is not None:
+        names = released.names(chosen.records)
     scores, outside = classifier.scores(loaded.array), classifier.outside(loaded.array)
     attribute = within or "view"
     groups, alike = _groups(chosen, attribute, asked=within is not None)
@@ -241,7 +253,9 @@ def evaluate_model(
         (*_notes(classifier, chosen, part, known, dataset), *seen, *alike),
         classifier.facts.get("release_checksum") or release_of(dataset),
         None if outside is None else int(outside.sum()),
-    )
+        Scored(names, tuple(chosen.patients.tolist()), dataset.label_names,
+               np.asarray(chosen.labels), scores),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, slots=True)

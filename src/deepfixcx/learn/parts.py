@@ -31,6 +31,7 @@ __all__ = [
     "group_names",
     "images_fingerprint",
     "parts_of_images",
+    "place_of",
     "places_in_part",
     "release_of",
 ]
@@ -143,7 +144,7 @@ def fingerprint(dataset: Dataset) -> str:
     """Hash the files, patients and labels of a dataset, whatever their order and folder."""
     rows = sorted(
         [
-            *_place_of(dataset, record),
+            *place_of(dataset, record),
             [
                 float(label) if known else None
                 for label, known in zip(record.labels, record.known, strict=True)
@@ -156,14 +157,14 @@ def fingerprint(dataset: Dataset) -> str:
 
 def images_fingerprint(dataset: Dataset) -> str:
     """Hash the files and patients of a dataset without its labels, as `fingerprint`."""
-    return _digest(sorted((_place_of(dataset, each) for each in dataset.records), key=json.dumps))
+    return _digest(sorted((place_of(dataset, each) for each in dataset.records), key=json.dumps))
 
 
 def content_fingerprint(dataset: Dataset) -> str:
     """Hash what the files of a dataset hold, whatever their order; one hash for all of them."""
     with ThreadPoolExecutor(HASHING_THREADS) as threads:
         digests = list(threads.map(_content_of, (each.path for each in dataset.records)))
-    names = (_place_of(dataset, each)[0] for each in dataset.records)
+    names = (place_of(dataset, each)[0] for each in dataset.records)
     return _digest(sorted(zip(names, digests, strict=True)))
 
 
@@ -207,11 +208,12 @@ def places_in_part(dataset: Dataset, parts: str, part: Part) -> NDArray[np.int64
 
 def _by_name(dataset: Dataset) -> NDArray[np.int64]:
     """Return places in the order of names; files that are listed twice keep theirs."""
-    names = [_place_of(dataset, record) for record in dataset.records]
+    names = [place_of(dataset, record) for record in dataset.records]
     return np.array(sorted(range(len(names)), key=lambda place: json.dumps(names[place])), np.int64)
 
 
-def _place_of(dataset: Dataset, record: ImageRecord) -> list[Any]:
+def place_of(dataset: Dataset, record: ImageRecord) -> list[Any]:
+    """Return path, patient and official part of an image, as they identify it."""
     inside = record.path.is_relative_to(dataset.root)
     path = record.path.relative_to(dataset.root) if inside else record.path
     return [path.as_posix(), record.patient, record.split]
