@@ -36,8 +36,8 @@ def test_a_group_without_a_case_is_stated(run: Run, tmp_path: Path) -> None:
     assert "this group has no positives or no negatives" in line
     assert "nan" not in done.output.lower()
     found = json.loads(kept.read_text())["labels"][0]
-    assert found["auc_of_group"]["PA"] == [None, None, None]
-    assert found["auc_of_group"]["AP"][0] is not None
+    assert found["auc_of_group"]["PA"] == {"value": None, "low": None, "high": None}
+    assert found["auc_of_group"]["AP"]["value"] is not None
 
 
 def test_a_part_without_a_case_is_stated(run: Run, tmp_path: Path) -> None:

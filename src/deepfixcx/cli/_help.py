@@ -95,7 +95,8 @@ class Command(TyperCommand):
 
     def _seldom(self, ctx: Any) -> set[str]:
         """Return the options that --help leaves out, none where all fit."""
-        names = {_long_name(each) for each in self.get_params(ctx)}
+        options = (each for each in self.get_params(ctx) if each.param_type_name == "option")
+        names = {_long_name(each) for each in options}
         return names & SELDOM if len(names) > MOST_SHOWN else set()
 
 
