@@ -38,6 +38,7 @@ def test_a_model_remembers_the_form_of_its_records(name: str, tmp_path: Path) ->
     model = load_model(tmp_path / "m")
     assert model.mechanism is not None
     assert model.channels == 1
+    assert inputs.mechanism is not None
     seen = inputs.mechanism.represent(others.array)
     assert np.array_equal(model.scores(seen), trained.classifier.scores(seen))
     code = Code(others.array, SPEC, np.full((len(others), 2), 8))
@@ -70,5 +71,6 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         train_model(
             inputs.dataset, tmp_path / "m", OPTIONS, released=inputs, cache=str(tmp_path / "c")
         )
+    assert inputs.mechanism is not None
     with pytest.raises(LabelError, match="no label 'fracture'"):
         ReleasedInputs.of(inputs.array, inputs.dataset.labels, inputs.mechanism, ["fracture"])
