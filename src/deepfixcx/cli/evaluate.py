@@ -41,6 +41,7 @@ from deepfixcx.io.results import check_result, write_result
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from deepfixcx.learn.classifier import Classifier, ReleasedInputs
     from deepfixcx.learn.evaluation import Evaluation, LabelEvaluation
     from deepfixcx.measures import Interval
 
@@ -112,18 +113,11 @@ def command(
     classifier = load_model(folder, network=network, device=device)
     asked = ",".join(classifier.label_names) if labels is None else labels
     codes = find_codes(where, asked, uncertain, blank, patient, classifier.label_names)
-    if codes is not None and codes.array.shape[1] != classifier.channels:
-        raise ModelError(f"the model takes codes of {classifier.channels} channels")
-    if codes is not None and codes.spec != classifier.options.spec:
-        raise ModelError(
-            f"the model takes {classifier.options.spec or 'original images'}, and the release "
-            f"holds codes of {codes.spec}; train on this release"
-        )
-    dataset = (
-        codes.dataset
-        if codes is not None
-        else find_dataset(where, asked, layout, uncertain, blank, patient)
-    )
+    if codes is None:
+        dataset = find_dataset(where, asked, layout, uncertain, blank, patient)
+    else:
+        dataset = codes.dataset
+        _check_codes(codes, classifier)
     with LearningBar() as bar:
         found = evaluate_model(
             classifier,
@@ -146,22 +140,7 @@ def command(
         content = paper_table(_values(found, differences), table.suffix)
         write_result(table, content, table.suffix, recognize=_recognize(table))
     notes = (*found.notes, *left_out(dataset))
-    figures = {
-        "command": "evaluate",
-        "part": found.part,
-        "images": found.images,
-        "images_failed": len(found.failures),
-        "patients": found.patients,
-        "within": found.within,
-        "labels": [label.to_dict() for label in found.labels],
-        "notes": list(notes),
-        "release_checksum": found.release_checksum,
-        "images_outside_range": found.outside,
-        "on": classifier.options.on,
-        "spec": None if classifier.options.spec is None else str(classifier.options.spec),
-        "auc_difference": {name: each.to_dict(6) for name, each in differences.items()},
-    }
-    write_json(json, figures)
+    write_json(json, _figures(found, notes, differences, classifier))
     for label in found.labels:
         console.print(_table(label, found.within))
     _close(found, notes, differences, scores, explainable=can_explain(classifier))
@@ -207,6 +186,40 @@ def _cells(interval: Interval, label: LabelEvaluation) -> tuple[str, str]:
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return f"{interval.value:.3f}", "too few patients"
     return f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"
+
+
+def _check_codes(codes: ReleasedInputs, classifier: Classifier) -> None:
+    """Refuse codes of a release that the model does not take."""
+    if codes.array.shape[1] != classifier.channels:
+        raise ModelError(f"the model takes codes of {classifier.channels} channels")
+    if codes.spec != classifier.options.spec:
+        raise ModelError(
+            f"the model takes {classifier.options.spec or 'original images'}, and the release "
+            f"holds codes of {codes.spec}; train on this release"
+        )
+
+
+def _figures(
+    found: Evaluation,
+    notes: tuple[str, ...],
+    differences: Mapping[str, Interval],
+    classifier: Classifier,
+) -> dict[str, object]:
+    return {
+        "command": "evaluate",
+        "part": found.part,
+        "images": found.images,
+        "images_failed": len(found.failures),
+        "patients": found.patients,
+        "within": found.within,
+        "labels": [label.to_dict() for label in found.labels],
+        "notes": list(notes),
+        "release_checksum": found.release_checksum,
+        "images_outside_range": found.outside,
+        "on": classifier.options.on,
+        "spec": None if classifier.options.spec is None else str(classifier.options.spec),
+        "auc_difference": {name: each.to_dict(6) for name, each in differences.items()},
+    }
 
 
 def _check_out(scores: Path | None, table: Path | None, *, overwrite: bool) -> None:
