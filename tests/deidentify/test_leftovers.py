@@ -201,7 +201,8 @@ def test_bytes_are_searched_in_every_nesting(tag: int, note: bytes) -> None:
     content = io.BytesIO()
     new.save_as(content, enforce_file_format=True)
     assert note not in content.getvalue()
-    assert "name inside" in {each.reason for each in actions.handled}
+    # A colour profile that is no sound one is removed whatever it holds.
+    assert {"name inside", "unreadable"} & {each.reason for each in actions.handled}
 
 
 ELSEWHERE = {

@@ -191,8 +191,9 @@ class Walk:
             self._note(where, Action.UID, "kind")
             return replaced_uids(element, self.key)
         if tag == ICC_PROFILE:
-            self._note(where, Action.CLEAN, "kind")
             profile = _without_texts(element.value)
+            sound = (Action.CLEAN, "kind") if profile else (Action.REMOVE, "unreadable")
+            self._note(where, *sound)
             return made(element, profile) if profile else None
         if vr in SHORT_TEXT and not _is_technical(old, tag):
             text = self._harmless(element)

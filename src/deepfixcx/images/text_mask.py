@@ -40,7 +40,10 @@ STROKE: Final = 9
 
 BRIGHT, RISE, NOISE = 0.92, 0.4, 6.0
 """Writing is nearly as bright as anything, or rises above its ground by so much of the most; and by
-so many standard deviations above the usual, as the grain of an image looks like words."""
+so many standard deviations above the usual on a plain ground, whose grain looks like words."""
+
+FLAT: Final = 8.0
+"""Of 255: standard deviation of most pixels of a plain ground."""
 
 MARGIN: Final = 0.35
 """A region is larger than its word by so much of the word's height on each side."""
@@ -284,15 +287,21 @@ def _variants(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         ground = ground.filter(ImageFilter.MinFilter(STROKE)).filter(ImageFilter.MaxFilter(STROKE))
         risen = values - np.asarray(ground)
         for height, share in ((values, BRIGHT), (risen, RISE)):
-            stroke = height > max(share * height.max(), _usual(height), 1)
+            stroke = height > max(share * height.max(), _usual(height, picture), 1)
             if stroke.any():
                 yield np.where(stroke, 0, 255).astype(np.uint8)
 
 
-def _usual(height: NDArray[np.int16]) -> float:
-    """Return up to what the grain of an image reaches, by the median of the differences from it."""
-    middle = float(np.median(height))
-    return middle + NOISE * 1.4826 * float(np.median(np.abs(height - middle)))
+def _usual(height: NDArray[np.int16], picture: NDArray[np.uint8]) -> float:
+    """Return up to what the grain of a plain ground reaches; 0 where the ground is anatomy."""
+    if _spread(picture.astype(np.int16)) > FLAT:
+        return 0.0
+    return float(np.median(height)) + NOISE * _spread(height)
+
+
+def _spread(values: NDArray[np.int16]) -> float:
+    """Return the standard deviation of most values, by the median of the differences."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
 def _read(gray: NDArray[np.uint8], step: int) -> set[Reading]:
