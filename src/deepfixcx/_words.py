@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["byte_size", "counted", "plain"]
+__all__ = ["byte_size", "counted", "percent", "plain"]
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
@@ -18,6 +18,12 @@ _CONTROL = re.compile(
 def counted(count: int, one: str, several: str = "") -> str:
     """Return a count with its noun; the plural is `several`, or `one` with an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def percent(part: float, whole: float) -> str:
+    """Say which share a part is, with two digits: 0.39 %, 12 %."""
+    share = 100 * part / whole if whole else 0
+    return f"{share:,.0f} %" if share >= 10 else f"{share:.2g} %"
 
 
 def byte_size(count: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ JSON_NAMES = {
     "kept_values",
     "legible_from",
     "unmasked_images",
+    "masked_images",
     "masked_share",
     "notes",
     "legible_images",
@@ -94,7 +96,9 @@ def test_images_in_which_a_mask_painted_nothing_are_counted(
         "--mask", tmp_path / "rules.json", "--json", figures,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "nothing in 5 of 6 images" in " ".join(result.output.replace("│", "").split())
+    panel = " ".join(result.output.replace("│", "").split())
+    assert "painted black, in 1 of 6 images; nothing in 5" in panel
+    assert re.search(r"painted area: \d{6} \(25 %\)", panel)
     reported = json.loads(figures.read_text())
     assert reported["unmasked_images"] == 5
     assert reported["masked_share"] == pytest.approx(0.25 / 6)

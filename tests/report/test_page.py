@@ -149,7 +149,7 @@ def test_everything_that_was_measured_is_in_it(
     evidence = read_evidence(shelf / "shared.evidence")
     text = unlinked(release_page(ReportInputs(facts, measured, evidence)))
     for words in (
-        "7 images of 7 files were privatized with J=2 P=5 haar l1; the code keeps",
+        "7 images of 7 files were privatized with J=2 P=5 haar l1; it keeps",
         "1 file failed",
         "0.870 [0.830, 0.900] on 60 images of 41 patients, part test (chance 0.5)",
         "Public images alone: not measured. Caveat: copies of training images.",
@@ -272,7 +272,7 @@ ROUNDED = {"mechanism": "quantization", "ratio": 2.0, "guarantee": "no more than
 def test_mechanisms_are_stated_with_their_guarantees(facts: ReleaseFacts) -> None:
     rounded = with_about(facts, [ROUNDED], mechanisms=["quantization"])
     page = unlinked(release_page(ReportInputs(rounded)))
-    assert "haar l1 and then quantization; the code keeps" in page
+    assert "haar l1 and then quantization; it keeps" in page
     assert ">no more than its steps</td>" in page
     assert "quantization (ratio = 2)" in page
     assert "7 images of 7 files" in page

@@ -38,7 +38,7 @@ __all__ = [
     "error_console",
     "fail",
     "kept_rows",
-    "masked_words",
+    "mask_rows",
     "panel",
     "program",
     "progress_bar",
@@ -126,12 +126,20 @@ def changed_rows(ids: Sequence[str], *, neutral: bool) -> list[tuple[str, str]]:
     return [("changed", f"{files} since an earlier run, processed again with their shards{shown}")]
 
 
-def masked_words(summary: Summary) -> str:
-    """Say how much a mask painted, and in how many images nothing, which a user should check."""
-    painted = f"{100 * summary.masked_share:.2g} % of the pixels painted black"
-    images = counted(summary.totals["images"], "image")
-    nothing = f"nothing in {summary.unmasked_images} of {images} (masked = 0 in manifest.csv)"
-    return f"{painted}; {nothing}: check these images" if summary.unmasked_images else painted
+def mask_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
+    """Say what area a mask painted, in which images, and in how many nothing."""
+    images, painted = counted(summary.totals["images"], "image"), summary.masked
+    share = 100 * summary.masked_share
+    text = f"{share:.2g} % of all pixels painted black, in {len(painted):,} of {images}"
+    if summary.unmasked_images:
+        unmasked = f"nothing in {summary.unmasked_images} (masked = 0 in manifest.csv)"
+        text += f"; {unmasked}: check these images"
+    shown = ", ".join(f"{name} ({100 * area:.2g} %)" for name, area in painted[:MOST_KEPT])
+    more = f" and {len(painted) - MOST_KEPT:,} more" if len(painted) > MOST_KEPT else ""
+    rows = [("mask", text)]
+    if painted and neutral:
+        rows.append(("", f"painted area: {shown}{more}; masked_share in manifest.csv lists all"))
+    return rows
 
 
 def fail(message: str) -> None:

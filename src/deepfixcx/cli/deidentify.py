@@ -17,7 +17,7 @@ from deepfixcx.cli._console import (
     changed_rows,
     default_workers,
     kept_rows,
-    masked_words,
+    mask_rows,
     panel,
     program,
     reason_rows,
@@ -184,7 +184,7 @@ def _close(summary: Summary, figures: dict[str, object], options: DeidentifyOpti
         rows.append(("wrote", f"{counted(totals['dicom_files'], 'DICOM file')}, {size}"))
         rows.append(("speed", f"{figures['files_per_second']} files/s, {summary.seconds:.1f} s"))
     if options.mask is not None and totals["images"]:
-        rows.append(("mask", masked_words(summary)))
+        rows += mask_rows(summary, neutral=options.names == "neutral")
     elif totals["images"]:
         rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
     rows += changed_rows(summary.changed, neutral=options.names == "neutral")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepfixcx._words import percent
 from deepfixcx.cli._console import (
     SOME_FAILED,
     default_workers,
@@ -199,12 +200,12 @@ def _figures(folder: Path, summary: Summary, seconds: float) -> dict[str, object
 
 def _close(folder: Path, summary: Summary, figures: Mapping[str, object]) -> None:
     totals = summary.totals
-    share = 100 * totals["kept_values"] / totals["source_values"]
+    share = percent(totals["kept_values"], totals["source_values"])
     failed = totals["files_failed"]
     rows = [
         ("done", f"{totals['files_done']} of {totals['files']} files, {totals['images']} images, "
                  f"in {figures['seconds']:.0f} s"),
-        ("kept", f"{share:.2g} % of the values, at level {LEVEL}, patches {PATCHES}"),
+        ("kept", f"{share} of the values, at level {LEVEL}, patches {PATCHES}"),
         ("files", f"{folder / 'contact-sheet.png'}  reconstructions by level and patches"),
         ("", f"{folder / 'show.png'}  one image: original, privatized image and code"),
         ("", f"{folder / 'shared'}  the folder to share: images, codes, manifest.csv"),

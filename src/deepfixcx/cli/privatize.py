@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from deepfixcx._words import counted
+from deepfixcx._words import counted, percent
 from deepfixcx.choices import (
     Boundary,
     Engine,
@@ -26,7 +26,7 @@ from deepfixcx.cli._console import (
     changed_rows,
     default_workers,
     kept_rows,
-    masked_words,
+    mask_rows,
     panel,
     program,
     ratio,
@@ -289,6 +289,7 @@ def _figures(summary: Summary) -> dict[str, object]:
         "legible_from": summary.legible_from,
         "unmasked_images": summary.unmasked_images,
         "masked_share": summary.masked_share,
+        "masked_images": len(summary.masked),
         "notes": dict(summary.notes),
         "images_this_run": progress.images,
         "seconds": round(summary.seconds, 3),
@@ -311,18 +312,18 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
         skipped = skipped_words(summary.skipped, summary.hidden)
         rows.append(("skipped", f"{skipped}, listed in the private folder"))
     if totals["images"]:
-        share = 100 * totals["kept_values"] / totals["source_values"]
+        share = percent(totals["kept_values"], totals["source_values"])
         rows += [
             ("wrote", _written(totals)),
             ("speed", _speed(summary, figures)),
-            ("kept", f"{share:.3g} % of the values"),
+            ("kept", f"{share} of the values"),
             ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
     if options.noise is not None:
         rows.append(("guarantee", options.noise.guarantee))
     if masked and totals["images"]:
-        rows.append(("mask", masked_words(summary)))
+        rows += mask_rows(summary, neutral=options.names == "neutral")
     if summary.notes:
         rows.append(("notes", "header values not followed, listed in the private sources.csv:"))
         rows += reason_rows(summary.notes)
@@ -336,6 +337,17 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
         ("next", _next_step(summary)),
     ]
     panel("privatize", rows, good=not failed)
+    if totals["images"] and 2 * totals["kept_values"] >= totals["source_values"]:
+        warn(
+            f"the release keeps {percent(totals['kept_values'], totals['source_values'])} of the "
+            "values, so little is removed from an image; use a smaller --patches or a larger "
+            "--level"
+        )
+    if totals["source_bytes"] < totals["kept_bytes"]:
+        warn(
+            f"the release is {totals['kept_bytes'] / totals['source_bytes']:.1f} times as large in "
+            "memory as its sources; use a smaller --patches, or --dtype uint8"
+        )
 
 
 def _written(totals: dict[str, int]) -> str:

@@ -121,6 +121,8 @@ class Summary:
         Images in which a mask painted nothing; 0 without a mask.
     masked_share : float
         Share of the pixels that a mask painted, on average over all images.
+    masked : tuple of (str, float)
+        IDs of the images that a mask painted and the share of their pixels, the largest first.
     notes : tuple of (str, int)
         What files say and what was not followed, and in how many images, the most frequent first.
     kept_files : tuple of str
@@ -149,6 +151,7 @@ class Summary:
     legible_from: int = 0
     unmasked_images: int = 0
     masked_share: float = 0.0
+    masked: tuple[tuple[str, float], ...] = ()
     notes: tuple[tuple[str, int], ...] = ()
     kept_files: tuple[str, ...] = ()
     lock_note: str = ""
@@ -271,6 +274,12 @@ def privatize_dataset(
         legible_from=legible_from,
         unmasked_images=sum(not row.masked for row in done) if options.mask is not None else 0,
         masked_share=sum(row.masked_share for row in done) / max(1, len(done)),
+        masked=tuple(
+            sorted(
+                ((row.source_id, row.masked_share) for row in done if row.masked),
+                key=lambda each: (-each[1], each[0]),
+            )
+        ),
         notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
         kept_files=tuple(claim.kept),
         lock_note=claim.place.lock_note,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from deepfixcx._words import counted
+from deepfixcx._words import counted, percent
 from deepfixcx.audit.result import QUESTIONS, conclude
 from deepfixcx.report.html import code, items, paragraph, part, section, table
 from deepfixcx.report.html_release import ReleaseFacts
@@ -50,14 +50,16 @@ def _made_sentence(facts: ReleaseFacts) -> str:
     was = "was" if len(facts.images) == 1 else "were"
     if facts.records is None:
         begun = f"{made} of {counted(totals['files_done'], 'file')} {was} privatized with"
-        keeps = "the code keeps"
+        keeps = "it keeps"
     else:
         images = counted(int(facts.records.get("images") or 0), "image")
         drawn = facts.records.get("synthetic")
         begun = f"{made} {was} {'drawn from a model' if drawn else f'made from {images}'} with"
         keeps = "a record has"
     values = counted(facts.kept().numbers, "value")
-    share = f"{facts.kept().percent} of the values of a typical image"
+    share = f"{percent(totals['kept_values'], totals['source_values'])} of their values"
+    if facts.records is not None:
+        share = f"{facts.kept().percent} of the values of a typical image"
     if facts.vectors:
         share = f"{values}, {facts.kept().percent} of those of a typical image"
     if facts.records is not None and not facts.states_sizes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepfixcx._words import byte_size, counted
+from deepfixcx._words import byte_size, counted, percent
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.removal import statements
 from deepfixcx.report.html import items, paragraph, part, section, table
@@ -43,7 +43,7 @@ def contents(facts: ReleaseFacts) -> Markup:
     files += totals.get("dicom_file_bytes", 0)
     rows = [
         [f"{facts.noun.capitalize()}s", "", f"{len(facts.images):,} in the manifest"],
-        ["Values", f"{values:,}", f"{kept:,} kept ({_percent(kept, values)} of all)"],
+        ["Values", f"{values:,}", f"{kept:,} kept ({percent(kept, values)} of all)"],
         ["In memory", byte_size(totals["source_bytes"]), byte_size(totals["kept_bytes"])],
     ]
     if facts.records is None:  # metadata of records states no files: a size could identify one
@@ -311,8 +311,3 @@ def _grid(facts: ReleaseFacts) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
-
-
-def _percent(part: float, whole: float) -> str:
-    share = 100 * part / whole if whole else 0
-    return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"

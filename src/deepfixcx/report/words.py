@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from deepfixcx._words import percent
 from deepfixcx.explain.removal import Kind, Statement, none_removed, single, statements
 from deepfixcx.spec import CodecSpec
 
@@ -301,8 +302,7 @@ class Kept:
     @property
     def percent(self) -> str:
         """The share of values kept, with two digits."""
-        share = 100 * self.numbers / self.of
-        return f"{share:,.0f} %" if share >= 10 else f"{share:.2g} %"
+        return percent(self.numbers, self.of)
 
     def __str__(self) -> str:
         """Return all of it in one line."""
