@@ -194,8 +194,9 @@ def rows_with_text(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
             taken.append(line)
             yield line
 
-    for row in read_rows(taking()):
-        yield "".join(taken), row
+    for row in csv.reader(taking(), strict=True):
+        text = "".join(taken)
+        yield text, list(map(_from_cell, row)) if "'" in text else row
         taken.clear()
 
 

@@ -178,7 +178,8 @@ class Lifecycle:
 
     def bytes_of(self, ids: Collection[str]) -> int:
         """Return the bytes of the files of some sources that were privatized."""
-        failed = {row.source_id for row in self._ledger.records() if row.error}
+        query = "SELECT source_id FROM records WHERE error != ''"
+        failed = {name for (name,) in self._database.execute(query)}
         rows = self._database.execute("SELECT source_id, stamp FROM sources")
         return sum(size_in(stamp) for name, stamp in rows if name in ids and name not in failed)
 

@@ -9,6 +9,7 @@ names (`stage`). Only then files are removed and replaced, which can be repeated
 from __future__ import annotations
 
 import codecs
+import csv
 import hashlib
 import json
 from collections import defaultdict
@@ -73,6 +74,8 @@ class _Found:
 
     rows: list[dict[str, str]] = field(default_factory=list)
     codes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    sizes: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Rows of each file of codes, and its SHA-256."""
     kept: int = 0
     failures: int = 0
     dicoms: set[str] = field(default_factory=set)
@@ -105,7 +108,7 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             yield text, {}
             for text, cells in rows:
                 yield text, dict(zip(header, cells, strict=True))
-    except (OSError, ValueError, StopIteration):
+    except (OSError, ValueError, csv.Error, StopIteration):
         raise ReleaseError(f"{path.name} is missing or damaged; copy the release again") from None
 
 
@@ -212,6 +215,8 @@ def _search(folder: Path, ids: Collection[str]) -> _Found:
     next(rows)
     for _, row in rows:
         gone = row["source_id"] in ids
+        if name := row["code_file"]:
+            found.sizes[name] = found.sizes.get(name, (0, ""))[0] + 1, row["code_sha256"]
         if row["status"] == "done":
             for of_all in found.channels[: 1 if gone else 2]:
                 of_all.add(int(row["channels"]))
@@ -256,17 +261,16 @@ def _put(folder: Path, name: str, content: bytes, removal: Removal) -> None:
 
 def stage_codes(folder: Path, found: _Found, removal: Removal) -> dict[str, str]:
     """Stage each file of codes that loses rows; return the new hash of those that stay."""
-    sizes = _rows_in(folder, found.codes.keys())
     digests: dict[str, str] = {}
     for name, rows in found.codes.items():
         path = inside(folder, name)
-        listed = sizes[name][1]
+        count, listed = found.sizes[name]
         if path is None or not holds(path, {listed}):
             raise ReleaseError(
                 f"{name!r} was changed after the release was made; deepfixcx verify lists all "
                 "differences"
             )
-        if len(rows) == sizes[name][0]:
+        if len(rows) == count:
             removal.removed[name] = listed
             continue
         try:
@@ -275,15 +279,6 @@ def stage_codes(folder: Path, found: _Found, removal: Removal) -> dict[str, str]
             raise ReleaseError(str(error)) from None
         digests[name] = removal.replaced[name]
     return digests
-
-
-def _rows_in(folder: Path, names: Collection[str]) -> dict[str, tuple[int, str]]:
-    """Return how many rows files of codes have, and their hashes, as the manifest states them."""
-    counted = dict.fromkeys(names, (0, ""))
-    for _, row in rows_of(folder / MANIFEST) if names else ():
-        if (name := row.get("code_file", "")) in counted:
-            counted[name] = (counted[name][0] + 1, row["code_sha256"])
-    return counted
 
 
 def _write_manifest(
