@@ -107,7 +107,8 @@ def _wam(module: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 def planted_truth(pixels: Array, parts: Parts, options: argparse.Namespace) -> Table:
     """Plant patterns, and count images whose first reason has place, direction and scale right.
 
-    Bands of Haar are not sharp: of lines, a finer octave of their direction counts as their band.
+    Bands of Haar are not sharp: of lines, a finer octave of their direction counts as their band,
+    and of a disc, which has every direction, every band of its place.
     """
     columns = ["pattern", "strength"]
     columns += [f"{name}: {what}" for name in MODELS for what in ("AUC", "band", "and octave")]
@@ -149,8 +150,10 @@ def _right(
     (first,) = why.top(1, row)
     if first.bands is None or first.row is None or first.column is None:
         return False, False
-    named = first.bands.orientation == (direction or "approximation")
-    named = named and first.bands.low <= period and bool(touched[row, first.row, first.column])
+    named = bool(touched[row, first.row, first.column])
+    if direction is None:  # a disc has every direction
+        return named, named and first.bands.orientation == "approximation"
+    named = named and first.bands.orientation == direction and first.bands.low <= period
     return named, named and period <= first.bands.high
 
 

@@ -308,8 +308,8 @@ class Attribution:
         """Return the strongest reasons of one image, in words, strongest first.
 
         Bands of one octave and orientation are taken together, and so are channels. Strength is
-        the amount compared with `chance`; without it, with the root of the number of bands, so
-        that a name which many bands share is not first for that alone.
+        the amount compared with the root of the number of bands, so that a name which many bands
+        share is not first for that alone.
 
         Parameters
         ----------
@@ -318,15 +318,30 @@ class Attribution:
         image : int
             Which image.
         """
+        return self._strongest(n, image)
+
+    def reasons(self, n: int = 3, image: int = 0) -> list[Reason]:
+        """Return the strongest of those reasons of one image that are larger than chance.
+
+        None at all means that the reasons are diffuse: no place and band stands out.
+        """
+        return self._strongest(n, image, beyond_chance=True)
+
+    # -- helpers ------------------------------------------------------------------------------
+
+    def _strongest(self, n: int, image: int, *, beyond_chance: bool = False) -> list[Reason]:
         amounts = self[image].amounts()[0]
         sizes = np.abs(amounts)
         total = float(sizes.sum(dtype=np.float64))
-        usual = self._many() if self.chance is None else self.chance[image]
-        strongest = np.argsort(-sizes / usual, axis=None, kind="stable")[:n]
+        counted = sizes > 0
+        if beyond_chance and self.chance is not None:
+            counted &= sizes > self.chance[image]
+        strength = np.where(counted, sizes / self._many(), -1)
         reasons = []
-        for place in zip(*np.unravel_index(strongest, amounts.shape), strict=True):
+        for number in np.argsort(-strength, axis=None, kind="stable")[:n]:
+            place = np.unravel_index(number, amounts.shape)
             group, row, column = map(int, place)
-            if sizes[place] > 0:
+            if counted[place]:
                 amount = float(amounts[place])
                 chance = None if self.chance is None else float(self.chance[image][place])
                 share = abs(amount) / total
@@ -336,15 +351,6 @@ class Attribution:
                     reason = replace(reason, range=(min(all_of), max(all_of)))
                 reasons.append(reason)
         return reasons
-
-    def reasons(self, n: int = 3, image: int = 0) -> list[Reason]:
-        """Return those of the strongest reasons of one image that are larger than chance.
-
-        None at all means that the reasons are diffuse: no place and band stands out.
-        """
-        return [reason for reason in self.top(n, image) if reason.stands_out]
-
-    # -- helpers ------------------------------------------------------------------------------
 
     def _numbers(self, absolute: bool) -> Array:
         """Return one value for each channel, band and cell: poolings are taken together."""
