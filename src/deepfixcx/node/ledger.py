@@ -240,16 +240,12 @@ class NodeLedger:
     def queue(
         self, destination: str, count: int, idle_s: float | None, retry_s: float
     ) -> list[Delivery]:
-        """Return the next results for a destination; with `idle_s`, of idle studies alone."""
-        newer = (
-            ""
-            if idle_s is None
-            else (
-                "AND NOT EXISTS (SELECT 1 FROM made AS other WHERE other.study = made.study "
-                "AND other.received > ?3) AND NOT EXISTS (SELECT 1 FROM objects "
-                "WHERE state = 'received' AND received > ?3)"
-            )
-        )
+        """Return the next results for a destination; with `idle_s`, of idle studies alone.
+
+        A study is idle when nothing of it arrived for so long, and all objects are processed that
+        arrived until then; objects that arrived later belong to no idle study.
+        """
+        newer = "" if idle_s is None else IDLE
         order = "deliveries.id" if idle_s is None else "made.study, deliveries.id"
         query = (
             "SELECT deliveries.id, made.id, content, sop_class, instance, syntax, study, series, "
@@ -259,7 +255,9 @@ class NodeLedger:
             f"{newer} ORDER BY {order} LIMIT ?2"
         )
         now = time.time()
-        values = (destination, count, now - (idle_s or 0.0), now, retry_s)
+        values: tuple[Any, ...] = (destination, count, now - (idle_s or 0.0), now, retry_s)
+        if idle_s is not None:
+            values += (idle_s,)
         return [Delivery(*row) for row in self._database().execute(query, values)]
 
     def sent(self, delivery: Delivery) -> bool:
@@ -366,6 +364,12 @@ class NodeLedger:
         return self._database().execute(query, values).fetchall()
 
 
+IDLE: Final = (
+    "AND NOT EXISTS (SELECT 1 FROM made AS other WHERE other.study = made.study "
+    "AND other.received > ?3) AND NOT EXISTS (SELECT 1 FROM objects "
+    "WHERE objects.state = 'received' AND objects.received <= ?6 + (SELECT "
+    "max(other.received) FROM made AS other WHERE other.study = made.study))"
+)
 CONFLICT: Final = (
     "another object with this SOP Instance UID and other content was received before; compare "
     "both at the source"
