@@ -137,7 +137,19 @@ def test_inputs_are_part_of_the_identity() -> None:
     one = make_plan(sources("a.png"), ReleaseOptions(SPEC)).identity()
     two = make_plan(sources("a.png", "b.png"), ReleaseOptions(SPEC)).identity()
     assert one.pop("inputs") != two.pop("inputs")
+    assert one.pop("order") != two.pop("order")
     assert one == two
+
+
+def test_an_input_of_another_size_keeps_its_place_in_the_order_of_the_first_run() -> None:
+    names = [f"{number:03d}.png" for number in range(50)]
+    first = make_plan(sources(*names), ReleaseOptions(SPEC))
+    repaired = Sources(tuple(Source(Path("/in") / name, name, 11) for name in names))
+    other = make_plan(repaired, ReleaseOptions(SPEC))
+    again = make_plan(repaired, ReleaseOptions(SPEC), order=first.order)
+    assert (other.inputs, other.order != first.order) == (first.inputs, True)
+    assert again.identity() == first.identity()
+    assert [i.source.name for i in again.items] == [i.source.name for i in first.items]
 
 
 @pytest.mark.parametrize("option", ["output", "size", "dtype", "names"])
