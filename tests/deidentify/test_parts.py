@@ -22,6 +22,7 @@ from deepfixcx.deidentify import (
     load_key,
     read_private_elements,
 )
+from deepfixcx.deidentify.scan.texts import decoded
 from deepfixcx.deidentify.walking import cleaned, harmless_words, shifted
 from deepfixcx.errors import DeidentifyError
 from tests.deidentify.making import KEY, make_header
@@ -225,3 +226,9 @@ def test_table_of_patients_replaces_no_other_file(tmp_path: Path) -> None:
     with pytest.raises(DeidentifyError, match="cannot be written"):
         table.save()
     assert os.listdir(tmp_path) == ["patients.csv"]
+
+
+def test_letters_that_are_no_text_in_utf_7_are_no_text() -> None:
+    half = "AEHdpQBC"  # A, half of a pair, B
+    assert list(decoded(f"x +{half}- y")) == []
+    assert list(decoded("Hi +AE0-uster")) == [("utf-7", b"Muster")]

@@ -123,9 +123,11 @@ def _letter(found: re.Match[str]) -> str:
 
 def _from_utf7(found: re.Match[str]) -> str:
     try:
-        return found[0].encode().decode("utf-7")
-    except UnicodeDecodeError:
+        text = found[0].encode().decode("utf-7")
+        text.encode()  # half of a pair is no text: these letters are something else
+    except UnicodeError:
         return found[0]
+    return text
 
 
 def _from_base64(run: str) -> Iterator[tuple[str, bytes]]:
