@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,12 @@ def test_public_names_are_in_the_reference(site: Path) -> None:
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
         assert not LOADED.search(page.read_text("utf-8")), page.relative_to(site)
+
+
+def test_a_number_and_its_unit_stay_on_one_line() -> None:
+    kept = runpy.run_path(str(ROOT / "docs" / ".hooks" / "units.py"))["on_page_content"]
+    page = "<p>95 % of 64 × 64 pixels, 8 patches</p><pre>95 %</pre>"
+    assert kept(page) == (
+        "<p>95\N{NO-BREAK SPACE}% of 64\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}64"
+        "\N{NO-BREAK SPACE}pixels, 8 patches</p><pre>95 %</pre>"
+    )
