@@ -251,7 +251,7 @@ def test_without_scikit_learn_the_import_says_what_to_type() -> None:
         check=True,
         timeout=240,
     )
-    assert "pip install 'deepfixcx[sklearn]'" in answer.stdout
+    assert "pip install 'deepfixcx[sklearn]" in answer.stdout
 
 
 @pytest.mark.parametrize("name", ["Quantizer", "TaskProjector", "IdentitySuppressor"])

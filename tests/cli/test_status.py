@@ -43,7 +43,7 @@ def test_status_of_a_stopped_release_says_what_goes_on(
         ledger.reopen(0)
         ledger.died("000002", "", 2)
     result = run("status", out)
-    assert result.exit_code == 0
+    assert result.exit_code == 5
     assert "stopped before the end" in result.output
     assert "0 of 6 files" in result.output
     assert "1 stopped their worker process twice: 000002" in result.output

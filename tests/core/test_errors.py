@@ -65,5 +65,7 @@ def test_some_are_builtin_errors_too(name: str, builtin: type[Exception]) -> Non
 
 
 def test_the_door_for_optional_imports_says_what_to_type() -> None:
-    with pytest.raises(errors.MissingExtraError, match=r"pip install 'deepfixcx\[torch\]'"):
+    with pytest.raises(
+        errors.MissingExtraError, match=r"pip install 'deepfixcx\[torch\]( @ file:\S+)?'"
+    ):
         require("a_module_that_nobody_wrote.inner", extra="torch")

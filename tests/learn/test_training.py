@@ -356,7 +356,7 @@ def test_missing_torch_is_named(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ImportError, match=r"pip install 'deepfixcx\[learn\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'deepfixcx\[learn\]"):
         train_model(dataset, tmp_path / "model", OPTIONS["mlp"])
     monkeypatch.undo()
     assert torch.ones(1).item() == 1

@@ -108,7 +108,8 @@ def test_a_missing_extra_is_one_line_with_the_command(
     assert done.stdout == ""
     (line,) = done.stderr.strip().splitlines()
     assert re.fullmatch(
-        rf"error this needs '\w+', which is not installed; run: pip install 'deepfixcx\[{extra}\]'",
+        rf"error this needs '\w+', which is not installed; "
+        rf"run: pip install 'deepfixcx\[{extra}\]( @ file:[^']*)?'",
         line,
     )
 

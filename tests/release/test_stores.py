@@ -504,5 +504,5 @@ def test_release_on_a_disk_does_without_fsspec(images: Path, tmp_path: Path) -> 
     local, store = run(str(images)), run("s3://bucket/x")
     assert local.returncode == 0, local.stdout + local.stderr
     assert store.returncode == 2
-    assert "pip install 'deepfixcx[remote]'" in store.stderr
+    assert "pip install 'deepfixcx[remote]" in store.stderr
     assert len(rows(tmp_path / "out" / "manifest.csv")) == 24

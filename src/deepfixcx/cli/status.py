@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 MOST_NAMES = 10
+CODES = {"finished": 0, "running": 4, "stopped": 5, "withdrawing": 5}
+"""Exit codes, for scripts and monitoring."""
 
 
 def command(
@@ -28,7 +30,8 @@ def command(
 ) -> None:
     """Show the progress of a release and the command that continues it.
 
-    Reads the ledger in the private folder and changes nothing.
+    Reads the ledger in the private folder and changes nothing. Exit code 0: finished, 4: running,
+    5: stopped; the same command with --resume continues it.
 
     Example: deepfixcx status shared
     """
@@ -52,6 +55,8 @@ def command(
         status.files_failed or status.quarantined
     )
     panel("status", rows, good=good)
+    if code := CODES[status.state]:
+        raise typer.Exit(code)
 
 
 def _files(status: ReleaseStatus) -> str:
