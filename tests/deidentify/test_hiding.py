@@ -11,6 +11,7 @@ import lzma
 import os
 import socket
 import struct
+import sys
 import warnings
 import zipfile
 import zlib
@@ -169,6 +170,59 @@ def test_a_date_is_found(name: str, born: str, tmp_path: Path, out: Path) -> Non
         content = content.replace("11.8.".encode(form), f"{short[0]}.{short[1]}.".encode(form))
     (out / name.replace(" ", "_")).write_bytes(content)
     assert "date" in scan(out, tmp_path / "in").counts("kind")
+
+
+def parquet_of(column: object) -> bytes:
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    written = io.BytesIO()
+    table = pyarrow.table({"id": ["000001"] * 3, "column": column})
+    pyarrow.parquet.write_table(table, written, compression="zstd")
+    return written.getvalue()
+
+
+COLUMNS = {
+    "texts": lambda: ["", None, "Mustermann"],
+    "lists": lambda: [[], ["x", "Mustermann"], None],
+    "fields": lambda: [{"a": {"b": "Mustermann"}}, None, None],
+    "files": lambda: [b"", None, gzip.compress(SPOKEN)],
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_what_stands_in_a_table_of_parquet_is_found(name: str, sources: Path, out: Path) -> None:
+    (out / "table.parquet").write_bytes(parquet_of(COLUMNS[name]()))
+    found = scan(out, sources)
+    assert "name" in found.counts("kind"), found.files
+
+
+def test_a_name_of_a_column_is_found_and_not_repeated(sources: Path, out: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"Mustermann": ["a"]}), out / "table.parquet")
+    found = scan(out, sources)
+    assert "name" in found.counts("kind")
+    assert "Mustermann" not in repr(found)
+
+
+def test_vectors_and_numbers_of_a_clean_table_are_no_finding(sources: Path, out: Path) -> None:
+    vectors = np.random.default_rng(0).standard_normal((3, 20_000)).astype(np.float32)
+    (out / "table.parquet").write_bytes(parquet_of(list(vectors)))
+    found = scan(out, sources)
+    assert found.clean, found.files
+
+
+def test_a_damaged_table_and_one_that_cannot_be_opened_here_are_named(
+    sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = parquet_of(["a", "b", "c"])
+    (out / "table.parquet").write_bytes(whole)
+    assert scan(out, sources).clean
+    (out / "table.parquet").write_bytes(whole[:20] + bytes(20) + whole[40:])
+    assert "damaged" in scan(out, sources).files[0].problem
+    (out / "table.parquet").write_bytes(whole)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "pyarrow" in scan(out, sources).files[0].problem
 
 
 OTHER_LETTERS = {

@@ -21,7 +21,9 @@ from typing import Any, Final, NamedTuple
 from PIL import Image
 from pydicom import dcmread
 
+from deepfixcx._optional import require
 from deepfixcx.deidentify.silence import silence
+from deepfixcx.errors import MissingExtraError
 
 __all__ = ["DEEPEST", "MOST_INFLATED", "Contents", "Part"]
 
@@ -37,6 +39,7 @@ GZIP, ZIP, BZIP, XZ = b"\x1f\x8b\x08", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0"
 LOCAL: Final = "<4sHHHHHIIIHH"
 """The header of an entry of a zip archive."""
 
+PARQUET: Final = b"PAR1"
 DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 PIXELS: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 END_OF_FRAMES: Final = b"\xfe\xff\xdd\xe0"
@@ -49,7 +52,7 @@ UNOPENED: Final = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard",
     b"\x04\x22\x4d\x18": "LZ4", b"\x1f\x9d": "compress", b"LZIP": "lzip", b"MSCF": "Cabinet",
     b"]\0\0": "LZMA", b"-----BEGIN PGP MESSAGE": "OpenPGP", b"age-encryption.org": "age",
-    b"Salted__": "OpenSSL", b"\x89LZO": "lzop", b"\x89HDF\r\n": "HDF5", b"PAR1": "Parquet",
+    b"Salted__": "OpenSSL", b"\x89LZO": "lzop", b"\x89HDF\r\n": "HDF5",
     b"hsqs": "SquashFS", b"sqsh": "SquashFS", b"Obj\x01": "Avro", b"ORC": "ORC",
     b"\xff\x06\0\0sNaPpY": "Snappy", b"xar!": "XAR", b"\0\0\0\x0cJXL ": "JPEG XL",
 }  # fmt: skip
@@ -130,6 +133,10 @@ class Contents:
         elif head.startswith(b"\x93NUMPY"):
             texts = not NUMERIC_ARRAY.search(head)
             yield Part(where, data, [] if texts else [(min(128, len(data)), len(data))])
+        elif head.startswith(PARQUET):
+            footer = 8 + int.from_bytes(data[-8:-4], "little")
+            yield Part(where, data, [(len(PARQUET), max(len(data) - footer, 0))])
+            yield from self._parquet(bytes(data), depth)
         elif head.startswith((GZIP, ZIP, BZIP, XZ)):
             yield Part(where, data, [(0, len(data))])
             yield Part(where, data[-(1 << 16) :], [])  # comments, and what stands behind the end
@@ -311,6 +318,35 @@ class Contents:
         if not whole:
             self._note("a compressed stream in it is damaged")
         yield from self._opened("unpacked", unpacked, depth + 1)
+
+    def _parquet(self, data: bytes, depth: int) -> Iterator[Part]:
+        """Yield the texts of a table and the files in its cells; vectors hold no text."""
+        try:
+            arrow = require("pyarrow", extra="tables")
+            parquet = require("pyarrow.parquet", extra="tables")
+        except MissingExtraError:
+            self._note("Parquet is opened only where the package pyarrow is installed")
+            return
+        try:
+            for batch in parquet.ParquetFile(arrow.BufferReader(data)).iter_batches(256):
+                self._spend(batch.nbytes)
+                columns = list(batch.columns)
+                for column in columns:  # it grows: fields and lists are columns of their own
+                    if arrow.types.is_struct(column.type):
+                        columns += column.flatten()
+                    elif not arrow.types.is_nested(column.type):
+                        yield from self._cells(column.to_pylist(), depth)
+                    elif not arrow.types.is_primitive(column.type.value_type):
+                        columns.append(column.flatten())
+        except (arrow.ArrowException, OSError, ValueError, AttributeError):
+            self._note("a table of Parquet in it is damaged, or of an unknown kind")
+
+    def _cells(self, cells: list[Any], depth: int) -> Iterator[Part]:
+        texts = [str(each) for each in cells if not isinstance(each, bytes | None)]
+        yield Part("cells", "\n".join(texts).encode("utf-8", "surrogateescape"), [])
+        for cell in cells:
+            if isinstance(cell, bytes):
+                yield from self._opened("a cell", cell, depth + 1)
 
     def _spend(self, size: int) -> None:
         self._left -= size
