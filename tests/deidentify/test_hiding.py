@@ -181,17 +181,17 @@ def parquet_of(column: object) -> bytes:
     return written.getvalue()
 
 
-COLUMNS = {
-    "texts": lambda: ["", None, "Mustermann"],
-    "lists": lambda: [[], ["x", "Mustermann"], None],
-    "fields": lambda: [{"a": {"b": "Mustermann"}}, None, None],
-    "files": lambda: [b"", None, gzip.compress(SPOKEN)],
+COLUMNS: dict[str, object] = {
+    "texts": ["", None, "Mustermann"],
+    "lists": [[], ["x", "Mustermann"], None],
+    "fields": [{"a": {"b": "Mustermann"}}, None, None],
+    "files": [b"", None, gzip.compress(SPOKEN)],
 }
 
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_what_stands_in_a_table_of_parquet_is_found(name: str, sources: Path, out: Path) -> None:
-    (out / "table.parquet").write_bytes(parquet_of(COLUMNS[name]()))
+    (out / "table.parquet").write_bytes(parquet_of(COLUMNS[name]))
     found = scan(out, sources)
     assert "name" in found.counts("kind"), found.files
 
