@@ -158,10 +158,8 @@ def write_manifest(
     }
 
     def describe(outbox: Outbox, content: dict[str, Any]) -> dict[str, str]:
-        fetch, chosen = claim.place.fetched, leaves or Leaves()
-        if options.output in ("dicom", "deidentified"):  # scan, their check, opens no Parquet
-            chosen = Leaves(chosen.about, tables=False)
-        return write_leaves(fetch, outbox, content, ledger.records, chosen)
+        fetch = claim.place.fetched
+        return write_leaves(fetch, outbox, content, ledger.records, leaves or Leaves())
 
     write_metadata(claim, about, tables, options.papers(), describe)
     return totals
