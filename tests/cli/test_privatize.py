@@ -40,6 +40,8 @@ JSON_NAMES = {
     "kept_bytes",
     "kept_values",
     "legible_from",
+    "table_file_bytes",
+    "files_changed",
     "unmasked_images",
     "masked_images",
     "masked_share",
@@ -82,6 +84,9 @@ def test_all_done_is_zero_and_the_panel_says_what_came_of_it(
         for path in (tmp_path / "out" / folder).rglob("*.*")
     )
     assert reported["release_file_bytes"] == on_disk
+    tables = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.parquet"))
+    assert reported["table_file_bytes"] == tables > 0
+    assert "--no-tables" in result.output
 
 
 def test_images_in_which_a_mask_painted_nothing_are_counted(

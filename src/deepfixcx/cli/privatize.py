@@ -320,6 +320,9 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
             ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
+    if tables := totals["table_file_bytes"]:
+        advice = "the same data as tables for other tools; omit them with --no-tables"
+        rows.append(("tables", f"{byte_size(tables)} more: {advice}"))
     if options.noise is not None:
         rows.append(("guarantee", options.noise.guarantee))
     if masked and totals["images"]:

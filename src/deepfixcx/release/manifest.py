@@ -83,8 +83,8 @@ def write_metadata(
     tables: Mapping[str, Table],
     files: Mapping[str, bytes],
     describe: Callable[[Outbox, dict[str, Any]], dict[str, str]],
-) -> None:
-    """Write the manifest files of any finished release, dataset.json last."""
+) -> tuple[str, ...]:
+    """Write the manifest files of any finished release, dataset.json last; return their names."""
     if FAILURES in claim.metadata.listed and FAILURES not in tables:
         claim.withdraw(FAILURES)
     with claim.place.outbox(claim.metadata) as outbox:
@@ -103,6 +103,7 @@ def write_metadata(
             claim.withdraw(*stale)
         outbox.put(ABOUT, as_json(content))
         outbox.send()
+    return tuple(papers)
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def manifest_of(records: Iterable[Record], columns: list[str]) -> Table:
 def write_manifest(
     claim: Claim, plan: Plan, ledger: Ledger, leaves: Leaves | None = None
 ) -> dict[str, int]:
-    """Write the manifest files of a release of images or codes, and return its totals."""
+    """Write the manifest files of a release; return its totals, and the bytes of its tables."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
     patients = {row.source_id: row.patient for row in ledger.records() if row.patient}
@@ -161,8 +162,10 @@ def write_manifest(
         fetch = claim.place.fetched
         return write_leaves(fetch, outbox, content, ledger.records, leaves or Leaves())
 
-    write_metadata(claim, about, tables, options.papers(), describe)
-    return totals
+    names = write_metadata(claim, about, tables, options.papers(), describe)
+    size_of = claim.place.sizes()
+    parquet = sum(size_of(name) or 0 for name in names if name.endswith(".parquet"))
+    return totals | {"table_file_bytes": parquet}
 
 
 def stated(options: ReleaseOptions) -> dict[str, Any]:
