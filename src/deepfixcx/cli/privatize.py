@@ -321,8 +321,7 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
             ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
     if tables := totals["table_file_bytes"]:
-        advice = "the same data as tables for other tools; omit them with --no-tables"
-        rows.append(("tables", f"{byte_size(tables)} more: {advice}"))
+        rows.append(("tables", f"{byte_size(tables)} more, the same data; omit with --no-tables"))
     if options.noise is not None:
         rows.append(("guarantee", options.noise.guarantee))
     if masked and totals["images"]:
