@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -37,6 +38,11 @@ def release(images: Path, out: Path, *, resume: bool = False) -> Summary:
 def ask(out: Path, query: str) -> list[Any]:
     with closing(sqlite3.connect(private_folder(out) / "ledger.sqlite")) as ledger:
         return ledger.execute(query).fetchall()
+
+
+def note(out: Path, command: str, *values: str) -> None:
+    with closing(sqlite3.connect(private_folder(out) / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute(command, values)
 
 
 def replace_bytes(image: Path) -> None:
@@ -226,3 +232,35 @@ def test_large_input_is_hashed_without_being_held(
     with small, large:
         assert small.read() == large.read() == image.read_bytes()
     assert held == streamed
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_release_begun_with_other_versions_is_refused_by_their_names(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    noted = json.loads(
+        ask(tmp_path / "out", "SELECT value FROM notes WHERE name = 'software'")[0][0]
+    )
+    assert noted == json.loads((tmp_path / "out" / "dataset.json").read_text())["software"] | noted
+    changed = {**noted, "numpy": "1.0", "deepfixcx": "0.0.1"}
+    note(
+        tmp_path / "out", "UPDATE notes SET value = ? WHERE name = 'software'", json.dumps(changed)
+    )
+    for how in ({"resume": True}, {"add": True}):
+        with pytest.raises(ReleaseError, match=r"started with deepfixcx 0\.0\.1 and numpy 1\.0,"):
+            privatize_dataset(images, tmp_path / "out", OPTIONS, **how)
+    assert contents(tmp_path / "out") == before
+    privatize_dataset(images, tmp_path / "out", OPTIONS, overwrite=True)
+    assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_release_that_notes_no_versions_as_those_of_0_1_0_goes_on_and_notes_them(
+    images: Path, tmp_path: Path
+) -> None:
+    release(images, tmp_path / "out")
+    note(tmp_path / "out", "DELETE FROM notes WHERE name = 'software'")
+    assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
+    assert ask(tmp_path / "out", "SELECT count(*) FROM notes WHERE name = 'software'") == [(1,)]

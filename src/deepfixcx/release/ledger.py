@@ -213,6 +213,12 @@ class Ledger:
         with writing_ledger(), self.database as transaction:
             transaction.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
 
+    def noted(self, name: str) -> str:
+        """Return a note; empty where there is none."""
+        query = "SELECT value FROM notes WHERE name = ?"
+        row = self.database.execute(query, (name,)).fetchone()
+        return str(row[0]) if row else ""
+
     def complete_shards(self) -> set[int]:
         """Return the numbers of the shards that need not be worked again."""
         query = "SELECT number FROM shards WHERE state = 'complete'"

@@ -80,7 +80,7 @@ class Lifecycle:
         shards, numbered = self._database.execute(
             "SELECT count(*), coalesce(sum(files), 0) FROM shards"
         ).fetchone()
-        numbered = int(self._note("numbered") or numbered)
+        numbered = int(self._ledger.noted("numbered") or numbered)
         after = After(shards, numbered, self._folders())
         sources, left_out = self._new(sources, shards, workers, withdrawn=True)
         plan = make_plan(sources, options, secret, after=after)
@@ -112,7 +112,7 @@ class Lifecycle:
 
     def history(self) -> list[dict[str, str]]:
         """Return the earlier states of the release, as dataset.json lists them."""
-        found: list[dict[str, str]] = json.loads(self._note("history") or "[]")
+        found: list[dict[str, str]] = json.loads(self._ledger.noted("history") or "[]")
         return found
 
     def _continued(
@@ -163,11 +163,6 @@ class Lifecycle:
         """Return the largest number of a folder of the release."""
         names = self._database.execute("SELECT image_file || dicom_file FROM records")
         return max((folder_number(name) for (name,) in names), default=0)
-
-    def _note(self, name: str) -> str:
-        query = "SELECT value FROM notes WHERE name = ?"
-        row = self._database.execute(query, (name,)).fetchone()
-        return str(row[0]) if row else ""
 
     # -- withdrawals --------------------------------------------------------------------------
 

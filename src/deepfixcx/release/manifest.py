@@ -39,6 +39,7 @@ __all__ = [
     "MANIFEST_VERSION",
     "TOTALS",
     "as_json",
+    "check_versions",
     "count_legible",
     "finishing",
     "manifest_of",
@@ -186,6 +187,26 @@ def count_legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
 def software() -> dict[str, str]:
     """Return versions of deepfixcx and of the packages that decide numbers and bytes."""
     return {"deepfixcx": __version__} | {name: version(name) for name in VERSIONS_OF}
+
+
+def check_versions(ledger: Ledger) -> None:
+    """Refuse to go on with other versions than a release was begun with; note those of a new one.
+
+    Version 0.1.0 noted none: such a release goes on, because the same options give the same
+    values, and has the versions of its first continuation from then on.
+    """
+    own = software()
+    before = dict(json.loads(ledger.noted("software") or "{}"))
+    if not before:
+        ledger.note(software=json.dumps(own))
+    elif other := [name for name in own if before.get(name) != own[name]]:
+        begun = " and ".join(f"{name} {before.get(name, 'unknown')}" for name in other)
+        here = " and ".join(f"{name} {own[name]}" for name in other)
+        raise ReleaseError(
+            f"this release was started with {begun}, and {here} is installed, which can change "
+            f"values; install the versions that it was started with, or start again with "
+            f"--overwrite"
+        )
 
 
 def mechanism_entries(options: ReleaseOptions, ledger: Ledger) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from deepfixcx.release.folders import keep_apart, private_of
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger
 from deepfixcx.release.lifecycle import Lifecycle
-from deepfixcx.release.manifest import count_legible, finishing, write_manifest
+from deepfixcx.release.manifest import check_versions, count_legible, finishing, write_manifest
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.patients import name_patients
 from deepfixcx.release.places import place_of
@@ -249,6 +249,7 @@ def privatize_dataset(
 
             dicom = dicom_output(options, key or kept_here / KEY, release)
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
+        check_versions(ledger)
         life.begin(plan, claim.place)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
         progress, changed = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
