@@ -244,7 +244,8 @@ def test_release_begun_with_other_versions_is_refused_by_their_names(
         ask(tmp_path / "out", "SELECT value FROM notes WHERE name = 'software'")[0][0]
     )
     stated = json.loads((tmp_path / "out" / "dataset.json").read_text())["software"]
-    assert noted and noted.items() <= stated.items()
+    assert noted
+    assert noted.items() <= stated.items()
     changed = {**noted, "numpy": "1.0", "deepfixcx": "0.0.1"}
     note(
         tmp_path / "out", "UPDATE notes SET value = ? WHERE name = 'software'", json.dumps(changed)
