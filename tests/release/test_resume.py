@@ -16,6 +16,7 @@ from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import remove_listed
 from deepfixcx.release import (
     ReleaseOptions,
+    RunOptions,
     Summary,
     private_folder,
     privatize_dataset,
@@ -250,7 +251,8 @@ def test_release_begun_with_other_versions_is_refused_by_their_names(
     note(
         tmp_path / "out", "UPDATE notes SET value = ? WHERE name = 'software'", json.dumps(changed)
     )
-    for how in ({"resume": True}, {"add": True}):
+    ways: list[RunOptions] = [{"resume": True}, {"add": True}]
+    for how in ways:
         with pytest.raises(ReleaseError, match=r"started with deepfixcx 0\.0\.1 and numpy 1\.0,"):
             privatize_dataset(images, tmp_path / "out", OPTIONS, **how)
     assert contents(tmp_path / "out") == before
