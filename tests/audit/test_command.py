@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from deepfixcx.cli._released import find_listed, find_target
 from deepfixcx.cli.app import app
+from deepfixcx.errors import AuditError
 from deepfixcx.images import write_png
 from tests.audit.making import make_images
 
@@ -98,6 +99,37 @@ def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
     for name in names:
         everything = everything.replace(name, "")
     assert ".png" not in everything
+
+
+def test_patients_are_those_of_the_release_unless_a_table_names_them(
+    run: Run, released: Path
+) -> None:
+    scans = released / "scans"
+    refused = run("audit", released / "shared", "--against", scans / "in")
+    assert refused.exit_code == 2
+    assert "the release names no patients, so its audit needs --patients" in flat(refused)
+    made = run("privatize", scans / "table.csv", released / "known", "-J", 2, "-P", 4,
+               "--output", "codes", "--patient", "patient_id", "--workers", 1)  # fmt: skip
+    assert made.exit_code == 0, made.output
+    known = released / "known"
+    by_table = find_listed(
+        known, scans / "table.csv", scans / "table.csv", private=None, labels=None
+    )
+    by_release = find_listed(known, scans / "table.csv", None, private=None, labels=None)
+    for listed in (by_table, by_release):
+        assert (len(listed.dataset), listed.dataset.patient_count) == (60, 30)
+    owner_of = {
+        record.path: owner
+        for record, owner in zip(by_table.dataset.records, by_table.dataset.patients, strict=True)
+    }
+    pairs = {(each.patient, owner_of[each.path]) for each in by_release.dataset.records}
+    assert len(pairs) == 30  # a pseudonym for a patient
+    assert any("pseudonyms of the release" in note for note in by_release.notes)
+    assert not any("pseudonyms of the release" in note for note in by_table.notes)
+    for option, value in (("labels", "sick"), ("known", "view"), ("patient", "patient_id")):
+        words: dict[str, str | None] = {"labels": None, option: value}
+        with pytest.raises(AuditError, match="requires --patients"):
+            find_listed(known, scans / "table.csv", None, private=None, **words)  # type: ignore[arg-type]
 
 
 def test_records_join_their_own_images(run: Run, released: Path) -> None:

@@ -92,6 +92,11 @@ def test_delivery_addition_repair_withdrawal_audit_and_report(
 
     call("privatize", april, "shared", *setting, "--patient", "patient", "--add")
     assert gone.isdisjoint(ids(home).values())
+    said = call("audit", "shared", "--against", april, "--workers", 1, "--json", "audited.json")
+    assert "patients are the pseudonyms of the release" in " ".join(said.split())
+    assert "MRN-" not in Path("shared.audit/audit.json").read_text() + said
+    audited = json.loads(Path("audited.json").read_text())
+    assert (audited["images"], audited["patients"]) == (14, 7)
     call("report", "shared", "-o", "report.html")
     history = json.loads(Path("shared/dataset.json").read_text())["history"]
     assert [each["change"] for each in history] == ["addition", "withdrawal"]

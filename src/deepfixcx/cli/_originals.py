@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deepfixcx.audit.suite import Target
 
 __all__ = [
+    "HINT",
     "check_contents",
     "check_members",
     "check_pairs",

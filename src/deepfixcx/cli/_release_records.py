@@ -46,6 +46,7 @@ class ReleaseRecords:
     binding: str = ""
     synthetic: bool = False
     owners: Mapping[Path, str] = field(default_factory=dict, repr=False)  # patients, if known
+    pseudonyms: Mapping[Path, str] = field(default_factory=dict, repr=False)  # of the manifest
 
     def again(
         self, codes: NDArray[np.float32], labels: NDArray[np.float32], patients: NDArray[np.str_]
@@ -202,7 +203,14 @@ def _ordinary(release: Release, private: PrivateFolder, originals: Path) -> Rele
         None,
         notes,
         drawn=any("noise" in name for name in used),
+        pseudonyms=_pseudonyms(release, paths),
     )
+
+
+def _pseudonyms(release: Release, paths: Mapping[str, Path]) -> dict[Path, str]:
+    """Return the patient of each original by the manifest, which is checked by its checksum."""
+    named = {row["source_id"]: row.get("patient", "") for row in release.rows}
+    return {path: named[name] for name, path in paths.items() if named.get(name)}
 
 
 def _by_path(paths: Mapping[str, Path], contents: Mapping[str, str]) -> dict[Path, str]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from deepfixcx._words import counted
 from deepfixcx.cli._options import words_in
-from deepfixcx.cli._originals import check_contents, check_pairs, count_missing
+from deepfixcx.cli._originals import HINT, check_contents, check_pairs, count_missing
 from deepfixcx.cli._release_records import ReleaseRecords, read_release
 from deepfixcx.errors import AuditError, LabelError, LayoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from deepfixcx.audit.suite import PublicImages, Target
     from deepfixcx.datasets import Columns, Dataset
@@ -35,6 +35,14 @@ UNPROVED = {
     ),
 }
 """Note for the user where the private folder is not known by an ID or a checksum."""
+
+
+PSEUDONYMS = (
+    "patients are the pseudonyms of the release; labels, sex and age of the originals are not "
+    "known to the attacker: name their table with --patients"
+)
+OWNERS = PSEUDONYMS.replace("pseudonyms of the release", "patients that the private folder names")
+"""Notes where no table was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class Listed:
 def find_listed(
     release: Path,
     originals: Path,
-    table: Path,
+    table: Path | None,
     *,
     private: Path | None,
     labels: str | None,
@@ -72,12 +80,21 @@ def find_listed(
     public: Path | None = None,
     patient: str | None = None,
 ) -> Listed:
-    """Read a release and a table of patients, and refuse what does not belong together."""
+    """Read a release and its patients, and refuse what does not belong together.
+
+    Patients are those of the table or, without one, those that the release names.
+    """
     from deepfixcx.audit.originals import check_patients, column_of
     from deepfixcx.datasets import Columns
     from deepfixcx.release import private_folder
 
     made = read_release(release, private or private_folder(release), originals)
+    if table is None:
+        chosen = {"--labels": labels, "--known-columns": known, "--public": public}
+        dataset, notes = _of_release(made, originals, {**chosen, "--patient": patient})
+        listed = Listed(release.name, "", made, dataset, notes)
+        check_contents(made.contents)
+        return listed
     columns = Columns(patient=patient)
     dataset, notes = _dataset(table, originals, labels, made, columns)
     check_patients(dataset, table.name)
@@ -130,7 +147,8 @@ def find_target(
     lost = len(made.members) - len(rows) - missing
     if lost > 0:
         notes += (
-            f"{counted(lost, 'record has', 'records have')} no patient in the table: left out",
+            f"{counted(lost, 'record has', 'records have')} no patient in the "
+            f"{'table' if listed.table else 'release'}: left out",
         )
     names = (*dataset.label_names, *listed.known)
     if names:
@@ -225,6 +243,33 @@ def _linked(listed: Listed, dataset: Dataset) -> tuple[list[int], list[tuple[int
             "folder, and --against is the input folder (IN) of privatize"
         )
     return rows, members
+
+
+def _of_release(
+    made: ReleaseRecords, originals: Path, chosen: Mapping[str, object]
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Return the originals on the disk with the patients that the release itself names."""
+    from deepfixcx.datasets import Dataset, ImageRecord
+
+    named = made.pseudonyms or made.owners
+    if not named or made.synthetic or made.label_names:  # attackers know labels that are released
+        lacks = "releases labels" if made.label_names else "names no patients"
+        raise AuditError(
+            f"the release {lacks}, so its audit needs --patients: a table (.csv) of the originals "
+            f"with columns file and patient{' and the labels' if made.label_names else ''}"
+        )
+    if asked := [option for option, value in chosen.items() if value is not None]:
+        raise AuditError(f"{asked[0]} requires --patients; name the table, or omit {asked[0]}")
+    records = tuple(
+        ImageRecord(path, name) for path, name in sorted(named.items()) if path.is_file()
+    )
+    if not records:
+        raise AuditError(
+            f"none of {counted(len(named), 'original')} of the release lies in "
+            f"{originals.name!r}; {HINT}"
+        )
+    note = PSEUDONYMS if made.pseudonyms else OWNERS
+    return Dataset("release", (), records, originals), (*made.notes, note)
 
 
 def _dataset(

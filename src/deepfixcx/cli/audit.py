@@ -55,7 +55,10 @@ def command(
     ] = None,
     patients: Annotated[
         Path | None,
-        typer.Option(help="Table (.csv) of the originals: file, patient, labels, sex, age."),
+        typer.Option(
+            help="Table (.csv) of the originals: file, patient, labels, sex, age.",
+            show_default="the patients in RELEASE",
+        ),
     ] = None,
     patient: Annotated[str | None, PATIENT] = None,
     out: Annotated[
@@ -82,7 +85,7 @@ def command(
     overwrite: Annotated[bool, OVERWRITE] = False,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Attack a release with its originals and patient table, and answer five questions.
+    """Attack a release with its originals and their patients, and answer five questions.
 
     Attackers learn on some patients and are tested on others. Five questions: can a person be
     singled out, can records be linked, can attributes be inferred, can images be reconstructed,
@@ -151,14 +154,13 @@ def _images(
     from deepfixcx.cli._released import find_listed, find_target
     from deepfixcx.errors import AuditError
 
-    for option in ("--against", "--patients"):
-        if option not in named:
-            raise AuditError(
-                f"{release.name!r} is no file of features, so its audit needs {option}; see "
-                "deepfixcx audit --help"
-            )
+    if "--against" not in named:
+        raise AuditError(
+            f"{release.name!r} is no file of features, so its audit needs --against; see "
+            "deepfixcx audit --help"
+        )
     listed = find_listed(
-        release, named["--against"], named["--patients"], private=named.get("--private"),
+        release, named["--against"], named.get("--patients"), private=named.get("--private"),
         labels=labels, known=known, public=named.get("--public"), patient=patient,
     )  # fmt: skip
     return partial(find_target, listed, workers=workers, report=bar.read)
