@@ -112,16 +112,12 @@ def test_patients_are_those_of_the_release_unless_a_table_names_them(
                "--output", "codes", "--patient", "patient_id", "--workers", 1)  # fmt: skip
     assert made.exit_code == 0, made.output
     known = released / "known"
-    by_table = find_listed(
-        known, scans / "table.csv", scans / "table.csv", private=None, labels=None
-    )
-    by_release = find_listed(known, scans / "table.csv", None, private=None, labels=None)
+    table = scans / "table.csv"
+    by_table = find_listed(known, table, table, private=None, labels=None)
+    by_release = find_listed(known, table, None, private=None, labels=None)
     for listed in (by_table, by_release):
         assert (len(listed.dataset), listed.dataset.patient_count) == (60, 30)
-    owner_of = {
-        record.path: owner
-        for record, owner in zip(by_table.dataset.records, by_table.dataset.patients, strict=True)
-    }
+    owner_of = {each.path: each.patient for each in by_table.dataset.records}
     pairs = {(each.patient, owner_of[each.path]) for each in by_release.dataset.records}
     assert len(pairs) == 30  # a pseudonym for a patient
     assert any("pseudonyms of the release" in note for note in by_release.notes)
@@ -129,7 +125,7 @@ def test_patients_are_those_of_the_release_unless_a_table_names_them(
     for option, value in (("labels", "sick"), ("known", "view"), ("patient", "patient_id")):
         words: dict[str, str | None] = {"labels": None, option: value}
         with pytest.raises(AuditError, match="requires --patients"):
-            find_listed(known, scans / "table.csv", None, private=None, **words)  # type: ignore[arg-type]
+            find_listed(known, table, None, private=None, **words)  # type: ignore[arg-type]
 
 
 def test_records_join_their_own_images(run: Run, released: Path) -> None:
