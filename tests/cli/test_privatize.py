@@ -26,6 +26,8 @@ JSON_NAMES = {
     "command",
     "dicom_file_bytes",
     "dicom_files",
+    "duplicate_files",
+    "duplicates_left_out",
     "file_checksum",
     "files",
     "files_done",

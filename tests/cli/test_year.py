@@ -106,6 +106,38 @@ def files(folder: str | Path) -> list[Path]:
     return [path for path in Path(folder).absolute().rglob("*") if path.is_file()]
 
 
+def test_files_with_the_same_bytes_are_reported_across_files_and_deliveries(
+    run: Run, tmp_path: Path
+) -> None:
+    deliver(tmp_path / "in", range(3), visits=1)
+    shutil.copy(tmp_path / "in/0-0.png", tmp_path / "in/other.png")
+    (tmp_path / "in/empty.png").touch()
+    (tmp_path / "in/void.png").touch()  # failed files are no duplicates
+    words = (tmp_path / "shared", "-J", 2, "-P", 2, "--workers", 1, "--no-tables")
+    words += ("--json", tmp_path / "j.json")
+
+    def call(where: Path, *more: object) -> tuple[str, dict[str, int], dict[str, str]]:
+        done = run("privatize", where, *words, *more)
+        with (tmp_path / "shared.private/sources.csv").open(newline="") as file:
+            groups = {row["source"]: row["duplicate"] for row in csv.DictReader(file)}
+        figures = json.loads((tmp_path / "j.json").read_text())
+        return " ".join(done.output.split()), figures, {k: v for k, v in groups.items() if v}
+
+    said, figures, groups = call(tmp_path / "in")
+    assert "1 file has the bytes of another file of the release" in said
+    assert (figures["duplicate_files"], figures["duplicates_left_out"]) == (1, 0)
+    assert groups == {"0-0.png": "1", "other.png": "1"}
+    deliver(tmp_path / "later", range(2, 4), visits=1)
+    said, figures, groups = call(tmp_path / "later", "--add")
+    assert "1 file left out: their bytes are in the release" in said
+    assert (figures["duplicate_files"], figures["duplicates_left_out"]) == (1, 1)
+    assert groups == {"0-0.png": "1", "other.png": "1"}
+    metadata = (tmp_path / "shared/manifest.csv").read_text() + (
+        tmp_path / "shared/dataset.json"
+    ).read_text()
+    assert "duplicate" not in metadata
+
+
 def test_a_setting_that_keeps_half_of_the_values_warns(run: Run, tmp_path: Path) -> None:
     deliver(tmp_path / "in", range(2))
     large = run("privatize", tmp_path / "in", tmp_path / "out", "-J", 2, "-P", 8, "--workers", 1)

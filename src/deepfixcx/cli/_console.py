@@ -35,6 +35,7 @@ __all__ = [
     "byte_size",
     "changed_rows",
     "default_workers",
+    "duplicate_rows",
     "error_console",
     "fail",
     "kept_rows",
@@ -124,6 +125,19 @@ def changed_rows(ids: Sequence[str], *, neutral: bool) -> list[tuple[str, str]]:
     shown = f": {', '.join(ids[:MOST_KEPT])}{' …' * (len(ids) > MOST_KEPT)}" if neutral else ""
     files = counted(len(ids), "file")
     return [("changed", f"{files} since an earlier run, processed again with their shards{shown}")]
+
+
+def duplicate_rows(totals: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return rows of a panel on files with the same bytes."""
+    rows = []
+    if copies := totals["duplicate_files"]:
+        verb = "has" if copies == 1 else "have"
+        rows.append(f"{counted(copies, 'file')} {verb} the bytes of another file of the release")
+    if copies := totals["duplicates_left_out"]:
+        rows.append(f"{counted(copies, 'file')} left out: their bytes are in the release")
+    if rows:
+        rows[-1] += "; the private sources.csv lists them"
+    return [("duplicates" if not place else "", text) for place, text in enumerate(rows)]
 
 
 def mask_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:

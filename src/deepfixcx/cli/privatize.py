@@ -25,6 +25,7 @@ from deepfixcx.cli._console import (
     byte_size,
     changed_rows,
     default_workers,
+    duplicate_rows,
     kept_rows,
     mask_rows,
     panel,
@@ -248,8 +249,7 @@ def _check_unused(labels: str | None, public: str | None, min_patients: int) -> 
 
 
 def _end(summary: Summary, json: Path | None, options: ReleaseOptions) -> None:
-    figures = _figures(summary)
-    write_json(json, figures)
+    write_json(json, figures := _figures(summary))
     _close(summary, figures, options)
     if summary.totals["files_failed"]:
         raise typer.Exit(SOME_FAILED)
@@ -332,7 +332,7 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
     if summary.legible_images:
         rows.append(("text", _writing(summary, masked)))
     rows += changed_rows(summary.changed, neutral=options.names == "neutral")
-    rows += kept_rows(summary.kept_files, summary.lock_note)
+    rows += duplicate_rows(totals) + kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),
         ("private", f"{summary.private}  source of each image; do not share"),

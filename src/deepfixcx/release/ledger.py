@@ -274,6 +274,17 @@ class Ledger:
         query = "SELECT count(DISTINCT patient) FROM records WHERE patient != ''"
         return int(self.database.execute(query).fetchone()[0])
 
+    def duplicates(self) -> list[tuple[str, ...]]:
+        """Return the IDs of privatized inputs with the same bytes, over all deliveries."""
+        groups: dict[str, list[str]] = {}
+        for content, source_id in self.database.execute(
+            "SELECT content, source_id FROM sources WHERE content IN (SELECT content FROM sources "
+            "WHERE content != '' GROUP BY content HAVING count(*) > 1) AND source_id NOT IN "
+            "(SELECT source_id FROM records WHERE error != '') ORDER BY shard, place"
+        ):
+            groups.setdefault(content, []).append(source_id)
+        return [tuple(ids) for ids in groups.values() if len(ids) > 1]
+
     def names(self, file: str) -> bool:
         """Return whether a record names this file of the release."""
         query = " UNION ALL ".join(

@@ -30,7 +30,7 @@ from deepfixcx.release.claim import Claim
 from deepfixcx.release.inputs import hidden_part
 from deepfixcx.release.leaves import Leaves, write_leaves
 from deepfixcx.release.ledger import Ledger, Record
-from deepfixcx.release.lifecycle import Lifecycle, size_in
+from deepfixcx.release.lifecycle import KNOWN, Lifecycle, size_in
 from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Plan
@@ -135,11 +135,12 @@ def manifest_of(records: Iterable[Record], columns: list[str]) -> Table:
 def write_manifest(
     claim: Claim, plan: Plan, ledger: Ledger, leaves: Leaves | None = None
 ) -> dict[str, int]:
-    """Write the manifest files of a release; return its totals, and the bytes of its tables."""
+    """Write the manifest files of a release; return its totals, tables and duplicates."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
     patients = {row.source_id: row.patient for row in ledger.records() if row.patient}
-    _write_sources(claim.private, plan, failed, notes, patients)
+    duplicates = ledger.duplicates()
+    _write_sources(claim.private, plan, failed, notes, patients, duplicates)
     options = plan.options
     totals = _totals(claim.place.sizes(), plan, ledger, options.spec.numbers(1))
     unknown = () if ledger.patients() else ("patient",)
@@ -166,7 +167,11 @@ def write_manifest(
     names = write_metadata(claim, about, tables, options.papers(), describe)
     size_of = claim.place.sizes()
     parquet = sum(size_of(name) or 0 for name in names if name.endswith(".parquet"))
-    return totals | {"table_file_bytes": parquet}
+    return totals | {
+        "table_file_bytes": parquet,
+        "duplicate_files": sum(len(ids) - 1 for ids in duplicates),
+        "duplicates_left_out": sum(reason == KNOWN for _, reason in plan.left_out),
+    }
 
 
 def stated(options: ReleaseOptions) -> dict[str, Any]:
@@ -229,27 +234,36 @@ def _write_sources(
     failed: list[Record],
     notes: dict[str, str],
     patients: dict[str, str],
+    duplicates: list[tuple[str, ...]],
 ) -> None:
     why = {record.source_id: (record.error, record.reason) for record in failed}
     why_not = {False: "not an image by name or content", True: "hidden"}
-    header = ["source_id", "source", "status", "error", "reason", "notes", "patient"]
-    header = header if patients else header[:-1]
-    before = _other_sources(private.folder, plan, header)
+    # numbers of groups and no IDs, so that a withdrawn ID is in no row of another source
+    groups = {name: str(number) for number, ids in enumerate(duplicates, 1) for name in ids}
+    header = ["source_id", "source", "status", "error", "reason", "notes"]
+    header += [name for name, known in (("patient", patients), ("duplicate", groups)) if known]
+
+    def row(source_id: str, source: str, status: str, *cells: str) -> tuple[str, ...]:
+        found = dict(zip(header, (source_id, source, status, *cells), strict=False))
+        found |= {"patient": patients.get(source_id, ""), "duplicate": groups.get(source_id, "")}
+        return tuple(found.get(name, "") for name in header)
+
+    before = _other_sources(private.folder, plan, header, groups)
     with private_table(private.folder, SOURCES, header) as writer:
         writer.writerows(before)
         for item in plan.items:
             name, status = item.source_id, "failed" if item.source_id in why else "done"
             cells = (*why.get(name, ("", "")), notes.get(name, ""))
-            row = (name, item.source.name, status, *cells, patients.get(name, ""))
-            writer.writerow(row[: len(header)])
+            writer.writerow(row(name, item.source.name, status, *cells))
         for name, reason in plan.left_out:
-            writer.writerow(("", name, "skipped", "", reason, "", "")[: len(header)])
+            writer.writerow(row("", name, "skipped", "", reason))
         for name in plan.skipped:
-            reason = why_not[bool(hidden_part(name))]
-            writer.writerow(("", name, "skipped", "", reason, "", "")[: len(header)])
+            writer.writerow(row("", name, "skipped", "", why_not[bool(hidden_part(name))]))
 
 
-def _other_sources(private: Path, plan: Plan, header: list[str]) -> list[tuple[str, ...]]:
+def _other_sources(
+    private: Path, plan: Plan, header: list[str], groups: Mapping[str, str]
+) -> list[tuple[str, ...]]:
     """Return the rows of other deliveries, whose folders may be gone."""
     if not (private / SOURCES).is_file():
         return []
@@ -257,7 +271,7 @@ def _other_sources(private: Path, plan: Plan, header: list[str]) -> list[tuple[s
     listed = {*plan.skipped, *(name for name, _ in plan.left_out)}
     rows = own_rows(private / SOURCES, ["source_id", "source"])
     return [
-        tuple(row.get(name, "") for name in header)
+        tuple((row | {"duplicate": groups.get(row["source_id"], "")}).get(n, "") for n in header)
         for row in rows
         if (row["source_id"] not in own if row["source_id"] else row["source"] not in listed)
     ]

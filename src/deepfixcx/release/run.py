@@ -100,8 +100,8 @@ class Summary:
     private : Path
         The folder that stays here.
     totals : dict of str to int
-        The whole release, earlier runs included, as in ``dataset.json``; which does not state
-        the bytes of the source files of a release with noise.
+        The whole release, earlier runs included, as in ``dataset.json``, with the bytes of tables
+        and duplicates; it does not state the bytes of the source files of a release with noise.
     progress : Progress
         This run alone.
     seconds : float
