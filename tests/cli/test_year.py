@@ -113,8 +113,8 @@ def test_files_with_the_same_bytes_are_reported_across_files_and_deliveries(
     shutil.copy(tmp_path / "in/0-0.png", tmp_path / "in/other.png")
     (tmp_path / "in/empty.png").touch()
     (tmp_path / "in/void.png").touch()  # failed files are no duplicates
-    words = (tmp_path / "shared", "-J", 2, "-P", 2, "--workers", 1, "--no-tables")
-    words += ("--json", tmp_path / "j.json")
+    setting = (tmp_path / "shared", "-J", 2, "-P", 2, "--workers", 1, "--no-tables")
+    words = (*setting, "--json", tmp_path / "j.json")
 
     def call(where: Path, *more: object) -> tuple[str, dict[str, int], dict[str, str]]:
         done = run("privatize", where, *words, *more)
