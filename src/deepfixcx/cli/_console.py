@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from deepfixcx.release import Progress, Summary
+    from deepfixcx.release.run_log import RunLog
 
 __all__ = [
     "INTERRUPTED",
@@ -39,6 +41,7 @@ __all__ = [
     "error_console",
     "fail",
     "kept_rows",
+    "logged",
     "mask_rows",
     "panel",
     "program",
@@ -79,6 +82,9 @@ INTERRUPTED = 130
 
 MOST_REASONS = 3
 MOST_KEPT = 5
+
+SECONDS_A_LINE = 30
+"""Between two lines on progress where there is no terminal."""
 
 
 def panel(title: str, rows: Sequence[tuple[str, str]], *, good: bool = True) -> None:
@@ -247,28 +253,75 @@ class StepBar:
 
 
 class ReleaseBar:
-    """Shows images/s, bytes in and kept, failed files, and the time left."""
+    """Shows images/s, bytes in and kept, failed files, and the time left.
 
-    def __enter__(self) -> Callable[[Progress], None]:
-        self._bar = progress_bar("privatize")
-        self._task = self._bar.add_task("privatize", total=None, said="")
+    Without a terminal it is a line from time to time.
+    """
+
+    def __init__(self, command: str = "privatize") -> None:
+        self._command = command
+
+    def __enter__(self) -> ReleaseBar:
+        self._bar = progress_bar(self._command)
+        self._task = self._bar.add_task(self._command, total=None, said="")
         self._bar.start()
-        return self._report
+        self._began = self._printed = time.monotonic()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def _report(self, progress: Progress) -> None:
-        elapsed = self._bar.tasks[0].elapsed or 0
-        speed = progress.images / elapsed if elapsed else 0
+    def report(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        now = time.monotonic()
+        speed = progress.images / max(now - self._began, 1e-9)
         flow = f"{byte_size(progress.bytes_in)} → {byte_size(progress.bytes_kept)}"
         failed = f"  {progress.files_failed} failed" if progress.files_failed else ""
-        self._bar.update(
-            self._task,
-            total=progress.files,
-            completed=progress.files_before + progress.files_done,
-            said=f"{speed:.0f} images/s  {flow}{failed}",
-        )
+        done, said = progress.files_before + progress.files_done, f"{speed:.0f} images/s  {flow}"
+        self._bar.update(self._task, total=progress.files, completed=done, said=f"{said}{failed}")
+        if not error_console.is_terminal and now - self._printed >= SECONDS_A_LINE:
+            self._printed = now
+            files = counted(progress.files, "file")
+            self._line(f"{done:,} of {files}  {said}{failed}")
+
+    def waiting(self, log: RunLog | None) -> Callable[[str], None]:
+        """Return what shows what a run waits for, and enters it in its log."""
+
+        def show(reason: str) -> None:
+            self._bar.update(self._task, said=reason)
+            if not error_console.is_terminal:
+                self._line(f"waiting: {reason}")
+            if log is not None:
+                log.waits(reason)
+
+        return show
+
+    def _line(self, text: str) -> None:
+        error_console.print(f"{self._command}: {escape(text)}", soft_wrap=True)
+
+
+@contextmanager
+def logged(
+    path: Path | None, command: str, where: str, folder: str, private: str | None
+) -> Iterator[RunLog | None]:
+    """Open the log of a run, which lies in no folder of the release, if one is wanted."""
+    if path is None:
+        yield None
+        return
+    from deepfixcx.io.files import check_apart
+    from deepfixcx.release.folders import private_of
+    from deepfixcx.release.run_log import RunLog
+    from deepfixcx.release.storage import locate
+
+    release = locate(folder)
+    places = {
+        "IN": locate(where),
+        "OUT": release,
+        "the private folder": private_of(release, private),
+    }
+    check_apart({"the log": path}, {what: p for what, p in places.items() if isinstance(p, Path)})
+    with RunLog(path, command) as log:
+        yield log
 
 
 def progress_bar(text: str) -> Bar:

@@ -30,6 +30,7 @@ __all__ = [
     "KEY",
     "LAYOUT",
     "LEVEL",
+    "LOG",
     "MAX_PIXELS",
     "MODEL_FOLDER",
     "NAMES",
@@ -43,6 +44,7 @@ __all__ = [
     "PSEUDONYMS",
     "RESUME",
     "SUGGESTED_LEVEL",
+    "TABLES",
     "SUGGESTED_PATCHES",
     "UNCERTAIN",
     "WAVELET",
@@ -185,6 +187,12 @@ ABOUT = typer.Option(
 )
 RESUME = typer.Option("--resume", help="Continue a stopped run.")
 OVERWRITE = typer.Option("--overwrite", help="Replace what an earlier run wrote.")
+TABLES = typer.Option(
+    "--tables/--no-tables",
+    help="Write Parquet tables beside every kind of output.",
+    show_default="if pyarrow is installed",
+)
+LOG = typer.Option("--log", help="Log of the run for monitoring (JSON lines); outside OUT.")
 JSON = typer.Option("--json", help="Write the summary as JSON.")
 
 

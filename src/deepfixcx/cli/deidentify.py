@@ -17,6 +17,7 @@ from deepfixcx.cli._console import (
     changed_rows,
     default_workers,
     kept_rows,
+    logged,
     mask_rows,
     panel,
     program,
@@ -29,6 +30,7 @@ from deepfixcx.cli._console import (
 from deepfixcx.cli._options import (
     JSON,
     KEY,
+    LOG,
     MAX_PIXELS,
     NAMES,
     OVERWRITE,
@@ -92,6 +94,7 @@ def command(
     private: Annotated[str | None, PRIVATE] = None,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
+    log: Annotated[Path | None, LOG] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """De-identify DICOM files and keep their pixels bit for bit, but for text that is painted.
@@ -122,7 +125,8 @@ def command(
         mask=None if mask is None else chosen_mask(mask, ocr),
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
     )
-    with stopping(), ReleaseBar() as report:
+    logs = logged(log, "deidentify", where, folder, private)
+    with stopping(), logs as running, ReleaseBar("deidentify") as bar:
         summary = privatize_dataset(
             where,
             folder,
@@ -133,7 +137,8 @@ def command(
             workers=default_workers() if workers is None else workers,
             resume=resume,
             overwrite=overwrite,
-            report=report,
+            report=bar.report,
+            log=running,
             again=resuming_command(),
             leaves=leaves_of(folder, None, None),
         )

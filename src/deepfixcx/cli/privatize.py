@@ -27,6 +27,7 @@ from deepfixcx.cli._console import (
     default_workers,
     duplicate_rows,
     kept_rows,
+    logged,
     mask_rows,
     panel,
     program,
@@ -44,6 +45,7 @@ from deepfixcx.cli._options import (
     GRID,
     JSON,
     KEY,
+    LOG,
     MAX_PIXELS,
     NAMES,
     OVERWRITE,
@@ -52,6 +54,7 @@ from deepfixcx.cli._options import (
     PRIVATE,
     PSEUDONYMS,
     RESUME,
+    TABLES,
     WAVELET,
     WORKERS,
     complete_mechanisms,
@@ -136,19 +139,13 @@ def command(
     ] = False,
     private: Annotated[str | None, PRIVATE] = None,
     about: Annotated[Path | None, ABOUT] = None,
-    tables: Annotated[
-        bool | None,
-        typer.Option(
-            "--tables/--no-tables",
-            help="Write manifest, codes and images as Parquet, too.",
-            show_default="if pyarrow is installed",
-        ),
-    ] = None,
+    tables: Annotated[bool | None, TABLES] = None,
     add: Annotated[
         bool, typer.Option("--add", help="Put new images of IN into the release OUT.")
     ] = False,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
+    log: Annotated[Path | None, LOG] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Turn a folder of medical images into a folder that can be shared.
@@ -187,7 +184,8 @@ def command(
             "the scheduler has no TLS: every account that can connect to it can run code as you, "
             "and names of source files and the key of pseudonyms cross the network unencrypted"
         )
-    with stopping(), ReleaseBar() as report:
+    logs = logged(log, "privatize", where, folder, private)
+    with stopping(), logs as running, ReleaseBar() as bar:
         course: RunOptions = {
             "private": private,
             "key": key,
@@ -200,7 +198,9 @@ def command(
             "add": add,
             "patient": patient if alone else None,
             "overwrite": overwrite,
-            "report": report,
+            "report": bar.report,
+            "waiting": bar.waiting(running),
+            "log": running,
             "again": resuming_command(),
             "leaves": leaves_of(folder, about, tables),
         }

@@ -25,6 +25,7 @@ from typing import BinaryIO, TextIO
 from deepfixcx.errors import OverwriteError, ReleaseError
 
 __all__ = [
+    "appending",
     "check_apart",
     "check_free",
     "find_link",
@@ -78,6 +79,18 @@ def writing(
         yield file
         sync_file(file, durable=durable)
         name_file(temporary, path, replace=replace)
+
+
+@contextmanager
+def appending(path: Path, start: bytes) -> Iterator[BinaryIO]:
+    """Open a file of its owner alone to add lines, if it is new or begins with these bytes."""
+    check_free(path, replace=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "ab+", buffering=0) as file:
+        file.seek(0)
+        if (found := file.read(len(start))) and found != start:
+            raise OverwriteError(f"{path.name!r} is no log of deepfixcx; choose another name")
+        yield file
 
 
 @contextmanager

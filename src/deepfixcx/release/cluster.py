@@ -41,6 +41,9 @@ LOSSES_ALLOWED = 3
 SECONDS_WITHOUT_WORKERS = 300
 """A cluster that lost its last worker gets none any more: its nannies or its machines ended."""
 
+SECONDS_BETWEEN_NOTICES = 20
+"""A run that waits for workers says so this often."""
+
 CONNECT_SECONDS = 10
 """A scheduler that does not answer in this time is not there."""
 
@@ -118,8 +121,9 @@ def run_on_cluster(
     workers: int,
     deaths: Mapping[str, int] | None = None,
     scheduler: str | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[Event]:
-    """Work off jobs on a dask cluster, yielding what happens as the client hears of it."""
+    """Work off jobs on a dask cluster, yielding what happens; tell what the run waits for."""
     distributed = require("distributed", extra="dask")
     waiting = Waiting(jobs)
     run = uuid.uuid4().hex
@@ -134,7 +138,7 @@ def run_on_cluster(
                 )
             )
             _end_tasks_with(stack, run)
-            yield from _work_off(distributed, client, waiting, dict(deaths or {}), run)
+            yield from _work_off(distributed, client, waiting, dict(deaths or {}), run, tell)
         except DeepfixcxError:
             raise
         except Exception as error:
@@ -185,7 +189,12 @@ def _end_tasks_with(stack: ExitStack, run: str) -> None:
 
 
 def _work_off(
-    distributed: Any, client: Any, waiting: Waiting, deaths: dict[str, int], run: str
+    distributed: Any,
+    client: Any,
+    waiting: Waiting,
+    deaths: dict[str, int],
+    run: str,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[Event]:
     completed = distributed.as_completed(loop=client.loop)
     run_task, wanted = _make_run_task(), software()
@@ -202,7 +211,7 @@ def _work_off(
             given[future.key] = job
             completed.add(future)
             yield StartEvent(job.number)
-        _wait(completed, client, had_workers=had_workers)
+        _wait(completed, client, tell, had_workers=had_workers)
         future = next(completed)
         job = given.pop(future.key)
         if future.status != "error":
@@ -226,9 +235,12 @@ def _work_off(
         yield from result
 
 
-def _wait(completed: Any, client: Any, *, had_workers: bool) -> None:
+def _wait(
+    completed: Any, client: Any, tell: Callable[[str], None] | None, *, had_workers: bool
+) -> None:
     """Wait for a task to end; a cluster may be without workers for hours before, but not after."""
     seen = asked = time.monotonic()
+    told = seen - SECONDS_BETWEEN_NOTICES
     while not completed.has_ready():
         time.sleep(0.01)
         if (now := time.monotonic()) < asked + 1:
@@ -241,6 +253,9 @@ def _wait(completed: Any, client: Any, *, had_workers: bool) -> None:
                 f"the dask cluster has had no worker for {now - seen:.0f} s; start workers, then "
                 "run the same command with --resume"
             )
+        elif tell is not None and now - told >= SECONDS_BETWEEN_NOTICES:
+            told = now
+            tell("the dask scheduler has no worker; start one, the run continues by itself")
 
 
 def _make_run_task() -> Callable[[bytes], list[Event] | str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deepfixcx.release.leaves import Leaves
     from deepfixcx.release.ledger import Record
     from deepfixcx.release.run import Progress
+    from deepfixcx.release.run_log import RunLog
 
 __all__ = [
     "LIMITS",
@@ -197,6 +198,10 @@ class RunOptions(TypedDict, total=False):
         Remove an earlier release of deepfixcx in that folder first.
     report : callable
         Called with the progress after each file.
+    waiting : callable
+        Called about every 20 s with what the run waits for, while dask has no worker.
+    log : RunLog, optional
+        Log for monitoring.
     again : str
         The command line that goes on with this release, for `read_status`; kept in the private
         folder.
@@ -220,6 +225,8 @@ class RunOptions(TypedDict, total=False):
     add: bool
     overwrite: bool
     report: Callable[[Progress], None] | None
+    waiting: Callable[[str], None] | None
+    log: RunLog | None
     again: str
     leaves: Leaves | None
 

@@ -252,7 +252,7 @@ def privatize_dataset(
         check_versions(ledger)
         life.begin(plan, claim.place)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
-        progress, changed = _work(plan, claim, ledger, work_off, run.get("report"), dicom)
+        progress, changed = _work(plan, claim, ledger, work_off, run, dicom)
         if (column := run.get("patient")) is not None:
             name_patients(plan, ledger, key or kept_here / KEY, where, column)
         with finishing(claim):
@@ -315,7 +315,7 @@ def _work(
     claim: Claim,
     ledger: Ledger,
     work_off: Run,
-    report: Callable[[Progress], None] | None,
+    run: RunOptions,
     dicom: DicomOutput | None,
 ) -> tuple[Progress, list[str]]:
     place, options = claim.place, plan.options
@@ -327,11 +327,15 @@ def _work(
     jobs = map(ShardJob, todo, parts, repeat(options), repeat(place), repeat(dicom))
     progress = Progress(files=len(plan.items), files_before=sum(map(plan.files_of, standing)))
     writer = _LedgerWriter(claim, ledger, plan.path_of, progress)
+    if (log := run.get("log")) is not None:
+        log.begin(progress, has_names=options.names == "keep")
     try:
         for event in work_off(jobs, deaths_before(plan, ledger)):
             writer.enter(event)
-            if report is not None:
+            if (report := run.get("report")) is not None:
                 report(progress)
+            if log is not None:
+                log.enter(event, progress)
     finally:
         place.remove_unfinished()
     return progress, changed
@@ -371,7 +375,8 @@ def choose_run(*places: Location, **run: Unpack[RunOptions]) -> Run:
                 "--insecure-scheduler requires --scheduler; add --scheduler, or omit "
                 "--insecure-scheduler"
             )
-        return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler)
+        tell = run.get("waiting")
+        return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler, tell)
     if scheduler is not None or insecure:
         raise ReleaseError(
             "--scheduler requires --engine dask; add --engine dask, or omit --scheduler"
