@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 
 from deepfixcx import CodecSpec
 from deepfixcx.choices import Names
+from deepfixcx.cli import _console
 from deepfixcx.errors import ReleaseError
 from deepfixcx.release import ReleaseOptions, privatize_dataset
+from deepfixcx.release.cluster import _wait
+from deepfixcx.release.run import Progress
 from deepfixcx.release.run_log import RunLog
 from tests.release.conftest import rows, write_gray
 
@@ -50,13 +54,18 @@ def test_log_has_shards_and_ids_of_failed_files_and_no_name(tmp_path: Path, name
 
 def test_log_beats_and_says_how_a_run_ended_without_its_message(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    with pytest.raises(ReleaseError), RunLog(path, "privatize", every=0.02) as log:
-        log.waits("no worker")
-        until = time.monotonic() + 60
-        while "heartbeat" not in path.read_text():
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        raise ReleaseError(CANARY)
+
+    def run() -> None:
+        with RunLog(path, "privatize", every=0.02) as log:
+            log.waits("no worker")
+            until = time.monotonic() + 60
+            while "heartbeat" not in path.read_text():
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            raise ReleaseError(CANARY)
+
+    with pytest.raises(ReleaseError):
+        run()
     assert lines(path)[-1]["status"] == "stopped"
     assert lines(path)[-1]["error"] == "ReleaseError"
     assert CANARY not in path.read_text()
@@ -64,6 +73,33 @@ def test_log_beats_and_says_how_a_run_ended_without_its_message(tmp_path: Path) 
         raise KeyboardInterrupt
     assert [line["event"] for line in lines(path)].count("start") == 2
     assert lines(path)[-1]["status"] == "interrupted"
+
+
+def test_run_says_that_it_waits_for_dask_workers() -> None:
+    class Cluster:
+        def has_ready(self) -> bool:
+            return bool(told)
+
+        def nthreads(self) -> dict[str, int]:
+            return {}
+
+    told: list[str] = []
+    _wait(Cluster(), Cluster(), told.append, had_workers=False)
+    assert told == ["the dask scheduler has no worker; start one, the run continues by itself"]
+
+
+def test_progress_without_a_terminal_is_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _console.ReleaseBar() as bar:
+        bar.report(Progress(files=9, files_done=1))
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(_console, "SECONDS_A_LINE", 0)
+        bar.report(Progress(files=9, files_done=2, files_failed=1))
+        bar.waiting(None)("a reason")
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.match(r"privatize: 2 of 9 files  0 images/s .* 1 failed$", first)
+    assert second == "privatize: waiting: a reason"
 
 
 def test_log_replaces_no_other_file_and_follows_no_link(tmp_path: Path) -> None:

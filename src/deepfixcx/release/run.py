@@ -356,7 +356,7 @@ def _write_pseudonyms(
 
 def choose_run(*places: Location, **run: Unpack[RunOptions]) -> Run:
     """Return what works off jobs on these places, and see now that it is there."""
-    workers, scheduler = run.get("workers", 1), run.get("scheduler")
+    workers, scheduler, tell = run.get("workers", 1), run.get("scheduler"), run.get("waiting")
     insecure = run.get("insecure_scheduler", False)
     if workers < 1:
         raise ReleaseError(f"workers must be at least 1, got {workers}")
@@ -375,7 +375,6 @@ def choose_run(*places: Location, **run: Unpack[RunOptions]) -> Run:
                 "--insecure-scheduler requires --scheduler; add --scheduler, or omit "
                 "--insecure-scheduler"
             )
-        tell = run.get("waiting")
         return lambda jobs, deaths: run_on_cluster(jobs, workers, deaths, scheduler, tell)
     if scheduler is not None or insecure:
         raise ReleaseError(

@@ -109,10 +109,13 @@ class RunLog:
         self._counts = asdict(progress)
         if isinstance(event, JobEvent):
             self._write("shard", shard=event.number, **self._counts)
-        elif isinstance(event, FileEvent) and event.result.failed:
-            if event.source_id not in self._failed:
-                self._failed.add(event.source_id)
-                self._write("failed", id=None if self._has_names else event.source_id)
+        elif (
+            isinstance(event, FileEvent)
+            and event.result.failed
+            and event.source_id not in self._failed
+        ):
+            self._failed.add(event.source_id)
+            self._write("failed", id=None if self._has_names else event.source_id)
 
     def waits(self, reason: str) -> None:
         """Write what the run waits for."""
