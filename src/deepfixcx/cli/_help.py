@@ -32,7 +32,7 @@ GROUPS = {
     "balance device",
     "Explanation": "index spacing show-original label method baseline images",
     "Run": "seed seeds samples max-pixels workers engine scheduler insecure-scheduler cache resume "
-    "add overwrite json",
+    "add overwrite log json",
 }
 """Options by what they are about; each other option stands under Options."""
 
@@ -40,7 +40,7 @@ SELDOM = {
     "wavelet", "boundary", "grid", "layout", "uncertain", "blank", "by-content", "min-patients",
     "epsilon", "pixels", "size", "dtype", "names", "network", "patience", "side", "batch",
     "learning-rate", "weight-decay", "l1", "balance", "max-pixels", "engine", "scheduler",
-    "insecure-scheduler", "cache", "pseudonyms", "tables", "about",
+    "insecure-scheduler", "cache", "pseudonyms", "tables", "about", "log",
 }  # fmt: skip
 """Options that a command with many leaves to --help-all."""
 
