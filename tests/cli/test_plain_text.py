@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -40,6 +41,23 @@ def test_console_prints_no_control_sequence_whatever_prints_it(text: str) -> Non
     for thing in (text, table, Text(text)):
         console.print(thing)
     assert not any(sign in printed.getvalue() for sign in OBEYED)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", "3 x 2 > 1 ? -"), ("cp1252", "3 × 2 > 1 é –"), ("utf-8", "3 × 2 → 1 é –")],
+)
+def test_terminal_shows_stand_ins_for_what_its_encoding_lacks(encoding: str, shown: str) -> None:
+    printed = io.BytesIO()
+    console = PlainConsole(file=io.TextIOWrapper(printed, encoding), width=40)
+    console.print(Panel("3 × 2 → 1 é –", title="×"))
+    console.print(Text("3 × 2 → 1 é –"))
+    console.file.flush()
+    lines = printed.getvalue().decode(encoding).splitlines()
+    assert shown in lines[1]
+    assert lines[3] == shown
+    assert {len(line) for line in lines[:3]} == {40}
+    assert ("╭" in lines[0]) == (encoding == "utf-8")
 
 
 def test_text_of_any_language_stays() -> None:

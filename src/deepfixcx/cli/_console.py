@@ -52,8 +52,13 @@ __all__ = [
     "skipped_words",
     "stopping",
     "warn",
+    "warn_insecure",
     "write_json",
 ]
+
+
+STAND_INS = str.maketrans("×→–—…·≤≥−\u00a0\u202f“”‘’", "x>--..<>-  \"\"''")
+"""For terminals whose encoding lacks them; of the same width, so that borders stay straight."""
 
 
 class PlainConsole(Console):
@@ -68,7 +73,16 @@ class PlainConsole(Console):
     ) -> Iterable[Segment]:
         """Turn anything into segments of text and style."""
         for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else plain(text), style, control)
+            yield Segment(text if control else self._showable(plain(text)), style, control)
+
+    def _showable(self, text: str) -> str:
+        """Return text with a stand-in of the same width for what the encoding does not have."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            plainer = text.translate(STAND_INS)
+            return plainer.encode(self.encoding, "replace").decode(self.encoding)
+        return text
 
 
 console = PlainConsole(highlight=False)
@@ -175,6 +189,15 @@ def warn(message: str) -> None:
         f"[bold yellow]warning[/bold yellow] {escape(plain(message, one_line=True))}",
         soft_wrap=True,
     )
+
+
+def warn_insecure(*, scheduler: bool) -> None:
+    """Print what a scheduler without TLS allows others to do, where one was chosen."""
+    if scheduler:
+        warn(
+            "the scheduler has no TLS: every account that can connect to it can run code as you, "
+            "and names of source files and the key of pseudonyms cross the network unencrypted"
+        )
 
 
 def write_json(path: Path | None, figures: Mapping[str, object]) -> None:

@@ -37,6 +37,7 @@ from deepfixcx.cli._console import (
     skipped_words,
     stopping,
     warn,
+    warn_insecure,
     write_json,
 )
 from deepfixcx.cli._options import (
@@ -179,11 +180,7 @@ def command(
         mask=None if mask is None else _mask(mask),
         noise=protection.noise if protection is not None and alone else None,
     )
-    if insecure_scheduler:
-        warn(
-            "the scheduler has no TLS: every account that can connect to it can run code as you, "
-            "and names of source files and the key of pseudonyms cross the network unencrypted"
-        )
+    warn_insecure(scheduler=insecure_scheduler)
     logs = logged(log, "privatize", where, folder, private)
     with stopping(), logs as running, ReleaseBar() as bar:
         course: RunOptions = {
