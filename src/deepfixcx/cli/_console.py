@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-STAND_INS = str.maketrans("×→–—…·≤≥−\u00a0\u202f“”‘’", "x>--..<>-  \"\"''")
+STAND_INS = dict(zip("×→–—…·≤≥−\u00a0\u202f", "x>--..<>-  ", strict=True))
 """For terminals whose encoding lacks them; of the same width, so that borders stay straight."""
 
 
@@ -80,9 +80,15 @@ class PlainConsole(Console):
         try:
             text.encode(self.encoding)
         except UnicodeEncodeError:
-            plainer = text.translate(STAND_INS)
-            return plainer.encode(self.encoding, "replace").decode(self.encoding)
+            return "".join(map(self._stand_in, text))
         return text
+
+    def _stand_in(self, sign: str) -> str:
+        try:
+            sign.encode(self.encoding)
+        except UnicodeEncodeError:
+            return STAND_INS.get(sign, "?")
+        return sign
 
 
 console = PlainConsole(highlight=False)
