@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import csv
 import json
 from pathlib import Path
 
@@ -104,7 +105,10 @@ def test_other_labels_of_the_same_release_are_known_as_such(evaluated: Path) -> 
 def test_a_sweep_runs_on_the_images_of_a_release(received: Path) -> None:
     run(received, "sweep", "~/shared", "--labels", "~/labels.csv:pneumonia", "-o", "~/sweep",
         "--levels", "1", "--patches", "2", "--folds", "3")  # fmt: skip
-    assert json.loads((received / "sweep" / "sweep.json").read_text())["rows"]
+    table = (received / "sweep" / "sweep.csv").read_text("utf-8")
+    original, row = csv.DictReader(table.splitlines())
+    assert (original["what"], row["level"], row["patches"]) == ("original", "1", "2")
+    assert 0 <= float(row["auc_low"]) <= float(row["auc"]) <= float(row["auc_high"]) <= 1
 
 
 def test_ids_without_their_zeros_are_refused_with_the_reason(received: Path) -> None:
