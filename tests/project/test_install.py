@@ -39,12 +39,34 @@ MISSING = [
     ("deidentify xrays out --mask phi", "ocr"),
     ("privatize xrays out -J 2 -P 4 --mechanism noise-2-16 --output codes", "dp"),
     ("privatize s3://bucket/xrays out -J 2 -P 4", "remote"),
+    ("privatize xrays out -J 2 -P 4 --tables", "tables"),
+    ("node node.toml", "node"),
     ("inspect s3://bucket/xrays", "remote"),
     ("verify s3://bucket/xrays", "remote"),
 ]
 """Every command that needs an extra, and which."""
 
+NODE = """
+[node]
+title = "DEEPFIXCX"
+port = 0
+folder = "spool"
+[[sources]]
+title = "CT1"
+[profiles.plain]
+kind = "deidentify"
+key = "node.key"
+[destinations.here]
+kind = "folder"
+path = "received"
+[[routes]]
+name = "all"
+profile = "plain"
+to = ["here"]
+"""
+
 PRESENT = [
+    "node check node.toml",
     "inspect xrays",
     "privatize xrays out -J 2 -P 4 --output both",
     "status shared",
@@ -84,6 +106,7 @@ def folder(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = np.random.default_rng(number).integers(0, 256, (48, 48), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "xrays" / f"{number}.png")
         rows.append(f"{number}.png,p{number},{number % 2}")
+    (folder / "node.toml").write_text(NODE, "utf-8")
     (folder / "xrays" / "manifest.csv").write_text("\n".join(rows), "utf-8")
     done = call(programs, folder, "privatize xrays shared -J 2 -P 4")
     assert done.returncode == 0, done.stderr
@@ -109,7 +132,7 @@ def test_a_missing_extra_is_one_line_with_the_command(
     (line,) = done.stderr.strip().splitlines()
     assert re.fullmatch(
         rf"error this needs '\w+', which is not installed; "
-        rf"run: pip install 'deepfixcx\[{extra}\]( @ file:[^']*)?'",
+        rf"run: pip install 'deepfixcx\[{extra}\]( @ file:[^']*)?'(, or add --ocr tesseract)?",
         line,
     )
 

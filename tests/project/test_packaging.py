@@ -62,6 +62,7 @@ def test_metadata_of_the_wheel(metadata: Message) -> None:
     assert set(metadata.get_all("Provides-Extra", [])) == {
         "sklearn", "dask", "remote", "nifti", "features", "torch", "learn", "audit", "dp",
         "studio", "pdf", "ocr", "docs", "dev",
+        "tables", "node",
     }  # fmt: skip
 
 

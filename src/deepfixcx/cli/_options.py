@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from deepfixcx._optional import require
+
 if TYPE_CHECKING:
     from deepfixcx.choices import Boundary, Grid
     from deepfixcx.release.leaves import Leaves
@@ -216,6 +218,8 @@ def leaves_of(folder: str, about: Path | None, tables: bool | None) -> Leaves:
     from deepfixcx.release.about import About, read_about
     from deepfixcx.release.leaves import Leaves
 
+    if tables:
+        require("pyarrow", extra="tables")  # now, not when all images are done
     beside = Path(f"{folder.rstrip('/')}.about.toml")
     about = beside if about is None and "://" not in folder and beside.is_file() else about
     return Leaves(About() if about is None else read_about(about), tables)
