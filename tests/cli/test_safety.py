@@ -63,7 +63,7 @@ def call(*words: object) -> Result:
 
 def hints(command: str) -> dict[str, typing.Any]:
     """Return the types of the parameters of a command."""
-    module = importlib.import_module(f"deepfixcx.cli.{command}")
+    module = importlib.import_module(f"deepfixcx.cli.{command.replace('-', '_')}")
     return typing.get_type_hints(module.command, include_extras=True)
 
 
@@ -115,6 +115,9 @@ def line(command: str, made: Made) -> list[object]:
         "deidentify": ["deidentify", made["scans"], made["root"] / "cleaned"],
         "demo": ["demo", "--folder", made["root"] / "demo"],
         "bench": ["bench"],
+        "withdraw": ["withdraw", made["shared"], "--image", "000001"],
+        "apply-withdrawal": ["apply-withdrawal", made["root"] / "notice.json", made["shared"]],
+        "node": ["node", "status", made["root"] / "node.toml"],
     }  # fmt: skip
     return lines[command]
 
@@ -378,4 +381,6 @@ def test_no_file_of_a_user_changes_or_disappears(made: Made, tmp_path: Path) -> 
         assert {command for command, way in ended if way == "done"} >= {*COMMANDS} - {
             "bench",
             "studio",
+            "apply-withdrawal",
+            "node",
         }

@@ -19,6 +19,9 @@ WRITTEN = {
     "key": "--key",
     "pseudonyms": "--pseudonyms",
     "notice": "--notice",
+    "scores": "--scores",
+    "table": "--table",
+    "log": "--log",
 }
 """Parameters of commands that name what is to be written, and how a user spells them."""
 
@@ -29,7 +32,8 @@ READ = {
     **{"private": "the private folder", "audit": "the audit", "evaluation": "the evaluation"},
     **{"sweep": "the sweep", "frontier": "the frontier", "evidence": "the evidence"},
     **{"ignore": "the file of ignored strings", "spec": "the settings"},
-    **{"about": "the description", "rules": "the rules"},
+    **{"about": "the description", "rules": "the rules", "config": "the configuration"},
+    **{"compare": "the other scores"},
     **{"received": "the notice", "private_elements": "the table of private elements"},
 }
 """Parameters that name what is read, or what privatize makes, and what messages call it."""
@@ -60,8 +64,9 @@ def check_places(options: Mapping[str, object]) -> None:
     """Refuse, before any work, places of results that hold something else or do not lie apart."""
     named = {name: _path(name, options.get(name)) for name in (*WRITTEN, *READ)}
     read = {READ[name]: path for name in READ if (path := named[name]) is not None}
-    secret = {name: path for name in ("key", "pseudonyms") if (path := named[name]) is not None}
-    results = {name: path for name in ("out", "json", "cache") if (path := named[name]) is not None}
+    written = {name: path for name in WRITTEN if (path := named[name]) is not None}
+    secret = {name: path for name, path in written.items() if name in ("key", "pseudonyms")}
+    results = {name: path for name, path in written.items() if name not in secret}
     check_apart({WRITTEN[name]: path for name, path in results.items()}, read)
     shared = {what: path for what, path in read.items() if what != READ["private"]}
     check_apart({WRITTEN[name]: path for name, path in secret.items()}, shared)
