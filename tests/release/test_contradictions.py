@@ -145,7 +145,8 @@ def swap(rows: list[dict[str, str]], *names: str) -> None:
         (lambda rows: [row.update(error="") for row in rows], "failed row"),
         (lambda rows: [row.update(reason="x") for row in rows], "failures.csv does not list"),
         (lambda rows: [row.update(height="640") for row in rows], "a file of codes differ"),
-        (lambda rows: [row.update(patient="Doe") for row in rows], "unknown column: patient"),
+        (lambda rows: [row.update(patient="Doe") for row in rows], "other words than pseudonyms"),
+        (lambda rows: [row.update(doe="1") for row in rows], "unknown column: doe"),
         (lambda rows: rows[0].update(masked="3"), "counts painted regions"),
     ],
 )

@@ -33,6 +33,9 @@ Row = Mapping[str, str]
 
 NEUTRAL = re.compile(r"\d{6,}")
 
+PSEUDONYM = re.compile(r"(?:P[A-Z2-7]{16})?")
+"""What `Key.pseudonym` returns, or nothing."""
+
 NAMES = {
     "": {"format", "version", "options", "mechanisms", "software", "totals", "papers", "id",
          "limits", "records", "about", "history"},
@@ -94,6 +97,8 @@ def _of_entries(about: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
         yield "records in dataset.json is not a valid description of records"
     columns = sorted({name for row in rows for name in row} - set(Record.columns()))
     yield from named("manifest.csv has an unknown column", columns)
+    others = (row["source_id"] for row in rows if not PSEUDONYM.fullmatch(row.get("patient") or ""))
+    yield from named("manifest.csv names patients by other words than pseudonyms", others)
     versions = about["software"].values()
     if not all(isinstance(each, str) and VERSION.fullmatch(each) for each in versions):
         yield "dataset.json holds invalid versions of software"
