@@ -67,17 +67,18 @@ def write_tables(
 ) -> dict[str, str]:
     """Write manifest.parquet and the tables of data/ that do not stand; return each SHA-256."""
     names = () if labels is None else tuple(labels[0])
-    digests = {ROWS: _write(sink, ROWS, _manifest_schema(names), _rows(records(), labels))}
+    schema = _manifest_schema(names, patients=any(each.patient for each in records()))
+    digests = {ROWS: _write(sink, ROWS, schema, _rows(records(), labels, schema))}
     numbered = enumerate(each for each in records() if each.status == "done")
     for name, group in _groups(numbered):
         if standing and name in standing:
             digests[name] = standing[name]
             continue
         first = group[0][1]
-        schema = _data_schema(first.image_file != "", first.code_file != "", vectors, names)
-        if schema is not None:
-            content = _data(fetch, group, schema, labels, vectors)
-            digests[name] = _write(sink, name, schema, content)
+        columns = _data_schema(first.image_file != "", first.code_file != "", vectors, names)
+        if columns is not None:
+            content = _data(fetch, group, columns, labels, vectors)
+            digests[name] = _write(sink, name, columns, content)
     return digests
 
 
@@ -91,11 +92,12 @@ def of_row(row: Mapping[str, str]) -> Record:
     return Record(**given)
 
 
-def _manifest_table(rows: Iterable[Mapping[str, str]], labels: Labels | None) -> Any:
+def _manifest_table(rows: Sequence[Mapping[str, str]], labels: Labels | None) -> Any:
     arrow = require("pyarrow", extra="tables")
     names = () if labels is None else tuple(labels[0])
-    batches = list(_rows(map(of_row, rows), labels))
-    return arrow.Table.from_batches(batches, schema=_manifest_schema(names))
+    schema = _manifest_schema(names, patients=any(row.get("patient") for row in rows))
+    batches = list(_rows(map(of_row, rows), labels, schema))
+    return arrow.Table.from_batches(batches, schema=schema)
 
 
 def table_faults(
@@ -132,13 +134,13 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-def _manifest_schema(labels: Sequence[str]) -> Any:
+def _manifest_schema(labels: Sequence[str], *, patients: bool) -> Any:
     """Return the columns of the manifest: text, whole numbers and shares; labels as 1, 0, null."""
     arrow = require("pyarrow", extra="tables")
     types = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64()}
     public = Record.public_columns()
     columns = [(each.name, types[str(each.type)]) for each in fields(Record)
-               if each.name in public]  # fmt: skip
+               if each.name in public and (patients or each.name != "patient")]  # fmt: skip
     return arrow.schema(columns + [(_label(name), arrow.int8()) for name in labels])
 
 
@@ -174,12 +176,10 @@ def _data_schema(
     return arrow.schema(columns, metadata={"huggingface": about})
 
 
-def _rows(records: Iterable[Record], labels: Labels | None) -> Iterator[Any]:
+def _rows(records: Iterable[Record], labels: Labels | None, schema: Any) -> Iterator[Any]:
     """Yield the manifest in batches."""
     arrow = require("pyarrow", extra="tables")
-    names = () if labels is None else tuple(labels[0])
-    schema = _manifest_schema(names)
-    columns, start = Record.public_columns(), 0
+    columns, start = [name for name in Record.public_columns() if name in schema.names], 0
     for some in _chunks(records, ROWS_AT_ONCE):
         values = [list(map(attrgetter(name), some)) for name in columns]
         values += _labels_of(labels, range(start, start + len(some)))
