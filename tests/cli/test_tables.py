@@ -154,10 +154,12 @@ def test_a_mechanism_groups_by_the_named_column(run: Run, place: Path, tmp_path:
 def test_options_that_would_change_nothing_are_refused(
     run: Run, place: Path, tmp_path: Path
 ) -> None:
-    words = ("privatize", place / "commas.csv", tmp_path / "out", *SETTINGS, "--patient", "who")
+    words = ("privatize", place / "commas.csv", tmp_path / "out", *SETTINGS, "--min-patients", 3)
     done = run(*words)
     assert done.exit_code == 2
-    assert "--labels, --patient, --public and --min-patients require" in flat(done)
+    assert "--labels, --public and --min-patients require" in flat(done)
+    done = run("privatize", place, tmp_path / "out", *SETTINGS, "--patient", "who")
+    assert done.exit_code == 2
     (tmp_path / "classes" / "sick").mkdir(parents=True)
     (tmp_path / "classes" / "sick" / "0.png").write_bytes((place / "0.png").read_bytes())
     done = run("train", tmp_path / "classes", "--labels", "sick", "-o", tmp_path / "m",
