@@ -104,8 +104,9 @@ def test_what_only_looks_like_a_name_or_number_raises_no_alarm(tmp_path: Path) -
 
 def scan_of(out: Path, sources: Path) -> ScanReport:
     from deepfixcx.cli.scan import _own_words
+    from deepfixcx.release.leaves import repeating_files
 
-    return scan(out, sources, own_words=_own_words())
+    return scan(out, sources, own_words=_own_words(), repeated=repeating_files(out))
 
 
 def test_real_files_of_many_makers_raise_no_alarm(data_folder: Path, tmp_path: Path) -> None:
@@ -178,3 +179,17 @@ def test_no_planted_identifier_is_missed(words: list[str], sources: Path, tmp_pa
     assert len(found.files) == count
     missed = [file.name for file in found.files if not file.remaining]
     assert missed == []
+
+
+def test_a_description_with_another_word_is_searched_as_any_file(tmp_path: Path) -> None:
+    """Only what can be made again from the other files of the release needs no search."""
+    (tmp_path / "in").mkdir()
+    with silence():
+        header = vendor_header("GE CT", 0)
+        header.PatientName = "Dicom^Mustermann"
+        save(header, tmp_path / "in" / "IM0.dcm")
+    privatized(tmp_path / "in", tmp_path / "out", "--output", "both")
+    assert alarms(scan_of(tmp_path / "out", tmp_path / "in")) == []
+    with (tmp_path / "out" / "README.md").open("a") as file:
+        file.write("Dicom Mustermann\n")
+    assert [name for name, _ in alarms(scan_of(tmp_path / "out", tmp_path / "in"))] == ["README.md"]

@@ -85,6 +85,7 @@ def command(
     from deepfixcx.io.files import check_apart
     from deepfixcx.io.tables import has_table_name
     from deepfixcx.release import PrivateFolder
+    from deepfixcx.release.leaves import repeating_files
 
     folder = local_path(folder, "what is scanned")
     against = None if against is None else local_path(against, "the source")
@@ -127,6 +128,7 @@ def command(
                     report=bar.step,
                     contents=sorted(PrivateFolder(kept_here).all_contents()),
                     own_words=_own_words(),
+                    repeated=repeating_files(folder),
                 )
         fill_evidence(found, own)
     write_json(json, {"command": "scan", **figures(found)})

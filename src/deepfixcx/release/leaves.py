@@ -9,17 +9,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import ReleaseError
+from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import (
+    ABOUT,
     CATALOG,
     CROISSANT,
     DATA,
@@ -38,7 +43,14 @@ from deepfixcx.release.ledger import Record
 from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, of_row, write_tables
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["COLUMNS", "Leaves", "check_rewritable", "rewrite_leaves", "write_leaves"]
+__all__ = [
+    "COLUMNS",
+    "Leaves",
+    "check_rewritable",
+    "repeating_files",
+    "rewrite_leaves",
+    "write_leaves",
+]
 
 COLUMNS: dict[str, str] = {
     "source_id": "ID of the source file in the release; text, also where it has digits only",
@@ -156,6 +168,39 @@ def rewrite_leaves(
         fetch, sink, metadata, lambda: map(of_row, own_rows(manifest)),
         Leaves(about, ROWS in before), standing=standing,
     )  # fmt: skip
+
+
+def repeating_files(folder: Path) -> frozenset[str]:
+    """Return the descriptions and tables of a release that hold only what its other files hold.
+
+    They are made again from these files; one that differs in a byte, or that cannot be made again
+    here, is not among them.
+    """
+    sink = _Digests()
+    try:
+        content = json.loads((folder / ABOUT).read_bytes())
+        stated: dict[str, str] = dict(content["papers"])
+        codes = frozenset(_codes_of(name) for name in stated if name.startswith(DATA))
+        made = rewrite_leaves(
+            lambda name: nullcontext(folder / name), sink, content, folder / MANIFEST, codes
+        )
+        return frozenset(
+            name
+            for name, digest in made.items()
+            if digest == stated.get(name) == sha256_of(folder / name)
+        )
+    except Exception:  # of a damaged release; then nothing is known to be repeated
+        return frozenset()
+
+
+class _Digests:
+    """A sink that keeps nothing."""
+
+    def put(self, _name: str, content: bytes) -> str:
+        return sha256(content).hexdigest()
+
+    def writing(self, _name: str) -> AbstractContextManager[BinaryIO]:
+        return nullcontext(BytesIO())
 
 
 def check_rewritable(metadata: Mapping[str, Any]) -> None:

@@ -286,11 +286,11 @@ _WORD: Final = re.compile(r"[a-z]+|\d+")
 class Own:
     """The words and numbers of a release."""
 
-    def __init__(self, folder: Path, words: Collection[str] = ()) -> None:
+    def __init__(self, folder: Path, words: Collection[str], repeated: Collection[str]) -> None:
         self.words = frozenset(word for text in words for word in _WORD.findall(text.lower()))
         self.checksum: str | None = None
-        self._numbers: frozenset[str] = frozenset()
-        self._names: frozenset[str] = frozenset()
+        self.repeated = repeated
+        self._numbers, self._names = frozenset[str](), frozenset[str]()
         self._columns: list[str] = []
         self.hashes: dict[str, str] = {}
         self._most = 0

@@ -142,6 +142,7 @@ def scan(
     report: Callable[[str, int, int], None] | None = None,
     contents: Collection[str] | None = None,
     own_words: Collection[str] = (),
+    repeated: Collection[str] = (),
 ) -> ScanReport:
     """Search every byte of a folder for the strings of the sources it was made from.
 
@@ -164,6 +165,8 @@ def scan(
         SHA-256 of the files that the release was made of, where they are known.
     own_words : collection of str
         Texts that the program writes into every release.
+    repeated : collection of str
+        Files of the release that were seen to hold only what its other files hold.
 
     Returns
     -------
@@ -190,7 +193,7 @@ def scan(
     """
     check_apart(folder, against)
     show = report or _say_nothing
-    found, own = ScanReport(), Own(folder, own_words)
+    found, own = ScanReport(), Own(folder, own_words, repeated)
     found.release_checksum = own.checksum
     sources, entries = list_sources(against, without=folder), list_files(folder)
     sources_read = Sources(against, sources, found, set(contents or ()))

@@ -245,7 +245,11 @@ class _File:
         return needle.text.isalpha() and needle.text.lower() in self._own.words
 
     def _own_reason(self, needle: Needle, part: Part, offset: int) -> str:
-        if offset < 0 or self._own.checksum is None:
+        if self._own.checksum is None:
+            return ""
+        if self._name in self._own.repeated:
+            return "repeats files of the release that are searched themselves"
+        if offset < 0:
             return ""
         if part.where == "file name":
             return self._own.why(self._name, part.where, needle, "", 0)
