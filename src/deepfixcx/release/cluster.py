@@ -240,7 +240,7 @@ def _wait(
 ) -> None:
     """Wait for a task to end; a cluster may be without workers for hours before, but not after."""
     seen = asked = time.monotonic()
-    told = seen - SECONDS_BETWEEN_NOTICES
+    noticed = seen - SECONDS_BETWEEN_NOTICES
     while not completed.has_ready():
         time.sleep(0.01)
         if (now := time.monotonic()) < asked + 1:
@@ -253,8 +253,8 @@ def _wait(
                 f"the dask cluster has had no worker for {now - seen:.0f} s; start workers, then "
                 "run the same command with --resume"
             )
-        elif tell is not None and now - told >= SECONDS_BETWEEN_NOTICES:
-            told = now
+        elif tell is not None and now - noticed >= SECONDS_BETWEEN_NOTICES:
+            noticed = now
             tell("the dask scheduler has no worker; start one, the run continues by itself")
 
 

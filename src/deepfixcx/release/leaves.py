@@ -151,8 +151,8 @@ def rewrite_leaves(
 
     `affected` are the files of codes that changed or went: tables of others stay as they are.
     """
-    papers: dict[str, str] = metadata["papers"]
-    before = {name: papers.pop(name) for name in [*papers] if is_leaf(name)}
+    digests: dict[str, str] = metadata["papers"]
+    before = {name: digests.pop(name) for name in [*digests] if is_leaf(name)}
     if not before:
         return {}
     known = metadata.get("about", {})

@@ -89,22 +89,22 @@ def write_metadata(
     if FAILURES in claim.metadata.listed and FAILURES not in tables:
         claim.withdraw(FAILURES)
     with claim.place.outbox(claim.metadata) as outbox:
-        papers = {}
+        digests = {}
         for name, table in tables.items():
             with outbox.writing(name) as file:
-                papers[name] = write_rows(file, *table)
+                digests[name] = write_rows(file, *table)
         for name, data in files.items():
-            papers[name] = outbox.put(name, data)
+            digests[name] = outbox.put(name, data)
         outbox.send()
         own = {"format": FORMAT, "version": MANIFEST_VERSION, "software": software()}
-        content = {**own, **about, "papers": papers}
-        papers |= describe(outbox, content)
+        content = {**own, **about, "papers": digests}
+        digests |= describe(outbox, content)
         outbox.send()
-        if stale := [n for n in claim.metadata.listed if is_leaf(n) and n not in papers]:
+        if stale := [n for n in claim.metadata.listed if is_leaf(n) and n not in digests]:
             claim.withdraw(*stale)
         outbox.put(ABOUT, as_json(content))
         outbox.send()
-    return tuple(papers)
+    return tuple(digests)
 
 
 @contextmanager

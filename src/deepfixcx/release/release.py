@@ -45,6 +45,7 @@ __all__ = [
     "load_codes",
     "load_records",
     "release_checksum",
+    "stated",
 ]
 
 RECORDS_FORMAT = "deepfixcx.records"
@@ -131,7 +132,7 @@ class Release(Readers):
     def open(cls, folder: str | Path) -> Release:
         """Read the manifest files of a release at a path or URL."""
         place = place_of(locate(folder))
-        about, checksum = _about(place)
+        about, checksum = stated(place)
         return cls(place, about, _rows(place), checksum)
 
     @property
@@ -370,11 +371,11 @@ def release_checksum(folder: str | Path) -> str:
     >>> release_checksum("shared")  # doctest: +SKIP
     '1171a6b7...'
     """
-    return _about(place_of(locate(folder)))[1]
+    return stated(place_of(locate(folder)))[1]
 
 
-def _about(place: Place) -> tuple[dict[str, Any], str]:
-    """Return the content of dataset.json and its SHA-256."""
+def stated(place: Place) -> tuple[dict[str, Any], str]:
+    """Return what dataset.json states, and its SHA-256; refuse what is no finished release."""
     try:
         with place.fetched(ABOUT) as path:
             content = path.read_bytes()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -34,11 +33,13 @@ from deepfixcx.io.files import (
     write_file,
     writing,
 )
-from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, is_leaf
+from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, is_leaf
 from deepfixcx.io.tables import TableWriter, rows_with_text
 from deepfixcx.release.leaves import check_rewritable, rewrite_leaves
 from deepfixcx.release.manifest import as_json
 from deepfixcx.release.options import kept_of, values_of
+from deepfixcx.release.places import LocalPlace
+from deepfixcx.release.release import stated
 
 __all__ = [
     "TAG",
@@ -47,7 +48,6 @@ __all__ = [
     "rows_of",
     "stage",
     "stage_codes",
-    "stated",
     "without_sources",
 ]
 
@@ -83,22 +83,6 @@ class _Found:
     """Of all images, and of those that stay."""
 
 
-def stated(folder: Path) -> tuple[dict[str, Any], str]:
-    """Return what dataset.json states, and its SHA-256; refuse what is no finished release."""
-    try:
-        content = (folder / ABOUT).read_bytes()
-        about = json.loads(content)
-        if about["format"] == FORMAT and {"totals", "papers", "options"} <= about.keys():
-            return about, hashlib.sha256(content).hexdigest()
-    except FileNotFoundError:
-        raise ReleaseError(
-            f"{str(folder)!r} has no {ABOUT}, so it is not a release or was not finished"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise ReleaseError(f"{ABOUT} of {str(folder)!r} is damaged; copy the release again")
-
-
 def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the text of each row of a table of deepfixcx, and its cells by column."""
     try:
@@ -114,7 +98,7 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def stage(folder: Path, ids: Collection[str], source_bytes: int) -> Removal:
     """Write everything new under temporary names; nothing of the release changes yet."""
-    about, before = stated(folder)
+    about, before = stated(LocalPlace(folder))
     _check(folder, about)
     remove_temporaries(folder, TAG)
     found = _search(folder, ids)
@@ -125,13 +109,13 @@ def stage(folder: Path, ids: Collection[str], source_bytes: int) -> Removal:
                 if name := row.get(f"{kind}_file"):
                     removal.removed[name] = row[f"{kind}_sha256"]
         codes = stage_codes(folder, found, removal)
-        papers = dict(about["papers"])
+        digests = dict(about["papers"])
         with _staging(folder, MANIFEST, removal) as file:
             _write_manifest(folder, file, ids, codes, found.codes)
-        papers[MANIFEST] = removal.replaced[MANIFEST]
-        _stage_failures(folder, ids, found, removal, papers)
+        digests[MANIFEST] = removal.replaced[MANIFEST]
+        _stage_failures(folder, ids, found, removal, digests)
         totals = _totals(folder, about, found, removal, source_bytes)
-        about = about | {"papers": papers, "totals": totals, "mechanisms": _kept(about, found)}
+        about = about | {"papers": digests, "totals": totals, "mechanisms": _kept(about, found)}
         _stage_leaves(folder, about, found, removal)
         history = [*about.get("history", []), {"change": "withdrawal", "checksum": before}]
         content = as_json(about | {"history": history})
@@ -308,16 +292,16 @@ def _stage_failures(
     ids: Collection[str],
     found: _Found,
     removal: Removal,
-    papers: dict[str, str],
+    digests: dict[str, str],
 ) -> None:
-    if FAILURES not in papers or not any(row["status"] == "failed" for row in found.rows):
+    if FAILURES not in digests or not any(row["status"] == "failed" for row in found.rows):
         return
     if not found.failures:
-        removal.removed[FAILURES] = papers.pop(FAILURES)
+        removal.removed[FAILURES] = digests.pop(FAILURES)
         return
     text = "".join(without_sources(folder / FAILURES, ids))
     _put(folder, FAILURES, text.encode(), removal)
-    papers[FAILURES] = removal.replaced[FAILURES]
+    digests[FAILURES] = removal.replaced[FAILURES]
 
 
 def _stage_leaves(folder: Path, about: dict[str, Any], found: _Found, removal: Removal) -> None:

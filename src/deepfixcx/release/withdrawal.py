@@ -27,7 +27,8 @@ from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
 from deepfixcx.release.lifecycle import Lifecycle
 from deepfixcx.release.patients import chosen_sources, forget_pseudonyms
 from deepfixcx.release.places import LocalPlace, id_in
-from deepfixcx.release.rewriting import TAG, Removal, finish, stage, stated, without_sources
+from deepfixcx.release.release import stated
+from deepfixcx.release.rewriting import TAG, Removal, finish, stage, without_sources
 from deepfixcx.release.storage import locate
 
 __all__ = ["Notice", "Withdrawal", "apply_withdrawal", "unfinished", "withdraw"]
@@ -181,7 +182,7 @@ def withdraw(
             done = _complete(folder, own, ledger, journal)
             if journal["asked"] == ledger.mark("request", asked):
                 return done
-        about, before = stated(folder)
+        about, before = stated(LocalPlace(folder))
         secret = Path(key) if key is not None else kept_here / "deidentify.key"
         ids, names = chosen_sources(
             folder, kept_here, images, patient, secret, None if table is None else Path(table),
@@ -239,7 +240,7 @@ def apply_withdrawal(notice: str | Path, release: str | Path) -> Withdrawal:
         asked = Notice.from_json(Path(notice).read_bytes())
     except OSError as error:
         raise ReleaseError(f"the notice cannot be read: {error.strerror}; check the path") from None
-    about, _ = stated(folder)
+    about, _ = stated(LocalPlace(folder))
     if str(about.get("id", "")) != asked.release:
         raise ReleaseError(
             f"the notice is for another release than {folder.name!r}; its ID differs"
@@ -301,7 +302,7 @@ def _check_private(folder: Path, private: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, private: Path) -> Iterator[OwnFolder]:
-    stated(folder)
+    stated(LocalPlace(folder))
     try:
         with OwnFolder(private, private=True) as own:
             yield own
@@ -334,7 +335,7 @@ def _complete(
     path = Path(journal["path"])
     with LocalPlace(folder).held(own.id, lambda: None):
         finish(folder, removal)
-        ledger.withdraw(made.source_ids, removal.replaced, stated(folder)[0]["history"])
+        ledger.withdraw(made.source_ids, removal.replaced, stated(LocalPlace(folder))[0]["history"])
         metadata = FileLedger(private / METADATA, mode=0o600)
         for name in (n for n in removal.replaced if "/" not in n or is_leaf(n)):
             metadata.add(name, (folder / name).stat().st_size, removal.replaced[name])
@@ -364,7 +365,7 @@ def _forget_rows(private: Path, ids: Iterable[str]) -> None:
 
 def _staged_for(notice: Notice, folder: Path) -> Removal:
     """Stage what a notice asks for; refuse it, with nothing changed, where the result differs."""
-    _, checksum = stated(folder)
+    _, checksum = stated(LocalPlace(folder))
     if checksum == notice.after:
         return Removal(checksum, checksum)
     if checksum != notice.before:
