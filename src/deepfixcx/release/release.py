@@ -48,8 +48,7 @@ __all__ = [
     "stated",
 ]
 
-RECORDS_FORMAT = "deepfixcx.records"
-RECORDS_VERSION = 1
+RECORDS_FORMAT, RECORDS_VERSION = "deepfixcx.records", 1
 
 NEEDED = frozenset(
     ("source_id", "frame", "status", "image_file", "code_file", "code_row", "channels", "height",
