@@ -48,6 +48,16 @@ def test_a_synthetic_release_is_marked_and_verifies(make: Maker, tmp_path: Path)
     assert not any(CANARY.encode() in each for each in held)
 
 
+def test_the_descriptions_of_a_synthetic_release_call_it_synthetic(
+    make: Maker, tmp_path: Path
+) -> None:
+    make("synthesis-2", tmp_path / "synthetic")
+    make("resampling", tmp_path / "other")
+    for name in ("README.md", "croissant.json", "dcat.jsonld"):
+        assert "ynthetic records" in (tmp_path / "synthetic" / name).read_text("utf-8")
+        assert "ynthetic records" not in (tmp_path / "other" / name).read_text("utf-8")
+
+
 def test_synthetic_codes_have_the_shape_of_codes(make: Maker, tmp_path: Path) -> None:
     make("synthesis-codes-2", tmp_path / "out")
     code, _ = load_codes(tmp_path / "out")

@@ -15,7 +15,7 @@ from deepfixcx.io.release_files import DATA, MANIFEST, ROWS
 from deepfixcx.release.about import About
 from deepfixcx.release.ledger import Record
 
-__all__ = ["catalog_record", "croissant"]
+__all__ = ["catalog_record", "croissant", "is_synthetic"]
 
 PARQUET = "application/x-parquet"
 OF_CROISSANT = (
@@ -107,8 +107,14 @@ def croissant(
 
 def _description(metadata: Mapping[str, Any]) -> str:
     alone = metadata["options"].get("output") == "deidentified"
+    drawn = "Synthetic records: each is drawn from a model. " if is_synthetic(metadata) else ""
     count = f"{metadata['totals']['images']} images or records."
-    return f"{DEIDENTIFIED if alone else DESCRIPTION} {count} {metadata['limits']}"
+    return f"{drawn}{DEIDENTIFIED if alone else DESCRIPTION} {count} {metadata['limits']}"
+
+
+def is_synthetic(metadata: Mapping[str, Any]) -> bool:
+    """Return whether the records are drawn from a model, so that none is of a patient."""
+    return metadata.get("records", {}).get("synthetic") is True
 
 
 def _stated(about: About) -> dict[str, Any]:

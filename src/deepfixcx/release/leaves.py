@@ -38,7 +38,7 @@ from deepfixcx.io.release_files import (
 )
 from deepfixcx.io.tables import own_rows
 from deepfixcx.release.about import STATED, About
-from deepfixcx.release.croissant import catalog_record, croissant
+from deepfixcx.release.croissant import catalog_record, croissant, is_synthetic
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, of_row, write_tables
 from deepfixcx.spec import CodecSpec
@@ -293,6 +293,12 @@ def _what(metadata: Mapping[str, Any], listed: Mapping[str, str]) -> str:
     if "records" in metadata:
         shape = " × ".join(map(str, metadata["records"]["shape"]))
         what = f"{count} records of shape {shape} with labels"
+        if is_synthetic(metadata):
+            what = (
+                f"{count} synthetic records of shape {shape} with labels. Records and labels are "
+                "drawn from a model, and none is of a patient. The model was fitted to codes of "
+                "images"
+            )
     else:
         kinds = {"images": "images", "codes": "codes", "both": "images and codes"}
         what = f"{kinds.get(options['output'], 'DICOM images')} of {count} medical images"
