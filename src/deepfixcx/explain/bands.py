@@ -182,8 +182,8 @@ def explain_bands(
     >>> for statement in summary.of_kind("removed"):
     ...     print(statement.words)
     the brighter side of an edge, and / against \, inside blocks of 8 × 8 pixels (16 of 16 cells)
-    which of the 100 blocks of its cell something is in (16 of 16 cells); its place inside a block
-        still counts
+    the position within a cell: which of its 100 blocks holds an edge (16 of 16 cells); the
+        position inside a block still counts
     whether a cell's amount is one strong edge or many weak ones (16 of 16 cells)
     """
     spec.refuse_volumes("the explanation of bands")

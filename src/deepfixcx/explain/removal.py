@@ -147,8 +147,8 @@ def statements(
     >>> for statement in statements(CodecSpec(level=3, patches=4, pooling="max"), 512, 512):
     ...     print(statement.kind, "|", statement.words)
     removed | all but the largest coefficient of a cell (16 of 16 cells)
-    removed | which of the 256 blocks of its cell something is in (16 of 16 cells); its place
-        inside a block still counts
+    removed | the position within a cell: which of its 256 blocks holds an edge (16 of 16 cells);
+        the position inside a block still counts
     obscured | the position: a value covers a cell of 128 × 128 pixels
     preserved | the brightest block of each of 4 × 4 cells
     preserved | the largest coefficient in 8 × 8 sizes and directions

@@ -40,6 +40,7 @@ from deepfixcx.io.tables import own_rows
 from deepfixcx.release.about import STATED, About
 from deepfixcx.release.croissant import catalog_record, croissant, is_synthetic
 from deepfixcx.release.ledger import Record
+from deepfixcx.release.places import LocalPlace
 from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, of_row, write_tables
 from deepfixcx.spec import CodecSpec
 
@@ -176,19 +177,19 @@ def repeating_files(folder: Path) -> frozenset[str]:
     They are made again from these files; one that differs in a byte, or that cannot be made again
     here, is not among them.
     """
-    sink = _Digests()
+    place, same = LocalPlace(folder), set()
     try:
-        content = json.loads((folder / ABOUT).read_bytes())
+        with place.fetched(ABOUT) as path:
+            content = json.loads(path.read_bytes())
         stated: dict[str, str] = dict(content["papers"])
         codes = frozenset(_codes_of(name) for name in stated if name.startswith(DATA))
-        made = rewrite_leaves(
-            lambda name: nullcontext(folder / name), sink, content, folder / MANIFEST, codes
-        )
-        return frozenset(
-            name
-            for name, digest in made.items()
-            if digest == stated.get(name) == sha256_of(folder / name)
-        )
+        with place.fetched(MANIFEST) as path:
+            made = rewrite_leaves(place.fetched, _Digests(), content, path, codes)
+        for name, digest in made.items():
+            with place.fetched(name) as path:
+                if digest == stated.get(name) == sha256_of(path):
+                    same.add(name)
+        return frozenset(same)
     except Exception:  # of a damaged release; then nothing is known to be repeated
         return frozenset()
 
