@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from deepfixcx.errors import NodeError
-from deepfixcx.node.routing import Profile, Route, check_keyword, make_profile, sop_class_uid
+from deepfixcx.node.routing import (
+    Profile,
+    Route,
+    check_config,
+    check_keyword,
+    make_profile,
+    sop_class_uid,
+)
 
 __all__ = [
     "Destination",
@@ -22,11 +29,7 @@ __all__ = [
     "read_config",
 ]
 
-TITLE: Final = re.compile(r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?")
-"""An AE title: 1 to 16 printable characters without a backslash."""
-
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
-KINDS: Final = ("dicom", "stow", "folder", "url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class Destination:
     Attributes
     ----------
     kind : str
-        ``dicom`` (C-STORE), ``stow`` (STOW-RS), ``folder`` or ``url`` (a store of fsspec).
+        ``dicom`` (C-STORE), ``stow`` (STOW-RS), ``folder``, ``url`` (a store of fsspec), or
+        ``release``: a release folder, to which images are added study by study.
     whole_studies : bool
         Wait until a study has received nothing for `idle_s` seconds, then send it at once.
     timeout_s, retry_s : float
@@ -107,6 +111,7 @@ class Destination:
     calling: str = ""
     url: str = ""
     path: Path | None = None
+    private: Path | None = None
     token_file: Path | None = None
     tls: Tls | None = None
     whole_studies: bool = False
@@ -166,6 +171,15 @@ class NodeConfig:
     tls: Tls | None = None
     limits: Limits = Limits()
     web: Web | None = None
+
+    @property
+    def gathered(self) -> frozenset[str]:
+        """Names of the routes to releases, which apply the profile themselves."""
+        return frozenset(
+            route.name
+            for route in self.routes
+            if any(self.destinations[name].kind == "release" for name in route.to)
+        )
 
 
 def read_config(path: str | Path) -> NodeConfig:
@@ -261,7 +275,7 @@ class _Reader:
             limits=Limits(**limits),
             web=None if web is None else Web(**self._table(web, Web, "[web]")),
         )
-        _check(made)
+        check_config(made)
         return made
 
     def _destination(self, name: str, content: Any) -> Destination:
@@ -271,11 +285,15 @@ class _Reader:
             "stow": ("url",),
             "folder": ("path",),
             "url": ("url",),
+            "release": ("path",),
         }
         kind = content.get("kind") if isinstance(content, dict) else None
-        if kind not in KINDS:
-            raise NodeError(f"{where} has kind {kind!r}; it is one of {', '.join(KINDS)}")
-        return Destination(name, **self._table(content, Destination, where, needs=needs[kind]))
+        if kind not in needs:
+            raise NodeError(f"{where} has kind {kind!r}; it is one of {', '.join(needs)}")
+        made = Destination(name, **self._table(content, Destination, where, needs=needs[kind]))
+        if made.kind == "release":  # each addition reads the whole release, so none is small
+            return replace(made, whole_studies=True)
+        return made
 
     def _route(self, number: int, content: Any) -> Route:
         where = f"[[routes]] {number}"
@@ -334,38 +352,6 @@ class _Reader:
 # -- checks -----------------------------------------------------------------------------------
 
 
-def _check(config: NodeConfig) -> None:
-    titles = [each.title for each in config.sources]
-    for title in (config.title, *titles, *(each.title for each in config.destinations.values())):
-        if title and not TITLE.fullmatch(title):
-            raise NodeError(f"{title!r} is no AE title: 1 to 16 printable characters")
-    _check_once(titles, "AE titles of sources")
-    _check_once([route.name for route in config.routes], "names of routes")
-    if not config.routes or not titles:
-        raise NodeError("the configuration needs at least one of [[routes]] and of [[sources]]")
-    for route in config.routes:
-        for names, known, what in (
-            ((route.profile,), config.profiles, "profile"),
-            (route.to, config.destinations, "destination"),
-            (route.sources, {*titles, *(("STOW",) if config.web else ())}, "source"),
-        ):
-            if missing := sorted(set(names) - set(known)):
-                raise NodeError(f"route {route.name!r} names an unknown {what}: {missing[0]!r}")
-    for port in (config.port, *(each.port for each in config.destinations.values())):
-        if not 0 <= port <= 65535:
-            raise NodeError(f"{port} is no port; use 1 to 65535, or 0 for a free one")
-    if config.workers < 1 or config.limits.pdu_kb < 4:
-        raise NodeError("the node needs at least one worker, and limits.pdu_kb of at least 4")
-    for each in config.destinations.values():
-        if each.path is not None:
-            from deepfixcx.io.files import within
-
-            if within(each.path, config.folder) or within(config.folder, each.path):
-                raise NodeError(
-                    f"destination {each.name!r} and the folder of the node overlap; separate them"
-                )
-
-
 def _check_names(content: Mapping[str, Any], known: set[str], needs: set[str], where: str) -> None:
     before = f"{where} has" if where else "the configuration has"
     if unknown := sorted(set(content) - known):
@@ -374,11 +360,6 @@ def _check_names(content: Mapping[str, Any], known: set[str], needs: set[str], w
         )
     if missing := sorted(needs - set(content)):
         raise NodeError(f"{before} no {missing[0]!r}; add it")
-
-
-def _check_once(names: list[str], what: str) -> None:
-    if len(set(names)) < len(names):
-        raise NodeError(f"two {what} are equal; each stands once")
 
 
 def _listed(content: Mapping[str, Any], name: str) -> Iterator[tuple[int, Any]]:

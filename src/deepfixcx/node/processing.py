@@ -1,4 +1,4 @@
-"""Objects in, results out: worker processes that route and de-identify, and the thread over them.
+"""Objects in, results out: worker processes that apply profiles, and the thread over them.
 
 A worker reads an object once, applies the profile of each route that takes it, writes the results
 to the disk and returns what it made. Only the thread here writes to the ledger. An object on which
@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
 from deepfixcx.node.inbox import Inbox, file_of, put
@@ -43,6 +43,8 @@ class NodeJob:
     folder: Path
     routes: tuple[Route, ...]
     profiles: Mapping[str, Profile] = field(repr=False)
+    gathered: frozenset[str] = frozenset()
+    """Routes to releases, which get objects as they are and apply the profile themselves."""
 
     def work(
         self,
@@ -57,7 +59,7 @@ class NodeJob:
 
 
 def examine(job: NodeJob, item: Waiting) -> Outcome:
-    """Route and de-identify one object; what goes wrong is the reason of its quarantine."""
+    """Route an object and apply its profiles; what goes wrong is the reason of its quarantine."""
     from pydicom import dcmread
 
     from deepfixcx.images.reading import QUIET
@@ -67,69 +69,121 @@ def examine(job: NodeJob, item: Waiting) -> Outcome:
         with QUIET:
             header = dcmread(path, stop_before_pixels=True)
             routes = [route for route in job.routes if route.takes(header, item.calling)]
+            itself = _described(header)
     except FileNotFoundError:
         return Outcome(reason="the object is missing from the folder of the node")
     except Exception:  # pydicom raises whatever damaged bytes lead to
         return Outcome(reason="the object is damaged and cannot be read; send it again")
     if not routes:
         return Outcome(reason=NO_ROUTE)
-    results: dict[str, tuple[bytes, str]] = {}
+    results: dict[str, tuple[Result | None, str]] = {}
     made, reasons = [], []
     for route in routes:
-        if route.profile not in results:
-            results[route.profile] = _applied(job.profiles[route.profile], path)
-        data, reason = results[route.profile]
-        if reason:
+        gathered = route.name in job.gathered
+        name = "" if gathered else route.profile
+        if name not in results:
+            profile = job.profiles[route.profile]
+            results[name] = (
+                (Result(path.read_bytes(), *itself), "")
+                if gathered
+                else _applied(profile, path, itself[1] or item.content)
+            )
+        result, reason = results[name]
+        if result is None:
             reasons.append(f"route {route.name}: {reason}")
-        else:
-            try:
-                made.append(_made(job.folder, route, data))
-            except OSError:
-                raise ReleaseStoppedError("a result cannot be written") from None
+            continue
+        try:
+            content = put(job.folder, "made", result.data)
+        except OSError:
+            raise ReleaseStoppedError("a result cannot be written") from None
+        described = result[1:]
+        made.append(Made(route.name, content, *described, len(result.data), route.to))
     return Outcome(tuple(made), "; ".join(reasons))
 
 
-def _applied(profile: Profile, path: Path) -> tuple[bytes, str]:
-    """Apply a profile; return the bytes of the result, or why the object is withheld."""
-    from deepfixcx.release.deidentified import deidentified_file
-    from deepfixcx.release.inputs import Source
-    from deepfixcx.release.plan import Planned
+class Result(NamedTuple):
+    """What a profile made of an object, and how it is called; codes have no SOP class."""
 
-    item = Planned(Source(path, path.name), path.stem, path.stem)
-    try:
-        with path.open("rb") as stream:
-            return deidentified_file(
-                profile.options, profile.deidentifier, item, stream
-            ).content, ""
-    except DeepfixcxError as error:
-        return b"", str(error)
-    except MemoryError:
-        return b"", "the object needs more memory than is available"
-    except Exception as error:  # fail closed: what went wrong is not known
-        return b"", f"the object cannot be de-identified ({type(error).__name__})"
+    data: bytes
+    sop_class: str
+    instance: str
+    syntax: str
+    study: str
+    series: str
 
 
-def _made(folder: Path, route: Route, data: bytes) -> Made:
-    from io import BytesIO
-
-    from pydicom import dcmread
-
-    header = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(WANTED))
+def _described(header: Any) -> tuple[str, str, str, str, str]:
     meta = header.file_meta
-    return Made(
-        route.name,
-        put(folder, "made", data),
+    return (
         str(meta.MediaStorageSOPClassUID),
         str(meta.MediaStorageSOPInstanceUID),
         str(meta.TransferSyntaxUID),
         str(header.get("StudyInstanceUID") or ""),
         str(header.get("SeriesInstanceUID") or ""),
-        len(data),
-        route.to,
     )
 
 
-WANTED: Final = ("StudyInstanceUID", "SeriesInstanceUID")
+def _applied(profile: Profile, path: Path, instance: str) -> tuple[Result | None, str]:
+    """Apply a profile; return the result, or why the object is withheld."""
+    from deepfixcx.release.deidentified import DeidentifyOptions, deidentified_file
+
+    options, dicom = profile.options, profile.dicom
+    try:
+        with path.open("rb") as stream:
+            if isinstance(options, DeidentifyOptions) and dicom is not None:
+                item = _planned(instance)
+                kept = deidentified_file(options, dicom.deidentifier, item, stream)
+                return _of_file(kept.content), ""
+            return _privatized(profile, stream, instance), ""
+    except DeepfixcxError as error:
+        return None, str(error)
+    except MemoryError:
+        return None, "the object needs more memory than is available"
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # fail closed; a panic of a compiled library is no Exception
+        return None, f"the object cannot be examined ({type(error).__name__})"
+
+
+def _privatized(profile: Profile, stream: BinaryIO, instance: str) -> Result:
+    """Make the compressed image or its code, as a release does.
+
+    New identifiers come from the SOP Instance UID in place of the bytes of the file, of which a
+    part differs with the way the object came.
+    """
+    from deepfixcx.code import code_bytes
+    from deepfixcx.codec import Codec
+    from deepfixcx.release.shard import Loaded, encoded_file, file_results
+
+    options, dicom, item = profile.options, profile.dicom, _planned(instance)
+    codec = Codec(options.spec)
+    loaded = encoded_file(options, dicom, codec, item, stream, instance)
+    made = file_results(options, dicom, codec, item, loaded)
+    if made.codes is None or dicom is None or not isinstance(loaded, Loaded):
+        (data,) = made.files.values()
+        return _of_file(data)
+    codes = made.codes
+    study, series, new = dicom.identifiers(loaded.source)
+    return Result(
+        code_bytes(codes.array, codes.sizes, codes.spec, options.dtype), "", new, "", study, series
+    )
+
+
+def _planned(name: str) -> Any:
+    from deepfixcx.release.inputs import Source
+    from deepfixcx.release.plan import Planned
+
+    return Planned(Source(Path(name), name), name, name)
+
+
+def _of_file(data: bytes) -> Result:
+    from io import BytesIO
+
+    from pydicom import dcmread
+
+    wanted = ["StudyInstanceUID", "SeriesInstanceUID"]
+    header = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(wanted))
+    return Result(data, *_described(header))
 
 
 class Processing(threading.Thread):
@@ -206,7 +260,14 @@ class Processing(threading.Thread):
             self._last = items[-1].number
             self._number += 1
             config = self._config
-            job = NodeJob(self._number, tuple(items), config.folder, config.routes, self._profiles)
+            job = NodeJob(
+                self._number,
+                tuple(items),
+                config.folder,
+                config.routes,
+                self._profiles,
+                config.gathered,
+            )
             assign(worker, job, frozenset(), frozenset())
 
     def _record(self, worker: Worker) -> None:

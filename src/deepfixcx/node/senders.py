@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,14 +22,15 @@ from urllib.parse import urlsplit
 from deepfixcx._optional import require
 from deepfixcx.errors import DeepfixcxError, NodeError, OverwriteError
 from deepfixcx.io.files import holds, make_folder, write_file
-from deepfixcx.node.config import Destination
+from deepfixcx.node.config import Destination, NodeConfig
 from deepfixcx.node.inbox import file_of
 from deepfixcx.node.ledger import Delivery
 
-__all__ = ["Sender", "Unreachable", "make_sender"]
+__all__ = ["MISSING", "Result", "Sender", "Unreachable", "make_sender"]
 
 Result = tuple[Delivery, str]
 UID: Final = re.compile(r"[0-9.]{1,64}")
+MISSING: Final = "the result is missing from the folder of the node"
 
 
 class Unreachable(Exception):
@@ -38,6 +40,12 @@ class Unreachable(Exception):
 class Sender(Protocol):
     """Sends results to one destination."""
 
+    most: int
+    """Results that are sent in one batch."""
+
+    refusals: int
+    """An object that the destination refused so often is a dead letter."""
+
     def send(self, batch: Sequence[Delivery]) -> Iterator[Result]:
         """Send results; yield each with why it was refused, or an empty text."""
 
@@ -45,15 +53,33 @@ class Sender(Protocol):
         """Close what is open; the next `send` opens it again."""
 
 
-def make_sender(destination: Destination, title: str, folder: Path) -> Sender:
+class PlainSender:
+    """What senders that send object by object have in common."""
+
+    most = 200
+    refusals = 3
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+def make_sender(config: NodeConfig, place: Destination, stopping: threading.Event) -> Sender:
     """Return what sends to a destination."""
-    if destination.kind == "dicom":
-        return DicomSender(destination, title, folder)
-    if destination.kind == "stow":
-        return StowSender(destination, folder)
-    if destination.kind == "folder" and destination.path is not None:
-        return FolderSender(destination.path, folder)
-    return UrlSender(destination.url, folder)
+    folder = config.folder
+    if place.kind == "dicom":
+        return DicomSender(place, config.title, folder)
+    if place.kind == "stow":
+        return StowSender(place, folder)
+    if place.kind == "release":
+        from deepfixcx.node.growing import ReleaseSender
+
+        profile = next(route.profile for route in config.routes if place.name in route.to)
+        return ReleaseSender(
+            place, config.profiles[profile], config.workers, config.folder, stopping
+        )
+    if place.kind == "folder" and place.path is not None:
+        return FolderSender(place.path, folder)
+    return UrlSender(place.url, folder)
 
 
 # -- C-STORE ----------------------------------------------------------------------------------
@@ -63,7 +89,7 @@ WARNINGS: Final = frozenset({0x0000, 0x0001, 0x0107, 0x0116, 0xB000, 0xB006, 0xB
 MOST_CONTEXTS: Final = 120
 
 
-class DicomSender:
+class DicomSender(PlainSender):
     """Sends many objects on one association, which stays open while there are more."""
 
     def __init__(self, destination: Destination, title: str, folder: Path) -> None:
@@ -79,7 +105,7 @@ class DicomSender:
         for number, delivery in enumerate(batch, start=1):
             path = file_of(self._folder, "made", delivery.content)
             if not path.exists():
-                yield delivery, "the result is missing from the folder of the node"
+                yield delivery, MISSING
                 continue
             try:
                 status = self._store(path, delivery, number)
@@ -189,7 +215,7 @@ POST_BYTES: Final = 1 << 26
 FAILED_SOP, INSTANCE = "00081198", "00081155"
 
 
-class StowSender:
+class StowSender(PlainSender):
     """Sends results with STOW-RS, many in one request."""
 
     def __init__(self, destination: Destination, folder: Path) -> None:
@@ -205,7 +231,7 @@ class StowSender:
             try:
                 data = file_of(self._folder, "made", delivery.content).read_bytes()
             except OSError:
-                yield delivery, "the result is missing from the folder of the node"
+                yield delivery, MISSING
                 continue
             if part and sum(len(each) for _, each in part) + len(data) > POST_BYTES:
                 yield from self._post(part)
@@ -259,9 +285,6 @@ class StowSender:
         except (OSError, http.client.HTTPException):
             raise Unreachable("the destination cannot be reached, or does not answer") from None
 
-    def close(self) -> None:
-        """Nothing stays open."""
-
 
 def _refused(answer: bytes) -> dict[str, str]:
     """Return the instances that a response of STOW-RS lists as failed, with their reasons."""
@@ -277,13 +300,13 @@ def _refused(answer: bytes) -> dict[str, str]:
 
 
 def _name(delivery: Delivery) -> str:
-    """Return study/series/instance.dcm, of new identifiers."""
+    """Return study/series/instance.dcm, of new identifiers; codes have another suffix."""
     parts = (delivery.study, delivery.series, delivery.instance)
     safe = [each if UID.fullmatch(each) and each.strip(".") else "unknown" for each in parts]
-    return "/".join(safe) + ".dcm"
+    return "/".join(safe) + (".dcm" if delivery.sop_class else ".safetensors")
 
 
-class FolderSender:
+class FolderSender(PlainSender):
     """Writes results into a folder of this machine."""
 
     def __init__(self, target: Path, folder: Path) -> None:
@@ -296,7 +319,7 @@ class FolderSender:
             try:
                 data = file_of(self._folder, "made", delivery.content).read_bytes()
             except OSError:
-                yield delivery, "the result is missing from the folder of the node"
+                yield delivery, MISSING
                 continue
             reason = ""
             try:
@@ -309,11 +332,8 @@ class FolderSender:
                 raise Unreachable(f"the folder cannot be written: {error.strerror}") from None
             yield delivery, reason
 
-    def close(self) -> None:
-        """Nothing stays open."""
 
-
-class UrlSender:
+class UrlSender(PlainSender):
     """Writes results into a store that fsspec knows, such as S3."""
 
     def __init__(self, url: str, folder: Path) -> None:
@@ -330,7 +350,7 @@ class UrlSender:
             try:
                 data = file_of(self._folder, "made", delivery.content).read_bytes()
             except OSError:
-                yield delivery, "the result is missing from the folder of the node"
+                yield delivery, MISSING
                 continue
             try:
                 with asking(self._url):
@@ -341,6 +361,3 @@ class UrlSender:
             except (DeepfixcxError, OSError):
                 raise Unreachable("the store cannot be reached or refuses to write") from None
             yield delivery, ""
-
-    def close(self) -> None:
-        """Nothing stays open."""

@@ -18,23 +18,27 @@ from deepfixcx.node.senders import Sender, Unreachable, make_sender
 
 __all__ = ["Delivering", "Node", "running_node"]
 
-BATCH: Final = 200
 LINGER_S: Final = 2.0
 """An association stays open so long after its last object."""
 
 LONGEST_PAUSE_S: Final = 600.0
-REFUSALS: Final = 3
-"""An object that a destination refused so often is a dead letter."""
 
 
 class Delivering(threading.Thread):
     """Sends the queue of one destination, with pauses that grow while it does not answer."""
 
-    def __init__(self, place: Destination, sender: Sender, inbox: Inbox, log: Log) -> None:
+    def __init__(
+        self,
+        place: Destination,
+        sender: Sender,
+        inbox: Inbox,
+        log: Log,
+        stopping: threading.Event,
+    ) -> None:
         super().__init__(name=f"delivering {place.name}", daemon=True)
         self._place, self._sender, self._inbox, self._log = place, sender, inbox, log
         self._ledger = inbox.ledger
-        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._wake, self._stopping = threading.Event(), stopping
         self._pause = 0.0
         self._last_sent = time.monotonic()
 
@@ -63,7 +67,7 @@ class Delivering(threading.Thread):
         """Send a batch; return whether to look again at once."""
         place = self._place
         idle_s = place.idle_s if place.whole_studies else None
-        batch = self._ledger.queue(place.name, BATCH, idle_s, place.retry_s)
+        batch = self._ledger.queue(place.name, self._sender.most, idle_s, place.retry_s)
         if not batch:
             if time.monotonic() - self._last_sent > LINGER_S:
                 self._sender.close()
@@ -85,7 +89,7 @@ class Delivering(threading.Thread):
             if self._ledger.sent(delivery):
                 self._inbox.remove("made", delivery.content)
             return
-        dead = delivery.refused + 1 >= REFUSALS
+        dead = delivery.refused + 1 >= self._sender.refusals
         self._ledger.refuse(delivery, reason, dead=dead)
         event = "dead letter" if dead else "refused"
         self._log.warning(
@@ -111,8 +115,9 @@ class Node:
         self.config, self.inbox = config, inbox
         self.receiver = Receiver(config, inbox, log)
         self._processing = Processing(config, inbox, log)
+        stopping = threading.Event()
         self._deliveries = [
-            Delivering(place, make_sender(place, config.title, config.folder), inbox, log)
+            Delivering(place, make_sender(config, place, stopping), inbox, log, stopping)
             for place in config.destinations.values()
         ]
         self._committing = Committing(config, inbox, log)

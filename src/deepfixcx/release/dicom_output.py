@@ -7,12 +7,12 @@ image of a patient of its own, because nothing says whose it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from deepfixcx.deidentify import Deidentifier, MappingTable, Profile
     from deepfixcx.images.dicom.history import Derivation
     from deepfixcx.images.dicom.reading import DicomHeader
+
+T = TypeVar("T")
 
 __all__ = ["DicomOutput", "DicomSource", "dicom_output", "write_patients"]
 
@@ -65,21 +67,17 @@ class DicomOutput:
 
     def dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
         """Return the data set of that file."""
-        from deepfixcx.images.reading import QUIET
+        return _guarded(lambda: self._dataset(source, images))
 
-        reason: DeidentifyError
-        with QUIET:
-            try:
-                return self._dataset(source, images)
-            except DeidentifyError:
-                raise
-            except Exception:
-                reason = DeidentifyError(
-                    "the header is damaged, so no valid DICOM file can be made; copy the file "
-                    "again from its source, or choose another --output"
-                )
-        # Raised out here, so that what quotes the header is not even the context of this error.
-        raise reason
+    def identifiers(self, source: DicomSource) -> tuple[str, str, str]:
+        """Return study, series and instance as they stand in that file."""
+
+        def found() -> tuple[str, str, str]:
+            header = self._header(source)
+            made = self._derivation(source, header)
+            return str(header.StudyInstanceUID), made.series_uid, made.instance_uid
+
+        return _guarded(found)
 
     def _dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
         from deepfixcx.images.dicom.geometry import lattice_of
@@ -138,6 +136,25 @@ class DicomOutput:
             resampled=options.size == "compact",
             before=before,
         )
+
+
+def _guarded(make: Callable[[], T]) -> T:
+    """Return what is made of a header, or raise an error that quotes nothing of it."""
+    from deepfixcx.images.reading import QUIET
+
+    reason: DeidentifyError
+    with QUIET:
+        try:
+            return make()
+        except DeidentifyError:
+            raise
+        except Exception:
+            reason = DeidentifyError(
+                "the header is damaged, so no valid DICOM file can be made; copy the file "
+                "again from its source, or choose another --output"
+            )
+    # Raised out here, so that what quotes the header is not even the context of this error.
+    raise reason
 
 
 def dicom_output(options: ReleaseOptions, key: Path, release: Path | str) -> DicomOutput:

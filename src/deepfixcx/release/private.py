@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,6 +107,15 @@ class PrivateFolder:
     def all_contents(self) -> set[str]:
         """Return the SHA-256 of every input, those of a mechanism's plain codes included."""
         return {*self.contents().values(), *self.encoded.contents().values()}
+
+    def outcomes(self, contents: Collection[str]) -> dict[str, str]:
+        """Return which inputs of these SHA-256 the release has, and why those failed that did."""
+        query = (
+            "SELECT DISTINCT content, reason FROM sources JOIN records USING (shard, source_id) "
+            "JOIN shards ON shards.number = shard WHERE content != '' AND shards.state = 'complete'"
+        )
+        wanted = set(contents)
+        return {content: why for content, why in self._ask(query, refuse=True) if content in wanted}
 
     def records(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the codec settings and the records of an unfinished release."""

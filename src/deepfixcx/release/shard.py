@@ -42,8 +42,9 @@ from deepfixcx.release.storage import open_hashed, stamp_of
 
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.reading import DicomHeader
+    from deepfixcx.release.dicom_output import DicomOutput
 
-__all__ = ["CodeParts", "work_shard"]
+__all__ = ["CodeParts", "encoded_file", "file_results", "work_shard"]
 
 
 def work_shard(
@@ -127,8 +128,8 @@ def _make(
         stream, content = open_hashed(item.source.path)
         seen = replace(seen, content=content)
         with stream:
-            loaded = _encoded(job, codec, item, stream, content)
-        return _results(job, codec, item, loaded), seen
+            loaded = encoded_file(job.options, job.dicom, codec, item, stream, content)
+        return file_results(job.options, job.dicom, codec, item, loaded), seen
     except (ReleaseStoppedError, KeyboardInterrupt, SystemExit):
         raise
     except UnreadableFileError as error:
@@ -172,16 +173,21 @@ def _failed(item: Planned, error: BaseException) -> Made:
     return Made([Record(item.source_id, status="failed", error=name, reason=reason)])
 
 
-def _encoded(
-    job: ShardJob, codec: Codec, item: Planned, stream: BinaryIO, content: str
+def encoded_file(
+    options: ReleaseOptions,
+    dicom: DicomOutput | None,
+    codec: Codec,
+    item: Planned,
+    stream: BinaryIO,
+    content: str,
 ) -> Loaded | KeptFile:
-    options = job.options
-    if isinstance(options, DeidentifyOptions) and job.dicom is not None:
-        return deidentified_file(options, job.dicom.deidentifier, item, stream)
+    """Read, mask and encode one file; `content` tells it from others."""
+    if isinstance(options, DeidentifyOptions) and dicom is not None:
+        return deidentified_file(options, dicom.deidentifier, item, stream)
     frames = read_image(stream, max_pixels=options.max_pixels)
     if options.noise is not None:
         _check_fixed(stream, frames)
-    wanted = job.dicom is not None or options.mask is not None
+    wanted = dicom is not None or options.mask is not None
     header = read_header(stream) if wanted else None
     regions: tuple[Region, ...] = ()
     if options.mask is not None:
@@ -274,10 +280,20 @@ class Loaded:
     content: str
     regions: tuple[Region, ...]
 
+    @property
+    def source(self) -> DicomSource:
+        """What it gives to a DICOM file."""
+        return DicomSource(self.header, self.content, self.frames, len(self.regions))
 
-def _results(job: ShardJob, codec: Codec, item: Planned, loaded: Loaded | KeptFile) -> Made:
+
+def file_results(
+    options: ReleaseOptions,
+    dicom: DicomOutput | None,
+    codec: Codec,
+    item: Planned,
+    loaded: Loaded | KeptFile,
+) -> Made:
     """Make the images or DICOM of one input; codes of many inputs share a file."""
-    options = job.options
     if isinstance(loaded, KeptFile):
         name = f"dicom/{item.image_stem}.dcm"
         return Made([replace(row, dicom_file=name) for row in loaded.rows], {name: loaded.content})
@@ -285,11 +301,11 @@ def _results(job: ShardJob, codec: Codec, item: Planned, loaded: Loaded | KeptFi
     files: dict[str, bytes] = {}
     if options.output in ("images", "both"):
         rows, files = _images(options, codec, item, loaded, rows)
-    elif job.dicom is not None:
+    elif dicom is not None:
         name = f"dicom/{item.image_stem}.dcm"
-        source = DicomSource(loaded.header, loaded.content, loaded.frames, len(loaded.regions))
-        files[name] = job.dicom.content(source, list(codec.decode(loaded.codes, options.size)))
-        patient = job.dicom.patient(source)
+        source = loaded.source
+        files[name] = dicom.content(source, list(codec.decode(loaded.codes, options.size)))
+        patient = dicom.patient(source)
         rows = [replace(row, patient=patient) for row in rows]
         rows = [replace(row, dicom_file=name) for row in rows]
     if options.output not in ("codes", "both"):
