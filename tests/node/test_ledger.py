@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from deepfixcx.node.config import Limits
+from deepfixcx.node.inbox import Inbox
 from deepfixcx.node.ledger import Made, NodeLedger, Outcome
+from deepfixcx.node.status import folder_status
 
 
 def made(study: str, content: str) -> Made:
@@ -57,3 +61,40 @@ def test_what_was_given_up_or_quarantined_is_put_back(ledger: NodeLedger) -> Non
     assert [each.content for each in ledger.waiting(0, 10)] == ["2"]
     assert ledger.sent(delivery)
     assert not ledger.needed("1")
+
+
+def test_old_delivered_objects_are_forgotten_and_stay_counted(
+    ledger: NodeLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = Inbox(tmp_path, ledger, Limits())
+    now = time.time()
+    for number in range(7):  # 0 to 4 are old; 0 is quarantined, 1 waits
+        monkeypatch.setattr(time, "time", lambda n=number: now - (100 if n < 5 else 1))
+        ledger.receive(str(number), f"1.{number}", "CT1", 10)
+        ledger.receive(str(number), f"1.{number}", "CT1", 10)
+    monkeypatch.undo()
+    items = ledger.waiting(0, 10)
+    ledger.finish([(items[0], Outcome(reason="damaged"))])
+    ledger.finish([(each, Outcome((made("7", each.content),))) for each in items[1:]])
+    for delivery in ledger.queue("archive", 10, None, 5.0):
+        if delivery.content != "1":
+            ledger.sent(delivery)
+    before = folder_status(tmp_path)
+    last = 0
+    while last := inbox.forget(now - 50, last, most=2):
+        pass
+    after = folder_status(tmp_path)
+    assert replace(after, oldest_s=0.0) == replace(before, oldest_s=0.0)
+    assert after.objects == {"received": 0, "done": 6, "quarantined": 1}
+    assert (after.repeated, after.bytes) == (7, 70)
+    assert after.queues == [("all", "archive", 1, 0)]
+    assert ledger.rows("SELECT content FROM objects ORDER BY id") == [
+        ("0",),
+        ("1",),
+        ("5",),
+        ("6",),
+    ]
+    assert ledger.rows("SELECT count(*) FROM made") == ledger.rows(
+        "SELECT count(*) FROM deliveries"
+    )
+    assert ledger.receive("2", "1.2", "CT1", 10) == "new"

@@ -57,6 +57,8 @@ class Limits:
         Free space in megabytes below which the node refuses associations.
     waiting : int
         Objects that wait for processing or a destination, above which the node refuses more.
+    remember_days : int
+        Days after which the node forgets delivered objects and no longer knows a repetition.
     """
 
     object_mb: int = 2048
@@ -65,6 +67,7 @@ class Limits:
     idle_s: int = 60
     free_mb: int = 1024
     waiting: int = 1_000_000
+    remember_days: int = 90
 
 
 @dataclass(frozen=True, slots=True)

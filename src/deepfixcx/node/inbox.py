@@ -27,7 +27,7 @@ from deepfixcx.io.files import (
 )
 from deepfixcx.io.folders import locked
 from deepfixcx.node.config import Limits
-from deepfixcx.node.ledger import NodeLedger
+from deepfixcx.node.ledger import COUNT, GONE, OPEN, NodeLedger
 
 __all__ = ["Inbox", "Taken", "file_of", "meta_bytes", "put"]
 
@@ -88,7 +88,7 @@ class Inbox:
             self._checked = now
             free = shutil.disk_usage(self.folder).free
             query = "SELECT count(*) FROM objects WHERE state = 'received'"
-            queued = "SELECT count(*) FROM deliveries WHERE state = 'waiting'"
+            queued = f"SELECT count(*) FROM deliveries WHERE {OPEN} AND state = 'waiting'"
             waiting = sum(self.ledger.rows(each)[0][0] for each in (query, queued))
             self._full = ""
             if free < self._limits.free_mb * 1_000_000:
@@ -129,6 +129,49 @@ class Inbox:
             for path in (self.folder / room).glob("*.dcm"):
                 if not needed(path.stem):
                     self.remove(room, path.stem)  # type: ignore[arg-type]
+
+    def forget(self, before: float, after: int = 0, most: int = 500) -> int:
+        """Forget objects that came before a time and were delivered; the ledger keeps their counts.
+
+        Returns the number of the last object that was looked at, or 0 where none is left.
+        """
+        query = "SELECT id, received FROM objects WHERE state = 'done' AND id > ? ORDER BY id"
+        numbers = []
+        for number, received in self.ledger.rows(f"{query} LIMIT {most}", after):
+            if received >= before:
+                break
+            numbers.append(number)
+        if not numbers:
+            return 0
+        chosen = f"({','.join(map(str, numbers))})"
+        kept = f"SELECT object FROM made JOIN deliveries ON made = made.id WHERE object IN {chosen}"
+        forgotten = f"id IN {chosen} AND id NOT IN ({kept} AND state != 'sent')"
+        with self.ledger.writing() as database:
+            database.execute(
+                f"CREATE TEMP TABLE old AS SELECT id, bytes, repeats FROM objects WHERE {forgotten}"
+            )
+            sums = "SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(repeats), 0) FROM old"
+            totals = database.execute(sums).fetchone()
+            for kind, count in zip(("objects", "bytes", "repeats"), totals, strict=True):
+                database.execute(COUNT, (f"{GONE} {kind}", count))
+            ours = "made.object IN (SELECT id FROM old)"
+            for kind, query in (
+                ("results", f"SELECT route, count(*) FROM made WHERE {ours} GROUP BY route"),
+                (
+                    "sent",
+                    "SELECT destination, count(*) FROM deliveries JOIN made ON made = made.id "
+                    f"WHERE {ours} GROUP BY destination",
+                ),
+            ):
+                for name, count in database.execute(query).fetchall():
+                    database.execute(COUNT, (f"{GONE} {kind} {name}", count))
+            database.execute(
+                f"DELETE FROM deliveries WHERE made IN (SELECT id FROM made WHERE {ours})"
+            )
+            database.execute(f"DELETE FROM made WHERE {ours}")
+            database.execute("DELETE FROM objects WHERE id IN (SELECT id FROM old)")
+            database.execute("DROP TABLE old")
+        return int(numbers[-1])
 
 
 @contextmanager

@@ -22,14 +22,7 @@ from typing import Any, Final, NamedTuple
 from deepfixcx.errors import NodeError, OverwriteError
 from deepfixcx.io.files import write_file
 
-__all__ = [
-    "Commitment",
-    "Delivery",
-    "Made",
-    "NodeLedger",
-    "Outcome",
-    "Waiting",
-]
+__all__ = ["Commitment", "Delivery", "Made", "NodeLedger", "Outcome", "Waiting"]
 
 LEDGER: Final = "node.sqlite"
 VERSION: Final = 1
@@ -57,6 +50,12 @@ CREATE TABLE commitments (id INTEGER PRIMARY KEY, calling TEXT NOT NULL, uid TEX
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 PRAGMA user_version = {VERSION};
 """
+OPEN: Final = "state != 'sent'"
+"""Deliveries that have an index of their own, so that they are found among many that were sent;
+SQLite uses it for queries with exactly these words."""
+
+GONE: Final = "forgotten"
+"""Counters that begin with it add up rows that were removed: of objects, destinations, routes."""
 
 
 class Waiting(NamedTuple):
@@ -128,6 +127,10 @@ class NodeLedger:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if not version:
                 database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+            if version in (0, VERSION):
+                database.execute(
+                    f"CREATE INDEX IF NOT EXISTS open ON deliveries (state, made) WHERE {OPEN}"
+                )
         except (sqlite3.Error, OSError):
             raise NodeError(
                 f"the ledger {self.path.name!r} cannot be opened or is damaged; check the disk and "
@@ -149,7 +152,7 @@ class NodeLedger:
         return found
 
     @contextmanager
-    def _writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Begin a transaction; what is not durable may be lost with the power, never by a kill."""
         database = self._database(durable=durable)
         database.execute("BEGIN IMMEDIATE")
@@ -171,7 +174,7 @@ class NodeLedger:
 
     def receive(self, content: str, instance: str, calling: str, size: int) -> str:
         """Record an object whose file is on the disk; return new or repeated."""
-        with self._writing() as database:
+        with self.writing() as database:
             known = database.execute(
                 "SELECT id FROM objects WHERE content = ?", (content,)
             ).fetchone()
@@ -206,7 +209,7 @@ class NodeLedger:
         repetition. With other results it is quarantined.
         """
         now, reasons = time.time(), []
-        with self._writing() as database:
+        with self.writing() as database:
             for item, outcome in done:
                 reason, repeated = outcome.reason, 0
                 query = "SELECT twin FROM objects WHERE id = ?"
@@ -225,7 +228,7 @@ class NodeLedger:
 
     def died(self, number: int) -> int:
         """Count a worker that died on an object; return how many have."""
-        with self._writing() as database:
+        with self.writing() as database:
             database.execute("UPDATE objects SET deaths = deaths + 1 WHERE id = ?", (number,))
             query = "SELECT deaths FROM objects WHERE id = ?"
             return int(database.execute(query, (number,)).fetchone()[0])
@@ -262,7 +265,7 @@ class NodeLedger:
 
     def sent(self, delivery: Delivery) -> bool:
         """Record a delivery; return whether no other one needs the file."""
-        with self._writing(durable=False) as database:
+        with self.writing(durable=False) as database:
             database.execute(
                 "UPDATE deliveries SET state = 'sent', reason = '', changed = ? WHERE id = ?",
                 (time.time(), delivery.number),
@@ -275,7 +278,7 @@ class NodeLedger:
 
     def refuse(self, delivery: Delivery, reason: str, *, dead: bool) -> None:
         """Record that a destination refused a result, for now or for good."""
-        with self._writing(durable=False) as database:
+        with self.writing(durable=False) as database:
             database.execute(
                 "UPDATE deliveries SET refused = refused + 1, reason = ?, state = ?, changed = ? "
                 "WHERE id = ?",
@@ -284,7 +287,7 @@ class NodeLedger:
 
     def give_up(self, destination: str, before: float, reason: str) -> int:
         """Make dead letters of results that have waited since before a time."""
-        with self._writing() as database:
+        with self.writing() as database:
             done = database.execute(
                 "UPDATE deliveries SET state = 'dead', reason = ? WHERE destination = ? "
                 "AND state = 'waiting' AND changed < ?",
@@ -302,7 +305,7 @@ class NodeLedger:
 
     def retry(self) -> tuple[int, int]:
         """Put quarantined objects and dead letters back into their queues; return how many."""
-        with self._writing() as database:
+        with self.writing() as database:
             objects = database.execute(
                 "UPDATE objects SET state = 'received', deaths = 0, twin = 0, reason = '' "
                 "WHERE state = 'quarantined'"
@@ -318,7 +321,7 @@ class NodeLedger:
 
     def ask(self, calling: str, uid: str, items: Iterable[tuple[str, str]]) -> None:
         """Record a request for storage commitment."""
-        with self._writing() as database:
+        with self.writing() as database:
             database.execute(
                 "INSERT INTO commitments (calling, uid, items, asked) VALUES (?, ?, ?, ?)",
                 (calling, uid, json.dumps(list(items)), time.time()),
@@ -343,27 +346,27 @@ class NodeLedger:
 
     def answered(self, commitment: Commitment, *, done: bool) -> None:
         """Record that a request was answered, or tried once more."""
-        query = "UPDATE commitments SET attempts = attempts + 1 WHERE id = ?"
-        with self._writing() as database:
-            done_query = "DELETE FROM commitments WHERE id = ?"
-            database.execute(done_query if done else query, (commitment.number,))
+        change = (
+            "DELETE FROM commitments" if done else "UPDATE commitments SET attempts = attempts + 1"
+        )
+        with self.writing() as database:
+            database.execute(f"{change} WHERE id = ?", (commitment.number,))
 
     # -- counts ----------------------------------------------------------------------------
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter that outlasts the process."""
-        with self._writing(durable=False) as database:
-            database.execute(
-                "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) "
-                "DO UPDATE SET value = value + ?2",
-                (name, by),
-            )
+        with self.writing(durable=False) as database:
+            database.execute(COUNT, (name, by))
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query that changes nothing."""
         return self._database().execute(query, values).fetchall()
 
 
+COUNT: Final = (
+    "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2"
+)
 IDLE: Final = (
     "AND NOT EXISTS (SELECT 1 FROM made AS other WHERE other.study = made.study "
     "AND other.received > ?3) AND NOT EXISTS (SELECT 1 FROM objects "

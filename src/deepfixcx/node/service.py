@@ -22,6 +22,7 @@ LINGER_S: Final = 2.0
 """An association stays open so long after its last object."""
 
 LONGEST_PAUSE_S: Final = 600.0
+TIDY_S: Final = 3600.0
 
 
 class Delivering(threading.Thread):
@@ -115,7 +116,8 @@ class Node:
         self.config, self.inbox = config, inbox
         self.receiver = Receiver(config, inbox, log)
         self._processing = Processing(config, inbox, log)
-        stopping = threading.Event()
+        self._stopping = stopping = threading.Event()
+        self._tidied = 0.0
         self._deliveries = [
             Delivering(place, make_sender(config, place, stopping), inbox, log, stopping)
             for place in config.destinations.values()
@@ -160,6 +162,17 @@ class Node:
             if each.is_alive():
                 each.join(timeout=60)
         self._log.info("stopped")
+
+    def tidy(self) -> None:
+        """Remove old rows of the ledger, at most once an hour."""
+        now = time.monotonic()
+        if now < self._tidied:
+            return
+        self._tidied = now + TIDY_S
+        before = time.time() - self.config.limits.remember_days * 86400
+        looked_at = self.inbox.forget(before)
+        while looked_at and not self._stopping.is_set():
+            looked_at = self.inbox.forget(before, looked_at)
 
     def alive(self) -> bool:
         """Return whether all parts of the node run."""
@@ -210,6 +223,7 @@ def run_until(config: NodeConfig, stopped: threading.Event) -> None:
     """Run a node until an event is set, or until a part of it has ended."""
     with running_node(config) as node:
         while not stopped.wait(1.0):
+            node.tidy()
             if not node.alive():
                 raise NodeError(
                     "a part of the node has ended, see the log; start the node again: nothing that "

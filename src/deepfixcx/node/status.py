@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +18,9 @@ from deepfixcx.errors import NodeError
 from deepfixcx.io.folders import in_use
 from deepfixcx.node.config import NodeConfig
 from deepfixcx.node.inbox import LOCK
-from deepfixcx.node.ledger import LEDGER
+from deepfixcx.node.ledger import GONE, LEDGER, OPEN
 
-__all__ = ["NodeStatus", "conformance", "metrics", "node_status"]
+__all__ = ["NodeStatus", "conformance", "folder_status", "metrics", "node_status"]
 
 MOST_REASONS: Final = 20
 
@@ -47,6 +47,8 @@ class NodeStatus:
         Seconds that the oldest waiting delivery has waited.
     counters : dict
         Other counts, such as refused associations.
+    queues : list of tuple
+        Route, destination, and how many of its results wait there and are dead.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class NodeStatus:
     dead: list[tuple[str, str, int]]
     oldest_s: float
     counters: dict[str, int]
+    queues: list[tuple[str, str, int, int]] = field(default_factory=list)
 
 
 def node_status(config: NodeConfig) -> NodeStatus:
@@ -89,12 +92,23 @@ def node_status(config: NodeConfig) -> NodeStatus:
     >>> node_status(read_config("node.toml")).objects["done"]  # doctest: +SKIP
     1204
     """
-    path = config.folder / LEDGER
+    return folder_status(
+        config.folder, list(config.destinations), [route.name for route in config.routes]
+    )
+
+
+def folder_status(
+    folder: Path, destinations: Sequence[str] = (), routes: Sequence[str] = ()
+) -> NodeStatus:
+    """Read how far the node of a folder is; names are those that its ledger has, and these."""
+    path = folder / LEDGER
     if not path.is_file():
         raise NodeError("the node has never run with this configuration; start it first")
     try:
         with closing(_reading(path)) as database:
-            return _status(config, lambda query: database.execute(query).fetchall())
+            return _status(
+                folder, destinations, routes, lambda query: database.execute(query).fetchall()
+            )
     except sqlite3.Error:
         raise NodeError(
             f"the ledger {path.name!r} cannot be read; check its permissions and the disk"
@@ -108,35 +122,53 @@ def _reading(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _status(config: NodeConfig, ask: Any) -> NodeStatus:
+def _status(
+    folder: Path, destinations: Sequence[str], routes: Sequence[str], ask: Any
+) -> NodeStatus:
+    counters = dict(ask("SELECT name, value FROM counters"))
+    gone = {name: counters.pop(name) for name in list(counters) if name.startswith(f"{GONE} ")}
+    before: dict[tuple[str, str], int] = {}
+    for name, value in gone.items():
+        _, kind, which = (*name.split(" ", 2), "")[:3]
+        before[kind, which] = value
     objects = {"received": 0, "done": 0, "quarantined": 0}
     objects |= dict(ask("SELECT state, count(*) FROM objects GROUP BY state"))
-    deliveries = {name: {"waiting": 0, "sent": 0, "dead": 0} for name in config.destinations}
+    objects["done"] += before.get(("objects", ""), 0)
+    deliveries = {name: {"waiting": 0, "sent": 0, "dead": 0} for name in destinations}
+    made = dict.fromkeys(routes, 0)
     query = "SELECT destination, state, count(*) FROM deliveries GROUP BY destination, state"
-    for name, state, count in ask(query):
-        deliveries.setdefault(name, {})[state] = count
-    routes = {route.name: 0 for route in config.routes}
-    routes |= dict(ask("SELECT route, count(*) FROM made GROUP BY route"))
+    sent = [(name, "sent", count) for (kind, name), count in before.items() if kind == "sent"]
+    for name, state, count in [*ask(query), *sent]:
+        states = deliveries.setdefault(name, {"waiting": 0, "sent": 0, "dead": 0})
+        states[state] += count
+    query = "SELECT route, count(*) FROM made GROUP BY route"
+    results = [(name, count) for (kind, name), count in before.items() if kind == "results"]
+    for name, count in [*ask(query), *results]:
+        made[name] = made.get(name, 0) + count
     ((repeated, size),) = ask("SELECT sum(repeats), sum(bytes) FROM objects")
-    query = "SELECT min(changed) FROM deliveries WHERE state = 'waiting'"
-    ((oldest,),) = ask(query)
+    ((oldest,),) = ask(f"SELECT min(changed) FROM deliveries WHERE {OPEN} AND state = 'waiting'")
     return NodeStatus(
-        in_use(config.folder / LOCK),
+        in_use(folder / LOCK),
         objects,
-        int(repeated or 0),
-        int(size or 0),
+        int(repeated or 0) + before.get(("repeats", ""), 0),
+        int(size or 0) + before.get(("bytes", ""), 0),
         deliveries,
-        routes,
+        made,
         ask(
             "SELECT reason, count(*) FROM objects WHERE state = 'quarantined' GROUP BY reason "
             f"ORDER BY 2 DESC LIMIT {MOST_REASONS}"
         ),
         ask(
             "SELECT destination, reason, count(*) FROM deliveries WHERE state = 'dead' "
-            f"GROUP BY destination, reason ORDER BY 3 DESC LIMIT {MOST_REASONS}"
+            f"AND {OPEN} GROUP BY destination, reason ORDER BY 3 DESC LIMIT {MOST_REASONS}"
         ),
         0.0 if oldest is None else max(0.0, time.time() - oldest),
-        dict(ask("SELECT name, value FROM counters")),
+        counters,
+        ask(
+            "SELECT route, destination, sum(state = 'waiting'), sum(state = 'dead') "
+            f"FROM deliveries JOIN made ON made.id = deliveries.made WHERE {OPEN} "
+            "GROUP BY route, destination ORDER BY route, destination"
+        ),
     )
 
 
