@@ -6,8 +6,9 @@ A file name, a label or a column may hold escape sequences for a terminal.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-__all__ = ["byte_size", "counted", "percent", "plain"]
+__all__ = ["byte_size", "counted", "joined", "percent", "plain"]
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
@@ -18,6 +19,12 @@ _CONTROL = re.compile(
 def counted(count: int, one: str, several: str = "") -> str:
     """Return a count with its noun; the plural is `several`, or `one` with an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return ``a, b and c``."""
+    *first, last = words
+    return f"{', '.join(first)}{' and ' if first else ''}{last}"
 
 
 def percent(part: float, whole: float) -> str:

@@ -6,9 +6,11 @@ same values; the module imports nothing heavy.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 __all__ = [
+    "CONTENTS",
     "Blank",
     "Boundary",
     "CodeModel",
@@ -49,11 +51,34 @@ Size = Literal["compact", "original"]
 Storage = Literal["float32", "float16", "uint8"]
 """How the numbers of a code are stored on disk."""
 
-Output = Literal["images", "codes", "both", "dicom"]
-"""What a release holds: privatized images, codes, or both; or images as DICOM."""
+Output = Literal[
+    "images", "codes", "both", "dicom", "images,dicom", "codes,dicom", "images,codes,dicom"
+]
+"""What a release holds: privatized images, codes (both: images and codes), images as DICOM."""
 
-Written = Literal["images", "codes", "both", "dicom", "deidentified"]
+Written = Literal[
+    "images",
+    "codes",
+    "both",
+    "dicom",
+    "images,dicom",
+    "codes,dicom",
+    "images,codes,dicom",
+    "deidentified",
+]
 """What a release may hold: an `Output`, or de-identified DICOM files with their own pixels."""
+
+CONTENTS: Final[Mapping[str, frozenset[str]]] = {
+    "images": frozenset({"image"}),
+    "codes": frozenset({"code"}),
+    "both": frozenset({"image", "code"}),
+    "dicom": frozenset({"dicom"}),
+    "images,dicom": frozenset({"image", "dicom"}),
+    "codes,dicom": frozenset({"code", "dicom"}),
+    "images,codes,dicom": frozenset({"image", "code", "dicom"}),
+    "deidentified": frozenset({"dicom"}),
+}
+"""Kinds of files of each `Written`, as in the columns image_file, code_file and dicom_file."""
 
 Retained = Literal["dates", "patient", "device", "descriptors"]
 """What may stay in DICOM headers: shifted dates, sex and age, the device, harmless words."""

@@ -33,6 +33,7 @@ from deepfixcx.release import (
     privatize_dataset,
     run,
     verify_release,
+    withdraw,
 )
 from tests.programs import plugin, program
 from tests.release import orthanc
@@ -422,3 +423,37 @@ def test_says_when_writing_stays_legible(scans: Path, tmp_path: Path) -> None:
     options = ReleaseOptions(CodecSpec(1, 80), output="codes")
     many = privatize_dataset(scans / "large.png", tmp_path / "many", options)
     assert (many.legible_images, many.legible_from) == (1, 80)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_release_of_several_outputs_has_the_bytes_of_each_alone_and_loses_all_of_an_image(
+    scans: Path, tmp_path: Path
+) -> None:
+    whole, found = tmp_path / "images,codes,dicom", dict[str, set[str]]()
+    key = tmp_path / "key"
+    for output in ("both", "dicom", "codes,dicom", "images,codes,dicom"):
+        options = ReleaseOptions(SPEC, output=output)  # type: ignore[arg-type]
+        keys = {} if output == "both" else {"key": key}
+        privatize_dataset(scans, tmp_path / output, options, **keys)  # type: ignore[arg-type]
+        assert verify_release(tmp_path / output).sound, output
+        results = contents(tmp_path / output)
+        found[output] = {f"{name} {sha}" for name, sha in results.items()
+                         if name.startswith(("images/", "codes/", "dicom/"))}  # fmt: skip
+    assert found["images,codes,dicom"] == found["both"] | found["dicom"]
+    assert found["codes,dicom"] == {e for e in found[whole.name] if not e.startswith("images/")}
+    frames = [row for row in rows(whole / "manifest.csv") if row["status"] == "done"]
+    assert all(row["image_file"] and row["code_file"] and row["patient"] for row in frames)
+    later = tmp_path / "later"
+    later.mkdir()
+    shutil.copy(str(examples.get_path("overlay")), later / "new.dcm")
+    options = ReleaseOptions(SPEC, output="images,codes,dicom")
+    privatize_dataset(later, whole, options, key=key, add=True)
+    assert found[whole.name] < {f"{name} {sha}" for name, sha in contents(whole).items()}
+    gone = frames[0]["source_id"]
+    withdraw(whole, images=[gone], key=key)
+    assert not [name for name in contents(whole) if gone in name]
+    assert verify_release(whole).sound
+    about = json.loads((whole / "dataset.json").read_text())
+    about["options"]["output"] = "codes,dicom"
+    (whole / "dataset.json").write_text(json.dumps(about))
+    assert any("do not match the output" in e for e in verify_release(whole).contradictions)

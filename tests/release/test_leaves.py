@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import shutil
 import sys
 import warnings
@@ -73,8 +74,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(root: Path) -> Path:
-    folder = root.parent / "both"
-    privatize_dataset(root, folder, ReleaseOptions(SPEC), leaves=Leaves(STATED))
+    folder = root.parent / "all"
+    options = ReleaseOptions(SPEC, output="images,codes,dicom")
+    privatize_dataset(root, folder, options, leaves=Leaves(STATED))
     return folder
 
 
@@ -251,6 +253,30 @@ def test_the_leaves_name_no_source_and_hold_only_what_is_stated(made: Path, root
     assert "<b>" not in readme.partition("# ")[2]
 
 
+def test_the_lines_of_the_readme_load_every_row_with_its_patient(
+    made: Path, expected: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.chdir(made)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    readme = (made / "README.md").read_text()
+    own, *others = re.findall(r"```python\n(.*?)```", readme, re.S)
+    found: dict[str, Any] = {}
+    exec(own, found)
+    gray = {name for name, _ in expected} & set(found["source_ids"])
+    assert len(gray) == 7
+    patients = {(row["source_id"], int(row["frame"])): row["patient"]
+                for row in Release.open(made).rows if row["status"] == "done"}  # fmt: skip
+    for block in others:
+        exec(block, found)
+        rows = found["rows"]
+        named = rows if isinstance(rows, datasets.Dataset) else rows.iter_rows(named=True)
+        assert {(row["source_id"], row["frame"]): row["patient"] for row in named} == patients
+    assert len(others) == 2
+    assert "| `patient` |" in readme
+
+
 def test_a_release_without_pyarrow_has_descriptions_and_no_tables(
     root: Path, tmp_path: Path
 ) -> None:
@@ -268,10 +294,12 @@ def test_same_inputs_give_the_same_leaves_and_old_tables_are_removed(
 ) -> None:
     folder = tmp_path / "again"
     leaves = Leaves(STATED)
-    privatize_dataset(root, folder, ReleaseOptions(SPEC), leaves=leaves, workers=2)
+    options = ReleaseOptions(SPEC, output="images,codes,dicom")
+    key = made.parent / "all.private/deidentify.key"
+    privatize_dataset(root, folder, options, leaves=leaves, workers=2, key=key)
     assert contents(folder) == contents(made)
     without = Leaves(STATED, tables=False)
-    privatize_dataset(root, folder, ReleaseOptions(SPEC), leaves=without, resume=True)
+    privatize_dataset(root, folder, options, leaves=without, resume=True, key=key)
     assert not (folder / "data").exists()
     assert verify_release(folder).sound
 

@@ -55,6 +55,7 @@ __all__ = [
     "complete_baselines",
     "complete_mechanisms",
     "complete_methods",
+    "complete_outputs",
     "complete_retained",
     "leaves_of",
     "parse_patches",
@@ -96,6 +97,11 @@ def complete_mechanisms(incomplete: str) -> list[str]:
     from deepfixcx.mechanisms.catalogue import OFFERED
 
     return _listed(incomplete, OFFERED)
+
+
+def complete_outputs(incomplete: str) -> list[str]:
+    """Offer what a release may hold, with commas between."""
+    return _listed(incomplete, ("images", "codes", "both", "dicom"))
 
 
 def complete_attackers(incomplete: str) -> list[str]:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from deepfixcx._words import counted, percent
+from deepfixcx._words import counted, joined, percent
 from deepfixcx.choices import (
     Boundary,
     Engine,
     Grid,
     Independent,
     Names,
-    Output,
     Retained,
     Size,
     Storage,
@@ -59,6 +58,7 @@ from deepfixcx.cli._options import (
     WAVELET,
     WORKERS,
     complete_mechanisms,
+    complete_outputs,
     complete_retained,
     leaves_of,
     spec_of,
@@ -97,8 +97,12 @@ def command(
     boundary: Annotated[Boundary, BOUNDARY] = "zero",
     grid: Annotated[Grid, GRID] = "balanced",
     output: Annotated[
-        Output | None,
-        typer.Option(help="dicom: images with de-identified headers.", show_default="both"),
+        str | None,
+        typer.Option(
+            help="images, codes, dicom (de-identified headers); both: images,codes.",
+            show_default="both",
+            autocompletion=complete_outputs,
+        ),
     ] = None,
     size: Annotated[
         Size, typer.Option(help="Image side: P·2^J pixels, or the source's.")
@@ -160,7 +164,7 @@ def command(
     Example: deepfixcx privatize xrays shared --level 3 --patches 4 --output both
     """
     from deepfixcx.images.frames import DEFAULT_MAX_PIXELS
-    from deepfixcx.release.options import ReleaseOptions
+    from deepfixcx.release.options import ReleaseOptions, output_named
     from deepfixcx.release.run import privatize_dataset
 
     spec = spec_of(level, patches, wavelet, pooling, boundary, grid)
@@ -169,7 +173,7 @@ def command(
     _check_add(add=add, alone=alone)
     options = ReleaseOptions(
         spec=spec,
-        output=output or ("both" if alone else "codes"),
+        output=output_named(output or ("both" if alone else "codes")),
         size=size,
         dtype=dtype,
         names=names,
@@ -350,15 +354,14 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
 
 
 def _written(totals: dict[str, int]) -> str:
-    parts = []
     images, codes = counted(totals["images"], "image"), counted(totals["images"], "code")
-    if totals["image_file_bytes"]:
-        parts.append(images)
+    parts = [images] if totals["image_file_bytes"] else []
     if totals["dicom_files"]:
-        parts.append(f"{images} in {counted(totals['dicom_files'], 'DICOM file')}")
+        files = counted(totals["dicom_files"], "DICOM file")
+        parts.append(files if parts else f"{images} in {files}")
     if totals["code_files"]:
         parts.append(f"{codes} in {counted(totals['code_files'], 'file')}")
-    return " and ".join(parts)
+    return joined(parts)
 
 
 def _writing(summary: Summary, masked: bool) -> str:

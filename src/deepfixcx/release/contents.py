@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from deepfixcx.choices import CONTENTS
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
@@ -39,12 +40,6 @@ from deepfixcx.spec import CodecSpec
 __all__ = ["contradictions"]
 
 KINDS = ("image", "dicom", "code")
-FILES_OF = {
-    "images": {"image"},
-    "codes": {"code"},
-    "both": {"image", "code"},
-    "dicom": {"dicom"},
-}
 DTYPES = {"F32": "float32", "F16": "float16", "U8": "uint8"}
 TENSORS = {"array", "sizes", "offset", "step"}
 CHUNKS = {b"IHDR", b"IDAT", b"IEND"}
@@ -127,7 +122,7 @@ def _of_rows(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> 
         (_name(row) for row in rows if _mixed(row)),
     )
     if not isinstance(about.get("records"), dict):
-        wanted = FILES_OF[about["options"].get("output", "both")]
+        wanted = CONTENTS[about["options"].get("output", "both")]
         yield from named(
             "the files in manifest.csv do not match the output that dataset.json states",
             (_name(row) for row in done if {k for k in KINDS if row.get(f"{k}_file")} != wanted),
@@ -217,9 +212,12 @@ def _of_files(
         for row in members:
             if row["image_file"] in sound:
                 _image(place, row, spec, size, code, faults)
-    by_dicom = {row["dicom_file"]: row for row in rows if row.get("dicom_file") in sound}
-    for row in by_dicom.values():
-        _dicom(place, row, rows, spec, about["options"], faults)
+    by_dicom: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.get("dicom_file") in sound:
+            by_dicom[row["dicom_file"]].append(row)
+    for name, members in by_dicom.items():
+        _dicom(place, name, members, spec, about["options"], faults)
     return [sentence for what, names in faults.items() for sentence in named(what, names)]
 
 
@@ -318,14 +316,15 @@ def _is_bare(path: Path) -> bool:
 
 def _dicom(
     place: Place,
-    row: Row,
+    name: str,
     rows: Sequence[Row],
     spec: CodecSpec,
     options: Mapping[str, Any],
     faults: dict[str, list[str]],
 ) -> None:
-    name = row["dicom_file"]
     import pydicom
+
+    row = rows[-1]
 
     try:
         with place.fetched(name) as path:
@@ -342,8 +341,7 @@ def _dicom(
         ].append(name)
     small = options.get("size", "compact") == "compact"
     height, width = spec.compact_shape() if small else (row["height"], row["width"])
-    said = sum(each.get("dicom_file") == name for each in rows)
-    if (shape, frames) != ((int(height), int(width), int(row["channels"])), said):
+    if (shape, frames) != ((int(height), int(width), int(row["channels"])), len(rows)):
         faults["the size or frames of a DICOM file differ from manifest.csv"].append(name)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from deepfixcx.choices import CONTENTS
 from deepfixcx.io.release_files import DATA, MANIFEST, ROWS
 from deepfixcx.release.about import About
 from deepfixcx.release.ledger import Record
@@ -161,28 +162,34 @@ def _rows(table: str, labels: Iterable[str], meanings: Mapping[str, str]) -> dic
     """Return the record set of the manifest."""
     types = {name: kind.type for name, kind in Record.__dataclass_fields__.items()}
     of = {"fileObject": {"@id": table}}
-    columns = {name: TYPES[str(types[name])] for name in Record.public_columns()}
+    columns = {n: TYPES[str(types[n])] for n in Record.public_columns() if n in meanings}
     columns |= {f"label_{name}": "cr:Int8" for name in labels}
     fields = [_field("manifest", name, kind, of, meanings) for name, kind in columns.items()]
     return {"@type": "cr:RecordSet", "@id": "manifest", "name": "manifest", "field": fields}
+
+
+def columns_of_data(meanings: Mapping[str, str]) -> list[str]:
+    """Return the columns that tables in data/ share with the manifest."""
+    names = ("source_id", "frame", "patient", "channels", "height", "width", "bits")
+    return [name for name in names if name in meanings]
 
 
 def _data(
     metadata: Mapping[str, Any], labels: Iterable[str], meanings: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the record set of images, codes and labels."""
-    output, of_records = metadata["options"].get("output"), metadata.get("records")
+    output, of_records = metadata["options"].get("output", "both"), metadata.get("records")
     of = {"fileSet": {"@id": "tables"}}
-    columns = dict.fromkeys(("frame", "channels", "height", "width", "bits"), "cr:Int64")
-    columns = {"source_id": "sc:Text", **columns}
+    texts = ("source_id", "patient")
+    columns = {n: "sc:Text" if n in texts else "cr:Int64" for n in columns_of_data(meanings)}
     columns |= {f"label_{name}": "cr:Int8" for name in labels}
     fields = [_field("data", name, kind, of, meanings) for name, kind in columns.items()]
-    if of_records is None and output in ("images", "both"):
+    if of_records is None and "image" in CONTENTS[output]:
         image = _field("data", "image", "sc:ImageObject", of, meanings)
         image["source"]["transform"] = {"jsonPath": "bytes"}
         fields.append(image)
     vectors = of_records is not None and len(of_records["shape"]) == 1
-    if vectors or of_records is not None or output in ("codes", "both"):
+    if vectors or of_records is not None or "code" in CONTENTS[output]:
         name = "record" if vectors else "code"
         array = {"isArray": True, "arrayShape": "-1"}
         fields.append(_field("data", name, "cr:Float32", of, meanings) | array)

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._optional import require
+from deepfixcx._words import joined
+from deepfixcx.choices import CONTENTS
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import (
@@ -38,7 +40,7 @@ from deepfixcx.io.release_files import (
 )
 from deepfixcx.io.tables import own_rows
 from deepfixcx.release.about import STATED, About
-from deepfixcx.release.croissant import catalog_record, croissant, is_synthetic
+from deepfixcx.release.croissant import catalog_record, columns_of_data, croissant, is_synthetic
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.places import LocalPlace
 from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, of_row, write_tables
@@ -75,6 +77,7 @@ COLUMNS: dict[str, str] = {
     "masked_share": "share of the pixels that was painted black, 0 to 1",
     "error": "kind of error of a file that failed",
     "reason": "why a file failed",
+    "patient": "pseudonym of the patient; releases made with one key have the same",
 }
 """What the columns of the manifest mean."""
 
@@ -134,10 +137,12 @@ def write_leaves(
         metadata["about"] = stated
     listed = metadata["papers"] | digests
     names = () if labels is None else tuple(labels[0])
-    about = leaves.about
+    about, known = leaves.about, COLUMNS | OF_DATA
+    if not any(record.patient for record in records()):
+        known.pop("patient")
     described = {
-        README: readme(metadata, about, listed, names).encode(),
-        CROISSANT: _as_json(croissant(metadata, about, listed, names, COLUMNS | OF_DATA)),
+        README: readme(metadata, about, listed, names, known).encode(),
+        CROISSANT: _as_json(croissant(metadata, about, listed, names, known)),
         CATALOG: _as_json(catalog_record(metadata, about, listed)),
     }
     if about.licence:
@@ -227,7 +232,11 @@ def _as_json(value: Any) -> bytes:
 
 
 def readme(
-    metadata: Mapping[str, Any], about: About, listed: Mapping[str, str], labels: Iterable[str]
+    metadata: Mapping[str, Any],
+    about: About,
+    listed: Mapping[str, str],
+    labels: Iterable[str],
+    meanings: Mapping[str, str],
 ) -> str:
     """Return the README, which is a card of Hugging Face datasets as well."""
     parts = [_card(about, listed), f"# {_plain(_title(about))}", _what(metadata, listed)]
@@ -249,14 +258,14 @@ def readme(
         "## Files",
         _files(listed),
         f"## Columns of `{MANIFEST}`" + (f" and `{ROWS}`" if ROWS in listed else ""),
-        _table("column", "meaning", COLUMNS),
+        _table("column", "meaning", {n: text for n, text in meanings.items() if n not in OF_DATA}),
     ]
     if any(name.startswith(DATA) for name in listed):
         more = OF_DATA | {f"label_{name}": "1, 0, or null where unknown" for name in labels}
         shown = {name: text for name, text in more.items() if _has_column(metadata, name)}
         parts += [
             f"## Columns of `{DATA}`",
-            "`source_id`, `frame`, `channels`, `height`, `width` and `bits` as above, and:",
+            f"{', '.join(f'`{name}`' for name in columns_of_data(meanings))} as above, and:",
             _table("column", "meaning", shown),
         ]
     return "\n\n".join(parts) + "\n"
@@ -301,8 +310,10 @@ def _what(metadata: Mapping[str, Any], listed: Mapping[str, str]) -> str:
                 "images"
             )
     else:
-        kinds = {"images": "images", "codes": "codes", "both": "images and codes"}
-        what = f"{kinds.get(options['output'], 'DICOM images')} of {count} medical images"
+        kinds = {"image": "images", "code": "codes", "dicom": "DICOM images"}
+        held = CONTENTS[options.get("output", "both")]
+        what = joined([words for kind, words in kinds.items() if kind in held])
+        what += f" of {count} medical images"
     steps = [str(step["mechanism"]) for each in metadata["mechanisms"]
              for step in each.get("steps", [each])]  # fmt: skip
     after = f" Mechanisms applied to the codes: {', '.join(steps)}." if steps else ""
@@ -319,19 +330,20 @@ def _what(metadata: Mapping[str, Any], listed: Mapping[str, str]) -> str:
 
 def _loading(metadata: Mapping[str, Any], listed: Mapping[str, str]) -> str:
     """Return the lines that load the release with deepfixcx and with common tools."""
-    output = metadata["options"].get("output")
+    held = CONTENTS[metadata["options"].get("output", "both")]
     own = "frame = release.to_pandas()"
     if "records" in metadata:
         own = "records = release.records()"
-    elif output in ("codes", "both"):
-        own = "code, source_ids = release.codes()  # code.array: (N, C, bands, P, P)"
+    elif "code" in held:
+        own = "code, source_ids = release.codes()  # gray; codes(3): colour; (N, C, bands, P, P)"
     lines = ["from deepfixcx.release import Release", "", 'release = Release.open(".")', own]
     text = "```python\n" + "\n".join(lines) + "\n```"
     if ROWS in listed:
         names = f"{DATA}*.parquet" if any(n.startswith(DATA) for n in listed) else ROWS
         text += (
             "\n\nWithout deepfixcx, for example with Hugging Face datasets or polars:\n\n"
-            '```python\nimport datasets\n\nrows = datasets.load_dataset(".", split="train")\n```'
+            f'```python\nimport datasets\n\nfiles = "{names}"\n'
+            'rows = datasets.load_dataset("parquet", data_files=files, split="train")\n```'
             f'\n\n```python\nimport polars\n\nrows = polars.read_parquet("{names}")\n```'
         )
     return text
@@ -354,13 +366,11 @@ def _files(listed: Mapping[str, str]) -> str:
 
 
 def _has_column(metadata: Mapping[str, Any], name: str) -> bool:
-    output, of_records = metadata["options"].get("output"), metadata.get("records")
+    of_records = metadata.get("records")
     if of_records is not None:
         vectors = len(of_records["shape"]) == 1
         return name.startswith("label_") or name == ("record" if vectors else "code")
-    return (name == "image" and output in ("images", "both")) or (
-        name == "code" and output in ("codes", "both")
-    )
+    return name in CONTENTS[metadata["options"].get("output", "both")]
 
 
 def _table(left: str, right: str, rows: Mapping[str, str]) -> str:

@@ -6,11 +6,21 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, cast, get_args
 
 import numpy as np
 
-from deepfixcx.choices import Engine, Independent, Names, Retained, Size, Storage, Written
+from deepfixcx.choices import (
+    CONTENTS,
+    Engine,
+    Independent,
+    Names,
+    Output,
+    Retained,
+    Size,
+    Storage,
+    Written,
+)
 from deepfixcx.errors import SpecError
 from deepfixcx.images.frames import DEFAULT_MAX_PIXELS
 from deepfixcx.spec import CodecSpec
@@ -30,6 +40,7 @@ __all__ = [
     "kept_depth",
     "kept_of",
     "kept_values",
+    "output_named",
     "values_of",
 ]
 
@@ -48,8 +59,9 @@ class ReleaseOptions:
     ----------
     spec : CodecSpec
         The codec.
-    output : {"images", "codes", "both", "dicom"}
-        What to write.
+    output : {"images", "codes", "both", "dicom", "images,dicom", "codes,dicom", ...}
+        What to write: privatized images, codes, both, images as DICOM, or several of these; see
+        `output_named`.
     size : {"compact", "original"}
         Size of the privatized images.
     dtype : {"float32", "float16", "uint8"}
@@ -62,7 +74,7 @@ class ReleaseOptions:
     max_pixels : int
         Images that declare more pixels are refused.
     retain : tuple of {"dates", "patient", "device", "descriptors"}
-        What may stay of the headers with ``output="dicom"``: dates, shifted by the same weeks for
+        What may stay of the headers with DICOM output: dates, shifted by the same weeks for
         all images of a patient; sex, age and the like; the device; harmless words of descriptions.
     mechanisms : tuple of {"bands", "quantization"}
         What is done to every code, in this order, before it is stored or made into an image; see
@@ -101,14 +113,14 @@ class ReleaseOptions:
         """Refuse an option that is not allowed."""
         self.spec.refuse_volumes("a release")
         for name, allowed in (
-            ("output", get_args(Written)),
+            ("output", tuple(CONTENTS)),
             ("size", get_args(Size)),
             ("dtype", get_args(Storage)),
             ("names", get_args(Names)),
         ):
             if getattr(self, name) not in allowed:
                 raise SpecError(
-                    f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                    f"{name} is one of {'; '.join(allowed)}, got {getattr(self, name)!r}"
                 )
         if unknown := set(self.retain) - set(get_args(Retained)):
             raise SpecError(
@@ -122,7 +134,7 @@ class ReleaseOptions:
             )
         if len(set(self.mechanisms)) < len(self.mechanisms):
             raise SpecError(f"a mechanism is named twice: {', '.join(self.mechanisms)}")
-        if self.retain and self.output != "dicom":
+        if self.retain and not (self.writes("dicom") and self.output != "deidentified"):
             raise SpecError(
                 "retain requires output 'dicom': images and codes contain no header values"
             )
@@ -131,6 +143,10 @@ class ReleaseOptions:
         if self.max_pixels < 1:
             raise SpecError(f"max_pixels is a number from 1, got {self.max_pixels}")
         self._check_noise()
+
+    def writes(self, kind: str) -> bool:
+        """Return whether such a release has files of a kind: image, code or dicom."""
+        return kind in CONTENTS[self.output]
 
     @property
     def limits(self) -> str:
@@ -146,7 +162,7 @@ class ReleaseOptions:
             return
         if self.noise.spec != self.spec:
             raise SpecError(f"the noise is for codes of {self.noise.spec}, got {self.spec}")
-        if self.output == "dicom" or self.mask is not None:
+        if self.writes("dicom") or self.mask is not None:
             raise SpecError(
                 "noise requires unchanged 8-bit images: a mask and DICOM output can depend on "
                 "all pixels; omit --mask and --output dicom"
@@ -173,11 +189,11 @@ class RunOptions(TypedDict, total=False):
         Folder of this machine for the names of the sources and the ledger; by default the one
         beside the release. A release at a URL needs one.
     key : str or Path, optional
-        File of the key that pseudonyms are made with, for ``output="dicom"``; made where there is
+        File of the key that pseudonyms are made with, for DICOM output; made where there is
         none. By default it lies in the private folder. Give several releases one key, and the same
         patient has one pseudonym in all of them.
     pseudonyms : str or Path, optional
-        Table (.csv) to write of who is whose pseudonym, for ``output="dicom"``; rows that it has
+        Table (.csv) to write of who is whose pseudonym, for DICOM output; rows that it has
         stay. It must lie neither in the release nor in the input.
     patient : str, optional
         Column of patients of the table IN, or ``PatientID`` for those of DICOM headers: each image
@@ -231,9 +247,41 @@ class RunOptions(TypedDict, total=False):
     leaves: Leaves | None
 
 
+def output_named(text: str) -> Output:
+    """Return the output that words with commas between name, in any order.
+
+    Parameters
+    ----------
+    text : str
+        Words ``images``, ``codes``, ``dicom``, or ``both`` for images and codes.
+
+    Returns
+    -------
+    str
+        The one word, or words, that dataset.json states for it.
+
+    Raises
+    ------
+    SpecError
+        A word is unknown, or there is none.
+
+    Examples
+    --------
+    >>> output_named("dicom,codes"), output_named("codes,images")
+    ('codes,dicom', 'both')
+    """
+    words = {word.strip() for word in text.split(",")}
+    words = words - {"both"} | ({"images", "codes"} if "both" in words else set())
+    kinds = {word.removesuffix("s") for word in words}
+    for known in get_args(Output):
+        if CONTENTS[known] == kinds and words <= {"images", "codes", "dicom"}:
+            return cast("Output", known)
+    raise SpecError(f"--output is any of images, codes, dicom, with commas between; got {text!r}")
+
+
 def kept_values(record: Record, options: ReleaseOptions, numbers: int) -> int:
     """Return how many values are kept of one frame: `numbers` a channel of its code, or pixels."""
-    if options.output in ("codes", "both"):
+    if options.writes("code"):
         return record.channels * numbers
     height, width = record.height, record.width
     if options.size == "compact":
@@ -243,8 +291,7 @@ def kept_values(record: Record, options: ReleaseOptions, numbers: int) -> int:
 
 def kept_depth(record: Record, options: ReleaseOptions) -> int:
     """Return the bits of each number that is kept."""
-    has_codes = options.output in ("codes", "both")
-    return 8 * np.dtype(options.dtype).itemsize if has_codes else record.bits
+    return 8 * np.dtype(options.dtype).itemsize if options.writes("code") else record.bits
 
 
 def values_of(row: Mapping[str, str]) -> int:
@@ -255,7 +302,7 @@ def values_of(row: Mapping[str, str]) -> int:
 def kept_of(row: Mapping[str, str], options: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many values a release keeps of one image, and the bits of each."""
     channels, bits = int(row["channels"]), int(row["bits"])
-    if options.get("output", "both") in ("codes", "both"):
+    if "code" in CONTENTS[options.get("output", "both")]:
         spec = CodecSpec.from_dict(options["spec"])
         return channels * spec.numbers(1), 8 * np.dtype(options["dtype"]).itemsize
     if options.get("size") == "compact":

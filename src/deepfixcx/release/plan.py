@@ -217,11 +217,9 @@ class Plan:
         if name in (MANIFEST, FAILURES, ABOUT, *self.options.papers()) or is_leaf(name):
             return True
         room, _, rest = name.partition("/")
-        if room == "codes" and self.options.output in ("codes", "both"):
+        if room == "codes" and self.options.writes("code"):
             return re.fullmatch(r"shard-\d+-\d+\.safetensors", rest) is not None
-        made = {"images": ["images"], "both": ["images"], "dicom": ["dicom"], "codes": []}
-        made["deidentified"] = made["dicom"]
-        if room not in made[self.options.output]:
+        if room not in ("images", "dicom") or not self.options.writes(room.removesuffix("s")):
             return False
         suffix = ".png" if room == "images" else ".dcm"
         stem = re.sub(r"\.frame\d{4,}$", "", rest.removesuffix(suffix))

@@ -46,9 +46,6 @@ __all__ = ["KEY", "Progress", "Run", "Summary", "choose_run", "privatize_dataset
 Run = Callable[[Iterable[Job], Mapping[str, int]], Iterator[Event]]
 """Works off jobs, knowing how many workers each file has killed before."""
 
-WITH_KEY = ("dicom", "deidentified")
-"""Outputs whose headers have pseudonyms."""
-
 KEY = "deidentify.key"
 """Name of the key's file in the private folder."""
 
@@ -244,7 +241,7 @@ def privatize_dataset(
         plan = life.plan(sources, options, run, finished=claim.place.has(ABOUT))
         claim.check_free(plan.needs)
         dicom = None
-        if options.output in WITH_KEY:
+        if options.writes("dicom"):
             from deepfixcx.release.dicom_output import dicom_output
 
             dicom = dicom_output(options, key or kept_here / KEY, release)
@@ -295,10 +292,10 @@ def _private_files(
     patient = run.get("patient")
     named = {"the key": run.get("key"), "the table of pseudonyms": run.get("pseudonyms")}
     paths = {what: Path(path) for what, path in named.items() if path is not None}
-    if options.output in WITH_KEY and patient is not None:
+    if options.writes("dicom") and patient is not None:
         raise ReleaseError("DICOM headers name the patients; omit --patient")
     usable = {"the key"} if patient is not None else set[str]()
-    if options.output not in WITH_KEY and paths.keys() - usable:
+    if not options.writes("dicom") and paths.keys() - usable:
         raise ReleaseError("--key and --pseudonyms require --output dicom; --key, or --patient")
     places = {"IN": source, "OUT": release}
     check_apart(paths, {what: each for what, each in places.items() if isinstance(each, Path)})

@@ -299,16 +299,15 @@ def file_results(
         return Made([replace(row, dicom_file=name) for row in loaded.rows], {name: loaded.content})
     rows = _rows(codec, item, loaded)
     files: dict[str, bytes] = {}
-    if options.output in ("images", "both"):
+    if options.writes("image"):
         rows, files = _images(options, codec, item, loaded, rows)
-    elif dicom is not None:
+    if dicom is not None:
         name = f"dicom/{item.image_stem}.dcm"
         source = loaded.source
         files[name] = dicom.content(source, list(codec.decode(loaded.codes, options.size)))
         patient = dicom.patient(source)
-        rows = [replace(row, patient=patient) for row in rows]
-        rows = [replace(row, dicom_file=name) for row in rows]
-    if options.output not in ("codes", "both"):
+        rows = [replace(row, patient=patient, dicom_file=name) for row in rows]
+    if not options.writes("code"):
         return Made(rows, files)
     check_storable(loaded.codes.array, options.dtype)
     return Made(rows, files, loaded.codes)

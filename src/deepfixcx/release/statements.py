@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from deepfixcx.choices import CONTENTS
 from deepfixcx.io.release_files import FAILURES, LABELS, MANIFEST, VECTORS, is_leaf
 from deepfixcx.mechanisms.catalogue import mechanism_named, noise_named, steps_of
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism
@@ -111,7 +112,7 @@ def _of_options(about: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
         yield from named(
             "dataset.json states neutral names, but some names are not numbers", others
         )
-    if options.get("retain") and options.get("output") != "dicom":
+    if options.get("retain") and "dicom" not in CONTENTS[options.get("output", "both")]:
         yield "dataset.json states retained header elements, but the release has no DICOM files"
     if not options.get("mask"):
         painted = (
@@ -242,7 +243,7 @@ def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -
             size * int(row["bits"]) // 8 for size, row in zip(sizes, done, strict=True)
         )
         counted["kept_values"] = sum(kept)
-        if options.get("output", "both") in ("codes", "both"):
+        if "code" in CONTENTS[options.get("output", "both")]:
             depths = [np.dtype(options["dtype"]).itemsize] * len(done)
         counted["kept_bytes"] = sum(k * d for k, d in zip(kept, depths, strict=True))
     known = {LIMITS, LIMITS_OF_RECORDS}
@@ -260,7 +261,7 @@ def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -
 
 def _kept(row: Row, options: Mapping[str, Any], spec: CodecSpec) -> int:
     channels = int(row["channels"])
-    if options.get("output", "both") in ("codes", "both"):
+    if "code" in CONTENTS[options.get("output", "both")]:
         return spec.numbers(channels)
     shape = (int(row["height"]), int(row["width"]))
     return channels * math.prod(spec.compact_shape() if options["size"] == "compact" else shape)

@@ -67,7 +67,8 @@ def write_tables(
 ) -> dict[str, str]:
     """Write manifest.parquet and the tables of data/ that do not stand; return each SHA-256."""
     names = () if labels is None else tuple(labels[0])
-    schema = _manifest_schema(names, patients=any(each.patient for each in records()))
+    patients = any(each.patient for each in records())
+    schema = _manifest_schema(names, patients=patients)
     digests = {ROWS: _write(sink, ROWS, schema, _rows(records(), labels, schema))}
     numbered = enumerate(each for each in records() if each.status == "done")
     for name, group in _groups(numbered):
@@ -75,7 +76,8 @@ def write_tables(
             digests[name] = standing[name]
             continue
         first = group[0][1]
-        columns = _data_schema(first.image_file != "", first.code_file != "", vectors, names)
+        held = (first.image_file != "", first.code_file != "", patients)
+        columns = _data_schema(held, vectors, names)
         if columns is not None:
             content = _data(fetch, group, columns, labels, vectors)
             digests[name] = _write(sink, name, columns, content)
@@ -116,6 +118,10 @@ def table_faults(
     members = [row for row in chosen if row is not None]
     if len(members) < len(chosen):
         return f"{name} has rows that manifest.csv does not have"
+    if "patient" in table.column_names:
+        patients = table.column("patient").to_pylist()
+        if patients != [row.get("patient", "") for row in members]:
+            return f"{name} has other patients than manifest.csv"
     if "image" in table.column_names:
         images = (each["bytes"] for each in table.column("image").to_pylist())
         digests = [hashlib.sha256(content).hexdigest() for content in images]
@@ -149,14 +155,19 @@ def _label(name: str) -> str:
 
 
 def _data_schema(
-    images: bool, codes: bool, vectors: NDArray[np.float32] | None, labels: Sequence[str]
+    held: tuple[bool, bool, bool], vectors: NDArray[np.float32] | None, labels: Sequence[str]
 ) -> Any:
-    """Return the columns of a table of data/, with their features for Hugging Face datasets."""
+    """Return the columns of a table of data/, with their features for Hugging Face datasets.
+
+    `held` says whether there are images, codes and patients.
+    """
+    images, codes, patients = held
     if not images and not codes and vectors is None:
         return None
     arrow = require("pyarrow", extra="tables")
     numbers = arrow.list_(arrow.float32())
     columns = [("source_id", arrow.string()), ("frame", arrow.int64())]
+    columns += [("patient", arrow.string())] * patients
     columns += [(name, arrow.int64()) for name in ("channels", "height", "width", "bits")]
     features: dict[str, Any] = {
         name: {"dtype": str(kind), "_type": "Value"} for name, kind in columns
@@ -243,8 +254,7 @@ def _data(
     for some in _chunks(group, max(1, min(IMAGES_AT_ONCE, CODE_BYTES // max(1, widest)))):
         places, records = zip(*some, strict=True)
         columns = {name: list(map(attrgetter(name), records))
-                   for name in ("source_id", "frame", "channels", "height", "width", "bits")
-                   }  # fmt: skip
+                   for name in schema.names if name in Record.public_columns()}  # fmt: skip
         arrays = {name: arrow.array(values) for name, values in columns.items()}
         if "image" in schema.names:
             files = [_image(fetch, record.image_file) for record in records]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx.choices import CONTENTS
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ReleaseError
@@ -169,10 +170,9 @@ class ReleaseFacts:
         totals: Mapping[str, int] = self.about["totals"]
         return totals
 
-    @property
-    def output(self) -> str:
-        """``"images"``, ``"codes"``, ``"both"`` or ``"dicom"``."""
-        return str(self.about["options"].get("output", "both"))
+    def holds(self, kind: str) -> bool:
+        """Return whether dataset.json states files of a kind: image, code or dicom."""
+        return kind in CONTENTS.get(str(self.about["options"].get("output", "both")), ())
 
     @property
     def applied(self) -> tuple[Applied, ...]:
@@ -192,7 +192,7 @@ class ReleaseFacts:
         """What one entry of the release is: an image, a frame of a DICOM file, or a record."""
         if self.records is not None:
             return "record"
-        return "frame" if self.output == "dicom" else "image"
+        return "frame" if self.about["options"].get("output") == "dicom" else "image"
 
     @property
     def records(self) -> Mapping[str, Any] | None:
@@ -244,7 +244,7 @@ class ReleaseFacts:
         """Return what a recipient sees of an image, (C, H, W) in [0, 1]."""
         if file := image.image_file or image.dicom_file:
             frames = read_image(self._inside(file)).pixels
-            frame = image.frame if image.dicom_file else 0
+            frame = 0 if image.image_file else image.frame
             if frame >= len(frames):
                 raise ReleaseError("a file has fewer frames than the manifest says")
             found = frames[frame]

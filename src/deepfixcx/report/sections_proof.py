@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from deepfixcx._words import counted, percent
+from deepfixcx._words import counted, joined, percent
 from deepfixcx.audit.result import QUESTIONS, conclude
 from deepfixcx.report.html import code, items, paragraph, part, section, table
 from deepfixcx.report.html_release import ReleaseFacts
@@ -147,12 +147,13 @@ def binding(facts: ReleaseFacts, measured: Measured) -> list[str]:
     """State which results belong to this release by its checksum, and which name no release."""
     said = []
     if measured.bound:
-        named, belong = _listed(measured.bound), "belong" if len(measured.bound) > 1 else "belongs"
+        named = f"The {joined(measured.bound)}"
+        belong = "belong" if len(measured.bound) > 1 else "belongs"
         said.append(f"{named} {belong} to this release (checksum {facts.checksum[:16]}…).")
     if measured.unbound:
         one = len(measured.unbound) == 1
         named, name, belong = (
-            _listed(measured.unbound),
+            f"The {joined(measured.unbound)}",
             *(("names", "it belongs") if one else ("name", "they belong")),
         )
         said.append(
@@ -162,26 +163,21 @@ def binding(facts: ReleaseFacts, measured: Measured) -> list[str]:
     return said
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    """Return ``The audit, scan and evaluation``."""
-    *first, last = names
-    return f"The {', '.join(first)}{' and ' if first else ''}{last}"
-
-
 def headers(facts: ReleaseFacts, evidence: Evidence | None) -> Markup:
     """State how headers were treated, and what a search for their texts found."""
     options = facts.about["options"]
-    if options.get("output") == "dicom":
+    said = []
+    if facts.holds("dicom"):
         retained = ", ".join(options.get("retain") or []) or "nothing"
-        words = (
+        said.append(
             f"The outputs are derived DICOM files. Headers were de-identified by the Basic Profile "
             f"of DICOM PS3.15, Annex E; retained beside it: {retained}."
         )
-    else:
+    if facts.holds("image") or facts.holds("code") or facts.records is not None:
         outputs = "arrays of numbers" if facts.vectors else "plain images and arrays of numbers"
-        words = (
-            f"The outputs are {outputs}. They contain no header value of the sources; DICOM "
-            "windows and lookup tables only determine the gray values."
+        said.append(
+            f"The {'other ' if said else ''}outputs are {outputs}. They contain no header value of "
+            "the sources; DICOM windows and lookup tables only determine the gray values."
         )
     names = options.get("names", "neutral")
     words_of_names = (
@@ -190,7 +186,7 @@ def headers(facts: ReleaseFacts, evidence: Evidence | None) -> Markup:
         else "Files have the names of their sources: check that no name identifies a patient."
     )
     mask = options.get("mask")
-    parts = [paragraph(words), paragraph(words_of_names)]
+    parts = [*map(paragraph, said), paragraph(words_of_names)]
     if mask:
         parts.append(paragraph(_painted(facts, mask)))
     return section("headers", "Headers and file names", *parts, _evidence(evidence))
@@ -367,7 +363,7 @@ def _repeats(facts: ReleaseFacts) -> str:
             "Records are drawn with a secret in the private folder: only with this secret do the "
             "same inputs, options and versions give the same bytes."
         )
-    key = ", with the same key," if facts.output == "dicom" else ""
+    key = ", with the same key," if facts.holds("dicom") else ""
     return f"The same inputs, options and versions{key} give the same bytes."
 
 
@@ -391,7 +387,7 @@ def _command(facts: ReleaseFacts) -> str:
         "labels": (",".join(options.get("labels") or []), ""),
         "public": ("PUBLIC" if (facts.records or {}).get("public_images") else None, None),
         "mask": (options.get("mask"), None),
-        "key": ("KEY" if options.get("output") == "dicom" else None, None),
+        "key": ("KEY" if facts.holds("dicom") else None, None),
     }
     for name, (value, default) in given.items():
         if value not in (default, None):

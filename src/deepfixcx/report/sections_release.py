@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepfixcx._words import byte_size, counted, percent
+from deepfixcx._words import byte_size, counted, joined, percent
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.removal import statements
 from deepfixcx.report.html import items, paragraph, part, section, table
@@ -82,12 +82,13 @@ def _holds(facts: ReleaseFacts) -> str:
         several = len(facts.images) / images if images else 0
         each = f" ({several:.3g} records for each image)" if several >= 1.5 else ""
         return f"{records}, made from codes of {behind}{each}, with their labels ({labels})"
-    if facts.output == "dicom":
+    holds = {"image": "privatized images", "code": "codes"}
+    held = [words for kind, words in holds.items() if facts.holds(kind)]
+    if facts.holds("dicom"):
         frames = counted(len(facts.images), "frame")
         files = counted(len({each.dicom_file for each in facts.images}), "derived DICOM file")
-        return f"{frames} in {files}, and no codes"
-    holds = {"images": "privatized images", "codes": "codes", "both": "privatized images and codes"}
-    return holds.get(facts.output, facts.output)
+        held.append(f"{frames} in {files}")
+    return joined(held) + ("" if facts.holds("code") else ", and no codes" * facts.holds("dicom"))
 
 
 def _record_words(facts: ReleaseFacts) -> list[Markup]:
