@@ -24,6 +24,7 @@ from pydicom.uid import (
 )
 
 from deepfixcx import Codec, CodecSpec
+from deepfixcx.choices import Output
 from deepfixcx.errors import ReleaseError, SpecError
 from deepfixcx.images import read_image
 from deepfixcx.images.masking import load_mask
@@ -431,8 +432,9 @@ def test_a_release_of_several_outputs_has_the_bytes_of_each_alone_and_loses_all_
 ) -> None:
     whole, found = tmp_path / "images,codes,dicom", dict[str, set[str]]()
     key = tmp_path / "key"
-    for output in ("both", "dicom", "codes,dicom", "images,codes,dicom"):
-        options = ReleaseOptions(SPEC, output=output)  # type: ignore[arg-type]
+    outputs: tuple[Output, ...] = ("both", "dicom", "codes,dicom", "images,codes,dicom")
+    for output in outputs:
+        options = ReleaseOptions(SPEC, output=output)
         keys = {} if output == "both" else {"key": key}
         privatize_dataset(scans, tmp_path / output, options, **keys)  # type: ignore[arg-type]
         assert verify_release(tmp_path / output).sound, output

@@ -23,7 +23,7 @@ from deepfixcx.io.files import make_folder, remove_listed, sha256_of, write_file
 from deepfixcx.node.config import Destination
 from deepfixcx.node.inbox import file_of
 from deepfixcx.node.ledger import Delivery
-from deepfixcx.node.routing import WITH_KEY, Profile
+from deepfixcx.node.routing import Profile
 from deepfixcx.node.senders import MISSING, Result, Unreachable
 
 __all__ = ["ReleaseSender"]
@@ -54,7 +54,7 @@ class ReleaseSender:
         self._run: dict[str, Any] = {"workers": workers}
         if destination.private is not None:
             self._run["private"] = destination.private
-        if profile.options.output in WITH_KEY:
+        if profile.options.writes("dicom"):
             self._run["key"] = profile.key
         self._stopping = stopping
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from deepfixcx.choices import CONTENTS
 from deepfixcx.errors import NodeError, SpecError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from deepfixcx.release.options import ReleaseOptions
 
 __all__ = [
-    "WITH_KEY",
     "Profile",
     "Route",
     "check_config",
@@ -49,9 +49,6 @@ NAMES: Final[dict[str, dict[str, tuple[type, ...]]]] = {
     },
 }
 """Names of a profile by its kind; those of the options of the command of this name."""
-
-WITH_KEY: Final = ("dicom", "deidentified")
-"""Outputs with headers. Codes that do not go to a release are called by pseudonyms, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ def make_profile(name: str, content: Any, folder: Path, inbox: Path) -> Profile:
     except SpecError as error:
         raise NodeError(f"{where}: {error}") from None
     if "key" not in content:
-        if options.output in WITH_KEY:
+        if options.writes("dicom"):
             raise NodeError(f"{where} has no 'key'; name the key file, which is made on first use")
         return Profile(name, options, None, None)
     from deepfixcx.release.dicom_output import dicom_output
@@ -247,7 +244,7 @@ TAKEN: Final = {
     "stow": ("dicom", "deidentified"),
     "folder": ("dicom", "deidentified", "codes"),
     "url": ("dicom", "deidentified", "codes"),
-    "release": ("dicom", "deidentified", "codes", "images", "both"),
+    "release": tuple(CONTENTS),
 }
 """Outputs of profiles that each kind of destination takes."""
 
@@ -270,7 +267,7 @@ def _check_output(config: NodeConfig, route: Route) -> None:
                     "codes; name the key file, which is made on first use"
                 )
             continue
-        if keyed and output not in WITH_KEY:
+        if keyed and "dicom" not in CONTENTS[output]:
             raise NodeError(
                 f"profile {route.profile!r}: a release of {output} has no pseudonyms; omit key"
             )
