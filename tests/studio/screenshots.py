@@ -1,7 +1,7 @@
 """Pictures of every page, wide and narrow, light and dark, to be looked at.
 
 ``python -m tests.studio.screenshots FOLDER OUT`` opens the studio on FOLDER, which should hold a
-release, a model, an audit, a frontier and a sweep, and writes PNG files to OUT.
+release, a model, an audit, a frontier, a sweep and a node, and writes PNG files to OUT.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ PAGES = {
     "release": ("/release", ".thumb img"),
     "audit": ("/audit", ".plot svg"),
     "explain": ("/explain", ".scores td, .page pre"),
+    "node": ("/node", ".listed td, .page pre"),
 }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.studio.conftest import Served, absent
+from tests.studio.test_node_page import worked
 
 pytest.importorskip("nicegui", reason="needs the extra studio")
 
@@ -19,8 +22,17 @@ PAGES = {
     "/release": ".thumb img",
     "/audit": ".plot svg",
     "/explain": ".page pre",
+    "/node": "td",
 }
 """Pages, with what is there once they are."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def node(shelf: Path) -> Iterator[None]:
+    """The folder of the studio has that of a node, too."""
+    spool = worked(shelf / "beside")
+    yield
+    shutil.rmtree(spool.parent)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.io.release_files import checksum_of, is_release
+from deepfixcx.node.ledger import LEDGER
 from deepfixcx.release import PrivateFolder, read_status
 from deepfixcx.release.release import Release
 from deepfixcx.report.html_images import for_screen, png_bytes
@@ -57,7 +58,7 @@ PARTS = frozenset({"images", "codes", "rows"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A release, model, audit, frontier or sweep, with its name in the folder of the studio."""
+    """A release, model, result or node, with its name in the folder of the studio."""
 
     kind: str
     name: str
@@ -105,6 +106,8 @@ class Library:
             yield Found("release", name, path, bool(checksum_of(path)))
         if _format(path / "model.json", files) == "deepfixcx.model":
             yield Found("model", name, path)
+        if LEDGER in files:
+            yield Found("node", name, path)
         if "sweep.csv" in files:
             yield Found("sweep", name, path)
         if "frontier.csv" in files or "frontier.json" in files:
@@ -128,7 +131,7 @@ class Library:
             yield path, set(files)
             seen += len(files) + len(folders)
             deep = len(path.relative_to(self.folder).parts) >= DEPTH
-            if seen > MOST_ENTRIES or deep:
+            if seen > MOST_ENTRIES or deep or LEDGER in files:  # what a node holds is no dataset
                 folders.clear()
             own = bool(checksum_of(path)) or _running(path)
             folders[:] = sorted(

@@ -32,6 +32,7 @@ from deepfixcx.studio.exploring import Look, example, example_names
 from deepfixcx.studio.page_audit import AuditPage
 from deepfixcx.studio.page_explain import ExplainPage
 from deepfixcx.studio.page_explore import ExplorePage
+from deepfixcx.studio.page_node import NodePage
 from deepfixcx.studio.page_release import ReleasePage
 from deepfixcx.studio.releases import Library
 from deepfixcx.studio.security import Access, Gate
@@ -40,7 +41,13 @@ from deepfixcx.studio.workspace import LEVELS, Settings, Workspace, Workspaces
 
 __all__ = ["Studio", "bound"]
 
-PAGES = {"/": "Explore", "/explain": "Explain", "/release": "Release", "/audit": "Audit"}
+PAGES = {
+    "/": "Explore",
+    "/explain": "Explain",
+    "/release": "Release",
+    "/audit": "Audit",
+    "/node": "Node",
+}
 
 THEME = """() => {
     const dark = !document.body.classList.contains('body--dark');
@@ -235,6 +242,7 @@ def _add_pages(tabs: Workspaces, library: Library) -> None:
             "/explain": lambda: ExplainPage(tab, library),
             "/release": lambda: ReleasePage(tab, library),
             "/audit": lambda: AuditPage(tab, library),
+            "/node": lambda: NodePage(tab, library),
         }
         ui.sub_pages({path: partial(shown, make) for path, make in pages.items()})
 
