@@ -4,7 +4,7 @@ Random capitals and digits are burned into synthetic radiographs, which are then
 readers try to read them: one that knows where each character stands and what the letters look
 like, and compares (it does better than a stranger would); and the program tesseract, if it is
 there. The result is the picture and the table of docs/how-to-dicom.md, and the constant in
-``deepfixcx.images.legibility``.
+``deepfixcx.images.masking``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.images import phantom
-from deepfixcx.images.legibility import CELLS_PER_LETTER
+from deepfixcx.images.masking import CELLS_PER_LETTER
 from deepfixcx.report.drawing import FONT, INK, MUTED, Page, write_figure
 
 __all__ = ["Point", "measure"]

@@ -26,8 +26,8 @@ from benchmarks.synthesis_ideas import IDEAS
 from benchmarks.table import Table, put_section
 from deepfixcx.measures import roc_auc
 from deepfixcx.mechanisms import Records
-from deepfixcx.mechanisms.accounting import rho_of
 from deepfixcx.mechanisms.label_model import BEYOND, HISTOGRAM, LabelModel, Measured
+from deepfixcx.mechanisms.sensitivity import rho_of
 
 NUMBERS, FREEDOM = 20, 5
 PUBLIC = 160

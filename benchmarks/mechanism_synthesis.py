@@ -46,7 +46,7 @@ from deepfixcx.learn.logistic import LogisticCodes
 from deepfixcx.measures.areas import auc_estimate
 from deepfixcx.measures.intervals import Estimate
 from deepfixcx.mechanisms import Records
-from deepfixcx.mechanisms.accounting import rho_of
+from deepfixcx.mechanisms.sensitivity import rho_of
 from deepfixcx.spec import CodecSpec
 
 SPECS = ((2, 19), (3, 4), (4, 4))

@@ -22,8 +22,8 @@ from benchmarks.mechanism_synthesis import DELTA, EPSILONS, NAMED, Division, dat
 from benchmarks.synthesis_attacks import membership
 from benchmarks.synthesis_ideas import Idea
 from benchmarks.table import Table, put_section
-from deepfixcx.mechanisms.accounting import rho_of
 from deepfixcx.mechanisms.label_model import HISTOGRAM, contributions
+from deepfixcx.mechanisms.sensitivity import rho_of
 
 RIDGE = 1e-3
 RUNS = 200

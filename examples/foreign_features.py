@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfixcx.audit.originals import target_of_features
 from deepfixcx.audit.suite import audit_release
+from deepfixcx.audit.target import target_of_features
 from deepfixcx.audit.verdict import answers
 from deepfixcx.datasets import read_features
 from deepfixcx.experiments.frontier import FrontierOptions, run_frontier

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from deepfixcx.audit.originals import target_of_features
 from deepfixcx.audit.result import figure_of
 from deepfixcx.audit.suite import Audit, audit_release
+from deepfixcx.audit.target import target_of_features
 from deepfixcx.audit.verdict import answers
 from deepfixcx.cli.app import app
 from deepfixcx.datasets import FeatureMatrix

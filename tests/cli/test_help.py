@@ -9,8 +9,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from deepfixcx.cli._help import GROUPS, SELDOM
-from deepfixcx.cli.app import app
+from deepfixcx.cli.app import GROUPS, SELDOM, app
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 

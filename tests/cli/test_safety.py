@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deepfixcx import Codec, CodecSpec
-from deepfixcx.cli._outside import READ, WRITTEN
+from deepfixcx.cli._options import READ, WRITTEN
 from deepfixcx.cli.app import app
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import DeepfixcxError, ModelError, ReleaseError

@@ -33,8 +33,7 @@ from deepfixcx import Codec, CodecSpec
 from deepfixcx.errors import NonFiniteError, PixelsShapeError
 from deepfixcx.images import read_image
 from deepfixcx.images.dicom.geometry import Lattice, adjust_geometry, lattice_of
-from deepfixcx.images.dicom.history import Derivation, lossy_before
-from deepfixcx.images.dicom.writing import derived_dataset, dicom_bytes
+from deepfixcx.images.dicom.writing import Derivation, derived_dataset, dicom_bytes, lossy_before
 from tests.programs import program
 
 UIDS: dict[str, Any] = {"instance_uid": "2.25.1", "series_uid": "2.25.2"}

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import legibility as benchmark
 from deepfixcx import CodecSpec
-from deepfixcx.images.legibility import CELLS_PER_LETTER, legible_height, stays_legible
+from deepfixcx.images.masking import CELLS_PER_LETTER, legible_height, stays_legible
 
 
 @pytest.mark.slow

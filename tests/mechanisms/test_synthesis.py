@@ -14,8 +14,8 @@ from scipy.stats import norm
 
 from deepfixcx.errors import MechanismError
 from deepfixcx.mechanisms import Records, ShrunkSynthesis, epsilon_lower_bound, mechanism_named
-from deepfixcx.mechanisms.accounting import clipped_integers, epsilon_of, noisy_sum, rho_of
 from deepfixcx.mechanisms.label_model import LabelModel, Measured, contributions, measure
+from deepfixcx.mechanisms.sensitivity import clipped_integers, epsilon_of, noisy_sum, rho_of
 from deepfixcx.mechanisms.synthesis import FittedSynthesis
 from tests.mechanisms.making import make_records
 

@@ -16,7 +16,7 @@ from deepfixcx.cli._protecting import _labels
 from deepfixcx.codec import Codec
 from deepfixcx.datasets import Dataset
 from deepfixcx.errors import MechanismError, ReleaseError
-from deepfixcx.mechanisms import accounting, label_model
+from deepfixcx.mechanisms import label_model, sensitivity
 from deepfixcx.release import load_codes, load_records, verify_release
 from deepfixcx.release.protected.budget import BUDGET
 from deepfixcx.release.protected.writing import LIMITS, SYNTHETIC_LIMITS
@@ -128,9 +128,9 @@ def test_late_labels_spend_the_rest_and_no_more(make: Maker, tmp_path: Path) -> 
     # what was measured before may be drawn again
     make("synthesis-2-4", out, dataset=late[0][0], public=late[0][1], overwrite=True)
     spent = json.loads((tmp_path / "out.private" / BUDGET).read_bytes())
-    rho = accounting.rho_of(4.0, 1e-5)
+    rho = sensitivity.rho_of(4.0, 1e-5)
     total = sum(each["share"] for each in spent["releases"]) * rho
-    assert accounting.epsilon_of(total, 1e-5) <= 4 * (1 + 1e-9)
+    assert sensitivity.epsilon_of(total, 1e-5) <= 4 * (1 + 1e-9)
     (tmp_path / "out.private" / BUDGET).write_text("{}")
     with pytest.raises(ReleaseError, match="restore it from a backup"):
         make("synthesis-2-4", out, dataset=alone, public=first, overwrite=True)

@@ -18,13 +18,12 @@ from deepfixcx.images import phantom, write_png
 from deepfixcx.release import ReleaseOptions, privatize_dataset
 from deepfixcx.release.about import About, read_about
 from deepfixcx.report.figure_data import COLOURS, SHAPES, frontier_planes
-from deepfixcx.report.first_page import agreement, first_page
 from deepfixcx.report.grid_figures import frontier_figure
 from deepfixcx.report.html import style
 from deepfixcx.report.html_plots import points_svg
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import read_audit
-from deepfixcx.report.page import ReportInputs, release_page
+from deepfixcx.report.page import ReportInputs, agreement, first_page, release_page
 from deepfixcx.report.sections_results import Measured, privacy_title
 from deepfixcx.spec import CodecSpec
 from tests.studio.results import attack

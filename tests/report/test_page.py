@@ -24,8 +24,7 @@ from deepfixcx.images import phantom, write_png
 from deepfixcx.measures import Interval
 from deepfixcx.release import ReleaseOptions, private_folder, privatize_dataset
 from deepfixcx.report.figure_data import Bar, BarPanel, Plane, Point
-from deepfixcx.report.html import paragraph, table
-from deepfixcx.report.html_images import coloured, data_url, for_screen
+from deepfixcx.report.html import coloured, data_url, for_screen, paragraph, table
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_plots import intervals_svg, points_svg
 from deepfixcx.report.html_release import ReleaseFacts, detail_left

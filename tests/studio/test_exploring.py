@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepfixcx.packets import band_path, band_position
-from deepfixcx.report.html_images import mosaic
+from deepfixcx.report.html import mosaic
 from deepfixcx.studio.exploring import Look, example, example_names
 from deepfixcx.studio.uploads import Picture
 from deepfixcx.studio.workspace import Settings

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfixcx.errors import AuditError
-from deepfixcx.measures.components import principal_components
+from deepfixcx.measures.solvers import principal_components
 
 __all__ = [
     "CODE_AXES",

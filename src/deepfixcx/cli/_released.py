@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from deepfixcx._words import counted
 from deepfixcx.cli._options import words_in
-from deepfixcx.cli._originals import HINT, check_contents, check_pairs, count_missing
-from deepfixcx.cli._release_records import ReleaseRecords, read_release
+from deepfixcx.cli._release_records import (
+    HINT,
+    ReleaseRecords,
+    check_contents,
+    check_pairs,
+    count_missing,
+    read_release,
+)
 from deepfixcx.errors import AuditError, LabelError, LayoutError
 
 if TYPE_CHECKING:
@@ -84,7 +90,7 @@ def find_listed(
 
     Patients are those of the table or, without one, those that the release names.
     """
-    from deepfixcx.audit.originals import check_patients, column_of
+    from deepfixcx.audit.target import check_patients, column_of
     from deepfixcx.datasets import Columns
     from deepfixcx.release import private_folder
 
@@ -127,8 +133,8 @@ def find_target(
     """Read the originals, and join them with the records."""
     import numpy as np
 
-    from deepfixcx.audit.originals import guessed_attributes, known_columns
     from deepfixcx.audit.suite import Target
+    from deepfixcx.audit.target import guessed_attributes, known_columns
     from deepfixcx.learn.loading import encode_records, load_pixels
 
     made, dataset, notes = listed.made, listed.dataset, listed.notes
@@ -185,8 +191,7 @@ def _public(
     """Read the public images, and return them with the number that could not be read."""
     import numpy as np
 
-    from deepfixcx.audit.originals import known_columns
-    from deepfixcx.audit.target import PublicImages
+    from deepfixcx.audit.target import PublicImages, known_columns
     from deepfixcx.learn.loading import encode_records, load_pixels
 
     if listed.public is None:

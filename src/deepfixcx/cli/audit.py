@@ -174,7 +174,7 @@ def _features(
     patient: str | None,
 ) -> Found:
     """Read matrices of features: what is released, the originals, and public ones."""
-    from deepfixcx.audit.originals import target_of_features
+    from deepfixcx.audit.target import target_of_features
     from deepfixcx.cli._released import Found
     from deepfixcx.datasets import read_features
     from deepfixcx.errors import AuditError

@@ -17,8 +17,7 @@ from deepfixcx.cli._console import (
     reason_rows,
     write_json,
 )
-from deepfixcx.cli._options import JSON, PRIVATE_OF, WORKERS
-from deepfixcx.cli._outside import check_outside
+from deepfixcx.cli._options import JSON, PRIVATE_OF, WORKERS, check_outside
 from deepfixcx.io.release_files import is_release, release_around
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""``deepfixcx withdraw``: remove a patient from a finished release."""
+"""``deepfixcx withdraw`` and ``apply-withdrawal``: remove a patient from a release or a copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepfixcx.cli._options import JSON
 if TYPE_CHECKING:
     from deepfixcx.release import Withdrawal
 
-__all__ = ["command", "figures_of"]
+__all__ = ["apply_command", "command"]
 
 
 def command(
@@ -70,7 +70,7 @@ def command(
         pseudonyms=pseudonyms,
         notice=notice,
     )
-    write_json(json, figures_of("withdraw", made))
+    write_json(json, _figures_of("withdraw", made))
     path = "" if made.notice_path is None else str(made.notice_path)
     rows = [
         ("withdrawn", _amount(made)),
@@ -88,7 +88,7 @@ def _amount(made: Withdrawal) -> str:
     return f"{counted(made.images, 'image')} of {files}"
 
 
-def figures_of(name: str, made: Withdrawal) -> dict[str, object]:
+def _figures_of(name: str, made: Withdrawal) -> dict[str, object]:
     """Return the summary as JSON values."""
     return {
         "command": name,
@@ -100,3 +100,32 @@ def figures_of(name: str, made: Withdrawal) -> dict[str, object]:
         "release_checksum": made.notice.after,
         "notice": None if made.notice_path is None else str(made.notice_path),
     }
+
+
+def apply_command(
+    received: Annotated[
+        Path, typer.Argument(metavar="NOTICE", help="File that deepfixcx withdraw wrote.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Copy of the release.")],
+    json: Annotated[Path | None, JSON] = None,
+) -> None:
+    """Remove from a copy of a release what its sender withdrew.
+
+    Removes exactly the images that the notice names. Afterwards the copy has the bytes and the
+    checksum of the sender's release; otherwise nothing is changed. After an interruption, run the
+    same command again.
+
+    Example: deepfixcx apply-withdrawal shared.withdrawal-9c1f20aa.json copy
+    """
+    from deepfixcx.release import apply_withdrawal
+
+    made = apply_withdrawal(received, folder)
+    write_json(json, _figures_of("apply-withdrawal", made))
+    amount = counted(made.images, "image") if made.images else "nothing: the copy is up to date"
+    rows = [
+        ("withdrawn", amount),
+        ("rewritten", f"{counted(made.shards, 'file')} of codes"),
+        ("checksum", f"{made.notice.after}  as the sender states"),
+        ("next", f"{program()} verify {shlex.quote(str(folder))}"),
+    ]
+    panel("apply-withdrawal", rows)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.errors import DeidentifyError, MissingExtraError
-from deepfixcx.images.legibility import TALLEST_WRITING
-from deepfixcx.images.masking import Region
+from deepfixcx.images.masking import TALLEST_WRITING, Region
 
 __all__ = ["check_rapid", "rapid_lines"]
 

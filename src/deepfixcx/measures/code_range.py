@@ -14,11 +14,8 @@ __all__ = ["FEWEST", "CodeRange", "signed_root"]
 
 Array = NDArray[np.float32]
 
-EXPECTED = 0.01
-"""Share of images like those of the training that are beyond the limit."""
-
 QUANTILE = 2.326
-"""Of the normal distribution, at 1 - `EXPECTED`."""
+"""Of the normal distribution at 0.99: 1 % of images like those of the training are beyond it."""
 
 TINY = 1e-37
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfixcx.mechanisms.accounting import noisy_sum
+from deepfixcx.mechanisms.sensitivity import noisy_sum
 
 __all__ = ["MOST_LABELS", "LabelModel", "Measured", "contributions", "measure"]
 

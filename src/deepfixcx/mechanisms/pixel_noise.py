@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.errors import MechanismError
-from deepfixcx.mechanisms.accounting import integer_noise
 from deepfixcx.mechanisms.protocol import guarantee_text
 from deepfixcx.mechanisms.sensitivity import (
     Sensitivity,
     as_means,
     check_spec,
     integer_codes,
+    integer_noise,
     pixel_sensitivity,
     region_sensitivity,
 )

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.mechanisms.accounting import check_budget, rho_of
 from deepfixcx.mechanisms.label_model import MOST_LABELS, LabelModel, Measured, measure
 from deepfixcx.mechanisms.projection import FittedProjection, TaskProjection
 from deepfixcx.mechanisms.protocol import guarantee_text
 from deepfixcx.mechanisms.records import Records
+from deepfixcx.mechanisms.sensitivity import check_budget, rho_of
 from deepfixcx.mechanisms.whitening import Whitening
 
 __all__ = ["FittedSynthesis", "ShrunkSynthesis"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import MechanismError
-from deepfixcx.measures.components import principal_components
+from deepfixcx.measures.solvers import principal_components
 
 __all__ = [
     "Whitening",

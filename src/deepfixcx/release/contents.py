@@ -23,12 +23,12 @@ from deepfixcx.io.release_files import FAILURES
 from deepfixcx.io.tables import read_rows
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, load_mechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
-from deepfixcx.release.deidentified_checks import deidentified_contradictions
 from deepfixcx.release.places import Place
 from deepfixcx.release.release import Release
 from deepfixcx.release.statements import (
     NEUTRAL,
     Row,
+    deidentified_contradictions,
     label_statements,
     named,
     noise_of,

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from deepfixcx.deidentify import Deidentifier, MappingTable, Profile
-    from deepfixcx.images.dicom.history import Derivation
     from deepfixcx.images.dicom.reading import DicomHeader
+    from deepfixcx.images.dicom.writing import Derivation
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ class DicomOutput:
     def _derivation(self, source: DicomSource, hidden: Dataset) -> Derivation:
         """Say how an image was made; only of `hidden`, the new header, are texts repeated."""
         from deepfixcx.images.dicom.geometry import unusable_spacings
-        from deepfixcx.images.dicom.history import Derivation, lossy_before
+        from deepfixcx.images.dicom.writing import Derivation, lossy_before
 
         options, key = self.options, self.deidentifier.key
         setting = json.dumps(

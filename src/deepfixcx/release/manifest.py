@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from deepfixcx import __version__
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
-from deepfixcx.images.legibility import legible_height, stays_legible
+from deepfixcx.images.masking import legible_height, stays_legible
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
 from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCES, is_leaf
 from deepfixcx.io.tables import TableWriter, own_rows

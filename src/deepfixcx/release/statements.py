@@ -1,4 +1,4 @@
-"""What ``dataset.json`` states, compared with the manifest and with the published mechanism."""
+"""What ``dataset.json`` states, compared with the manifest, the files and the mechanism."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -23,12 +23,21 @@ from deepfixcx.release.about import STATED
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import TOTALS, VERSIONS_OF
 from deepfixcx.release.options import LIMITS, ReleaseOptions
+from deepfixcx.release.places import Place
 from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
 from deepfixcx.release.protected.writing import SYNTHETIC_LIMITS
 from deepfixcx.release.release import ReleasedRecords
 from deepfixcx.spec import CodecSpec
 
-__all__ = ["NEUTRAL", "Row", "label_statements", "named", "noise_of", "statements"]
+__all__ = [
+    "NEUTRAL",
+    "Row",
+    "deidentified_contradictions",
+    "label_statements",
+    "named",
+    "noise_of",
+    "statements",
+]
 
 Row = Mapping[str, str]
 
@@ -265,3 +274,55 @@ def _kept(row: Row, options: Mapping[str, Any], spec: CodecSpec) -> int:
         return spec.numbers(channels)
     shape = (int(row["height"]), int(row["width"]))
     return channels * math.prod(spec.compact_shape() if options["size"] == "compact" else shape)
+
+
+def deidentified_contradictions(
+    place: Place, about: Mapping[str, Any], rows: Sequence[Row], sound: Container[str]
+) -> list[str]:
+    """Return sentences on what does not fit together; none for a consistent release."""
+    try:
+        return [*_of_deidentified_totals(about, rows), *_of_files(place, rows, sound)]
+    except (LookupError, TypeError, ValueError, AttributeError, OSError):
+        return ["dataset.json or manifest.csv has invalid values"]
+
+
+def _of_deidentified_totals(about: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
+    done = [row for row in rows if row["status"] == "done"]
+    values = [math.prod(int(row[each]) for each in ("channels", "height", "width")) for row in done]
+    depths = [int(row["bits"]) for row in done]
+    counted = {
+        "source_values": sum(values),
+        "source_bytes": sum(n * bits // 8 for n, bits in zip(values, depths, strict=True)),
+    }
+    for name, count in counted.items():
+        if about["totals"].get(name) != count:
+            said = about["totals"].get(name)
+            yield f"dataset.json states {name} {said}, manifest.csv has {count}"
+    if any(row["image_file"] or row["code_file"] for row in rows):
+        yield "manifest.csv names files that are not de-identified DICOM files"
+
+
+def _of_files(place: Place, rows: Sequence[Row], sound: Container[str]) -> Iterator[str]:
+    """Open the header of every file, and compare it with its rows."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    frames: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.get("dicom_file") in sound:
+            frames.setdefault(row["dicom_file"], []).append(row)
+    for name, listed in frames.items():
+        try:
+            with place.fetched(name) as path:
+                header = dcmread(path, stop_before_pixels=True)
+        except InvalidDicomError:
+            yield f"a file of the release is not a DICOM file: {name}"
+            continue
+        if str(header.get("PatientIdentityRemoved")) != "YES":
+            yield f"a header does not state that identity was removed: {name}"
+        if len({row["source_id"] for row in listed}) > 1:
+            yield f"several sources name one DICOM file in manifest.csv: {name}"
+        shape = [int(header.get(each) or 0) for each in ("Rows", "Columns")]
+        stated = {(int(row["height"]), int(row["width"])) for row in listed}
+        if stated != {tuple(shape)} or int(header.get("NumberOfFrames") or 1) != len(listed):
+            yield f"a DICOM file has another size than manifest.csv states: {name}"

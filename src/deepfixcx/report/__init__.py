@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepfixcx.report.drawing import write_figure
     from deepfixcx.report.figures import contact_sheet, gallery, show_figure
-    from deepfixcx.report.html_images import mosaic
+    from deepfixcx.report.html import mosaic
     from deepfixcx.report.words import Kept
 
 __all__ = [
@@ -32,7 +32,7 @@ _HOMES = {
     "Kept": "words",
     "contact_sheet": "figures",
     "gallery": "figures",
-    "mosaic": "html_images",
+    "mosaic": "html",
     "show_figure": "figures",
     "write_figure": "drawing",
 }

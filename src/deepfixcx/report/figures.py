@@ -23,7 +23,7 @@ from deepfixcx.report.drawing import (
     for_display,
     panel_size,
 )
-from deepfixcx.report.html_images import mosaic
+from deepfixcx.report.html import mosaic
 from deepfixcx.report.words import Kept, obscured, preserved, removed
 from deepfixcx.spec import CodecSpec
 

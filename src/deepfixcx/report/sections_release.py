@@ -10,8 +10,7 @@ from markupsafe import Markup
 from deepfixcx._words import byte_size, counted, joined, percent
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
 from deepfixcx.explain.removal import statements
-from deepfixcx.report.html import items, paragraph, part, section, table
-from deepfixcx.report.html_images import data_url, for_screen
+from deepfixcx.report.html import data_url, for_screen, items, paragraph, part, section, table
 from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable, spread_out
 from deepfixcx.report.words import Kept

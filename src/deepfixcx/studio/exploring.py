@@ -21,7 +21,7 @@ from deepfixcx.images import phantom, read_image
 from deepfixcx.measures.quality import LEAST_SIDE, psnr, ssim
 from deepfixcx.packets import band_number, band_path, pixel_scale
 from deepfixcx.pooling import amplitudes
-from deepfixcx.report.html_images import coloured, for_screen, mosaic, png_bytes
+from deepfixcx.report.html import coloured, for_screen, mosaic, png_bytes
 from deepfixcx.report.words import Kept, obscured, preserved, removed
 from deepfixcx.studio.uploads import Picture, picture_of
 from deepfixcx.studio.workspace import Settings

@@ -24,7 +24,7 @@ from deepfixcx.experiments.recommendation import (
 from deepfixcx.experiments.rows import FrontierRow
 from deepfixcx.report.figure_data import attack_panels, frontier_planes
 from deepfixcx.report.grid_data import Cell, Grid, grids_of
-from deepfixcx.report.html_images import for_screen, png_bytes
+from deepfixcx.report.html import for_screen, png_bytes
 from deepfixcx.report.html_plots import intervals_svg, points_svg
 from deepfixcx.report.html_release import ReleaseFacts, spread_out
 from deepfixcx.report.html_results import read_audit, read_frontier, read_sweep

@@ -15,7 +15,7 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ExplanationError, ModelError
 from deepfixcx.explain.naming import band_groups
-from deepfixcx.report.html_images import for_screen, png_bytes
+from deepfixcx.report.html import for_screen, png_bytes
 from deepfixcx.report.html_plots import signed_svg
 from deepfixcx.studio.elements import (
     LibraryPage,

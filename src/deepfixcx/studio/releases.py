@@ -23,7 +23,7 @@ from deepfixcx.io.release_files import checksum_of, is_release
 from deepfixcx.node.ledger import LEDGER
 from deepfixcx.release import PrivateFolder, read_status
 from deepfixcx.release.release import Release
-from deepfixcx.report.html_images import for_screen, png_bytes
+from deepfixcx.report.html import for_screen, png_bytes
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable
 

@@ -17,7 +17,7 @@ from deepfixcx._words import counted
 from deepfixcx.code import Code
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.release.release import Release
-from deepfixcx.report.html_images import for_screen, png_bytes
+from deepfixcx.report.html import for_screen, png_bytes
 from deepfixcx.report.html_release import ReleaseFacts, Shared, readable
 from deepfixcx.studio.attacking import Attack, Attacked
 from deepfixcx.studio.elements import (

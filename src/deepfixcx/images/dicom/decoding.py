@@ -29,14 +29,16 @@ from deepfixcx.errors import (
     UnsupportedImageError,
 )
 from deepfixcx.images.codestream import Codestream, ends_before, read_codestream
-from deepfixcx.images.dicom.fragments import (
+from deepfixcx.images.dicom.layout import (
+    Layout,
     compressed_frames,
     contradiction,
     inflated,
+    name_of,
     of_size,
     other_frames,
+    read_layout,
 )
-from deepfixcx.images.dicom.layout import Layout, name_of, read_layout
 from deepfixcx.images.dicom.native import without_unused_bits
 
 __all__ = ["Stored", "decode_frames"]

@@ -28,8 +28,7 @@ from pydicom.uid import (
 
 from deepfixcx.errors import UnsupportedImageError
 from deepfixcx.images.dicom.decoding import Stored, decode_frames
-from deepfixcx.images.dicom.fragments import compressed_frames
-from deepfixcx.images.dicom.layout import Layout, read_layout
+from deepfixcx.images.dicom.layout import Layout, compressed_frames, read_layout
 from deepfixcx.images.masking import Region
 
 __all__ = ["examined_frames", "keep_frames", "paint_frames", "without_comments"]

@@ -17,9 +17,9 @@ import numpy as np
 
 from deepfixcx.errors import MechanismError, ReleaseError
 from deepfixcx.io.files import writing_text
-from deepfixcx.mechanisms.accounting import rho_of
 from deepfixcx.mechanisms.label_model import Measured
 from deepfixcx.mechanisms.records import Records
+from deepfixcx.mechanisms.sensitivity import rho_of
 from deepfixcx.mechanisms.synthesis import FittedSynthesis
 
 __all__ = ["BUDGET", "FIRST", "LATER", "measured_within"]
