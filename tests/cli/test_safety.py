@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import shutil
 import threading
@@ -63,8 +62,9 @@ def call(*words: object) -> Result:
 
 def hints(command: str) -> dict[str, typing.Any]:
     """Return the types of the parameters of a command."""
-    module = importlib.import_module(f"deepfixcx.cli.{command.replace('-', '_')}")
-    return typing.get_type_hints(module.command, include_extras=True)
+    callback = next(each.callback for each in app.registered_commands if each.name == command)
+    assert callback
+    return typing.get_type_hints(callback, include_extras=True)
 
 
 def takes(command: str, option: str) -> bool:
