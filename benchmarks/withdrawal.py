@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from deepfixcx import CodecSpec
-from deepfixcx.images import write_png
+from deepfixcx.images.plain import png_bytes
 from deepfixcx.release import (
     ReleaseOptions,
     apply_withdrawal,
@@ -40,7 +40,7 @@ def write_inputs(folder: Path, images: int) -> Path:
         pixels = np.full((1, 32, 32), 0.5, np.float32)
         bits = np.array([number >> place & 1 for place in range(24)], np.float32)
         pixels[0, 0, :24] = bits
-        write_png(folder / "in" / f"{number:06d}.png", pixels, bits=8)
+        (folder / "in" / f"{number:06d}.png").write_bytes(png_bytes(pixels, bits=8))
         lines.append(f"{number:06d}.png,{number // OF_PATIENT}")
     (folder / "patients.csv").write_text("\n".join(lines) + "\n")
     return folder / "in"

@@ -10,7 +10,8 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from PIL import Image
 
 from deepfixcx.errors import MissingExtraError, ReleaseError
 from deepfixcx.images import read_image
+from deepfixcx.io.release_files import ROWS
 from deepfixcx.release import (
     Release,
     ReleaseOptions,
@@ -32,9 +34,13 @@ from deepfixcx.release import (
     withdraw,
 )
 from deepfixcx.release.about import About
-from deepfixcx.release.leaves import Leaves
+from deepfixcx.release.leaves import Leaves, repeating_files
+from deepfixcx.release.ledger import Record
+from deepfixcx.release.manifest import manifest_of, write_rows
+from deepfixcx.release.places import LocalPlace
+from deepfixcx.release.tables import rewrite_tables, write_tables
 from deepfixcx.spec import CodecSpec
-from tests.release.conftest import contents
+from tests.release.conftest import contents, write_gray
 from tests.release.phantoms import Maker
 
 SPEC = CodecSpec(level=2, patches=3)
@@ -394,6 +400,69 @@ def test_a_withdrawal_rewrites_descriptions_and_tables_at_both_sides(
     assert rows.keys() == read_croissant(copy).keys()
     assert "University Hospital" in (copy / "README.md").read_text()
     assert contents(home)["README.md"] != before["README.md"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tables_of_images_that_lose_no_row_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepfixcx.release.tables.IMAGES_AT_ONCE", 3)
+    for number in range(10):
+        write_gray(tmp_path / "in" / f"{number}.png", 12, 10, number)
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    privatize_dataset(tmp_path / "in", home, ReleaseOptions(SPEC, output="images"))
+    shutil.copytree(home, copy)
+    before, tables = contents(home / "data"), [f"rows-{number:05d}.parquet" for number in range(4)]
+    assert list(before) == tables
+    for images, changed in ((["000005", "000004"], {tables[1]}), (["000006", "000010"], set())):
+        done = withdraw(home, images=images)
+        assert done.notice_path is not None
+        apply_withdrawal(done.notice_path, copy)
+        assert contents(copy) == contents(home)
+        after = contents(home / "data")
+        assert {name for name, digest in after.items() if before[name] != digest} == changed
+        assert verify_release(home).sound
+        assert {f"data/{name}" for name in after} <= repeating_files(home)
+        before = after
+    assert list(after) == [tables[0], tables[2]]
+    assert polars.read_parquet(home / "data/*.parquet").height == 6
+
+
+class Kept(dict[str, bytes]):
+    """A sink that keeps what is written."""
+
+    def put(self, name: str, content: bytes) -> str:
+        self[name] = content
+        return hashlib.sha256(content).hexdigest()
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[io.BytesIO]:
+        yield (file := io.BytesIO())
+        self.put(name, file.getvalue())
+
+
+@pytest.mark.parametrize("patient", ["", "PABCDEFGHIJKLMNOP"])
+def test_a_table_of_a_rewritten_manifest_has_the_bytes_of_a_new_one(
+    patient: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepfixcx.release.tables.ROWS_AT_ONCE", 4)
+    odd = ["=1+1", "'quoted'", 'a "b", c', "line\nline", "x;=y", "007", "-1", "é", "a'b", ""]
+    records = [
+        Record(name or "000010", place, dicom_file=name, masked_share=place / 7, bits=8 + place,
+               patient=patient if place == 8 else "", reason=name)
+        for place, name in enumerate(odd)
+    ]  # fmt: skip
+    columns = [name for name in Record.public_columns() if patient or name != "patient"]
+    with (tmp_path / "manifest.csv").open("wb") as file:
+        write_rows(file, *manifest_of(records, columns))
+    one, other = Kept(), Kept()
+    fetch = LocalPlace(tmp_path).fetched
+    made = write_tables(fetch, one, lambda: records)
+    (tmp_path / ROWS).write_bytes(one[ROWS])
+    manifest = tmp_path / "manifest.csv"
+    again = rewrite_tables(fetch, other, manifest, made, (), patients=bool(patient))
+    assert (made, one) == (again, other)
+    assert parquet.read_table(io.BytesIO(one[ROWS])).column("dicom_file").to_pylist() == odd
 
 
 def test_a_withdrawal_with_another_pyarrow_is_refused_before_any_change(

@@ -25,11 +25,14 @@ __all__ = [
     "Row",
     "Table",
     "TableWriter",
+    "cells_of",
+    "first_cell",
     "free_name",
+    "from_cell",
     "has_table_name",
     "own_rows",
+    "raw_rows",
     "read_rows",
-    "rows_with_text",
 ]
 
 _DELIMITERS = ",;\t"
@@ -166,7 +169,7 @@ def _column(name: str) -> str:
 def read_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
     """Read the cells of each row as they were before `TableWriter` wrote them."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    return (list(map(_from_cell, row)) for row in reader)
+    return (list(map(from_cell, row)) for row in reader)
 
 
 def own_rows(source: Path | bytes, columns: Collection[str] = ()) -> Iterator[dict[str, str]]:
@@ -185,19 +188,35 @@ def own_rows(source: Path | bytes, columns: Collection[str] = ()) -> Iterator[di
         raise LayoutError(f"{name} is damaged; copy it again from its source") from None
 
 
-def rows_with_text(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the text of each row that `TableWriter` wrote, its line end included, and its cells."""
-    taken: list[str] = []
-
-    def taking() -> Iterator[str]:
-        for line in lines:
-            taken.append(line)
+def raw_rows(file: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of each row that `TableWriter` wrote, its line end included."""
+    parts: list[bytes] = []
+    quoted = False
+    for line in file:
+        if not parts and b'"' not in line:
             yield line
+            continue
+        parts.append(line)
+        quoted ^= line.count(b'"') % 2 == 1
+        if not quoted:
+            yield b"".join(parts)
+            parts.clear()
+    if parts:
+        raise ValueError
 
-    for row in csv.reader(taking(), strict=True):
-        text = "".join(taken)
-        yield text, list(map(_from_cell, row)) if "'" in text else row
-        taken.clear()
+
+def cells_of(row: bytes) -> list[str]:
+    """Return the cells of a row of `raw_rows`."""
+    text = row.decode()
+    if '"' in text:
+        return next(read_rows(io.StringIO(text, newline="")))
+    cells = text.rstrip("\n").split(",")
+    return list(map(from_cell, cells)) if "'" in text else cells
+
+
+def first_cell(row: bytes) -> str:
+    """Return the first cell of a row of `raw_rows`."""
+    return cells_of(row)[0] if row[:1] in b"\"'" else row.partition(b",")[0].decode()
 
 
 class TableWriter:
@@ -235,7 +254,8 @@ def _to_cell(value: object) -> object:
     return f"'{value}" if _FORMULA.match(value) else value
 
 
-def _from_cell(text: str) -> str:
+def from_cell(text: str) -> str:
+    """Return the text of a cell as it was before `TableWriter` wrote it."""
     if "'" not in text:
         return text
     if text.startswith("'") and _FORMULA.match(text):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -38,12 +38,12 @@ from deepfixcx.io.release_files import (
     ROWS,
     is_leaf,
 )
-from deepfixcx.io.tables import own_rows
+from deepfixcx.io.tables import cells_of, raw_rows
 from deepfixcx.release.about import STATED, About
 from deepfixcx.release.croissant import catalog_record, columns_of_data, croissant, is_synthetic
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.places import LocalPlace
-from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, of_row, write_tables
+from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, rewrite_tables, write_tables
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
@@ -122,7 +122,6 @@ def write_leaves(
     leaves: Leaves,
     labels: Labels | None = None,
     vectors: NDArray[np.float32] | None = None,
-    standing: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Write what describes a release whose results are there; return the SHA-256 of each file.
 
@@ -131,31 +130,50 @@ def write_leaves(
     """
     digests: dict[str, str] = {}
     if leaves.with_tables:
-        digests |= write_tables(fetch, sink, records, labels, vectors, standing)
+        digests |= write_tables(fetch, sink, records, labels, vectors)
         metadata["software"] |= {"pyarrow": version("pyarrow")}
-    if stated := leaves.about.stated():
-        metadata["about"] = stated
-    listed = metadata["papers"] | digests
     names = () if labels is None else tuple(labels[0])
-    about, known = leaves.about, COLUMNS | OF_DATA
-    if not any(record.patient for record in records()):
+    patients = any(record.patient for record in records())
+    return digests | _describe(sink, metadata, leaves.about, digests, names, patients=patients)
+
+
+def _describe(
+    sink: Sink,
+    metadata: dict[str, Any],
+    about: About,
+    tables: Mapping[str, str],
+    labels: tuple[str, ...] = (),
+    *,
+    patients: bool,
+) -> dict[str, str]:
+    """Write the README, the licence, Croissant and DCAT; return the SHA-256 of each."""
+    if stated := about.stated():
+        metadata["about"] = stated
+    listed, known = metadata["papers"] | tables, COLUMNS | OF_DATA
+    if not patients:
         known.pop("patient")
     described = {
-        README: readme(metadata, about, listed, names, known).encode(),
-        CROISSANT: _as_json(croissant(metadata, about, listed, names, known)),
+        README: readme(metadata, about, listed, labels, known).encode(),
+        CROISSANT: _as_json(croissant(metadata, about, listed, labels, known)),
         CATALOG: _as_json(catalog_record(metadata, about, listed)),
     }
     if about.licence:
         described[LICENCE] = f"{about.licence}\n".encode()
-    return digests | {name: sink.put(name, content) for name, content in described.items()}
+    return {name: sink.put(name, content) for name, content in described.items()}
 
 
 def rewrite_leaves(
-    fetch: Fetch, sink: Sink, metadata: dict[str, Any], manifest: Path, affected: Container[str]
+    fetch: Fetch,
+    sink: Sink,
+    metadata: dict[str, Any],
+    manifest: Path,
+    affected: Collection[str],
+    lost: Iterable[int] = (),
 ) -> dict[str, str]:
     """Write again what describes a release whose manifest changed; nothing for a release without.
 
-    `affected` are the files of codes that changed or went: tables of others stay as they are.
+    `affected` are the tables of files of codes that changed or went, and `lost` counts the rows
+    that went among those without codes: all other tables stay as they are.
     """
     digests: dict[str, str] = metadata["papers"]
     before = {name: digests.pop(name) for name in [*digests] if is_leaf(name)}
@@ -164,16 +182,20 @@ def rewrite_leaves(
     known = metadata.get("about", {})
     texts = {name: str(known.get(name, "")) for name in STATED}
     about = About(**texts, agree=(), signatures=())
-    standing = {
-        name: digest
-        for name, digest in before.items()
-        if name.startswith(f"{DATA}shard-") and _codes_of(name) not in affected
-    }
-    metadata["software"] = dict(metadata["software"])
-    return write_leaves(
-        fetch, sink, metadata, lambda: map(of_row, own_rows(manifest)),
-        Leaves(about, ROWS in before), standing=standing,
-    )  # fmt: skip
+    tables: dict[str, str] = {}
+    patients = _has_patients(manifest)
+    if ROWS in before:
+        tables = rewrite_tables(fetch, sink, manifest, before, affected, lost, patients=patients)
+        metadata["software"] = metadata["software"] | {"pyarrow": version("pyarrow")}
+    return tables | _describe(sink, metadata, about, tables, patients=patients)
+
+
+def _has_patients(manifest: Path) -> bool:
+    with manifest.open("rb") as file:
+        rows = raw_rows(file)
+        header = cells_of(next(rows))
+        place = header.index("patient") if "patient" in header else None
+        return place is not None and any(cells_of(row)[place] for row in rows)
 
 
 def repeating_files(folder: Path) -> frozenset[str]:
@@ -187,9 +209,9 @@ def repeating_files(folder: Path) -> frozenset[str]:
         with place.fetched(ABOUT) as path:
             content = json.loads(path.read_bytes())
         stated: dict[str, str] = dict(content["papers"])
-        codes = frozenset(_codes_of(name) for name in stated if name.startswith(DATA))
+        tables = frozenset(name for name in stated if name.startswith(DATA))
         with place.fetched(MANIFEST) as path:
-            made = rewrite_leaves(place.fetched, _Digests(), content, path, codes)
+            made = rewrite_leaves(place.fetched, _Digests(), content, path, tables)
         for name, digest in made.items():
             with place.fetched(name) as path:
                 if digest == stated.get(name) == sha256_of(path):
@@ -218,10 +240,6 @@ def check_rewritable(metadata: Mapping[str, Any]) -> None:
                 f"the tables of this release were written with pyarrow {needed}, and this is "
                 f"{version('pyarrow')}; run: pip install pyarrow=={needed}"
             )
-
-
-def _codes_of(table: str) -> str:
-    return f"codes/{PurePosixPath(table).stem}.safetensors"
 
 
 def _as_json(value: Any) -> bytes:

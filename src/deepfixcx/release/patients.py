@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from deepfixcx.errors import ImageFileError, LayoutError, ReleaseError
 from deepfixcx.images.reading import read_header
 from deepfixcx.io.release_files import MANIFEST, SOURCES
-from deepfixcx.io.tables import Table, has_table_name, own_rows
+from deepfixcx.io.tables import Table, cells_of, has_table_name, raw_rows
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.plan import Plan
-from deepfixcx.release.rewriting import rows_of
+from deepfixcx.release.rewriting import table_rows
 from deepfixcx.release.storage import open_hashed
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def chosen_sources(
     column: str | None,
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Return the IDs of images and of a patient, and the pseudonyms of the patient."""
-    sources = dict(_sources(private))
+    sources = dict(_sources(private)) if images or table is not None else {}
     by_name = {name: source_id for source_id, name in sources.items()}
     ids = set[str]()
     for image in images:
@@ -111,10 +111,15 @@ def chosen_sources(
 
 def _sources(private: Path) -> Iterator[tuple[str, str]]:
     try:
-        for row in own_rows(private / SOURCES, ["source_id", "source"]):
-            if row["source_id"]:
-                yield row["source_id"], row["source"]
-    except (OSError, ValueError):
+        with (private / SOURCES).open("rb") as file:
+            rows = raw_rows(file)
+            header = cells_of(next(rows, b""))
+            place, name = header.index("source_id"), header.index("source")
+            for row in rows:
+                cells = cells_of(row)
+                if cells[place]:
+                    yield cells[place], cells[name]
+    except (OSError, ValueError, LookupError):
         raise ReleaseError(
             f"{private.name!r} has no {SOURCES} that can be read; finish the release with --resume"
         ) from None
@@ -159,15 +164,17 @@ def _by_paths(paths: Collection[str], sources: dict[str, str]) -> set[str]:
 
 def _in_release(folder: Path, names: Collection[str]) -> set[str]:
     """Return the IDs of images whose manifest, or whose DICOM header, has one of these names."""
-    rows = rows_of(folder / MANIFEST)
-    next(rows)
+    rows = table_rows(folder / MANIFEST)
+    header = cells_of(next(rows))
+    patient, dicom = (header.index(n) if n in header else None for n in ("patient", "dicom_file"))
     found, dicoms = set[str](), dict[str, str]()
-    for _, row in rows:
-        if row.get("patient"):
-            if row["patient"] in names:
-                found.add(row["source_id"])
-        elif row.get("dicom_file"):
-            dicoms[row["dicom_file"]] = row["source_id"]
+    for row in rows:
+        cells = cells_of(row)
+        if patient is not None and cells[patient]:
+            if cells[patient] in names:
+                found.add(cells[0])
+        elif dicom is not None and cells[dicom]:
+            dicoms[cells[dicom]] = cells[0]
     return found | {source_id for name, source_id in dicoms.items() if _of(folder / name) in names}
 
 

@@ -9,8 +9,9 @@ names (`stage`). Only then files are removed and replaced, which can be repeated
 from __future__ import annotations
 
 import codecs
-import csv
 import hashlib
+import io
+import shutil
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -34,20 +35,21 @@ from deepfixcx.io.files import (
     writing,
 )
 from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, is_leaf
-from deepfixcx.io.tables import TableWriter, rows_with_text
+from deepfixcx.io.tables import TableWriter, cells_of, first_cell, raw_rows
 from deepfixcx.release.leaves import check_rewritable, rewrite_leaves
 from deepfixcx.release.manifest import as_json
 from deepfixcx.release.options import kept_of, values_of
 from deepfixcx.release.places import LocalPlace
 from deepfixcx.release.release import stated
+from deepfixcx.release.tables import table_of
 
 __all__ = [
     "TAG",
     "Removal",
     "finish",
-    "rows_of",
     "stage",
     "stage_codes",
+    "table_rows",
     "without_sources",
 ]
 
@@ -76,6 +78,12 @@ class _Found:
     codes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     sizes: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Rows of each file of codes, and its SHA-256."""
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Where the rows of each file of codes begin and end in the manifest."""
+    single: list[tuple[int, int]] = field(default_factory=list)
+    """Where rows that go and have no code begin and end."""
+    lost: list[int] = field(default_factory=list)
+    """Places of the rows that go, among the finished ones without a code."""
     kept: int = 0
     failures: int = 0
     dicoms: set[str] = field(default_factory=set)
@@ -83,16 +91,14 @@ class _Found:
     """Of all images, and of those that stay."""
 
 
-def rows_of(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the text of each row of a table of deepfixcx, and its cells by column."""
+def table_rows(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of each row of a table of deepfixcx, those of its header first."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = rows_with_text(file)
-            text, header = next(rows)
-            yield text, {}
-            for text, cells in rows:
-                yield text, dict(zip(header, cells, strict=True))
-    except (OSError, ValueError, csv.Error, StopIteration):
+        if not path.is_file():  # a pipe would wait for its writer
+            raise ValueError
+        with path.open("rb") as file:
+            yield from raw_rows(file)
+    except (OSError, ValueError):
         raise ReleaseError(f"{path.name} is missing or damaged; copy the release again") from None
 
 
@@ -111,7 +117,7 @@ def stage(folder: Path, ids: Collection[str], source_bytes: int) -> Removal:
         codes = stage_codes(folder, found, removal)
         digests = dict(about["papers"])
         with _staging(folder, MANIFEST, removal) as file:
-            _write_manifest(folder, file, ids, codes, found.codes)
+            _write_manifest(folder / MANIFEST, file, ids, codes, found)
         digests[MANIFEST] = removal.replaced[MANIFEST]
         _stage_failures(folder, ids, found, removal, digests)
         totals = _totals(folder, about, found, removal, source_bytes)
@@ -158,11 +164,9 @@ def finish(folder: Path, removal: Removal) -> None:
     remove_temporaries(folder, TAG)
 
 
-def without_sources(path: Path, ids: Collection[str]) -> Iterator[str]:
-    """Yield the text of each row of a table of deepfixcx that is of no such source."""
-    for text, row in rows_of(path):
-        if row.get("source_id", "") not in ids:
-            yield text
+def without_sources(path: Path, ids: Collection[str]) -> bytes:
+    """Return a table of deepfixcx, whose first column are sources, without rows of such sources."""
+    return b"".join(row for row in table_rows(path) if first_cell(row) not in ids)
 
 
 # -- helpers ----------------------------------------------------------------------------------
@@ -195,25 +199,30 @@ def _steps(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _search(folder: Path, ids: Collection[str]) -> _Found:
     found, known = _Found(), set[str]()
-    rows = rows_of(folder / MANIFEST)
-    next(rows)
-    for _, row in rows:
-        gone = row["source_id"] in ids
-        if name := row["code_file"]:
-            found.sizes[name] = found.sizes.get(name, (0, ""))[0] + 1, row["code_sha256"]
-        if row["status"] == "done":
+    rows = table_rows(folder / MANIFEST)
+    header = cells_of(first := next(rows))
+    status, code, digest, channels = (
+        header.index(name) for name in ("status", "code_file", "code_sha256", "channels")
+    )
+    end, plain = len(first), 0
+    for row in rows:
+        start, end = end, end + len(row)
+        cells = cells_of(row)
+        gone = cells[0] in ids
+        name, done = cells[code], cells[status] == "done"
+        if name:
+            found.sizes[name] = found.sizes.get(name, (0, ""))[0] + 1, cells[digest]
+            found.spans[name] = found.spans.get(name, (start, 0))[0], end
+        if done:
             for of_all in found.channels[: 1 if gone else 2]:
-                of_all.add(int(row["channels"]))
+                of_all.add(int(cells[channels]))
         if not gone:
             found.kept += 1
-            found.failures += row["status"] == "failed"
-            continue
-        known.add(row["source_id"])
-        found.rows.append(row)
-        if row["code_file"]:
-            found.codes[row["code_file"]].add(int(row["code_row"]))
-        if row.get("dicom_file"):
-            found.dicoms.add(row["dicom_file"])
+            found.failures += not done
+        else:
+            known.add(cells[0])
+            _lose(found, dict(zip(header, cells, strict=True)), plain, (start, end))
+        plain += done and not name
     if missing := sorted(set(ids) - known):
         raise ReleaseError(f"{MANIFEST} has no source {missing[0]!r}; check the ID")
     if not found.kept:
@@ -221,6 +230,19 @@ def _search(folder: Path, ids: Collection[str]) -> _Found:
             f"no image would stay in {folder.name!r}; delete the release and its private folder"
         )
     return found
+
+
+def _lose(found: _Found, row: dict[str, str], plain: int, span: tuple[int, int]) -> None:
+    """Count a row that goes."""
+    found.rows.append(row)
+    if row.get("dicom_file"):
+        found.dicoms.add(row["dicom_file"])
+    if row["code_file"]:
+        found.codes[row["code_file"]].add(int(row["code_row"]))
+        return
+    found.single.append(span)
+    if row["status"] == "done":
+        found.lost.append(plain)
 
 
 def _staged(folder: Path, name: str) -> Path:
@@ -266,25 +288,49 @@ def stage_codes(folder: Path, found: _Found, removal: Removal) -> dict[str, str]
 
 
 def _write_manifest(
-    folder: Path,
-    file: BinaryIO,
-    ids: Collection[str],
-    digests: Mapping[str, str],
-    gone: Mapping[str, set[int]],
+    path: Path, file: BinaryIO, ids: Collection[str], digests: Mapping[str, str], found: _Found
 ) -> None:
     """Write the rows that stay; those in a file of codes that lost rows have new places."""
+    lost = {name: np.array(sorted(rows)) for name, rows in found.codes.items()}
     writer = TableWriter(codecs.getwriter("utf-8")(file))
-    lost = {name: np.array(sorted(rows)) for name, rows in gone.items()}
-    for text, row in rows_of(folder / MANIFEST):
-        if row.get("source_id", "") in ids:
-            continue
-        name = row.get("code_file", "")
-        if name not in digests:
-            file.write(text.encode())
-            continue
-        place = int(row["code_row"])
-        place -= int(np.searchsorted(lost[name], place))
-        writer.writerow((row | {"code_row": str(place), "code_sha256": digests[name]}).values())
+    with path.open("rb") as old:
+        header = cells_of(old.readline())
+        place, code, digest = (header.index(n) for n in ("code_row", "code_file", "code_sha256"))
+        old.seek(0)
+        for start, end in _merged(found):
+            _copy(old, file, start - old.tell())
+            for row in raw_rows(io.BytesIO(old.read(end - start))):
+                cells = cells_of(row)
+                if cells[0] in ids:
+                    continue
+                if (name := cells[code]) not in digests:
+                    file.write(row)
+                    continue
+                number = int(cells[place])
+                number -= int(np.searchsorted(lost[name], number))
+                cells[place], cells[digest] = str(number), digests[name]
+                if b'"' in row or b"'" in row:
+                    writer.writerow(cells)
+                else:
+                    file.write((",".join(cells) + "\n").encode())
+        shutil.copyfileobj(old, file)
+
+
+def _merged(found: _Found) -> list[tuple[int, int]]:
+    """Return the parts of the manifest that change, in order and apart from each other."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted([*found.single, *(found.spans[name] for name in found.codes)]):
+        if spans and start < spans[-1][1]:
+            start, end = spans[-1][0], max(end, spans.pop()[1])
+        spans.append((start, end))
+    return spans
+
+
+def _copy(old: BinaryIO, new: BinaryIO, size: int) -> None:
+    while size > 0:
+        part = old.read(min(size, 1 << 20))
+        new.write(part)
+        size -= len(part)
 
 
 def _stage_failures(
@@ -299,15 +345,16 @@ def _stage_failures(
     if not found.failures:
         removal.removed[FAILURES] = digests.pop(FAILURES)
         return
-    text = "".join(without_sources(folder / FAILURES, ids))
-    _put(folder, FAILURES, text.encode(), removal)
+    _put(folder, FAILURES, without_sources(folder / FAILURES, ids), removal)
     digests[FAILURES] = removal.replaced[FAILURES]
 
 
 def _stage_leaves(folder: Path, about: dict[str, Any], found: _Found, removal: Removal) -> None:
     """Stage what describes the release; tables of removed files of codes go with them."""
     old, at = about["papers"].copy(), _Stage(folder, removal)
-    about["papers"] |= rewrite_leaves(at.fetched, at, about, _staged(folder, MANIFEST), found.codes)
+    tables = {table_of(name) for name in found.codes}
+    manifest = _staged(folder, MANIFEST)
+    about["papers"] |= rewrite_leaves(at.fetched, at, about, manifest, tables, found.lost)
     removal.removed |= {n: old[n] for n in old if is_leaf(n) and n not in about["papers"]}
 
 

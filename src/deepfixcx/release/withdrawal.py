@@ -359,7 +359,7 @@ def _forget_rows(private: Path, ids: Iterable[str]) -> None:
     """Remove the rows of sources from the private table of sources."""
     if not (private / SOURCES).is_file():
         return
-    text = "".join(without_sources(private / SOURCES, frozenset(ids)))
+    text = without_sources(private / SOURCES, frozenset(ids))
     FileLedger(private / MARKER, mode=0o600).write(private, SOURCES, text, mode=0o600)
 
 
