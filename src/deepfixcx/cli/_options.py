@@ -21,6 +21,7 @@ from deepfixcx.io.results import check_result
 
 if TYPE_CHECKING:
     from deepfixcx.choices import Boundary, Grid
+    from deepfixcx.images.masking import Mask
     from deepfixcx.release.leaves import Leaves
     from deepfixcx.spec import CodecSpec
 
@@ -31,6 +32,7 @@ __all__ = [
     "CACHE",
     "DATASET",
     "DEVICE",
+    "DRY_RUN",
     "GRID",
     "JSON",
     "KEY",
@@ -208,6 +210,7 @@ TABLES = typer.Option(
     help="Write Parquet tables beside every kind of output.",
     show_default="if pyarrow is installed",
 )
+DRY_RUN = typer.Option("--dry-run", help="Estimate time and size from a sample; write nothing.")
 LOG = typer.Option("--log", help="Log of the run for monitoring (JSON lines); outside OUT.")
 JSON = typer.Option("--json", help="Write the summary as JSON.")
 
@@ -220,6 +223,19 @@ def spec_of(
 
     names = tuple(pooling.split(",")) if "," in pooling else pooling
     return CodecSpec(level, parse_patches(patches), wavelet, names, boundary, grid)
+
+
+def mask_of(text: str | None) -> Mask | None:
+    """Return the mask that privatize is asked for, and see now that it can be used."""
+    from deepfixcx.images.masking import load_mask
+
+    if text != "ocr":
+        return None if text is None else load_mask(text)
+    from deepfixcx.images.text_mask import TextMask
+
+    mask = TextMask()
+    mask.check()
+    return mask
 
 
 def words_in(text: str) -> list[str]:

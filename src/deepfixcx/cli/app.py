@@ -65,7 +65,7 @@ GROUPS = {
     "balance device",
     "Explanation": "index spacing show-original label method baseline images",
     "Run": "seed seeds samples max-pixels workers engine scheduler insecure-scheduler cache resume "
-    "add overwrite log json",
+    "add overwrite dry-run log json",
 }
 """Options by what they are about; each other option stands under Options."""
 

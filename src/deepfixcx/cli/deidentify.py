@@ -27,7 +27,9 @@ from deepfixcx.cli._console import (
     stopping,
     write_json,
 )
+from deepfixcx.cli._estimate import end_with_estimate
 from deepfixcx.cli._options import (
+    DRY_RUN,
     JSON,
     KEY,
     LOG,
@@ -44,7 +46,7 @@ from deepfixcx.cli._options import (
 
 if TYPE_CHECKING:
     from deepfixcx.deidentify import Profile
-    from deepfixcx.release import DeidentifyOptions, Summary
+    from deepfixcx.release import DeidentifyOptions, RunOptions, Summary
 
 __all__ = ["command"]
 
@@ -94,6 +96,7 @@ def command(
     private: Annotated[str | None, PRIVATE] = None,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
+    dry_run: Annotated[bool, DRY_RUN] = False,
     log: Annotated[Path | None, LOG] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
@@ -125,23 +128,23 @@ def command(
         mask=None if mask is None else chosen_mask(mask, ocr),
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
     )
+    course: RunOptions = {
+        "private": private,
+        "key": key,
+        "pseudonyms": pseudonyms,
+        "workers": default_workers() if workers is None else workers,
+        "resume": resume,
+        "overwrite": overwrite,
+        "again": resuming_command(),
+        "leaves": leaves_of(folder, None, None),
+    }
+    if dry_run:
+        end_with_estimate("deidentify", where, folder, options, course, json)
+        return
     logs = logged(log, "deidentify", where, folder, private)
     with stopping(), logs as running, ReleaseBar("deidentify") as bar:
-        summary = privatize_dataset(
-            where,
-            folder,
-            options,
-            private=private,
-            key=key,
-            pseudonyms=pseudonyms,
-            workers=default_workers() if workers is None else workers,
-            resume=resume,
-            overwrite=overwrite,
-            report=bar.report,
-            log=running,
-            again=resuming_command(),
-            leaves=leaves_of(folder, None, None),
-        )
+        course |= {"report": bar.report, "log": running}
+        summary = privatize_dataset(where, folder, options, **course)
     figures = _figures(summary)
     write_json(json, figures)
     _close(summary, figures, options)

@@ -39,9 +39,11 @@ from deepfixcx.cli._console import (
     warn_insecure,
     write_json,
 )
+from deepfixcx.cli._estimate import end_with_estimate
 from deepfixcx.cli._options import (
     ABOUT,
     BOUNDARY,
+    DRY_RUN,
     GRID,
     JSON,
     KEY,
@@ -61,6 +63,7 @@ from deepfixcx.cli._options import (
     complete_outputs,
     complete_retained,
     leaves_of,
+    mask_of,
     spec_of,
     words_in,
 )
@@ -68,7 +71,6 @@ from deepfixcx.errors import MechanismError
 from deepfixcx.io.release_files import SOURCES
 
 if TYPE_CHECKING:
-    from deepfixcx.images.masking import Mask
     from deepfixcx.release import ReleaseOptions, RunOptions, Summary
     from deepfixcx.release.protected import Protection
     from deepfixcx.spec import CodecSpec
@@ -150,6 +152,7 @@ def command(
     ] = False,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
+    dry_run: Annotated[bool, DRY_RUN] = False,
     log: Annotated[Path | None, LOG] = None,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
@@ -170,7 +173,8 @@ def command(
     spec = spec_of(level, patches, wavelet, pooling, boundary, grid)
     protection = _protection(mechanism, spec)
     alone = protection is None or protection.in_workers
-    _check_add(add=add, alone=alone)
+    _check_alone("--add", asked=add, alone=alone)
+    _check_alone("--dry-run", asked=dry_run, alone=alone)
     options = ReleaseOptions(
         spec=spec,
         output=output_named(output or ("both" if alone else "codes")),
@@ -181,30 +185,32 @@ def command(
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
         mechanisms=_in_workers(protection) if alone else (),
         retain=tuple(cast("list[Retained]", words_in(retain))),
-        mask=None if mask is None else _mask(mask),
+        mask=mask_of(mask),
         noise=protection.noise if protection is not None and alone else None,
     )
     warn_insecure(scheduler=insecure_scheduler)
+    course: RunOptions = {
+        "private": private,
+        "key": key,
+        "pseudonyms": pseudonyms,
+        "workers": default_workers() if workers is None else workers,
+        "engine": engine,
+        "scheduler": scheduler,
+        "insecure_scheduler": insecure_scheduler,
+        "resume": resume,
+        "add": add,
+        "patient": patient if alone else None,
+        "overwrite": overwrite,
+        "again": resuming_command(),
+        "leaves": leaves_of(folder, about, tables),
+    }
+    if dry_run:
+        _check_unused(labels, public, min_patients)
+        end_with_estimate("privatize", where, folder, options, course, json)
+        return
     logs = logged(log, "privatize", where, folder, private)
     with stopping(), logs as running, ReleaseBar() as bar:
-        course: RunOptions = {
-            "private": private,
-            "key": key,
-            "pseudonyms": pseudonyms,
-            "workers": default_workers() if workers is None else workers,
-            "engine": engine,
-            "scheduler": scheduler,
-            "insecure_scheduler": insecure_scheduler,
-            "resume": resume,
-            "add": add,
-            "patient": patient if alone else None,
-            "overwrite": overwrite,
-            "report": bar.report,
-            "waiting": bar.waiting(running),
-            "log": running,
-            "again": resuming_command(),
-            "leaves": leaves_of(folder, about, tables),
-        }
+        course |= {"report": bar.report, "waiting": bar.waiting(running), "log": running}
         if alone:
             _check_unused(labels, public, min_patients)
             summary = privatize_dataset(where, folder, options, **course)
@@ -232,10 +238,10 @@ def _protection(text: str, spec: CodecSpec) -> Protection | None:
     return Protection.of(text, spec)
 
 
-def _check_add(*, add: bool, alone: bool) -> None:
-    if add and not alone:
+def _check_alone(option: str, *, asked: bool, alone: bool) -> None:
+    if asked and not alone:
         raise MechanismError(
-            "--add is for releases without a mechanism that uses labels; make a new release"
+            f"{option} is for releases without a mechanism that uses labels; omit it"
         )
 
 
@@ -261,19 +267,6 @@ def _in_workers(protection: Protection | None) -> tuple[Independent, ...]:
     names = () if protection is None else protection.names
     noisy = protection is not None and protection.noise is not None
     return cast("tuple[Independent, ...]", names[1:] if noisy else names)
-
-
-def _mask(text: str) -> Mask:
-    """Return the mask that is asked for, and see now that it can be used."""
-    from deepfixcx.images.masking import load_mask
-
-    if text != "ocr":
-        return load_mask(text)
-    from deepfixcx.images.text_mask import TextMask
-
-    mask = TextMask()
-    mask.check()
-    return mask
 
 
 def _figures(summary: Summary) -> dict[str, object]:

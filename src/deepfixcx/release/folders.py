@@ -10,17 +10,19 @@ from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io import folders
-from deepfixcx.io.files import one_place, sha256_of, within
+from deepfixcx.io.files import check_apart, one_place, sha256_of, within
 from deepfixcx.io.folders import MARKER, FileLedger, id_of, noted
 from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES, WITHHELD
 from deepfixcx.io.tables import own_rows
 from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
+from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import OTHER_PRIVATE, LocalPlace, Place, id_in
 from deepfixcx.release.storage import Location, is_url, locate, open_store
 
 __all__ = [
     "HOME",
     "JOURNAL",
+    "KEY",
     "METADATA",
     "PLAIN_FOLDERS",
     "PROTECTED",
@@ -31,6 +33,7 @@ __all__ = [
     "is_private",
     "keep_apart",
     "listed_files",
+    "private_files",
     "private_folder",
     "private_of",
     "refuse",
@@ -53,6 +56,9 @@ METADATA = "release.jsonl"
 
 HOME = "release"
 """Name of the fact in the marker of a private folder that says where its release lies."""
+
+KEY = "deidentify.key"
+"""Name of the key's file in the private folder."""
 
 TABLES = (
     SOURCES,
@@ -102,6 +108,28 @@ def private_of(release: Location, private: str | Path | None) -> Path:
             "folder of this machine with --private"
         )
     return private_folder(release)
+
+
+def private_files(
+    options: ReleaseOptions, source: Location, release: Location, run: RunOptions
+) -> tuple[Path, Path | None, Path | None]:
+    """Return the private folder, the key and the table of pseudonyms, if they lie apart."""
+    patient = run.get("patient")
+    named = {"the key": run.get("key"), "the table of pseudonyms": run.get("pseudonyms")}
+    paths = {what: Path(path) for what, path in named.items() if path is not None}
+    if options.writes("dicom") and patient is not None:
+        raise ReleaseError("DICOM headers name the patients; omit --patient")
+    usable = {"the key"} if patient is not None else set[str]()
+    if not options.writes("dicom") and paths.keys() - usable:
+        raise ReleaseError("--key and --pseudonyms require --output dicom; --key, or --patient")
+    places = {"IN": source, "OUT": release}
+    check_apart(paths, {what: each for what, each in places.items() if isinstance(each, Path)})
+    table = paths.get("the table of pseudonyms")
+    if table is not None:
+        from deepfixcx.release.dicom_output import check_table
+
+        check_table(table, release)  # it may be there, before any work
+    return private_of(release, run.get("private")), paths.get("the key"), table
 
 
 def keep_apart(where: Location, release: Location, private: Path) -> None:

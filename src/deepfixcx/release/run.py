@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from deepfixcx._optional import require
 from deepfixcx.errors import ReleaseError
-from deepfixcx.io.files import check_apart
 from deepfixcx.io.release_files import ABOUT
 from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
-from deepfixcx.release.folders import keep_apart, private_of
+from deepfixcx.release.folders import KEY, keep_apart, private_files
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger
 from deepfixcx.release.lifecycle import Lifecycle
@@ -41,13 +40,10 @@ from deepfixcx.release.workers import (
 if TYPE_CHECKING:
     from deepfixcx.release.dicom_output import DicomOutput
 
-__all__ = ["KEY", "Progress", "Run", "Summary", "choose_run", "privatize_dataset"]
+__all__ = ["Progress", "Run", "Summary", "choose_run", "privatize_dataset"]
 
 Run = Callable[[Iterable[Job], Mapping[str, int]], Iterator[Event]]
 """Works off jobs, knowing how many workers each file has killed before."""
-
-KEY = "deidentify.key"
-"""Name of the key's file in the private folder."""
 
 
 @dataclass(slots=True)
@@ -225,7 +221,7 @@ def privatize_dataset(
     """
     began = time.perf_counter()
     source, release = locate(where), locate(folder)
-    kept_here, key, pseudonyms = _private_files(options, source, release, run)
+    kept_here, key, pseudonyms = private_files(options, source, release, run)
     if options.noise is not None:
         options.noise.budget(1, 1)  # the package is there, and grants the epsilon
     work_off = choose_run(source, release, **run)
@@ -283,28 +279,6 @@ def privatize_dataset(
         lock_note=claim.place.lock_note,
         changed=tuple(changed),
     )
-
-
-def _private_files(
-    options: ReleaseOptions, source: Location, release: Location, run: RunOptions
-) -> tuple[Path, Path | None, Path | None]:
-    """Return the private folder, the key and the table of pseudonyms, if they lie apart."""
-    patient = run.get("patient")
-    named = {"the key": run.get("key"), "the table of pseudonyms": run.get("pseudonyms")}
-    paths = {what: Path(path) for what, path in named.items() if path is not None}
-    if options.writes("dicom") and patient is not None:
-        raise ReleaseError("DICOM headers name the patients; omit --patient")
-    usable = {"the key"} if patient is not None else set[str]()
-    if not options.writes("dicom") and paths.keys() - usable:
-        raise ReleaseError("--key and --pseudonyms require --output dicom; --key, or --patient")
-    places = {"IN": source, "OUT": release}
-    check_apart(paths, {what: each for what, each in places.items() if isinstance(each, Path)})
-    table = paths.get("the table of pseudonyms")
-    if table is not None:
-        from deepfixcx.release.dicom_output import check_table
-
-        check_table(table, release)  # it may be there, before any work
-    return private_of(release, run.get("private")), paths.get("the key"), table
 
 
 def _work(

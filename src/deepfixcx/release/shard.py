@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from deepfixcx.images.dicom.reading import DicomHeader
     from deepfixcx.release.dicom_output import DicomOutput
 
-__all__ = ["CodeParts", "encoded_file", "file_results", "work_shard"]
+__all__ = ["CodeParts", "encoded_file", "file_results", "make_results", "work_shard"]
 
 
 def work_shard(
@@ -82,7 +82,7 @@ def _work(
     sources: list[SourceSeen] = []
     for item in job.items:
         started(item.source_id)
-        made, seen = _make(job, item, codec, quarantine)
+        made, seen = make_results(job, item, codec, quarantine)
         rows = _put(outbox, item, made) if made.files else made.rows
         sources.append(seen)
         records += rows
@@ -112,7 +112,7 @@ class Made:
     codes: Code | None = None
 
 
-def _make(
+def make_results(
     job: ShardJob, item: Planned, codec: Codec, quarantine: frozenset[str]
 ) -> tuple[Made, SourceSeen]:
     """Read, hash, mask and encode one file; an exception of any type becomes its record."""
