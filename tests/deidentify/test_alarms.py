@@ -104,7 +104,7 @@ def test_what_only_looks_like_a_name_or_number_raises_no_alarm(tmp_path: Path) -
 
 def scan_of(out: Path, sources: Path) -> ScanReport:
     from deepfixcx.cli.scan import _own_words
-    from deepfixcx.release.leaves import repeating_files
+    from deepfixcx.release.rewritten import repeating_files
 
     return scan(out, sources, own_words=_own_words(), repeated=repeating_files(out))
 

@@ -34,11 +34,12 @@ from deepfixcx.release import (
     withdraw,
 )
 from deepfixcx.release.about import About
-from deepfixcx.release.leaves import Leaves, repeating_files
+from deepfixcx.release.leaves import Leaves
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import manifest_of, write_rows
 from deepfixcx.release.places import LocalPlace
-from deepfixcx.release.tables import rewrite_tables, write_tables
+from deepfixcx.release.rewritten import repeating_files, rewrite_tables
+from deepfixcx.release.tables import write_tables
 from deepfixcx.spec import CodecSpec
 from tests.release.conftest import contents, write_gray
 from tests.release.phantoms import Maker
@@ -445,7 +446,8 @@ class Kept(dict[str, bytes]):
 def test_a_table_of_a_rewritten_manifest_has_the_bytes_of_a_new_one(
     patient: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepfixcx.release.tables.ROWS_AT_ONCE", 4)
+    for module in ("tables", "rewritten"):
+        monkeypatch.setattr(f"deepfixcx.release.{module}.ROWS_AT_ONCE", 4)
     odd = ["=1+1", "'quoted'", 'a "b", c', "line\nline", "x;=y", "007", "-1", "é", "a'b", ""]
     records = [
         Record(name or "000010", place, dicom_file=name, masked_share=place / 7, bits=8 + place,
@@ -470,7 +472,7 @@ def test_a_withdrawal_with_another_pyarrow_is_refused_before_any_change(
 ) -> None:
     privatize_dataset(root, tmp_path / "out", ReleaseOptions(SPEC), leaves=Leaves(STATED))
     before = contents(tmp_path / "out")
-    monkeypatch.setattr("deepfixcx.release.leaves.version", lambda _: "1.0")
+    monkeypatch.setattr("deepfixcx.release.rewritten.version", lambda _: "1.0")
     with pytest.raises(ReleaseError, match="pip install pyarrow=="):
         withdraw(tmp_path / "out", images=["000002"])
     assert contents(tmp_path / "out") == before

@@ -84,7 +84,7 @@ def command(
     from deepfixcx.io.files import check_apart
     from deepfixcx.io.tables import has_table_name
     from deepfixcx.release import PrivateFolder
-    from deepfixcx.release.leaves import repeating_files
+    from deepfixcx.release.rewritten import repeating_files
 
     folder = local_path(folder, "what is scanned")
     against = None if against is None else local_path(against, "the source")

@@ -33,6 +33,8 @@ __all__ = [
     "own_rows",
     "raw_rows",
     "read_rows",
+    "table_rows",
+    "without_rows",
 ]
 
 _DELIMITERS = ",;\t"
@@ -203,6 +205,22 @@ def raw_rows(file: Iterable[bytes]) -> Iterator[bytes]:
             parts.clear()
     if parts:
         raise ValueError
+
+
+def table_rows(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of each row that `TableWriter` wrote, those of the header first."""
+    try:
+        if not path.is_file():  # a pipe would wait for its writer
+            raise ValueError
+        with path.open("rb") as file:
+            yield from raw_rows(file)
+    except (OSError, ValueError):
+        raise LayoutError(f"{path.name!r} is missing or damaged; copy it again") from None
+
+
+def without_rows(path: Path, firsts: Collection[str]) -> bytes:
+    """Return a table that `TableWriter` wrote without the rows that begin with such cells."""
+    return b"".join(row for row in table_rows(path) if first_cell(row) not in firsts)
 
 
 def cells_of(row: bytes) -> list[str]:

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from importlib.metadata import version
-from io import BytesIO
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +19,7 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx._words import joined
 from deepfixcx.choices import CONTENTS
-from deepfixcx.errors import ReleaseError
-from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import (
-    ABOUT,
     CATALOG,
     CROISSANT,
     DATA,
@@ -36,22 +29,16 @@ from deepfixcx.io.release_files import (
     MANIFEST,
     README,
     ROWS,
-    is_leaf,
 )
-from deepfixcx.io.tables import cells_of, raw_rows
-from deepfixcx.release.about import STATED, About
+from deepfixcx.release.about import About
 from deepfixcx.release.croissant import catalog_record, columns_of_data, croissant, is_synthetic
 from deepfixcx.release.ledger import Record
-from deepfixcx.release.places import LocalPlace
-from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, rewrite_tables, write_tables
+from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, write_tables
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "COLUMNS",
     "Leaves",
-    "check_rewritable",
-    "repeating_files",
-    "rewrite_leaves",
     "write_leaves",
 ]
 
@@ -134,10 +121,10 @@ def write_leaves(
         metadata["software"] |= {"pyarrow": version("pyarrow")}
     names = () if labels is None else tuple(labels[0])
     patients = any(record.patient for record in records())
-    return digests | _describe(sink, metadata, leaves.about, digests, names, patients=patients)
+    return digests | describe(sink, metadata, leaves.about, digests, names, patients=patients)
 
 
-def _describe(
+def describe(
     sink: Sink,
     metadata: dict[str, Any],
     about: About,
@@ -160,86 +147,6 @@ def _describe(
     if about.licence:
         described[LICENCE] = f"{about.licence}\n".encode()
     return {name: sink.put(name, content) for name, content in described.items()}
-
-
-def rewrite_leaves(
-    fetch: Fetch,
-    sink: Sink,
-    metadata: dict[str, Any],
-    manifest: Path,
-    affected: Collection[str],
-    lost: Iterable[int] = (),
-) -> dict[str, str]:
-    """Write again what describes a release whose manifest changed; nothing for a release without.
-
-    `affected` are the tables of files of codes that changed or went, and `lost` counts the rows
-    that went among those without codes: all other tables stay as they are.
-    """
-    digests: dict[str, str] = metadata["papers"]
-    before = {name: digests.pop(name) for name in [*digests] if is_leaf(name)}
-    if not before:
-        return {}
-    known = metadata.get("about", {})
-    texts = {name: str(known.get(name, "")) for name in STATED}
-    about = About(**texts, agree=(), signatures=())
-    tables: dict[str, str] = {}
-    patients = _has_patients(manifest)
-    if ROWS in before:
-        tables = rewrite_tables(fetch, sink, manifest, before, affected, lost, patients=patients)
-        metadata["software"] = metadata["software"] | {"pyarrow": version("pyarrow")}
-    return tables | _describe(sink, metadata, about, tables, patients=patients)
-
-
-def _has_patients(manifest: Path) -> bool:
-    with manifest.open("rb") as file:
-        rows = raw_rows(file)
-        header = cells_of(next(rows))
-        place = header.index("patient") if "patient" in header else None
-        return place is not None and any(cells_of(row)[place] for row in rows)
-
-
-def repeating_files(folder: Path) -> frozenset[str]:
-    """Return the descriptions and tables of a release that hold only what its other files hold.
-
-    They are made again from these files; one that differs in a byte, or that cannot be made again
-    here, is not among them.
-    """
-    place, same = LocalPlace(folder), set()
-    try:
-        with place.fetched(ABOUT) as path:
-            content = json.loads(path.read_bytes())
-        stated: dict[str, str] = dict(content["papers"])
-        tables = frozenset(name for name in stated if name.startswith(DATA))
-        with place.fetched(MANIFEST) as path:
-            made = rewrite_leaves(place.fetched, _Digests(), content, path, tables)
-        for name, digest in made.items():
-            with place.fetched(name) as path:
-                if digest == stated.get(name) == sha256_of(path):
-                    same.add(name)
-        return frozenset(same)
-    except Exception:  # of a damaged release; then nothing is known to be repeated
-        return frozenset()
-
-
-class _Digests:
-    """A sink that keeps nothing."""
-
-    def put(self, _name: str, content: bytes) -> str:
-        return sha256(content).hexdigest()
-
-    def writing(self, _name: str) -> AbstractContextManager[BinaryIO]:
-        return nullcontext(BytesIO())
-
-
-def check_rewritable(metadata: Mapping[str, Any]) -> None:
-    """Refuse a release whose tables cannot be written here with the bytes of its sender."""
-    if ROWS in metadata["papers"]:
-        require("pyarrow", extra="tables")
-        if (needed := str(metadata["software"].get("pyarrow"))) != version("pyarrow"):
-            raise ReleaseError(
-                f"the tables of this release were written with pyarrow {needed}, and this is "
-                f"{version('pyarrow')}; run: pip install pyarrow=={needed}"
-            )
 
 
 def _as_json(value: Any) -> bytes:

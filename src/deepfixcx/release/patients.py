@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from deepfixcx.errors import ImageFileError, LayoutError, ReleaseError
 from deepfixcx.images.reading import read_header
 from deepfixcx.io.release_files import MANIFEST, SOURCES
-from deepfixcx.io.tables import Table, cells_of, has_table_name, raw_rows
+from deepfixcx.io.tables import Table, cells_of, has_table_name, table_rows
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.plan import Plan
-from deepfixcx.release.rewriting import table_rows
 from deepfixcx.release.storage import open_hashed
 
 if TYPE_CHECKING:
@@ -111,15 +110,14 @@ def chosen_sources(
 
 def _sources(private: Path) -> Iterator[tuple[str, str]]:
     try:
-        with (private / SOURCES).open("rb") as file:
-            rows = raw_rows(file)
-            header = cells_of(next(rows, b""))
-            place, name = header.index("source_id"), header.index("source")
-            for row in rows:
-                cells = cells_of(row)
-                if cells[place]:
-                    yield cells[place], cells[name]
-    except (OSError, ValueError, LookupError):
+        rows = table_rows(private / SOURCES)
+        header = cells_of(next(rows))
+        place, name = header.index("source_id"), header.index("source")
+        for row in rows:
+            cells = cells_of(row)
+            if cells[place]:
+                yield cells[place], cells[name]
+    except (LayoutError, StopIteration, ValueError, LookupError):
         raise ReleaseError(
             f"{private.name!r} has no {SOURCES} that can be read; finish the release with --resume"
         ) from None

@@ -35,12 +35,12 @@ from deepfixcx.io.files import (
     writing,
 )
 from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, is_leaf
-from deepfixcx.io.tables import TableWriter, cells_of, first_cell, raw_rows
-from deepfixcx.release.leaves import check_rewritable, rewrite_leaves
+from deepfixcx.io.tables import TableWriter, cells_of, raw_rows, table_rows, without_rows
 from deepfixcx.release.manifest import as_json
 from deepfixcx.release.options import kept_of, values_of
 from deepfixcx.release.places import LocalPlace
 from deepfixcx.release.release import stated
+from deepfixcx.release.rewritten import check_rewritable, rewrite_leaves
 from deepfixcx.release.tables import table_of
 
 __all__ = [
@@ -49,8 +49,6 @@ __all__ = [
     "finish",
     "stage",
     "stage_codes",
-    "table_rows",
-    "without_sources",
 ]
 
 TAG = "withdrawal"
@@ -89,17 +87,6 @@ class _Found:
     dicoms: set[str] = field(default_factory=set)
     channels: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
     """Of all images, and of those that stay."""
-
-
-def table_rows(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of each row of a table of deepfixcx, those of its header first."""
-    try:
-        if not path.is_file():  # a pipe would wait for its writer
-            raise ValueError
-        with path.open("rb") as file:
-            yield from raw_rows(file)
-    except (OSError, ValueError):
-        raise ReleaseError(f"{path.name} is missing or damaged; copy the release again") from None
 
 
 def stage(folder: Path, ids: Collection[str], source_bytes: int) -> Removal:
@@ -162,11 +149,6 @@ def finish(folder: Path, removal: Removal) -> None:
             "run the same command again"
         ) from None
     remove_temporaries(folder, TAG)
-
-
-def without_sources(path: Path, ids: Collection[str]) -> bytes:
-    """Return a table of deepfixcx, whose first column are sources, without rows of such sources."""
-    return b"".join(row for row in table_rows(path) if first_cell(row) not in ids)
 
 
 # -- helpers ----------------------------------------------------------------------------------
@@ -345,7 +327,7 @@ def _stage_failures(
     if not found.failures:
         removal.removed[FAILURES] = digests.pop(FAILURES)
         return
-    _put(folder, FAILURES, without_sources(folder / FAILURES, ids), removal)
+    _put(folder, FAILURES, without_rows(folder / FAILURES, ids), removal)
     digests[FAILURES] = removal.replaced[FAILURES]
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import fields
 from functools import cache
-from itertools import accumulate, groupby, islice
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
@@ -26,18 +25,22 @@ from numpy.typing import NDArray
 from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.io.release_files import DATA, ROWS
-from deepfixcx.io.tables import cells_of, from_cell, raw_rows
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.places import Place
 
 __all__ = [
+    "ROWS_AT_ONCE",
     "Fetch",
     "Labels",
     "Sink",
+    "data_of",
+    "data_schema",
+    "grouped",
     "has_parquet",
-    "rewrite_tables",
+    "manifest_schema",
     "table_faults",
     "table_of",
+    "write_table",
     "write_tables",
 ]
 
@@ -79,119 +82,17 @@ def write_tables(
     """Write manifest.parquet and the tables of data/; return the SHA-256 of each."""
     names = () if labels is None else tuple(labels[0])
     patients = any(each.patient for each in records())
-    schema = _manifest_schema(names, patients=patients)
-    digests = {ROWS: _write(sink, ROWS, schema, _rows(records(), labels, schema))}
+    schema = manifest_schema(names, patients=patients)
+    digests = {ROWS: write_table(sink, ROWS, schema, _rows(records(), labels, schema))}
     done = enumerate(each for each in records() if each.status == "done")
-    for name, group in _groups(_in_tables(done)):
+    for name, group in grouped(_in_tables(done)):
         first = group[0][1]
         held = (first.image_file != "", first.code_file != "", patients)
-        columns = _data_schema(held, vectors, names)
+        columns = data_schema(held, vectors, names)
         if columns is not None:
-            content = _data(fetch, group, columns, labels, vectors)
-            digests[name] = _write(sink, name, columns, content)
+            content = data_of(fetch, group, columns, labels, vectors)
+            digests[name] = write_table(sink, name, columns, content)
     return digests
-
-
-def rewrite_tables(
-    fetch: Fetch,
-    sink: Sink,
-    manifest: Path,
-    before: Mapping[str, str],
-    affected: Collection[str],
-    lost: Iterable[int] = (),
-    *,
-    patients: bool,
-) -> dict[str, str]:
-    """Write the tables of a release again whose manifest lost rows; tables that lost none stay.
-
-    `before` has the SHA-256 of each table, `affected` names those of files of codes that lost
-    rows, `lost` counts the rows that went among those without a code, and `patients` says whether
-    the manifest has patients.
-    """
-    sizes, changed = _sizes_without(fetch, before, lost)
-    stay = {name: before[name] for name in before if name not in {*affected, *changed}}
-    schema = _manifest_schema((), patients=patients)
-    with fetch(ROWS) as path:
-        if require("pyarrow.parquet", extra="tables").read_schema(path).names != schema.names:
-            stay = {}  # the last patient went, and with them a column of each table
-    digests = {ROWS: _write(sink, ROWS, schema, _manifest(manifest, schema.names))}
-    for name, group in _groups(_of_tables(manifest, sizes, stay)):
-        first = group[0][1]
-        held = (first.image_file != "", first.code_file != "", patients)
-        columns = _data_schema(held, None, ())
-        if columns is not None:
-            content = _data(fetch, group, columns, None, None)
-            digests[name] = _write(sink, name, columns, content)
-    return digests | {name: digest for name, digest in stay.items() if name.startswith(DATA)}
-
-
-def _sizes_without(
-    fetch: Fetch, before: Iterable[str], lost: Iterable[int]
-) -> tuple[dict[str, int], set[str]]:
-    """Return how many rows stay in each table of rows without codes, and which tables lose some."""
-    parquet = require("pyarrow.parquet", extra="tables")
-    sizes: dict[str, int] = {}
-    for name in sorted(name for name in before if name.startswith(f"{DATA}rows-")):
-        with fetch(name) as path:
-            sizes[name] = parquet.read_metadata(path).num_rows
-    names, ends = list(sizes), list(accumulate(sizes.values()))
-    went = [names[bisect_right(ends, place)] for place in lost] if names else []
-    for name in went:
-        sizes[name] -= 1
-    return sizes, set(went)
-
-
-def _of_tables(
-    manifest: Path, sizes: Mapping[str, int], stay: Container[str]
-) -> Iterator[tuple[str, int, Record]]:
-    """Yield the rows of the tables that do not stay, each with the name of its table."""
-    arrow, compute = (require(f"pyarrow{part}", extra="tables") for part in ("", ".compute"))
-    names = [name for name, size in sizes.items() for _ in range(size)]
-    plain = iter(names)
-    for batch in _manifest(manifest, Record.public_columns()):
-        done = batch.filter(compute.equal(batch.column("status"), "done"))
-        files = done.column("code_file").to_pylist()
-        tables = [table_of(file) if file else next(plain, "") for file in files]
-        chosen = [place for place, name in enumerate(tables) if name and name not in stay]
-        rows = done.take(arrow.array(chosen, arrow.int64())).to_pylist()
-        for place, row in zip(chosen, rows, strict=True):
-            yield tables[place], 0, Record(**row)
-
-
-def _manifest(path: Path, wanted: Sequence[str]) -> Iterator[Any]:
-    """Yield columns of manifest.csv in batches, as `_rows` has them."""
-    arrow, csv = (require(f"pyarrow{part}", extra="tables") for part in ("", ".csv"))
-    with path.open("rb") as file:
-        header = cells_of(next(raw_rows(file), b""))
-    schema = _manifest_schema((), patients=True)
-    schema = arrow.schema([schema.field(name) for name in wanted if name in header])
-    if not schema.names:
-        return
-    reader = csv.open_csv(
-        path,
-        csv.ReadOptions(use_threads=False),
-        csv.ParseOptions(newlines_in_values=True),
-        csv.ConvertOptions(column_types=schema, include_columns=schema.names),
-    )
-    waiting = schema.empty_table()
-    for block in reader:
-        waiting = arrow.concat_tables(
-            [waiting, arrow.table([_restored(each) for each in block.columns], schema=schema)]
-        )
-        while len(waiting) >= ROWS_AT_ONCE:
-            yield waiting.slice(0, ROWS_AT_ONCE).combine_chunks().to_batches()[0]
-            waiting = waiting.slice(ROWS_AT_ONCE)
-    yield from waiting.combine_chunks().to_batches()
-
-
-def _restored(column: Any) -> Any:
-    """Return the cells of a column as they were before `TableWriter` wrote them."""
-    arrow, compute = (require(f"pyarrow{part}", extra="tables") for part in ("", ".compute"))
-    if not arrow.types.is_string(column.type):
-        return column
-    if not compute.any(compute.match_substring(column, "'")).as_py():
-        return column
-    return arrow.array(list(map(from_cell, column.to_pylist())), column.type)
 
 
 def _of_row(row: Mapping[str, str]) -> Record:
@@ -207,7 +108,7 @@ def _of_row(row: Mapping[str, str]) -> Record:
 def _manifest_table(rows: Sequence[Mapping[str, str]], labels: Labels | None) -> Any:
     arrow = require("pyarrow", extra="tables")
     names = () if labels is None else tuple(labels[0])
-    schema = _manifest_schema(names, patients=any(row.get("patient") for row in rows))
+    schema = manifest_schema(names, patients=any(row.get("patient") for row in rows))
     batches = list(_rows(map(_of_row, rows), labels, schema))
     return arrow.Table.from_batches(batches, schema=schema)
 
@@ -250,7 +151,7 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-def _manifest_schema(labels: Sequence[str], *, patients: bool) -> Any:
+def manifest_schema(labels: Sequence[str], *, patients: bool) -> Any:
     """Return the columns of the manifest: text, whole numbers and shares; labels as 1, 0, null."""
     arrow = require("pyarrow", extra="tables")
     types = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64()}
@@ -264,7 +165,7 @@ def _label(name: str) -> str:
     return f"label_{name}"
 
 
-def _data_schema(
+def data_schema(
     held: tuple[bool, bool, bool], vectors: NDArray[np.float32] | None, labels: Sequence[str]
 ) -> Any:
     """Return the columns of a table of data/, with their features for Hugging Face datasets.
@@ -339,7 +240,7 @@ def table_of(file_of_codes: str) -> str:
     return f"{DATA}{PurePosixPath(file_of_codes).stem}.parquet"
 
 
-def _groups(rows: Iterable[tuple[str, int, Record]]) -> Iterator[tuple[str, Group]]:
+def grouped(rows: Iterable[tuple[str, int, Record]]) -> Iterator[tuple[str, Group]]:
     """Yield the name and the rows of each table; tables of one shard may have mixed rows."""
     for _, shard in groupby(
         rows, lambda row: row[0].rpartition("-")[0] if row[2].code_file else row[0]
@@ -350,7 +251,7 @@ def _groups(rows: Iterable[tuple[str, int, Record]]) -> Iterator[tuple[str, Grou
         yield from sorted(tables.items())
 
 
-def _data(
+def data_of(
     fetch: Fetch,
     group: Group,
     schema: Any,
@@ -413,7 +314,7 @@ def _chunks(some: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
         yield chunk
 
 
-def _write(sink: Sink, name: str, schema: Any, batches: Iterable[Any]) -> str:
+def write_table(sink: Sink, name: str, schema: Any, batches: Iterable[Any]) -> str:
     """Write a table batch by batch; return its SHA-256."""
     arrow = require("pyarrow", extra="tables")
     parquet = require("pyarrow.parquet", extra="tables")

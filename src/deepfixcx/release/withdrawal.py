@@ -22,13 +22,14 @@ from deepfixcx.errors import InUseError, ReleaseError
 from deepfixcx.io.files import remove_listed, remove_temporaries, sha256_of, tagged, write_file
 from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder, exclusive
 from deepfixcx.io.release_files import ABOUT, SOURCES, is_leaf
+from deepfixcx.io.tables import without_rows
 from deepfixcx.release.folders import JOURNAL, METADATA, PROTECTED, private_of
 from deepfixcx.release.ledger import LEDGER, Ledger, is_ledger
 from deepfixcx.release.lifecycle import Lifecycle
 from deepfixcx.release.patients import chosen_sources, forget_pseudonyms
 from deepfixcx.release.places import LocalPlace, id_in
 from deepfixcx.release.release import stated
-from deepfixcx.release.rewriting import TAG, Removal, finish, stage, without_sources
+from deepfixcx.release.rewriting import TAG, Removal, finish, stage
 from deepfixcx.release.storage import locate
 
 __all__ = ["Notice", "Withdrawal", "apply_withdrawal", "unfinished", "withdraw"]
@@ -359,7 +360,7 @@ def _forget_rows(private: Path, ids: Iterable[str]) -> None:
     """Remove the rows of sources from the private table of sources."""
     if not (private / SOURCES).is_file():
         return
-    text = without_sources(private / SOURCES, frozenset(ids))
+    text = without_rows(private / SOURCES, frozenset(ids))
     FileLedger(private / MARKER, mode=0o600).write(private, SOURCES, text, mode=0o600)
 
 
