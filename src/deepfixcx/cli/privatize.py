@@ -173,8 +173,7 @@ def command(
     spec = spec_of(level, patches, wavelet, pooling, boundary, grid)
     protection = _protection(mechanism, spec)
     alone = protection is None or protection.in_workers
-    _check_alone("--add", asked=add, alone=alone)
-    _check_alone("--dry-run", asked=dry_run, alone=alone)
+    _check_alone({"--add": add, "--dry-run": dry_run}, alone=alone)
     options = ReleaseOptions(
         spec=spec,
         output=output_named(output or ("both" if alone else "codes")),
@@ -204,15 +203,15 @@ def command(
         "again": resuming_command(),
         "leaves": leaves_of(folder, about, tables),
     }
-    if dry_run:
+    if alone:
         _check_unused(labels, public, min_patients)
+    if dry_run:
         end_with_estimate("privatize", where, folder, options, course, json)
         return
     logs = logged(log, "privatize", where, folder, private)
     with stopping(), logs as running, ReleaseBar() as bar:
         course |= {"report": bar.report, "waiting": bar.waiting(running), "log": running}
         if alone:
-            _check_unused(labels, public, min_patients)
             summary = privatize_dataset(where, folder, options, **course)
         else:
             from deepfixcx.cli._protecting import Asked
@@ -238,11 +237,13 @@ def _protection(text: str, spec: CodecSpec) -> Protection | None:
     return Protection.of(text, spec)
 
 
-def _check_alone(option: str, *, asked: bool, alone: bool) -> None:
-    if asked and not alone:
-        raise MechanismError(
-            f"{option} is for releases without a mechanism that uses labels; omit it"
-        )
+def _check_alone(asked: dict[str, bool], *, alone: bool) -> None:
+    """Refuse options that a mechanism with labels has no use for."""
+    for option in asked if not alone else ():
+        if asked[option]:
+            raise MechanismError(
+                f"{option} is for releases without a mechanism that uses labels; omit it"
+            )
 
 
 def _check_unused(labels: str | None, public: str | None, min_patients: int) -> None:
