@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
+from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.methods import even_shares, explain_codes, range_of, with_other_baselines
 from deepfixcx.explain.naming import band_groups
 from deepfixcx.learn.logistic import LogisticCodes
@@ -65,19 +66,25 @@ def test_what_was_planted_is_a_reason_and_has_its_chance(code: Code) -> None:
     assert alone.reasons(1)[0].row == 2
 
 
-def test_names_that_many_bands_share_are_not_first_for_that(code: Code) -> None:
-    """Without a chance to compare with, amounts are compared with the root of the bands."""
+def test_directions_of_many_bands_are_not_first_for_that(code: Code) -> None:
+    """Within a cell, amounts are compared with the root of the number of bands."""
     why = explain_codes(lambda codes: codes.sum(axis=(1, 2, 3, 4)), code[:3], method="occlusion",
                         baseline="zeros")  # fmt: skip
     assert why.chance is None
-    values = 0 * why.values
     groups = band_groups(2)
-    many, one = groups[6].bands, groups[1].bands
-    assert len(many) > 2 * len(one)
-    values[:, 0, list(many), 0, 0] = 1.0
-    values[:, 0, one[0], 1, 1] = 0.9 * len(many)  # a smaller amount, of fewer bands
-    first = replace(why, values=values).top(1)[0]
-    assert (first.row, first.column) == (1, 1)
+    bands = {
+        each: [band for group in groups if group.orientation == each for band in group.bands]
+        for each in ("vertical", "diagonal")
+    }
+    many, few = len(bands["diagonal"]), len(bands["vertical"])
+    assert many > few
+    for amount, first in (((few / many) ** 0.75, "vertical"), (1.0, "diagonal")):
+        values = 0 * why.values
+        values[:, 0, bands["diagonal"], 1, 1] = amount  # in sum more than the vertical ones
+        values[:, 0, bands["vertical"], 1, 1] = 0.99
+        found = replace(why, values=values).top(1)[0]
+        assert found.bands is not None
+        assert found.bands.orientation == first
 
 
 def test_how_many_reasons_stay_with_another_baseline(code: Code) -> None:
@@ -86,17 +93,21 @@ def test_how_many_reasons_stay_with_another_baseline(code: Code) -> None:
     why = explain_codes(model, code[:30])
     compared = with_other_baselines(model, why, method="integrated-gradients")
     others = [explain_codes(model, code[:30], baseline=name) for name in ("details", "zeros")]
+
+    def strongest(why: Attribution, row: int) -> set[tuple[object, ...]]:
+        found = why.top(5, row)
+        return {(each.row, each.column, each.bands and each.bands.orientation) for each in found}
+
     expected = np.mean([
-        len({(each.row, each.column, each.bands) for each in why.top(5, row)}
-            & {(each.row, each.column, each.bands) for each in other.top(5, row)})
-        for other in others for row in range(30)
+        len(strongest(why, row) & strongest(other, row)) for other in others for row in range(30)
     ])  # fmt: skip
     assert compared.stable is not None
     assert compared.stable.mean() == pytest.approx(expected)
     first = compared.top(1, 3)[0]
     groups = band_groups(code.spec.level)
-    place = groups.index(first.bands), first.row, first.column
-    amounts = [each.amounts()[3][place] for each in (why, *others)]
+    assert first.bands is not None
+    same = [each.orientation == first.bands.orientation for each in groups]
+    amounts = [each.amounts()[3][same, first.row, first.column].sum() for each in (why, *others)]
     assert first.range == pytest.approx((min(amounts), max(amounts)))
     assert compared[3:5].top(1)[0] == first
     assert with_other_baselines(model, why, method="gradient-shap") is why

@@ -52,6 +52,21 @@ def test_attention_finds_the_number_that_matters() -> None:
     assert attention[PLACE] > 3 * others.max()
 
 
+def test_held_weights_give_the_same_answers_until_released() -> None:
+    torch.manual_seed(0)
+    mlp, codes = CodeMLP(SHAPE, labels=2).eval(), torch.rand(6, *SHAPE)
+    mlp.fit_normalization(codes)
+    before, kept = mlp(codes).detach(), set(mlp.state_dict())
+    mlp.hold(True)
+    assert torch.allclose(mlp(codes), before, atol=1e-5)
+    assert set(mlp.state_dict()) == kept
+    with torch.no_grad():
+        mlp.strength *= 2
+    assert torch.allclose(mlp(codes), before, atol=1e-5)  # of the weights as they were
+    mlp.hold(False)
+    assert not torch.allclose(mlp(codes), before, atol=1e-2)
+
+
 def test_penalty_makes_attention_sparse() -> None:
     shares = []
     for l1 in (0.0, 1e-2):

@@ -17,6 +17,9 @@ from deepfixcx.explain.naming import (
     BandName,
     band_groups,
     band_names,
+    direction_members,
+    group_members,
+    octaves_that_differ,
     place_words,
     spread_over_pixels,
 )
@@ -38,8 +41,8 @@ class Reason:
 
     row: int | None
     column: int | None
-    bands: BandGroup | None
-    amount: float  # summed over the numbers concerned; positive towards the label
+    bands: BandGroup | None  # of the direction, the octave in which the code differs most
+    amount: float  # summed over the cell and direction; positive towards the label
     share: float  # of the sizes of all reasons of the image, 0 to 1
     chance: float | None  # what models of random labels stay below, in 95 % of images
     words: str
@@ -266,8 +269,8 @@ class Attribution:
         if self.resolves == "band":
             return self.edge_groups()[:, :, np.newaxis, np.newaxis]
         values = self._numbers(absolute=False).sum(axis=1)
-        groups = band_groups(self.level)
-        return np.stack([values[:, list(group.bands)].sum(axis=1) for group in groups], axis=1)
+        amounts: Array = np.einsum("gb,nbrc->ngrc", group_members(self.level), values)
+        return amounts
 
     def edge_map(self, *, absolute: bool = False) -> Array:
         """Return `edges` laid out by frequency, (B, 2**J, 2**J), the approximation top left."""
@@ -279,9 +282,8 @@ class Attribution:
 
     def edge_groups(self, *, absolute: bool = False) -> Array:
         """Return `edges` by octave and orientation, (B, G), in the order of `band_groups`."""
-        edges = self.edges(absolute=absolute)
-        groups = band_groups(self.level)
-        return np.stack([edges[:, group.bands].sum(axis=1) for group in groups], axis=1)
+        groups: Array = self.edges(absolute=absolute) @ group_members(self.level).T
+        return groups
 
     def image(self, image: int = 0) -> Array:
         """Return the attribution through the inverse transform, as an image.
@@ -307,9 +309,11 @@ class Attribution:
     def top(self, n: int = 5, image: int = 0) -> list[Reason]:
         """Return the strongest reasons of one image, in words, strongest first.
 
-        Bands of one octave and orientation are taken together, and so are channels. Strength is
-        the amount compared with the root of the number of bands, so that a name which many bands
-        share is not first for that alone.
+        A reason is a cell and a direction, or the brightness. The strongest direction of each cell
+        comes first, cells in the order of their sums; then the second. Directions are compared by
+        the amount divided by the root of the number of bands, so that none is first for having
+        many. The octave is named by the code alone, since a model may use a pattern in finer bands:
+        that whose energy exceeds the baseline's most; see `octaves_that_differ`.
 
         Parameters
         ----------
@@ -330,27 +334,50 @@ class Attribution:
     # -- helpers ------------------------------------------------------------------------------
 
     def _strongest(self, n: int, image: int, *, beyond_chance: bool = False) -> list[Reason]:
-        amounts = self[image].amounts()[0]
+        one, members = self[image], self._directions()
+        of_groups = one.amounts()[0]
+        amounts = np.tensordot(members, of_groups, 1)
+        chance = None
+        if one.chance is not None:  # variances add
+            chance = np.sqrt(np.tensordot(members, one.chance[0] ** 2, 1))
         sizes = np.abs(amounts)
-        total = float(sizes.sum(dtype=np.float64))
-        counted = sizes > 0
-        if beyond_chance and self.chance is not None:
-            counted &= sizes > self.chance[image]
-        strength = np.where(counted, sizes / self._many(), -1)
-        reasons = []
-        for number in np.argsort(-strength, axis=None, kind="stable")[:n]:
-            place = np.unravel_index(number, amounts.shape)
-            group, row, column = map(int, place)
-            if counted[place]:
+        counted = sizes > (chance if beyond_chance and chance is not None else 0)
+        strength = sizes
+        if one.resolves != "place":
+            bands = members @ group_members(self.level).sum(axis=1)
+            strength = sizes / np.sqrt(bands)[:, np.newaxis, np.newaxis]
+        rank = (-strength).argsort(axis=0, kind="stable").argsort(axis=0)
+        cells = np.broadcast_to(np.abs(of_groups.sum(axis=0)), sizes.shape)
+        total, named = float(sizes.sum(dtype=np.float64)), one._octaves()
+        reasons: list[Reason] = []
+        order = np.lexsort((-cells.ravel(), rank.ravel()))
+        for place in zip(*np.unravel_index(order, sizes.shape), strict=True):
+            if counted[place] and len(reasons) < n:
+                direction, row, column = map(int, place)
                 amount = float(amounts[place])
-                chance = None if self.chance is None else float(self.chance[image][place])
-                share = abs(amount) / total
-                reason = self._reason((group, row, column), amount, share, chance)
-                if self.others is not None:
-                    all_of = [amount, *map(float, self.others[:, image, group, row, column])]
+                least = None if chance is None else float(chance[place])
+                where = (int(named[place]), row, column)
+                reason = self._reason(where, amount, abs(amount) / total, least)
+                if one.others is not None:
+                    others = np.tensordot(one.others[:, 0, :, row, column], members[direction], 1)
+                    all_of = [amount, *map(float, others)]
                     reason = replace(reason, range=(min(all_of), max(all_of)))
                 reasons.append(reason)
         return reasons
+
+    def _octaves(self) -> NDArray[np.int64]:
+        """Return the group that is named for each direction and cell of the first image."""
+        if self.resolves == "place":
+            return np.zeros((1, *self.code.spec.grid_shape), np.int64)
+        now, before = (
+            (each[0].reshape(*each.shape[1:5], -1) ** 2).sum(axis=(0, -1), dtype=np.float64)
+            for each in (self.code.array, self.baseline)
+        )
+        return octaves_that_differ(now, before, self.level, everywhere=self.resolves == "band")
+
+    def _directions(self) -> Array:
+        whole = np.ones((1, 1), np.float32)
+        return whole if self.resolves == "place" else direction_members(self.level)
 
     def _numbers(self, absolute: bool) -> Array:
         """Return one value for each channel, band and cell: poolings are taken together."""
@@ -358,25 +385,16 @@ class Attribution:
         taken: Array = values.sum(axis=-1) if values.ndim > 5 else values
         return taken
 
-    def _many(self) -> Array:
-        """Return the root of the number of bands behind each amount."""
-        if self.resolves == "place":
-            return np.ones((1, 1, 1), np.float32)
-        counts = [len(group.bands) for group in band_groups(self.level)]
-        return np.sqrt(np.array(counts, np.float32)).reshape(-1, 1, 1)
-
     def _reason(
         self, place: tuple[int, int, int], amount: float, share: float, chance: float | None
     ) -> Reason:
         group, row, column = place
         where = place_words(row, column, self.code.spec.grid_shape)
-        bands = band_groups(self.level)[group] if self.resolves != "place" else None
-        several = bands is not None and str(bands).partition(" of ")[0].endswith("edges")
-        what = ("push " if several else "pushes ") + (
-            f"towards {self.label}" if amount > 0 else f"away from {self.label}"
-        )
+        side = f"towards {self.label}" if amount > 0 else f"away from {self.label}"
+        if self.resolves == "place":
+            return Reason(row, column, None, amount, share, chance, f"{where}: pushes {side}")
+        bands = band_groups(self.level)[group]
+        words = f"{bands.mostly(self.level)} {side}"
         if self.resolves == "band":
-            return Reason(None, None, bands, amount, share, chance, f"{bands} {what}")
-        if bands is None:
-            return Reason(row, column, None, amount, share, chance, f"{where}: {what}")
-        return Reason(row, column, bands, amount, share, chance, f"{where}: {bands} {what}")
+            return Reason(None, None, bands, amount, share, chance, words)
+        return Reason(row, column, bands, amount, share, chance, f"{where}: {words}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,8 +111,8 @@ def integrated_gradients(
             line = to.unsqueeze(1) - (1 - share) * difference.unsqueeze(1)
             mean = _weighted(_slopes_on(module, line, number), weight)
             values[rows] = (mean * difference).cpu().numpy()
-    outputs = explained.outputs(code.array, number)
-    before = np.broadcast_to(explained.outputs(start, number), outputs.shape).copy()
+        outputs = explained.outputs(code.array, number)
+        before = np.broadcast_to(explained.outputs(start, number), outputs.shape).copy()
     return Attribution(
         values, code, start, outputs, before, "integrated gradients", number, label, explained.unit
     )
@@ -238,18 +239,24 @@ def _weighted(values: Tensor, weights: Tensor) -> Tensor:
 def frozen(module: nn.Module) -> Iterator[torch.device]:
     """Put a module into the mode of evaluation, without gradients of its parameters.
 
-    Everything is as before when the block ends. Yields the device of the module.
+    Everything is as before when the block ends. What a layer computes of its weights it computes
+    once, where it can. Yields the device of the module.
     """
     training = module.training
     learned = [each for each in module.parameters() if each.requires_grad]
     device = next((each.device for each in module.parameters()), torch.device("cpu"))
+    holding: list[Any] = [each for each in module.modules() if hasattr(each, "hold")]
     try:
         module.eval()
         for each in learned:
             each.requires_grad_(False)
+        for layer in holding:
+            layer.hold(True)
         with torch.enable_grad():
             yield device
     finally:
+        for layer in holding:
+            layer.hold(False)
         for each in learned:
             each.requires_grad_(True)
         module.train(training)

@@ -26,7 +26,7 @@ from deepfixcx.explain.models import (
     baseline_codes,
     checked_baseline,
 )
-from deepfixcx.explain.naming import band_groups
+from deepfixcx.explain.naming import group_members
 from deepfixcx.measures.code_range import FEWEST, CodeRange, signed_root
 
 __all__ = [
@@ -51,8 +51,9 @@ Parts = Literal["cell", "band", "number"]
 
 NUMBERS_AT_ONCE = 1 << 22
 
-FEW_STEPS, ROUGH = 16, 1e-4
-"""Integrated gradients take more than so few steps where their completeness error is larger."""
+FEW_STEPS, ROUGH = 16, 0.01
+"""Integrated gradients take more than so few steps where they miss more than this share of the
+sizes of all amounts, which changes the second digit of a reason at most."""
 
 FACTOR, LINEAR_FACTOR = 1.75, 1.25
 """Amounts of models of random labels are so much larger than those of independent weights."""
@@ -266,7 +267,9 @@ def with_other_baselines(
 
 
 def _places(why: Attribution, n: int, image: int) -> set[tuple[object, ...]]:
-    return {(each.row, each.column, each.bands) for each in why.top(n, image)}
+    return {
+        (each.row, each.column, each.bands and each.bands.orientation) for each in why.top(n, image)
+    }
 
 
 def _range(explained: Explainable, code: Code) -> CodeRange | None:
@@ -313,7 +316,9 @@ def _integrated(
     from deepfixcx.explain.gradients import integrated_gradients
 
     why = integrated_gradients(explained, code, start, target, steps=FEW_STEPS)
-    rough = np.flatnonzero(why.completeness_error > ROUGH)
+    amounts = why.amounts()
+    missed = np.abs(amounts.sum(axis=(1, 2, 3)) - (why.outputs - why.baseline_outputs))
+    rough = np.flatnonzero(missed > ROUGH * np.abs(amounts).sum(axis=(1, 2, 3)))
     if not len(rough):
         return why
     base = why.baseline if len(why.baseline) == 1 else why.baseline[rough]
@@ -331,15 +336,15 @@ def even_shares(code: Code, known: CodeRange, baseline: NDArray[np.float32] | No
     Distances are in standard deviations of the range; without a baseline they are those to its
     center, and their sum is 1 on average over images.
     """
-    groups = band_groups(code.spec.level)
-    shares = np.empty((len(code), len(groups), *code.spec.grid_shape))
+    members = group_members(code.spec.level)
+    shares = np.empty((len(code), len(members), *code.spec.grid_shape))
     used = max(1, int(np.isfinite(known.spread).sum()))
+    starts = (known.center[None] if baseline is None else signed_root(baseline)) / known.spread
     for image, values in enumerate(code.array):
-        start = known.center if baseline is None else signed_root(baseline[image % len(baseline)])
-        squares = ((signed_root(values) - start) / known.spread).astype(np.float64) ** 2
+        squares = (signed_root(values) / known.spread - starts[image % len(starts)]) ** 2
         squares = squares.sum(axis=-1) if squares.ndim > 4 else squares
-        for number, group in enumerate(groups):
-            shares[image, number] = squares[:, list(group.bands)].sum(axis=(0, 1))
+        of_bands = squares.sum(axis=0).reshape(squares.shape[1], -1)
+        shares[image] = (members @ of_bands).reshape(shares.shape[1:])
     least: Floats = np.maximum(shares / used, LEAST / shares[0].size)
     return least
 

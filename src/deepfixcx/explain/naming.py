@@ -23,8 +23,11 @@ __all__ = [
     "band_groups",
     "band_name",
     "band_names",
+    "direction_members",
     "extent",
+    "group_members",
     "measure",
+    "octaves_that_differ",
     "place_words",
     "spread_over_pixels",
 ]
@@ -37,6 +40,8 @@ ORIENTATIONS: tuple[Orientation, ...] = ("vertical", "horizontal", "diagonal")
 
 Spacing = tuple[float, float]
 """Millimetres from one row of pixels to the next, and from one column to the next."""
+
+TINY = 1e-24  # added to energies, of which many are zero
 
 DEEPEST = 8
 """Beyond this level there are more bands than anyone reads."""
@@ -248,6 +253,14 @@ class BandGroup:
             return words
         return f"{words} of {extent(self.low, self.high)} px"
 
+    def mostly(self, level: int) -> str:
+        """Begin a sentence on its direction in all octaves of a level, of which this is one."""
+        words = str(self)
+        if self.orientation != "approximation" and level > 1:
+            words = words.replace(" of ", ", mostly of ", 1) + ","
+        verb = "push" if self.orientation in ("horizontal", "vertical") else "pushes"
+        return f"{words} {verb}"
+
 
 @lru_cache(maxsize=8)
 def band_groups(level: int) -> tuple[BandGroup, ...]:
@@ -288,6 +301,44 @@ def band_groups(level: int) -> tuple[BandGroup, ...]:
         if members:
             groups.append(BandGroup(orientation, low, members[0].octave[1], numbers))
     return tuple(groups)
+
+
+@lru_cache(maxsize=DEEPEST)
+def group_members(level: int) -> NDArray[np.float32]:
+    """Return which bands are in each group of `band_groups`, (G, 4**J), as 0 and 1."""
+    members = np.zeros((len(band_groups(level)), 4**level), np.float32)
+    for number, group in enumerate(band_groups(level)):
+        members[number, list(group.bands)] = 1
+    return members
+
+
+@lru_cache(maxsize=DEEPEST)
+def direction_members(level: int) -> NDArray[np.float32]:
+    """Return which groups are of the brightness and of each direction, (4, G), as 0 and 1."""
+    of_groups = [group.orientation for group in band_groups(level)]
+    directions = dict.fromkeys(of_groups)
+    return np.array([[each == one for each in of_groups] for one in directions], np.float32)
+
+
+def octaves_that_differ(
+    now: NDArray[np.float64], before: NDArray[np.float64], level: int, *, everywhere: bool
+) -> NDArray[np.int64]:
+    """Return the group of each direction and cell whose energy exceeds that before most.
+
+    Shapes: energies (4**J, P, P) → (4, P, P), or (4, 1, 1) of all cells together. Compared is the
+    excess divided by the root of the energy before. Where there is none, the group is named whose
+    energy falls most.
+    """
+    parts = [np.maximum(now - before, 0), np.maximum(before - now, 0), before]
+    if everywhere:
+        parts = [each.sum(axis=(1, 2), keepdims=True) for each in parts]
+    more, less, base = (np.tensordot(group_members(level), each, 1) for each in parts)
+    own = direction_members(level)[:, :, np.newaxis, np.newaxis] > 0
+    rises, falls = (np.where(own, each / np.sqrt(base + TINY), -1) for each in (more, less))
+    named: NDArray[np.int64] = np.where(
+        rises.max(axis=1) > 0, rises.argmax(axis=1), falls.argmax(axis=1)
+    )
+    return named
 
 
 ROWS = ("upper", "middle", "lower")

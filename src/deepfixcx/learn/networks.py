@@ -24,7 +24,6 @@ from deepfixcx.torch import Decode, Encode
 
 __all__ = ["CodeMLP", "ImageNetwork", "build_network", "find_factory", "try_network"]
 
-
 KNEE = 0.1
 """Where the logarithm begins, as a share of a number's mean size in the training set."""
 
@@ -82,6 +81,7 @@ class CodeMLP(nn.Module):
     size: Tensor
     mean: Tensor
     deviation: Tensor
+    held: Tensor | None = None
 
     def __init__(
         self,
@@ -136,12 +136,18 @@ class CodeMLP(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Return logits (B, L) of codes (B, C, 4**J, P, P), or (B, C, 4**J, P, P, F)."""
         self._check_codes(codes)
-        normal = (self._logarithms(codes) - self.mean) / self.deviation
-        attended = (normal * self.attention()).flatten(1)
-        logits: Tensor = self.layers(
-            F.linear(attended, F.normalize(self.directions, dim=0), self.bias)
-        )
+        values, weights = self._logarithms(codes) - self.mean, self.held
+        if weights is None:
+            values = values / self.deviation * self.attention()
+            weights = F.normalize(self.directions, dim=0)
+        logits: Tensor = self.layers(F.linear(values.flatten(1), weights, self.bias))
         return logits
+
+    def hold(self, on: bool) -> None:
+        """Multiply out the first weights once, for as long as they do not change."""
+        with torch.no_grad():
+            scale = (self.attention() / self.deviation).flatten()
+            self.held = F.normalize(self.directions, dim=0) * scale if on else None
 
     def attention(self) -> Tensor:
         """Return how strongly each number enters, (C, 4**J, P, P) or (C, 4**J, P, P, F), >= 0."""
