@@ -61,7 +61,7 @@ def test_held_weights_give_the_same_answers_until_released() -> None:
     assert torch.allclose(mlp(codes), before, atol=1e-5)
     assert set(mlp.state_dict()) == kept
     with torch.no_grad():
-        mlp.strength *= 2
+        mlp.strength.mul_(2)
     assert torch.allclose(mlp(codes), before, atol=1e-5)  # of the weights as they were
     mlp.hold(False)
     assert not torch.allclose(mlp(codes), before, atol=1e-2)
