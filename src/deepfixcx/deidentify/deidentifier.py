@@ -178,7 +178,11 @@ def claimed(
         if each.action is Action.KEEP and each.reason == "option" and each.path in lost:
             refused |= _options_that_keep(each.path, profile)
     shifted = {each.path for each in walk.handled if each.action is Action.CLEAN}
-    if profile.retain_device and profile.retain_dates and any(map(_is_of_device, shifted)):
+    if (
+        profile.retain_device
+        and profile.retain_dates
+        and any(map(is_device_tag, map(tag_at, shifted)))
+    ):
         refused.add(Method.DEVICE)
         notes.append(DEVICE_WITHOUT_DATES)
     notes += [f"{each.code} {IN_PART}" for each in Method if each in refused - {Method.BASIC}]
@@ -188,20 +192,20 @@ def claimed(
     return tuple(each for each in Method if done.get(each) and each not in refused), tuple(notes)
 
 
-def _tag_at(path: str) -> int:
+def tag_at(path: str) -> int:
     """Return the tag of the last element of a path."""
     return int(path[-10:-1].replace(",", ""), 16)
 
 
 def _options_that_keep(path: str, profile: Profile) -> set[Method]:
-    row = read_table().row(_tag_at(path))
+    row = read_table().row(tag_at(path))
     codes = {} if row is None else row.options
     return {OPTION_METHODS[name] for name in codes if profile.chosen(name) and codes[name] == "K"}
 
 
-def _is_of_device(path: str) -> bool:
+def is_device_tag(tag: int) -> bool:
     """Return whether an element is K under Device Identity and C under Modified Dates."""
-    row = read_table().row(_tag_at(path))
+    row = read_table().row(tag)
     return row is not None and (row.options.get("device"), row.options.get("dates")) == ("K", "C")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Final
@@ -22,16 +22,24 @@ from deepfixcx.deidentify.elements import elements_of, is_registered, text_value
 from deepfixcx.deidentify.profile import read_table
 from deepfixcx.deidentify.spelling import (
     CAMEL,
+    ESCAPES,
+    FOREIGN,
+    LONG_FORMS,
     TOKEN,
+    WIDE,
     dates_in,
     folded,
+    is_apart,
     is_latin,
+    packed_forms,
+    runs_in,
     skeleton,
     sound,
+    whole_texts,
 )
 from deepfixcx.deidentify.walking import harmless_words
 
-__all__ = ["Identity"]
+__all__ = ["Identity", "kind_of"]
 
 IDENTIFYING: Final = frozenset(
     {0x00080050, 0x00080080, 0x00080081, 0x00100020, 0x00100021, 0x00101000, 0x00101040}
@@ -81,21 +89,23 @@ class Identity:
         """Collect them from a header, at every depth of nesting, but not from kept identifiers."""
         made = cls()
         for element in elements_of(dataset):
-            tag, texts = int(element.tag), text_values(element)
-            # A file may call the kind of a value as it likes: that of the standard counts as well.
-            vrs = {element.VR, _standard_vr(tag)}
-            if "PN" in vrs:
-                made._add_names(texts)
-            elif vrs & {"DA", "DT"}:
-                made._add_dates(texts)
-            elif "UI" in vrs:
-                made.uids |= {text for text in texts if not is_registered(text)}
-            elif tag in IDENTIFYING:
-                made._add_words(texts if not without(tag) else ())
-            elif _is_numbered(tag) and not without(tag) and element.VR in ("LO", "SH", "UC"):
-                made._add_numbers(number for text in texts for number in re.findall(r"\d+", text))
-        made._index()
+            tag = int(element.tag)
+            made.add(kind_of(tag, element.VR, kept=without(tag)), text_values(element))
+        made.index()
         return made
+
+    def add(self, kind: str, texts: Iterable[str]) -> None:
+        """Add the values of an element of a kind; `index` has to follow."""
+        if kind == "PN":
+            self._add_names(texts)
+        elif kind == "DA":
+            self._add_dates(texts)
+        elif kind == "UI":
+            self.uids |= {text for text in texts if not is_registered(text)}
+        elif kind == "words":
+            self._add_words(texts)
+        elif kind == "numbers":
+            self._add_numbers(number for text in texts for number in re.findall(r"\d+", text))
 
     def stands_in_text(self, text: str, *, shortest: int = 1) -> bool:
         """Return whether a text holds a name, number or date of these."""
@@ -111,7 +121,7 @@ class Identity:
         plain = unicodedata.normalize("NFKC", text).casefold()
         if any(part in plain for part in self.parts):
             return True
-        if any(found in self.uids for found in _UID.findall(text)):
+        if any(found in self.uids for found in UID_IN_TEXT.findall(text)):
             return True
         least = 1000 if shortest >= SHORTEST_SOUND else 0  # years of two digits stand by chance
         return any(
@@ -135,8 +145,8 @@ class Identity:
 
     def stands_in_bytes(self, value: bytes, encodings: Iterable[str] = ()) -> bool:
         """Return whether bytes hold one, in any encoding that headers and programs use."""
-        for form in ("utf-8", *(_WIDE if b"\0" in value else ())):
-            for text in _texts(value, form):
+        for form in ("utf-8", *(WIDE if b"\0" in value else ())):
+            for text in whole_texts(value, form):
                 return self.stands_in_text(text)
         letters, run = next(each[1:] for each in SHORTEST_IN_BINARY if len(value) <= each[0])
         if self._stands_alone(value.lower(), letters, encodings):
@@ -144,7 +154,7 @@ class Identity:
         shortest = 2 if letters == 2 else SHORTEST_SOUND
         return any(
             self.stands_in_text(text, shortest=shortest)
-            for text in _runs(value, run, tuple(encodings))
+            for text in runs_in(value, run, tuple(encodings))
         )
 
     def _stands_alone(self, low: bytes, letters: int, encodings: Iterable[str]) -> bool:
@@ -152,21 +162,21 @@ class Identity:
         for written in (*self.written, *self.numbers):
             if len(written) < letters:
                 continue
-            for packed, stride in _packed(written, "\0" if 0 in low else "", encodings):
+            for packed, stride in packed_forms(written, "\0" if 0 in low else "", encodings):
                 at = low.find(packed)
                 while at >= 0:
-                    if len(written) >= LONG_WORD or _is_apart(low, at, len(packed), stride):
+                    if len(written) >= LONG_WORD or is_apart(low, at, len(packed), stride):
                         return True
                     at = low.find(packed, at + 1)
         return any(
             packed in low
             for part in self.parts
-            for form in (*_WIDE, *_FOREIGN, *encodings)
+            for form in (*WIDE, *FOREIGN, *encodings)
             for each in (part, part.title(), part.upper())
-            if len(packed := _ESCAPES.sub(b"", each.encode(form, "ignore")).lower()) > 3
+            if len(packed := ESCAPES.sub(b"", each.encode(form, "ignore")).lower()) > 3
         )
 
-    def _index(self) -> None:
+    def index(self) -> None:
         """Note the skeletons of what is searched by its sound, to compare few tokens by it."""
         known = self.joined | self.words | self.numbers
         skeletons = {skeleton(each) for each in known}
@@ -199,7 +209,7 @@ class Identity:
 
     def _is_joined(self, tokens: list[str], shortest: int) -> bool:
         known = self.joined | self.words | self.numbers
-        longest = max(map(len, known), default=0) + 8
+        longest = max(map(len, known), default=0) + LONGER_THAN_KNOWN
         for first in range(len(tokens)):
             run = tokens[first]
             bones, single = skeleton(run), len(run) == 1
@@ -244,7 +254,7 @@ class Identity:
         """Note how a part of a name may be written, where it is of Latin letters."""
         if is_latin(part):
             low = part.lower()
-            for each in {low, low.translate(_LONG), folded(low).lower()}:
+            for each in {low, low.translate(LONG_FORMS), folded(low).lower()}:
                 apart = re.split(r"[\W\d_]+", each)
                 self.written |= {"".join(apart), *apart} - {""}
 
@@ -311,76 +321,35 @@ def ordinary_words() -> frozenset[str]:
     return harmless_words() | frozenset(_ORDINARY.split())
 
 
+LONGER_THAN_KNOWN: Final = 8
+"""So many letters more than the longest known text may joined tokens have: sounds are shorter."""
+
 LONG_WORD: Final = 8
 """Letters of a name that counts in bytes also where letters stand beside it."""
 
-_UID: Final = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}(?![\d.])")
-_WIDE: Final = ("utf-16-le", "utf-16-be")
-_FOREIGN: Final = (
-    "utf-8", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8-r", "tis-620",
-    "iso8859-5", "iso8859-6", "cp1256", "iso8859-7", "iso8859-8", "iso2022_jp", "iso2022_kr",
-)  # fmt: skip
-_LATIN: Final = ("latin-1", "utf-8", "iso8859-2", "iso8859-9", "cp1250", "cp850")
-_LONG: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe"})
-_ESCAPES: Final = re.compile(rb"\x1b[$()\-,./][^\x1b]?[A-Z@]?|[\x0e\x0f]")
-_CHARACTER: Final = rb"[\x20-\x7e]|[\xc3-\xd1][\x80-\xbf]|[\xc0-\xff](?=[\x20-\x7e])"
-_WIDE_LETTERS: Final = (rb"(?:[\x20-\x7e\xc0-\xff]\0)", rb"(?:\0[\x20-\x7e\xc0-\xff])")
-
-
-def _runs(value: bytes, least: int, encodings: tuple[str, ...]) -> Iterator[str]:
-    """Yield the runs of letters in bytes, in the encodings that they may be in."""
-    for found in re.finditer(b"(?:%s){%d,}" % (_CHARACTER, least), value):
-        run = found[0]
-        forms = {"latin-1"} if run.isascii() else {"latin-1", "utf-8", *encodings}
-        yield from (run.decode(form, "replace") for form in forms)
-    if b"\0" in value:
-        for form, letter in zip(_WIDE, _WIDE_LETTERS, strict=True):
-            for found in re.finditer(b"%s{%d,}" % (letter, least), value):
-                yield found[0].decode(form, "replace")
-
-
-def _packed(written: str, wide: str, encodings: Iterable[str]) -> Iterator[tuple[bytes, int]]:
-    """Yield a name or number as bytes with A to Z in small letters, and how wide a letter is."""
-    plain = written.isascii()
-    cases = (written,) if plain else {written, written.upper(), written.title()}
-    done = set()
-    for form in (*(("ascii",) if plain else (*_LATIN, *encodings)), *(_WIDE if wide else ())):
-        for case in cases:
-            try:
-                packed = case.encode(form).lower()
-            except UnicodeEncodeError:
-                continue
-            if packed not in done:
-                done.add(packed)
-                yield packed, 2 if form in _WIDE else 1
-
-
-def _is_apart(low: bytes, at: int, length: int, stride: int) -> bool:
-    """Return whether no letter, and beside digits no digit, stands beside a place."""
-    for unit, own in (
-        (low[max(0, at - stride) : at], low[at : at + stride]),
-        (low[at + length :][:stride], low[at + length - stride :][:stride]),
-    ):
-        beside, inside = unit.strip(b"\0"), own.strip(b"\0")
-        if beside.isdigit() if inside.isdigit() else beside.isalpha():
-            return False
-    return True
-
-
-def _texts(value: bytes, encoding: str) -> Iterator[str]:
-    """Yield bytes as a text, if all of them are one."""
-    try:
-        text = value.decode(encoding).strip("\0 ")
-    except UnicodeDecodeError:
-        return
-    latin = all(ord(letter) < 0x250 for letter in text) or encoding == "utf-8"
-    if text and latin and all(each.isprintable() or each in "\r\n\t" for each in text):
-        yield text
+UID_IN_TEXT: Final = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}(?![\d.])")
 
 
 @functools.cache
 def _standard_vr(tag: int) -> str:
     return dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+
+
+def kind_of(tag: int, vr: str, *, kept: bool) -> str:
+    """Return as what an element identifies a patient; empty where it does not.
+
+    A file may call the kind of a value as it likes: that of the standard counts as well.
+    """
+    vrs = {vr, _standard_vr(tag)}
+    if "PN" in vrs:
+        return "PN"
+    if vrs & {"DA", "DT"}:
+        return "DA"
+    if "UI" in vrs:
+        return "UI"
+    if tag in IDENTIFYING:
+        return "" if kept else "words"
+    return "numbers" if _is_numbered(tag) and not kept and vr in ("LO", "SH", "UC") else ""
 
 
 def _is_numbered(tag: int) -> bool:

@@ -1,16 +1,33 @@
-"""How names sound and dates are written: texts made comparable."""
+"""How names sound, and how dates and bytes are written: texts made comparable."""
 
 from __future__ import annotations
 
 import functools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from anyascii import anyascii
 
-__all__ = ["CAMEL", "MONTHS", "TOKEN", "dates_in", "folded", "is_latin", "skeleton", "sound"]
+__all__ = [
+    "CAMEL",
+    "ESCAPES",
+    "FOREIGN",
+    "LONG_FORMS",
+    "MONTHS",
+    "TOKEN",
+    "WIDE",
+    "dates_in",
+    "folded",
+    "is_apart",
+    "is_latin",
+    "packed_forms",
+    "runs_in",
+    "skeleton",
+    "sound",
+    "whole_texts",
+]
 
 TOKEN: Final = re.compile(r"[a-z]+|[0-9]+")
 CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -118,3 +135,70 @@ def dates_in(text: str, shortest: int = 6) -> Iterator[tuple[int, int, int]]:
                     yield int(found["y"]), MONTHS[found["n"]], int(found["d"])
             else:
                 yield int(found["y"]), int(found["m"]), int(found["d"])
+
+
+# -- texts in bytes ----------------------------------------------------------------------
+
+WIDE: Final = ("utf-16-le", "utf-16-be")
+FOREIGN: Final = (
+    "utf-8", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8-r", "tis-620",
+    "iso8859-5", "iso8859-6", "cp1256", "iso8859-7", "iso8859-8", "iso2022_jp", "iso2022_kr",
+)  # fmt: skip
+_LATIN: Final = ("latin-1", "utf-8", "iso8859-2", "iso8859-9", "cp1250", "cp850")
+LONG_FORMS: Final = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe"}
+)
+ESCAPES: Final = re.compile(rb"\x1b[$()\-,./][^\x1b]?[A-Z@]?|[\x0e\x0f]")
+_CHARACTER: Final = rb"[\x20-\x7e]|[\xc3-\xd1][\x80-\xbf]|[\xc0-\xff](?=[\x20-\x7e])"
+_WIDE_LETTERS: Final = (rb"(?:[\x20-\x7e\xc0-\xff]\0)", rb"(?:\0[\x20-\x7e\xc0-\xff])")
+
+
+def runs_in(value: bytes, least: int, encodings: tuple[str, ...]) -> Iterator[str]:
+    """Yield the runs of letters in bytes, in the encodings that they may be in."""
+    for found in re.finditer(b"(?:%s){%d,}" % (_CHARACTER, least), value):
+        run = found[0]
+        forms = {"latin-1"} if run.isascii() else {"latin-1", "utf-8", *encodings}
+        yield from (run.decode(form, "replace") for form in forms)
+    if b"\0" in value:
+        for form, letter in zip(WIDE, _WIDE_LETTERS, strict=True):
+            for found in re.finditer(b"%s{%d,}" % (letter, least), value):
+                yield found[0].decode(form, "replace")
+
+
+def packed_forms(written: str, wide: str, encodings: Iterable[str]) -> Iterator[tuple[bytes, int]]:
+    """Yield a name or number as bytes with A to Z in small letters, and how wide a letter is."""
+    plain = written.isascii()
+    cases = (written,) if plain else {written, written.upper(), written.title()}
+    done = set()
+    for form in (*(("ascii",) if plain else (*_LATIN, *encodings)), *(WIDE if wide else ())):
+        for case in cases:
+            try:
+                packed = case.encode(form).lower()
+            except UnicodeEncodeError:
+                continue
+            if packed not in done:
+                done.add(packed)
+                yield packed, 2 if form in WIDE else 1
+
+
+def is_apart(low: bytes, at: int, length: int, stride: int) -> bool:
+    """Return whether no letter, and beside digits no digit, stands beside a place."""
+    for unit, own in (
+        (low[max(0, at - stride) : at], low[at : at + stride]),
+        (low[at + length :][:stride], low[at + length - stride :][:stride]),
+    ):
+        beside, inside = unit.strip(b"\0"), own.strip(b"\0")
+        if beside.isdigit() if inside.isdigit() else beside.isalpha():
+            return False
+    return True
+
+
+def whole_texts(value: bytes, encoding: str) -> Iterator[str]:
+    """Yield bytes as a text, if all of them are one."""
+    try:
+        text = value.decode(encoding).strip("\0 ")
+    except UnicodeDecodeError:
+        return
+    latin = all(ord(letter) < 0x250 for letter in text) or encoding == "utf-8"
+    if text and latin and all(each.isprintable() or each in "\r\n\t" for each in text):
+        yield text

@@ -185,6 +185,10 @@ def deidentified_file(
     stream.seek(0)
     reason: DeidentifyError
     with QUIET:
+        kept = options.mask is None and _ordinary(options, deidentifier, item, stream.read())
+        if kept:
+            return kept
+        stream.seek(0)
         try:
             source = dcmread(stream, force=True)
             if not any(name in source for name in PIXELS):
@@ -200,6 +204,33 @@ def deidentified_file(
             )
     # Raised out here, so that what quotes the header is not even the context of this error.
     raise reason
+
+
+def _ordinary(
+    options: DeidentifyOptions, deidentifier: Deidentifier, item: Planned, content: bytes
+) -> KeptFile | None:
+    """De-identify an ordinary image from bytes to bytes; None for all others, and for refusals."""
+    from pydicom.pixels.utils import get_expected_length
+
+    from deepfixcx.deidentify.quick import quick_header
+    from deepfixcx.images.dicom.kept import examined_frames, without_comments
+
+    quick = quick_header(deidentifier, content)
+    if quick is None:
+        return None
+    image = quick.image()
+    try:
+        layout, frames = examined_frames(image)
+        size = layout.frames * layout.height * layout.width
+        burned = str(image.get("BurnedInAnnotation") or "").strip().upper() == "YES"
+        if burned or size > options.max_pixels or any(without_comments(each)[1] for each in frames):
+            return None
+        _check_decodable(image, layout)
+        pixels = quick.pixels(None if frames else int(get_expected_length(image)))
+    except Exception:  # the other code says what is wrong
+        return None
+    row = replace(_row(item, image), patient=quick.pseudonym)
+    return KeptFile(quick.file(pixels), [replace(row, frame=n) for n in range(layout.frames)])
 
 
 def _check_object(source: Dataset, also: Sequence[str]) -> None:
