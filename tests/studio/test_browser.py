@@ -410,36 +410,6 @@ def test_a_real_run_is_followed_killed_and_resumed(browser: Any, tmp_path: Path)
             run.wait(60)
 
 
-def test_values_light_and_picture_as_in_a_viewer_for_radiologists(page: Any) -> None:
-    after(page, lambda: give(page, png(40, seed=4)))
-    expected = np.random.default_rng(4).integers(0, 256, (40, 40), np.uint8)
-    stage = page.locator(".stage").bounding_box()
-    middle = (stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
-    page.mouse.move(middle[0] - 20, middle[1])
-    said = text(page, ".probe")
-    found = re.fullmatch(r"row (\d+), column (\d+): original (\S+), privatized (\S+)", said)
-    assert found is not None, said
-    row, column = int(found[1]) - 1, int(found[2]) - 1
-    assert found[3] == f"{expected[row, column] / 255:.2f}"
-    page.mouse.down(button="right")
-    page.mouse.move(middle[0] + 40, middle[1] - 30)
-    page.mouse.up(button="right")
-    look = page.locator(".plane").evaluate("plane => plane.style.filter")
-    assert look == "brightness(130%) contrast(115%) invert(0)"
-    divider = page.get_by_role("slider", name=re.compile("Divider"))
-    assert divider.get_attribute("aria-valuenow") == "50"
-    page.locator(".stage").focus()
-    page.keyboard.press("i")
-    page.wait_for_function("document.querySelector('.plane').style.filter.includes('invert(1)')")
-    page.get_by_role("button", name="Reset light").click()
-    assert page.locator(".plane").evaluate("plane => plane.style.filter") == "none"
-    with page.expect_download() as saved:
-        page.get_by_label("Save the picture: privatized").click()
-    assert saved.value.suggested_filename == "privatized.png"
-    with Image.open(saved.value.path()) as kept:
-        assert kept.size == (40, 40)  # J=3 and P=5, the most that fits
-
-
 def test_bars_of_a_measure_filter_and_the_address_remembers(page: Any, served: Served) -> None:
     page.goto(f"{served.origin}/release")
     page.get_by_label("Sorted").select_option("detail")

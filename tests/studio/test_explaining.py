@@ -19,7 +19,8 @@ from deepfixcx.datasets import ImageRecord, load_dataset
 from deepfixcx.errors import ModelFileError, PixelsError
 from deepfixcx.explain.methods import explain_codes
 from deepfixcx.learn.model_folder import load_model
-from deepfixcx.studio.page_explain import DIFFUSE, explain_picture, over_gray
+from deepfixcx.report.explained_model import with_amount
+from deepfixcx.studio.page_explain import DIFFUSE, explain_picture
 from deepfixcx.studio.uploads import Picture
 from tests.learn.making import make_dataset
 
@@ -52,11 +53,14 @@ def test_answer_and_reasons_are_those_of_the_model(trained: Path) -> None:
     assert answer.score == pytest.approx(float(model.scores_of_code(code)[0, 0]))
     assert (answer.words == "positive") == (answer.score >= answer.threshold)
     why = explain_codes(model, code, target="sick")
-    reasons = tuple(reason.words for reason in why.reasons(5))
+    reasons = tuple(with_amount(reason, "log odds") for reason in why.reasons(5))
     assert found.reasons == (reasons or (DIFFUSE,))
-    assert [amount for _, amount in found.groups] == pytest.approx(why.edge_groups()[0].tolist())
+    amounts = np.array(found.drawn["amounts"])
+    assert amounts.sum(axis=(1, 2)) == pytest.approx(why.edge_groups()[0], abs=1e-5)
+    assert amounts.sum(axis=0) == pytest.approx(why.spatial()[0], abs=1e-5)
+    assert found.drawn["rows"] == [[0, 0.25], [0.25, 0.5], [0.5, 0.75], [0.75, 1]]
     assert found.error < 0.05
-    assert found.place_png().startswith(b"\x89PNG")
+    assert found.original_png().startswith(b"\x89PNG")
 
 
 def test_colour_is_seen_by_a_gray_model_as_by_predict(trained: Path, tmp_path: Path) -> None:
@@ -78,14 +82,6 @@ def test_what_cannot_be_explained_is_named(trained: Path, tmp_path: Path) -> Non
         explain_picture(trained / "model", noise(side=8), 0)
 
 
-def test_orange_is_for_and_blue_against() -> None:
-    attribution = np.array([[1.0, -1.0, 0.0]], np.float32)
-    red, _, blue = np.moveaxis(over_gray(np.full((1, 1, 3), 0.5), attribution).astype(int), -1, 0)
-    assert red[0, 0] > blue[0, 0]
-    assert red[0, 1] < blue[0, 1]
-    assert red[0, 2] == blue[0, 2] == 128
-
-
 @pytest.mark.slow
 def test_the_page_asks_the_model(browser: Any, trained: Path, tmp_path: Path) -> None:
     with serving(str(trained), cwd=tmp_path) as studio:
@@ -100,9 +96,25 @@ def test_the_page_asks_the_model(browser: Any, trained: Path, tmp_path: Path) ->
             "negative",
         )
         reasons = tab.locator("section[aria-label='Reasons in words'] li")
-        assert 1 <= reasons.count() <= 5  # at most five exceed chance, or a sentence that none does
-        tab.locator("section[aria-label='Reasons by band'] g rect").first.wait_for()
-        tab.locator("img.privatized[data-shown]").wait_for()
+        assert reasons.count() <= 5
+        cell = tab.locator(".reason-cell[data-cell='1,2']")
+        fields = tab.locator(".reason-field")
+        every = fields.all_inner_texts()
+        cell.hover()
+        tab.get_by_text("Row 2, column 3:").wait_for()
+        assert fields.all_inner_texts() != every  # those of the cell alone
+        signs = tab.locator(".reason-cell").all_inner_texts()
+        assert {each.strip() for each in signs} <= {"+", "−", ""}
+        fields.nth(1).hover()
+        tab.get_by_text("vertical edges of 4–8 px:").wait_for()
+        assert tab.locator(".reason-field.linked").count() == 1
+        tab.mouse.move(1, 1)
+        assert fields.all_inner_texts() == every
+        if reasons.count():
+            reasons.first.locator("button").hover()
+            assert tab.locator(".reason-cell.linked").count() == 1
+            assert tab.locator(".reason-field.linked").count() == 1
+        tab.get_by_role("button", name="reconstruction").click()
         file = {"name": "a.png", "mimeType": "image/png", "buffer": b"no image"}
         tab.locator("input[type=file]").set_input_files(file)
         tab.get_by_text("This file cannot be shown").wait_for()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deepfixcx.report.html_plots import signed_svg
+import deepfixcx.studio
 from deepfixcx.report.html_release import ReleaseFacts
 from deepfixcx.report.html_results import read_audit, read_frontier, read_sweep
-from tests.report.planting import Planted, marker, plant_csv, plant_json
+from tests.report.planting import plant_csv, plant_json
 from tests.studio.conftest import serving
 
+STATIC = Path(deepfixcx.studio.__file__).parent / "static"
 FOUND = "[data-planted], b"
 NAMED = '<b data-planted="0">x'
 
@@ -33,8 +35,14 @@ def plant(folder: Path) -> Path:
     return folder
 
 
-def test_no_label_becomes_markup_in_a_figure_of_reasons() -> None:
-    Planted(signed_svg([(marker(1), 0.5), (marker(2), -0.2)], f"towards {marker(3)}"))
+def test_one_component_alone_takes_markup_and_it_takes_that_of_the_package() -> None:
+    """Vue escapes every other text, such as the label of a reason."""
+    taking = {
+        path.name
+        for path in STATIC.glob("*.js")
+        if re.search(r"v-html|innerHTML|outerHTML|insertAdjacent", path.read_text("utf-8"))
+    }
+    assert taking == {"markup.js"}
 
 
 @pytest.mark.slow

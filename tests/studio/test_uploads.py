@@ -15,7 +15,7 @@ from PIL import Image
 
 from deepfixcx.errors import DecodeError, EmptyFileError, ImageFileError, OversizedImageError
 from deepfixcx.studio import uploads
-from deepfixcx.studio.uploads import decode_apart, gather, picture_from
+from deepfixcx.studio.uploads import gather, picture_from
 
 
 async def pieces(*contents: bytes) -> AsyncIterator[bytes]:
@@ -69,14 +69,14 @@ def test_an_image_arrives_as_it_is() -> None:
 @pytest.mark.parametrize("content", [b"no image at all", png(np.zeros((9, 9), np.uint8))[:40]])
 def test_what_is_no_image_is_a_named_error(content: bytes) -> None:
     with pytest.raises(ImageFileError, match=r"the (content|file)"):
-        asyncio.run(decode_apart(content))
+        asyncio.run(picture_from(content))
 
 
 @pytest.mark.slow
 def test_a_decoder_that_stalls_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "DECODE_SECONDS", 0.01)
     with pytest.raises(DecodeError, match="took longer"):
-        asyncio.run(decode_apart(png(np.zeros((9, 9), np.uint8))))
+        asyncio.run(picture_from(png(np.zeros((9, 9), np.uint8))))
 
 
 @pytest.mark.slow
@@ -88,11 +88,11 @@ def test_a_decoder_that_crashes_takes_only_itself(
     crashing.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(crashing))
     with pytest.raises(DecodeError, match="stopped its process"):
-        asyncio.run(decode_apart(b"lethal"))
+        asyncio.run(picture_from(b"lethal"))
 
 
 @pytest.mark.slow
 def test_real_malformed_files_are_named_errors_or_images(data_folder: Path) -> None:
     for path in sorted((data_folder / "dicom" / "malformed").iterdir()):
         with suppress(ImageFileError):  # any other error fails
-            assert asyncio.run(decode_apart(path.read_bytes())).pixels.size
+            assert asyncio.run(picture_from(path.read_bytes())).frames.size

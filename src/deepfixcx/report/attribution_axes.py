@@ -39,8 +39,10 @@ __all__ = [
     "draw_groups",
     "draw_intervals",
     "draw_marks",
+    "field_of",
     "grid_height",
     "pale",
+    "rows_of_bands",
 ]
 
 GRID = 3.55  # inches, width of the grid of bands
@@ -188,7 +190,7 @@ def _grid_axes(page: Page, level: int, left: float, top: float) -> Axes:
         middle = left + SCALES + GRID * (column + 0.5) / 3
         page.text(middle, top + 0.05, WORDS[orientation], 9, ha="center")
     height = 0.62
-    for row, group in enumerate(_by_row(level)):
+    for row, group in enumerate(rows_of_bands(level)):
         page.text(
             left, top + 0.32 + height * (row + 0.4), f"{extent(group.low, group.high)} px", 11
         )
@@ -196,7 +198,7 @@ def _grid_axes(page: Page, level: int, left: float, top: float) -> Axes:
     return axes
 
 
-def _by_row(level: int) -> list[BandGroup]:
+def rows_of_bands(level: int) -> list[BandGroup]:
     """Return one group of each octave, the coarsest first."""
     groups = band_groups(level)[1:]
     return [next(each for each in groups if each.low == low) for low in _octaves(level)]
@@ -206,7 +208,7 @@ def _octaves(level: int) -> list[float]:
     return sorted({group.low for group in band_groups(level)[1:]}, reverse=True)
 
 
-def _field(group: BandGroup, level: int) -> tuple[float, int, float]:
+def field_of(group: BandGroup, level: int) -> tuple[float, int, float]:
     """Return left, top and width of the field of a group in the grid."""
     if group.orientation == "approximation":
         return 0.0, level, 3.0
@@ -233,7 +235,7 @@ def draw_groups(
         colour = SIZE if percent else TOWARDS if amount > 0 else AWAY
         _draw_field(axes, group, level, abs(float(amount)) / most, colour, words)
     for group, number in marks:
-        x, y, _ = _field(group, level)
+        x, y, _ = field_of(group, level)
         axes.text(
             x + 0.04, y + 0.08, number, ha="left", va="top", fontsize=10, color="white",
             weight="bold", family=FONT, bbox={"facecolor": INK, "edgecolor": "none", "pad": 1.5},
@@ -255,7 +257,7 @@ def draw_intervals(
 def _draw_field(
     axes: Axes, group: BandGroup, level: int, strength: float, colour: str, words: str
 ) -> None:
-    x, y, width = _field(group, level)
+    x, y, width = field_of(group, level)
     frame = Rectangle((x, y), width, 1, fill=False, edgecolor="#c8c8c8", clip_on=False)
     inside = Rectangle(
         (x, y), width, 1, facecolor=colour, alpha=MOST_COLOUR * strength, linewidth=0

@@ -39,7 +39,7 @@ from deepfixcx.report.attribution_axes import (
 )
 from deepfixcx.report.drawing import MUTED, Page, draw_scale, for_display, panel_size
 
-__all__ = ["attribution_figure", "bias_figure"]
+__all__ = ["attribution_figure", "bias_figure", "strongest_amount", "with_amount"]
 
 SIGNS = (TOWARDS, AWAY)
 MARGIN, GAP, TITLE, HEAD = 0.3, 0.35, 0.62, 0.85
@@ -101,7 +101,7 @@ def attribution_figure(
     if places:
         page.heading(left, head, "where", "sum over all bands of a cell")
         axes = page.image(pale(decoded), left, top, wide, high)
-        most = _most(one.spatial()[0], one, (0,))
+        most = strongest_amount(one.spatial()[0], one, (0,))
         draw_cells(axes, one, decoded.shape[1:], most)
         draw_marks(axes, one.code, decoded.shape[1:], marks)
         _sides(page, left, top + high, wide)
@@ -126,7 +126,7 @@ def _draw_bands(
     """Draw the amounts of the groups of bands, with the numbers of the reasons."""
     words = "sum over all cells, by scale and direction"
     page.heading(left + SCALES, top - HEAD, "by which edges", words)
-    most = _most(one.edge_groups()[0], one, (1, 2))
+    most = strongest_amount(one.edge_groups()[0], one, (1, 2))
     numbers: dict[BandGroup, list[str]] = {}
     for number, reason in enumerate(reasons, 1):
         if reason.bands is not None:
@@ -149,7 +149,7 @@ def _marks(reasons: Sequence[Reason]) -> list[tuple[int, int, str]]:
 def _reason_lines(one: Attribution, reasons: Sequence[Reason]) -> list[tuple[str, str]]:
     """Return the reasons that are larger than chance, or that there are none; and the baseline."""
     texts = [
-        f"{number}.  {_with_amount(reason, one.unit)}" for number, reason in enumerate(reasons, 1)
+        f"{number}.  {with_amount(reason, one.unit)}" for number, reason in enumerate(reasons, 1)
     ]
     if not reasons:
         texts = ["none"] if one.chance is None else [DIFFUSE]
@@ -180,7 +180,9 @@ def _unseen_lines(one: Attribution) -> list[tuple[str, str]]:
     return [("not seen" if not row else "", text) for row, text in enumerate(gone)]
 
 
-def _most(amounts: NDArray[np.float32], one: Attribution, axes: tuple[int, ...]) -> float:
+def strongest_amount(
+    amounts: NDArray[np.float32], one: Attribution, axes: tuple[int, ...]
+) -> float:
     """Return what the strongest colour stands for: the largest amount, or chance if that is more.
 
     So the map of an answer whose reasons are diffuse is pale.
@@ -310,7 +312,7 @@ def _scale_of_size(
     )  # fmt: skip
 
 
-def _with_amount(reason: Reason, unit: str) -> str:
+def with_amount(reason: Reason, unit: str) -> str:
     """Return a reason with its amount, the range over baselines, and what chance reaches."""
     words = f"{reason}: {_signed(reason.amount)} {unit}"
     parts = []

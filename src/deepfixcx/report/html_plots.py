@@ -16,7 +16,7 @@ from deepfixcx.measures import Interval
 from deepfixcx.report.figure_data import LEGEND, SHAPES, BarPanel, Mark, Plane, Point
 from deepfixcx.report.html import part
 
-__all__ = ["intervals_svg", "points_svg", "signed_svg"]
+__all__ = ["intervals_svg", "points_svg"]
 
 WIDE = 680
 LETTER = 7.6
@@ -201,20 +201,3 @@ def _is_drawn(name: str, panel: BarPanel) -> bool:
         "floor": any(math.isfinite(bar.floor) for bar in panel.bars),
         "raw": any(math.isfinite(bar.raw) for bar in panel.bars),
     }[name]
-
-
-# -- signed amounts ---------------------------------------------------------------------------
-
-
-def signed_svg(amounts: Sequence[tuple[str, float]], title: str) -> Markup:
-    """Return SVG markup of signed amounts as bars; negative ones are striped."""
-    row, wide, labels = 24, 400, 176
-    middle, reach = (labels + wide) / 2, (wide - labels) / 2 - 8
-    largest = max((abs(amount) for _, amount in amounts), default=0.0) or 1.0
-    bars = []
-    for number, (name, amount) in enumerate(amounts):
-        length = abs(amount) / largest * reach
-        left = middle if amount >= 0 else middle - length
-        bars.append((name, amount, 32 + row * number, round(left, 1), round(length, 1)))
-    tall = 32 + row * len(amounts) + 8
-    return part("plots.signed", bars, {"wide": wide, "tall": tall, "middle": middle}, title)

@@ -1,4 +1,4 @@
-"""The elements of pages: plain HTML with labels, four components of our own, and a base class."""
+"""The elements of pages: plain HTML with labels, seven components of our own, and a base class."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ __all__ = [
     "STATIC",
     "LibraryPage",
     "Mosaic",
+    "Reasons",
+    "Row",
     "alert",
     "block",
     "button",
     "card",
     "choice",
+    "copyable",
     "dial",
     "drop",
     "finder",
@@ -61,6 +64,14 @@ class Drop(Element, component=STATIC / "drop.js"):
 
 class Mosaic(Element, component=STATIC / "mosaic.js"):
     """A code as a picture in which every value can be pointed at."""
+
+
+class Reasons(Element, component=STATIC / "reasons.js"):
+    """Reasons of a model by cell, by band and in words, each marked where another is pointed at."""
+
+
+class Row(Element, component=STATIC / "strip.js"):
+    """A row of small pictures of which one is chosen."""
 
 
 class Viewer(Element, component=STATIC / "viewer.js"):
@@ -143,6 +154,25 @@ def card(title: str, classes: str = "", label: str = "") -> Element:
     with element:
         heading(title)
     return element
+
+
+def copyable(label: str) -> TextElement:
+    """Make an empty text below its label and a button that copies it."""
+    with block("div", "copy"):
+        with block("div", "copy-head"):
+            words(label, "h3")
+            copy = words("Copy", "button", "quiet", type_="button", aria_label=f"Copy {label}")
+        text = words("", "pre", tabindex="0", aria_label=label)
+    copy.on(
+        "click",
+        js_handler=f"""async (event) => {{
+            const button = event.currentTarget;
+            await navigator.clipboard.writeText(getHtmlElement({text.id}).textContent);
+            button.textContent = 'Copied';
+            setTimeout(() => (button.textContent = 'Copy'), 1500);
+        }}""",
+    )
+    return text
 
 
 def terms(rows: Sequence[tuple[str, str]]) -> list[TextElement]:

@@ -91,6 +91,7 @@ class Look:
     def __init__(self, picture: Picture, settings: Settings, frame: int = 0) -> None:
         self.picture = picture
         self.settings = settings
+        self._frame = frame
         self.pixels: NDArray[Any] = picture.frames[frame]
         self.codec = Codec(settings.spec)
         self.code: Code = self.codec.encode(self.pixels)
@@ -109,6 +110,20 @@ class Look:
     def original_png(self) -> bytes:
         """Return the image itself as a browser shows it."""
         return png_bytes(for_screen(self.pixels))
+
+    def original_values(self) -> NDArray[Any]:
+        """Return the values of the frame as its file has them, (H, W) or (H, W, 3)."""
+        return self.picture.units.of_frame(self.picture.frames, self._frame)
+
+    def privatized_values(self) -> NDArray[np.float32]:
+        """Return the reconstruction in the unit of the file, (H', W') or (H', W', 3)."""
+        curve = self.picture.units.curve(self.picture.frames, self._frame)
+        shown = self.privatized if curve is None else curve.of(self.privatized)
+        return shown[0] if len(shown) == 1 else np.moveaxis(shown, 0, -1)
+
+    def units(self) -> dict[str, object]:
+        """Return what the viewer must know of these values: unit, ends of the grays, windows."""
+        return self.picture.units.about(self.picture.frames, self._frame)
 
     def mosaic_png(self) -> bytes:
         """Return every value of the code, coloured by its size; bands laid out by frequency."""

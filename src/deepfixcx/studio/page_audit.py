@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 import numpy as np
+from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 from numpy.typing import NDArray
 
@@ -69,6 +70,8 @@ class AuditPage(LibraryPage):
         self.threshold: float | None = None
         self.wanted = (0, "")
         self.releases: dict[str, ReleaseFacts] = {}
+        self.plot: Element | None = None
+        self.cells: dict[str, Element] = {}
 
     async def build(self) -> None:
         """Make the elements, then show the first result."""
@@ -105,7 +108,7 @@ class AuditPage(LibraryPage):
         """Show a result, with the point in it that an address names."""
         if not number.isdigit() or int(number) >= len(self.found):
             return
-        self.chosen = int(number)
+        self.chosen, self.plot, self.cells = int(number), None, {}
         chosen = self.found[self.chosen]
         self.left.clear()
         self.right.clear()
@@ -150,7 +153,7 @@ class AuditPage(LibraryPage):
         with self.left, card("Utility against privacy"):
             said = words("", "p")
             chips = block("div", "chips", role="group", aria_label="Show one mechanism")
-            plot = markup("", "plot")
+            self.plot = plot = markup("", "plot")
             note(
                 "Lines are 95 % intervals. Choose a point to see what is released there. Drag the "
                 "line of the threshold, or move it with the arrow keys."
@@ -221,6 +224,7 @@ class AuditPage(LibraryPage):
         def draw(name: str) -> None:
             if name in grids:
                 sheet.clear()
+                self.cells = {}
                 with sheet:
                     self._draw_map(grids[name], picture, taken)
 
@@ -253,6 +257,8 @@ class AuditPage(LibraryPage):
         label = f"J={cell.level}, P={cell.patches}: {cell.words}"
         with block("button", classes, type_="button", aria_label=label, title=cell.long) as button_:
             put(button_, data_pick=cell.name)
+            self.cells[cell.name] = button_
+            put(button_, aria_pressed=str(self.wanted[1] == cell.name).lower())
             button_.style(f"background: {cell.colour}")
             _, height, width = picture.shape
             wanted = Settings(min(cell.level, LEVELS[-1]), cell.patches)
@@ -273,6 +279,11 @@ class AuditPage(LibraryPage):
             return
         level, patches, mechanism = int(found[1]), int(found[2]), found[3] or "plain"
         self.wanted = (self.chosen, name)
+        if self.plot is not None:
+            put(self.plot, selected=name)
+        for each, cell in self.cells.items():
+            put(cell, aria_pressed=str(each == name).lower())
+            cell.classes(**({"add": "here"} if each == name else {"remove": "here"}))
         self._remember(name)
         picture = await some_picture(self.tab)
         _, height, width = picture.shape

@@ -1,9 +1,9 @@
-"""Explain: the answer of a trained model, and its reasons in place, by band and in words."""
+"""Explain: the answer of a trained model, and its reasons by cell, by band and in words, linked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,39 +14,35 @@ from numpy.typing import NDArray
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ExplanationError, ModelError
-from deepfixcx.explain.naming import band_groups
+from deepfixcx.explain.naming import ORIENTATIONS, WORDS, band_groups, extent
 from deepfixcx.report.html import for_screen, png_bytes
-from deepfixcx.report.html_plots import signed_svg
 from deepfixcx.studio.elements import (
     LibraryPage,
+    Reasons,
     alert,
     block,
     card,
     choice,
     drop,
     heading,
-    markup,
     note,
+    put,
     some_picture,
-    viewer,
     words,
 )
 from deepfixcx.studio.releases import Library
 from deepfixcx.studio.uploads import Picture
 from deepfixcx.studio.workspace import Workspace
 
-__all__ = ["Answer", "ExplainPage", "Explained", "explain_picture", "over_gray"]
+__all__ = ["Answer", "ExplainPage", "Explained", "explain_picture"]
 
 if TYPE_CHECKING:
-    from deepfixcx.explain.attribution import Attribution
+    from deepfixcx.explain.attribution import Attribution, Reason
     from deepfixcx.learn.classifier import Classifier
 
 
 DIFFUSE = "Reasons are diffuse: no place and band is larger than chance."
 FAR = " The image lies outside the range of the training images: its score is not reliable."
-
-FOR, AGAINST = np.array([214, 96, 20], np.float32), np.array([40, 110, 200], np.float32)
-"""Orange and blue, which people with red-green colour blindness can distinguish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +67,9 @@ class Explained:
     label: str
     spec: str
     reasons: tuple[str, ...]
-    groups: tuple[tuple[str, float], ...]
-    place_png: Callable[[], bytes]
+    drawn: dict[str, object]
+    original_png: Callable[[], bytes]
     picture_png: Callable[[], bytes]
-    size: tuple[int, int]
     error: float
     compared: str
     note: str = ""
@@ -97,21 +92,70 @@ def explain_picture(folder: Path, picture: Picture, frame: int, label: str = "")
     outside = model.outside(code.array) if model.mechanism is None else None
     note += FAR if outside is not None and outside[0] else ""
     reconstruction = np.asarray(codec.decode(code, "original"), np.float32)[0]
-    groups = zip(band_groups(codec.spec.level), why.edge_groups()[0].tolist(), strict=True)
-    _, _, height, width = picture.frames.shape
+    from deepfixcx.report.explained_model import with_amount  # which loads matplotlib
+
+    found = why.reasons(5)
     return Explained(
         answers,
         chosen,
         str(codec.spec),
-        tuple(reason.words for reason in why.reasons(5)) or (DIFFUSE,),
-        tuple((str(group), float(amount)) for group, amount in groups),
-        lambda: png_bytes(over_gray(reconstruction, why.spatial_image(0))),
+        tuple(with_amount(reason, why.unit) for reason in found) or (DIFFUSE,),
+        drawn(why, found),
+        lambda: png_bytes(for_screen(picture.frames[frame])),
         lambda: png_bytes(for_screen(reconstruction)),
-        (height, width),
         float(why.completeness_error[0]),
         compared,
         note,
     )
+
+
+def drawn(why: Attribution, reasons: Sequence[Reason]) -> dict[str, object]:
+    """Return what the element of reasons draws, with the scales of the command line's figure."""
+    from deepfixcx.report.attribution_axes import field_of, rows_of_bands
+    from deepfixcx.report.explained_model import strongest_amount, with_amount
+
+    amounts = why.amounts()[0]
+    height, width = map(int, why.code.sizes[0])
+    edges = [
+        [
+            [min(int(end) * why.code.spec.block / side, 1.0) for end in ends]
+            for ends in zip(cells.starts, cells.stops, strict=True)
+        ]
+        for cells, side in zip(why.code.spec.cells(height, width), (height, width), strict=True)
+    ]
+    whole = why.resolves == "band"  # one cell, which is the whole image
+    bands = band_groups(why.level) if why.resolves != "place" else ()
+    fields = [(str(each), field_of(each, why.level)) for each in bands]
+    places = {each: number for number, each in enumerate(bands)}
+    sums = amounts.sum(axis=(1, 2)) if bands else amounts.sum(keepdims=True).reshape(-1)
+    return {
+        "width": width,
+        "height": height,
+        "rows": [[0.0, 1.0]] if whole else edges[0],
+        "columns": [[0.0, 1.0]] if whole else edges[1],
+        "amounts": amounts.astype(float).tolist(),
+        "groups": [
+            {"name": name, "x": int(x), "y": y, "wide": int(wide)} for name, (x, y, wide) in fields
+        ],
+        "directions": [WORDS[each] for each in ORIENTATIONS],
+        "scales": [f"{extent(each.low, each.high)} px" for each in rows_of_bands(why.level)]
+        + ["brightness"],
+        "reasons": [
+            {
+                "row": each.row,
+                "column": each.column,
+                "group": None if each.bands is None else places[each.bands],
+                "words": with_amount(each, why.unit),
+            }
+            for each in reasons
+        ],
+        "label": why.label,
+        "unit": why.unit,
+        "most": [
+            strongest_amount(amounts.sum(axis=0), why, (0,)),
+            strongest_amount(sums, why, (1, 2)),
+        ],
+    }
 
 
 WAYS = (
@@ -153,16 +197,6 @@ def _with_channels(pixels: NDArray[Any], channels: int) -> tuple[NDArray[Any], s
     )
 
 
-def over_gray(image: NDArray[np.float32], attribution: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a signed attribution (H, W) over an image (C, H, W) in [0, 1], as uint8 (H, W, 3)."""
-    gray = 255 * np.clip(image.mean(axis=0), 0, 1)[..., None]
-    largest = float(np.abs(attribution).max()) or 1.0
-    strength = 0.75 * (np.abs(attribution) / largest)[..., None]
-    colour = np.where((attribution > 0)[..., None], FOR, AGAINST)
-    mixed: NDArray[np.uint8] = np.rint(gray * (1 - strength) + colour * strength).astype(np.uint8)
-    return mixed
-
-
 class ExplainPage(LibraryPage):
     """The page of one tab; a model is applied to its image."""
 
@@ -191,9 +225,7 @@ class ExplainPage(LibraryPage):
                 self.label_place = block("div")
             self.about = words("", "p", "about", role="status")
             self.failure = alert()
-            with block("div", "two"):
-                self.left = block("div", "stack")
-                self.right = block("div", "stack")
+            self.place = block("div", "stack")
         await self._open(self.found[0].name)
 
     async def _open(self, name: str) -> None:
@@ -217,42 +249,34 @@ class ExplainPage(LibraryPage):
         except DeepfixcxError as error:
             self.about.set_text("")
             self.failure.set_text(f"{error}.")
-            self.left.clear()
-            self.right.clear()
+            self.place.clear()
             return
         self.failure.set_text("")
         self.about.set_text(f"{picture.words}; the model takes codes of {found.spec}.{found.note}")
         self._draw(found)
 
     def _draw(self, found: Explained) -> None:
-        self.left.clear()
-        self.right.clear()
+        self.place.clear()
         self.label_place.clear()
         if len(found.answers) > 1:
             with self.label_place:
                 names = [(answer.label, answer.label) for answer in found.answers]
                 choice("Finding", {"": names}, found.label, self._set_label, name="label")
-        height, width = found.size
-        with self.left, card("Where", label="Reasons by position"):
-            viewer(
-                "input of the model", "reasons", width=width, height=height,
-                original=self.tab.show("seen", found.picture_png),
-                privatized=self.tab.show("reasons", found.place_png),
-            )  # fmt: skip
-            note(
-                f"Orange pushes towards {found.label}, blue away from it, on the reconstruction of "
-                "the code. The original is not used."
-            )
-        with self.right:
+        pictures = [
+            {"name": "original", "url": self.tab.show("seen", found.original_png)},
+            {"name": "reconstruction", "url": self.tab.show("reasons", found.picture_png)},
+        ]
+        with self.place:
             self._draw_answers(found)
-            with card("In words", label="Reasons in words"), block("ol", "plain-list"):
-                for reason in found.reasons:
-                    words(reason, "li")
-            with card("In which bands", label="Reasons by band"):
-                markup(signed_svg(found.groups, f"towards {found.label}"), "plot narrow")
+            shown = Reasons()
+            put(shown, pictures=pictures, **found.drawn)
+            with shown:
+                if found.reasons == (DIFFUSE,):
+                    note(DIFFUSE)
                 note(
-                    f"By octave and direction, {found.compared}. Their sum differs from the "
-                    f"score by {100 * found.error:.1f} %."
+                    f"Orange pushes towards {found.label}, blue away from it, {found.compared}. "
+                    f"The sum differs from the score by {100 * found.error:.1f} %. The model sees "
+                    "the code alone, not the original."
                 )
 
     def _draw_answers(self, found: Explained) -> None:

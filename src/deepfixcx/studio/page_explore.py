@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from deepfixcx.studio.elements import (
     button,
     card,
     choice,
+    copyable,
     dial,
     drop,
     finder,
@@ -34,7 +36,10 @@ from deepfixcx.studio.elements import (
     words,
 )
 from deepfixcx.studio.exploring import Figures, Look, example, example_names
-from deepfixcx.studio.uploads import Picture, picture_from
+from deepfixcx.studio.releases import Library
+from deepfixcx.studio.strip import Strip
+from deepfixcx.studio.units import raw_about, raw_bytes
+from deepfixcx.studio.uploads import Picture
 from deepfixcx.studio.workspace import (
     LEVELS,
     PATCHES,
@@ -82,10 +87,12 @@ POINT = "Point at a value to see its place."
 class ExplorePage:
     """The page of one tab; settings and image survive a visit to another page."""
 
-    def __init__(self, tab: Workspace, pictures: dict[str, Path]) -> None:
+    def __init__(self, tab: Workspace, library: Library) -> None:
         self.tab = tab
-        self.pictures = pictures
+        self.library = library
+        self.pictures: dict[str, Path] = {}
         self.look: Look | None = None
+        self._asked_file = ""
         self._wanted = self._done = 0
         self._busy = False
         self._drawn = (0, -1)
@@ -93,11 +100,13 @@ class ExplorePage:
 
     async def build(self) -> None:
         """Make the elements, then show the image."""
+        self.pictures = await asyncio.to_thread(self.library.pictures)
         with block("div", "page explore", id_="main", tabindex="-1"):
+            self._build_source()
             with block("section", "explore-image", aria_label="Image"):
-                self._build_source()
                 self.viewer = viewer(width=1, height=1, values=True)
                 self.viewer.on("turn", self._turn)
+                self.strip = Strip(self.tab, self.pictures, self.library.thumbs, self._go)
                 self.frame_dial = dial("Frame", "frame", [1, 2], 1, self._set_frame, unit="")
                 self.frame_dial.classes("frames")
                 self.failure = alert()
@@ -125,7 +134,7 @@ class ExplorePage:
             elif self.pictures:
                 options = [("", "From the folder …"), *((name, name) for name in self.pictures)]
                 choice("Image of the folder", {"": options}, "", self._take_file, name="file")
-        self.about = words("", "p", "about")
+            self.about = words("", "p", "about")
 
     def _build_words(self) -> None:
         self.statements: dict[str, Any] = {}
@@ -182,25 +191,8 @@ class ExplorePage:
 
     def _build_copies(self) -> None:
         with card("Use these settings", "copies"):
-            self.command = self._build_copy("Command line")
-            self.python = self._build_copy("Python")
-
-    def _build_copy(self, label: str) -> Any:
-        with block("div", "copy"):
-            with block("div", "copy-head"):
-                words(label, "h3")
-                copy = words("Copy", "button", "quiet", type_="button", aria_label=f"Copy {label}")
-            text = words("", "pre", tabindex="0", aria_label=label)
-        copy.on(
-            "click",
-            js_handler=f"""async (event) => {{
-                const button = event.currentTarget;
-                await navigator.clipboard.writeText(getHtmlElement({text.id}).textContent);
-                button.textContent = 'Copied';
-                setTimeout(() => (button.textContent = 'Copy'), 1500);
-            }}""",
-        )
-        return text
+            self.command = copyable("Command line")
+            self.python = copyable("Python")
 
     # -- what happens ---------------------------------------------------------------------------
 
@@ -216,10 +208,15 @@ class ExplorePage:
         await self.refresh()
 
     async def _turn(self, event: Any) -> None:
-        """Show the next or the previous frame, as the wheel asks."""
-        picture, step = self.tab.picture, 1 if event.args == 1 else -1
-        if picture is not None and 0 <= self.tab.frame + step < len(picture.frames):
-            await self._set_frame(self.tab.frame + step + 1)
+        """Show the next or the previous frame or image, as wheel, keys and player ask."""
+        about = event.args if isinstance(event.args, dict) else {}
+        await self.strip.turn(1 if about.get("step") == 1 else -1, about.get("around") is True)
+
+    async def _go(self, target: int | str) -> None:
+        if isinstance(target, str):
+            await self._take_file(target)
+        else:
+            await self._set_frame(target + 1)
 
     async def _take_example(self, name: str, _: object) -> None:
         self.tab.take(await asyncio.to_thread(example, name), name)
@@ -229,14 +226,15 @@ class ExplorePage:
         path = self.pictures.get(name)
         if path is None:
             return
+        self._asked_file = name
         try:
-            content = await asyncio.to_thread(path.read_bytes)
-            self.tab.take(await picture_from(content))
-        except (DeepfixcxError, OSError) as error:
-            reason = str(error) if isinstance(error, DeepfixcxError) else "it cannot be opened"
-            say(self.failure, f"This image cannot be shown: {reason}.")
+            picture = await asyncio.to_thread(self.library.reader.read, path)
+        except DeepfixcxError as error:
+            say(self.failure, f"This image cannot be shown: {error}.")
             return
-        await self.refresh()
+        if self._asked_file == name:  # no other was chosen meanwhile
+            self.tab.take(picture, file=name)
+            await self.refresh()
 
     async def _point(self, event: Any) -> None:
         place, look = event.args, self.look
@@ -301,12 +299,23 @@ class ExplorePage:
             if self._drawn[0] != self.tab.subject:
                 self._show_subject(look.picture)
             self._drawn = (self.tab.subject, self.tab.frame)
+            self._original_raw = self._raw(
+                "original-values", look.original_values(), look.original_values
+            )
             put(self.viewer, original=self.tab.show("original", look.original_png))
+            put(self.viewer, units=look.units())
             put(self.frame_dial, value=self.tab.frame + 1)
+            self.strip.show(look.picture)
         spec = look.codec.spec
         rows, columns = spec.cells(height, width)
         put(
             self.viewer,
+            raw={
+                "left": self._original_raw,
+                "right": self._raw(
+                    "privatized-values", np.moveaxis(look.privatized, 0, -1), look.privatized_values
+                ),
+            },
             privatized=self.tab.show("privatized", look.privatized_png),
             crisp=look.settings.size == "compact",
             box=[],
@@ -319,11 +328,16 @@ class ExplorePage:
         put(self.mosaic, src=self.tab.show("mosaic", look.mosaic_png), side=spec.block)
         put(self.mosaic, rows=grid_rows, columns=grid_columns)
 
+    def _raw(self, name: str, like: NDArray[Any], make: Callable[[], NDArray[Any]]) -> Any:
+        """Describe values to the viewer, which fetches them when it needs them."""
+        return raw_about(like) | {"url": self.tab.show(name, lambda: raw_bytes(make()))}
+
     def _show_subject(self, picture: Picture) -> None:
         """Show what another image brings: its size and its frames."""
         _, height, width = picture.shape
         count = len(picture.frames)
-        put(self.viewer, width=width, height=height, subject=self.tab.subject, turns=count > 1)
+        put(self.viewer, width=width, height=height, subject=self.tab.scene, film=count)
+        put(self.viewer, turns=self.strip.count)
         put(self.drop, subject=self.tab.subject)
         say(self.about, picture.words)
         for name, chip in self.chips.items():

@@ -16,6 +16,7 @@ from nicegui.element import Element
 from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.report.html_release import Shared
+from deepfixcx.studio.beside import Beside
 from deepfixcx.studio.elements import (
     LibraryPage,
     alert,
@@ -114,7 +115,10 @@ class ReleasePage(LibraryPage):
                 self.sheet = Sheet(self.tab, self._go, self._close, self._pick_image)
             self.sheet.place.on("keydown", self._key, js_handler="(event) => emit(event.key)")
             self.clock = ui.timer(SECONDS, self._look_again)
+            self.beside = block("div")
         await self._open(str(self.release), asked)
+        with self.beside:
+            await Beside(self.tab, self.found).build()
 
     def _entries(self) -> tuple[Entry, ...]:
         return () if self.gallery is None else self.gallery.entries

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx.errors import DeepfixcxError
+from deepfixcx.images.reading import open_image
 from deepfixcx.io.release_files import checksum_of, is_release
 from deepfixcx.node.ledger import LEDGER
 from deepfixcx.release import PrivateFolder, read_status
@@ -26,6 +27,7 @@ from deepfixcx.release.release import Release
 from deepfixcx.report.html import for_screen, png_bytes
 from deepfixcx.report.html_originals import Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable
+from deepfixcx.studio.uploads import Reader
 
 __all__ = [
     "SORTS",
@@ -78,6 +80,7 @@ class Library:
         self.folder = folder
         self.originals = originals
         self.patients = patients
+        self.reader, self.thumbs = Reader(), Reader()
         self.measures: dict[tuple[Path, str, str], dict[Shared, float | None]] = {}
 
     def pictures(self) -> dict[str, Path]:
@@ -148,10 +151,10 @@ def _is_figure(path: Path) -> bool:
     if path.suffix != ".png":
         return False
     try:
-        with path.open("rb") as file:
+        with open_image(path) as file:  # a pipe would wait for its writer
             file.seek(-SIGNATURE, os.SEEK_END)
             return b"tEXtdeepfixcx" in file.read()
-    except OSError:
+    except (OSError, DeepfixcxError):
         return False
 
 

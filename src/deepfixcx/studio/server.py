@@ -186,9 +186,11 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
         if content is None:
             return PlainTextResponse("There is no such picture.\n", status_code=404)
         try:
-            return Response(await asyncio.to_thread(content), media_type="image/png")
+            made = await asyncio.to_thread(content)
         except (DeepfixcxError, OSError):
             return PlainTextResponse("This picture cannot be made.\n", status_code=404)
+        png = made.startswith(b"\x89PNG")
+        return Response(made, media_type="image/png" if png else "application/octet-stream")
 
     @app.post("/upload/{key}")
     async def upload(key: str, request: Request) -> Response:
@@ -238,7 +240,7 @@ def _add_pages(tabs: Workspaces, library: Library) -> None:
             await make().build()
 
         pages: dict[str, Callable[[], Page]] = {
-            "/": lambda: ExplorePage(tab, library.pictures()),
+            "/": lambda: ExplorePage(tab, library),
             "/explain": lambda: ExplainPage(tab, library),
             "/release": lambda: ReleasePage(tab, library),
             "/audit": lambda: AuditPage(tab, library),

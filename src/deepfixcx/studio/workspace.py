@@ -7,6 +7,7 @@ import secrets
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlencode
 
@@ -180,22 +181,28 @@ class Workspace:
     settings: Settings = field(default_factory=Settings)
     frame: int = 0
     example: str = ""
+    file: str = ""
     subject: int = 0
+    scene: int = 0
     uploads: int = 0
     recalled: bool = False
     query: dict[str, str] = field(default_factory=dict)
     _pictures: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     _version: int = 0
 
-    def take(self, picture: Picture, example: str = "") -> None:
-        """Explore another image."""
-        self.picture, self.frame, self.example = picture, 0, example
+    def take(self, picture: Picture, example: str = "", file: str = "") -> None:
+        """Explore another image; a file of the same folder keeps zoom and window."""
+        series = bool(file and self.file) and Path(file).parent == Path(self.file).parent
+        self.picture, self.frame, self.example, self.file = picture, 0, example, file
         self.subject += 1
+        self.scene += not series
 
     def inherit(self, earlier: Workspace) -> None:
         """Go on with the image of a tab that was reloaded."""
         self.picture, self.frame, self.example = earlier.picture, earlier.frame, earlier.example
+        self.file = earlier.file
         self.subject += 1
+        self.scene += 1
 
     def show(self, name: str, content: Callable[[], bytes]) -> str:
         """Keep a function that returns a PNG; return a new URL at which the browser calls it."""

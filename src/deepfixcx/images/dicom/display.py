@@ -24,7 +24,7 @@ from deepfixcx.images.dicom.native import Header, without_unused_bits
 from deepfixcx.images.dicom.tables import Lut, decimal, read_lut, read_palette
 from deepfixcx.images.frames import NOT_FINITE, spread
 
-__all__ = ["SINGLE_GRAY", "displayed", "displayed_gray", "is_inverted"]
+__all__ = ["SINGLE_GRAY", "displayed", "displayed_gray", "is_inverted", "modality_values"]
 
 SINGLE_GRAY: Final = (
     "the window or VOI LUT would show a single gray, so it was ignored: the smallest value is "
@@ -126,6 +126,15 @@ def displayed_gray(
     constant = single and shown.flat[0] == 0
     shown = np.subtract(1, shown, out=shown) if inverted and not constant else shown
     return shown[:, np.newaxis]
+
+
+def modality_values(stored: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Return gray stored values ``(F, H, W)`` in the unit of the modality, such as HU."""
+    gradings = _gradings(header, len(stored), [])
+    if not any((each.slope, each.intercept) != (1, 0) or each.modality for each in gradings):
+        return stored
+    pairs = zip(gradings, stored, strict=True)
+    return np.stack([np.asarray(each.values(frame), np.float32) for each, frame in pairs])
 
 
 def _spread_or_windowed(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset, read_partial
+from pydicom.multival import MultiValue
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -23,7 +24,12 @@ from pydicom.uid import (
 
 from deepfixcx.errors import DamagedImageError, NoPixelsError, OversizedImageError
 from deepfixcx.images.dicom.decoding import decode_frames
-from deepfixcx.images.dicom.display import displayed, displayed_gray, is_inverted
+from deepfixcx.images.dicom.display import (
+    displayed,
+    displayed_gray,
+    is_inverted,
+    modality_values,
+)
 from deepfixcx.images.dicom.layout import check_syntax, transfer_syntax, whole_number
 from deepfixcx.images.dicom.native import (
     Header,
@@ -33,7 +39,7 @@ from deepfixcx.images.dicom.native import (
 )
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage
 
-__all__ = ["DicomHeader", "open_dicom", "read_dicom_header"]
+__all__ = ["DicomHeader", "DicomValues", "open_dicom", "read_dicom_header", "read_dicom_values"]
 
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _HEAD_BYTES: Final = 1 << 16
@@ -111,6 +117,43 @@ def read_dicom_header(stream: BinaryIO) -> DicomHeader:
     return DicomHeader(dataset, syntax, stream.seek(0, SEEK_END) - at)
 
 
+_UNITS: Final = frozenset({"HU", "OD"})
+_MOST_WINDOWS: Final = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DicomValues:
+    """Gray values ``(F, H, W)`` before any window, their unit, and the windows of the header."""
+
+    values: NDArray[Any]
+    unit: str
+    windows: tuple[tuple[float, float], ...]
+
+
+def read_dicom_values(stream: BinaryIO) -> DicomValues | None:
+    """Read what a viewer shows under the pointer: values of the modality. None for colour."""
+    dataset = _read_whole(stream)
+    stored = decode_frames(_with_syntax(dataset))
+    if stored.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return None
+    unit = str(dataset.get("RescaleType") or "")
+    if not unit and dataset.get("Modality") == "CT" and "RescaleIntercept" in dataset:
+        unit = "HU"  # PS3.3 C.8.2.1: of CT images unless the type states another
+    values = modality_values(stored.values[..., 0], dataset)
+    return DicomValues(values, unit if unit in _UNITS else "", _windows(dataset))
+
+
+def _windows(dataset: Dataset) -> tuple[tuple[float, float], ...]:
+    """Return centre and width of each usable window."""
+    several = []
+    for keyword in ("WindowCenter", "WindowWidth"):
+        value = dataset.get(keyword)
+        listed = [] if value is None else value if isinstance(value, MultiValue) else [value]
+        several.append([float(each) for each in listed])
+    pairs = list(zip(*several, strict=False))[:_MOST_WINDOWS]
+    return tuple((centre, width) for centre, width in pairs if width >= 1)
+
+
 def _native(stream: BinaryIO, header: PlainHeader) -> ImageFrames:
     """Decode uncompressed gray pixels that end the file; pydicom reads what stands behind them."""
     stream.seek(header.at)
@@ -149,14 +192,19 @@ def _is_deflated(header: FileDataset) -> bool:
 def _decoded(dataset: Dataset) -> ImageFrames:
     if not any(tag in dataset for tag in _PIXEL_TAGS):
         raise DamagedImageError("the file ends within its pixels; copy it again from its source")
+    stored = decode_frames(_with_syntax(dataset))
+    notes = list(stored.notes)
+    return _as_frames(displayed(stored.values, stored.photometric, dataset, notes), notes)
+
+
+def _with_syntax(dataset: Dataset) -> Dataset:
+    """Return a data set that names its encoding, as its decoders need."""
     if "TransferSyntaxUID" not in dataset.file_meta:
         # A file without the group that names its encoding: take what pydicom parsed it as.
         implicit, little = dataset.original_encoding
         guess = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else guess
-    stored = decode_frames(dataset)
-    notes = list(stored.notes)
-    return _as_frames(displayed(stored.values, stored.photometric, dataset, notes), notes)
+    return dataset
 
 
 def _as_frames(pixels: NDArray[Any], notes: list[str]) -> ImageFrames:

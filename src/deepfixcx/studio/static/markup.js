@@ -1,18 +1,20 @@
 // Markup that the server made and escaped. Emits "pick" with data-pick of what is clicked, or of what
 // has the focus when Enter or Space is pressed; an event about what has the attribute alone.
 export default {
-  props: { content: String },
+  props: { content: String, selected: String },
   emits: ["pick", "threshold"],
   mounted() { this.put(this.content); },
   watch: {
     content(markup) { this.put(markup); },
+    selected() { this.mark(); },
   },
   methods: {
     put(markup) {
       this.$el.innerHTML = markup;
+      this.mark();
       if (this.$el.classList.contains("listed")) this.$el.querySelectorAll("table").forEach((table) => this.arm(table));
     },
-    // a table of class "listed" sorts by its columns, and its rows can be copied out as CSV
+    // a table of class "listed" sorts by its columns, filters by words, and its rows are saved as CSV
     arm(table) {
       table.querySelectorAll("thead th").forEach((head, column) => {
         const button = document.createElement("button");
@@ -27,13 +29,28 @@ export default {
       save.textContent = "Save as CSV";
       save.addEventListener("click", () => {
         const quoted = (cell) => `"${cell.textContent.replaceAll('"', '""').replace(/^([=+@-])/, "'$1")}"`;
-        const text = [...table.rows].map((row) => [...row.cells].map(quoted).join(",")).join("\r\n");
+        const text = [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(quoted).join(",")).join("\r\n");
         const link = document.createElement("a");
         link.href = "data:text/csv;charset=utf-8," + encodeURIComponent(text);
         link.download = "table.csv";
         link.click();
       });
-      table.parentElement.after(save);
+      const filter = document.createElement("input");
+      filter.type = "search";
+      filter.className = "select table-filter";
+      filter.placeholder = "Filter rows";
+      filter.setAttribute("aria-label", "Filter rows");
+      filter.addEventListener("input", () => {
+        const wanted = filter.value.toLowerCase().split(/\s+/);
+        for (const row of table.tBodies[0].rows) {
+          const text = row.textContent.toLowerCase();
+          row.hidden = !wanted.every((word) => text.includes(word));
+        }
+      });
+      const tools = document.createElement("div");
+      tools.className = "table-tools";
+      tools.append(filter, save);
+      table.parentElement.before(tools);
     },
     sort(table, head, column) {
       const down = head.getAttribute("aria-sort") === "ascending";
@@ -71,7 +88,7 @@ export default {
     },
     pick(event) {
       const picked = event.target.closest?.("[data-pick]");
-      if (picked) this.$emit("pick", picked.dataset.pick);
+      if (picked) this.choose(picked);
     },
     key(event) {
       const line = event.target.closest?.(".threshold");
@@ -86,7 +103,20 @@ export default {
       if (event.key !== "Enter" && event.key !== " ") return;
       if (event.target.dataset?.pick === undefined) return;
       event.preventDefault();
-      this.$emit("pick", event.target.dataset.pick);
+      this.choose(event.target);
+    },
+    choose(picked) {
+      this.chosen = picked.dataset.pick;
+      this.mark();
+      this.$emit("pick", this.chosen);
+    },
+    // what is chosen looks chosen, also after the figure is drawn again
+    mark() {
+      const wanted = this.selected || this.chosen;
+      this.$el.querySelectorAll("[data-pick]").forEach((each) => {
+        each.classList.toggle("here", each.dataset.pick === wanted);
+        each.setAttribute("aria-pressed", String(each.dataset.pick === wanted));
+      });
     },
   },
   template: `<div @click="pick" @keydown="key" @pointerdown="grab"></div>`,
