@@ -250,3 +250,17 @@ def test_a_scale_says_what_the_strongest_colour_stands_for() -> None:
     found = summed(method="occlusion")
     most = found.places[..., 0].max()
     assert f"{most:.{decimals_for(float(most))}f} output" in words_of(bias_figure(found))
+
+
+@pytest.mark.parametrize(("patches", "lines"), [(3, 2), (5, 1), (12, 0)])
+def test_values_and_intervals_are_written_apart(patches: int, lines: int) -> None:
+    figure = bias_figure(summed(patches=patches, method="occlusion"))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        for place, one in enumerate(boxes):
+            for other in boxes[place + 1 :]:
+                apart = one.x1 <= other.x0 or other.x1 <= one.x0
+                assert apart or one.y1 <= other.y0 or other.y1 <= one.y0
+    shown = [text.get_text().count("\n") + 1 for text in figure.axes[0].texts]
+    assert shown == [lines] * (patches**2 if lines else 0)

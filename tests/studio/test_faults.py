@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.release.phantoms import Maker
-from tests.studio.conftest import Served, serving
+from tests.studio.conftest import PROGRAM, Served, serving
 from tests.studio.test_browser import WAIT, after, give, picture, png, set_to, text
 
 pytest.importorskip("nicegui", reason="needs the extra studio")
@@ -268,3 +270,114 @@ def test_records_are_drawn_and_unfinished_results_come_last(
         tab.locator(".map-cell").first.wait_for()
         assert "a frontier (unfinished)" in text(tab, "select[name=result]")
         tab.context.close()
+
+
+def test_figures_are_those_of_the_picture_on_the_screen(page: Any) -> None:
+    after(page, lambda: give(page, png(1024)))
+    for place, share in ((3, "0.10 %"), (9, "1.2 %")):  # P = 4 and 14 at J = 3
+        after(page, lambda place=place: set_to(page, "patches", place))
+        said = page.locator(".kept .big").inner_text()
+        assert said.startswith(share.replace(" ", "\N{NO-BREAK SPACE}")), said
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 210 images, a figure of this package, and two releases of the images."""
+    from deepfixcx.release import ReleaseOptions, privatize_dataset
+    from deepfixcx.report.drawing import write_figure
+    from deepfixcx.spec import CodecSpec
+
+    folder = tmp_path_factory.mktemp("crowd")
+    (folder / "scans").mkdir()
+    for number in range(210):
+        (folder / "scans" / f"{number:03}.png").write_bytes(png(32, seed=number))
+    for name, spec in (("coarse", CodecSpec(2, 3)), ("fine", CodecSpec(1, 8))):
+        privatize_dataset(folder / "scans", folder / name, ReleaseOptions(spec))
+    write_figure(Figure(), folder / "figure.png")
+    return folder
+
+
+def test_a_long_list_is_complete_and_a_sorted_release_stays_sorted(
+    browser: Any, crowd: Path, tmp_path: Path
+) -> None:
+    with serving(str(crowd), cwd=tmp_path) as studio:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        context.add_init_script(
+            """window.said = [];
+            setInterval(() => {
+                const text = document.querySelector('.release .about')?.textContent;
+                if (text && text !== said.at(-1)) said.push(text);
+            }, 1);"""
+        )
+        tab = context.new_page()
+        tab.set_default_timeout(WAIT)
+        tab.goto(studio.url)
+        picture(tab)
+        names = tab.locator("#file-names option")
+        assert names.count() == 210
+        assert not [each for each in names.all() if "figure" in str(each.get_attribute("value"))]
+        tab.goto(f"{studio.origin}/release")
+        tab.locator(".thumb").first.wait_for()
+        tab.get_by_label("Sorted").select_option("detail")
+        sorted_ = "document.querySelector('.thumb-words')?.textContent.startsWith('detail')"
+        tab.wait_for_function(sorted_)
+        assert any("reading 200 of 210" in each for each in tab.evaluate("said"))
+        tab.reload()
+        tab.wait_for_function(sorted_)
+        assert not any("reading" in each for each in tab.evaluate("said"))
+        context.close()
+
+
+def test_releases_stand_side_by_side_and_their_table_filters_sorts_and_is_saved(
+    browser: Any, crowd: Path, tmp_path: Path
+) -> None:
+    with serving(str(crowd), cwd=tmp_path) as studio:
+        tab = browser.new_page(viewport={"width": 1280, "height": 800})
+        tab.set_default_timeout(WAIT)
+        tab.goto(studio.url)
+        tab.goto(f"{studio.origin}/release")
+        card = tab.locator(".beside")
+        rows = card.locator("tbody tr:visible").filter(has=tab.locator("th"))
+        card.locator(".beside-table img").first.wait_for()
+        first = card.locator(".beside-table tbody tr").first.locator("img")
+        assert first.count() == 2
+        assert len({each.get_attribute("alt") for each in first.all()}) == 2
+        assert rows.count() == 2
+        card.get_by_label("Filter rows").fill("fine")
+        tab.wait_for_function(
+            "document.querySelectorAll('.beside .listed tbody tr:not([hidden])').length === 1"
+        )
+        with tab.expect_download() as saved:
+            card.get_by_role("button", name="Save as CSV").click()
+        lines = Path(saved.value.path()).read_text("utf-8").splitlines()
+        assert len(lines) == 2
+        assert lines[1].startswith('"fine","1","8","plain","210","0"')
+        card.get_by_label("Filter rows").fill("")
+        card.get_by_role("button", name="J", exact=True).click()
+        assert rows.first.inner_text().startswith("fine")
+        card.get_by_role("button", name="fine", exact=True).click()
+        tab.wait_for_function(
+            "document.querySelectorAll('.beside-table tbody tr:first-child img').length === 1"
+        )
+        tab.close()
+
+
+def test_tables_of_a_report_keep_every_column_on_a_phone(
+    browser: Any, shelf: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    command = [*PROGRAM, "report", str(shelf / "shared"), "-o", str(report)]
+    subprocess.run(command, capture_output=True, check=False)  # its audit is of no release
+    tab = browser.new_page(viewport={"width": 390, "height": 800})
+    tab.goto(report.resolve().as_uri())
+    outside = tab.evaluate(
+        """() => [...document.querySelectorAll('td')].filter((cell) => {
+            const box = cell.getBoundingClientRect(), wide = cell.closest('.wide');
+            const scrolls = wide && wide.scrollWidth > wide.clientWidth;
+            return box.width && box.right > 391 && !scrolls;
+        }).length"""
+    )
+    assert tab.locator("td").count() > 10
+    assert outside == 0
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.close()

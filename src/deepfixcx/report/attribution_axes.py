@@ -54,6 +54,10 @@ LEAST_SIGN = 0.15
 """Cells below this share of the strongest have no sign."""
 MOST_SIGNS = 12
 """On grids with more cells a side, only the strongest cells have a sign."""
+LEAST_LETTERS, MOST_LETTERS = 5.5, 13.0
+"""Sizes of letters in cells; intervals, or values, that would need smaller ones are omitted."""
+LETTER_WIDTH, LINE_HEIGHT = 0.68, 1.45
+"""Of a letter of `FONT`, as shares of its size, with room between cells."""
 
 
 # -- places -----------------------------------------------------------------------------------
@@ -96,17 +100,36 @@ def draw_amounts(
     _overlay(axes, spread, (SIZE, SIZE))
     if max(values.shape) > MOST_SIGNS:
         return
-    intervals = amounts.shape[2] == 3 and max(values.shape) <= 5
-    letters = float(np.clip((38 if intervals else 60) / max(values.shape), 6, 13))
-    for (row, column), value in np.ndenumerate(values):
-        words = _percent(float(value)) if percent else f"{value:.{digits}f}"
-        if intervals:
-            low, high = amounts[row, column, 1:]
-            words += f"\n{low:.{digits}f}–{high:.{digits}f}"
+    size = axes.get_images()[0].get_size()
+    room = [  # of the narrowest row and column
+        72 * inches * (min(np.diff(middles)) / side if len(middles) > 1 else 1)
+        for middles, side, inches in zip((rows, columns), size, (place[3], place[2]), strict=True)
+    ]
+    several = [
+        _percent(float(value)) if percent else f"{value:.{digits}f}" for value in values.flat
+    ]
+    if amounts.shape[2] == 3:
+        lows, highs = amounts[..., 1].flat, amounts[..., 2].flat
+        both = [
+            f"{text}\n{low:.{digits}f}–{high:.{digits}f}"
+            for text, low, high in zip(several, lows, highs, strict=True)
+        ]
+        several = both if _letters(both, room) >= LEAST_LETTERS else several
+    letters = _letters(several, room)
+    if letters < LEAST_LETTERS:
+        return
+    for (row, column), words in zip(np.ndindex(values.shape), several, strict=True):
         axes.text(
             columns[column], rows[row], words, ha="center", va="center", fontsize=letters,
             color=INK, family=FONT, clip_on=True,
         )  # fmt: skip
+
+
+def _letters(texts: Sequence[str], room: Sequence[float]) -> float:
+    """Return the size of letters at which texts fit into cells of this height and width."""
+    lines = [line for text in texts for line in text.split("\n")]
+    high = room[0] / (LINE_HEIGHT * (1 + max(text.count("\n") for text in texts)))
+    return min(high, room[1] / (LETTER_WIDTH * max(map(len, lines))), MOST_LETTERS)
 
 
 def draw_marks(
