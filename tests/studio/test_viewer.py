@@ -74,7 +74,7 @@ def test_a_reader_that_crashes_is_started_again(series: Path) -> None:
     assert reader.read(series / "slice-0.dcm").frames.shape == (1, 1, 128, 128)
     assert reader._process is not None
     reader._process.kill()
-    reader._process.wait()
+    reader._process.wait(60)
     assert reader.read(series / "slice-0.dcm").frames.shape == (1, 1, 128, 128)
     reader.close()
 

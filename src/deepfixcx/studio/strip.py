@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deepfixcx.report.html_images import for_screen, png_bytes
+from deepfixcx.report.html import for_screen, png_bytes
 from deepfixcx.studio.elements import Row, put
 from deepfixcx.studio.uploads import Picture, Reader
 from deepfixcx.studio.workspace import Workspace

@@ -134,7 +134,7 @@ class Reader:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=60)
 
     def _asked(self, content: bytes) -> bytes:
         if self._process is None or self._process.poll() is not None:
