@@ -367,7 +367,9 @@ def test_tables_of_a_report_keep_every_column_on_a_phone(
 ) -> None:
     report = tmp_path / "report.html"
     command = [*PROGRAM, "report", str(shelf / "shared"), "-o", str(report)]
-    subprocess.run(command, capture_output=True, check=False, timeout=300)  # its audit is of no release
+    subprocess.run(
+        command, capture_output=True, check=False, timeout=300
+    )  # its audit is of no release
     tab = browser.new_page(viewport={"width": 390, "height": 800})
     tab.goto(report.resolve().as_uri())
     outside = tab.evaluate(
