@@ -293,7 +293,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "scans" / f"{number:03}.png").write_bytes(png(32, seed=number))
     for name, spec in (("coarse", CodecSpec(2, 3)), ("fine", CodecSpec(1, 8))):
         privatize_dataset(folder / "scans", folder / name, ReleaseOptions(spec))
-    write_figure(Figure(), folder / "figure.png")
+    write_figure(folder / "figure.png", Figure())
     return folder
 
 
