@@ -44,6 +44,8 @@ JSON_NAMES = {
     "legible_from",
     "table_file_bytes",
     "files_changed",
+    "files_gone",
+    "files_new",
     "unmasked_images",
     "masked_images",
     "masked_share",

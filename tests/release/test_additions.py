@@ -119,6 +119,17 @@ def test_an_interrupted_addition_goes_on(home: Path, monkeypatch: pytest.MonkeyP
     assert contents(home / "out") == same
 
 
+def test_an_addition_goes_on_where_inputs_are_gone(home: Path) -> None:
+    add(home)
+    before = contents(home / "out")
+    (home / "next" / "c" / "9.png").unlink()
+    with pytest.raises(ReleaseError, match="other inputs"):
+        add(home, "in", resume=True)
+    again = add(home, resume=True)
+    assert (len(again.gone), again.new, again.progress.files_done) == (1, 0, 0)
+    assert contents(home / "out") == before
+
+
 def test_each_delivery_can_be_repaired(home: Path) -> None:
     add(home)
     before = contents(home / "out")

@@ -30,7 +30,7 @@ from deepfixcx.release import shard as shard_module
 from deepfixcx.release.inputs import find_sources
 from deepfixcx.release.places import LocalPlace
 from deepfixcx.release.plan import ShardJob, make_plan
-from tests.release.conftest import contents, rows
+from tests.release.conftest import contents, rows, write_gray
 
 SPEC = CodecSpec(level=2, patches=3)
 
@@ -227,9 +227,9 @@ def test_resume_needs_the_same_inputs_and_options(images: Path, tmp_path: Path) 
     release(images, tmp_path / "out")
     with pytest.raises(ReleaseError, match="other seed"):
         release(images, tmp_path / "out", resume=True, seed=5)
-    (images / "colour" / "c0.bmp").unlink()
+    write_gray(tmp_path / "others" / "1.png", 8, 8, 0)
     with pytest.raises(ReleaseError, match="other inputs"):
-        release(images, tmp_path / "out", resume=True)
+        release(tmp_path / "others", tmp_path / "out", resume=True)
 
 
 def test_resume_of_a_finished_release_does_nothing(images: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from deepfixcx import CodecSpec
-from deepfixcx.errors import ReleaseError
+from deepfixcx.errors import ReleaseError, ReleaseStoppedError
 from deepfixcx.io.files import remove_listed
 from deepfixcx.release import (
     ReleaseOptions,
@@ -20,12 +21,15 @@ from deepfixcx.release import (
     Summary,
     private_folder,
     privatize_dataset,
+    run,
     verify_release,
+    withdraw,
 )
 from deepfixcx.release.claim import claimed
 from deepfixcx.release.ledger import Ledger
 from deepfixcx.release.places import LocalPlace, Place
 from deepfixcx.release.storage import content_of, open_hashed, stamp_of
+from deepfixcx.release.workers import Event, JobEvent
 from tests.release.conftest import Lethal, contents, rows, write_gray
 
 OPTIONS = ReleaseOptions(CodecSpec(level=2, patches=3), names="keep")
@@ -91,6 +95,88 @@ def test_source_that_was_repaired_to_another_size_keeps_its_place_and_is_named(
     assert all(after[name] == before[name] for name in same)
     assert not (tmp_path / "out" / "failures.csv").exists()
     assert privatize_dataset(images, tmp_path / "out", NEUTRAL, resume=True).changed == ()
+
+
+def sources(out: Path) -> dict[str, str]:
+    """Return the source of each ID."""
+    private = rows(private_folder(out) / "sources.csv")
+    return {row["source_id"]: row["source"] for row in private if row["source_id"]}
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_gone_inputs_keep_their_results_and_new_ones_are_left_out(
+    images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = privatize_dataset(images, out, NEUTRAL)
+    before, names = contents(out), sources(out)
+    (images / names["000001"]).unlink()
+    replace_bytes(images / names["000024"])  # in the other shard
+    write_gray(images / "ward-0" / "later.png", 20, 20, 7)
+    again = privatize_dataset(images, out, NEUTRAL, resume=True)
+    assert (again.gone, again.changed, again.new) == (("000001",), ("000024",), 1)
+    assert again.progress.files_done == 24 - 16
+    after = contents(out)
+    other = {n for n in before if n.startswith("images/") and "000024" not in n}
+    assert {name: before[name] for name in other} == {name: after.get(name) for name in other}
+    assert sources(out) == names
+    assert again.totals["source_file_bytes"] == first.totals["source_file_bytes"]
+    told = {row["source"]: row for row in rows(private_folder(out) / "sources.csv")}
+    assert "gone" in told[names["000001"]]["reason"]
+    assert "--add" in told["ward-0/later.png"]["reason"]
+    assert verify_release(out).sound
+    added = privatize_dataset(images, out, NEUTRAL, add=True)
+    assert (added.progress.files_done, added.new) == (1, 0)
+    assert sources(out) == names | {"000025": "ward-0/later.png"}
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_shard_is_not_processed_again_where_a_gone_source_would_lose_its_result(
+    images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    privatize_dataset(images, out, NEUTRAL)
+    before, names = contents(out), sources(out)
+    (images / names["000001"]).unlink()
+    replace_bytes(images / names["000002"])
+    with pytest.raises(ReleaseError, match=r"source of 000001 cannot be read any more.*withdraw"):
+        privatize_dataset(images, out, NEUTRAL, resume=True)
+    assert contents(out) == before
+    withdraw(out, images=["000001"])
+    again = privatize_dataset(images, out, NEUTRAL, resume=True)
+    assert (again.gone, again.changed, again.progress.files_done) == ((), ("000002",), 15)
+    assert sources(out) == {n: source for n, source in names.items() if n != "000001"}
+    assert names["000001"].encode() not in (private_folder(out) / "ledger.sqlite").read_bytes()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_input_that_goes_before_it_is_processed_fails_until_it_is_restored(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    privatize_dataset(images, tmp_path / "whole", NEUTRAL)
+    out = tmp_path / "out"
+
+    def one_shard(*jobs: Any) -> Iterator[Event]:
+        for event in run._run_here(*jobs):
+            yield event
+            if isinstance(event, JobEvent):
+                raise ReleaseStoppedError("the power failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "choose_run", lambda *_, **__: one_shard)
+        with pytest.raises(ReleaseStoppedError, match="power"):
+            privatize_dataset(images, out, NEUTRAL)
+    ((name, source_id),) = ask(out, "SELECT name, source_id FROM planned WHERE place = 20")
+    content = (images / name).read_bytes()
+    (images / name).unlink()
+    again = privatize_dataset(images, out, NEUTRAL, resume=True)
+    (failed,) = rows(out / "failures.csv")
+    assert (failed["source_id"], again.gone) == (source_id, ())
+    assert "gone" in failed["reason"]
+    assert name not in (out / "failures.csv").read_text()
+    (images / name).write_bytes(content)
+    assert privatize_dataset(images, out, NEUTRAL, resume=True).changed == (source_id,)
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -144,13 +144,23 @@ def skipped_words(skipped: int, hidden: int) -> str:
     return ", ".join(f"{count:,} {why}" for count, why in parts if count)
 
 
-def changed_rows(ids: Sequence[str], *, neutral: bool) -> list[tuple[str, str]]:
-    """Return a row of a panel on inputs that changed since an earlier run."""
-    if not ids:
-        return []
-    shown = f": {', '.join(ids[:MOST_KEPT])}{' …' * (len(ids) > MOST_KEPT)}" if neutral else ""
-    files = counted(len(ids), "file")
-    return [("changed", f"{files} since an earlier run, processed again with their shards{shown}")]
+def changed_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
+    """Return rows of a panel on inputs that changed, went or came since an earlier run."""
+
+    def shown(ids: Sequence[str]) -> str:
+        return f": {', '.join(ids[:MOST_KEPT])}{' …' * (len(ids) > MOST_KEPT)}" if neutral else ""
+
+    rows = []
+    if ids := summary.changed:
+        files = f"{counted(len(ids), 'file')} since an earlier run"
+        rows.append(("changed", f"{files}, processed again with their shards{shown(ids)}"))
+    if ids := summary.gone:
+        files = f"{counted(len(ids), 'source')} cannot be read any more"
+        rows.append(("gone", f"{files}; earlier results stay{shown(ids)}"))
+    if summary.new:
+        files = f"{counted(summary.new, 'file')} of IN since the release was started"
+        rows.append(("new", f"{files}, left out; add them with --add"))
+    return rows
 
 
 def duplicate_rows(totals: Mapping[str, int]) -> list[tuple[str, str]]:

@@ -170,6 +170,8 @@ def _figures(summary: Summary) -> dict[str, object]:
         "files_skipped": summary.skipped,
         "files_kept": list(summary.kept_files),
         "files_changed": len(summary.changed),
+        "files_gone": len(summary.gone),
+        "files_new": summary.new,
         "unmasked_images": summary.unmasked_images,
         "masked_share": summary.masked_share,
         "seconds": round(summary.seconds, 3),
@@ -195,7 +197,7 @@ def _close(summary: Summary, figures: dict[str, object], options: DeidentifyOpti
         rows += mask_rows(summary, neutral=options.names == "neutral")
     elif totals["images"]:
         rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
-    rows += changed_rows(summary.changed, neutral=options.names == "neutral")
+    rows += changed_rows(summary, neutral=options.names == "neutral")
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),

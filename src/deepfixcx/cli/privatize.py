@@ -280,6 +280,8 @@ def _figures(summary: Summary) -> dict[str, object]:
         "files_skipped": summary.skipped,
         "files_kept": list(summary.kept_files),
         "files_changed": len(summary.changed),
+        "files_gone": len(summary.gone),
+        "files_new": summary.new,
         "legible_images": summary.legible_images,
         "legible_from": summary.legible_from,
         "unmasked_images": summary.unmasked_images,
@@ -326,7 +328,7 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
         rows += reason_rows(summary.notes)
     if summary.legible_images:
         rows.append(("text", _writing(summary, masked)))
-    rows += changed_rows(summary.changed, neutral=options.names == "neutral")
+    rows += changed_rows(summary, neutral=options.names == "neutral")
     rows += duplicate_rows(totals) + kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
+from deepfixcx._words import counted
 from deepfixcx.errors import InUseError, OverwriteError, ReleaseError
 from deepfixcx.io import folders
 from deepfixcx.io.files import (
@@ -36,7 +37,7 @@ from deepfixcx.release.places import LocalPlace, Place
 from deepfixcx.release.plan import Plan
 from deepfixcx.release.storage import content_of, journal_name, stamp_of
 
-__all__ = ["Claim", "check_identity", "claimed", "deaths_before", "standing_shards"]
+__all__ = ["Claim", "Standing", "check_identity", "claimed", "deaths_before", "standing_shards"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,31 +211,55 @@ def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
         )
 
 
-def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> tuple[set[int], list[str]]:
-    """Return the shards that need not be processed again, and the IDs of inputs that changed."""
-    standing, changed = set(), []
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stays of earlier runs: shards, and the IDs of inputs that changed or are gone."""
+
+    shards: set[int]
+    changed: list[str]
+    gone: list[str]
+
+
+def standing_shards(plan: Plan, claim: Claim, ledger: Ledger) -> Standing:
+    """Return the shards that need not be processed again; make the others ready to be."""
+    found, again = Standing(set(), [], []), list[int]()
     size_of = claim.place.sizes()
     for number in sorted(ledger.complete_shards() & set(plan.numbers)):
-        others = _changed_sources(number, plan, ledger)
-        changed += others
-        if _is_there(number, size_of, ledger) and not others:
-            standing.add(number)
-        elif plan.options.noise is not None:
-            raise ReleaseError(
-                "images changed or codes with noise were deleted after the noise was drawn; new "
-                "noise for images that were shared costs epsilon again: restore the files, or "
-                "accept the cost with --overwrite"
-            )
+        changed, gone = _changed_sources(number, plan, ledger)
+        if changed or not _is_there(number, size_of, ledger):
+            again.append(number)
+            _refuse_again(plan, gone if claim.place.has(ABOUT) else [])
         else:
-            for listed in ledger.listed(number):
-                if left := claim.place.remove(listed):
-                    raise ReleaseError(
-                        f"{left[0]!r} in {str(claim.place)!r} must be made again, but was "
-                        "changed since deepfixcx made it; move it, then run the same command "
-                        "again"
-                    )
-            ledger.reopen(number)
-    return standing, changed
+            found.shards.add(number)
+            found.gone.extend(gone)
+        found.changed.extend(changed)
+    for number in again:
+        for listed in ledger.listed(number):
+            if left := claim.place.remove(listed):
+                raise ReleaseError(
+                    f"{left[0]!r} in {str(claim.place)!r} must be made again, but was "
+                    "changed since deepfixcx made it; move it, then run the same command "
+                    "again"
+                )
+        ledger.reopen(number)
+    return found
+
+
+def _refuse_again(plan: Plan, gone: list[str]) -> None:
+    """Refuse to process a shard again from which results would be lost, or epsilon spent again."""
+    if plan.options.noise is not None:
+        raise ReleaseError(
+            "images changed or codes with noise were deleted after the noise was drawn; new "
+            "noise for images that were shared costs epsilon again: restore the files, or "
+            "accept the cost with --overwrite"
+        )
+    if gone:
+        more = f" and {counted(len(gone) - 1, 'other')}" if len(gone) > 1 else ""
+        name = f"the source of {gone[0]}{more}" if plan.options.names == "neutral" else "a source"
+        raise ReleaseError(
+            f"{name} cannot be read any more, and an input that is stored with it changed or lost "
+            "its result; restore the source, or remove its image with deepfixcx withdraw"
+        )
 
 
 def deaths_before(plan: Plan, ledger: Ledger) -> dict[str, int]:
@@ -254,9 +279,9 @@ def _is_there(shard: int, size_of: Callable[[str], int | None], ledger: Ledger) 
     )
 
 
-def _changed_sources(shard: int, plan: Plan, ledger: Ledger) -> list[str]:
-    """Return the IDs of the inputs of a shard that hold other bytes than when it was made."""
-    restamped, changed = [], []
+def _changed_sources(shard: int, plan: Plan, ledger: Ledger) -> tuple[list[str], list[str]]:
+    """Return the IDs of inputs of a shard that hold other bytes than before, and of those gone."""
+    restamped, changed, gone = [], [], []
     for item, seen in zip(plan.shard(shard), ledger.sources(shard), strict=True):
         stamp = stamp_of(item.source.path)
         if stamp and stamp == seen.stamp:
@@ -265,11 +290,11 @@ def _changed_sources(shard: int, plan: Plan, ledger: Ledger) -> list[str]:
         # what was made of it is still good.
         content = content_of(item.source.path)
         if not content:
-            continue
-        if content != seen.content:
+            gone += [item.source_id] if seen.content else []
+        elif content != seen.content:
             changed.append(item.source_id)
         else:
             restamped.append(replace(seen, stamp=stamp))
     if restamped:
         ledger.restamp(shard, restamped)
-    return changed
+    return changed, gone

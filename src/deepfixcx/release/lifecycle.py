@@ -14,21 +14,34 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from deepfixcx.errors import ReleaseError
+from deepfixcx.errors import ReleaseError, UnreadableFileError
 from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import ABOUT
-from deepfixcx.release.inputs import Listing, Sources
+from deepfixcx.release.inputs import Listing, Source, Sources
 from deepfixcx.release.ledger import Ledger, writing_ledger
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import Place
-from deepfixcx.release.plan import After, Plan, folder_number, make_plan
+from deepfixcx.release.plan import (
+    After,
+    Plan,
+    PlannedItems,
+    folder_number,
+    make_plan,
+    shard_size,
+)
 from deepfixcx.release.storage import content_of
 
-__all__ = ["Delivery", "Lifecycle"]
+__all__ = ["GONE", "NEW", "Delivery", "Lifecycle"]
 
 WITHDRAWN = "it was withdrawn from the release"
 KNOWN = "an image with the same bytes is in the release"
+NEW = "it is new since the release was started; add it with --add"
+
+GONE = UnreadableFileError("the source file is gone since the release was started; restore it")
+"""Why an input cannot be processed again."""
+
 CHOSEN = "source_id IN (SELECT value FROM json_each(?1))"
 """In a query with a JSON list of IDs: one pass over a table, however many IDs there are."""
 
@@ -40,6 +53,21 @@ class Delivery:
     after: After
     inputs: str
     order: str
+
+
+class GivenNames:
+    """ID and image of each input by its place, as an earlier run gave them."""
+
+    def __init__(self, names: Mapping[int, tuple[str, str]]) -> None:
+        self._names = names
+
+    def source_id(self, place: int, _: str) -> str:
+        """Return the ID that the input was given."""
+        return self._names[place][0]
+
+    def image_stem(self, place: int, _: str) -> str:
+        """Return the path that its image was given."""
+        return self._names[place][1]
 
 
 class Lifecycle:
@@ -57,6 +85,11 @@ class Lifecycle:
                 "places INTEGER NOT NULL, folders INTEGER NOT NULL, "
                 "inputs TEXT NOT NULL, sequence TEXT NOT NULL)"
             )
+            transaction.execute(
+                "CREATE TABLE IF NOT EXISTS planned (delivery INTEGER NOT NULL, place INTEGER NOT "
+                "NULL, name TEXT NOT NULL, source_id TEXT NOT NULL, stem TEXT NOT NULL, "
+                "PRIMARY KEY (delivery, place)) WITHOUT ROWID"
+            )
 
     # -- deliveries ---------------------------------------------------------------------------
 
@@ -65,10 +98,11 @@ class Lifecycle:
     ) -> Plan:
         """Return the plan of the first delivery or, with ``add``, of the one that is added."""
         secret = self._ledger.secret()
-        workers = run.get("workers", 1)
+        workers, resume = run.get("workers", 1), run.get("resume", False)
         if not run.get("add", False):
-            order = self._ledger.identity().get("order", "")
-            return self._remaining(make_plan(sources, options, secret, order))
+            begun = self._ledger.identity()
+            plan = self._remaining(make_plan(sources, options, secret, begun.get("order", "")))
+            return self._as_begun(plan, sources, begun["inputs"]) if begun and resume else plan
         last = self._last()
         pending = self._pending()
         if not self._ledger.identity() or (
@@ -77,8 +111,8 @@ class Lifecycle:
             raise ReleaseError(
                 "--add requires a finished release; finish it with --resume, without --add"
             )
-        if last is not None and (pending or run.get("resume") or not finished):
-            return self._continued(last, sources, options, workers)
+        if last is not None and (pending or resume or not finished):
+            return self._continued(last, sources, options, workers, resume=resume)
         shards, numbered = self._database.execute(
             "SELECT count(*), coalesce(sum(files), 0) FROM shards"
         ).fetchone()
@@ -117,8 +151,67 @@ class Lifecycle:
         found: list[dict[str, str]] = json.loads(self._ledger.noted("history") or "[]")
         return found
 
+    def note_inputs(self, plan: Plan) -> None:
+        """Write down what each input of a delivery is called, so that inputs may go later."""
+        delivery = plan.after.shards
+        query = "SELECT 1 FROM planned WHERE delivery = ? LIMIT 1"
+        if not plan.shards or self._database.execute(query, (delivery,)).fetchone():
+            return
+        places = (place for number in plan.numbers for place in plan.places(number))
+        rows = (
+            (delivery, place, item.source.name, item.source_id, item.image_stem)
+            for place, item in zip(places, plan.items, strict=True)
+        )
+        with writing_ledger(), self._database as transaction:
+            transaction.executemany("INSERT INTO planned VALUES (?, ?, ?, ?, ?)", rows)
+            count = len(plan.items) + len(plan.items.dropped)
+            transaction.execute(
+                "INSERT OR REPLACE INTO notes VALUES (?, ?)", (f"planned {delivery}", str(count))
+            )
+
+    def _as_begun(self, plan: Plan, sources: Sources, inputs: str) -> Plan:
+        """Return the plan that a delivery began with, if some of its inputs are gone or new.
+
+        A plan stays as it is where most of its inputs are gone: they are those of another release.
+        """
+        if plan.inputs == inputs:
+            return plan
+        delivery, found = plan.after.shards, {each.name: each for each in sources.found}
+        query = "SELECT place, name, source_id, stem FROM planned WHERE delivery = ?"
+        rows = self._database.execute(query, (delivery,)).fetchall()
+        if 2 * sum(row[1] in found for row in rows) < max(1, len(rows)):
+            return plan
+        names = {place: (source_id, stem) for place, _, source_id, stem in rows}
+        listed: list[Source] = [Source(Path(), "", problem=GONE)] * self._count(delivery)
+        for place, name, _, _ in rows:
+            there = name in found
+            listed[place] = found.pop(name) if there else Source(Path(name), name, problem=GONE)
+        dropped = frozenset(range(len(listed))) - names.keys()
+        items = PlannedItems(Listing(listed), GivenNames(names), dropped)
+        left_out = tuple((name, self._why_not(found[name], delivery)) for name in sorted(found))
+        size = shard_size(len(listed))
+        return replace(plan, items=items, inputs=inputs, left_out=left_out, shard_size=size)
+
+    def _count(self, delivery: int) -> int:
+        return int(self._ledger.noted(f"planned {delivery}"))
+
+    def _why_not(self, source: Source, delivery: int) -> str:
+        """Say why an input is no part of a delivery that has begun."""
+        content = content_of(source.path)
+        if content and self.mark("content", content) in self._marks():
+            return WITHDRAWN
+        query = "SELECT 1 FROM sources WHERE content = ? AND content != '' AND shard < ?"
+        known = self._database.execute(query, (content, delivery)).fetchone()
+        return KNOWN if known else NEW
+
     def _continued(
-        self, last: Delivery, sources: Sources, options: ReleaseOptions, workers: int
+        self,
+        last: Delivery,
+        sources: Sources,
+        options: ReleaseOptions,
+        workers: int,
+        *,
+        resume: bool,
     ) -> Plan:
         """Return the plan of a delivery that has begun; its inputs must be the same."""
         for withdrawn in (True, False):  # withdrawn before it began, or since
@@ -126,6 +219,9 @@ class Lifecycle:
             plan = make_plan(chosen, options, self._ledger.secret(), last.order, last.after)
             if plan.inputs == last.inputs:
                 return self._remaining(replace(plan, left_out=left_out))
+        plan = self._as_begun(plan, sources, last.inputs) if resume else plan
+        if plan.inputs == last.inputs:
+            return plan
         raise ReleaseError(
             "an earlier addition to this release had other inputs; run its command again with "
             "--resume, or omit --resume if it was finished"
@@ -208,7 +304,7 @@ class Lifecycle:
         for shard, content in found.fetchall():
             marks.append(self.mark("content", content))
             transaction.execute("UPDATE shards SET files = files - 1 WHERE number = ?", (shard,))
-        for table in ("records", "sources", "deaths"):
+        for table in ("records", "sources", "deaths", "planned"):
             transaction.execute(f"DELETE FROM {table} WHERE {CHOSEN}", chosen)
         transaction.executemany(
             "INSERT OR IGNORE INTO withdrawn VALUES (?)", [(mark,) for mark in marks]

@@ -253,7 +253,8 @@ def _write_sources(
         writer.writerows(before)
         for item in plan.items:
             name, status = item.source_id, "failed" if item.source_id in why else "done"
-            cells = (*why.get(name, ("", "")), notes.get(name, ""))
+            gone = "" if item.source.problem is None else str(item.source.problem)
+            cells = (*why.get(name, ("", gone)), notes.get(name, ""))
             writer.writerow(row(name, item.source.name, status, *cells))
         for name, reason in plan.left_out:
             writer.writerow(row("", name, "skipped", "", reason))
@@ -281,7 +282,9 @@ def _sizes(plan: Plan, ledger: Ledger) -> Iterator[int]:
     """Yield the bytes of each source, in release order."""
     for number in sorted(ledger.complete_shards()):
         if number in plan.numbers:
-            yield from (item.source.size for item in plan.shard(number))
+            for item, seen in zip(plan.shard(number), ledger.sources(number), strict=True):
+                gone = item.source.problem is not None
+                yield size_in(seen.stamp) if gone else item.source.size
         else:
             yield from (size_in(seen.stamp) for seen in ledger.sources(number))
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from deepfixcx.release.ledger import FileDone, ShardResult
     from deepfixcx.release.places import Place
 
-__all__ = ["After", "Plan", "Planned", "PlannedItems", "ShardJob", "folder_number", "make_plan"]
+__all__ = ["After", "Plan", "Planned", "PlannedItems", "ShardJob", "folder_number", "make_plan",
+           "shard_size"]  # fmt: skip
 
 PLAN_VERSION = 1
 SECRET_PLAN_VERSION = 2
@@ -290,9 +291,13 @@ def make_plan(
         naming = KeptNames(source.name for source in shuffled)
     else:
         naming = NeutralNames((source.name for source in found), generator, after)
-    size = min(max(-(-len(found) // SHARDS_WANTED), LEAST_SHARD), LARGEST_SHARD)
-    items = PlannedItems(shuffled, naming)
+    items, size = PlannedItems(shuffled, naming), shard_size(len(found))
     return Plan(options, items, sources.skipped, size, inputs, order_hash, after)
+
+
+def shard_size(inputs: int) -> int:
+    """Return how many inputs a shard has."""
+    return min(max(-(-inputs // SHARDS_WANTED), LEAST_SHARD), LARGEST_SHARD)
 
 
 def folder_number(name: str) -> int:

@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 from deepfixcx._optional import require
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io.release_files import ABOUT
-from deepfixcx.release.claim import Claim, check_identity, claimed, deaths_before, standing_shards
+from deepfixcx.release.claim import (
+    Claim,
+    Standing,
+    check_identity,
+    claimed,
+    deaths_before,
+    standing_shards,
+)
 from deepfixcx.release.folders import KEY, keep_apart, private_files
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger
-from deepfixcx.release.lifecycle import Lifecycle
+from deepfixcx.release.lifecycle import NEW, Lifecycle
 from deepfixcx.release.manifest import check_versions, count_legible, finishing, write_manifest
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.patients import name_patients
@@ -125,6 +132,10 @@ class Summary:
         What a user has to know where the store of the release cannot lock it; else empty.
     changed : tuple of str
         IDs of inputs that hold other bytes than in an earlier run, and were processed again.
+    gone : tuple of str
+        IDs of inputs that cannot be read any more; what earlier runs made of them stays.
+    new : int
+        Inputs that were added to IN since the release was started, and are no part of it.
 
     Examples
     --------
@@ -150,6 +161,8 @@ class Summary:
     lock_note: str = ""
     hidden: int = 0
     changed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    new: int = 0
 
 
 @dataclass(slots=True)
@@ -244,8 +257,9 @@ def privatize_dataset(
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         check_versions(ledger)
         life.begin(plan, claim.place)
+        life.note_inputs(plan)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
-        progress, changed = _work(plan, claim, ledger, work_off, run, dicom)
+        progress, standing = _work(plan, claim, ledger, work_off, run, dicom)
         if (column := run.get("patient")) is not None:
             name_patients(plan, ledger, key or kept_here / KEY, where, column)
         with finishing(claim):
@@ -277,7 +291,9 @@ def privatize_dataset(
         notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
         kept_files=tuple(claim.kept),
         lock_note=claim.place.lock_note,
-        changed=tuple(changed),
+        changed=tuple(standing.changed),
+        gone=tuple(standing.gone),
+        new=sum(reason == NEW for _, reason in plan.left_out),
     )
 
 
@@ -288,15 +304,16 @@ def _work(
     work_off: Run,
     run: RunOptions,
     dicom: DicomOutput | None,
-) -> tuple[Progress, list[str]]:
+) -> tuple[Progress, Standing]:
     place, options = claim.place, plan.options
-    standing, changed = standing_shards(plan, claim, ledger)
-    todo = [number for number in plan.numbers if number not in standing]
+    standing = standing_shards(plan, claim, ledger)
+    todo = [number for number in plan.numbers if number not in standing.shards]
     if todo:
         claim.withdraw()  # they speak of results that are about to be replaced
     parts = plan.items.parts(map(plan.places, todo))
     jobs = map(ShardJob, todo, parts, repeat(options), repeat(place), repeat(dicom))
-    progress = Progress(files=len(plan.items), files_before=sum(map(plan.files_of, standing)))
+    before = sum(map(plan.files_of, standing.shards))
+    progress = Progress(files=len(plan.items), files_before=before)
     writer = _LedgerWriter(claim, ledger, plan.path_of, progress)
     if (log := run.get("log")) is not None:
         log.begin(progress, has_names=options.names == "keep")
@@ -309,7 +326,7 @@ def _work(
                 log.enter(event, progress)
     finally:
         place.remove_unfinished()
-    return progress, changed
+    return progress, standing
 
 
 def _write_pseudonyms(
