@@ -123,7 +123,11 @@ class Lifecycle:
         return replace(plan, left_out=left_out)
 
     def begin(self, plan: Plan, place: Place) -> None:
-        """Write down a delivery, unless it has begun already."""
+        """Write down a delivery and its inputs, unless it has begun already."""
+        self._begin_addition(plan, place)
+        self._note_inputs(plan)
+
+    def _begin_addition(self, plan: Plan, place: Place) -> None:
         if not plan.after.shards or not plan.shards:
             return
         after = plan.after
@@ -151,7 +155,7 @@ class Lifecycle:
         found: list[dict[str, str]] = json.loads(self._ledger.noted("history") or "[]")
         return found
 
-    def note_inputs(self, plan: Plan) -> None:
+    def _note_inputs(self, plan: Plan) -> None:
         """Write down what each input of a delivery is called, so that inputs may go later."""
         delivery = plan.after.shards
         query = "SELECT 1 FROM planned WHERE delivery = ? LIMIT 1"

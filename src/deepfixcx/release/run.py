@@ -25,7 +25,7 @@ from deepfixcx.release.claim import (
 )
 from deepfixcx.release.folders import KEY, keep_apart, private_files
 from deepfixcx.release.inputs import find_sources, hidden_part
-from deepfixcx.release.ledger import FileDone, Ledger
+from deepfixcx.release.ledger import FileDone, Ledger, Record
 from deepfixcx.release.lifecycle import NEW, Lifecycle
 from deepfixcx.release.manifest import check_versions, count_legible, finishing, write_manifest
 from deepfixcx.release.options import ReleaseOptions, RunOptions
@@ -257,7 +257,6 @@ def privatize_dataset(
         check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
         check_versions(ledger)
         life.begin(plan, claim.place)
-        life.note_inputs(plan)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
         progress, standing = _work(plan, claim, ledger, work_off, run, dicom)
         if (column := run.get("patient")) is not None:
@@ -282,12 +281,7 @@ def privatize_dataset(
         legible_from=legible_from,
         unmasked_images=sum(not row.masked for row in done) if options.mask is not None else 0,
         masked_share=sum(row.masked_share for row in done) / max(1, len(done)),
-        masked=tuple(
-            sorted(
-                ((row.source_id, row.masked_share) for row in done if row.masked),
-                key=lambda each: (-each[1], each[0]),
-            )
-        ),
+        masked=_masked(done),
         notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
         kept_files=tuple(claim.kept),
         lock_note=claim.place.lock_note,
@@ -295,6 +289,12 @@ def privatize_dataset(
         gone=tuple(standing.gone),
         new=sum(reason == NEW for _, reason in plan.left_out),
     )
+
+
+def _masked(done: list[Record]) -> tuple[tuple[str, float], ...]:
+    """Return what a mask painted, the largest share first."""
+    painted = ((row.source_id, row.masked_share) for row in done if row.masked)
+    return tuple(sorted(painted, key=lambda each: (-each[1], each[0])))
 
 
 def _work(
