@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,7 @@ class FailuresAtOnce:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(OneWorker(), "one-worker")
     terminal = config.pluginmanager.getplugin("terminalreporter")  # workers have none
     if terminal is not None:
         config.pluginmanager.register(FailuresAtOnce(terminal), "failures-at-once")
@@ -58,6 +62,42 @@ def data_folder() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip("no folder of real images; name it in the environment variable DEEPFIXCX_DATA")
     return folder
+
+
+class OneWorker:
+    """Make releases that need one worker in the process of the test: to start another takes longer.
+
+    Jobs are pickled all the same, as they are for a worker. A test whose images end the process
+    that decodes them has the fixture `stand_in`, and gets a worker.
+    """
+
+    here = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self.here = "stand_in" not in getattr(item, "fixturenames", ())
+
+    def run_jobs(self, jobs: Iterable[Any], workers: int, deaths: Any) -> Iterator[Any]:
+        from deepfixcx.release import run
+        from deepfixcx.release import workers as processes
+
+        jobs = iter(jobs)
+        first = list(islice(jobs, 2))
+        if self.here and (workers == 1 or len(first) == 1):
+            copies = (pickle.loads(pickle.dumps(job)) for job in chain(first, jobs))
+            return run._run_here(copies, deaths)
+        return processes.run_jobs(chain(first, jobs), workers, deaths)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_worker(request: pytest.FixtureRequest) -> Iterator[None]:
+    """See `OneWorker`."""
+    from deepfixcx.release import run
+
+    plugin = request.config.pluginmanager.getplugin("one-worker")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "run_jobs", plugin.run_jobs)
+        yield
 
 
 @pytest.fixture
