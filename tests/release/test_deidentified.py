@@ -311,3 +311,37 @@ def test_command_explains_rules_without_files(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["deidentify"]).exit_code == 2
     assert CliRunner().invoke(app, ["deidentify", "a", "b", "--retain", "all"]).exit_code == 2
     assert CliRunner().invoke(app, ["deidentify", "a", "b", "--also", "pdf"]).exit_code == 2
+
+
+def test_a_later_delivery_is_added_described_and_withdrawn(tmp_path: Path) -> None:
+    def call(*words: str) -> str:
+        done = CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    folders = [tmp_path / "first", tmp_path / "later"]
+    for month, folder in enumerate(folders):
+        folder.mkdir()
+        for number in range(2 + month):  # the later delivery repeats two files
+            made = image(PatientID=f"P{number}", SOPInstanceUID=f"1.2.826.0.1.77.9.{number}")
+            save(made, folder / f"{number}.dcm")
+    about, out = tmp_path / "about.toml", tmp_path / "out"
+    about.write_text('title = "Scans of 2026"\n')
+    same = (str(out), "--about", str(about), "--workers", "1")
+    call("deidentify", str(folders[0]), *same)
+    before = {path.name: path.read_bytes() for path in (out / "dicom").rglob("*.dcm")}
+    assert "2 files left out: their bytes are in the release" in call(
+        "deidentify", str(folders[1]), *same, "--add"
+    )
+    after = {path.name: path.read_bytes() for path in (out / "dicom").rglob("*.dcm")}
+    assert before.items() < after.items()
+    assert len(after) == 3
+    assert "# Scans of 2026" in (out / "README.md").read_text()
+    assert [each["change"] for each in json.loads((out / "dataset.json").read_text())["history"]]
+    call("withdraw", str(out), "--patient", "P1")
+    left = {path.name: path.read_bytes() for path in (out / "dicom").rglob("*.dcm")}
+    assert left.items() < after.items()
+    assert len(left) == 2
+    assert verify_release(out).sound
+    call("deidentify", str(folders[1]), *same, "--add")
+    assert len(list((out / "dicom").rglob("*.dcm"))) == 2  # it does not return

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABOUT",
+    "ADD",
     "BLANK",
     "BOUNDARY",
     "CACHE",
@@ -203,6 +204,7 @@ ABOUT = typer.Option(
     help="TOML of title, purpose, licence, contact and others for the README of the release.",
     show_default="OUT.about.toml",
 )
+ADD = typer.Option("--add", help="Put new images of IN into the release OUT.")
 RESUME = typer.Option("--resume", help="Continue a stopped run.")
 OVERWRITE = typer.Option("--overwrite", help="Replace what an earlier run wrote.")
 TABLES = typer.Option(

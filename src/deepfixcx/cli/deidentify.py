@@ -16,6 +16,7 @@ from deepfixcx.cli._console import (
     byte_size,
     changed_rows,
     default_workers,
+    duplicate_rows,
     kept_rows,
     logged,
     mask_rows,
@@ -29,6 +30,8 @@ from deepfixcx.cli._console import (
 )
 from deepfixcx.cli._estimate import end_with_estimate
 from deepfixcx.cli._options import (
+    ABOUT,
+    ADD,
     DRY_RUN,
     JSON,
     KEY,
@@ -39,6 +42,7 @@ from deepfixcx.cli._options import (
     PRIVATE,
     PSEUDONYMS,
     RESUME,
+    TABLES,
     WORKERS,
     leaves_of,
     words_in,
@@ -94,6 +98,9 @@ def command(
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     workers: Annotated[int | None, WORKERS] = None,
     private: Annotated[str | None, PRIVATE] = None,
+    about: Annotated[Path | None, ABOUT] = None,
+    tables: Annotated[bool | None, TABLES] = None,
+    add: Annotated[bool, ADD] = False,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
     dry_run: Annotated[bool, DRY_RUN] = False,
@@ -134,9 +141,10 @@ def command(
         "pseudonyms": pseudonyms,
         "workers": default_workers() if workers is None else workers,
         "resume": resume,
+        "add": add,
         "overwrite": overwrite,
         "again": resuming_command(),
-        "leaves": leaves_of(folder, None, None),
+        "leaves": leaves_of(folder, about, tables),
     }
     if dry_run:
         end_with_estimate("deidentify", where, folder, options, course, json)
@@ -198,6 +206,8 @@ def _close(summary: Summary, figures: dict[str, object], options: DeidentifyOpti
     elif totals["images"]:
         rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
     rows += changed_rows(summary, neutral=options.names == "neutral")
+    rows += changed_rows(summary.changed, neutral=options.names == "neutral")
+    rows += duplicate_rows(totals)
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),

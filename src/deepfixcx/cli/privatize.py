@@ -42,6 +42,7 @@ from deepfixcx.cli._console import (
 from deepfixcx.cli._estimate import end_with_estimate
 from deepfixcx.cli._options import (
     ABOUT,
+    ADD,
     BOUNDARY,
     DRY_RUN,
     GRID,
@@ -147,9 +148,7 @@ def command(
     private: Annotated[str | None, PRIVATE] = None,
     about: Annotated[Path | None, ABOUT] = None,
     tables: Annotated[bool | None, TABLES] = None,
-    add: Annotated[
-        bool, typer.Option("--add", help="Put new images of IN into the release OUT.")
-    ] = False,
+    add: Annotated[bool, ADD] = False,
     resume: Annotated[bool, RESUME] = False,
     overwrite: Annotated[bool, OVERWRITE] = False,
     dry_run: Annotated[bool, DRY_RUN] = False,
