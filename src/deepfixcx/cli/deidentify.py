@@ -206,7 +206,6 @@ def _close(summary: Summary, figures: dict[str, object], options: DeidentifyOpti
     elif totals["images"]:
         rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
     rows += changed_rows(summary, neutral=options.names == "neutral")
-    rows += changed_rows(summary.changed, neutral=options.names == "neutral")
     rows += duplicate_rows(totals)
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
