@@ -52,6 +52,7 @@ PATTERNS: dict[str, tuple[Direction | None, float]] = {
 """Direction and period; the disc is brightness, coarser than all edges of the code."""
 
 MODELS = ("logistic", "mlp", "network")
+NAMED = ("AUC", "place", "and direction", "and octave")
 NOISY, NOISE = 25, 0.25
 """Noisy codes that WAM averages, and their noise in standard deviations of each number."""
 
@@ -105,13 +106,12 @@ def _wam(module: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def planted_truth(pixels: Array, parts: Parts, options: argparse.Namespace) -> Table:
-    """Plant patterns, and count images whose first reason has place, direction and scale right.
+    """Plant patterns, and count images whose first reason has place, direction and octave right.
 
-    Bands of Haar are not sharp: of lines, a finer octave of their direction counts as their band,
-    and of a disc, which has every direction, every band of its place.
+    A disc has every direction; its octave is the brightness.
     """
     columns = ["pattern", "strength"]
-    columns += [f"{name}: {what}" for name in MODELS for what in ("AUC", "band", "and octave")]
+    columns += [f"{kind}: {what}" for kind in options.models for what in NAMED]
     table = Table(columns, words=1)
     for pattern, (direction, period) in PATTERNS.items():
         for strength in STRENGTHS:
@@ -120,7 +120,7 @@ def planted_truth(pixels: Array, parts: Parts, options: argparse.Namespace) -> T
             sick, healthy = (own.test[planted.labels[own.test, 0] == yes] for yes in (1, 0))
             touched = touched_cells(planted, sick, SPEC.grid_shape[0])
             cells: list[str] = []
-            for kind in MODELS:
+            for kind in options.models:
                 model = fitted_model(kind, code, planted.labels, own, options.seed)
                 scores = as_explainable(model).outputs(code.array[own.test], 0)
                 cells.append(f"{roc_auc(planted.labels[own.test, 0], scores):.2f}")
@@ -145,16 +145,16 @@ def _plant(
 
 def _right(
     why: Attribution, row: int, direction: str | None, period: float, touched: NDArray[np.bool_]
-) -> tuple[bool, bool]:
-    """Return whether the first reason has place, direction and scale or finer; and the octave."""
+) -> tuple[bool, bool, bool]:
+    """Return whether the first reason has the right place, direction and octave."""
     (first,) = why.top(1, row)
     if first.bands is None or first.row is None or first.column is None:
-        return False, False
-    named = bool(touched[row, first.row, first.column])
+        return False, False, False
+    place = bool(touched[row, first.row, first.column])
     if direction is None:  # a disc has every direction
-        return named, named and first.bands.orientation == "approximation"
-    named = named and first.bands.orientation == direction and first.bands.low <= period
-    return named, named and period <= first.bands.high
+        return place, place, place and first.bands.orientation == "approximation"
+    right = place and first.bands.orientation == direction
+    return place, right, right and first.bands.low <= period <= first.bands.high
 
 
 # -- faithfulness, sanity ---------------------------------------------------------------------
@@ -165,7 +165,9 @@ def curves(code: Code, labels: Array, parts: Parts, options: argparse.Namespace)
     columns = ["order of the numbers", "model", "baseline", "area, deletion", "area, insertion"]
     table = Table(columns, words=3)
     sick = parts.test[labels[parts.test, 0] == 1][:EXPLAINED]
-    for kind in MODELS[1:]:
+    for kind in options.models:
+        if kind == "logistic":
+            continue
         model = fitted_model(kind, code, labels, parts, options.seed)
         mean = code.array[parts.train].mean(axis=0, keepdims=True)
         for baseline, start in (("mean", mean), ("zeros", 0 * mean)):
@@ -209,6 +211,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="folder of real images; DEEPFIXCX_DATA if absent")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, help="only so many X-rays")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--only", action="append", help="a section; all if absent")
     parser.add_argument("--markdown", type=Path, help="page whose section to replace")
     options = parser.parse_args(words)
@@ -229,7 +232,8 @@ def main(words: Sequence[str] | None = None) -> None:
             texts += [f"**{title}**", make().markdown()]
             print("\n\n".join(texts[-2:]), end="\n\n", flush=True)
     limit = "" if options.images is None else f" --images {options.images}"
-    texts.append(f"Made by `python -m benchmarks.causal --seed {options.seed}{limit}`.")
+    kinds = "" if options.models == MODELS else f" --models {' '.join(options.models)}"
+    texts.append(f"Made by `python -m benchmarks.causal --seed {options.seed}{limit}{kinds}`.")
     if options.markdown is not None:
         put_section(options.markdown, "causal", texts)
 

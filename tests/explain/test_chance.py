@@ -52,7 +52,11 @@ def test_models_of_random_labels_have_no_reasons(code: Code) -> None:
 
 def test_what_was_planted_is_a_reason_and_has_its_chance(code: Code) -> None:
     array, labels = code.array.copy(), (np.arange(160) % 2).astype(np.float32)
-    array[labels == 1, 0, 1, 2, 3] *= 2
+    vertical = [
+        b for group in band_groups(2) if group.orientation == "vertical" for b in group.bands
+    ]
+    for band in vertical:  # a pattern of 4–8 px, which leaks into finer bands
+        array[labels == 1, 0, band, 2, 3] *= 3 if band == 1 else 1.5
     planted = Code(array, SPEC, code.sizes)
     model = LogisticCodes.fit(planted[:120].embedding(), labels[:120], components=100)
     why = explain_codes(model, planted[120:])

@@ -18,6 +18,7 @@ from deepfixcx.explain.removal import (
     Statement,
     beyond_edge,
     cell_pixels,
+    guessed,
     margin,
     none_removed,
     statements,
@@ -104,6 +105,7 @@ class BandSummary:
                 each.words if each.exact else f"{each.words} (roughly)"
                 for each in self.of_kind(kind)
             ] or [none_removed(self.spec, self.height, self.width)]
+            said += guessed(self.of_kind(kind)) if kind == "removed" else []
             rows += [(kind if line == 0 else "", words) for line, words in enumerate(said)]
         return rows
 

@@ -55,7 +55,7 @@ FEW_STEPS, ROUGH = 16, 0.01
 """Integrated gradients take more than so few steps where they miss more than this share of the
 sizes of all amounts, which changes the second digit of a reason at most."""
 
-FACTOR, LINEAR_FACTOR = 1.75, 1.25
+FACTOR, LINEAR_FACTOR = 1.75, 1.5
 """Amounts of models of random labels are so much larger than those of independent weights."""
 
 CHANCE = 0.05

@@ -6,6 +6,7 @@ in each of these cells, and the tests try to falsify it with random images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
@@ -25,6 +26,7 @@ __all__ = [
     "beyond_edge",
     "cell_pixels",
     "check_whole_block",
+    "guessed",
     "margin",
     "none_removed",
     "single",
@@ -166,6 +168,18 @@ def check_whole_block(spec: CodecSpec, height: int, width: int) -> None:
             f"{spec.block}x{spec.block} pixels at level {spec.level}, so its code cannot be "
             "described; use a smaller level"
         )
+
+
+GUESSED = (
+    "but an attacker who learned from X-rays of other patients guesses the brighter side of the "
+    "strongest edges right in 72–89 % (J=3–4, P=4–16; chance: 50 %)"
+)
+"""Measured with `python -m benchmarks.explanations --only "What is removed, attacked"`."""
+
+
+def guessed(removed: Sequence[Statement]) -> list[str]:
+    """Return how well an attacker guesses what is removed, where it was measured."""
+    return [GUESSED] if any(each.topic == "sign" for each in removed) else []
 
 
 def single(spec: CodecSpec, height: int, width: int) -> bool:

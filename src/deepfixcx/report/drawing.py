@@ -33,6 +33,7 @@ __all__ = [
     "draw_bar",
     "draw_mosaic",
     "draw_scale",
+    "draw_sides",
     "figure_bytes",
     "for_display",
     "write_figure",
@@ -164,6 +165,12 @@ def decimals_for(largest: float) -> int:
     if not largest > 0:
         return 2
     return min(max(DIGITS - 1 - math.floor(math.log10(largest)), 0), 6)
+
+
+def draw_sides(page: Page, left: float, bottom: float, wide: float) -> None:
+    """Mark the sides of an image, which need not be those of the patient."""
+    page.text(left, bottom + 0.06, "◂ image left", 9.5, color=MUTED)
+    page.text(left + wide, bottom + 0.06, "image right ▸", 9.5, color=MUTED, ha="right")
 
 
 def draw_scale(

@@ -24,6 +24,7 @@ from deepfixcx.report.drawing import (
     as_image,
     draw_bar,
     draw_mosaic,
+    draw_sides,
     for_display,
     panel_size,
 )
@@ -35,7 +36,7 @@ __all__ = ["explained_figure"]
 MARGIN, GAP, HEAD = 0.3, 0.35, 0.85
 AXIS, BAR = 0.62, 1.05  # room left of and below a mosaic, and right of it
 NAMES, GRID_ROW = 1.05, 0.62  # of the grid of energy: its names, and the height of a row
-LINE, ENERGY_LINE = 0.29, 0.25
+LINE, ENERGY_LINE, SIDES = 0.29, 0.25, 0.25  # SIDES: room for left and right below images
 SCALES = 0.62  # room for the scales below the grid
 INDENT, LETTER = 1.1, 0.1  # where sentences begin, and how wide a letter may be
 BRIGHTNESS, DARK = (0.2126, 0.7152, 0.0722), 0.45
@@ -66,7 +67,7 @@ def explained_figure(
         for name, text in _words(summary, one.channels)
         for row, line in enumerate(textwrap.wrap(text, int((width - INDENT) / LETTER)))
     ]
-    below = 0.0 if beside else HEAD + high
+    below = 0.0 if beside else HEAD + high + SIDES
     lines = _energy_lines(energy, summary)
     beneath = GRID_ROW * len(ORIENTATIONS) + SCALES + ENERGY_LINE * len(lines)
     foot = below + HEAD + max(high + AXIS, beneath) + 0.25
@@ -114,9 +115,11 @@ def _draw_images(
     if original is not None:
         page.heading(left, 0, "original", "not for sharing")
         page.image(for_display(original), left, HEAD, wide, high)
+        draw_sides(page, left, HEAD + high, wide)
         left += step
     page.heading(left, 0, "reconstruction", "of the code, cells filled in")
     page.image(for_display(decoded), left, HEAD, wide, high)
+    draw_sides(page, left, HEAD + high, wide)
     if original is not None:
         left += step
         scaled = original.astype(np.float32) * pixel_scale(original)
@@ -125,6 +128,7 @@ def _draw_images(
         words = f"gray: none; white: original {most:.2f} brighter"
         page.heading(left, 0, "difference", words)
         page.image(for_display(0.5 + difference[np.newaxis] / (2 * most)), left, HEAD, wide, high)
+        draw_sides(page, left, HEAD + high, wide)
 
 
 def _draw_bands(

@@ -37,7 +37,7 @@ from deepfixcx.report.attribution_axes import (
     grid_height,
     pale,
 )
-from deepfixcx.report.drawing import MUTED, Page, draw_scale, for_display, panel_size
+from deepfixcx.report.drawing import Page, draw_scale, draw_sides, for_display, panel_size
 
 __all__ = ["attribution_figure", "bias_figure", "strongest_amount", "with_amount"]
 
@@ -91,12 +91,12 @@ def attribution_figure(
         page.heading(left, head, "original", "not for sharing")
         axes = page.image(for_display(original), left, top, wide, high)
         draw_marks(axes, one.code, decoded.shape[1:], marks)
-        _sides(page, left, top + high, wide)
+        draw_sides(page, left, top + high, wide)
         left += wide + GAP
     page.heading(left, head, "reconstruction", "of the code: all that the model sees")
     axes = page.image(for_display(decoded), left, top, wide, high)
     draw_marks(axes, one.code, decoded.shape[1:], marks)
-    _sides(page, left, top + high, wide)
+    draw_sides(page, left, top + high, wide)
     left += wide + GAP
     if places:
         page.heading(left, head, "where", "sum over all bands of a cell")
@@ -104,7 +104,7 @@ def attribution_figure(
         most = strongest_amount(one.spatial()[0], one, (0,))
         draw_cells(axes, one, decoded.shape[1:], most)
         draw_marks(axes, one.code, decoded.shape[1:], marks)
-        _sides(page, left, top + high, wide)
+        draw_sides(page, left, top + high, wide)
         draw_scale(page, (left, top + high + 0.34, wide), most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += wide + GAP
     if bands:
@@ -194,12 +194,6 @@ def strongest_amount(
     return max(largest, float(np.median(chance)))
 
 
-def _sides(page: Page, left: float, bottom: float, wide: float) -> None:
-    """Mark the sides of an image, which need not be those of the patient."""
-    page.text(left, bottom + 0.06, "◂ image left", 9.5, color=MUTED)
-    page.text(left + wide, bottom + 0.06, "image right ▸", 9.5, color=MUTED, ha="right")
-
-
 def bias_figure(bias: Bias) -> Figure:
     """Draw the attributions of a model over many images: places, bands, attention, shortcuts."""
     why = bias.attribution
@@ -225,7 +219,7 @@ def bias_figure(bias: Bias) -> Figure:
     if bias.places is not None:
         page.heading(left, TITLE, "places", f"mean size of the attribution, {why.unit}")
         draw_amounts(page, bias.places, decoded, why.code, (left, top, wide, high))
-        _sides(page, left, top + high, wide)
+        draw_sides(page, left, top + high, wide)
         _scale_of_size(page, (left, top + high + 0.22, wide), bias.places[..., 0], unit=why.unit)
         left += wide + GAP
     if bias.bands is not None:
@@ -238,7 +232,7 @@ def bias_figure(bias: Bias) -> Figure:
         page.heading(left, TITLE, "attention: places", "share of the model's weights")
         shares = bias.attention_places()[:, :, np.newaxis]
         draw_amounts(page, shares, decoded, why.code, (left, top, wide, high), percent=True)
-        _sides(page, left, top + high, wide)
+        draw_sides(page, left, top + high, wide)
         _scale_of_size(page, (left, top + high + 0.22, wide), shares, percent=True)
         left += wide + GAP
         page.heading(left + SCALES, TITLE, "attention: edges", "share of the model's weights")
