@@ -27,6 +27,7 @@ JSON_NAMES = {
     "dicom_file_bytes",
     "dicom_files",
     "duplicate_files",
+    "patients",
     "duplicates_left_out",
     "file_checksum",
     "files",

@@ -57,6 +57,33 @@ def test_a_column_of_the_table_names_patients(output: str, table: Path, tmp_path
     )
 
 
+def test_a_column_of_the_table_names_patients_of_dicom_files_that_are_made_of_pictures(
+    table: Path, tmp_path: Path
+) -> None:
+    shutil.copy(str(examples.get_path("ct")), tmp_path / "in" / "ct.dcm")
+    table.write_text(table.read_text() + "ct.dcm,MRN-0\n")
+    out, names = tmp_path / "out", tmp_path / "names.csv"
+    options = ReleaseOptions(SPEC, output="dicom")
+    privatize_dataset(table, out, options, patient="case", pseudonyms=names)
+    key = load_key(tmp_path / "out.private/deidentify.key")
+    sources = {
+        row["source_id"]: row["source"] for row in rows(tmp_path / "out.private/sources.csv")
+    }
+    found = {sources[row["source_id"]]: row for row in rows(out / "manifest.csv")}
+    for number in range(5):
+        row = found[f"{number}.png"]
+        assert row["patient"] == key.pseudonym(("id", "", f"MRN-{number // 2}"))
+    assert all(dcmread(out / r["dicom_file"]).PatientID == r["patient"] for r in found.values())
+    assert len({row["patient"] for row in found.values()}) == 5  # 5.png and the header have theirs
+    assert "MRN-1" in names.read_text()
+    assert "MRN" not in "".join(str(dcmread(path)) for path in out.rglob("*.dcm"))
+    with pytest.raises(ReleaseError, match="other patient"):
+        privatize_dataset(table, out, options, resume=True)
+    done = withdraw(out, patient="MRN-1", pseudonyms=names)
+    assert done.images == 2
+    assert "MRN-1" not in names.read_text()
+
+
 def test_headers_name_patients_of_codes_as_of_dicom_files(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("ct", "mr"):

@@ -164,7 +164,10 @@ def changed_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
 
 
 def duplicate_rows(totals: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Return rows of a panel on files with the same bytes."""
+    """Return rows of a panel on patients, and on files with the same bytes."""
+    who = []
+    if patients := totals["patients"]:
+        who = [("patients", f"{patients:,}, as pseudonyms in the column patient of manifest.csv")]
     rows = []
     if copies := totals["duplicate_files"]:
         verb = "has" if copies == 1 else "have"
@@ -173,7 +176,7 @@ def duplicate_rows(totals: Mapping[str, int]) -> list[tuple[str, str]]:
         rows.append(f"{counted(copies, 'file')} left out: their bytes are in the release")
     if rows:
         rows[-1] += "; the private sources.csv lists them"
-    return [("duplicates" if not place else "", text) for place, text in enumerate(rows)]
+    return who + [("duplicates" if not place else "", text) for place, text in enumerate(rows)]
 
 
 def mask_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:

@@ -194,9 +194,9 @@ def _remove_release(place: LocalPlace, private: Path) -> None:
     remove_folder(place.folder)
 
 
-def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
+def check_identity(ledger: Ledger, plan: Plan, key: str = "", patient: str = "") -> None:
     """Begin a new ledger, or see that an old one is of the same inputs and options."""
-    before, now = ledger.identity(), plan.identity() | {"key": key}
+    before, now = ledger.identity(), plan.identity() | {"key": key, "patient": patient}
     if before and "order" not in before:  # of version 0.1, where the inputs are names and sizes
         now["inputs"] = now.pop("order")
     if not before:
@@ -204,6 +204,7 @@ def check_identity(ledger: Ledger, plan: Plan, key: str = "") -> None:
         return
     if plan.after.shards:
         now = {name: value for name, value in now.items() if name not in ("inputs", "order")}
+    before.setdefault("patient", "")  # the column of patients of DICOM files, since version 0.2
     if differing := [name for name, value in now.items() if before.get(name) != value]:
         raise ReleaseError(
             f"this release was started with other {' and '.join(differing)}; --resume requires "

@@ -1,13 +1,13 @@
 """A privatized image as DICOM: the de-identified header of its source, and new identifiers.
 
 One file for each input, with all its frames. What was no DICOM file becomes a Secondary Capture
-image of a patient of its own, because nothing says whose it is.
+image of the patient that the table IN names, or of a patient of its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
@@ -22,7 +22,7 @@ from deepfixcx.images import ImageFrames
 from deepfixcx.images.reading import read_header
 from deepfixcx.release.deidentified import DeidentifyOptions
 from deepfixcx.release.options import ReleaseOptions
-from deepfixcx.release.storage import RemoteFile, open_hashed
+from deepfixcx.release.storage import open_hashed
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from deepfixcx.deidentify import Deidentifier, MappingTable, Profile
     from deepfixcx.images.dicom.reading import DicomHeader
     from deepfixcx.images.dicom.writing import Derivation
+    from deepfixcx.release.ledger import Ledger
+    from deepfixcx.release.plan import Plan
 
 T = TypeVar("T")
 
@@ -44,6 +46,7 @@ class DicomSource:
     content: str
     frames: ImageFrames = field(repr=False)
     masked: int
+    patient: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
@@ -63,6 +66,8 @@ class DicomOutput:
         """Return the pseudonym of the patient, as it stands in the file."""
         if source.header is not None:
             return self.deidentifier.pseudonym(source.header.dataset)
+        if source.patient:
+            return self.deidentifier.key.pseudonym(("id", "", source.patient))
         return self.deidentifier.key.pseudonym(("file", source.content))
 
     def dataset(self, source: DicomSource, images: Sequence[NDArray[Any]]) -> Dataset:
@@ -199,19 +204,31 @@ def check_table(table: Path, release: Path | str) -> None:
 
 
 def write_patients(
-    table: Path, inputs: Iterable[Path | RemoteFile], dicom: DicomOutput, release: Path | str
-) -> int:
-    """Write which pseudonym is whose, from the headers of the inputs; for the steward alone."""
-    patients = patients_table(table, release)
-    for where in inputs:
+    table: Path,
+    plan: Plan,
+    ledger: Ledger,
+    dicom: DicomOutput,
+    release: Path | str,
+    listed: Mapping[str, str],
+) -> None:
+    """Write which pseudonym is whose, by headers of inputs or who a table says they are of."""
+    from pydicom.dataset import Dataset
+
+    patients, key = patients_table(table, release), dicom.deidentifier.key
+    failed = {row.source_id for row in ledger.records() if row.error}
+    for source in (each.source for each in plan.items if each.source_id not in failed):
+        patient = listed.get(source.name, "")
         with suppress(ImageFileError):
-            stream, _ = open_hashed(where)
+            stream, _ = open_hashed(source.path)
             with stream:
                 header = read_header(stream)
             if header is not None:
                 patients.add(header.dataset, dicom.deidentifier.pseudonym(header.dataset))
+            elif patient:
+                named = Dataset()
+                named.PatientID = patient
+                patients.add(named, key.pseudonym(("id", "", patient)))
     patients.save()
-    return len(patients)
 
 
 def _one(*parts: str) -> str:

@@ -117,7 +117,7 @@ def private_files(
     patient = run.get("patient")
     named = {"the key": run.get("key"), "the table of pseudonyms": run.get("pseudonyms")}
     paths = {what: Path(path) for what, path in named.items() if path is not None}
-    if options.writes("dicom") and patient is not None:
+    if options.output == "deidentified" and patient is not None:
         raise ReleaseError("DICOM headers name the patients; omit --patient")
     usable = {"the key"} if patient is not None else set[str]()
     if not options.writes("dicom") and paths.keys() - usable:

@@ -169,6 +169,7 @@ def write_manifest(
     parquet = sum(size_of(name) or 0 for name in names if name.endswith(".parquet"))
     return totals | {
         "table_file_bytes": parquet,
+        "patients": ledger.patients(),
         "duplicate_files": sum(len(ids) - 1 for ids in duplicates),
         "duplicates_left_out": sum(reason == KNOWN for _, reason in plan.left_out),
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,40 @@ from deepfixcx.images.reading import read_header
 from deepfixcx.io.release_files import MANIFEST, SOURCES
 from deepfixcx.io.tables import Table, cells_of, has_table_name, table_rows
 from deepfixcx.release.ledger import Ledger
-from deepfixcx.release.plan import Plan
+from deepfixcx.release.plan import Plan, Planned
 from deepfixcx.release.storage import open_hashed
 
 if TYPE_CHECKING:
     from deepfixcx.deidentify import Deidentifier
     from deepfixcx.release.inputs import Source
+    from deepfixcx.release.options import ReleaseOptions
 
-__all__ = ["chosen_sources", "forget_pseudonyms", "name_patients"]
+__all__ = [
+    "chosen_sources",
+    "forget_pseudonyms",
+    "listed_patients",
+    "name_patients",
+    "with_patients",
+]
 
 HEADERS = "PatientID"
 """In place of a column: patients stand in DICOM headers."""
+
+
+def listed_patients(
+    where: str | Path, options: ReleaseOptions, column: str | None
+) -> dict[str, str]:
+    """Return who the inputs of DICOM files are of, by their paths in the table IN."""
+    named = column not in (None, HEADERS) and options.writes("dicom")
+    return _listed(Path(where), str(column)) if named else {}
+
+
+def with_patients(
+    parts: Iterable[tuple[Planned, ...]], patients: Mapping[str, str]
+) -> Iterator[tuple[Planned, ...]]:
+    """Yield parts of a plan whose inputs know who they are of."""
+    for part in parts:
+        yield tuple(replace(item, patient=patients.get(item.source.name, "")) for item in part)
 
 
 def name_patients(plan: Plan, ledger: Ledger, key: Path, where: str | Path, column: str) -> None:

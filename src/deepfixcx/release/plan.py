@@ -48,6 +48,8 @@ class Planned:
     source: Source
     source_id: str
     image_stem: str
+    patient: str = field(default="", repr=False)
+    """Who it is of by a table, for DICOM files that are made of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from deepfixcx.release.ledger import FileDone, Ledger, Record
 from deepfixcx.release.lifecycle import NEW, Lifecycle
 from deepfixcx.release.manifest import check_versions, count_legible, finishing, write_manifest
 from deepfixcx.release.options import ReleaseOptions, RunOptions
-from deepfixcx.release.patients import name_patients
+from deepfixcx.release.patients import listed_patients, name_patients, with_patients
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import Plan, ShardJob
 from deepfixcx.release.storage import Location, RemoteFile, in_memory, locate, stamp_of
@@ -249,22 +249,21 @@ def privatize_dataset(
         life = Lifecycle(ledger)
         plan = life.plan(sources, options, run, finished=claim.place.has(ABOUT))
         claim.check_free(plan.needs)
-        dicom = None
-        if options.writes("dicom"):
-            from deepfixcx.release.dicom_output import dicom_output
-
-            dicom = dicom_output(options, key or kept_here / KEY, release)
-        check_identity(ledger, plan, "" if dicom is None else dicom.deidentifier.key.fingerprint)
+        patients = listed_patients(where, options, run.get("patient"))
+        named = str(run.get("patient")) if patients else ""
+        dicom = _checked(plan, ledger, key or kept_here / KEY, release, named)
         check_versions(ledger)
         life.begin(plan, claim.place)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
-        progress, standing = _work(plan, claim, ledger, work_off, run, dicom)
+        progress, standing = _work(plan, claim, ledger, work_off, run, dicom, patients)
         if (column := run.get("patient")) is not None:
             name_patients(plan, ledger, key or kept_here / KEY, where, column)
         with finishing(claim):
             totals = write_manifest(claim, plan, ledger, run.get("leaves"))
         if dicom is not None and pseudonyms is not None:
-            _write_pseudonyms(pseudonyms, plan, ledger, dicom, release)
+            from deepfixcx.release.dicom_output import write_patients
+
+            write_patients(pseudonyms, plan, ledger, dicom, release, patients)
         legible_images, legible_from = count_legible(ledger, options)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
         done = [record for record in ledger.records() if not record.error]
@@ -291,6 +290,20 @@ def privatize_dataset(
     )
 
 
+def _checked(
+    plan: Plan, ledger: Ledger, key: Path, release: Location, patient: str
+) -> DicomOutput | None:
+    """See that a ledger was begun with this plan, key and column; prepare DICOM files."""
+    dicom, fingerprint = None, ""
+    if plan.options.writes("dicom"):
+        from deepfixcx.release.dicom_output import dicom_output
+
+        dicom = dicom_output(plan.options, key, release)
+        fingerprint = dicom.deidentifier.key.fingerprint
+    check_identity(ledger, plan, fingerprint, patient)
+    return dicom
+
+
 def _masked(done: list[Record]) -> tuple[tuple[str, float], ...]:
     """Return what a mask painted, the largest share first."""
     painted = ((row.source_id, row.masked_share) for row in done if row.masked)
@@ -304,13 +317,14 @@ def _work(
     work_off: Run,
     run: RunOptions,
     dicom: DicomOutput | None,
+    patients: Mapping[str, str],
 ) -> tuple[Progress, Standing]:
     place, options = claim.place, plan.options
     standing = standing_shards(plan, claim, ledger)
     todo = [number for number in plan.numbers if number not in standing.shards]
     if todo:
         claim.withdraw()  # they speak of results that are about to be replaced
-    parts = plan.items.parts(map(plan.places, todo))
+    parts = with_patients(plan.items.parts(map(plan.places, todo)), patients)
     jobs = map(ShardJob, todo, parts, repeat(options), repeat(place), repeat(dicom))
     before = sum(map(plan.files_of, standing.shards))
     progress = Progress(files=len(plan.items), files_before=before)
@@ -327,16 +341,6 @@ def _work(
     finally:
         place.remove_unfinished()
     return progress, standing
-
-
-def _write_pseudonyms(
-    table: Path, plan: Plan, ledger: Ledger, dicom: DicomOutput, release: Location
-) -> None:
-    from deepfixcx.release.dicom_output import write_patients
-
-    failed = {row.source_id for row in ledger.records() if row.error}
-    done = (each.source.path for each in plan.items if each.source_id not in failed)
-    write_patients(table, done, dicom, release)
 
 
 # -- who works the shards -----------------------------------------------------------------------

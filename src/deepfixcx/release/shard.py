@@ -303,7 +303,7 @@ def file_results(
         rows, files = _images(options, codec, item, loaded, rows)
     if dicom is not None:
         name = f"dicom/{item.image_stem}.dcm"
-        source = loaded.source
+        source = replace(loaded.source, patient=item.patient)
         files[name] = dicom.content(source, list(codec.decode(loaded.codes, options.size)))
         patient = dicom.patient(source)
         rows = [replace(row, patient=patient, dicom_file=name) for row in rows]
