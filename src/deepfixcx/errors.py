@@ -18,6 +18,8 @@ DeepfixcxError
 │   ├── NotAnImageError        no known image format
 │   ├── NoPixelsError          a valid file without pixels (report, plan, directory)
 │   ├── OversizedImageError    more pixels than the limit, or than the memory holds
+│   ├── NotAVolumeError        an image, or a file without a place in space, where a volume is due
+│   ├── SeriesError            the slices of a series do not form one volume
 │   └── DecodeError            an image whose pixels cannot be read correctly
 │       ├── DamagedImageError         truncated or damaged bytes: copy the file again
 │       ├── UnsupportedImageError     a sound file of a kind that is not read: convert it
@@ -76,6 +78,7 @@ __all__ = [
     "NoPixelsError",
     "NodeError",
     "NonFiniteError",
+    "NotAVolumeError",
     "NotAnImageError",
     "OversizedImageError",
     "OverwriteError",
@@ -84,6 +87,7 @@ __all__ = [
     "ReleaseError",
     "ReleaseStoppedError",
     "RowError",
+    "SeriesError",
     "SpecError",
     "SplitError",
     "TrainingStoppedError",
@@ -187,6 +191,14 @@ class NoPixelsError(ImageFileError):
 
 class OversizedImageError(ImageFileError):
     """The image declares more pixels than the limit, or needs more memory than is available."""
+
+
+class NotAVolumeError(ImageFileError):
+    """A file of images that is no volume: a picture, one slice, or slices without positions."""
+
+
+class SeriesError(ImageFileError):
+    """The slices of a series do not form one volume: a gap, a duplicate, or mixed geometry."""
 
 
 class DecodeError(ImageFileError):

@@ -241,7 +241,7 @@ def test_errors_name_what_does_not_fit() -> None:
 def test_parts_for_images_refuse_volumes() -> None:
     spec = CodecSpec(2, 2, ndim=3)
     for refused in (
-        lambda: ReleaseOptions(spec),
+        lambda: ReleaseOptions(spec, mechanisms=("bands",)),
         lambda: region_sensitivity(spec, 2, 16, 16),
         lambda: integer_codes(np.zeros((1, 1, 16, 16), np.uint8), spec),
     ):

@@ -50,6 +50,7 @@ __all__ = [
     "reason_rows",
     "resuming_command",
     "skipped_words",
+    "smaller",
     "stopping",
     "warn",
     "warn_insecure",
@@ -381,3 +382,14 @@ def progress_bar(text: str) -> Bar:
         disable=not error_console.is_terminal,
         transient=True,
     )
+
+
+def smaller(before: object, after: object) -> str:
+    """Say how many bytes became how many, with the ratio."""
+    if not isinstance(before, int) or not isinstance(after, int) or not after:
+        return "no data"
+    if not before:
+        return f"{byte_size(after)}  (source size unknown: remote store)"
+    factor = before / after
+    text = f"1 : {factor:.1f}" if factor >= 1 else f"{1 / factor:.1f} times larger"
+    return f"{byte_size(before)} → {byte_size(after)}  ({text})"

@@ -39,6 +39,7 @@ __all__ = [
     "KEY",
     "LAYOUT",
     "LEVEL",
+    "LEVEL_Z",
     "LOG",
     "MAX_PIXELS",
     "MODEL_FOLDER",
@@ -57,6 +58,7 @@ __all__ = [
     "SUGGESTED_PATCHES",
     "TABLES",
     "UNCERTAIN",
+    "VOLUMES",
     "WAVELET",
     "WORKERS",
     "WRITTEN",
@@ -172,6 +174,11 @@ POOLING = typer.Option(
 BOUNDARY = typer.Option(help="Pixels assumed beyond the edge.", show_default="zero")
 GRID = typer.Option(help="How bands are divided; padded: as in the paper.", show_default="balanced")
 
+VOLUMES = typer.Option("--volumes", help="Read NIfTI volumes and DICOM series, not images.")
+LEVEL_Z = typer.Option(
+    "--level-z", help="J_z: splits along the slices of volumes.", show_default="J"
+)
+
 # a dataset
 PATIENT = typer.Option(
     "--patient", metavar="<column>", help="Column of the patient IDs.", show_default="recognised"
@@ -218,13 +225,26 @@ JSON = typer.Option("--json", help="Write the summary as JSON.")
 
 
 def spec_of(
-    level: int, patches: str, wavelet: str, pooling: str, boundary: Boundary, grid: Grid
+    level: int,
+    patches: str,
+    wavelet: str,
+    pooling: str,
+    boundary: Boundary,
+    grid: Grid,
+    *,
+    volumes: bool = False,
+    level_z: int | None = None,
 ) -> CodecSpec:
     """Return the spec that the options of a command name."""
+    from deepfixcx.errors import SpecError
     from deepfixcx.spec import CodecSpec
 
+    if level_z is not None and not volumes:
+        raise SpecError("--level-z is for volumes; add --volumes, or omit --level-z")
     names = tuple(pooling.split(",")) if "," in pooling else pooling
-    return CodecSpec(level, parse_patches(patches), wavelet, names, boundary, grid)
+    ndim = 3 if volumes else 2
+    cells = parse_patches(patches, ndim)
+    return CodecSpec(level, cells, wavelet, names, boundary, grid, ndim, level_z)
 
 
 def mask_of(text: str | None) -> Mask | None:
@@ -257,14 +277,15 @@ def leaves_of(folder: str, about: Path | None, tables: bool | None) -> Leaves:
     return Leaves(About() if about is None else read_about(about), tables)
 
 
-def parse_patches(text: str) -> int | tuple[int, int]:
-    """Read ``4`` or ``4x6``."""
+def parse_patches(text: str, ndim: int = 2) -> int | tuple[int, ...]:
+    """Read ``4`` or ``4x6``; of volumes ``4`` or ``2x4x6``."""
     from deepfixcx.errors import SpecError
 
     numbers = text.lower().split("x")
-    if not 1 <= len(numbers) <= 2 or not all(number.strip().isdigit() for number in numbers):
-        raise SpecError(f"--patches is a number such as 4, or rows x columns as 4x6; got {text!r}")
-    return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
+    if len(numbers) not in (1, ndim) or not all(number.strip().isdigit() for number in numbers):
+        axes = "rows x columns as 4x6" if ndim == 2 else "slices x rows x columns as 2x4x4"
+        raise SpecError(f"--patches is a number such as 4, or {axes}; got {text!r}")
+    return int(numbers[0]) if len(numbers) == 1 else tuple(map(int, numbers))
 
 
 WRITTEN = {

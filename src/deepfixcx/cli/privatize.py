@@ -34,6 +34,7 @@ from deepfixcx.cli._console import (
     reason_rows,
     resuming_command,
     skipped_words,
+    smaller,
     stopping,
     warn,
     warn_insecure,
@@ -48,6 +49,7 @@ from deepfixcx.cli._options import (
     GRID,
     JSON,
     KEY,
+    LEVEL_Z,
     LOG,
     MAX_PIXELS,
     NAMES,
@@ -58,6 +60,7 @@ from deepfixcx.cli._options import (
     PSEUDONYMS,
     RESUME,
     TABLES,
+    VOLUMES,
     WAVELET,
     WORKERS,
     complete_mechanisms,
@@ -99,6 +102,8 @@ def command(
     pooling: Annotated[str, POOLING] = "l1",
     boundary: Annotated[Boundary, BOUNDARY] = "zero",
     grid: Annotated[Grid, GRID] = "balanced",
+    volumes: Annotated[bool, VOLUMES] = False,
+    level_z: Annotated[int | None, LEVEL_Z] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -169,7 +174,9 @@ def command(
     from deepfixcx.release.options import ReleaseOptions, output_named
     from deepfixcx.release.run import privatize_dataset
 
-    spec = spec_of(level, patches, wavelet, pooling, boundary, grid)
+    spec = spec_of(
+        level, patches, wavelet, pooling, boundary, grid, volumes=volumes, level_z=level_z
+    )
     protection = _protection(mechanism, spec)
     alone = protection is None or protection.in_workers
     _check_alone({"--add": add, "--dry-run": dry_run}, alone=alone)
@@ -313,8 +320,8 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
             ("wrote", _written(totals)),
             ("speed", _speed(summary, figures)),
             ("kept", f"{share} of the values"),
-            ("in memory", _smaller(totals["source_bytes"], totals["kept_bytes"])),
-            ("on disk", _smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
+            ("in memory", smaller(totals["source_bytes"], totals["kept_bytes"])),
+            ("on disk", smaller(totals["source_file_bytes"], figures["release_file_bytes"])),
         ]
     if tables := totals["table_file_bytes"]:
         rows.append(("tables", f"{byte_size(tables)} more, the same data; omit with --no-tables"))
@@ -373,16 +380,6 @@ def _speed(summary: Summary, figures: dict[str, object]) -> str:
     if not summary.progress.files_done:
         return "nothing to do"
     return f"{figures['images_per_second']} images/s, {summary.seconds:.1f} s"
-
-
-def _smaller(before: object, after: object) -> str:
-    if not isinstance(before, int) or not isinstance(after, int) or not after:
-        return "no data"
-    if not before:
-        return f"{byte_size(after)}  (source size unknown: remote store)"
-    factor = before / after
-    text = f"1 : {factor:.1f}" if factor >= 1 else f"{1 / factor:.1f} times larger"
-    return f"{byte_size(before)} → {byte_size(after)}  ({text})"
 
 
 def _next_step(summary: Summary) -> str:

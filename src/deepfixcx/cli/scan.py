@@ -126,6 +126,7 @@ def command(
                     workers=many,
                     report=bar.step,
                     contents=sorted(PrivateFolder(kept_here).all_contents()),
+                    series=_series(folder, against),
                     own_words=_own_words(),
                     repeated=repeating_files(folder),
                 )
@@ -134,6 +135,18 @@ def command(
     _close(found, place)
     if not found.clean:
         raise typer.Exit(SOME_FAILED)
+
+
+def _series(folder: Path, against: Path) -> list[str]:
+    """Return the hash of each DICOM series in IN, for a release of volumes."""
+    from deepfixcx.release import Release, find_sources
+    from deepfixcx.release.croissant import of_volumes
+    from deepfixcx.release.storage import Series, content_of
+
+    if not is_release(folder) or not of_volumes(Release.open(folder).about):
+        return []
+    found = find_sources(against, volumes=True).found
+    return [content_of(each.path) for each in found if isinstance(each.path, Series)]
 
 
 def _own_words() -> list[str]:

@@ -1,4 +1,4 @@
-"""NIfTI volumes: slices become frames, upright and ready for display.
+"""NIfTI: slices become frames, or one volume, upright and ready for display; and a volume a file.
 
 nibabel knows the fields of the header and what its affine means. The bytes are read here: only as
 many as the header announces, so that a small file in gzip cannot fill the memory.
@@ -7,7 +7,9 @@ many as the header announces, so that a small file in gzip cannot fill the memor
 from __future__ import annotations
 
 import gzip
+import io
 import math
+import zlib
 from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
@@ -19,11 +21,29 @@ from deepfixcx.errors import (
     DamagedImageError,
     NonFiniteError,
     NoPixelsError,
+    NotAVolumeError,
+    PixelsShapeError,
     UnsupportedImageError,
 )
-from deepfixcx.images.frames import NOT_FINITE, ImageFacts, ImageFrames, OpenedImage, spread
+from deepfixcx.images.frames import (
+    NOT_FINITE,
+    ImageFacts,
+    ImageFrames,
+    OpenedImage,
+    check_size,
+    spread,
+)
+from deepfixcx.images.volumes import (
+    Turned,
+    Volume,
+    directions,
+    lies_on_its_side,
+    stored_order,
+    stored_places,
+    turned_of,
+)
 
-__all__ = ["open_nifti"]
+__all__ = ["is_bare_volume", "nifti_bytes", "nifti_volume", "open_nifti"]
 
 _GZIP: Final = b"\x1f\x8b"
 _HEADER_BYTES: Final = 540
@@ -52,10 +72,10 @@ def open_nifti(stream: BinaryIO) -> OpenedImage:
         raise ContradictoryHeaderError(
             "the NIfTI header declares an axis of length zero; copy the file again from its source"
         )
-    codes = _directions(header)
+    codes = directions(header.get_best_affine())
     dtype = np.dtype(header.get_data_dtype())
     colour = bool(dtype.names) or _is_colour(header)
-    lying = _lies_on_its_side(codes)
+    lying = lies_on_its_side(codes)
     facts = ImageFacts(
         format="NIfTI",
         height=shape[0 if lying else 1],
@@ -97,22 +117,6 @@ def _header(stream: BinaryIO) -> Any:
         raise DamagedImageError("the file ends within its header; copy it again from its source")
     kind = nibabel.Nifti2Header if newer else nibabel.Nifti1Header
     return kind(content[:size], check=False)
-
-
-def _directions(header: Any) -> tuple[str, str]:
-    """Say where the first two axes lead: two of R, L, A, P, S, I; empty where unknown."""
-    nibabel = require("nibabel", extra="nifti")
-    affine = header.get_best_affine()
-    if not np.isfinite(affine).all():
-        return "", ""
-    first, second, _ = nibabel.aff2axcodes(affine)
-    return first or "", second or ""
-
-
-def _lies_on_its_side(codes: tuple[str, str]) -> bool:
-    """Return whether the first axis, and not the second, is to be the rows."""
-    order = "RLAPSI"
-    return bool(codes[0] and codes[1]) and order.index(codes[0]) > order.index(codes[1])
 
 
 def _decoded(stream: BinaryIO, header: Any, codes: tuple[str, str]) -> ImageFrames:
@@ -170,7 +174,7 @@ def _upright(volume: NDArray[Any], codes: tuple[str, str]) -> NDArray[Any]:
     """Turn ``(X, Y, F)`` into frames ``(F, H, W)``, as a radiologist looks at them."""
     flips = tuple(slice(None, None, -1 if code and code in "RAS" else 1) for code in codes)
     slices = np.moveaxis(volume[flips], 2, 0)
-    return slices if _lies_on_its_side(codes) else slices.swapaxes(1, 2)
+    return slices if lies_on_its_side(codes) else slices.swapaxes(1, 2)
 
 
 def _scaling(header: Any) -> tuple[float, float]:
@@ -214,3 +218,97 @@ def _displayed(
     for frame, target in zip(stored, shown, strict=True):
         target[:] = spread(frame.astype(np.float64) * slope + intercept, low, high)
     return shown
+
+
+# -- volumes ----------------------------------------------------------------------------------
+
+_DATA_OFFSET: Final = 352
+"""Bytes before the voxels of a file without extensions."""
+
+_LONGEST_AXIS: Final = 32767
+_MILLIMETRES: Final = {"meter": 1000.0, "micron": 0.001}
+
+
+def nifti_volume(stream: BinaryIO, max_pixels: int) -> Volume:
+    """Read a NIfTI file as one volume for each time point."""
+    opened = open_nifti(stream)
+    facts, header = opened.facts, _header(_inflating(stream))
+    check_size(facts.height, facts.width, facts.frames, max_pixels)
+    shape = tuple(int(number) for number in header.get_data_shape())
+    if len(shape) < 3 or shape[2] < 2:
+        raise NotAVolumeError(
+            "this NIfTI file holds one slice; exclude the file, or omit --volumes"
+        )
+    if facts.channels != 1:
+        raise NotAVolumeError("NIfTI of colours is no volume of one value a voxel; exclude it")
+    frames = opened.decode()
+    voxels = frames.pixels.reshape(-1, 1, shape[2], facts.height, facts.width)
+    affine = np.asarray(header.get_best_affine(), np.float64)
+    affine[:3] *= _MILLIMETRES.get(header.get_xyzt_units()[0], 1)
+    notes = frames.notes
+    if not np.isfinite(affine).all():
+        affine = np.diag([*map(float, header.get_zooms()[:3]), 1.0])
+        notes = (*notes, "the affine of the NIfTI header is not finite and was not applied")
+    turned = turned_of(affine, voxels.shape[2:])
+    if turned[3]:
+        voxels = voxels[:, :, ::-1]
+    upright = affine @ stored_places(turned, voxels.shape[2:])
+    return Volume(voxels, upright, frames.bits, "NIfTI", turned, notes)
+
+
+def nifti_bytes(
+    voxels: NDArray[Any], affine: NDArray[np.float64], turned: Turned, *, bits: int
+) -> bytes:
+    """Return a NIfTI file in gzip of a volume (D, H, W) in [0, 1], stored as its source was.
+
+    The header is made here: nothing but the size, the place in space and the depth is in it.
+    """
+    values = np.asarray(voxels, np.float64)
+    if not np.isfinite(values).all():
+        raise NonFiniteError(NOT_FINITE)
+    dtype = np.dtype(f"<u{bits // 8}")
+    whole = np.rint(np.clip(values, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+    stored = stored_order(whole, turned).T
+    placed = affine @ np.linalg.inv(stored_places(turned, whole.shape))
+    head = _bare_header(stored.shape, placed, dtype)
+    return gzip.compress(head + stored.tobytes(order="F"), mtime=0)
+
+
+def _bare_header(
+    shape: tuple[int, ...], affine: NDArray[np.float64], dtype: np.dtype[Any]
+) -> bytes:
+    """Return the bytes before the voxels; the same for an affine that was read from them."""
+    if max(shape) > _LONGEST_AXIS:
+        raise PixelsShapeError(
+            f"an axis of the volume is longer than the {_LONGEST_AXIS:,} voxels of NIfTI-1; write "
+            "codes, or --size compact"
+        )
+    header = require("nibabel", extra="nifti").Nifti1Header(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(shape)
+    rounded = affine.astype(np.float32).astype(np.float64)  # as it is stored
+    header.set_sform(rounded, code=1)
+    header.set_qform(rounded, code=1, strip_shears=True)
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(1 / np.iinfo(dtype).max, 0)
+    header["cal_max"], header["vox_offset"] = 1, _DATA_OFFSET
+    return bytes(header.binaryblock) + bytes(_DATA_OFFSET - len(header.binaryblock))
+
+
+def is_bare_volume(content: bytes, bits: int) -> bool:
+    """Return whether a file is one that `nifti_bytes` can have made: it holds voxels alone."""
+    member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = member.decompress(content)
+    except zlib.error:
+        return False
+    if content[3] or not member.eof or member.unused_data or len(plain) < _DATA_OFFSET:
+        return False  # names and comments of gzip, or bytes behind its end
+    header = _header(cast(BinaryIO, io.BytesIO(plain)))
+    shape, dtype = tuple(map(int, header.get_data_shape())), np.dtype(header.get_data_dtype())
+    if len(shape) != 3 or dtype != np.dtype(f"<u{bits // 8}"):
+        return False
+    head = _bare_header(shape, header.get_sform(), dtype)
+    return plain[:_DATA_OFFSET] == head and len(plain) == len(head) + math.prod(shape) * (
+        dtype.itemsize
+    )

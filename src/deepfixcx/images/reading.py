@@ -46,6 +46,7 @@ from deepfixcx.images.frames import (
 __all__ = [
     "QUIET",
     "PixelSpacing",
+    "guarded",
     "inspect_image",
     "open_image",
     "pixel_spacing",
@@ -122,7 +123,7 @@ def read_image(
     """
     opened = open_image(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
     with opened as stream:
-        return _guarded(lambda: _checked(stream, max_pixels).decode())
+        return guarded(lambda: _checked(stream, max_pixels).decode())
 
 
 def inspect_image(
@@ -157,12 +158,12 @@ def inspect_image(
     try:
         opened_file = open_image(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
         with opened_file as stream:
-            facts = ImageFacts(format=_guarded(lambda: sniff(stream.read(SNIFFED_BYTES))))
-            opened = _guarded(lambda: _opened(stream, max_pixels))
+            facts = ImageFacts(format=guarded(lambda: sniff(stream.read(SNIFFED_BYTES))))
+            opened = guarded(lambda: _opened(stream, max_pixels))
             facts = opened.facts
             check_size(facts.height, facts.width, facts.frames, max_pixels)
             if decode:
-                facts = replace(facts, notes=_guarded(opened.decode).notes)
+                facts = replace(facts, notes=guarded(opened.decode).notes)
     except DeepfixcxError as error:
         return replace(facts, problem=type(error).__name__, reason=str(error))
     return facts
@@ -179,7 +180,7 @@ def read_header(stream: BinaryIO) -> DicomHeader | None:
 
         return read_dicom_header(stream)
 
-    return _guarded(read)
+    return guarded(read)
 
 
 def open_image(path: str | os.PathLike[str]) -> BufferedReader:
@@ -240,7 +241,7 @@ def _checked(stream: BinaryIO, max_pixels: int) -> OpenedImage:
     return opened
 
 
-def _guarded(step: Callable[[], Result]) -> Result:
+def guarded(step: Callable[[], Result]) -> Result:
     """Run a reader in silence; let only errors of this package out."""
     reason: DeepfixcxError
     try:

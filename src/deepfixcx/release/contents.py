@@ -23,6 +23,7 @@ from deepfixcx.io.release_files import FAILURES
 from deepfixcx.io.tables import read_rows
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, load_mechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
+from deepfixcx.release.options import sides_of
 from deepfixcx.release.places import Place
 from deepfixcx.release.release import Release
 from deepfixcx.release.statements import (
@@ -35,6 +36,7 @@ from deepfixcx.release.statements import (
     statements,
 )
 from deepfixcx.release.tables import has_parquet, table_faults
+from deepfixcx.release.volumes import SAME_PIXELS, volume_fault
 from deepfixcx.spec import CodecSpec
 
 __all__ = ["contradictions"]
@@ -50,9 +52,6 @@ RETAINED = {"113107": "dates", "113108": "patient", "113109": "device", "113105"
 
 LEAST_NOISE = 0.1
 """Codes with noise vary at least by this share of the variance of the noise."""
-
-SAME_PIXELS = {"float32": 0.01, "float16": 0.02, "uint8": 0.08}
-"""Mean difference of an image from that of its code, by how the code was rounded after it."""
 
 
 def contradictions(
@@ -146,7 +145,7 @@ def _misnamed(row: Row) -> Iterator[str]:
         if not (name := row.get(f"{kind}_file") or ""):
             continue
         room, _, inside = name.partition("/")
-        stem = str(PurePosixPath(inside).with_suffix(""))
+        stem = str(PurePosixPath(inside.removesuffix(".gz")).with_suffix(""))
         if NEUTRAL.fullmatch(source):
             stem = stem.rpartition("/")[2]
             fits = stem == source or stem.startswith(f"{source}.frame")
@@ -211,7 +210,10 @@ def _of_files(
             faults["the dtype of codes differs from dataset.json"].append(name)
         for row in members:
             if row["image_file"] in sound:
-                _image(place, row, spec, size, code, faults)
+                if spec.ndim == 2:
+                    _image(place, row, spec, size, code, faults)
+                elif fault := volume_fault(place, row, spec, size, code):
+                    faults[fault].append(row["image_file"])
     by_dicom: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.get("dicom_file") in sound:
@@ -241,7 +243,7 @@ def _code_file(
     places = sorted(int(row["code_row"]) for row in rows)
     fits = places == list(range(len(code))) and all(row["code_dtype"] == stored for row in rows)
     for row in rows if fits else ():
-        shape = (int(row["height"]), int(row["width"]))
+        shape = sides_of(row)[-spec.ndim :]
         here = tuple(map(int, code.sizes[int(row["code_row"])]))
         fits = fits and here == shape and int(row["channels"]) == code.channels
     if not fits:
@@ -340,7 +342,7 @@ def _dicom(
             "a DICOM file holds header elements that dataset.json does not state as retained"
         ].append(name)
     small = options.get("size", "compact") == "compact"
-    height, width = spec.compact_shape() if small else (row["height"], row["width"])
+    height, width = spec.compact_shape()[-2:] if small else (row["height"], row["width"])
     if (shape, frames) != ((int(height), int(width), int(row["channels"])), len(rows)):
         faults["the size or frames of a DICOM file differ from manifest.csv"].append(name)
 

@@ -118,6 +118,11 @@ def is_synthetic(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("records", {}).get("synthetic") is True
 
 
+def of_volumes(metadata: Mapping[str, Any]) -> bool:
+    """Return whether the inputs of a release were volumes."""
+    return bool(metadata["options"].get("spec", {}).get("ndim") == 3)
+
+
 def _stated(about: About) -> dict[str, Any]:
     """Return what people state, under the names of schema.org."""
     stated: dict[str, Any] = {}
@@ -184,7 +189,7 @@ def _data(
     columns = {n: "sc:Text" if n in texts else "cr:Int64" for n in columns_of_data(meanings)}
     columns |= {f"label_{name}": "cr:Int8" for name in labels}
     fields = [_field("data", name, kind, of, meanings) for name, kind in columns.items()]
-    if of_records is None and "image" in CONTENTS[output]:
+    if of_records is None and "image" in CONTENTS[output] and not of_volumes(metadata):
         image = _field("data", "image", "sc:ImageObject", of, meanings)
         image["source"]["transform"] = {"jsonPath": "bytes"}
         fields.append(image)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from deepfixcx.deidentify import Deidentifier, MappingTable, Profile
+    from deepfixcx.images.dicom.geometry import Lattice
     from deepfixcx.images.dicom.reading import DicomHeader
     from deepfixcx.images.dicom.writing import Derivation
     from deepfixcx.release.ledger import Ledger
@@ -47,6 +48,10 @@ class DicomSource:
     frames: ImageFrames = field(repr=False)
     masked: int
     patient: str = field(default="", repr=False)
+    slices: int = 1
+    """Slices of the volume of which this is one."""
+    lattice: Lattice | None = None
+    """Where the pixels of a slice lie on those of its source."""
 
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
@@ -95,7 +100,8 @@ class DicomOutput:
             images,
             bits=source.frames.bits,
             derivation=self._derivation(source, header),
-            lattice=lattice_of(self.options.spec, self.options.size, height, width),
+            lattice=source.lattice
+            or lattice_of(self.options.spec, self.options.size, height, width),
         )
 
     def _header(self, source: DicomSource) -> Dataset:
@@ -137,7 +143,7 @@ class DicomOutput:
             f"wavelet packets pooled in cells, {options.spec}{notes}",
             instance_uid=key.uid(_one("image", source.content, setting)),
             series_uid=key.uid(_one("series", series, setting)),
-            ratio=channels * height * width / kept,
+            ratio=channels * source.slices * height * width / kept,
             resampled=options.size == "compact",
             before=before,
         )

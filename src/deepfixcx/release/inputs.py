@@ -24,7 +24,7 @@ from deepfixcx.errors import (
 )
 from deepfixcx.images.frames import SNIFFED_BYTES, sniff
 from deepfixcx.io.tables import Table, has_table_name
-from deepfixcx.release.storage import RemoteFile, is_url, locate
+from deepfixcx.release.storage import Input, RemoteFile, Series, is_url, locate
 
 __all__ = [
     "Listing",
@@ -102,7 +102,7 @@ def cannot_open(reason: str | None) -> UnreadableFileError:
     return UnreadableFileError(f"cannot be opened: {reason}; check its permissions")
 
 
-def find_sources(where: str | Path) -> Sources:
+def find_sources(where: str | Path, *, volumes: bool = False) -> Sources:
     """List the inputs below a folder, in a table, or one image.
 
     A file counts as an input if its name or its first bytes are those of an image, or if its name
@@ -115,6 +115,8 @@ def find_sources(where: str | Path) -> Sources:
         A folder; a table (``.csv``, ``.tsv``, ``.txt``, or gzipped) with a column ``path`` or
         ``file``, relative to the table's own folder; or an image. A URL (as a str) names one of
         these in a store that fsspec reads; a table may list URLs, too.
+    volumes : bool
+        Make one input of the files of each DICOM series.
 
     Returns
     -------
@@ -149,6 +151,10 @@ def find_sources(where: str | Path) -> Sources:
             "and PNG, JPEG, TIFF, BMP, DICOM and NIfTI are supported"
         )
     listing = Listing(sources.found)
+    if volumes:
+        from deepfixcx.release.volumes import join_series
+
+        listing = Listing(join_series(listing))
     return Sources(listing.select(listing.by_name()), sources.skipped)
 
 
@@ -244,7 +250,7 @@ class Source:
 
     Attributes
     ----------
-    path : Path or RemoteFile
+    path : Path, RemoteFile or Series
         Where it is.
     name : str
         Its path below the input folder, with forward slashes; or as a table lists it.
@@ -259,7 +265,7 @@ class Source:
     'a/1.dcm'
     """
 
-    path: Path | RemoteFile
+    path: Input
     name: str
     size: int = 0
     problem: ImageFileError | None = None
@@ -359,6 +365,8 @@ class _Rule:
     @classmethod
     def of(cls, source: Source) -> _Rule | None:
         """Return the rule of the first source, or None where it follows none."""
+        if isinstance(source.path, Series):
+            return None
         if isinstance(source.path, RemoteFile):
             path, url = source.path.path, source.path.url
         else:

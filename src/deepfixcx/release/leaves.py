@@ -31,7 +31,13 @@ from deepfixcx.io.release_files import (
     ROWS,
 )
 from deepfixcx.release.about import About
-from deepfixcx.release.croissant import catalog_record, columns_of_data, croissant, is_synthetic
+from deepfixcx.release.croissant import (
+    catalog_record,
+    columns_of_data,
+    croissant,
+    is_synthetic,
+    of_volumes,
+)
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, write_tables
 from deepfixcx.spec import CodecSpec
@@ -136,7 +142,7 @@ def describe(
     """Write the README, the licence, Croissant and DCAT; return the SHA-256 of each."""
     if stated := about.stated():
         metadata["about"] = stated
-    listed, known = metadata["papers"] | tables, COLUMNS | OF_DATA
+    listed, known = metadata["papers"] | tables, _columns(metadata) | OF_DATA
     if not patients:
         known.pop("patient")
     described = {
@@ -239,6 +245,10 @@ def _what(metadata: Mapping[str, Any], listed: Mapping[str, str]) -> str:
         held = CONTENTS[options.get("output", "both")]
         what = joined([words for kind, words in kinds.items() if kind in held])
         what += f" of {count} medical images"
+        if of_volumes(metadata):
+            what = what.replace("images", "volumes")
+            if options["output"] == "dicom":
+                what = f"{count} slices of medical volumes as DICOM series"
     steps = [str(step["mechanism"]) for each in metadata["mechanisms"]
              for step in each.get("steps", [each])]  # fmt: skip
     after = f" Mechanisms applied to the codes: {', '.join(steps)}." if steps else ""
@@ -290,11 +300,19 @@ def _files(listed: Mapping[str, str]) -> str:
     return _table("file", "content", {n: text for n, text in known.items() if n in there})
 
 
+def _columns(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the columns of the manifest mean; a release of volumes has one more."""
+    more = {"depth": "slices of the source volume; 0 for a file that failed"}
+    return COLUMNS | (more if of_volumes(metadata) else {})
+
+
 def _has_column(metadata: Mapping[str, Any], name: str) -> bool:
     of_records = metadata.get("records")
     if of_records is not None:
         vectors = len(of_records["shape"]) == 1
         return name.startswith("label_") or name == ("record" if vectors else "code")
+    if name == "image" and of_volumes(metadata):
+        return False
     return name in CONTENTS[metadata["options"].get("output", "both")]
 
 

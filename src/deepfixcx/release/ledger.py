@@ -66,6 +66,7 @@ class Record:
     error: str = ""
     reason: str = ""
     patient: str = ""  # a pseudonym
+    depth: int = 0  # slices of a volume; 0 for an image
 
     @classmethod
     def columns(cls) -> list[str]:
@@ -109,8 +110,10 @@ class ShardResult:
     sources: list[SourceSeen]
 
 
-SCHEMA_VERSION = 5
-WITHOUT_PATIENTS = 4
+SCHEMA_VERSION = 6
+ADDED = {4: ("patient", "''"), 5: ("depth", "0")}
+"""Columns of records, and their default, that a ledger of an earlier version lacks."""
+
 TABLES = ("identity", "notes", "shards", "records", "sources", "deaths")
 COLUMNS = Record.columns()
 SCHEMA = f"""
@@ -152,10 +155,16 @@ class Ledger:
                 raise ReleaseError(
                     f"{path.name} is damaged; start again with --overwrite"
                 ) from None
-        if tables and version == WITHOUT_PATIENTS:
-            add = "ALTER TABLE records ADD COLUMN patient NOT NULL DEFAULT ''; PRAGMA user_version"
+        if tables and version in ADDED:
+            columns = [each for lacking, each in ADDED.items() if lacking >= version]
+            add = "".join(
+                f"ALTER TABLE records ADD COLUMN {name} NOT NULL DEFAULT {value}; "
+                for name, value in columns
+            )
             with writing_ledger():
-                self.database.executescript(f"BEGIN; {add} = {SCHEMA_VERSION}; COMMIT;")
+                self.database.executescript(
+                    f"BEGIN; {add} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
         elif tables and version != SCHEMA_VERSION:
             raise ReleaseError(
                 f"{path.name} was written by another version of deepfixcx; finish the release "

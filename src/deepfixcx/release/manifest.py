@@ -31,7 +31,7 @@ from deepfixcx.release.inputs import hidden_part
 from deepfixcx.release.leaves import Leaves, write_leaves
 from deepfixcx.release.ledger import Ledger, Record
 from deepfixcx.release.lifecycle import KNOWN, Lifecycle, size_in
-from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
+from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values, source_values
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Plan
 
@@ -143,7 +143,8 @@ def write_manifest(
     _write_sources(claim.private, plan, failed, notes, patients, duplicates)
     options = plan.options
     totals = _totals(claim.place.sizes(), plan, ledger, options.spec.numbers(1))
-    unknown = () if ledger.patients() else ("patient",)
+    unknown = [] if ledger.patients() else ["patient"]
+    unknown += [] if options.spec.ndim == 3 else ["depth"]
     columns = [name for name in Record.public_columns() if name not in unknown]
     tables = {MANIFEST: manifest_of(ledger.records(), columns)}
     if failed:
@@ -182,8 +183,8 @@ def stated(options: ReleaseOptions) -> dict[str, Any]:
 
 def count_legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
     """Count the images in which writing may stay legible, and say from which height on."""
-    if options.output == "deidentified":  # its pixels are those of the sources
-        return 0, 0
+    if options.output == "deidentified" or options.spec.ndim == 3:
+        return 0, 0  # pixels are those of the sources; text in volumes is not estimated
     sizes = Counter((row.height, row.width) for row in ledger.records() if not row.error)
     legible = [size for size in sizes if stays_legible(options.spec, *size)]
     heights = [math.ceil(legible_height(options.spec, *size)) for size in legible]
@@ -308,7 +309,7 @@ def _totals(
             totals["files_failed"] += 1
             continue
         kept = kept_values(record, plan.options, numbers)
-        values = record.channels * record.height * record.width
+        values = source_values(record, plan.options)
         totals["files_done"] += record.frame == 0
         totals["images"] += 1
         totals["source_file_bytes"] += first

@@ -41,6 +41,8 @@ __all__ = [
     "kept_of",
     "kept_values",
     "output_named",
+    "sides_of",
+    "source_values",
     "values_of",
 ]
 
@@ -111,7 +113,6 @@ class ReleaseOptions:
 
     def __post_init__(self) -> None:
         """Refuse an option that is not allowed."""
-        self.spec.refuse_volumes("a release")
         for name, allowed in (
             ("output", tuple(CONTENTS)),
             ("size", get_args(Size)),
@@ -142,6 +143,8 @@ class ReleaseOptions:
             raise SpecError(f"a seed is a whole number from 0, got {self.seed}")
         if self.max_pixels < 1:
             raise SpecError(f"max_pixels is a number from 1, got {self.max_pixels}")
+        if self.spec.ndim == 3:
+            self._check_volumes()
         self._check_noise()
 
     def writes(self, kind: str) -> bool:
@@ -156,6 +159,22 @@ class ReleaseOptions:
     def papers(self) -> dict[str, bytes]:
         """Return metadata files beside the manifest, by their names."""
         return {}
+
+    def _check_volumes(self) -> None:
+        """Refuse what is defined for images alone."""
+        named = {
+            "a mask": self.mask is not None,
+            "noise": self.noise is not None,
+            "a mechanism": bool(self.mechanisms),
+        }
+        for what, asked in named.items():
+            if asked:
+                self.spec.refuse_volumes(what)
+        if self.writes("dicom") and self.output != "dicom":
+            raise SpecError(
+                "of a volume DICOM output has a file for each slice, and other outputs one for all "
+                "slices; make a release of --output dicom alone"
+            )
 
     def _check_noise(self) -> None:
         if self.noise is None:
@@ -283,10 +302,27 @@ def kept_values(record: Record, options: ReleaseOptions, numbers: int) -> int:
     """Return how many values are kept of one frame: `numbers` a channel of its code, or pixels."""
     if options.writes("code"):
         return record.channels * numbers
-    height, width = record.height, record.width
-    if options.size == "compact":
-        height, width = options.spec.compact_shape()
-    return record.channels * height * width
+    sides = record.depth, record.height, record.width
+    return record.channels * _kept_pixels(options.spec, options.output, options.size, sides)
+
+
+def _kept_pixels(spec: CodecSpec, output: object, size: object, sides: tuple[int, int, int]) -> int:
+    """Return the pixels of one channel of an image, of a volume, or of one slice as DICOM."""
+    kept = spec.compact_shape() if size == "compact" else (max(1, sides[0]), *sides[1:])
+    return math.prod(kept[-2:] if output == "dicom" else kept)
+
+
+def source_values(record: Record, options: ReleaseOptions) -> int:
+    """Return how many values the source of a record has."""
+    sides = record.depth, record.height, record.width
+    return record.channels * _source_pixels(options.output, record.frame, sides)
+
+
+def _source_pixels(output: object, frame: int, sides: tuple[int, int, int]) -> int:
+    """Return the pixels of one channel; those of a volume count once for its DICOM slices."""
+    if sides[0] and output == "dicom" and frame:
+        return 0
+    return math.prod((max(1, sides[0]), *sides[1:]))
 
 
 def kept_depth(record: Record, options: ReleaseOptions) -> int:
@@ -294,18 +330,24 @@ def kept_depth(record: Record, options: ReleaseOptions) -> int:
     return 8 * np.dtype(options.dtype).itemsize if options.writes("code") else record.bits
 
 
-def values_of(row: Mapping[str, str]) -> int:
+def sides_of(row: Mapping[str, str]) -> tuple[int, int, int]:
+    """Return slices, height and width of the source of a row of the manifest; 0 slices: 2-D."""
+    return int(row.get("depth") or 0), int(row["height"]), int(row["width"])
+
+
+def values_of(row: Mapping[str, str], options: Mapping[str, Any]) -> int:
     """Return how many values the source of a row of the manifest has."""
-    return math.prod(int(row[each]) for each in ("channels", "height", "width"))
+    pixels = _source_pixels(options.get("output"), int(row["frame"]), sides_of(row))
+    return int(row["channels"]) * pixels
 
 
 def kept_of(row: Mapping[str, str], options: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many values a release keeps of one image, and the bits of each."""
     channels, bits = int(row["channels"]), int(row["bits"])
-    if "code" in CONTENTS[options.get("output", "both")]:
-        spec = CodecSpec.from_dict(options["spec"])
+    output = options.get("output", "both")
+    if output == "deidentified":
+        return values_of(row, options), bits
+    spec = CodecSpec.from_dict(options["spec"])
+    if "code" in CONTENTS[output]:
         return channels * spec.numbers(1), 8 * np.dtype(options["dtype"]).itemsize
-    if options.get("size") == "compact":
-        spec = CodecSpec.from_dict(options["spec"])
-        return channels * math.prod(spec.compact_shape()), bits
-    return values_of(row), bits
+    return channels * _kept_pixels(spec, output, options.get("size"), sides_of(row)), bits

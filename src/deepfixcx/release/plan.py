@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, is_leaf
 from deepfixcx.release.inputs import Listing, Source, Sources
 from deepfixcx.release.options import ReleaseOptions
-from deepfixcx.release.storage import RemoteFile
+from deepfixcx.release.storage import Input
 
 if TYPE_CHECKING:
     from deepfixcx.release.dicom_output import DicomOutput
@@ -211,7 +211,7 @@ class Plan:
         """Return how many inputs one shard has."""
         return len(self.places(number))
 
-    def path_of(self, source_id: str) -> Path | RemoteFile:
+    def path_of(self, source_id: str) -> Input:
         """Return where an input lies."""
         return next(item.source.path for item in self.items if item.source_id == source_id)
 
@@ -224,7 +224,8 @@ class Plan:
             return re.fullmatch(r"shard-\d+-\d+\.safetensors", rest) is not None
         if room not in ("images", "dicom") or not self.options.writes(room.removesuffix("s")):
             return False
-        suffix = ".png" if room == "images" else ".dcm"
+        image = ".nii.gz" if self.options.spec.ndim == 3 else ".png"
+        suffix = image if room == "images" else ".dcm"
         stem = re.sub(r"\.frame\d{4,}$", "", rest.removesuffix(suffix))
         return rest.endswith(suffix) and any(item.image_stem == stem for item in self.items)
 

@@ -383,8 +383,8 @@ def _totals(
     less["files_done"] = less["files"] - less["files_failed"]
     less["images"] = len(done)
     less["source_file_bytes"] = source_bytes
-    less["source_values"] = sum(map(values_of, done))
-    less["source_bytes"] = sum(values_of(row) * int(row["bits"]) // 8 for row in done)
+    less["source_values"] = sum(values_of(row, options) for row in done)
+    less["source_bytes"] = sum(values_of(row, options) * int(row["bits"]) // 8 for row in done)
     kept = [kept_of(row, options) for row in done]
     less["kept_values"] = sum(values for values, _ in kept)
     less["kept_bytes"] = sum(values * bits // 8 for values, bits in kept)

@@ -139,14 +139,16 @@ def rewrite_tables(
     """
     sizes, changed = _sizes_without(fetch, before, lost)
     stay = {name: before[name] for name in before if name not in {*affected, *changed}}
-    schema = manifest_schema((), patients=patients)
+    unused = set() if patients else {"patient"}
+    unused |= set() if _has_volumes(manifest) else {"depth"}
+    schema = manifest_schema((), unused)
     with fetch(ROWS) as path:
         if require("pyarrow.parquet", extra="tables").read_schema(path).names != schema.names:
             stay = {}  # the last patient went, and with them a column of each table
     digests = {ROWS: write_table(sink, ROWS, schema, _manifest(manifest, schema.names))}
     for name, group in grouped(_of_tables(manifest, sizes, stay)):
         first = group[0][1]
-        held = (first.image_file != "", first.code_file != "", patients)
+        held = (first.image_file.endswith(".png"), first.code_file != "", patients)
         columns = data_schema(held, None, ())
         if columns is not None:
             content = data_of(fetch, group, columns, None, None)
@@ -187,12 +189,18 @@ def _of_tables(
             yield tables[place], 0, Record(**row)
 
 
+def _has_volumes(manifest: Path) -> bool:
+    """Return whether a row of the manifest is of a volume."""
+    compute = require("pyarrow.compute", extra="tables")
+    return any(compute.max(each.column(0)).as_py() for each in _manifest(manifest, ["depth"]))
+
+
 def _manifest(path: Path, wanted: Sequence[str]) -> Iterator[Any]:
     """Yield columns of manifest.csv in batches, as `_rows` has them."""
     arrow, csv = (require(f"pyarrow{part}", extra="tables") for part in ("", ".csv"))
     with path.open("rb") as file:
         header = cells_of(next(raw_rows(file), b""))
-    schema = manifest_schema((), patients=True)
+    schema = manifest_schema((), ())
     schema = arrow.schema([schema.field(name) for name in wanted if name in header])
     if not schema.names:
         return

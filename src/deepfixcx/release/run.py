@@ -32,7 +32,7 @@ from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.patients import listed_patients, name_patients, with_patients
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import Plan, ShardJob
-from deepfixcx.release.storage import Location, RemoteFile, in_memory, locate, stamp_of
+from deepfixcx.release.storage import Input, Location, in_memory, locate, stamp_of
 from deepfixcx.release.workers import (
     DEATHS_ALLOWED,
     DeathEvent,
@@ -171,7 +171,7 @@ class _LedgerWriter:
 
     claim: Claim
     ledger: Ledger
-    paths: Callable[[str], Path | RemoteFile]
+    paths: Callable[[str], Input]
     progress: Progress
     seen: set[str] = field(default_factory=set)
 
@@ -241,7 +241,7 @@ def privatize_dataset(
     keep_apart(source, release, kept_here)
     resume, overwrite = run.get("resume", False), run.get("overwrite", False)
     add = run.get("add", False)
-    sources = find_sources(where)
+    sources = find_sources(where, volumes=options.spec.ndim == 3)
     with (
         claimed(place_of(release), kept_here, resume=resume or add, overwrite=overwrite) as claim,
         Ledger(claim.ledger_path) as ledger,

@@ -39,9 +39,11 @@ from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Planned, ShardJob
 from deepfixcx.release.storage import open_hashed, stamp_of
+from deepfixcx.release.volumes import read_input, volume_results
 
 if TYPE_CHECKING:
     from deepfixcx.images.dicom.reading import DicomHeader
+    from deepfixcx.images.volumes import Volume
     from deepfixcx.release.dicom_output import DicomOutput
 
 __all__ = ["CodeParts", "encoded_file", "file_results", "make_results", "work_shard"]
@@ -125,6 +127,12 @@ def make_results(
                 "a worker process stopped on this file twice, probably in a decoder; convert "
                 "the file with another program"
             )
+        if job.options.spec.ndim == 3:
+            volume, content = read_input(item.source.path, job.options.max_pixels)
+            seen = replace(seen, content=content)
+            if isinstance(volume, DeepfixcxError):
+                raise volume
+            return _of_volume(job, codec, item, volume, content), seen
         stream, content = open_hashed(item.source.path)
         seen = replace(seen, content=content)
         with stream:
@@ -139,6 +147,13 @@ def make_results(
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
         return _failed(item, error), seen
+
+
+def _of_volume(job: ShardJob, codec: Codec, item: Planned, volume: Volume, content: str) -> Made:
+    rows, files, codes = volume_results(job, codec, item, volume, content)
+    if codes is not None:
+        check_storable(codes.array, job.options.dtype)
+    return Made(rows, files, codes)
 
 
 def _put(outbox: Outbox, item: Planned, made: Made) -> list[Record]:

@@ -22,7 +22,7 @@ from deepfixcx.mechanisms.sensitivity import pixel_sensitivity
 from deepfixcx.release.about import STATED
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import TOTALS, VERSIONS_OF
-from deepfixcx.release.options import LIMITS, ReleaseOptions
+from deepfixcx.release.options import LIMITS, ReleaseOptions, kept_of, values_of
 from deepfixcx.release.places import Place
 from deepfixcx.release.protected.writing import LIMITS as LIMITS_OF_RECORDS
 from deepfixcx.release.protected.writing import SYNTHETIC_LIMITS
@@ -84,7 +84,7 @@ def statements(
     yield from _of_options(about, rows)
     yield from _of_noise(about, rows, spec)
     yield from _of_mechanisms(about, spec, published)
-    yield from _of_totals(about, rows, spec)
+    yield from _of_totals(about, rows)
 
 
 def named(what: str, names: Iterable[str]) -> Iterator[str]:
@@ -232,7 +232,7 @@ def label_statements(
 # -- totals -----------------------------------------------------------------------------------
 
 
-def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -> Iterator[str]:
+def _of_totals(about: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     """Count values and bytes of sources and results again; `verify` adds up the files."""
     done = [row for row in rows if row["status"] == "done"]
     options, records = about["options"], about.get("records")
@@ -243,9 +243,8 @@ def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -
         counted["kept_values"] = len(done) * values
         counted["kept_bytes"] = len(done) * values * depth
     else:
-        kept = [_kept(row, options, spec) for row in done]
-        sizes = [math.prod(int(row[name]) for name in ("channels", "height", "width"))
-                 for row in done]  # fmt: skip
+        kept = [kept_of(row, options)[0] for row in done]
+        sizes = [values_of(row, options) for row in done]
         depths = [int(row["bits"]) // 8 for row in done]
         counted["source_values"] = sum(sizes)
         counted["source_bytes"] = sum(
@@ -266,14 +265,6 @@ def _of_totals(about: Mapping[str, Any], rows: Sequence[Row], spec: CodecSpec) -
             yield (
                 f"dataset.json states {name} {about['totals'].get(name)}, manifest.csv has {count}"
             )
-
-
-def _kept(row: Row, options: Mapping[str, Any], spec: CodecSpec) -> int:
-    channels = int(row["channels"])
-    if "code" in CONTENTS[options.get("output", "both")]:
-        return spec.numbers(channels)
-    shape = (int(row["height"]), int(row["width"]))
-    return channels * math.prod(spec.compact_shape() if options["size"] == "compact" else shape)
 
 
 def deidentified_contradictions(

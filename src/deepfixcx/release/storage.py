@@ -17,7 +17,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -37,12 +37,15 @@ from deepfixcx.errors import (
 from deepfixcx.images.reading import open_image
 
 __all__ = [
+    "Input",
     "Location",
     "RemoteFile",
+    "Series",
     "State",
     "asking",
     "at_once",
     "content_of",
+    "content_of_files",
     "in_memory",
     "is_url",
     "journal_name",
@@ -259,13 +262,52 @@ class RemoteFile:
             pass
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The files of one DICOM series, which are one input; its name is that of the first file."""
+
+    files: tuple[Path | RemoteFile, ...] = field(repr=False)
+
+    @property
+    def stamp(self) -> str:
+        """Stamp of all files, empty where a file has none; it begins with the sum of sizes."""
+        stamps = [stamp_of(file) for file in self.files]
+        if not all(stamps):
+            return ""
+        size = sum(int(stamp.partition(":")[0]) for stamp in stamps)
+        return f"{size}:{hashlib.sha256(chr(10).join(stamps).encode()).hexdigest()}"
+
+    def slices(self, digests: list[str]) -> Generator[BinaryIO]:
+        """Open one file after the other, and note the hash of each."""
+        for file in self.files:
+            stream, digest = open_hashed(file)
+            digests.append(digest)
+            with stream:
+                yield stream
+
+    def open_hashed(self) -> tuple[BinaryIO, str]:
+        """Open the first file, and hash all."""
+        digests: list[str] = []
+        for _ in self.slices(digests):
+            pass
+        return open_hashed(self.files[0])[0], content_of_files(digests)
+
+
+def content_of_files(digests: Iterable[str]) -> str:
+    """Return the hash of several files, whatever their order and names."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+Input = Path | RemoteFile | Series
+"""Where an input lies."""
+
 HELD_BYTES = 1 << 26
 """A file up to this size is read once and decoded from memory; a larger one is read twice."""
 
 
-def stamp_of(where: Path | RemoteFile) -> str:
+def stamp_of(where: Input) -> str:
     """Return what the file system says of a file, empty where it says nothing."""
-    if isinstance(where, RemoteFile):
+    if isinstance(where, RemoteFile | Series):
         return where.stamp
     try:
         status = os.stat(where)
@@ -274,8 +316,10 @@ def stamp_of(where: Path | RemoteFile) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
-def open_hashed(where: Path | RemoteFile) -> tuple[BinaryIO, str]:
-    """Open an input and hash its bytes."""
+def open_hashed(where: Input) -> tuple[BinaryIO, str]:
+    """Open an input and hash its bytes; of a series, open its first file."""
+    if isinstance(where, Series):
+        return where.open_hashed()
     if isinstance(where, RemoteFile):
         return where.open_hashed(HELD_BYTES)
     stream = open_image(where)
@@ -292,7 +336,7 @@ def open_hashed(where: Path | RemoteFile) -> tuple[BinaryIO, str]:
     return stream, content
 
 
-def content_of(where: Path | RemoteFile) -> str:
+def content_of(where: Input) -> str:
     """Return the hash of an input as it is now, empty where it cannot be read."""
     try:
         stream, content = open_hashed(where)

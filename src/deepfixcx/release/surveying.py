@@ -25,7 +25,7 @@ from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.places import place_of
 from deepfixcx.release.plan import ShardJob, make_plan
 from deepfixcx.release.run import choose_run
-from deepfixcx.release.storage import Location, RemoteFile, locate, open_hashed
+from deepfixcx.release.storage import Input, Location, locate, open_hashed
 from deepfixcx.release.workers import FileEvent, JobEvent
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class _SurveyJob:
 
 
 @contextmanager
-def _on_this_machine(where: Path | RemoteFile) -> Iterator[Path]:
+def _on_this_machine(where: Input) -> Iterator[Path]:
     """Give the path of a file, of one in a store that of a copy."""
     if isinstance(where, Path):
         yield where
@@ -293,7 +293,8 @@ def estimate_release(
     keep_apart(source, release, private)
     place = place_of(release)
     refuse(place, private, resume=False, overwrite=run.get("overwrite", False))
-    sources, workers = find_sources(where), run.get("workers", 1)
+    sources = find_sources(where, volumes=options.spec.ndim == 3)
+    workers = run.get("workers", 1)
     with tempfile.TemporaryDirectory() as near:
         key = key or private / KEY
         dicom = _dicom_output(options, key if key.is_file() else Path(near) / KEY, release)

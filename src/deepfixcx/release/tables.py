@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import fields
 from functools import cache
@@ -40,6 +40,7 @@ __all__ = [
     "manifest_schema",
     "table_faults",
     "table_of",
+    "unused_columns",
     "write_table",
     "write_tables",
 ]
@@ -81,13 +82,13 @@ def write_tables(
 ) -> dict[str, str]:
     """Write manifest.parquet and the tables of data/; return the SHA-256 of each."""
     names = () if labels is None else tuple(labels[0])
-    patients = any(each.patient for each in records())
-    schema = manifest_schema(names, patients=patients)
+    unused = unused_columns(records())
+    schema = manifest_schema(names, unused)
     digests = {ROWS: write_table(sink, ROWS, schema, _rows(records(), labels, schema))}
     done = enumerate(each for each in records() if each.status == "done")
     for name, group in grouped(_in_tables(done)):
         first = group[0][1]
-        held = (first.image_file != "", first.code_file != "", patients)
+        held = (first.image_file.endswith(".png"), first.code_file != "", "patient" not in unused)
         columns = data_schema(held, vectors, names)
         if columns is not None:
             content = data_of(fetch, group, columns, labels, vectors)
@@ -108,7 +109,7 @@ def _of_row(row: Mapping[str, str]) -> Record:
 def _manifest_table(rows: Sequence[Mapping[str, str]], labels: Labels | None) -> Any:
     arrow = require("pyarrow", extra="tables")
     names = () if labels is None else tuple(labels[0])
-    schema = manifest_schema(names, patients=any(row.get("patient") for row in rows))
+    schema = manifest_schema(names, unused_columns(map(_of_row, rows)))
     batches = list(_rows(map(_of_row, rows), labels, schema))
     return arrow.Table.from_batches(batches, schema=schema)
 
@@ -151,13 +152,23 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-def manifest_schema(labels: Sequence[str], *, patients: bool) -> Any:
+def unused_columns(records: Iterable[Record]) -> set[str]:
+    """Return the columns of the manifest that a release does not have."""
+    unused = {"patient", "depth"}
+    for record in records:
+        unused -= {name for name in unused if getattr(record, name)}
+        if not unused:
+            break
+    return unused
+
+
+def manifest_schema(labels: Sequence[str], unused: Container[str]) -> Any:
     """Return the columns of the manifest: text, whole numbers and shares; labels as 1, 0, null."""
     arrow = require("pyarrow", extra="tables")
     types = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64()}
     public = Record.public_columns()
     columns = [(each.name, types[str(each.type)]) for each in fields(Record)
-               if each.name in public and (patients or each.name != "patient")]  # fmt: skip
+               if each.name in public and each.name not in unused]  # fmt: skip
     return arrow.schema(columns + [(_label(name), arrow.int8()) for name in labels])
 
 

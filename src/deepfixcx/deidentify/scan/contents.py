@@ -72,6 +72,12 @@ class Part(NamedTuple):
     bulk: list[tuple[int, int]]
 
 
+def _voxels(data: Any) -> int:
+    """Return where the voxels of a NIfTI file of this machine's byte order begin; 0 for none."""
+    (at,) = struct.unpack_from("<f", data, 108)
+    return int(at) if 348 <= at <= len(data) else 0
+
+
 class TooLargeError(Exception):
     """Packed bytes become more than what is unpacked of one file."""
 
@@ -130,6 +136,8 @@ class Contents:
             yield Part(
                 where, data, [(min(len(data), 8 + int.from_bytes(head[:8], "little")), len(data))]
             )
+        elif data[344:348] == b"n+1\0" and (at := _voxels(data)):
+            yield Part(where, data, [(at, len(data))])
         elif head.startswith(b"\x93NUMPY"):
             texts = not NUMERIC_ARRAY.search(head)
             yield Part(where, data, [] if texts else [(min(128, len(data)), len(data))])

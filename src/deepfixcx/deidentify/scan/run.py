@@ -141,6 +141,7 @@ def scan(
     workers: int = 1,
     report: Callable[[str, int, int], None] | None = None,
     contents: Collection[str] | None = None,
+    series: Collection[str] = (),
     own_words: Collection[str] = (),
     repeated: Collection[str] = (),
 ) -> ScanReport:
@@ -163,6 +164,8 @@ def scan(
         Called with what is done, the files done and the files in all.
     contents : collection of str
         SHA-256 of the files that the release was made of, where they are known.
+    series : collection of str
+        Those of them that stand for the files of a DICOM series that are all in `against`.
     own_words : collection of str
         Texts that the program writes into every release.
     repeated : collection of str
@@ -196,7 +199,7 @@ def scan(
     found, own = ScanReport(), Own(folder, own_words, repeated)
     found.release_checksum = own.checksum
     sources, entries = list_sources(against, without=folder), list_files(folder)
-    sources_read = Sources(against, sources, found, set(contents or ()))
+    sources_read = Sources(against, sources, found, set(contents or ()) - set(series))
     gathered = sources_read.gather(show)
     if contents:
         found.sources_expected = len(set(contents))

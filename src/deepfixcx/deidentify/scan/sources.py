@@ -19,6 +19,7 @@ from pydicom.tag import BaseTag
 
 from deepfixcx.deidentify.scan.evidence import ScanReport
 from deepfixcx.deidentify.scan.needles import Needles
+from deepfixcx.deidentify.scan.texts import nifti_values
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.errors import DeidentifyError
 from deepfixcx.io.files import within
@@ -345,6 +346,9 @@ class Sources:
             with path.open("rb") as file:
                 self.missing.discard(file_digest(file, "sha256").hexdigest())
         if not is_dicom(path):
+            for value, where in nifti_values(path):
+                for text in _texts(value):
+                    needles.add(text, "text", where)
             return
         patient = 0
         try:

@@ -6,14 +6,18 @@ import base64
 import binascii
 import contextlib
 import functools
+import gzip
 import html
 import quopri
 import re
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["Text", "decoded", "texts_of"]
+__all__ = ["Text", "decoded", "nifti_values", "texts_of"]
 
 STEP, OVERLAP, MANY = 1 << 22, 1 << 12, 64
 LEAST_PRINTABLE: Final = 0.85
@@ -168,3 +172,41 @@ _DECODERS: Final[tuple[tuple[str, str, Callable[[str], bytes]], ...]] = (
     ("quoted-printable", _QUOTED.pattern, lambda text: quopri.decodestring(_bytes(text))),
     ("utf-7", _UTF7.pattern, lambda text: _bytes(_UTF7.sub(_from_utf7, text))),
 )
+
+
+# -- the texts of a NIfTI file ----------------------------------------------------------------
+
+MOST_HEADER: Final = 1 << 16
+
+_NIFTI: Final = {
+    348: (108, "f", {"data_type": (4, 10), "db_name": (14, 18), "descrip": (148, 80),
+                     "aux_file": (228, 24), "intent_name": (328, 16)}),
+    540: (168, "q", {"descrip": (240, 80), "aux_file": (320, 24), "intent_name": (508, 16)}),
+}  # fmt: skip
+"""Of NIfTI-1 and NIfTI-2: where the offset of the voxels stands, and each text with its length."""
+
+
+def nifti_values(path: Path) -> Iterator[tuple[bytes, str]]:
+    """Yield the texts of a NIfTI header and of its extensions, with where they stand."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as opened:
+            content = opened.read(MOST_HEADER)
+    except (OSError, EOFError, zlib.error):
+        return
+    for order in "<>":
+        size = struct.unpack(f"{order}i", content[:4].ljust(4, b"\0"))[0]
+        if size not in _NIFTI or len(content) < size + 4:
+            continue
+        at, kind, texts = _NIFTI[size]
+        (voxels,) = struct.unpack_from(f"{order}{kind}", content, at)
+        for name, (start, length) in texts.items():
+            yield content[start:][:length], f"NIfTI {name}"
+        last = int(voxels) if size < voxels < MOST_HEADER else len(content)
+        extensions = content[size + 4 : last]
+        while len(extensions) > 8:
+            (length,) = struct.unpack_from(f"{order}i", extensions)
+            taken = length if 8 < length <= len(extensions) else len(extensions)
+            yield extensions[8:taken], "NIfTI extension"
+            extensions = extensions[taken:]

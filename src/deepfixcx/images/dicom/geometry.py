@@ -19,7 +19,15 @@ from deepfixcx.choices import Size
 from deepfixcx.images.dicom.headers import PLACES_IN_PIXELS
 from deepfixcx.spec import Cells, CodecSpec
 
-__all__ = ["Lattice", "adjust_geometry", "lattice_of", "plane_groups", "unusable_spacings"]
+__all__ = [
+    "Lattice",
+    "adjust_geometry",
+    "lattice_of",
+    "numbers",
+    "plane_groups",
+    "plane_of",
+    "unusable_spacings",
+]
 
 _SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
@@ -29,23 +37,27 @@ _FINEST: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Pixel i of the new image is centred at ``offset + step * i``, counted in source pixels."""
+    """Pixel i of the new image is centred at ``offset + step * i``, counted in source pixels.
 
-    offset: tuple[float, float] = (0.0, 0.0)
-    step: tuple[float, float] = (1.0, 1.0)
+    In the order of the axes: rows and columns of an image, slices, rows and columns of a volume.
+    """
+
+    offset: tuple[float, ...] = (0.0, 0.0)
+    step: tuple[float, ...] = (1.0, 1.0)
 
 
-def lattice_of(spec: CodecSpec, size: Size, height: int, width: int) -> Lattice:
-    """Return where the pixels of a reconstruction lie on its source."""
+def lattice_of(spec: CodecSpec, size: Size, *shape: int) -> Lattice:
+    """Return where the pixels or voxels of a reconstruction lie on its source."""
     if size == "original":
-        return Lattice()
-    bands = spec.band_shape(height, width)
+        return Lattice((0.0,) * spec.ndim, (1.0,) * spec.ndim)
     axes = [
-        _axis(cells, length, spec.block)
-        for cells, length in zip(spec.cells(height, width), bands, strict=True)
+        _axis(cells, length, 1 << level)
+        for cells, length, level in zip(
+            spec.cells(*shape), spec.band_shape(*shape), spec.axis_levels, strict=True
+        )
     ]
-    (top, down), (left, right) = axes
-    return Lattice((top, left), (down, right))
+    offsets, steps = zip(*axes, strict=True)
+    return Lattice(offsets, steps)
 
 
 def _axis(cells: Cells, length: int, block: int) -> tuple[float, float]:
@@ -150,7 +162,7 @@ def plane_groups(header: Dataset, frames: int, lattice: Lattice) -> Dataset:
     found = Dataset()
     if len(own) != frames:
         return found
-    planes = [_plane(shared, each) for each in own]
+    planes = [plane_of(shared, each) for each in own]
     if not all(keyword in plane for plane in planes for keyword in _NEEDED):
         return found
     for plane in planes:
@@ -160,7 +172,7 @@ def plane_groups(header: Dataset, frames: int, lattice: Lattice) -> Dataset:
     return found
 
 
-def _plane(shared: Dataset, own: Dataset) -> Dataset:
+def plane_of(shared: Dataset, own: Dataset) -> Dataset:
     """Gather what one frame's own and shared groups say of its place."""
     plane = Dataset()
     for name, keywords in _PLANE.items():

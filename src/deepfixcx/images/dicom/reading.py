@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 
 from deepfixcx.errors import DamagedImageError, NoPixelsError, OversizedImageError
-from deepfixcx.images.dicom.decoding import decode_frames
+from deepfixcx.images.dicom.decoding import Stored, decode_frames
 from deepfixcx.images.dicom.display import (
     displayed,
     displayed_gray,
@@ -39,7 +39,15 @@ from deepfixcx.images.dicom.native import (
 )
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage
 
-__all__ = ["DicomHeader", "DicomValues", "open_dicom", "read_dicom_header", "read_dicom_values"]
+__all__ = [
+    "DicomHeader",
+    "DicomValues",
+    "decoded_values",
+    "open_dicom",
+    "read_dicom_header",
+    "read_dicom_values",
+    "without_pixels_error",
+]
 
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _HEAD_BYTES: Final = 1 << 16
@@ -92,7 +100,7 @@ def open_dicom(stream: BinaryIO, max_pixels: int) -> OpenedImage:
         raise
     if not seen:
         _check_stated_syntax(head)
-        raise _without_pixels(header)
+        raise without_pixels_error(header)
     at = stream.tell()
     facts = _facts(header, transfer_syntax(header))
     return OpenedImage(facts, lambda: _decoded(_read_on(stream, header, at)))
@@ -189,10 +197,15 @@ def _is_deflated(header: FileDataset) -> bool:
     return bool(header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian)
 
 
-def _decoded(dataset: Dataset) -> ImageFrames:
+def decoded_values(dataset: Dataset) -> Stored:
+    """Decode the stored values of a whole data set."""
     if not any(tag in dataset for tag in _PIXEL_TAGS):
         raise DamagedImageError("the file ends within its pixels; copy it again from its source")
-    stored = decode_frames(_with_syntax(dataset))
+    return decode_frames(_with_syntax(dataset))
+
+
+def _decoded(dataset: Dataset) -> ImageFrames:
+    stored = decoded_values(dataset)
     notes = list(stored.notes)
     return _as_frames(displayed(stored.values, stored.photometric, dataset, notes), notes)
 
@@ -229,7 +242,7 @@ def _facts(header: Header, syntax: str) -> ImageFacts:
     )
 
 
-def _without_pixels(header: Dataset) -> NoPixelsError | DamagedImageError:
+def without_pixels_error(header: Dataset) -> NoPixelsError | DamagedImageError:
     """State what a file without pixels is: not an image, or a truncated image."""
     meta = getattr(header, "file_meta", Dataset())
     sop_class = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")

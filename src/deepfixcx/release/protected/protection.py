@@ -71,12 +71,15 @@ class Protection:
         ------
         MechanismError
             A name is unknown, is there twice, or noise is not the first.
+        SpecError
+            The spec is of volumes.
 
         Examples
         --------
         >>> Protection.of("noise-2-16,mixing-5", CodecSpec(level=2, patches=4)).mechanism.k
         5
         """
+        spec.refuse_volumes("a mechanism")
         names = names_in(text)
         noises = [noise_named(name, spec) for name in names]
         if any(noise is not None for noise in noises[1:]):
