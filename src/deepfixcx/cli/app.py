@@ -55,7 +55,7 @@ WIDEST = 30
 """Columns of the names at most; a longer one has its text in the next line."""
 
 GROUPS = {
-    "Codec": "level levels patches wavelet pooling boundary grid spec",
+    "Codec": "level levels patches level-z volumes wavelet pooling boundary grid spec",
     "Dataset": "labels patient public layout uncertain blank split validation test by-content "
     "part folds within",
     "Mechanism": "mechanism mechanisms min-patients attackers max-linkage epsilon pixels",
@@ -73,7 +73,7 @@ SELDOM = {
     "wavelet", "boundary", "grid", "layout", "uncertain", "blank", "by-content", "min-patients",
     "epsilon", "pixels", "size", "dtype", "names", "network", "patience", "side", "batch",
     "learning-rate", "weight-decay", "l1", "balance", "max-pixels", "engine", "scheduler",
-    "insecure-scheduler", "cache", "pseudonyms", "tables", "about", "dry-run", "log",
+    "insecure-scheduler", "cache", "pseudonyms", "tables", "about", "dry-run", "log", "level-z",
 }  # fmt: skip
 """Options that a command with many leaves to --help-all."""
 

@@ -222,6 +222,7 @@ def encode_records(
     >>> encode_records([ImageRecord(path)], CodecSpec(level=1, patches=2)).array.shape
     (1, 1, 4, 2, 2)
     """
+    spec.refuse_volumes("reading a dataset of originals")
     encode = _Encode(spec, channels == 1)
     shape = spec.code_shape(channels or 1)
     if cache is None:

@@ -143,7 +143,7 @@ class Readers:
         -------
         TorchRelease
             Of each image a dict: ``source_id`` (str) and ``frame`` (int); where the release has
-            them ``code`` (C, 4**J, P, P) or ``record`` (K,), ``image`` (C, H, W) in [0, 1] and
+            them ``code`` (C, 4**J, P, P) or ``record`` (K,), ``image`` (C, H, W), of a volume (1, D, H, W), in [0, 1] and
             ``labels`` (L,) of 1, 0 and NaN, all float32 tensors.
 
         Raises
@@ -174,7 +174,7 @@ class Readers:
         """Write the release as tar files for the package webdataset.
 
         A sample has ``json`` (ID, frame, sizes and labels), ``code.npy`` or ``record.npy``, and
-        ``image.npy``: pixels (H, W) or (H, W, 3) of uint8 or uint16. Images are arrays because
+        ``image.npy``: pixels (H, W), (H, W, 3) or (1, D, H, W) of uint8 or uint16. Images are arrays because
         webdataset reduces PNG files of 16 bits to 8. Keys are numbers, as webdataset takes all
         behind the first dot of a name for its kind.
 
@@ -278,7 +278,8 @@ class TorchRelease:
         if row["image_file"]:
             pixels = _stored(self.place, row["image_file"])
             whole = np.float32(np.iinfo(pixels.dtype).max)
-            pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+            if pixels.ndim < 4:
+                pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
             item["image"] = torch.from_numpy(pixels.astype(np.float32) / whole)
         if self.labels is not None:
             item["labels"] = torch.from_numpy(self.labels[place])
@@ -303,14 +304,26 @@ def _arrays(
 
 
 def _stored(place: Place, name: str) -> NDArray[Any]:
-    """Return the pixels of an image file: (H, W) or (H, W, 3), uint8 or uint16."""
+    """Return the pixels of an image file: (H, W), (H, W, 3) or (1, D, H, W), uint8 or uint16."""
     from deepfixcx.images import read_image
 
     if ".." in Path(name).parts or not name.startswith("images/"):
         raise ReleaseError("the manifest names an image outside the release; verify the release")
     with place.fetched(name) as path:
+        if name.endswith(".nii.gz"):
+            return _voxels(path)
         pixels = read_image(path).pixels[0]
     return np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
+def _voxels(path: Path) -> NDArray[Any]:
+    """Return the voxels (1, D, H, W) of a released volume, as `Volume` orders them."""
+    from deepfixcx.images.volumes import read_volume
+
+    with path.open("rb") as file:
+        volume = read_volume(file)
+    whole = np.rint(volume.voxels[0] * np.float32(65535))
+    return np.ascontiguousarray(whole, np.uint16)
 
 
 def _labels(records: ReleasedRecords, place: int) -> dict[str, int | None]:

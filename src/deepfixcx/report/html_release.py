@@ -149,6 +149,7 @@ class ReleaseFacts:
             )
             _check(about)
             facts = cls(folder, about, done, failed, release.checksum)
+            facts.spec.refuse_volumes("a page on a release")
             _ = facts.spec, facts.totals["images"], about["software"]["deepfixcx"]
             sizes = [side for each in done for side in (each.channels, each.height, each.width)]
             if min(sizes, default=1) < 1 or facts.spec.numbers(1) >= MOST:

@@ -369,10 +369,12 @@ def _repeats(facts: ReleaseFacts) -> str:
 
 def _command(facts: ReleaseFacts) -> str:
     spec, options = facts.spec, facts.about["options"]
-    rows, columns = spec.grid_shape
-    patches = f"{rows}" if rows == columns else f"{rows}x{columns}"
+    cells = spec.grid_shape
+    patches = str(cells[0]) if len(set(cells)) == 1 else "x".join(map(str, cells))
     words = ["deepfixcx", "privatize", "ORIGINALS", "RELEASE"]
+    words += ["--volumes"] if spec.ndim == 3 else []
     words += ["--level", str(spec.level), "--patches", patches]
+    words += ["--level-z", str(spec.level_z)] if spec.level_z not in (None, spec.level) else []
     given = {
         "wavelet": (spec.wavelet, "haar"),
         "pooling": (",".join(spec.poolings), "l1"),

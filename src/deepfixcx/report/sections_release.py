@@ -305,8 +305,7 @@ def _first(ranked: Sequence[tuple[Shared, float]]) -> tuple[tuple[Shared, float]
 
 
 def _grid(facts: ReleaseFacts) -> str:
-    rows, columns = facts.spec.grid_shape
-    return f"{rows} × {columns}"
+    return " × ".join(map(str, facts.spec.grid_shape))
 
 
 def _sentence(text: str) -> str:
