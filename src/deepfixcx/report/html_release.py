@@ -149,7 +149,6 @@ class ReleaseFacts:
             )
             _check(about)
             facts = cls(folder, about, done, failed, release.checksum)
-            facts.spec.refuse_volumes("a page on a release")
             _ = facts.spec, facts.totals["images"], about["software"]["deepfixcx"]
             sizes = [side for each in done for side in (each.channels, each.height, each.width)]
             if min(sizes, default=1) < 1 or facts.spec.numbers(1) >= MOST:
@@ -158,6 +157,7 @@ class ReleaseFacts:
             raise ReleaseError(
                 f"the metadata of {str(folder)!r} is damaged; deepfixcx verify names the fault"
             ) from None
+        facts.spec.refuse_volumes("a page on a release")
         return facts
 
     @property
