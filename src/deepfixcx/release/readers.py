@@ -144,7 +144,8 @@ class Readers:
         TorchRelease
             Of each image a dict: ``source_id`` (str) and ``frame`` (int); where the release has
             them ``code`` (C, 4**J, P, P) or ``record`` (K,), ``image`` (C, H, W), of
-            a volume (1, D, H, W), in [0, 1] and ``labels`` (L,) of 1, 0 and NaN, all float32 tensors.
+            a volume (1, D, H, W), in [0, 1] and ``labels`` (L,) of 1, 0 and NaN, all float32
+            tensors.
 
         Raises
         ------
@@ -175,8 +176,8 @@ class Readers:
 
         A sample has ``json`` (ID, frame, sizes and labels), ``code.npy`` or ``record.npy``, and
         ``image.npy``: pixels (H, W), (H, W, 3) or (1, D, H, W) of uint8 or uint16. Images are
-        arrays because webdataset reduces PNG files of 16 bits to 8. Keys are numbers, as webdataset takes all
-        behind the first dot of a name for its kind.
+        arrays because webdataset reduces PNG files of 16 bits to 8. Keys are numbers, as webdataset
+        takes all behind the first dot of a name for its kind.
 
         Parameters
         ----------
