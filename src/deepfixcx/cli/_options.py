@@ -231,7 +231,6 @@ def spec_of(
     pooling: str,
     boundary: Boundary,
     grid: Grid,
-    *,
     volumes: bool = False,
     level_z: int | None = None,
 ) -> CodecSpec:

@@ -174,9 +174,7 @@ def command(
     from deepfixcx.release.options import ReleaseOptions, output_named
     from deepfixcx.release.run import privatize_dataset
 
-    spec = spec_of(
-        level, patches, wavelet, pooling, boundary, grid, volumes=volumes, level_z=level_z
-    )
+    spec = spec_of(level, patches, wavelet, pooling, boundary, grid, volumes, level_z)
     protection = _protection(mechanism, spec)
     alone = protection is None or protection.in_workers
     _check_alone({"--add": add, "--dry-run": dry_run}, alone=alone)
