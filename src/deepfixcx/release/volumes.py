@@ -176,7 +176,15 @@ def _as_series(
         meta = getattr(header, "file_meta", None)
         syntax = UID(str(meta.get("TransferSyntaxUID", ""))) if meta is not None else UID("")
         made_of = DicomHeader(header, syntax, like.size * volume.bits // 8)
-        source = DicomSource(made_of, f"{content} {place}", frames, 0, slices=volume.size[0], lattice=in_plane)
+        source = DicomSource(
+            made_of,
+            f"{content} {place}",
+            frames,
+            0,
+            patient=item.patient,
+            slices=volume.size[0],
+            lattice=in_plane,
+        )
         name = f"dicom/{item.image_stem}.frame{place:04d}.dcm"
         files[name] = dicom.content(source, [pixels[np.newaxis]])
         patient = dicom.patient(source)
