@@ -131,7 +131,7 @@ def test_some_failed_is_three_and_they_are_listed(run: Run, images: Path, tmp_pa
         (["-J", 0, "-P", 3], "level must be a whole number from 1 to 12"),
         (["-J", 2, "-P", "many"], "--patches is a number such as 4"),
         (["-J", 2, "-P", 3, "--wavelet", "none"], "unknown wavelet 'none'"),
-        (["-J", 2, "-P", 3, "--output", "all"], "is not one of"),
+        (["-J", 2, "-P", 3, "--output", "all"], "--output is any of images, codes, dicom"),
         (["-J", 2, "-P", 3, "--workers", 0], "workers must be at least 1"),
         (["-J", 2, "-P", 3, "--resume", "--overwrite"], "exclude each other"),
     ],
