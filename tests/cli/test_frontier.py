@@ -29,6 +29,7 @@ def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_frontier_ends_with_a_recommendation(run: Run, xrays: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "out", tmp_path / "report.json"
     words = ("frontier", xrays, *SETTINGS, "-o", out, "--json", report)
