@@ -55,7 +55,7 @@ def test_the_guarantee_of_mixing_admits_that_two_releases_show_a_patient() -> No
         differences.append(sums[0] - sums[1])
     found = attack_differencing(np.array(differences), whole.flat, np.arange(8), np.arange(30))
     assert of(found, "precision@1") == 1
-    assert "give back the code of that patient" in KMixing(3).guarantee
+    assert "is the code of that patient" in KMixing(3).guarantee
 
 
 # -- resampling: rare labels, and the patient with the most influence --------------------------

@@ -67,9 +67,9 @@ class BandSelection(DataIndependent, Deterministic):
         return guarantee_text(
             "knows this mechanism and any other image",
             f"records do not depend on bands below {self.lowest:g} or above {self.highest:g} of "
-            "the highest frequency; the other bands tell patients apart",
-            "an attacker who holds the image, or another of the patient, recognizes its record"
-            ", unless a later step draws it anew",
+            "the highest frequency; the other bands distinguish patients",
+            "an attacker who holds the image, or another image of the patient, recognizes its "
+            "record, unless a later mechanism replaces it by a random one",
         )
 
     def kept(self, bands: int) -> NDArray[np.bool_]:
@@ -163,10 +163,10 @@ class Quantization(DataIndependent, Deterministic):
         """What holds of every record."""
         return guarantee_text(
             "knows this mechanism and any other image",
-            f"every number is zero or one of {self.values} sizes that are fixed beforehand; the "
-            "rounded numbers tell patients apart",
-            "an attacker who holds the image, or another of the patient, recognizes its record"
-            ", unless a later step draws it anew",
+            f"every value is zero or one of {self.values} magnitudes that are fixed beforehand; "
+            "the rounded values distinguish patients",
+            "an attacker who holds the image, or another image of the patient, recognizes its "
+            "record, unless a later mechanism replaces it by a random one",
         )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -86,11 +86,11 @@ class KMixing(DataIndependent):
         """What holds of every record."""
         return guarantee_text(
             "holds candidate images or the codes of other patients",
-            f"each record is a mean over {self.k} patients or more, which hides no member: such an "
-            "attacker finds the members of nearly every record as a subset sum",
-            "the members of every record are found, and two releases that differ by one patient "
-            "give back the code of that patient; a second release of the same patients is refused "
-            "only where both have one private folder",
+            f"each record is a mean over {self.k} patients or more, which does not hide its "
+            "members: such an attacker finds the members of nearly every record as a subset sum",
+            "the members of every record are found, and the difference of two releases that differ "
+            "by one patient is the code of that patient; a second release of the same patients is "
+            "refused only if both use one private folder",
         )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:

@@ -142,11 +142,11 @@ class PixelNoise:
             else f"that differ within one square of {self.side} x {self.side} pixels"
         )
         return guarantee_text(
-            "knows everything but those pixels: all other images and the rest of this one",
+            "knows all other images, and all other pixels of this one",
             f"({self.epsilon:g}, {self.delta:g})-differentially private for two images {what}, of "
             "the same size and number of channels",
-            "the same holds for every image, for one release; whose image it is is not hidden, "
-            "because two images of a patient differ in more pixels",
+            "the same holds for every image, for one release; the identity of the patient is not "
+            "hidden, because two images of a patient differ in more pixels",
         )
 
     def budget(self, height: int, width: int, channels: int = 1) -> Budget:

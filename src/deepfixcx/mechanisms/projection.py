@@ -107,9 +107,9 @@ class FittedProjection(Deterministic):
         kept = counted(self.weights.shape[1], "number")
         return guarantee_text(
             "knows the public images, this mechanism and all labels",
-            f"a record is a function of {kept} of its code; all else of the image is gone",
-            "an attacker who holds the image recognizes its record, unless a later step draws it "
-            "anew",
+            f"a record is a function of {kept} of its code; nothing else of the image is kept",
+            "an attacker who holds the image recognizes its record, unless a later mechanism "
+            "replaces it by a random one",
         )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -213,10 +213,10 @@ class FittedSuppression(Deterministic):
         """What holds of every record."""
         return guarantee_text(
             "knows the public images, this mechanism and all labels",
-            f"records do not depend on {self.removed.shape[1]} directions that tell patients "
-            "apart; other directions tell them apart too",
+            f"records do not depend on {self.removed.shape[1]} directions that distinguish "
+            "patients; other directions distinguish them too",
             "a record is a fixed function of one image, so an attacker who holds the image "
-            "recognizes it, unless a later step draws it anew",
+            "recognizes it, unless a later mechanism replaces it by a random one",
         )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -126,7 +126,8 @@ class Plain(DataIndependent, Deterministic):
     guarantee: str = guarantee_text(
         "knows any other image",
         "none, the codes are released as they are",
-        "none; an attacker who holds the image, or another of the patient, recognizes its record",
+        "none; an attacker who holds the image, or another image of the patient, recognizes "
+        "its record",
     )
 
     def represent(self, array: NDArray[np.float32]) -> NDArray[np.float32]:

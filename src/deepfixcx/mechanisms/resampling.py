@@ -132,18 +132,19 @@ class FittedResampling:
             return guarantee_text(
                 "knows the public images, this mechanism and all labels",
                 f"{1 - self.mechanism.kept:.0%} of the variance that a record has beyond its "
-                "labels is drawn anew",
-                f"the other {self.mechanism.kept:.0%} is the patient's own, and can be linked and "
-                "recognized",
+                "labels is random",
+                f"the other {self.mechanism.kept:.0%} comes from the patient, who can be linked "
+                "and recognized by it",
             )
         return guarantee_text(
             "knows the public images, this mechanism, all labels, and the images of other patients",
-            "which record stands for which patient is not known better than from the labels; "
+            "only the labels show which record belongs to which patient; "
             f"records depend on images through means and one covariance of {fewest} patients or "
             "more, in which every patient counts once",
             "whether a patient was released is not hidden from an attacker who holds the patient's "
-            "images and the statistics of all others (membership); far values are drawn in, which "
-            "bounds the influence of a patient; it is not differentially private",
+            "images and the statistics of all others (membership); codes far from the mean "
+            "are moved to a limit, which bounds the influence of a patient; the release is not "
+            "differentially private",
         )
 
     def apply(self, records: Records, generator: np.random.Generator) -> Records:

@@ -150,15 +150,15 @@ class FittedSynthesis:
             "knows the public images, this mechanism, and the images and labels of all others"
         )
         drawn = (
-            "records and their labels are drawn from a model, so that no record is of a patient; "
-            "of the patients the model holds a histogram of labels and "
-            f"{self.model.slopes.size} sums"
+            "records and their labels are drawn from a model, so that no record belongs to a "
+            "patient; the model holds a histogram of labels and "
+            f"{self.model.slopes.size} sums over the patients"
         )
         if own.epsilon is None:
             worst = (
                 "whether a patient was among those released is not hidden (membership); residuals "
-                "are drawn in, which bounds the influence of a patient; it is not differentially "
-                "private"
+                "are reduced to a limit, which bounds the influence of a patient; the release is "
+                "not differentially private"
             )
         else:
             worst = (
