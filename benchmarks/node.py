@@ -1,17 +1,23 @@
 """A node against a direct connection: C-STORE → node → C-STORE, and dcmsend → storescp.
 
     python -m benchmarks.node [--files 200] [--rounds 3] [--flat 2000] [--size 512]
+    python -m benchmarks.node --rounds 0 --survive 10000 [--kills 20] [--seed 0]
 
 Both send the same CT images with dcmsend, alternately, so that other load of the machine meets
 both. The time of the node ends when the last de-identified object lies in the folder of storescp.
 ``--flat`` sends so many small objects and prints the memory of all processes of the node meanwhile.
-Needs Debian's dcmtk and ``deepfixcx[node]``.
+``--survive`` sends so many small objects in five transfer syntaxes while the node is killed with
+SIGKILL at random moments and started again, and the source repeats what failed; it prints how many
+arrived, how often, and whether each has the bytes and pseudonyms of a run of ``deidentify`` on one
+folder. Needs Debian's dcmtk and ``deepfixcx[node]``.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,6 +25,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +33,10 @@ from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
-from pydicom import examples
+from pydicom import Dataset, dcmread, examples, uid
 from pydicom.uid import generate_uid
+
+from deepfixcx.release import DeidentifyOptions, privatize_dataset
 
 PATIENCE_S = 600.0
 SETTINGS = """
@@ -199,6 +208,109 @@ def measure_memory(bench: Bench, folder: Path, count: int) -> None:
             print(f"{done + 500} objects: {memory_mb(process.pid):.0f} MB")
 
 
+SYNTAXES = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.RLELossless,
+    uid.JPEGLSLossless,
+    uid.JPEG2000Lossless,
+)
+
+
+def make_mixed(folder: Path, count: int) -> None:
+    """Write objects of 20 patients in five transfer syntaxes, 500 in a folder."""
+    drawn = np.random.default_rng(0)
+    for number in range(count):
+        image = deepcopy(examples.ct)
+        image.Rows = image.Columns = 32
+        image.PixelData = drawn.integers(0, 2000, (32, 32)).astype("<u2").tobytes()
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        patient = number // 7 % 20
+        image.PatientID, image.StudyInstanceUID = f"QX{patient}", f"1.2.3.{patient}"
+        syntax = SYNTAXES[number % len(SYNTAXES)]
+        if syntax.is_compressed:
+            image.compress(syntax, generate_instance_uid=False)
+        path = folder / f"{number // 500:03d}" / f"{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.file_meta.TransferSyntaxUID = syntax
+        implicit = syntax.is_implicit_VR
+        image.save_as(path, implicit_vr=implicit, little_endian=True, enforce_file_format=True)
+
+
+class Mortal:
+    """A node that is killed at random moments and started again, until `last`."""
+
+    def __init__(self, folder: Path, kills: int, seed: int) -> None:
+        self._folder, self._kills, self._drawn = folder, kills, random.Random(seed)
+        self.killed, self.most_mb = 0, 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._live)
+
+    def __enter__(self) -> Mortal:
+        """Start it."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self._ended.set()
+        self._thread.join()
+
+    def _live(self) -> None:
+        words = (sys.executable, "-m", "deepfixcx", "node", "node.toml")
+        while not self._ended.is_set():
+            with running(*words, folder=self._folder, name="node") as process:
+                patience = self._drawn.uniform(3.0, 30.0)
+                until = time.monotonic() + patience
+                while not self._ended.wait(1.0):
+                    with contextlib.suppress(OSError, StopIteration):
+                        self.most_mb = max(self.most_mb, memory_mb(process.pid))
+                    if time.monotonic() > until and self.killed < self._kills:
+                        process.kill()
+                        self.killed += 1
+                        break
+
+
+def survive(bench: Bench, folder: Path, count: int, kills: int, seed: int) -> None:
+    """Send objects to a node that is killed again and again; print what arrived."""
+    make_mixed(folder / "mixed", count)
+    scp = (dcmtk("storescp"), "+xa", "+uf", "-od", str(bench.out), str(bench.archive))
+    began, repeated = time.perf_counter(), 0
+    dcmsend = [dcmtk("dcmsend"), "-v", "-dn", "-aec", "NODE", "127.0.0.1", str(bench.node), "+sd"]
+    mortal = Mortal(bench.folder, kills, seed)
+    with running(*scp, folder=bench.folder, name="storescp"), mortal:
+        for part in sorted((folder / "mixed").iterdir()):
+            wanted = f"with status SUCCESS  : {len(list(part.iterdir()))}"
+            while wanted not in subprocess.run(
+                [*dcmsend, str(part)], capture_output=True, text=True, check=False
+            ).stderr.replace("W: ", "I: "):
+                repeated += 1
+                time.sleep(1)
+        wait_for(lambda: count_in(bench.out) >= count)
+        time.sleep(5)
+    print(
+        f"{count} objects, {mortal.killed} kills, {repeated} repeated sendings, "
+        f"{time.perf_counter() - began:.0f} s; at most {mortal.most_mb:.0f} MB"
+    )
+    key = bench.folder / "hospital.key"
+    out = folder / "release"
+    options = DeidentifyOptions()
+    privatize_dataset(folder / "mixed", out, options, key=key, workers=2)
+    expected = {each.SOPInstanceUID: each for each in map(dcmread, out.rglob("*.dcm"))}
+    arrived: dict[str, list[Dataset]] = {}
+    for path in bench.out.iterdir():
+        image = dcmread(path)
+        arrived.setdefault(image.SOPInstanceUID, []).append(image)
+    other = sum(
+        any(each != expected.get(name) for each in images) for name, images in arrived.items()
+    )
+    print(
+        f"{len(expected.keys() - arrived.keys())} missing, "
+        f"{sum(len(images) > 1 for images in arrived.values())} more than once, {other} other than "
+        "in a folder run"
+    )
+
+
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -206,6 +318,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--flat", type=int, default=0)
+    parser.add_argument("--survive", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -216,6 +331,8 @@ def main() -> None:
             compare(bench, folder / "in", given.files, given.rounds)
         if given.flat:
             measure_memory(bench, folder, given.flat)
+        if given.survive:
+            survive(bench, folder, given.survive, given.kills, given.seed)
 
 
 if __name__ == "__main__":

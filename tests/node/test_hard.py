@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -137,7 +138,7 @@ def association() -> bytes:
     return encoded
 
 
-def test_altered_requests_for_associations_harm_nothing(site: Site) -> None:
+def test_altered_requests_and_data_harm_nothing(site: Site) -> None:
     site.configure()
     site.start()
     drawn, whole = random.Random(11), association()
@@ -148,6 +149,13 @@ def test_altered_requests_for_associations_harm_nothing(site: Site) -> None:
         message = bytes(altered[: drawn.choice([len(altered), drawn.randrange(len(altered))])])
         with socket.create_connection((HOST, site.port), timeout=10) as peer:
             peer.sendall(message + drawn.randbytes(drawn.choice([0, 0, 20])))
+    for length in (0, 1, 5, 6, 7, 40, 40, 4000, 70_000):  # data of an accepted association
+        with socket.create_connection((HOST, site.port), timeout=10) as peer:
+            peer.sendall(whole)
+            assert peer.recv(1) == b"\x02"
+            item = struct.pack(">IBB", max(0, length - 4), 1, drawn.choice([0, 1, 2, 3]))
+            data = (item + drawn.randbytes(length))[:length]
+            peer.sendall(struct.pack(">BBI", 4, 0, length) + data)
     (path,) = scans(site.folder / "in", 1)
     site.send(path)
     wait_for(site.settled)

@@ -127,8 +127,14 @@ def test_a_destination_that_was_away_gets_everything(site: Site) -> None:
     words = [program("dcmtk", "storescp"), "-od", str(site.out), str(site.archive_port)]
     with process(*words, folder=site.folder):
         wait_for(site.settled)
+    later = scans(site.folder / "later", 2)  # it ends while the association is open
+    site.send(*later)
+    wait_for(lambda: [each["event"] for each in site.events()].count("unreachable") == 2)
+    with process(*words, folder=site.folder):
+        wait_for(site.settled)
     key = load_key(site.folder / "hospital.key")
-    assert instances(site.results()) == sorted(key.uid(each) for each in instances(sent))
+    expected = sorted(key.uid(each) for each in instances([*sent, *later]))
+    assert instances(site.results()) == expected
 
 
 @pytest.mark.slow

@@ -74,8 +74,15 @@ def grown(site: Site) -> list[str]:
     return sorted(PrivateFolder.of(site.folder / "grown").sources().values())
 
 
-def test_a_release_grows_study_by_study(site: Site) -> None:
-    configure(site, PRIVATIZE + 'output = "both"\n', RELEASE)
+@pytest.mark.parametrize(
+    ("profile", "made"),
+    [
+        (PRIVATIZE + 'output = "both"\n', "images/*.png"),
+        ('kind = "deidentify"\nkey = "hospital.key"\n', "dicom/*.dcm"),
+    ],
+)
+def test_a_release_grows_study_by_study(site: Site, profile: str, made: str) -> None:
+    configure(site, profile, RELEASE)
     site.start()
     first = scans(site.folder / "in", 2)
     text = scan(7, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.4")
@@ -92,7 +99,7 @@ def test_a_release_grows_study_by_study(site: Site) -> None:
     assert len(grown(site)) == 5
     assert verify_release(site.folder / "grown").sound
     assert site.status().deliveries["archive"] == {"waiting": 0, "sent": 4, "dead": 1}
-    assert len(list((site.folder / "grown" / "images").rglob("*.png"))) == 4
+    assert len(list((site.folder / "grown").glob(made))) == 4
     assert not list((site.folder / "spool" / "growing").rglob("*.dcm"))
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "one_place",
     "remove_folder",
     "remove_listed",
+    "remove_own",
     "remove_temporaries",
     "set_aside",
     "sha256_of",
@@ -243,6 +244,12 @@ def remove_listed(folder: Path, listed: Mapping[str, Collection[str]]) -> list[s
     for each in sorted(emptied - {Path()}, key=lambda path: -len(path.parts)):
         remove_folder(folder / each)
     return left
+
+
+def remove_own(path: Path) -> None:
+    """Remove a file in a folder that is used by one program alone, whose names no other gives."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """The folder of a node: objects that were received and results that wait, each named by its hash.
 
 `Inbox.take` is the one way in, for C-STORE and for STOW-RS. It returns only when the object is on
-the disk and in the ledger, so that its sender may forget it. A file is removed only when the
-ledger says that it is needed no more, and holds what its name says.
+the disk and in the ledger, so that its sender may forget it. A file is removed only when the ledger
+says that it is needed no more.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final, Literal
 
 from deepfixcx.errors import InUseError, NodeError, OverwriteError
 from deepfixcx.io.files import (
     make_folder,
-    remove_listed,
+    remove_own,
     remove_temporaries,
     sync_folder,
     tagged,
@@ -45,31 +47,36 @@ def file_of(folder: Path, room: Room, content: str) -> Path:
     return folder / room / f"{content}.dcm"
 
 
-def put(folder: Path, room: Room, data: bytes) -> str:
-    """Write a file that outlasts a crash; return its hash, which is its name."""
+def put(folder: Path, room: Room, data: bytes, *, durable: bool = True) -> str:
+    """Write a file that outlasts a crash if it is durable; return its hash, which is its name."""
     content = hashlib.sha256(data).hexdigest()
     path = file_of(folder, room, content)
     with tagged(TAG), suppress(OverwriteError):  # the same bytes are there, whole
-        write_file(path, data, mode=0o600)
-        sync_folder(path.parent)
+        write_file(path, data, mode=0o600, durable=durable)
+        if durable:
+            sync_folder(path.parent)
     return content
 
 
 def meta_bytes(sop_class: str, instance: str, syntax: str) -> bytes:
     """Return the preamble and file meta information of an object, the same for the same one."""
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.filebase import DicomBytesIO
-    from pydicom.filewriter import write_file_meta_info
-    from pydicom.uid import UID as Uid
+    from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = Uid(sop_class)
-    meta.MediaStorageSOPInstanceUID = Uid(instance)
-    meta.TransferSyntaxUID = Uid(syntax)
-    stream = DicomBytesIO(bytes(128) + b"DICM")
-    stream.seek(0, 2)
-    write_file_meta_info(stream, meta, enforce_standard=True)
-    return stream.getvalue()
+    if not all(len(each) <= 64 and UID.fullmatch(each) for each in (sop_class, instance, syntax)):
+        raise ValueError("a UID that is none")
+    elements = b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01" + b"".join(
+        struct.pack("<HH2sH", 2, number, b"UI", len(value) + len(value) % 2)
+        + value
+        + b"\0" * (len(value) % 2)
+        for number, value in (
+            (0x0002, sop_class.encode("ascii")),
+            (0x0003, instance.encode("ascii")),
+            (0x0010, syntax.encode("ascii")),
+            (0x0012, PYDICOM_IMPLEMENTATION_UID.encode("ascii")),
+        )
+    )
+    start = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(elements))
+    return bytes(128) + b"DICM" + start + elements
 
 
 class Inbox:
@@ -78,6 +85,7 @@ class Inbox:
     def __init__(self, folder: Path, ledger: NodeLedger, limits: Limits) -> None:
         self.folder, self.ledger, self._limits = folder, ledger, limits
         self._checked, self._full = 0.0, ""
+        self._unneeded: SimpleQueue[tuple[Room, str] | None] = SimpleQueue()
         self.on_new: Any = None
         """Called without arguments after an object was taken in."""
 
@@ -117,10 +125,21 @@ class Inbox:
         return taken
 
     def remove(self, room: Room, content: str) -> None:
-        """Remove a file that is needed no more."""
-        path = file_of(self.folder, room, content)
-        with suppress(OSError):
-            remove_listed(path.parent, {path.name: {content}})
+        """Remove a file that is needed no more, soon: a disk takes longer for it than a network."""
+        self._unneeded.put((room, content))
+
+    def sweep(self) -> None:
+        """Remove such files until `stop_sweeping`; what a crash leaves, `clean` removes."""
+        needed = {"inbox": self.ledger.held, "made": self.ledger.needed}
+        while (item := self._unneeded.get()) is not None:
+            room, content = item
+            if not needed[room](content):
+                remove_own(file_of(self.folder, room, content))
+        self.ledger.close()
+
+    def stop_sweeping(self) -> None:
+        """End `sweep` when all files are removed that are needed no more now."""
+        self._unneeded.put(None)
 
     def clean(self) -> None:
         """Remove what an earlier process left: files without a row, and those needed no more."""
@@ -128,7 +147,7 @@ class Inbox:
         for room, needed in (("inbox", self.ledger.held), ("made", self.ledger.needed)):
             for path in (self.folder / room).glob("*.dcm"):
                 if not needed(path.stem):
-                    self.remove(room, path.stem)  # type: ignore[arg-type]
+                    remove_own(path)
 
     def forget(self, before: float, after: int = 0, most: int = 500) -> int:
         """Forget objects that came before a time and were delivered; the ledger keeps their counts.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
+from deepfixcx.io.files import sync
 from deepfixcx.node.inbox import Inbox, file_of, put
 from deepfixcx.node.ledger import Made, Outcome, Waiting
 from deepfixcx.node.routing import Profile, Route
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["NodeJob", "Processing", "examine"]
 
 BATCH: Final = 16
+TOGETHER: Final = 8
 DEATHS_ALLOWED: Final = 2
 NO_ROUTE: Final = "no route takes this object; add one, or stop the source from sending it"
 CRASHED: Final = "worker processes crashed on this object, so it cannot be examined"
@@ -52,14 +54,27 @@ class NodeJob:
         done: Callable[[str, Any], None],
         _quarantine: frozenset[str],
     ) -> None:
-        """Work off every object, reporting its number before and its result after."""
-        for item in self.items:
-            started(str(item.number))
-            done(str(item.number), examine(self, item))
+        """Work off every object; report some results together, when all are on the disk."""
+        for first in range(0, len(self.items), TOGETHER):
+            outcomes = []
+            for item in self.items[first : first + TOGETHER]:
+                started(str(item.number))
+                outcomes.append((item, examine(self, item)))
+            started("")  # none is to blame if this process ends now
+            contents = [made.content for _, outcome in outcomes for made in outcome.made]
+            try:
+                sync(self.folder, [f"made/{content}.dcm" for content in contents])
+            except OSError:
+                raise ReleaseStoppedError("a result cannot be written") from None
+            for item, outcome in outcomes:
+                done(str(item.number), outcome)
 
 
 def examine(job: NodeJob, item: Waiting) -> Outcome:
-    """Route an object and apply its profiles; what goes wrong is the reason of its quarantine."""
+    """Route an object, apply its profiles and write results, which are on the disk after `sync`.
+
+    What goes wrong is the reason of its quarantine.
+    """
     from pydicom import dcmread
 
     from deepfixcx.images.reading import QUIET
@@ -93,7 +108,7 @@ def examine(job: NodeJob, item: Waiting) -> Outcome:
             reasons.append(f"route {route.name}: {reason}")
             continue
         try:
-            content = put(job.folder, "made", result.data)
+            content = put(job.folder, "made", result.data, durable=False)
         except OSError:
             raise ReleaseStoppedError("a result cannot be written") from None
         described = result[1:]

@@ -1,4 +1,4 @@
-"""What sends results: C-STORE, STOW-RS, a folder, a store of fsspec; one class each.
+"""What sends results: STOW-RS, a folder, a store of fsspec; C-STORE and releases lie beside.
 
 A sender yields, for each delivery, an empty text or why the destination refused that object. What
 concerns the destination as a whole is raised as `Unreachable`, and the queue waits. Sending twice
@@ -11,7 +11,6 @@ import http.client
 import json
 import re
 import secrets
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,14 +18,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from deepfixcx._optional import require
 from deepfixcx.errors import DeepfixcxError, NodeError, OverwriteError
 from deepfixcx.io.files import holds, make_folder, write_file
 from deepfixcx.node.config import Destination, NodeConfig
 from deepfixcx.node.inbox import file_of
 from deepfixcx.node.ledger import Delivery
 
-__all__ = ["MISSING", "Result", "Sender", "Unreachable", "make_sender"]
+__all__ = ["MISSING", "PlainSender", "Result", "Sender", "Unreachable", "make_sender"]
 
 Result = tuple[Delivery, str]
 UID: Final = re.compile(r"[0-9.]{1,64}")
@@ -67,6 +65,8 @@ def make_sender(config: NodeConfig, place: Destination, stopping: threading.Even
     """Return what sends to a destination."""
     folder = config.folder
     if place.kind == "dicom":
+        from deepfixcx.node.dimse import DicomSender
+
         return DicomSender(place, config.title, folder)
     if place.kind == "stow":
         return StowSender(place, folder)
@@ -80,133 +80,6 @@ def make_sender(config: NodeConfig, place: Destination, stopping: threading.Even
     if place.kind == "folder" and place.path is not None:
         return FolderSender(place.path, folder)
     return UrlSender(place.url, folder)
-
-
-# -- C-STORE ----------------------------------------------------------------------------------
-
-OUT_OF_RESOURCES: Final = range(0xA700, 0xA800)
-WARNINGS: Final = frozenset({0x0000, 0x0001, 0x0107, 0x0116, 0xB000, 0xB006, 0xB007})
-MOST_CONTEXTS: Final = 120
-
-
-class DicomSender(PlainSender):
-    """Sends many objects on one association, which stays open while there are more."""
-
-    def __init__(self, destination: Destination, title: str, folder: Path) -> None:
-        require("pynetdicom", extra="node")
-        self._destination, self._folder = destination, folder
-        self._title = destination.calling or title
-        self._association: Any = None
-        self._offered: dict[tuple[str, str], None] = {}
-
-    def send(self, batch: Sequence[Delivery]) -> Iterator[Result]:
-        """Send results with C-STORE."""
-        self._open({(each.sop_class, each.syntax): None for each in batch})
-        for number, delivery in enumerate(batch, start=1):
-            path = file_of(self._folder, "made", delivery.content)
-            if not path.exists():
-                yield delivery, MISSING
-                continue
-            try:
-                status = self._store(path, delivery, number)
-            except ValueError:
-                yield (
-                    delivery,
-                    (
-                        "the destination accepts no presentation context for this SOP class and "
-                        "transfer syntax"
-                    ),
-                )
-                continue
-            if status is None:
-                self.close()
-                raise Unreachable("the destination closed the association or did not answer")
-            if status in OUT_OF_RESOURCES:
-                raise Unreachable(f"the destination is out of resources (status {status:#06x})")
-            yield delivery, "" if status in WARNINGS else f"refused with status {status:#06x}"
-
-    def _store(self, path: Path, delivery: Delivery, number: int) -> int | None:
-        from pydicom import dcmread
-        from pydicom.uid import UID as Uid
-
-        accepted = {
-            (str(each.abstract_syntax), str(each.transfer_syntax[0]))
-            for each in self._association.accepted_contexts
-        }
-        what: Any = path  # sent as it lies on the disk
-        if (delivery.sop_class, delivery.syntax) not in accepted:
-            if Uid(delivery.syntax).is_compressed:
-                raise ValueError
-            what = dcmread(path)  # written again in an uncompressed syntax that is accepted
-        try:
-            answer = self._association.send_c_store(what, msg_id=number % 65535 + 1)
-        except RuntimeError:  # the association has ended
-            return None
-        status = answer.get("Status")
-        return None if status is None else int(status)
-
-    def _open(self, wanted: dict[tuple[str, str], None]) -> None:
-        """Open an association that offers what is to be sent, unless one is open that does."""
-        from pynetdicom import AE, _config, evt
-
-        open_now = self._association is not None and self._association.is_established
-        if open_now and wanted.keys() <= self._offered.keys():
-            return
-        self.close()
-        offered = {**wanted, **self._offered}
-        self._offered = dict(list(offered.items())[:MOST_CONTEXTS])
-        _config.STORE_SEND_CHUNKED_DATASET = True
-        place = self._destination
-        ae = AE(self._title)
-        ae.connection_timeout = ae.acse_timeout = place.timeout_s
-        ae.dimse_timeout, ae.network_timeout = max(place.timeout_s, 60.0), None
-        for contexts in _contexts(self._offered):
-            ae.add_requested_context(*contexts)
-        tls = None
-        if place.tls is not None:
-            from deepfixcx.node.receiving import client_tls
-
-            tls = (client_tls(place.tls), place.host)
-        self._association = ae.associate(
-            place.host,
-            place.port,
-            ae_title=place.title,
-            max_pdu=0,
-            tls_args=tls,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)],
-        )
-        if not self._association.is_established:
-            rejected = self._association.is_rejected
-            self._association = None
-            raise Unreachable(
-                "the destination rejects the association; check its list of AE titles"
-                if rejected
-                else "the destination cannot be reached, or its TLS certificate is not trusted"
-            )
-
-    def close(self) -> None:
-        """Release the association."""
-        if self._association is not None and self._association.is_established:
-            self._association.release()
-        self._association = None
-
-
-def _contexts(offered: dict[tuple[str, str], None]) -> list[tuple[str, list[str]]]:
-    """Return presentation contexts: each syntax alone, and for each class what all can read."""
-    from pydicom.uid import UID as Uid
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    made = [(sop_class, [syntax]) for sop_class, syntax in offered]
-    native = dict.fromkeys(one for one, syntax in offered if not Uid(syntax).is_compressed)
-    plain = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
-    made += [(one, [uid]) for one in native for uid in plain if (one, uid) not in offered]
-    return made[:128]
-
-
-def _without_delay(event: Any) -> None:
-    """Send each message at once: its answer is waited for."""
-    with suppress(OSError, AttributeError):
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 # -- STOW-RS ----------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ class Node:
             Delivering(place, make_sender(config, place, stopping), inbox, log, stopping)
             for place in config.destinations.values()
         ]
+        self._sweeping = threading.Thread(name="sweeping", target=inbox.sweep, daemon=True)
         self._committing = Committing(config, inbox, log)
         self._web: list[Any] = []
         if config.web is not None:
@@ -149,6 +150,7 @@ class Node:
                 f"cannot listen on {self.config.host}, port {self.config.port}: {error.strerror}; "
                 "choose another port or address"
             ) from None
+        self._sweeping.start()
         for each in self._threads:
             each.start()
         self._log.info("started", title=self.config.title, port=self.receiver.port)
@@ -161,6 +163,9 @@ class Node:
         for each in self._threads:
             if each.is_alive():
                 each.join(timeout=60)
+        self.inbox.stop_sweeping()
+        if self._sweeping.is_alive():
+            self._sweeping.join(timeout=60)
         self._log.info("stopped")
 
     def tidy(self) -> None:
