@@ -43,7 +43,7 @@ to = ["archive"]
     sent = scans(site.folder / "in", 3)
     for _ in range(2):
         site.send(*sent)
-    wait_for(site.settled)
+    wait_for(site.settled, 180)
     site.stop()
     out = site.folder / "release"
     key = site.folder / "hospital.key"
@@ -89,10 +89,10 @@ def test_a_release_grows_study_by_study(site: Site, profile: str, made: str) -> 
     del text.PixelData, text.Rows
     text.save_as(site.folder / "text.dcm")
     site.send(*first, site.folder / "text.dcm")
-    wait_for(site.settled)
+    wait_for(site.settled, 180)
     later = scans(site.folder / "later", 2)
     site.send(*later, first[0])
-    wait_for(site.settled)
+    wait_for(site.settled, 180)
     site.stop()
     names = {f"{each}.dcm" for each in instances([*first, *later])}
     assert names < set(grown(site))
@@ -117,7 +117,7 @@ def test_kills_while_a_release_grows_lose_and_repeat_nothing(site: Site) -> None
         time.sleep(drawn.uniform(0.0, 2.5))
         site.stop(signal.SIGKILL)
     site.start()
-    wait_for(site.settled, 120)
+    wait_for(site.settled, 180)
     site.stop()
     assert Counter(grown(site)) == Counter(f"{each}.dcm" for each in instances(sent))
     assert verify_release(site.folder / "grown").sound
