@@ -218,7 +218,7 @@ SYNTAXES = (
 
 
 def make_mixed(folder: Path, count: int) -> None:
-    """Write objects of 20 patients in five transfer syntaxes, 500 in a folder."""
+    """Write objects of 20 patients in five transfer syntaxes, 50 in a folder."""
     drawn = np.random.default_rng(0)
     for number in range(count):
         image = deepcopy(examples.ct)
@@ -230,7 +230,7 @@ def make_mixed(folder: Path, count: int) -> None:
         syntax = SYNTAXES[number % len(SYNTAXES)]
         if syntax.is_compressed:
             image.compress(syntax, generate_instance_uid=False)
-        path = folder / f"{number // 500:03d}" / f"{number}.dcm"
+        path = folder / f"{number // 50:04d}" / f"{number}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
         image.file_meta.TransferSyntaxUID = syntax
         implicit = syntax.is_implicit_VR
