@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -463,6 +464,23 @@ def test_what_is_made_for_images_alone_is_refused_by_name(inputs: Path, tmp_path
     assert done.exit_code == 3
     assert "3 of 4 files" in done.output
     assert Release.open(tmp_path / "out").spec == CodecSpec(1, (2, 3, 4), ndim=3, level_z=0)
+
+
+def test_inspect_lists_volumes_and_show_draws_three_planes(inputs: Path, tmp_path: Path) -> None:
+    words = [str(inputs), "--volumes", "--workers", "1", "--json", str(tmp_path / "found.json")]
+    done = CliRunner().invoke(app, ["inspect", *words])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert done.exit_code == 3
+    assert (found["files_readable"], found["images"]) == (3, 9 + 14 + 10)
+    assert found["problems"] == {"NotAVolumeError": 1}
+    figure = tmp_path / "planes.png"
+    words = [str(inputs / "series"), "-o", str(figure), "--volumes", "-J", "1", "-P", "2x3x4"]
+    assert CliRunner().invoke(app, ["show", *words]).exit_code == 0
+    assert figure.read_bytes()[:4] == b"\x89PNG"
+    words[0] = str(inputs)
+    done = CliRunner().invoke(app, ["show", *words, "--overwrite"])
+    assert done.exit_code
+    assert "4 inputs" in done.output
 
 
 def test_a_volume_object_states_its_size() -> None:

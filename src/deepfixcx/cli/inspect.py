@@ -20,7 +20,14 @@ from deepfixcx.cli._console import (
     skipped_words,
     write_json,
 )
-from deepfixcx.cli._options import JSON, MAX_PIXELS, SUGGESTED_LEVEL, SUGGESTED_PATCHES, WORKERS
+from deepfixcx.cli._options import (
+    JSON,
+    MAX_PIXELS,
+    SUGGESTED_LEVEL,
+    SUGGESTED_PATCHES,
+    VOLUMES,
+    WORKERS,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,6 +52,7 @@ def command(
     ],
     workers: Annotated[int | None, WORKERS] = None,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
+    volumes: Annotated[bool, VOLUMES] = False,
     names: Annotated[
         bool,
         typer.Option(
@@ -72,11 +80,12 @@ def command(
             workers=default_workers() if workers is None else workers,
             max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
             report=lambda done, files: status.update(f"reading file {done} of {files}"),
+            volumes=volumes,
         )
     facts = [fact for _, fact in found.facts]
     readable = [fact for fact in facts if not fact.problem]
     kinds = _by_kind(readable)
-    console.print(_kind_table(kinds))
+    console.print(_kind_table(kinds, "slices" if volumes else "images"))
     problems = Counter((fact.problem, fact.reason) for fact in facts if fact.problem)
     if problems:
         console.print(_problem_table(problems))
@@ -107,7 +116,8 @@ def command(
         "smallest_width": min((fact.width for fact in readable), default=0),
     }
     write_json(json, figures)
-    _close(figures, len(kinds), sum(map(_too_small, readable)), names)
+    small = 0 if volumes else sum(map(_too_small, readable))
+    _close(figures, len(kinds), small, names, volumes)
     if problems:
         raise typer.Exit(SOME_FAILED)
 
@@ -129,14 +139,14 @@ def _stored(transfer_syntax: str) -> str:
     return name.replace("High-Throughput", "HT")
 
 
-def _kind_table(kinds: list[tuple[Kind, list[ImageFacts]]]) -> Table:
+def _kind_table(kinds: list[tuple[Kind, list[ImageFacts]]], frames: str) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("files", no_wrap=True)
     table.add_column("format")
-    for title in ("photometric", "bits", "height", "width", "images"):
+    for title in ("photometric", "bits", "height", "width", frames):
         table.add_column(title, no_wrap=True)
     for (format_, photometric, bits), facts in kinds[:MOST_ROWS]:
         heights, widths = ([getattr(f, side) for f in facts] for side in ("height", "width"))
@@ -183,12 +193,13 @@ def _too_small(fact: ImageFacts) -> bool:
     return False
 
 
-def _close(figures: dict[str, Any], kinds: int, too_small: int, names: bool) -> None:
+def _close(figures: dict[str, Any], kinds: int, too_small: int, names: bool, volumes: bool) -> None:
     unreadable = figures["files_unreadable"]
     settings = f"--level {SUGGESTED_LEVEL} --patches {SUGGESTED_PATCHES}"
+    settings = f"--volumes {settings}" if volumes else settings
     rows = [
         ("readable", f"{figures['files_readable']:,} of {counted(figures['files'], 'file')}, "
-                     f"{counted(figures['images'], 'image')}"),
+                     f"{counted(figures['images'], 'slice' if volumes else 'image')}"),
         ("unreadable", str(unreadable or "none")),
     ]  # fmt: skip
     if unreadable and not names:

@@ -15,12 +15,14 @@ from deepfixcx.cli._options import (
     GRID,
     JSON,
     LEVEL,
+    LEVEL_Z,
     MAX_PIXELS,
     OVERWRITE,
     PATCHES,
     POOLING,
     SUGGESTED_LEVEL,
     SUGGESTED_PATCHES,
+    VOLUMES,
     WAVELET,
     spec_of,
 )
@@ -45,6 +47,8 @@ def command(
         Size | None,
         typer.Option(help="Image side: P·2^J pixels, or the source's."),
     ] = None,
+    volumes: Annotated[bool, VOLUMES] = False,
+    level_z: Annotated[int | None, LEVEL_Z] = None,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Draw reconstructions for several J and P instead.")
     ] = False,
@@ -55,7 +59,7 @@ def command(
     """Draw one image before and after privatization, and the values of each band.
 
     The figure shows the original: do not share it. Of a file with several frames, the first is
-    drawn.
+    drawn; with --volumes three planes of a NIfTI file or of the folder of a DICOM series.
 
     Example: deepfixcx show xray.png -o show.png --level 3 --patches 8
     """
@@ -63,10 +67,10 @@ def command(
     from deepfixcx.errors import SpecError
     from deepfixcx.images import DEFAULT_MAX_PIXELS, read_image
 
-    if sheet and (level, patches, size) != (None, None, None):
+    if sheet and (level, patches, size, volumes) != (None, None, None, False):
         raise SpecError(
             "--sheet draws many levels and patches at the original size; omit --level, "
-            "--patches and --size, or omit --sheet"
+            "--patches, --size and --volumes, or omit --sheet"
         )
     spec = spec_of(
         SUGGESTED_LEVEL if level is None else level,
@@ -75,10 +79,16 @@ def command(
         pooling,
         boundary,
         grid,
+        volumes,
+        level_z,
     )
     where = local_path(where, "an image")
-    _check_places(where, out, overwrite=overwrite)
-    frames = read_image(where, max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels)
+    _check_places(where, out, overwrite=overwrite, volumes=volumes)
+    most = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    if volumes:
+        write_json(json, _draw_volume(where, out, spec, size or "compact", most))
+        return
+    frames = read_image(where, max_pixels=most)
     figures = (
         _draw_sheet(frames, out, spec)
         if sheet
@@ -87,12 +97,12 @@ def command(
     write_json(json, figures)
 
 
-def _check_places(where: Path, out: Path, *, overwrite: bool) -> None:
+def _check_places(where: Path, out: Path, *, overwrite: bool, volumes: bool) -> None:
     """Refuse, before any work, a folder, or a place where no figure can or should be written."""
     from deepfixcx.errors import ImageFileError, ReleaseError
     from deepfixcx.io.results import check_result
 
-    if os.path.isdir(where):
+    if os.path.isdir(where) and not volumes:
         raise ImageFileError("show takes one image; for a folder use inspect or privatize")
     if out.suffix.lower() != ".png":
         raise ReleaseError(f"the figure is a PNG; name it {str(out.with_suffix('.png'))!r}")
@@ -125,6 +135,54 @@ def _draw_show(frames: ImageFrames, out: Path, spec: CodecSpec, size: Size) -> d
         "numbers_source": kept.of,
         "percent_kept": round(100 * kept.numbers / kept.of, 6),
         "ratio_numbers": ratio(kept.of, kept.numbers),
+    }
+
+
+def _draw_volume(
+    where: Path, out: Path, spec: CodecSpec, size: Size, max_pixels: int
+) -> dict[str, object]:
+    from deepfixcx.codec import Codec
+    from deepfixcx.errors import DeepfixcxError, NotAVolumeError
+    from deepfixcx.release import find_sources
+    from deepfixcx.release.volumes import read_input
+    from deepfixcx.report import write_figure
+    from deepfixcx.report.figures import planes_figure
+    from deepfixcx.report.words import Kept
+
+    sources = find_sources(where, volumes=True).found
+    if len(sources) != 1:
+        raise NotAVolumeError(
+            f"show draws one volume, and the folder has {len(sources)} inputs; name one NIfTI "
+            "file, or the folder of one DICOM series"
+        )
+    volume, _ = read_input(sources[0].path, max_pixels)
+    if isinstance(volume, DeepfixcxError):
+        raise volume
+    write_figure(out, planes_figure(volume, Codec(spec), size=size))
+    depth, height, width = volume.size
+    numbers, of = spec.numbers(1), depth * height * width
+    panel(
+        "show",
+        [
+            ("figure", f"{out}  shows the original; do not share it"),
+            ("volume", f"{depth} slices of {height} × {width} pixels"),
+            ("spec", str(spec)),
+            ("kept", str(Kept(numbers, of))),
+            ("next", "privatize a folder like this: " + _privatize_line(spec)),
+        ],
+    )
+    return {
+        "command": "show",
+        "kind": "volume",
+        "figure": str(out),
+        "depth": depth,
+        "height": height,
+        "width": width,
+        "spec": spec.to_dict(),
+        "numbers_kept": numbers,
+        "numbers_source": of,
+        "percent_kept": round(100 * numbers / of, 6),
+        "ratio_numbers": ratio(of, numbers),
     }
 
 
@@ -172,9 +230,11 @@ def _figures(frames: ImageFrames, out: Path, kind: str) -> dict[str, object]:
 
 def _privatize_line(spec: CodecSpec) -> str:
     """Return the command that does to a folder what the figure shows."""
-    rows, columns = spec.grid_shape
-    patches = f"{rows}" if rows == columns else f"{rows}x{columns}"
+    cells = spec.grid_shape
+    patches = str(cells[0]) if len(set(cells)) == 1 else "x".join(map(str, cells))
     words = [f"{program()} privatize FOLDER OUT --level {spec.level} --patches {patches}"]
+    words += ["--volumes"] if spec.ndim == 3 else []
+    words += [f"--level-z {spec.level_z}"] if spec.level_z not in (None, spec.level) else []
     for name, value, default in (
         ("wavelet", spec.wavelet, "haar"),
         ("pooling", ",".join(spec.poolings), "l1"),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from deepfixcx.errors import ImageFileError, ReleaseError, ReleaseStoppedError
+from deepfixcx.errors import DeepfixcxError, ImageFileError, ReleaseError, ReleaseStoppedError
 from deepfixcx.images import DEFAULT_MAX_PIXELS, ImageFacts, inspect_image
 from deepfixcx.release.folders import KEY, keep_apart, private_files, refuse
 from deepfixcx.release.inputs import Source, Sources, find_sources, hidden_part
@@ -55,6 +55,7 @@ class _SurveyJob:
     number: int
     items: tuple[Source, ...]
     max_pixels: int
+    volumes: bool = False
 
     def work(
         self,
@@ -77,6 +78,8 @@ class _SurveyJob:
         if item.problem is not None:
             return ImageFacts(problem=type(item.problem).__name__, reason=str(item.problem))
         try:
+            if self.volumes:
+                return _facts_of_volume(item, self.max_pixels)
             with _on_this_machine(item.path) as path:
                 return inspect_image(path, max_pixels=self.max_pixels)
         except ImageFileError as error:
@@ -86,6 +89,19 @@ class _SurveyJob:
         except BaseException as error:  # whose text may quote the file
             reason = "an unexpected error while reading; please report it"
             return ImageFacts(problem=type(error).__name__, reason=reason)
+
+
+def _facts_of_volume(item: Source, max_pixels: int) -> ImageFacts:
+    """Read one volume; its slices are the frames of the facts."""
+    from deepfixcx.release.volumes import read_input
+
+    volume, _ = read_input(item.path, max_pixels)
+    if isinstance(volume, DeepfixcxError):
+        return ImageFacts(problem=type(volume).__name__, reason=str(volume))
+    depth, height, width = volume.size
+    return ImageFacts(
+        volume.format, width, height, 1, volume.bits, "grayscale", depth, notes=volume.notes
+    )
 
 
 @contextmanager
@@ -107,6 +123,7 @@ def survey(
     workers: int = 1,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     report: Callable[[int, int], None] | None = None,
+    volumes: bool = False,
 ) -> Survey:
     """Open and decode every image of a folder, and write nothing.
 
@@ -120,6 +137,8 @@ def survey(
         Images that declare more pixels count as a problem, as they would in a release.
     report : callable
         Called with the files done and the files in all.
+    volumes : bool
+        Read volumes: the files of a DICOM series are one input, and `frames` counts slices.
 
     Returns
     -------
@@ -142,9 +161,9 @@ def survey(
     [(8, 9)]
     """
     run = choose_run(locate(where), workers=workers)
-    sources = find_sources(where)
+    sources = find_sources(where, volumes=volumes)
     jobs = [
-        _SurveyJob(number, tuple(sources.found[first : first + JOB_FILES]), max_pixels)
+        _SurveyJob(number, tuple(sources.found[first : first + JOB_FILES]), max_pixels, volumes)
         for number, first in enumerate(range(0, len(sources.found), JOB_FILES))
     ]
     found: dict[int, list[ImageFacts]] = {}

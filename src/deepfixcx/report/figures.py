@@ -10,9 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from deepfixcx._optional import require
 from deepfixcx.choices import Size
 from deepfixcx.codec import Codec
 from deepfixcx.errors import ImageTooSmallError, PixelsShapeError, SpecError
+from deepfixcx.images.volumes import Volume
+from deepfixcx.packets import pixel_scale
 from deepfixcx.report.drawing import (
     FONT,
     MUTED,
@@ -33,6 +36,7 @@ __all__ = [
     "contact_sheet",
     "draw_tile",
     "gallery",
+    "planes_figure",
     "show_figure",
     "tile_size",
 ]
@@ -110,6 +114,40 @@ def show_figure(
     side = page.width - MARGIN + 0.05
     page.text(side, HEAD, "size (largest: 1)", 12, rotation=270, ha="right")
     _explain(page, spec, Kept.of_image(spec, channels, height, width), (height, width))
+    return page.figure
+
+
+PLANE, ABOVE_PLANE = 3.4, 0.66
+"""Side of the square in which a plane is drawn, and room above it, in inches."""
+
+PLANES = {"R": "sagittal", "L": "sagittal", "A": "coronal", "P": "coronal"}
+"""Names of planes by where the axis leads on which they stand; others are axial."""
+
+
+def planes_figure(volume: Volume, codec: Codec, *, size: Size = "compact") -> Figure:
+    """Draw three planes through the middle of a volume, before and after privatization."""
+    aff2axcodes = require("nibabel", extra="nifti").aff2axcodes
+    original = np.asarray(volume.voxels[0, 0], np.float32) * pixel_scale(volume.voxels)
+    after = np.asarray(codec.privatize(volume.voxels[0], size), np.float32)[0]
+    sides = np.linalg.norm(volume.affine[:3, :3], axis=0)[::-1] * volume.size  # millimetres
+    leads = [str(each) for each in aff2axcodes(volume.affine)[::-1]]
+    page = Page(2 * MARGIN + 3 * PLANE + 2 * GAP, 2 * (PLANE + ABOVE_PLANE) + 0.6)
+    for row, (title, voxels) in enumerate((("original", original), ("privatized", after))):
+        for axis in range(3):
+            left, top = MARGIN + axis * (PLANE + GAP), row * (PLANE + ABOVE_PLANE)
+            vertical, across = (other for other in range(3) if other != axis)
+            plane = voxels.take(voxels.shape[axis] // 2, axis)
+            if leads[vertical] == "S":
+                plane = plane[::-1]  # the head is up
+            scale = PLANE / max(sides[vertical], sides[across])
+            name = PLANES.get(leads[axis], "axial")
+            words = f"{name} plane, {plane.shape[0]:,} × {plane.shape[1]:,} voxels"
+            page.text(left, top + 0.1, title if not axis else "", 15, weight="bold")
+            page.text(left, top + 0.41, words, 11, color=MUTED)
+            wide, high = (float(sides[side] * scale) for side in (across, vertical))
+            page.image(np.clip(plane, 0, 1), left, top + ABOVE_PLANE, wide, high)
+    kept = Kept(codec.spec.numbers(1), int(np.prod(volume.size)))
+    page.text(MARGIN, page.height - 0.4, f"kept: {kept}, with {codec.spec}", 13)
     return page.figure
 
 
