@@ -106,7 +106,10 @@ def test_kept_names_never_collide(names: set[str]) -> None:
     assert len(set(stems + frames)) == len(stems + frames)
 
 
-@pytest.mark.parametrize(("files", "shards"), [(1, 1), (16, 1), (17, 2), (601, 38), (100_000, 98)])
+@pytest.mark.parametrize(
+    ("files", "shards"),
+    [(1, 1), (16, 1), (17, 2), (601, 38), pytest.param(65_537, 65, marks=pytest.mark.slow)],
+)
 def test_number_of_shards_depends_on_the_files_alone(files: int, shards: int) -> None:
     plan = make_plan(sources(*map(str, range(files))), ReleaseOptions(SPEC))
     assert plan.shards == shards
