@@ -21,7 +21,7 @@ from deepfixcx.studio.workspace import Workspace
 
 __all__ = ["Beside", "matched", "overview"]
 
-ROWS, SIDE = 8, 160
+COLUMNS, SIDE = 8, 160
 MOST = 4
 """Releases that are shown beside each other at first; more can be chosen."""
 
@@ -88,11 +88,11 @@ def matched(several: Sequence[ReleaseFacts]) -> list[tuple[Shared, ...]]:
         return []
     keys_of = {image: key for key, image in found[0].items()}
     common = [image for image, key in keys_of.items() if all(key in each for each in found[1:])]
-    return [tuple(each[keys_of[image]] for each in found) for image in spread_out(common, ROWS)]
+    return [tuple(each[keys_of[image]] for each in found) for image in spread_out(common, COLUMNS)]
 
 
 class Beside:
-    """The card that lists the releases of the folder and shows the chosen ones in columns."""
+    """The card that lists the releases of the folder and shows the chosen ones in rows."""
 
     def __init__(self, tab: Workspace, found: Sequence[Found]) -> None:
         self.tab, self.found = tab, found
@@ -113,7 +113,9 @@ class Beside:
                     button(name, partial(self._toggle, place), "chip")
                     for place, (name, _) in enumerate(self.galleries)
                 ]
-            self.place = block("div", "beside-columns")
+            self.place = block(
+                "div", "beside-rows", tabindex="0", role="region", aria_label="Images"
+            )
         self.chosen = list(range(len(self.galleries)))[:MOST]
         await self._draw()
 
@@ -146,23 +148,20 @@ class Beside:
                     "their sources are not beside them."
                 )
                 return
-            with block("table", "beside-table"):
-                with block("thead"), block("tr"):
-                    for name, gallery in several:
-                        with block("th", scope="col"):
-                            words(name, "span")
-                            spec = gallery.facts.spec
-                            words(f"{spec}, {', '.join(gallery.facts.mechanism_names)}", "small")
-                with block("tbody"):
-                    for number, row in enumerate(rows):
-                        self._draw_row(number, row, several)
+            with block("table", "beside-table"), block("tbody"):
+                for place, (name, gallery) in enumerate(several):
+                    self._draw_release(place, name, gallery, [row[place] for row in rows])
 
-    def _draw_row(
-        self, number: int, row: Sequence[Shared], several: Sequence[tuple[str, Gallery]]
+    def _draw_release(
+        self, place: int, name: str, gallery: Gallery, images: Sequence[Shared]
     ) -> None:
         with block("tr"):
-            for place, (image, (name, gallery)) in enumerate(zip(row, several, strict=True)):
+            with block("th", scope="row"):
+                words(name, "span")
+                facts = gallery.facts
+                words(f"{facts.spec}, {', '.join(facts.mechanism_names)}", "small")
+            for number, image in enumerate(images):
                 with block("td"):
                     make = partial(gallery.picture, image, SIDE)
-                    url = self.tab.show(f"beside-{number}-{place}", make)
+                    url = self.tab.show(f"beside-{place}-{number}", make)
                     block("img", src=url, alt=f"{image.name} in {name}", loading="lazy")

@@ -217,9 +217,8 @@ class ExplainPage(LibraryPage):
                     "deepfixcx train xrays --labels pneumonia -o model\ndeepfixcx studio .", "pre"
                 )
                 return
-            with block("div", "source"):
-                drop(self.tab, self._ask)
             with block("div", "toolbar"):
+                drop(self.tab, self._ask)
                 names = [(each.name, each.name) for each in self.found]
                 choice("Model", {"": names}, names[0][0], self._open, name="model")
                 self.label_place = block("div")

@@ -52,6 +52,7 @@ THUMBNAIL = 192
 MEASURES = {"detail": "Detail", "alike": "Similarity (SSIM)"}
 BATCH = 200
 """Images that are read between two reports of progress."""
+DOWN = "() => document.querySelector('.beside')?.scrollIntoView({behavior: 'smooth'})"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 SECONDS = 2.0
 """Between two readings of a running release."""
@@ -101,6 +102,9 @@ class ReleasePage(LibraryPage):
                     "Size", "size", (96, 128, 160, 192, 240), 128, self._resize, unit="pixels"
                 )
                 size.classes("size")
+                if len(self.found) > 1:
+                    down = words("All releases", "button", "button", type_="button")
+                    down.on("click", js_handler=DOWN)
             self.status = words("", "p", "about", role="status")
             self.progress = block("progress", "progress", max=1, value=0)
             put(self.progress, aria_label="Files done or failed")

@@ -84,7 +84,7 @@ export default {
         <div class="segments-row picture-choice" role="group" aria-label="Picture below the cells">
           <button type="button" class="quiet" v-for="(each, place) in pictures" :aria-pressed="String(place === picture)" @click="picture = place">{{ each.name }}</button>
         </div>
-        <div class="reason-map" :style="{ aspectRatio: width + ' / ' + height, '--wide': width / height }" ref="cells" @pointerleave="point(null)">
+        <div class="reason-frame" :style="{ '--wide': width / height }"><div class="reason-map" :style="{ aspectRatio: width + ' / ' + height }" ref="cells" @pointerleave="point(null)">
           <img :src="pictures[picture].url" :alt="pictures[picture].name" draggable="false">
           <template v-for="(row, y) in cells"><button type="button" class="reason-cell" v-for="(amount, x) in row" :data-cell="y + ',' + x"
             :tabindex="y || x ? -1 : 0" :style="{ ...place(rows[y], columns[x]), background: colour(amount, mostOfCells) }"
@@ -95,7 +95,7 @@ export default {
         </div>
         <p class="note sides"><span>◂ image left</span><span>image right ▸</span></p>
         <div class="reason-scale" aria-hidden="true"></div>
-        <p class="note sides"><span>−{{ signed(mostOfCells).slice(1) }}</span><span>0</span><span>{{ signed(mostOfCells) }} {{ unit }}</span></p>
+        <p class="note sides"><span>−{{ signed(mostOfCells).slice(1) }}</span><span>0</span><span>{{ signed(mostOfCells) }} {{ unit }}</span></p></div>
       </section>
       <div class="stack">
         <section class="card" aria-label="Reasons by band">
