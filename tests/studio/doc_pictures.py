@@ -18,17 +18,21 @@ from playwright.sync_api import sync_playwright
 from tests.studio.conftest import chromium, serving
 
 STEPS = (
-    *(("level", 2), ("patches", 6), ("patches", 7), ("patches", 9), ("patches", 12)),
+    *(("patches", 7), ("patches", 9), ("patches", 12)),
     *(("patches", 9), ("patches", 6), ("level", 1), ("level", 0), ("level", 1), ("level", 2)),
 )
 """Sliders and their places, one after the other."""
 
 
 def set_slider(tab: Any, name: str, place: int) -> None:
+    shown = tab.locator("img.privatized").get_attribute("data-shown")
     tab.locator(f"#{name}").evaluate(
         "(input, place) => {input.value = place; input.dispatchEvent(new Event('input'))}", place
     )
-    tab.wait_for_timeout(900)
+    tab.wait_for_function(
+        "shown => document.querySelector('img.privatized').dataset.shown !== shown", arg=shown
+    )
+    tab.wait_for_function("document.querySelector('.kept').textContent.includes('SSIM')")
 
 
 def animated(tab: Any) -> list[Image.Image]:

@@ -85,4 +85,6 @@ def test_every_example_can_be_shown() -> None:
         picture = example(name)
         _, height, width = picture.shape
         assert f"{height:,} × {width:,}" in picture.words
-        Look(picture, Settings()).privatized_png()
+        look = Look(picture, Settings())
+        look.privatized_png()
+        assert look.units()["unit"] == ("HU" if name == "Head, CT" else "")

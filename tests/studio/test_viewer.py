@@ -231,14 +231,12 @@ def test_values_of_pictures_and_what_is_saved(page: Any) -> None:
 def test_map_and_image_are_seen_together_and_sources_fill_one_row(page: Any) -> None:
     picture(page)
     page.locator(".mosaic img").wait_for()
-    page.mouse.wheel(0, 0)
     tops = {
         round(each.bounding_box()["y"] + each.bounding_box()["height"] / 2)
         for each in page.locator(".source .button, .source .chip, .source select").all()
     }
     assert max(tops) - min(tops) <= 8
-    page.locator(".mosaic .map").scroll_into_view_if_needed()
-    for part in (".stage", ".mosaic .map"):
+    for part in (".stage", ".mosaic .map", "#level", "#patches"):
         box = page.locator(part).bounding_box()
         assert box["y"] >= 0, part
         assert box["y"] + box["height"] <= 800, part

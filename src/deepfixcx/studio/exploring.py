@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from threading import Lock
@@ -23,7 +23,8 @@ from deepfixcx.packets import band_number, band_path, pixel_scale
 from deepfixcx.pooling import amplitudes
 from deepfixcx.report.html import coloured, for_screen, mosaic, png_bytes
 from deepfixcx.report.words import Kept, obscured, preserved, removed
-from deepfixcx.studio.uploads import Picture, picture_of
+from deepfixcx.studio.units import Units
+from deepfixcx.studio.uploads import Picture, picture_of, values_of
 from deepfixcx.studio.workspace import Settings
 
 __all__ = ["Cell", "Figures", "Look", "example", "example_names"]
@@ -65,7 +66,12 @@ def _made(name: str) -> Picture:
         frames = np.rint(255 * drawn).astype(np.uint8)[np.newaxis, np.newaxis]
         return Picture(frames, 0, f"{SIDE:,} × {SIDE:,} pixels, a synthetic radiograph")
     content = (files("pydicom") / "data" / "test_files" / SHIPPED[name]).read_bytes()
-    return picture_of(read_image(io.BytesIO(content)), len(content))
+    file = io.BytesIO(content)
+    frames = read_image(file)
+    made, found = picture_of(frames, len(content)), values_of(file, frames)
+    if found is not None:
+        made = replace(made, units=Units(found.values, found.unit, found.windows))
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from deepfixcx.images.reading import QUIET, open_image
 from deepfixcx.studio.units import Units
 
 __all__ = ["MOST_BYTES", "Picture", "Reader", "gather", "picture_from", "picture_of"]
+__all__ += ["values_of"]
 
 MOST_BYTES = 256 << 20
 """Size of the largest file that is accepted."""
@@ -211,7 +212,7 @@ def _decoded(file: io.BytesIO, most_pixels: int) -> memoryview:
     try:
         frames = read_image(file, max_pixels=most_pixels)
         about: dict[str, object] = {"bits": frames.bits, "format": frames.format}
-        found = _values(file, frames)
+        found = values_of(file, frames)
         if found is not None:
             about |= {"unit": found.unit, "windows": found.windows}
         whole.write(json.dumps(about).encode() + b"\n")
@@ -223,7 +224,7 @@ def _decoded(file: io.BytesIO, most_pixels: int) -> memoryview:
     return whole.getbuffer()
 
 
-def _values(file: io.BytesIO, frames: ImageFrames) -> DicomValues | None:
+def values_of(file: io.BytesIO, frames: ImageFrames) -> DicomValues | None:
     """Return the values of a gray DICOM file before its window; an image is shown without, too."""
     if frames.format != "DICOM" or frames.pixels.shape[1] != 1:
         return None

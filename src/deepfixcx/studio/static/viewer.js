@@ -375,8 +375,8 @@ export default {
           <option v-for="(each, place) in unit.presets" :value="String(place)">{{ each[0] }}</option>
           <option v-if="preset === 'own'" value="own">own</option>
         </select></label>
-        <label class="mini">C <input class="select number" type="number" step="any" aria-label="Window centre" :value="shownWindow.centre" @change="window(Number($event.target.value), shownWindow.width)"></label>
-        <label class="mini">W <input class="select number" type="number" step="any" aria-label="Window width" :value="shownWindow.width" @change="window(shownWindow.centre, Number($event.target.value))"> {{ unit.unit }}</label>
+        <span class="minis"><label class="mini">C <input class="select number" type="number" step="any" aria-label="Window centre" :value="shownWindow.centre" @change="window(Number($event.target.value), shownWindow.width)"></label>
+        <label class="mini">W <input class="select number" type="number" step="any" aria-label="Window width" :value="shownWindow.width" @change="window(shownWindow.centre, Number($event.target.value))"> {{ unit.unit }}</label></span>
         <button type="button" class="quiet" :aria-pressed="String(inverted)" @click="inverted = !inverted">Invert</button>
         <button type="button" class="quiet" v-if="chosen || inverted" @click="chosen = null; inverted = false">Reset window</button>
         <template v-if="film > 1">
