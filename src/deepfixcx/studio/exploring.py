@@ -67,8 +67,8 @@ def _made(name: str) -> Picture:
         return Picture(frames, 0, f"{SIDE:,} × {SIDE:,} pixels, a synthetic radiograph")
     content = (files("pydicom") / "data" / "test_files" / SHIPPED[name]).read_bytes()
     file = io.BytesIO(content)
-    frames = read_image(file)
-    made, found = picture_of(frames, len(content)), values_of(file, frames)
+    image = read_image(file)
+    made, found = picture_of(image, len(content)), values_of(file, image)
     if found is not None:
         made = replace(made, units=Units(found.values, found.unit, found.windows))
     return made
