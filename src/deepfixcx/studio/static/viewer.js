@@ -370,7 +370,7 @@ export default {
         <button type="button" class="quiet" @click="reset">Fit</button>
         <button type="button" class="quiet" @click="actual">1 : 1</button>
         <button type="button" class="quiet" v-if="rows" :aria-pressed="String(cells)" @click="cells = !cells">Cells</button>
-        <label class="mini">Window <select class="select" :value="preset" @change="choose($event.target.value)">
+        <label class="mini">Window <select class="select" aria-label="Window" :value="preset" @change="choose($event.target.value)">
           <option value="">as encoded</option>
           <option v-for="(each, place) in unit.presets" :value="String(place)">{{ each[0] }}</option>
           <option v-if="preset === 'own'" value="own">own</option>
