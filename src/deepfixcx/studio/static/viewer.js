@@ -178,7 +178,7 @@ export default {
     },
     down(event, divider) {
       if (event.pointerType === "touch" && this.touch(event, divider)) return;
-      if (event.button === 2 && !divider) {
+      if (event.button === 2) {
         this.drag = { light: true, from: this.place(event), ends: this.ends };
         this.$refs.stage.setPointerCapture(event.pointerId);
       }
