@@ -23,6 +23,7 @@ def test_a_header_of_our_own_has_no_findings(profile: Profile, tmp_path: Path) -
     header = make_header(
         InstitutionName="St. Elsewhere", StudyDescription="CT chest 20210304", StationName="CT4",
         DeviceSerialNumber="SN-1", DateOfLastCalibration="20210303",
+        SoftwareVersions="release 20200914, build 1234567",
         OperatorsName="Nurse^Joy", AccessionNumber="A-771245",
     )  # fmt: skip
     new, _ = Deidentifier(profile, KEY).apply(header)
@@ -48,6 +49,7 @@ def test_a_header_of_our_own_has_no_findings(profile: Profile, tmp_path: Path) -
         ("ImageComments", "mail a.b@example.org", "address"),
         ("ImageComments", "for Dr. Kildare", "name"),
         ("ImageComments", "record 12345678", "number"),
+        ("SoftwareVersions", "installed by Dr. Kildare", "name"),
     ],
 )
 def test_what_was_put_back_is_found(keyword: str, value: str, kind: str, tmp_path: Path) -> None:

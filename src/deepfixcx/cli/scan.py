@@ -261,8 +261,9 @@ def _next_step(found: ScanReport) -> str:
         return "nothing was found, which is no proof; also check some images by eye"
     if any(file.remaining for file in found.files):
         return (
-            "do not share the folder; evidence.csv lists the elements of the sources. List "
-            "strings that identify no patient with --ignore"
+            "do not share the folder; evidence.csv lists the elements"
+            + ("" if found.by_rule else " of the sources")
+            + ". List strings that identify no patient with --ignore"
         )
     if not found.strings and not found.by_rule:
         return "check the path of the sources: no string of them could be searched for"

@@ -37,7 +37,7 @@ from deepfixcx.deidentify.stream import (
     file_meta,
     split,
 )
-from deepfixcx.deidentify.walking import CODE_SCHEME, PIXEL_TAGS, Walk
+from deepfixcx.deidentify.walking import CODE_SCHEME, PIXEL_TAGS, REFERENCED_STUDY, Walk
 
 __all__ = ["QuickHeader", "quick_header"]
 
@@ -320,8 +320,12 @@ class _Room:
         old = self._read(parts)
         identity = Identity.of(old, without=self.by.profile.keeps_identifier)
         marks = marks_of(identity)
-        if self.by.profile.action(each.tag) is Action.REMOVE and not each.tag >> 16 & 1:
+        action = self.by.profile.action(each.tag)
+        if action is Action.REMOVE and not each.tag >> 16 & 1:
             return Known(b"", identity, marks)
+        if action is Action.EMPTY and each.vr == b"SQ" and each.tag != REFERENCED_STUDY:
+            list(old[each.tag].value or [])  # raises where it cannot be read
+            return Known(self.coding.encoded(raw, b"SQ", b""), identity, marks)
         walk = self._walk(patient)
         new = walk.header(old)
         questions = Questions()

@@ -46,6 +46,9 @@ PERSON, PLACE, DEVICE = (
     frozenset(filter(None, map(tag_for_keyword, names.split())))
     for names in (_PERSON, _PLACE, _DEVICE)
 )
+VERSIONS: Final = 0x00181020
+"""Versions of the software of a device, which contain dates and numbers of builds."""
+
 BIRTH: Final = frozenset({0x00100030, 0x00100032})
 STATED: Final = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303, 0x0018A001})
 """What a header says of its own de-identification."""
@@ -202,5 +205,8 @@ def _kind(tag: int, vr: str, text: str, codes: set[str], patient: str) -> str:
     if tag in DEVICE:
         return "" if codes & KEPT_DEVICE or text == DUMMY else "identifier"
     if vr in ("LO", "SH", "LT", "ST", "UC", "UT", "AE", "UR"):
-        return next((kind for kind, form in TEXTS.items() if form.search(text)), "")
+        kinds = {kind for kind, form in TEXTS.items() if form.search(text)}
+        if tag == VERSIONS:
+            kinds -= {"date", "number"}
+        return next((kind for kind in TEXTS if kind in kinds), "")
     return ""
