@@ -21,7 +21,15 @@ from deepfixcx.deidentify.identity import (
 )
 from deepfixcx.deidentify.spelling import CAMEL, TOKEN, dates_in, folded, sound
 
-__all__ = ["Marks", "Questions", "marks_of", "merged"]
+__all__ = [
+    "ALWAYS",
+    "Marks",
+    "Questions",
+    "marks_of",
+    "marks_of_digits",
+    "marks_of_text",
+    "merged",
+]
 
 Marks = frozenset[Hashable]
 
@@ -79,7 +87,7 @@ class Questions(Identity):
     def stands_in_text(self, text: str, *, shortest: int = 1) -> bool:
         """Note a text."""
         del shortest
-        self.marks |= _marks_of_text(text)
+        self.marks |= marks_of_text(text)
         return False
 
     def is_number(self, value: object) -> bool:
@@ -98,9 +106,7 @@ class Questions(Identity):
 
     def has_number(self, text: str) -> bool:
         """Note the runs of digits of a text."""
-        self.marks.update("#" + each for each in TOKEN.findall(text) if each.isdigit())
-        if not text.isascii():
-            self.marks.add(ALWAYS)
+        self.marks |= marks_of_digits(text)
         return False
 
     def stands_in_bytes(self, value: bytes, encodings: Iterable[str] = ()) -> bool:
@@ -110,8 +116,16 @@ class Questions(Identity):
         return False
 
 
+def marks_of_digits(text: str) -> Marks:
+    """Return the marks of the runs of digits of a text."""
+    if not text.isascii():
+        return frozenset((ALWAYS,))
+    return frozenset("#" + each for each in TOKEN.findall(text) if each.isdigit())
+
+
 @functools.lru_cache(1 << 14)
-def _marks_of_text(text: str) -> Marks:
+def marks_of_text(text: str) -> Marks:
+    """Return the marks of a text."""
     if not text:
         return frozenset()
     marks: set[Hashable] = {TEXT}

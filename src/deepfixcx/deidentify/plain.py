@@ -1,7 +1,7 @@
 """Elements in the usual form, which need no object of pydicom: texts, dates, numbers, UIDs.
 
-Each function is a short form of `Walk` for one kind of value, and returns nothing for values that
-it does not know. A test compares the two byte by byte.
+`Plain` is a short form of `Walk` and returns nothing for values that it does not know. A test
+compares the two byte by byte.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from deepfixcx.deidentify.deidentifier import Deidentifier, is_device_tag
 from deepfixcx.deidentify.elements import DUMMIES, is_registered
 from deepfixcx.deidentify.identity import Identity, kind_of
 from deepfixcx.deidentify.leftovers import SIZES
-from deepfixcx.deidentify.marks import Marks, Questions, marks_of
+from deepfixcx.deidentify.marks import (
+    ALWAYS,
+    Marks,
+    Questions,
+    marks_of,
+    marks_of_digits,
+    marks_of_text,
+)
 from deepfixcx.deidentify.profile import Profile
 from deepfixcx.deidentify.stream import Coding, Element, standard_vr
 from deepfixcx.deidentify.walking import (
@@ -30,7 +37,7 @@ from deepfixcx.deidentify.walking import (
     shifted,
 )
 
-__all__ = ["Known", "is_plain_set", "plain_known"]
+__all__ = ["Known", "Plain", "is_plain_set"]
 
 
 class Known(NamedTuple):
@@ -68,6 +75,7 @@ _MOVED: Final = {
 }
 _DECIMALS: Final = re.compile(rb"[-+]?\d[\d.]{0,11}(?:[eE][-+]?\d\d?)?(?:\\[-+]?\d[\d.]{0,11})* ?")
 _WHOLE: Final = re.compile(rb"-?\d{1,9}(?:\\-?\d{1,9})* ?")
+_NOTHING: Final[tuple[Identity | None, Marks]] = (None, frozenset())
 _UID: Final = re.compile(rb"([0-9.]{1,64})\0?")
 
 
@@ -76,91 +84,136 @@ def is_plain_set(name: bytes | None) -> bool:
     return not name or _SETS.fullmatch(name) is not None
 
 
-def plain_known(
-    by: Deidentifier, coding: Coding, each: Element, raw: bytes, days: int
-) -> Known | None:
-    """Return what becomes of an element whose value is in the usual form."""
-    tag, standard = each.tag, standard_vr(each.tag)
-    vr, value = each.vr or standard, raw[each.value - each.first :]
-    if tag >> 16 & 1:  # private
-        known = each.vr in _TEXTS and _ASCII.fullmatch(value)
-        return _removed(by.profile, tag, vr, value) if known else None
-    if not standard or tag >> 24 in (0x50, 0x60) or each.vr not in (b"", standard):
-        return None
-    action = by.profile.action(tag)
-    if vr == b"UI":
-        return _uid(by, coding, raw, value, action)
-    if vr in _TEXTS:
-        return _text(by, coding, tag, vr, raw, value, action, days)
-    if action in (None, Action.KEEP) and (vr in _NUMBERS or vr in (b"DS", b"IS")):
-        return _number(coding, tag, vr, raw, value)
-    return None
+class _Plan(NamedTuple):
+    """What is done with an element of a tag and kind, whatever its value."""
+
+    work: str = ""
+    vr: bytes = b""
+    tag: int = 0
+    action: Action | None = None
+    kind: str = ""
+    fallback: Action = Action.REMOVE
+    device: bool = False
 
 
-def _uid(
-    by: Deidentifier, coding: Coding, raw: bytes, value: bytes, action: Action | None
-) -> Known | None:
-    plain = _UID.fullmatch(value)
-    if not plain or len(value) % 2 or action not in (None, Action.UID, Action.REMOVE):
-        return None
-    uid = plain[1].decode()
-    if is_registered(uid):
-        return Known(raw) if action is not Action.REMOVE else Known()
-    identity = Identity(uids={uid})
-    if action is Action.REMOVE:
-        return Known(b"", identity, marks_of(identity))
-    new = by.key.uid(uid).encode()
-    made = coding.encoded(raw, b"UI", new + bytes(len(new) % 2))
-    return Known(made, identity, marks_of(identity))
+class Plain:
+    """The elements of one profile and coding whose values are in the usual form."""
 
+    def __init__(self, by: Deidentifier, coding: Coding) -> None:
+        self._by, self._coding = by, coding
+        self._plans: dict[tuple[int, bytes], _Plan] = {}
 
-def _text(
-    by: Deidentifier,
-    coding: Coding,
-    tag: int,
-    vr: bytes,
-    raw: bytes,
-    value: bytes,
-    action: Action | None,
-    days: int,
-) -> Known | None:
-    if len(value) % 2 or not _ASCII.fullmatch(value):
-        return None
-    profile, form = by.profile, _MOVED.get(vr)
-    text, several = value.decode().strip(" \0"), vr in _SEVERAL and b"\\" in value
-    if action is None:
-        action = _action_of_unlisted(profile, tag, vr)
-    if action is None and vr in (b"LO", b"SH") and tag not in TECHNICAL | CODE_TAGS:
-        if several:
+    def known(self, each: Element, raw: bytes, days: int) -> Known | None:
+        """Return what becomes of an element, or None where `Walk` has to say."""
+        plan = self._plans.get((each.tag, each.vr))
+        if plan is None:
+            plan = self._plans[each.tag, each.vr] = self._plan(each)
+        value = raw[each.value - each.first :]
+        if not plan.work or len(value) % 2:
             return None
-        # A short text that the table does not name: harmless words, or a dummy for all of it.
-        new = cleaned(text, profile.words)
-        action = Action.CLEAN if new else Action.DUMMY if text else Action.EMPTY
-    elif action is Action.CLEAN and form is not None:
-        if not profile.retain_dates or not form.fullmatch(value):
+        if plan.work == "uid":
+            return self._uid(plan, raw, value)
+        if plan.work == "number":
+            return self._number(plan, raw, value)
+        if not _ASCII.fullmatch(value):
             return None
-        new = shifted(text, vr.decode(), days)
-        if not new:
-            return None
-    elif action is Action.CLEAN:
-        if vr not in _CLEANED or several:
-            return None
-        new = cleaned(text, profile.words)
-        action = action if new else profile.basic(tag) or Action.REMOVE
-    known = _removed(profile, tag, vr, value)
-    if action is Action.CLEAN:
-        questions = Questions()
-        (questions.has_number if form is not None else questions.stands_in_text)(new)
-        return known._replace(
-            content=coding.encoded(raw, vr, _even(new.encode())),
-            asks=frozenset(questions.marks),
-            device=form is not None and is_device_tag(tag),
-            own=vr in (b"DA", b"DT"),
+        states, marks = (
+            _stated(plan.kind, value.decode(), several=plan.vr in _SEVERAL)
+            if plan.kind
+            else _NOTHING
         )
-    if action in (Action.EMPTY, Action.DUMMY):
+        known = Known(b"", states, marks)
+        return known if plan.work == "removed" else self._text(plan, raw, value, known, days)
+
+    def _plan(self, each: Element) -> _Plan:
+        tag, profile, standard = each.tag, self._by.profile, standard_vr(each.tag)
+        vr = each.vr or standard
+        action, kept = profile.action(tag), profile.keeps_identifier(tag)
+        kind = kind_of(tag, vr.decode(), kept=kept) if vr in _TEXTS else ""
+        basic = profile.basic(tag) or Action.REMOVE
+        plan = _Plan("", vr, tag, action, kind, basic, is_device_tag(tag))
+        if tag >> 16 & 1:  # private
+            return plan._replace(work="removed" if each.vr in _TEXTS else "")
+        if not standard or tag >> 24 in (0x50, 0x60) or each.vr not in (b"", standard):
+            return plan
+        if vr == b"UI":
+            good = action in (None, Action.UID, Action.REMOVE)
+            return plan._replace(work="uid" if good else "")
+        if vr not in _TEXTS:
+            number = vr in _NUMBERS or vr in (b"DS", b"IS")
+            good = number and action in (None, Action.KEEP)
+            return plan._replace(work="number" if good else "")
+        if action is None:
+            action = _action_of_unlisted(profile, tag, vr)
+        if action is None and vr in (b"LO", b"SH") and tag not in TECHNICAL | CODE_TAGS:
+            return plan._replace(work="words", fallback=Action.DUMMY)
+        if action is Action.CLEAN:
+            moved = vr in _MOVED and profile.retain_dates
+            work = "moved" if moved else "words" if vr in _CLEANED else ""
+            return plan._replace(work=work)
+        good = action in (Action.REMOVE, Action.EMPTY, Action.DUMMY)
+        work = "" if not good else "removed" if action is Action.REMOVE else "replaced"
+        return plan._replace(work=work, fallback=action or Action.REMOVE)
+
+    def _uid(self, plan: _Plan, raw: bytes, value: bytes) -> Known | None:
+        plain = _UID.fullmatch(value)
+        if not plain:
+            return None
+        uid, removed = plain[1].decode(), plan.action is Action.REMOVE
+        if is_registered(uid):
+            return Known() if removed else Known(raw)
+        known = Known(b"", Identity(uids={uid}), frozenset((ALWAYS, "." + uid)))
+        if removed:
+            return known
+        new = self._by.key.uid(uid).encode()
+        made = self._coding.encoded(raw, b"UI", new + bytes(len(new) % 2))
+        return known._replace(content=made)
+
+    def _text(self, plan: _Plan, raw: bytes, value: bytes, known: Known, days: int) -> Known | None:
+        """Shift a moment, keep the harmless words of a text, or replace it."""
+        vr, text = plan.vr, value.decode().strip(" \0")
+        if plan.work == "moved":
+            new = shifted(text, vr.decode(), days) if _MOVED[vr].fullmatch(value) else ""
+            if not new:
+                return None
+            return known._replace(
+                content=self._coding.encoded(raw, vr, _even(new.encode())),
+                asks=marks_of_digits(new),
+                device=plan.device and plan.action is Action.CLEAN,
+                own=vr != b"TM",
+            )
+        action = plan.fallback
+        if plan.work == "words":
+            if vr in _SEVERAL and b"\\" in value:
+                return None
+            new = cleaned(text, self._by.profile.words)
+            if new:
+                made = self._coding.encoded(raw, vr, _even(new.encode()))
+                return known._replace(content=made, asks=marks_of_text(new))
+            if plan.action is None and not text:
+                action = Action.EMPTY
+        if action is Action.REMOVE:
+            return known
+        if action not in (Action.EMPTY, Action.DUMMY):
+            return None
         dummy = str(DUMMIES[vr.decode()]).encode() if action is Action.DUMMY else b""
-        return known._replace(content=coding.encoded(raw, vr, _even(dummy)))
-    return known if action is Action.REMOVE else None
+        return known._replace(content=self._coding.encoded(raw, vr, _even(dummy)))
+
+    def _number(self, plan: _Plan, raw: bytes, value: bytes) -> Known | None:
+        if plan.vr in (b"DS", b"IS"):
+            if not (_DECIMALS if plan.vr == b"DS" else _WHOLE).fullmatch(value):
+                return None
+            numbers: list[object] = [*value.decode().strip().split("\\")]
+        else:
+            form = ("<" if self._coding.little else ">") + _NUMBERS[plan.vr]
+            if not value or len(value) % calcsize(form) or len(value) > _MOST_BYTES:
+                return None
+            numbers = [number for (number,) in iter_unpack(form, value)]
+        questions = Questions()
+        if plan.tag not in SIZES:
+            for number in numbers:
+                questions.is_number(number)
+        return Known(raw, asks=frozenset(questions.marks))
 
 
 def _even(value: bytes) -> bytes:
@@ -176,36 +229,6 @@ def _action_of_unlisted(profile: Profile, tag: int, vr: bytes) -> Action | None:
     if vr.decode() not in FREE_TEXT or (tag == TEXT_VALUE and profile.clean_structured):
         return None
     return Action.REMOVE
-
-
-def _number(coding: Coding, tag: int, vr: bytes, raw: bytes, value: bytes) -> Known | None:
-    if vr in (b"DS", b"IS"):
-        if len(value) % 2 or not (_DECIMALS if vr == b"DS" else _WHOLE).fullmatch(value):
-            return None
-        numbers: list[object] = [*value.decode().strip().split("\\")]
-    else:
-        form = ("<" if coding.little else ">") + _NUMBERS[vr]
-        if not value or len(value) % calcsize(form) or len(value) > _MOST_BYTES:
-            return None
-        numbers = [number for (number,) in iter_unpack(form, value)]
-    questions = Questions()
-    if tag not in SIZES:
-        for number in numbers:
-            questions.is_number(number)
-    return Known(raw, asks=frozenset(questions.marks))
-
-
-def _removed(profile: Profile, tag: int, vr: bytes, value: bytes) -> Known:
-    """Return what an element states of the patient, which is removed."""
-    kind = _kind(profile, tag, vr)
-    if not kind:
-        return Known()
-    return Known(b"", *_stated(kind, value.decode(), several=vr in _SEVERAL))
-
-
-@functools.lru_cache(1 << 12)
-def _kind(profile: Profile, tag: int, vr: bytes) -> str:
-    return kind_of(tag, vr.decode(), kept=profile.keeps_identifier(tag))
 
 
 @functools.lru_cache(1 << 12)

@@ -26,7 +26,7 @@ from deepfixcx.deidentify.elements import patient_of
 from deepfixcx.deidentify.identity import Identity
 from deepfixcx.deidentify.leftovers import erase
 from deepfixcx.deidentify.marks import ALWAYS, Questions, marks_of, merged
-from deepfixcx.deidentify.plain import Known, is_plain_set, plain_known
+from deepfixcx.deidentify.plain import Known, Plain, is_plain_set
 from deepfixcx.deidentify.silence import silence
 from deepfixcx.deidentify.stream import (
     PIXELS,
@@ -190,7 +190,7 @@ class _Room:
     ) -> None:
         self.by, self.coding, self.around = by, coding, around
         name = dict(around).get(CHARACTER_SET)
-        self._plain = is_plain_set(name and name[8:])
+        self._plain = Plain(by, coding) if is_plain_set(name and name[8:]) else None
         self.size = 0
         self._known: dict[Hashable, Known] = {}
         self._patients: dict[Hashable, _Patient] = {}
@@ -304,7 +304,7 @@ class _Room:
 
     def _learned(self, key: Hashable, each: Element, raw: bytes, patient: _Patient) -> Known:
         """Return what becomes of an element, and keep it."""
-        known = plain_known(self.by, self.coding, each, raw, patient.days) if self._plain else None
+        known = self._plain.known(each, raw, patient.days) if self._plain else None
         if known is None:
             known = self._walked(key, each, raw, patient)
         if len(raw) <= LONGEST_KEPT and each.tag != INSTANCE:
