@@ -12,6 +12,9 @@ the challenge (arXiv 2507.23608), written down here from its description.
         --key KEY
     python -m benchmarks.midi score FOLDER OUT/plain OUT/burned
 
+`series` writes a real series of 40 slices under 12 invented patients: headers that repeat
+themselves, as those of a hospital do, for the time of a header.
+
 The public script (CBIIT/MIDI_validation_script) reads ``answers.db`` and the two tables that
 ``score --mappings DIR`` writes; the peers run on the same files (`benchmarks.midi_peers`). Both run
 in environments of their own.
@@ -340,6 +343,21 @@ def make(folder: Path, files: int, seed: int, data: Path) -> None:
     database.close()
 
 
+def make_series(folder: Path, seed: int, data: Path) -> None:
+    """Write the slices of one real series for twelve invented patients."""
+    rng = np.random.default_rng(seed)
+    for number in range(1, 13):
+        patient = Patient(number, rng)
+        for path in sorted((data / "volumes" / "mr_series").rglob("*.dcm")):
+            header = dcmread(path)
+            header.PatientName = f"{patient.family}^{patient.given}"
+            header.PatientID, header.PatientBirthDate = patient.identity, patient.birth
+            for place in UID_PLACES:
+                setattr(header, place, f"{header[place].value}.{number}"[-64:])
+            header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+            header.save_as(folder / f"{number:02}-{path.stem}.dcm", enforce_file_format=True)
+
+
 # -- scoring ----------------------------------------------------------------------------------
 
 
@@ -479,7 +497,7 @@ def _painted_measures(folder: Path, seen: dict[str, Path]) -> dict[str, int]:
 def main() -> None:
     """Make files, or score results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["make", "score"])
+    parser.add_argument("what", choices=["make", "series", "score"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("results", type=Path, nargs="*")
     parser.add_argument("--files", type=int, default=2000)
@@ -487,7 +505,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
-    if asked.what == "make":
+    if asked.what == "series":
+        asked.folder.mkdir(parents=True)
+        make_series(asked.folder, asked.seed, asked.data)
+    elif asked.what == "make":
         asked.folder.mkdir(parents=True)
         make(asked.folder, asked.files, asked.seed, asked.data)
     else:
