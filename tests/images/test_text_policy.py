@@ -147,6 +147,24 @@ def test_large_images_are_read_in_tiles_that_share_pixels(monkeypatch: pytest.Mo
     assert seen.min() >= 1
 
 
+def test_a_frame_that_is_repeated_is_read_once_and_every_other_frame_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def lines(plane: np.ndarray) -> list[Any]:
+        seen.append(int(plane.max()))
+        return [("x", Region(int(plane.max()), 0, 5, 5), 99.0)]
+
+    monkeypatch.setattr(text_mask, "rapid_lines", lines)
+    monkeypatch.setattr(text_mask, "check_rapid", lambda: None)
+    frames = np.zeros((4, 1, 40, 40), np.uint8)
+    frames[1, 0, 20, 20], frames[3, 0, 20, 20] = 30, 31  # one gray of one pixel is another frame
+    found = TextMask("all", "rapidocr").regions(frames, Dataset())
+    assert seen == [0, 30, 31]
+    assert [region.top for region in found] == [0, 30, 31]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_what_lies_outside_of_ultrasound_regions_is_painted(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -41,10 +41,23 @@ def check_rapid() -> None:
         raise MissingExtraError(f"{error}, or add --ocr tesseract") from None
 
 
+SHORTEST_SIDE: Final = 480
+"""Pixels to which the network that finds lines enlarges smaller images; its default of 736 takes
+twice the time and finds no more lines of 10 pixels and higher in `benchmarks.midi`."""
+
+
 @functools.cache
 def _engine() -> Any:
-    """Load the networks, once in a process; one thread, as there are several processes."""
-    return require(MODULE, extra="ocr").RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
+    """Load the networks, once in a process; one thread, as there are several processes.
+
+    Lines are read one by one: several at once are all made as wide as the widest.
+    """
+    return require(MODULE, extra="ocr").RapidOCR(
+        intra_op_num_threads=1,
+        inter_op_num_threads=1,
+        det_limit_side_len=SHORTEST_SIDE,
+        rec_batch_num=1,
+    )
 
 
 def rapid_lines(plane: NDArray[np.uint8]) -> list[tuple[str, Region, float]]:

@@ -7,6 +7,7 @@ shows clearly may stand unread in another.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import math
@@ -156,7 +157,12 @@ class TextMask:
         del header
         self.check()
         found: set[Reading] = set()
+        seen: set[bytes] = set()
         for frame in pixels:
+            content = hashlib.sha256(np.ascontiguousarray(frame)).digest()
+            if content in seen:  # a still image in a loop, or a frame that is repeated
+                continue
+            seen.add(content)
             if self.engine == "rapidocr":
                 for plane in _planes(frame):
                     found |= {Reading(*line) for line in rapid_lines(plane)}
