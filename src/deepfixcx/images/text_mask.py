@@ -159,7 +159,7 @@ class TextMask:
         found: set[Reading] = set()
         seen: set[bytes] = set()
         for frame in pixels:
-            content = hashlib.sha256(np.ascontiguousarray(frame)).digest()
+            content = hashlib.sha256(frame.tobytes()).digest()
             if content in seen:  # a still image in a loop, or a frame that is repeated
                 continue
             seen.add(content)
