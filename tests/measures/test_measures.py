@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from deepfixcx.errors import LabelError
@@ -22,6 +21,7 @@ from deepfixcx.measures import (
     roc_auc,
     youden_threshold,
 )
+from tests.measures.test_intervals import drawn
 
 Pairs = list[tuple[int, float]]
 PAIRS = st.lists(
@@ -29,15 +29,6 @@ PAIRS = st.lists(
     min_size=2,
     max_size=30,
 ).filter(lambda pairs: len({label for label, _ in pairs}) == 2)
-
-
-def drawn(
-    images: int, patients: int, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    generator = np.random.default_rng(seed)
-    owners = generator.integers(0, patients, images)
-    labels = (generator.random(images) < 0.4).astype(float)
-    return labels, np.round(labels + generator.normal(0, 1, images), 1), owners
 
 
 @given(PAIRS)

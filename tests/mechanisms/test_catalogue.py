@@ -51,6 +51,12 @@ def test_numbers_in_names_count() -> None:
         ("resampling,projection", "'projection' projects codes, and an earlier"),
         ("projection-mixing,resampling", "'resampling' projects codes, and"),
         ("pixelate", "unknown mechanism"),
+        ("synthesis-0", "numbers and copies"),
+        ("synthesis-8-0", "epsilon is positive"),
+        ("synthesis-8-4-1", "delta between 0 and 1"),
+        ("synthesis-8-4-1.2.3", "unknown mechanism"),
+        ("bands,synthesis-8", "no other mechanism with it"),
+        ("projection,synthesis", "no other mechanism with it"),
     ],
 )
 def test_bad_names_say_what_to_do(name: str, reason: str) -> None:

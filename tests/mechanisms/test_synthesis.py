@@ -141,22 +141,6 @@ def test_names_carry_numbers_and_the_budget() -> None:
     assert "pca" in whole.name
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("synthesis-0", "numbers and copies"),
-        ("synthesis-8-0", "epsilon is positive"),
-        ("synthesis-8-4-1", "delta between 0 and 1"),
-        ("synthesis-8-4-1.2.3", "unknown mechanism"),
-        ("bands,synthesis-8", "no other mechanism with it"),
-        ("projection,synthesis", "no other mechanism with it"),
-    ],
-)
-def test_names_that_cannot_be(name: str, reason: str) -> None:
-    with pytest.raises(MechanismError, match=reason):
-        mechanism_named(name)
-
-
 def test_too_many_labels_are_refused() -> None:
     with pytest.raises(MechanismError, match="1 to 8 labels, got 9"):
         ShrunkSynthesis(2).fit(Records.of(np.eye(20), np.ones((20, 9)), np.arange(20)), RNG(0))

@@ -16,6 +16,7 @@ from deepfixcx.explain.naming import Spacing
 from deepfixcx.images import phantom, read_image
 from deepfixcx.report import mosaic, write_figure
 from deepfixcx.report.explained_image import explained_figure
+from tests.report.test_figures import images_of, words_of
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +35,6 @@ def explained(
     summary = explain_bands(spec, pixels.shape[-2], pixels.shape[-1], spacing)
     energy = band_energy(pixels, spec)
     return explained_figure(code, summary, energy, original=pixels if original else None)
-
-
-def words_of(figure: Figure) -> str:
-    inside = [text for axes in figure.axes for text in axes.texts]
-    return "\n".join(text.get_text() for text in [*figure.texts, *inside])
-
-
-def images_of(figure: Figure) -> list[NDArray[np.float64]]:
-    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
 
 
 def spills(figure: Figure) -> list[str]:
