@@ -72,6 +72,10 @@ EDGES: tuple[tuple[Direction, float, str], ...] = (
 MARKER, CORRELATION = 24, 0.6
 """Height in pixels of the letter that is planted, and its correlation with the label."""
 
+CHOSEN_ON = 25
+"""The limit of the search was chosen on so many splits of clean, and as many of random labels."""
+
+MODELS = ("logistic", "mlp", "network")
 METHODS = ("integrated-gradients", "deeplift", "occlusion-by-cell")
 
 
@@ -308,16 +312,16 @@ def honesty(dataset: Dataset, pixels: Array, parts: Parts, options: argparse.Nam
 def shortcuts(dataset: Dataset, pixels: Array, options: argparse.Namespace) -> Table:
     """Plant a marker anywhere, in as many splits, and count how often the search names it.
 
-    The limit of the search was chosen on splits 0 to 24 of clean and random labels, so false alarms
-    are counted on the next ones.
+    The limit of the search was chosen on the first splits of clean and random labels, so false
+    alarms are counted on the next ones.
     """
     names = ["what", "model", "splits", "found", "place right", "false alarms", "detectable"]
     table = Table(names, words=2)
-    for kind in ("logistic", "mlp", "network"):
+    for kind in options.models:
         for what in ("marker", "none", "random labels"):
             splits = range(options.splits)
             if what != "marker":
-                splits = range(25, 25 + (1 if kind == "network" else 5 * options.splits // 2))
+                splits = range(CHOSEN_ON, CHOSEN_ON + options.clean)
             found, right, alarms, weakest = 0, 0, 0, []
             for split in splits:
                 search, cells = _searched(dataset, pixels, kind, what, (options.seed, split))
@@ -433,7 +437,7 @@ def speed(dataset: Dataset, pixels: Array, parts: Parts, options: argparse.Names
     for spec in (TASK_SPEC, replace(TASK_SPEC, level=5)):
         codec = Codec(spec)
         code = codec.encode(pixels)
-        for kind in ("logistic", "mlp", "network")[: 3 if spec == TASK_SPEC else 2]:
+        for kind in MODELS[: 3 if spec == TASK_SPEC else 2]:
             trained = as_explainable(fitted_model(kind, code, labels, parts, options.seed))
             known = CodeRange.of(code.array[parts.train])
             spread = {trained.target(0)[1]: float(trained.outputs(code.array, 0).std())}
@@ -480,6 +484,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=20, help="most passes of the network")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--splits", type=int, default=10, help="by patient, of shortcuts, reasons")
+    parser.add_argument("--clean", type=int, default=25, help="splits without a marker, twice")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS, help="of shortcuts")
     parser.add_argument("--only", action="append", help="a section; all if absent")
     parser.add_argument("--images", type=int, help="only so many X-rays, to try the program out")
     parser.add_argument("--markdown", type=Path, help="page whose section to replace")
