@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import Result
 
 from deepfixcx.images import phantom, write_png
@@ -111,6 +112,7 @@ def test_files_with_the_same_bytes_are_reported_across_files_and_deliveries(
 ) -> None:
     deliver(tmp_path / "in", range(3), visits=1)
     shutil.copy(tmp_path / "in/0-0.png", tmp_path / "in/other.png")
+    Image.open(tmp_path / "in/1-0.png").save(tmp_path / "in/again.jpg", quality=95)
     (tmp_path / "in/empty.png").touch()
     (tmp_path / "in/void.png").touch()  # failed files are no duplicates
     setting = (tmp_path / "shared", "-J", 2, "-P", 2, "--workers", 1, "--no-tables")
@@ -127,6 +129,9 @@ def test_files_with_the_same_bytes_are_reported_across_files_and_deliveries(
     assert "1 file has the bytes of another file of the release" in said
     assert (figures["duplicate_files"], figures["duplicates_left_out"]) == (1, 0)
     assert groups == {"0-0.png": "1", "other.png": "1"}
+    near = sorted(ids(tmp_path)[name] for name in ("1-0.png", "again.jpg"))
+    assert f"1 file has nearly the code of another file: {' = '.join(near)}" in said
+    assert figures["near_duplicates"] == [near]
     deliver(tmp_path / "later", range(2, 4), visits=1)
     said, figures, groups = call(tmp_path / "later", "--add")
     assert "1 file left out: their bytes are in the release" in said

@@ -180,6 +180,7 @@ def _figures(summary: Summary) -> dict[str, object]:
         "files_changed": len(summary.changed),
         "files_gone": len(summary.gone),
         "files_new": summary.new,
+        "same_instance": summary.duplicates.instance,
         "unmasked_images": summary.unmasked_images,
         "masked_share": summary.masked_share,
         "seconds": round(summary.seconds, 3),
@@ -206,7 +207,7 @@ def _close(summary: Summary, figures: dict[str, object], options: DeidentifyOpti
     elif totals["images"]:
         rows.append(("mask", "none; text in pixels was not searched: use --mask phi"))
     rows += changed_rows(summary, neutral=options.names == "neutral")
-    rows += duplicate_rows(totals)
+    rows += duplicate_rows(summary, neutral=options.names == "neutral")
     rows += kept_rows(summary.kept_files, summary.lock_note)
     rows += [
         ("release", f"{summary.folder}"),

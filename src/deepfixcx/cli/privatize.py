@@ -292,6 +292,8 @@ def _figures(summary: Summary) -> dict[str, object]:
         "masked_share": summary.masked_share,
         "masked_images": len(summary.masked),
         "notes": dict(summary.notes),
+        "same_instance": summary.duplicates.instance,
+        "near_duplicates": summary.duplicates.near,
         "images_this_run": progress.images,
         "seconds": round(summary.seconds, 3),
         "images_per_second": round(progress.images / summary.seconds, 1),
@@ -333,7 +335,9 @@ def _close(summary: Summary, figures: dict[str, object], options: ReleaseOptions
     if summary.legible_images:
         rows.append(("text", _writing(summary, masked)))
     rows += changed_rows(summary, neutral=options.names == "neutral")
-    rows += duplicate_rows(totals) + kept_rows(summary.kept_files, summary.lock_note)
+    rows += duplicate_rows(summary, neutral=options.names == "neutral") + kept_rows(
+        summary.kept_files, summary.lock_note
+    )
     rows += [
         ("release", f"{summary.folder}"),
         ("private", f"{summary.private}  source of each image; do not share"),

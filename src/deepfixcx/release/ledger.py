@@ -10,11 +10,12 @@ does not work on the network file systems of clusters.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
@@ -71,7 +72,7 @@ class Record:
     @classmethod
     def columns(cls) -> list[str]:
         """Names of the columns, in order."""
-        return [field.name for field in fields(cls)]
+        return [each.name for each in fields(cls)]
 
     @classmethod
     def public_columns(cls) -> list[str]:
@@ -100,6 +101,7 @@ class SourceSeen:
     source_id: str
     stamp: str
     content: str
+    instance: str = field(default="", repr=False)  # SOP Instance UID; the ledger has its mark
 
 
 @dataclass(frozen=True)  # without slots, which make pickling slow
@@ -110,9 +112,13 @@ class ShardResult:
     sources: list[SourceSeen]
 
 
-SCHEMA_VERSION = 6
-ADDED = {4: ("patient", "''"), 5: ("depth", "0")}
-"""Columns of records, and their default, that a ledger of an earlier version lacks."""
+SCHEMA_VERSION = 7
+ADDED = {
+    4: "ALTER TABLE records ADD COLUMN patient NOT NULL DEFAULT '';",
+    5: "ALTER TABLE records ADD COLUMN depth NOT NULL DEFAULT 0;",
+    6: "ALTER TABLE sources ADD COLUMN instance TEXT NOT NULL DEFAULT '';",
+}
+"""What each version of the schema adds to the one before."""
 
 TABLES = ("identity", "notes", "shards", "records", "sources", "deaths")
 COLUMNS = Record.columns()
@@ -127,7 +133,8 @@ CREATE INDEX images ON records (image_file) WHERE image_file != '';
 CREATE INDEX dicoms ON records (dicom_file) WHERE dicom_file != '';
 CREATE INDEX codes ON records (code_file) WHERE code_file != '';
 CREATE TABLE sources (shard INTEGER NOT NULL, place INTEGER NOT NULL, source_id TEXT NOT NULL,
-    stamp TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (shard, place)) WITHOUT ROWID;
+    stamp TEXT NOT NULL, content TEXT NOT NULL, instance TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (shard, place)) WITHOUT ROWID;
 CREATE TABLE deaths (source_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, count INTEGER NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
@@ -139,6 +146,7 @@ class Ledger:
     """The ledger of one release."""
 
     def __init__(self, path: Path) -> None:
+        self._key = b""
         with writing_ledger():
             try:
                 with suppress(OverwriteError):  # it is there
@@ -156,15 +164,10 @@ class Ledger:
                     f"{path.name} is damaged; start again with --overwrite"
                 ) from None
         if tables and version in ADDED:
-            columns = [each for lacking, each in ADDED.items() if lacking >= version]
-            add = "".join(
-                f"ALTER TABLE records ADD COLUMN {name} NOT NULL DEFAULT {value}; "
-                for name, value in columns
-            )
+            steps = " ".join(text for since, text in ADDED.items() if since >= version)
+            steps += f" PRAGMA user_version = {SCHEMA_VERSION};"
             with writing_ledger():
-                self.database.executescript(
-                    f"BEGIN; {add} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                )
+                self.database.executescript(f"BEGIN; {steps} COMMIT;")
         elif tables and version != SCHEMA_VERSION:
             raise ReleaseError(
                 f"{path.name} was written by another version of deepfixcx; finish the release "
@@ -217,6 +220,16 @@ class Ledger:
         query = "SELECT value FROM notes WHERE name = 'secret'"
         return str(self.database.execute(query).fetchone()[0])
 
+    def mark(self, kind: str, value: str) -> str:
+        """Return a keyed mark of a value: only who has the value can recognise it here."""
+        message = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
+        if not self._key:
+            self._key = bytes.fromhex(self.secret())
+        return hmac.digest(self._key, message, "sha256").hex()
+
+    def _instance(self, seen: SourceSeen) -> str:
+        return self.mark("instance", seen.instance) if seen.instance else ""
+
     def note(self, **notes: str) -> None:
         """Write down, or replace, something about the run that decides no byte."""
         with writing_ledger(), self.database as transaction:
@@ -245,13 +258,13 @@ class Ledger:
         marks = ", ".join("?" * (2 + len(COLUMNS)))
         records = [(shard, place, *_VALUES(row)) for place, row in enumerate(result.records)]
         sources = [
-            (shard, place, seen.source_id, seen.stamp, seen.content)
+            (shard, place, seen.source_id, seen.stamp, seen.content, self._instance(seen))
             for place, seen in enumerate(result.sources)
         ]
         with writing_ledger(), self.database as transaction:
             transaction.execute("UPDATE shards SET state = 'complete' WHERE number = ?", (shard,))
             transaction.executemany(f"INSERT INTO records VALUES ({marks})", records)
-            transaction.executemany("INSERT INTO sources VALUES (?, ?, ?, ?, ?)", sources)
+            transaction.executemany("INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?)", sources)
 
     def reopen(self, shard: int) -> None:
         """Forget what became of a shard, so that it is worked again."""
@@ -283,16 +296,23 @@ class Ledger:
         query = "SELECT count(DISTINCT patient) FROM records WHERE patient != ''"
         return int(self.database.execute(query).fetchone()[0])
 
-    def duplicates(self) -> list[tuple[str, ...]]:
-        """Return the IDs of privatized inputs with the same bytes, over all deliveries."""
-        groups: dict[str, list[str]] = {}
-        for content, source_id in self.database.execute(
-            "SELECT content, source_id FROM sources WHERE content IN (SELECT content FROM sources "
-            "WHERE content != '' GROUP BY content HAVING count(*) > 1) AND source_id NOT IN "
-            "(SELECT source_id FROM records WHERE error != '') ORDER BY shard, place"
+    def duplicates(self, column: str = "content") -> tuple[tuple[str, ...], ...]:
+        """Return the IDs of privatized inputs with the same bytes, over all deliveries.
+
+        With ``column="instance"``: with the same SOP Instance UID, and not all the same bytes.
+        """
+        groups: dict[str, dict[str, str]] = {}
+        for value, source_id, content in self.database.execute(
+            f"SELECT {column}, source_id, content FROM sources WHERE {column} IN (SELECT {column} "
+            f"FROM sources WHERE {column} != '' GROUP BY {column} HAVING count(*) > 1) AND "
+            "source_id NOT IN (SELECT source_id FROM records WHERE error != '') ORDER BY shard, "
+            "place"
         ):
-            groups.setdefault(content, []).append(source_id)
-        return [tuple(ids) for ids in groups.values() if len(ids) > 1]
+            groups.setdefault(value, {})[source_id] = content
+        found = [ids for ids in groups.values() if len(ids) > 1]
+        if column == "instance":
+            found = [ids for ids in found if len({*ids.values()}) > 1]
+        return tuple(map(tuple, found))
 
     def names(self, file: str) -> bool:
         """Return whether a record names this file of the release."""

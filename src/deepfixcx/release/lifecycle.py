@@ -8,7 +8,6 @@ first is processed, and because the same inputs would no longer give the same re
 
 from __future__ import annotations
 
-import hmac
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepfixcx.errors import ReleaseError, UnreadableFileError
+from deepfixcx.images.reading import instance_of
 from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import ABOUT
 from deepfixcx.release.inputs import Listing, Source, Sources
@@ -31,7 +31,7 @@ from deepfixcx.release.plan import (
     make_plan,
     shard_size,
 )
-from deepfixcx.release.storage import content_of
+from deepfixcx.release.storage import content_of, open_hashed
 
 __all__ = ["GONE", "NEW", "Delivery", "Lifecycle"]
 
@@ -75,7 +75,6 @@ class Lifecycle:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger, self._database = ledger, ledger.database
-        self._secret = bytes.fromhex(ledger.secret())
         with writing_ledger(), self._database as transaction:
             transaction.execute(
                 "CREATE TABLE IF NOT EXISTS withdrawn (mark TEXT PRIMARY KEY) WITHOUT ROWID"
@@ -242,7 +241,7 @@ class Lifecycle:
         with ThreadPoolExecutor(workers) as pool:
             contents = pool.map(content_of, (source.path for source in found))
             for place, (source, content) in enumerate(zip(found, contents, strict=True)):
-                if content and self.mark("content", content) in marks:
+                if content and self._is_withdrawn(source, content, marks):
                     left_out.append((source.name, WITHDRAWN))
                 elif content in known:
                     left_out.append((source.name, KNOWN))
@@ -251,6 +250,17 @@ class Lifecycle:
                     known |= {content} - {""}
         listing = found if isinstance(found, Listing) else Listing(found)
         return Sources(listing.select(kept), sources.skipped), tuple(left_out)
+
+    def _is_withdrawn(self, source: Source, content: str, marks: frozenset[str]) -> bool:
+        """Return whether these bytes, or another file of the same DICOM object, were withdrawn."""
+        if not marks:
+            return False
+        if self.mark("content", content) in marks:
+            return True
+        stream, _ = open_hashed(source.path)
+        with stream:
+            instance = instance_of(stream)
+        return bool(instance) and self.mark("instance", instance) in marks
 
     def _last(self) -> Delivery | None:
         query = "SELECT * FROM deliveries ORDER BY shards DESC"
@@ -270,8 +280,7 @@ class Lifecycle:
 
     def mark(self, kind: str, value: str) -> str:
         """Return what stands for something withdrawn: only who has it can recognise it here."""
-        message = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._secret, message, "sha256").hex()
+        return self._ledger.mark(kind, value)
 
     def bytes_of(self, ids: Collection[str]) -> int:
         """Return the bytes of the files of some sources that were privatized."""
@@ -304,9 +313,10 @@ class Lifecycle:
     def _forget(self, transaction: sqlite3.Connection, ids: Collection[str]) -> None:
         """Delete the rows of sources, and leave marks by which they are recognised."""
         marks, chosen = [self.mark("id", name) for name in ids], (json.dumps(sorted(ids)),)
-        found = transaction.execute(f"SELECT shard, content FROM sources WHERE {CHOSEN}", chosen)
-        for shard, content in found.fetchall():
-            marks.append(self.mark("content", content))
+        columns = "shard, content, instance"
+        found = transaction.execute(f"SELECT {columns} FROM sources WHERE {CHOSEN}", chosen)
+        for shard, content, instance in found.fetchall():
+            marks += [self.mark("content", content), *([instance] if instance else [])]
             transaction.execute("UPDATE shards SET files = files - 1 WHERE number = ?", (shard,))
         for table in ("records", "sources", "deaths", "planned"):
             transaction.execute(f"DELETE FROM {table} WHERE {CHOSEN}", chosen)

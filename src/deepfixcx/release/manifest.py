@@ -27,6 +27,7 @@ from deepfixcx.io.folders import MARKER, FileLedger, OwnFolder
 from deepfixcx.io.release_files import ABOUT, FAILURES, FORMAT, MANIFEST, SOURCES, is_leaf
 from deepfixcx.io.tables import TableWriter, own_rows
 from deepfixcx.release.claim import Claim
+from deepfixcx.release.duplicates import Duplicates, Groups, near_duplicates
 from deepfixcx.release.inputs import hidden_part
 from deepfixcx.release.leaves import Leaves, write_leaves
 from deepfixcx.release.ledger import Ledger, Record
@@ -134,14 +135,17 @@ def manifest_of(records: Iterable[Record], columns: list[str]) -> Table:
 
 def write_manifest(
     claim: Claim, plan: Plan, ledger: Ledger, leaves: Leaves | None = None
-) -> dict[str, int]:
-    """Write the manifest files of a release; return its totals, tables and duplicates."""
+) -> tuple[dict[str, int], Duplicates]:
+    """Write the manifest files of a release; return its totals with those of tables; duplicates."""
     failed = [record for record in ledger.records() if record.status == "failed"]
     notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
     patients = {row.source_id: row.patient for row in ledger.records() if row.patient}
-    duplicates = ledger.duplicates()
+    options, same = plan.options, ledger.duplicates()
+    near: Groups = ()
+    if options.writes("code") and options.noise is None:
+        near = near_duplicates(claim.place.fetched, ledger.records(), same)
+    duplicates = Duplicates(same, ledger.duplicates("instance"), near)
     _write_sources(claim.private, plan, failed, notes, patients, duplicates)
-    options = plan.options
     totals = _totals(claim.place.sizes(), plan, ledger, options.spec.numbers(1))
     unknown = [] if ledger.patients() else ["patient"]
     unknown += [] if options.spec.ndim == 3 else ["depth"]
@@ -171,9 +175,11 @@ def write_manifest(
     return totals | {
         "table_file_bytes": parquet,
         "patients": ledger.patients(),
-        "duplicate_files": sum(len(ids) - 1 for ids in duplicates),
+        "duplicate_files": duplicates.count("content"),
+        "duplicate_instances": duplicates.count("instance"),
+        "near_duplicate_files": duplicates.count("near"),
         "duplicates_left_out": sum(reason == KNOWN for _, reason in plan.left_out),
-    }
+    }, duplicates
 
 
 def stated(options: ReleaseOptions) -> dict[str, Any]:
@@ -236,18 +242,21 @@ def _write_sources(
     failed: list[Record],
     notes: dict[str, str],
     patients: dict[str, str],
-    duplicates: list[tuple[str, ...]],
+    duplicates: Duplicates,
 ) -> None:
     why = {record.source_id: (record.error, record.reason) for record in failed}
     why_not = {False: "not an image by name or content", True: "hidden"}
     # numbers of groups and no IDs, so that a withdrawn ID is in no row of another source
-    groups = {name: str(number) for number, ids in enumerate(duplicates, 1) for name in ids}
+    groups = {
+        column: {name: str(number) for number, ids in enumerate(found, 1) for name in ids}
+        for column, found in duplicates.columns().items()
+    }
     header = ["source_id", "source", "status", "error", "reason", "notes"]
-    header += [name for name, known in (("patient", patients), ("duplicate", groups)) if known]
+    header += [name for name, known in ({"patient": patients} | groups).items() if known]
 
     def row(source_id: str, source: str, status: str, *cells: str) -> tuple[str, ...]:
         found = dict(zip(header, (source_id, source, status, *cells), strict=False))
-        found |= {"patient": patients.get(source_id, ""), "duplicate": groups.get(source_id, "")}
+        found |= {"patient": patients.get(source_id, "")} | _group(groups, source_id)
         return tuple(found.get(name, "") for name in header)
 
     before = _other_sources(private.folder, plan, header, groups)
@@ -264,8 +273,13 @@ def _write_sources(
             writer.writerow(row("", name, "skipped", "", why_not[bool(hidden_part(name))]))
 
 
+def _group(groups: Mapping[str, Mapping[str, str]], source_id: str) -> dict[str, str]:
+    """Return the number of the group of a source, for each kind of duplicates."""
+    return {column: numbers.get(source_id, "") for column, numbers in groups.items()}
+
+
 def _other_sources(
-    private: Path, plan: Plan, header: list[str], groups: Mapping[str, str]
+    private: Path, plan: Plan, header: list[str], groups: Mapping[str, Mapping[str, str]]
 ) -> list[tuple[str, ...]]:
     """Return the rows of other deliveries, whose folders may be gone."""
     if not (private / SOURCES).is_file():
@@ -274,7 +288,7 @@ def _other_sources(
     listed = {*plan.skipped, *(name for name, _ in plan.left_out)}
     rows = own_rows(private / SOURCES, ["source_id", "source"])
     return [
-        tuple((row | {"duplicate": groups.get(row["source_id"], "")}).get(n, "") for n in header)
+        tuple((row | _group(groups, row["source_id"])).get(name, "") for name in header)
         for row in rows
         if (row["source_id"] not in own if row["source_id"] else row["source"] not in listed)
     ]

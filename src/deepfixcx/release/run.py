@@ -23,6 +23,7 @@ from deepfixcx.release.claim import (
     deaths_before,
     standing_shards,
 )
+from deepfixcx.release.duplicates import Duplicates
 from deepfixcx.release.folders import KEY, keep_apart, private_files
 from deepfixcx.release.inputs import find_sources, hidden_part
 from deepfixcx.release.ledger import FileDone, Ledger, Record
@@ -130,6 +131,8 @@ class Summary:
         were left alone and are part of no manifest.
     lock_note : str
         What a user has to know where the store of the release cannot lock it; else empty.
+    duplicates : Duplicates
+        IDs of inputs with the same bytes, the same DICOM object, or nearly equal codes.
     changed : tuple of str
         IDs of inputs that hold other bytes than in an earlier run, and were processed again.
     gone : tuple of str
@@ -161,6 +164,7 @@ class Summary:
     lock_note: str = ""
     hidden: int = 0
     changed: tuple[str, ...] = ()
+    duplicates: Duplicates = field(default_factory=Duplicates)
     gone: tuple[str, ...] = ()
     new: int = 0
 
@@ -259,7 +263,7 @@ def privatize_dataset(
         if (column := run.get("patient")) is not None:
             name_patients(plan, ledger, key or kept_here / KEY, where, column)
         with finishing(claim):
-            totals = write_manifest(claim, plan, ledger, run.get("leaves"))
+            totals, duplicates = write_manifest(claim, plan, ledger, run.get("leaves"))
         if dicom is not None and pseudonyms is not None:
             from deepfixcx.release.dicom_output import write_patients
 
@@ -285,6 +289,7 @@ def privatize_dataset(
         kept_files=tuple(claim.kept),
         lock_note=claim.place.lock_note,
         changed=tuple(standing.changed),
+        duplicates=duplicates,
         gone=tuple(standing.gone),
         new=sum(reason == NEW for _, reason in plan.left_out),
     )

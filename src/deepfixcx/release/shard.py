@@ -25,7 +25,7 @@ from deepfixcx.errors import (
 from deepfixcx.images import ImageFrames, inspect_image, read_image
 from deepfixcx.images.masking import Region, paint, painted_share
 from deepfixcx.images.plain import png_bytes
-from deepfixcx.images.reading import read_header
+from deepfixcx.images.reading import instance_of, read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.deidentified import DeidentifyOptions, KeptFile, deidentified_file
 from deepfixcx.release.dicom_output import DicomSource
@@ -137,6 +137,7 @@ def make_results(
         seen = replace(seen, content=content)
         with stream:
             loaded = encoded_file(job.options, job.dicom, codec, item, stream, content)
+            seen = replace(seen, instance=instance_of(stream))
         return file_results(job.options, job.dicom, codec, item, loaded), seen
     except (ReleaseStoppedError, KeyboardInterrupt, SystemExit):
         raise

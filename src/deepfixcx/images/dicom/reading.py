@@ -125,6 +125,17 @@ def read_dicom_header(stream: BinaryIO) -> DicomHeader:
     return DicomHeader(dataset, syntax, stream.seek(0, SEEK_END) - at)
 
 
+def read_instance(stream: BinaryIO) -> str:
+    """Return the SOP Instance UID of a DICOM file; empty where it has none."""
+    stream.seek(0)
+    try:
+        tags = ["SOPInstanceUID"]
+        found = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=tags)
+        return str(found.get("SOPInstanceUID") or "")
+    except Exception:  # pydicom raises whatever a damaged header leads to
+        return ""
+
+
 _UNITS: Final = frozenset({"HU", "OD"})
 _MOST_WINDOWS: Final = 8
 
