@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deepfixcx import Code, CodecSpec
 from deepfixcx.release import duplicates
 from deepfixcx.release.duplicates import NEAR, near_duplicates
-from deepfixcx.release.ledger import Record
+from deepfixcx.release.ledger import Ledger, Record, ShardResult, SourceSeen
 
 SPEC = CodecSpec(2, 3)
 
@@ -75,3 +75,25 @@ def test_near_duplicates_are_those_of_comparing_all_with_all(
               for frame, each in enumerate(records)]  # fmt: skip
     assert near_duplicates(fetch, frames) == ()
     assert near_duplicates(fetch, records[-3:]) == near_duplicates(fetch, []) == ()
+
+
+def test_an_old_ledger_gets_marks_of_instances_and_holds_no_uid(tmp_path: Path) -> None:
+    path, uid = tmp_path / "ledger.sqlite", "1.2.826.0.1.77.4711"
+    with Ledger(path) as ledger:
+        ledger.begin({"spec": "{}"}, [1, 3])
+        old = [SourceSeen("000001", "1:2", "a" * 64)]
+        ledger.complete(0, ShardResult([Record("000001")], old))
+        ledger.database.executescript(
+            "ALTER TABLE sources DROP COLUMN instance; ALTER TABLE records DROP COLUMN patient; "
+            "PRAGMA user_version = 4"
+        )
+    with Ledger(path) as ledger:
+        assert ledger.duplicates("instance") == ()
+        new = [
+            SourceSeen(f"00000{n}", "1:2", letter * 64, uid) for n, letter in enumerate("bcc", 2)
+        ]
+        assert uid not in repr(new)
+        ledger.complete(1, ShardResult([Record(each.source_id) for each in new], new))
+        assert ledger.duplicates("instance") == (("000002", "000003", "000004"),)
+        assert ledger.duplicates() == (("000003", "000004"),)
+    assert uid.encode() not in path.read_bytes()
