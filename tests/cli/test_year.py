@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_files_with_the_same_bytes_are_reported_across_files_and_deliveries(
     setting = (tmp_path / "shared", "-J", 2, "-P", 2, "--workers", 1, "--no-tables")
     words = (*setting, "--json", tmp_path / "j.json")
 
-    def call(where: Path, *more: object) -> tuple[str, dict[str, int], dict[str, str]]:
+    def call(where: Path, *more: object) -> tuple[str, dict[str, Any], dict[str, str]]:
         done = run("privatize", where, *words, *more)
         with (tmp_path / "shared.private/sources.csv").open(newline="") as file:
             groups = {row["source"]: row["duplicate"] for row in csv.DictReader(file)}

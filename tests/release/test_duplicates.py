@@ -85,6 +85,7 @@ def test_an_old_ledger_gets_marks_of_instances_and_holds_no_uid(tmp_path: Path) 
         ledger.complete(0, ShardResult([Record("000001")], old))
         ledger.database.executescript(
             "ALTER TABLE sources DROP COLUMN instance; ALTER TABLE records DROP COLUMN patient; "
+            "ALTER TABLE records DROP COLUMN depth; "
             "PRAGMA user_version = 4"
         )
     with Ledger(path) as ledger:

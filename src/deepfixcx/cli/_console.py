@@ -166,33 +166,15 @@ def changed_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
 
 def duplicate_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
     """Return rows of a panel on patients, and on files that are in a release twice."""
-    totals, found, who = summary.totals, summary.duplicates, []
+    totals, who = summary.totals, []
     if patients := totals["patients"]:
         who = [("patients", f"{patients:,}, as pseudonyms in the column patient of manifest.csv")]
-    rows = []
-    if copies := totals["duplicate_files"]:
-        verb = "has" if copies == 1 else "have"
-        rows.append(f"{counted(copies, 'file')} {verb} the bytes of another file of the release")
-    for kind, what in (
-        ("instance", "{} the SOP Instance UID of another file, with other bytes"),
-        ("near", "{} nearly the code of another file"),
-    ):
-        if copies := found.count(kind):
-            shown = _groups_shown(getattr(found, kind)) if neutral else ""
-            verb = "has" if copies == 1 else "have"
-            rows.append(f"{counted(copies, 'file')} {what.format(verb)}{shown}")
+    rows = summary.duplicates.sentences(with_ids=neutral)
     if copies := totals["duplicates_left_out"]:
         rows.append(f"{counted(copies, 'file')} left out: their bytes are in the release")
     if rows:
         rows[-1] += "; the private sources.csv lists them"
     return who + [("duplicates" if not place else "", text) for place, text in enumerate(rows)]
-
-
-def _groups_shown(groups: Sequence[Sequence[str]]) -> str:
-    """Return the first groups of IDs, such as ``: 000001 = 000004``."""
-    shown = ", ".join(" = ".join(ids[:MOST_KEPT]) for ids in groups[:MOST_KEPT])
-    more = len(groups) > MOST_KEPT or any(len(ids) > MOST_KEPT for ids in groups[:MOST_KEPT])
-    return f": {shown}{' …' * more}"
 
 
 def mask_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:

@@ -183,16 +183,6 @@ def read_header(stream: BinaryIO) -> DicomHeader | None:
     return guarded(read)
 
 
-def instance_of(stream: BinaryIO) -> str:
-    """Return the SOP Instance UID of a DICOM file; empty for other files."""
-    stream.seek(0)
-    if sniff(stream.read(SNIFFED_BYTES)) != "DICOM":
-        return ""
-    from deepfixcx.images.dicom.reading import read_instance
-
-    return _guarded(lambda: read_instance(stream))
-
-
 def open_image(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file that has bytes."""
     reason = ""

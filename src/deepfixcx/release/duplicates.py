@@ -14,6 +14,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx._words import counted
 from deepfixcx.code import Code
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.tables import Fetch
@@ -35,6 +36,14 @@ HELD_BYTES = 1 << 23
 
 Groups = tuple[tuple[str, ...], ...]
 """IDs of sources that belong together."""
+
+
+WORDS = {
+    "content": "the bytes of another file of the release",
+    "instance": "the SOP Instance UID of another file, with other bytes",
+    "near": "nearly the code of another file",
+}
+MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,18 @@ class Duplicates:
         """Return how many sources are besides the first of their group."""
         groups: Groups = getattr(self, kind)
         return sum(len(ids) - 1 for ids in groups)
+
+    def sentences(self, *, with_ids: bool) -> list[str]:
+        """Return what a closing panel and a report say, with the IDs of the first groups."""
+        said = []
+        for kind, what in WORDS.items():
+            groups: Groups = getattr(self, kind)
+            shown = ", ".join(" = ".join(ids[:MOST_SHOWN]) for ids in groups[:MOST_SHOWN])
+            more = " …" * any(len(each) > MOST_SHOWN for each in (groups, *groups))
+            listed = f": {shown}{more}" if with_ids and kind != "content" else ""
+            if copies := self.count(kind):
+                said.append(f"{counted(copies, 'file has', 'files have')} {what}{listed}")
+        return said
 
     def columns(self) -> dict[str, Groups]:
         """Return the groups by their column in the private table of sources."""

@@ -12,11 +12,11 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deepfixcx.errors import ReleaseError, UnreadableFileError
-from deepfixcx.images.reading import instance_of
+from deepfixcx.errors import ImageFileError, ReleaseError, UnreadableFileError
 from deepfixcx.io.files import sha256_of
 from deepfixcx.io.release_files import ABOUT
 from deepfixcx.release.inputs import Listing, Source, Sources
@@ -31,7 +31,7 @@ from deepfixcx.release.plan import (
     make_plan,
     shard_size,
 )
-from deepfixcx.release.storage import content_of, open_hashed
+from deepfixcx.release.storage import content_of, instance_of, open_hashed
 
 __all__ = ["GONE", "NEW", "Delivery", "Lifecycle"]
 
@@ -257,9 +257,11 @@ class Lifecycle:
             return False
         if self.mark("content", content) in marks:
             return True
-        stream, _ = open_hashed(source.path)
-        with stream:
-            instance = instance_of(stream)
+        instance = ""
+        with suppress(ImageFileError):  # it cannot be read any more, and fails later
+            stream, _ = open_hashed(source.path)
+            with stream:
+                instance = instance_of(stream)
         return bool(instance) and self.mark("instance", instance) in marks
 
     def _last(self) -> Delivery | None:

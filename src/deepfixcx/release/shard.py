@@ -25,7 +25,7 @@ from deepfixcx.errors import (
 from deepfixcx.images import ImageFrames, inspect_image, read_image
 from deepfixcx.images.masking import Region, paint, painted_share
 from deepfixcx.images.plain import png_bytes
-from deepfixcx.images.reading import instance_of, read_header
+from deepfixcx.images.reading import read_header
 from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.deidentified import DeidentifyOptions, KeptFile, deidentified_file
 from deepfixcx.release.dicom_output import DicomSource
@@ -38,7 +38,7 @@ from deepfixcx.release.ledger import (
 from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Planned, ShardJob
-from deepfixcx.release.storage import open_hashed, stamp_of
+from deepfixcx.release.storage import instance_of, open_hashed, stamp_of
 from deepfixcx.release.volumes import read_input, volume_results
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ from deepfixcx.errors import (
     ReleaseStoppedError,
     UnreadableFileError,
 )
-from deepfixcx.images.reading import open_image
+from deepfixcx.images.frames import SNIFFED_BYTES, sniff
+from deepfixcx.images.reading import QUIET, open_image
 
 __all__ = [
     "Input",
@@ -47,6 +48,7 @@ __all__ = [
     "content_of",
     "content_of_files",
     "in_memory",
+    "instance_of",
     "is_url",
     "journal_name",
     "locate",
@@ -344,3 +346,14 @@ def content_of(where: Input) -> str:
         return ""
     stream.close()
     return content
+
+
+def instance_of(stream: BinaryIO) -> str:
+    """Return the SOP Instance UID of a DICOM file; empty for other files."""
+    stream.seek(0)
+    if sniff(stream.read(SNIFFED_BYTES)) != "DICOM":
+        return ""
+    from deepfixcx.images.dicom.reading import read_instance
+
+    with QUIET:
+        return read_instance(stream)
