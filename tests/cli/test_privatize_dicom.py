@@ -19,6 +19,7 @@ from benchmarks.dicom_files import became_table
 from deepfixcx import CodecSpec
 from deepfixcx.deidentify.key import FIRST_WORD, KEY_BYTES
 from deepfixcx.release import run as run_module
+from tests.deidentify.making import make_header, save
 
 Run = Callable[..., Result]
 SETTING = ("-J", 2, "-P", 4, "--workers", 1)
@@ -108,6 +109,22 @@ def test_a_check_is_advised_only_where_an_image_is_left_unmasked(
         result = run(command[0], scans, tmp_path / command[0], *command[1:], "--mask", rules)
         assert result.exit_code == 0, result.output
         assert ("check these images" in result.output) == advice
+
+
+def test_an_object_without_an_image_is_no_image_that_a_mask_left_unpainted(
+    run: Run, scans: Path, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nmodel = "RHAPSODE"\nregions = [[0, 0, 5, 5]]')
+    selection = make_header(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.59", Modality="KO")
+    save(selection, scans / "selection.dcm")
+    images = len(list(scans.iterdir())) - 1
+    result = run(
+        "deidentify", scans, tmp_path / "out", "--workers", 1, "--also", "ko", "--mask", rules
+    )
+    assert result.exit_code == 0, result.output
+    assert "check these images" not in result.output
+    assert f"in {images} of {images} image" in result.output
 
 
 def test_warns_where_writing_stays_legible(run: Run, scans: Path, tmp_path: Path) -> None:

@@ -179,7 +179,8 @@ def duplicate_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
 
 def mask_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
     """Say what area a mask painted, in which images, and in how many nothing."""
-    images, painted = counted(summary.totals["images"], "image"), summary.masked
+    painted = summary.masked
+    images = counted(len(painted) + summary.unmasked_images, "image")
     share = 100 * summary.masked_share
     text = f"{share:.2g} % of all pixels painted black, in {len(painted):,} of {images}"
     if summary.unmasked_images:

@@ -271,6 +271,7 @@ def privatize_dataset(
         legible_images, legible_from = count_legible(ledger, options)
         reasons = Counter(record.reason for record in ledger.records() if record.error)
         done = [record for record in ledger.records() if not record.error]
+        seen = [record for record in done if record.height]  # others have no pixels to paint
     return Summary(
         folder=release,
         private=kept_here,
@@ -282,8 +283,8 @@ def privatize_dataset(
         reasons=tuple(reasons.most_common()),
         legible_images=legible_images,
         legible_from=legible_from,
-        unmasked_images=sum(not row.masked for row in done) if options.mask is not None else 0,
-        masked_share=sum(row.masked_share for row in done) / max(1, len(done)),
+        unmasked_images=sum(not row.masked for row in seen) if options.mask is not None else 0,
+        masked_share=sum(row.masked_share for row in seen) / max(1, len(seen)),
         masked=_masked(done),
         notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
         kept_files=tuple(claim.kept),
