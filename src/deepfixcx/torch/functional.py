@@ -28,7 +28,7 @@ from deepfixcx.codec import decode_values, encode_batch
 from deepfixcx.errors import CodeError, PixelsShapeError
 from deepfixcx.packets import SCALES as SCALES_BY_NAME
 from deepfixcx.spec import CodecSpec
-from deepfixcx.torch.packets import constant, decompose, recompose, size_of
+from deepfixcx.torch.packets import constant, decompose, recompose, sides_of
 from deepfixcx.torch.pooling import amplitudes, pool, unpool
 
 __all__ = ["decode", "encode", "kernel_for"]
@@ -77,6 +77,7 @@ def kernel_for(numbers: Tensor, spec: CodecSpec) -> Literal["numba", "triton", "
     if numbers.device.type == "cpu":
         return "numba"
     fused = spec.wavelet == "haar" and spec.pooling == "l1" and spec.level <= DEEPEST_ON_GPU
+    fused = fused and spec.ndim == 2
     return "triton" if numbers.device.type == "cuda" and fused and HAS_TRITON else "torch"
 
 
@@ -85,7 +86,7 @@ def encode(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) -> Te
 
     Parameters
     ----------
-    pixels : Tensor, shape (H, W), (C, H, W) or (B, C, H, W)
+    pixels : Tensor, shape (H, W), (C, H, W) or (B, C, H, W); of volumes (D, H, W) for (H, W)
         uint8 and uint16 are scaled to [0, 1]; floats are taken as they are.
     spec : CodecSpec
         What to do.
@@ -115,22 +116,21 @@ def encode(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) -> Te
     >>> encode(torch.ones(5, 1, 32, 40), CodecSpec(level=2, patches=3)).shape
     torch.Size([5, 1, 16, 3, 3])
     """
-    spec.refuse_volumes("deepfixcx.torch")
-    check_pixels(pixels)
+    check_pixels(pixels, spec.ndim)
     if filters is None and kernel_for(pixels, spec) != "torch":
-        images = pixels.reshape((1,) * (4 - pixels.ndim) + tuple(pixels.shape))
+        images = pixels.reshape((1,) * (spec.ndim + 2 - pixels.ndim) + tuple(pixels.shape))
         code: Tensor = _encode(images, _spec_text(spec))
-        code = code.reshape(*pixels.shape[:-2], *code.shape[2:])
+        code = code.reshape(*pixels.shape[: -spec.ndim], *code.shape[2:])
     else:
-        height, width = size_of(pixels)
-        code = pool(decompose(to_unit(pixels), spec, filters), spec, height, width)
+        size = sides_of(pixels, spec.ndim)
+        code = pool(decompose(to_unit(pixels), spec, filters), spec, *size)
     return code.to(code_dtype(pixels.dtype))
 
 
 def decode(
     code: Tensor,
     spec: CodecSpec,
-    size: tuple[int, int] | None = None,
+    size: tuple[int, ...] | None = None,
     filters: Tensor | None = None,
 ) -> Tensor:
     """Make the plain reconstruction of a code.
@@ -142,8 +142,9 @@ def decode(
         used.
     spec : CodecSpec
         How the code was made.
-    size : None or pair of int
-        Height and width of the source images in pixels: each value is repeated over its cell.
+    size : None or sequence of int
+        Height and width of the source images in pixels, or depth, height and width of volumes:
+        each value is repeated over its cell.
         None gives each value once, the compact reconstruction of P * 2**J pixels a side.
     filters : None or Tensor of shape (4, L, L)
         Synthesis filters instead of the wavelet's own; see `deepfixcx.torch.packets.recompose`.
@@ -165,17 +166,16 @@ def decode(
     >>> decode(torch.ones(5, 1, 16, 3, 3), CodecSpec(level=2, patches=3), (32, 40)).shape
     torch.Size([5, 1, 32, 40])
     """
-    spec.refuse_volumes("deepfixcx.torch")
     _check_code(code, spec)
-    height, width = spec.compact_shape() if size is None else size
+    sides = spec.compact_shape() if size is None else tuple(size)
     values = amplitudes(code.to(working_dtype(code.dtype)), spec)
     if filters is None and kernel_for(values, spec) == "numba":
-        every = values.reshape((1,) * (5 - values.ndim) + tuple(values.shape))
-        images: Tensor = _decode(every, _spec_text(spec), height, width)
-        images = images.reshape(*values.shape[:-3], height, width)
+        every = values.reshape((1,) * (spec.ndim + 3 - values.ndim) + tuple(values.shape))
+        images: Tensor = _decode(every, _spec_text(spec), list(sides))
+        images = images.reshape(*values.shape[: -1 - spec.ndim], *sides)
     else:
-        bands = values if size is None else unpool(values, spec, height, width)
-        images = recompose(bands, spec, height, width, filters)
+        bands = values if size is None else unpool(values, spec, *sides)
+        images = recompose(bands, spec, *sides, filters=filters)
     return images.to(code.dtype)
 
 
@@ -192,8 +192,8 @@ def _check_code(code: Tensor, spec: CodecSpec) -> None:
         )
 
 
-def check_pixels(pixels: Tensor) -> None:
-    """Raise a PixelsShapeError if a tensor does not hold images ([[B,] C,] H, W)."""
+def check_pixels(pixels: Tensor, ndim: int = 2) -> None:
+    """Raise a PixelsShapeError if a tensor does not hold images ([[B,] C,] H, W), or volumes."""
     if not isinstance(pixels, Tensor):
         raise PixelsShapeError(
             f"pixels must be a torch tensor, got {type(pixels).__name__}; use deepfixcx.Codec "
@@ -202,13 +202,14 @@ def check_pixels(pixels: Tensor) -> None:
     if kind := kind_not_taken(pixels):
         raise PixelsShapeError(f"the pixels are in a {kind}")
     shape = tuple(pixels.shape)
-    if not 2 <= len(shape) <= 4:
+    if not ndim <= len(shape) <= ndim + 2:
+        sides = "H, W" if ndim == 2 else "D, H, W"
         raise PixelsShapeError(
-            f"pixels must be (H, W), (C, H, W) or (B, C, H, W), got shape {shape}"
+            f"pixels must be ({sides}), (C, {sides}) or (B, C, {sides}), got shape {shape}"
         )
-    if 0 in shape[-3:]:
+    if 0 in shape[-1 - ndim :]:
         raise PixelsShapeError(f"an image without pixels: shape {shape}")
-    if len(shape) > 2 and shape[-1] in (1, 3, 4) and shape[-3] > 4:
+    if ndim == 2 and len(shape) > 2 and shape[-1] in (1, 3, 4) and shape[-3] > 4:
         raise PixelsShapeError(
             f"shape {shape} looks like channels last; deepfixcx takes channels first, "
             f"so use torch.movedim(pixels, -1, -3)"
@@ -287,26 +288,25 @@ def _(_info: Any, in_dims: tuple[int, None], pixels: Tensor, spec: str) -> tuple
 
 
 @torch.library.custom_op("deepfixcx::decode", mutates_args=(), device_types="cpu")
-def _decode(values: Tensor, spec: str, height: int, width: int) -> Tensor:
-    """Decode values (B, C, 4**J, P, P) of float32 into images (B, C, height, width)."""
+def _decode(values: Tensor, spec: str, size: list[int]) -> Tensor:
+    """Decode values (B, C, 4**J, P, P) of float32 into images (B, C, *size)."""
     array = values.detach().contiguous().numpy()
-    return torch.from_numpy(decode_values(array, _spec_of(spec), height, width))
+    return torch.from_numpy(decode_values(array, _spec_of(spec), *size))
 
 
 @_decode.register_fake
-def _(values: Tensor, _spec: str, height: int, width: int) -> Tensor:
-    return values.new_empty((*values.shape[:2], height, width))
+def _(values: Tensor, _spec: str, size: list[int]) -> Tensor:
+    return values.new_empty((*values.shape[:2], *size))
 
 
 @_decode.register_vmap
 def _(
     _info: Any,
-    in_dims: tuple[int, None, None, None],
+    in_dims: tuple[int, None, None],
     values: Tensor,
     spec: str,
-    height: int,
-    width: int,
+    size: list[int],
 ) -> tuple[Tensor, int]:
     batches = values.movedim(in_dims[0], 0)
-    images = _decode(batches.flatten(0, 1), spec, height, width)
+    images = _decode(batches.flatten(0, 1), spec, size)
     return torch.unflatten(images, 0, batches.shape[:2]), 0

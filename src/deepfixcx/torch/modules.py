@@ -14,12 +14,15 @@ from deepfixcx.codec import Codec
 from deepfixcx.errors import SpecError
 from deepfixcx.spec import CodecSpec
 from deepfixcx.torch.functional import decode, encode
-from deepfixcx.torch.packets import size_of, taps
+from deepfixcx.torch.packets import sides_of, taps
 
 __all__ = ["Adaptive", "Decode", "Encode", "Privatize"]
 
 Adaptive = Literal["filters1d", "filters2d"]
 """Which filters are learned: the low and the high one of one dimension, or all four of two."""
+
+
+AXES_OF_SIZE = {2: "a pair (height, width)", 3: "three numbers (depth, height, width)"}
 
 
 class _Twin(nn.Module):
@@ -34,12 +37,12 @@ class _Twin(nn.Module):
         direction: Literal["analysis", "synthesis"],
     ) -> None:
         super().__init__()
-        spec.refuse_volumes("deepfixcx.torch")
         self.spec = spec
         self.adaptive = adaptive
         if adaptive is None:
             self.register_parameter("filters", None)
             return
+        spec.refuse_volumes("a module of learned filters")
         low, high, _ = taps(spec.wavelet, direction)
         pair = torch.tensor([low, high])
         if adaptive == "filters1d":
@@ -68,7 +71,7 @@ class Encode(_Twin):
     Parameters
     ----------
     level : int or CodecSpec
-        J, the depth of the wavelet packet; or a whole spec.
+        J, the depth of the wavelet packet; or a whole spec, which may be of volumes (D, H, W).
     patches : int or pair of int
         P, the cells per axis of each band.
     wavelet, pooling, boundary, grid
@@ -176,14 +179,14 @@ class Decode(_Twin):
         pooling: str | Sequence[str] = "l1",
         boundary: Boundary = "zero",
         grid: Grid = "balanced",
-        size: Literal["compact"] | tuple[int, int] = "compact",
+        size: Literal["compact"] | tuple[int, ...] = "compact",
         adaptive: Adaptive | None = None,
     ) -> None:
         spec = Codec(level, patches, wavelet, pooling, boundary, grid).spec
         super().__init__(spec, adaptive, "synthesis")
         self.size = _pair_of_sides(size, spec)
 
-    def forward(self, code: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def forward(self, code: Tensor, size: tuple[int, ...] | None = None) -> Tensor:
         """Decode codes (..., 4**J, P, P) or (..., 4**J, P, P, F); see `functional.decode`.
 
         A size of sources that is given here goes before that of the module.
@@ -251,7 +254,9 @@ class Privatize(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Privatize pixels (H, W), (C, H, W) or (B, C, H, W); the result has as many axes."""
         code = self.encode(pixels)
-        images: Tensor = self.decode(code, size_of(pixels) if self.size == "original" else None)
+        images: Tensor = self.decode(
+            code, sides_of(pixels, self.spec.ndim) if self.size == "original" else None
+        )
         return images
 
     def extra_repr(self) -> str:
@@ -265,13 +270,13 @@ def _outer_products(pair: Tensor) -> Tensor:
 
 
 def _pair_of_sides(
-    size: Literal["compact"] | tuple[int, int], spec: CodecSpec
-) -> tuple[int, int] | None:
-    """Return height and width, or None for the compact reconstruction."""
+    size: Literal["compact"] | tuple[int, ...], spec: CodecSpec
+) -> tuple[int, ...] | None:
+    """Return the sides of the source, or None for the compact reconstruction."""
     if size == "compact":
         return None
     sides = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else ()
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise SpecError(f"size is 'compact' or a pair (height, width), got {size!r}")
+    if len(sides) != spec.ndim or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise SpecError(f"size is 'compact' or {AXES_OF_SIZE[spec.ndim]}, got {size!r}")
     spec.cells(*sides)
     return sides

@@ -75,10 +75,13 @@ class Privatize(Transform):
         if isinstance(img, Tensor) and (kind := kind_not_taken(img)):
             raise PixelsShapeError(f"the image is in a {kind}")
         image = convert_to_tensor(img, track_meta=get_track_meta())
-        if image.ndim != 3:
+        ndim = self.privatize.spec.ndim
+        if image.ndim != 1 + ndim:
+            sides = "images (C, H, W)" if ndim == 2 else "volumes (C, D, H, W)"
             raise PixelsShapeError(
-                f"Privatize takes images (C, H, W), got shape {tuple(image.shape)}; use slices "
-                "of volumes, and add a channel axis to images (EnsureChannelFirst)"
+                f"Privatize with this spec takes {sides}, got shape {tuple(image.shape)}; use "
+                "slices of volumes or a spec with ndim=3, and add a channel axis "
+                "(EnsureChannelFirst)"
             )
         small: Tensor = self.privatize(convert_to_tensor(image, track_meta=False))
         result: Tensor = convert_to_dst_type(small, dst=image, dtype=small.dtype)[0]

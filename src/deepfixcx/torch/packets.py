@@ -57,7 +57,7 @@ def decompose(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) ->
 
     Parameters
     ----------
-    pixels : Tensor of float32 or float64, shape (..., H, W)
+    pixels : Tensor of float32 or float64, shape (..., H, W), or (..., D, H, W) of volumes
         Images.
     spec : CodecSpec
         `level`, `wavelet` and `boundary` are used.
@@ -67,7 +67,7 @@ def decompose(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) ->
 
     Returns
     -------
-    Tensor, shape (..., 4**J, h, w)
+    Tensor, shape (..., 4**J, h, w), or (..., bands, d, h, w)
         With h = ceil(H / 2**J).
 
     References
@@ -79,27 +79,29 @@ def decompose(pixels: Tensor, spec: CodecSpec, filters: Tensor | None = None) ->
     >>> decompose(torch.ones(1, 1, 8, 8), CodecSpec(level=2, patches=1))[0, 0, 0].tolist()
     [[4.0, 4.0], [4.0, 4.0]]
     """
-    bands = pixels.unsqueeze(-3)
-    for (height, width), (rows, columns) in pairwise(spec.split_shapes(*size_of(pixels))):
-        if (height, width) != (2 * rows, 2 * columns):
-            bands = F.pad(bands, (0, 2 * columns - width, 0, 2 * rows - height))
-        bands = _split(bands, rows, columns, spec, filters)
-    return bands * 2**-spec.level if _is_haar(spec, filters) else bands
+    bands = pixels.unsqueeze(-1 - spec.ndim)
+    shapes = spec.split_shapes(*sides_of(pixels, spec.ndim))
+    for depth, (before, after) in enumerate(pairwise(shapes)):
+        axes = _axes_split(spec, depth)
+        beyond = [2 * after[axis] - before[axis] if axis in axes else 0 for axis in _axes(spec)]
+        if any(beyond):
+            bands = F.pad(bands, [side for end in beyond[::-1] for side in (0, end)])
+        bands = _split(bands, after, axes, spec, filters)
+    return bands * spec.bands**-0.5 if _is_haar(spec, filters) else bands
 
 
-def recompose(
-    bands: Tensor, spec: CodecSpec, height: int, width: int, filters: Tensor | None = None
-) -> Tensor:
+def recompose(bands: Tensor, spec: CodecSpec, *size: int, filters: Tensor | None = None) -> Tensor:
     """Merge the bands of a wavelet packet into pixels; the inverse of `decompose`.
 
     Parameters
     ----------
     bands : Tensor of float32 or float64, shape (..., 4**J, h, w)
-        Bands of images of `height` x `width`.
+        Bands of images of this size; of volumes as `decompose` gives them.
     spec : CodecSpec
         `level`, `wavelet` and `boundary` are used.
-    height, width : int
-        Size of the images in pixels; exactly the padding that splitting added is removed.
+    *size : int
+        Height and width of the images in pixels, or depth, height and width of volumes; exactly
+        the padding that splitting added is removed.
     filters : None or Tensor of shape (4, L, L)
         Synthesis filters instead of the wavelet's own, as in `decompose`.
 
@@ -119,17 +121,38 @@ def recompose(
     >>> torch.allclose(recompose(decompose(pixels, spec), spec, 9, 7), pixels, atol=1e-6)
     True
     """
-    expected = (spec.bands, *spec.band_shape(height, width))
-    if tuple(bands.shape[-3:]) != expected:
+    check_bands(bands, spec, size)
+    place = -1 - spec.ndim
+    for depth, sides in reversed(list(enumerate(spec.split_shapes(*size)[:-1]))):
+        axes = _axes_split(spec, depth)
+        count = 2 ** len(axes)
+        parts = torch.unflatten(bands, place, (bands.shape[place] // count, count))
+        bands = _merge(parts, axes, spec, filters)
+        for axis in axes:
+            bands = bands.narrow(axis, 0, sides[axis])
+    pixels = bands.squeeze(place)
+    return pixels * spec.bands**-0.5 if _is_haar(spec, filters) else pixels
+
+
+def check_bands(bands: Tensor, spec: CodecSpec, size: tuple[int, ...]) -> None:
+    """Refuse a tensor that does not hold the bands of images or volumes of this size."""
+    expected = (spec.bands, *spec.band_shape(*size))
+    if tuple(bands.shape[-1 - spec.ndim :]) != expected:
+        kind = "image" if spec.ndim == 2 else "volume"
         raise PixelsShapeError(
-            f"bands of a {height}x{width} image at level {spec.level} have shape "
+            f"bands of a {'x'.join(map(str, size))} {kind} at level {spec.level} have shape "
             f"(..., {', '.join(map(str, expected))}), got {tuple(bands.shape)}"
         )
-    for rows, columns in reversed(spec.split_shapes(height, width)[:-1]):
-        four = torch.unflatten(bands, -3, (bands.shape[-3] // 4, 4))
-        bands = _merge(four, spec, filters)[..., :rows, :columns]
-    pixels = bands.squeeze(-3)
-    return pixels * 2**-spec.level if _is_haar(spec, filters) else pixels
+
+
+def _axes(spec: CodecSpec) -> range:
+    """Return the axes of an image or of a volume, counted from the end."""
+    return range(-spec.ndim, 0)
+
+
+def _axes_split(spec: CodecSpec, depth: int) -> list[int]:
+    """Return the axes along which a level of the packet splits."""
+    return [axis for axis in _axes(spec) if depth < spec.axis_levels[axis]]
 
 
 def _is_haar(spec: CodecSpec, filters: Tensor | None) -> bool:
@@ -137,43 +160,42 @@ def _is_haar(spec: CodecSpec, filters: Tensor | None) -> bool:
 
 
 def _split(
-    bands: Tensor, rows: int, columns: int, spec: CodecSpec, filters: Tensor | None
+    bands: Tensor, sides: tuple[int, ...], axes: list[int], spec: CodecSpec, filters: Tensor | None
 ) -> Tensor:
-    """Split bands (..., K, 2 h, 2 w) into (..., 4 K, h, w); of Haar, without the factor 1/2."""
+    """Split bands (..., K, 2 h, 2 w) into (..., 4 K, h, w); of Haar, without the factor."""
     if filters is not None:
-        return _split_2d(bands, rows, columns, spec, filters)
-    if spec.wavelet == "haar":
-        subbands = _split_haar(bands, rows, columns)
-    else:
-        pair = taps(spec.wavelet, "analysis")[:2]
-        parts = [_correlate(bands, filter_, rows, -2, spec) for filter_ in pair]
-        subbands = [
-            _correlate(part, filter_, columns, -1, spec) for part in parts for filter_ in pair
-        ]
-    return torch.stack(subbands, -3).flatten(-4, -3)
+        return _split_2d(bands, sides[-2], sides[-1], spec, filters)
+    subbands = [bands]
+    for axis in axes:
+        subbands = [half for part in subbands for half in _halves(part, sides[axis], axis, spec)]
+    place = -1 - spec.ndim
+    return torch.stack(subbands, place).flatten(place - 1, place)
 
 
-def _merge(four: Tensor, spec: CodecSpec, filters: Tensor | None) -> Tensor:
-    """Merge subbands (..., K, 4, h, w) into (..., K, 2 h, 2 w); of Haar, without the 1/2."""
-    if filters is not None:
-        return _merge_2d(four, spec, filters)
-    a, v, h, d = four.unbind(-3)
+def _halves(bands: Tensor, size: int, axis: int, spec: CodecSpec) -> list[Tensor]:
+    """Return the low and the high half along an axis of 2 * `size` values."""
     if spec.wavelet == "haar":
-        return _add(_add(a, v, -1), _add(h, d, -1), -2)
-    low, high = _spread(a, v, -1, spec), _spread(h, d, -1, spec)
-    return _spread(low, high, -2, spec)
+        first, second = torch.unflatten(bands, axis, (size, 2)).unbind(axis)
+        return [first + second, second - first]
+    pair = taps(spec.wavelet, "analysis")[:2]
+    return [_correlate(bands, filter_, size, axis, spec) for filter_ in pair]
+
+
+def _merge(parts: Tensor, axes: list[int], spec: CodecSpec, filters: Tensor | None) -> Tensor:
+    """Merge subbands (..., K, 4, h, w) into (..., K, 2 h, 2 w); of Haar, without the factor."""
+    if filters is not None:
+        return _merge_2d(parts, spec, filters)
+    subbands = list(parts.unbind(-1 - spec.ndim))
+    for axis in reversed(axes):
+        pairs = zip(subbands[::2], subbands[1::2], strict=True)
+        if spec.wavelet == "haar":
+            subbands = [_add(low, high, axis) for low, high in pairs]
+        else:
+            subbands = [_spread(low, high, axis, spec) for low, high in pairs]
+    return subbands[0]
 
 
 # -- Haar: sums and differences -------------------------------------------------------------------
-
-
-def _split_haar(bands: Tensor, rows: int, columns: int) -> list[Tensor]:
-    top, bottom = torch.unflatten(bands, -2, (rows, 2)).unbind(-2)
-    subbands = []
-    for part in (top + bottom, bottom - top):
-        left, right = torch.unflatten(part, -1, (columns, 2)).unbind(-1)
-        subbands += [left + right, right - left]
-    return subbands
 
 
 def _add(low: Tensor, high: Tensor, axis: int) -> Tensor:
@@ -190,9 +212,9 @@ def _interleave(even: Tensor, odd: Tensor, axis: int) -> Tensor:
 def _extend(bands: Tensor, margin: int, axis: int, spec: CodecSpec) -> Tensor:
     """Lay a margin of what is beyond the edges around the bands, along one axis."""
     if spec.boundary == "periodic":
-        places = wrapped(size_of(bands)[axis], margin)
+        places = wrapped(sides_of(bands, -axis)[0], margin)
         return bands.index_select(axis, torch.tensor(places, device=bands.device))
-    return F.pad(bands, (margin, margin) if axis == -1 else (0, 0, margin, margin))
+    return F.pad(bands, (*(0, 0) * (-1 - axis), margin, margin))
 
 
 def _correlate(
@@ -210,7 +232,7 @@ def _correlate(
 def _spread(low: Tensor, high: Tensor, axis: int, spec: CodecSpec) -> Tensor:
     """Spread two parts over twice as many values along an axis: `_correlate` backwards."""
     *pair, before = taps(spec.wavelet, "synthesis")
-    size, length = size_of(low)[axis], len(pair[0])
+    size, length = sides_of(low, -axis)[0], len(pair[0])
     margin = length // 2
     parts = [_extend(part, margin, axis, spec) for part in (low, high)]
     phases = []
@@ -264,6 +286,11 @@ def _merge_2d(four: Tensor, spec: CodecSpec, filters: Tensor) -> Tensor:
 def size_of(images: Tensor) -> tuple[int, int]:
     """Return height and width of images (..., H, W) as plain integers."""
     return operator.index(images.shape[-2]), operator.index(images.shape[-1])
+
+
+def sides_of(images: Tensor, ndim: int) -> tuple[int, ...]:
+    """Return the last sides of a tensor as plain integers."""
+    return tuple([operator.index(side) for side in images.shape[-ndim:]])
 
 
 @constant

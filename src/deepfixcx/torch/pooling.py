@@ -7,16 +7,15 @@ the root in `amplitudes`, is zero at zero.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepfixcx.errors import PixelsShapeError
 from deepfixcx.spec import Cells, CodecSpec
-from deepfixcx.torch.packets import constant
+from deepfixcx.torch.packets import check_bands, constant
 
 __all__ = ["amplitudes", "pool", "unpool"]
 
@@ -33,33 +32,28 @@ class Members(NamedTuple):
 
 
 @constant
-def members(spec: CodecSpec, height: int, width: int) -> tuple[Members, Members]:
-    """Return the members of the rows of cells and of the columns of cells."""
-    rows, columns = spec.cells(height, width)
-    band_rows, band_columns = spec.band_shape(height, width)
-    return _members(rows, band_rows), _members(columns, band_columns)
+def members(spec: CodecSpec, *size: int) -> tuple[Members, ...]:
+    """Return the members of the cells along each axis."""
+    return tuple(map(_members, spec.cells(*size), spec.band_shape(*size)))
 
 
 @constant
-def cell_numbers(
-    spec: CodecSpec, height: int, width: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the cell of each row, and of each column, of a band."""
-    rows, columns = spec.cells(height, width)
-    return tuple(rows.of_each_row().tolist()), tuple(columns.of_each_row().tolist())
+def cell_numbers(spec: CodecSpec, *size: int) -> tuple[tuple[int, ...], ...]:
+    """Return the cell of each place of a band along each axis."""
+    return tuple(tuple(cells.of_each_row().tolist()) for cells in spec.cells(*size))
 
 
-def pool(bands: Tensor, spec: CodecSpec, height: int, width: int) -> Tensor:
+def pool(bands: Tensor, spec: CodecSpec, *size: int) -> Tensor:
     """Pool every cell of every band into one number.
 
     Parameters
     ----------
-    bands : Tensor of float32 or float64, shape (..., 4**J, h, w)
-        Bands of images of `height` x `width`.
+    bands : Tensor of float32 or float64, shape (..., 4**J, h, w), or (..., bands, d, h, w)
+        Bands of images or volumes of this size.
     spec : CodecSpec
         `patches`, `pooling` and `grid` are used.
-    height, width : int
-        Size of the images in pixels.
+    *size : int
+        Height and width of the images, or depth, height and width of the volumes.
 
     Returns
     -------
@@ -83,22 +77,17 @@ def pool(bands: Tensor, spec: CodecSpec, height: int, width: int) -> Tensor:
     >>> pool(bands, CodecSpec(level=1, patches=2), 8, 8)[0, 0, 0].tolist()
     [[2.0, 2.0], [2.0, 2.0]]
     """
-    expected = (spec.bands, *spec.band_shape(height, width))
-    if tuple(bands.shape[-3:]) != expected:
-        raise PixelsShapeError(
-            f"bands of a {height}x{width} image at level {spec.level} have shape "
-            f"(..., {', '.join(map(str, expected))}), got {tuple(bands.shape)}"
-        )
-    rows, columns = members(spec, height, width)
+    check_bands(bands, spec, size)
+    axes = members(spec, *size)
     features = []
     for name in spec.poolings:
         fill = NO_MEMBER.get(name, 0) if spec.grid == "balanced" else 0
         if name in ("max", "min"):
-            features.append(_extremes(bands, name, rows, columns, fill))
+            features.append(_extremes(bands, name, axes, fill))
         elif name == "median":
-            features.append(_medians(bands, rows, columns, fill))
+            features.append(_medians(bands, axes, fill))
         else:
-            features.append(_means(_terms(bands, name), rows, columns))
+            features.append(_means(_terms(bands, name), axes))
     return features[0] if len(features) == 1 else torch.stack(features, -1)
 
 
@@ -131,7 +120,7 @@ def amplitudes(code: Tensor, spec: CodecSpec) -> Tensor:
     return torch.where(positive, first, 1).sqrt() * positive
 
 
-def unpool(values: Tensor, spec: CodecSpec, height: int, width: int) -> Tensor:
+def unpool(values: Tensor, spec: CodecSpec, *size: int) -> Tensor:
     """Repeat each value over its cell.
 
     Parameters
@@ -140,12 +129,12 @@ def unpool(values: Tensor, spec: CodecSpec, height: int, width: int) -> Tensor:
         One coefficient per cell.
     spec : CodecSpec
         `patches` and `grid` are used.
-    height, width : int
-        Size of the images in pixels.
+    *size : int
+        Height and width of the images, or depth, height and width of the volumes.
 
     Returns
     -------
-    Tensor, shape (..., 4**J, h, w)
+    Tensor, shape (..., 4**J, h, w), or (..., bands, d, h, w)
 
     Raises
     ------
@@ -157,9 +146,9 @@ def unpool(values: Tensor, spec: CodecSpec, height: int, width: int) -> Tensor:
     >>> unpool(torch.ones(1, 1, 4, 1, 1), CodecSpec(1, 1), 5, 4).shape
     torch.Size([1, 1, 4, 3, 2])
     """
-    row_of, column_of = cell_numbers(spec, height, width)
-    rows = values.index_select(-2, torch.tensor(row_of, device=values.device))
-    return rows.index_select(-1, torch.tensor(column_of, device=values.device))
+    for axis, cell_of in zip(range(-spec.ndim, 0), cell_numbers(spec, *size), strict=True):
+        values = values.index_select(axis, torch.tensor(cell_of, device=values.device))
+    return values
 
 
 def _terms(bands: Tensor, name: str) -> Tensor:
@@ -175,40 +164,46 @@ def _terms(bands: Tensor, name: str) -> Tensor:
     return bands
 
 
-def _means(terms: Tensor, rows: Members, columns: Members) -> Tensor:
-    sums = _lay(_lay(terms, rows, -2, 0).sum(-2), columns, -1, 0).sum(-1)
-    if len({*rows.lengths}) == len({*columns.lengths}) == 1:
-        return sums * (1 / (rows.lengths[0] * columns.lengths[0]))
-    return sums / torch.tensor(_areas(rows, columns), dtype=sums.dtype, device=sums.device)
+def _means(terms: Tensor, axes: tuple[Members, ...]) -> Tensor:
+    for axis, cells in zip(range(-len(axes), 0), axes, strict=True):
+        terms = _lay(terms, cells, axis, 0).sum(axis)
+    if all(len({*cells.lengths}) == 1 for cells in axes):
+        return terms * (1 / math.prod(cells.lengths[0] for cells in axes))
+    return terms / torch.tensor(_areas(axes), dtype=terms.dtype, device=terms.device)
 
 
-def _extremes(bands: Tensor, name: str, rows: Members, columns: Members, fill: float) -> Tensor:
-    cells = bands
-    for axis, cells_of_axis in ((-2, rows), (-1, columns)):
-        cells = _lay(cells, cells_of_axis, axis, fill)
-        cells = cells.amax(axis) if name == "max" else cells.amin(axis)
-    return cells
+def _extremes(bands: Tensor, name: str, axes: tuple[Members, ...], fill: float) -> Tensor:
+    for axis, cells in zip(range(-len(axes), 0), axes, strict=True):
+        laid = _lay(bands, cells, axis, fill)
+        bands = laid.amax(axis) if name == "max" else laid.amin(axis)
+    return bands
 
 
-def _medians(bands: Tensor, rows: Members, columns: Members, fill: float) -> Tensor:
+def _medians(bands: Tensor, axes: tuple[Members, ...], fill: float) -> Tensor:
     """Return the lower of two middle values."""
-    cells = _lay(_lay(bands, rows, -2, fill), columns, -1, fill)  # (..., P, members, P, members)
-    sorted_ = cells.transpose(-3, -2).flatten(-2).sort(-1).values
-    middle = torch.tensor(_areas(rows, columns), device=bands.device).sub(1).floor_divide(2)
+    laid, ndim = bands, len(axes)
+    for axis, cells in zip(range(-ndim, 0), axes, strict=True):
+        laid = _lay(laid, cells, axis, fill)  # at last (..., P, members, P, members)
+    behind = laid.movedim(list(range(1 - 2 * ndim, 0, 2)), list(range(-ndim, 0)))
+    sorted_ = behind.flatten(-ndim).sort(-1).values
+    middle = torch.tensor(_areas(axes), device=bands.device).sub(1).floor_divide(2)
     places = middle.unsqueeze(-1).expand(*sorted_.shape[:-1], 1)
     return sorted_.gather(-1, places).squeeze(-1)
 
 
-def _areas(rows: Members, columns: Members) -> list[list[int]]:
-    """Return the number of members of each cell."""
-    return [[height * width for width in columns.lengths] for height in rows.lengths]
+@constant
+def _areas(axes: tuple[Members, ...]) -> list[Any]:
+    """Return the number of members of each cell, as nested lists."""
+    grid = np.ix_(*(np.array(cells.lengths) for cells in axes))
+    numbers: list[Any] = np.asarray(math.prod(grid)).tolist()
+    return numbers
 
 
 def _lay(bands: Tensor, cells: Members, axis: int, fill: float) -> Tensor:
     """Lay an axis of the bands on the grid: (..., h, ...) becomes (..., P, members, ...)."""
     if cells.rows is None:
         return torch.unflatten(bands, axis, cells.shape)
-    bands = F.pad(bands, (0, 1) if axis == -1 else (0, 0, 0, 1), value=fill)
+    bands = F.pad(bands, (*(0, 0) * (-1 - axis), 0, 1), value=fill)
     places = torch.tensor(cells.rows, device=bands.device)
     return torch.unflatten(bands.index_select(axis, places), axis, cells.shape)
 
