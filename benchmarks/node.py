@@ -135,13 +135,26 @@ def send(port: int, title: str, folder: Path, out: Path, count: int) -> float:
     return time.perf_counter() - began
 
 
+def family(parent: int) -> list[int]:
+    """Return a process and its children."""
+    # A thread of the node starts the workers, and each thread lists its own children.
+    listed = Path(f"/proc/{parent}/task").glob("*/children")
+    return [parent, *(int(each) for path in listed for each in path.read_text().split())]
+
+
+def processor_s(parent: int) -> float:
+    """Return the seconds of a core that a process and its children have used."""
+    ticks = 0
+    for process in family(parent):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def memory_mb(parent: int) -> float:
     """Return the resident memory of a process and its children, each its own share."""
     total = 0
-    # A thread of the node starts the workers, and each thread lists its own children.
-    listed = Path(f"/proc/{parent}/task").glob("*/children")
-    children = [each for path in listed for each in path.read_text().split()]
-    for process in (parent, *map(int, children)):
+    for process in family(parent):
         text = Path(f"/proc/{process}/smaps_rollup").read_text()
         total += int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
     return total / 1024
@@ -182,17 +195,19 @@ def compare(bench: Bench, files: Path, count: int, rounds: int) -> None:
     """Print the throughput of both ways, and their ratio."""
     ratios = []
     for number in range(rounds):
-        with bench.started():
+        with bench.started() as process:
             warm = make_files(bench.folder / f"warm{number}", 4, 64)  # workers have started then
             send(bench.node, "NODE", warm[0].parent, bench.out, 4)
             emptied(bench.out)
             direct = send(bench.archive, "ARCHIVE", files, bench.out, count)
             emptied(bench.out)
+            before = processor_s(process.pid)
             through = send(bench.node, "NODE", files, bench.out, count)
+            used = (processor_s(process.pid) - before) / count
         ratios.append(direct / through)
         print(
             f"direct {count / direct:.1f} objects/s, through the node {count / through:.1f}, "
-            f"ratio {direct / through:.2f}"
+            f"ratio {direct / through:.2f}; {1000 * used:.1f} ms of a core an object"
         )
     print(f"median ratio of {rounds} rounds: {statistics.median(ratios):.2f}")
 
