@@ -133,6 +133,10 @@ def test_files_with_the_same_bytes_are_reported_across_files_and_deliveries(
     near = sorted(ids(tmp_path)[name] for name in ("1-0.png", "again.jpg"))
     assert f"1 file has nearly the code of another file: {' = '.join(near)}" in said
     assert figures["near_duplicates"] == [near]
+    assert run("report", tmp_path / "shared", "-o", tmp_path / "r.html").exit_code == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "2 files have nearly the " in page  # the page knows no bytes of sources
+    assert " = ".join(near) in page
     deliver(tmp_path / "later", range(2, 4), visits=1)
     said, figures, groups = call(tmp_path / "later", "--add")
     assert "1 file left out: their bytes are in the release" in said

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._words import counted
 from deepfixcx.code import Code
-from deepfixcx.release.ledger import Record
 from deepfixcx.release.tables import Fetch
 
 __all__ = ["Duplicates", "Groups", "near_duplicates"]
@@ -98,7 +98,23 @@ Where = list[tuple[str, int, int]]
 """File, row and source of each code; files one after the other."""
 
 
-def near_duplicates(fetch: Fetch, records: Iterable[Record], same: Groups = ()) -> Groups:
+class Coded(Protocol):
+    """What is used of a row of the manifest."""
+
+    @property
+    def source_id(self) -> str: ...
+
+    @property
+    def code_file(self) -> str: ...
+
+    @property
+    def code_row(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+
+def near_duplicates(fetch: Fetch, records: Iterable[Coded], same: Groups = ()) -> Groups:
     """Return the IDs of sources with nearly equal codes; sources of `same` bytes count as one.
 
     Time and memory are linear: 17 values a code are kept, and files of codes are read one by one.

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from deepfixcx._words import byte_size, counted, joined, percent
-from deepfixcx.errors import ExplanationError, ImageTooSmallError
+from deepfixcx.errors import DeepfixcxError, ExplanationError, ImageTooSmallError
 from deepfixcx.explain.removal import statements
+from deepfixcx.release.duplicates import Duplicates, near_duplicates
+from deepfixcx.release.places import LocalPlace
 from deepfixcx.report.html import data_url, for_screen, items, paragraph, part, section, table
 from deepfixcx.report.html_originals import NotRead, Originals
 from deepfixcx.report.html_release import ReleaseFacts, Shared, detail_left, readable, spread_out
@@ -68,6 +70,7 @@ def contents(facts: ReleaseFacts) -> Markup:
         "What is in the release",
         paragraph(f"It holds {_holds(facts)}.{became}"),
         table(["", "before", "after"], rows),
+        *_duplicate_words(facts),
         *_record_words(facts),
     )
 
@@ -88,6 +91,20 @@ def _holds(facts: ReleaseFacts) -> str:
         files = counted(len({each.dicom_file for each in facts.images}), "derived DICOM file")
         held.append(f"{frames} in {files}")
     return joined(held) + ("" if facts.holds("code") else ", and no codes" * facts.holds("dicom"))
+
+
+def _duplicate_words(facts: ReleaseFacts) -> list[Markup]:
+    """State which files have nearly the same code, where each code is of one image."""
+    options = facts.about["options"]
+    if facts.records is not None or not facts.holds("code") or options.get("noise"):
+        return []
+    try:
+        groups = near_duplicates(LocalPlace(facts.folder).fetched, facts.images)
+    except (DeepfixcxError, OSError, LookupError, ValueError):
+        return [paragraph("Codes were not compared with each other: a file is damaged.")]
+    with_ids = options.get("names", "neutral") == "neutral"
+    said = Duplicates(near=groups).sentences(with_ids=with_ids)
+    return [paragraph(f"{each}.") for each in said]
 
 
 def _record_words(facts: ReleaseFacts) -> list[Markup]:
