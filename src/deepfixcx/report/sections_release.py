@@ -90,6 +90,7 @@ def _holds(facts: ReleaseFacts) -> str:
         frames = counted(len(facts.images), "frame")
         files = counted(len({each.dicom_file for each in facts.images}), "derived DICOM file")
         held.append(f"{frames} in {files}")
+    held = held or ["no images that this version knows"]
     return joined(held) + ("" if facts.holds("code") else ", and no codes" * facts.holds("dicom"))
 
 
