@@ -128,6 +128,7 @@ def test_patients_are_those_of_the_release_unless_a_table_names_them(
             find_listed(known, table, None, private=None, **words)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_records_join_their_own_images(run: Run, released: Path) -> None:
     """Neutral names are shuffled; were they joined wrongly, nothing would come back."""
     done = run(*words(released))
@@ -179,6 +180,7 @@ def test_patients_have_to_be_known(run: Run, released: Path) -> None:
     assert "have no patient ID" in done.output
 
 
+@pytest.mark.slow
 def test_mixed_releases_are_refused(run: Run, released: Path) -> None:
     about = json.loads((released / "shared" / "dataset.json").read_text())
     about["mechanisms"] = [{"mechanism": "mixing", "k": 3}]
