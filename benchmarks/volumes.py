@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
+import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,8 @@ from benchmarks.encode import rates_of, same_numbers
 from benchmarks.table import Table, number
 from deepfixcx import Codec, CodecSpec
 from deepfixcx.bench.machine import MemoryReader, describe_machine
+from deepfixcx.images.volumes import read_volume
+from deepfixcx.packets import pixel_scale
 
 __all__ = ["main"]
 
@@ -144,24 +150,80 @@ def table_of(rows: Sequence[Row]) -> Table:
     return table
 
 
+VOLUMES = ("CT_pitch", "MNI152_T1_2mm", "MR_Gd", "spm152")
+FACTORS = (4, 8)
+"""Voxels a side that become one number: the ratios of MedVAE are 4**3 = 64 and 8**3 = 512."""
+
+
+def errors(folder: Path) -> Table:
+    """Compare reconstructions with block means of as many numbers, on real volumes."""
+    table = Table(["volume", "ratio", "J = 1", "J = 2", "J = 1, sum", "block means"])
+    for name in VOLUMES:
+        with (folder / f"{name}.nii.gz").open("rb") as file:
+            voxels = read_volume(file).voxels[0, 0]
+        whole = voxels.astype(np.float32) * np.float32(pixel_scale(voxels))
+        for factor in FACTORS:
+            cut = tuple(slice(side // (4 * factor) * 4 * factor) for side in whole.shape)
+            volume = whole[cut]
+            table.add(name, f"1 : {factor**3}", *(f"{each:.1f}" for each in _psnr(volume, factor)))
+    return table
+
+
+def _psnr(volume: NDArray[np.float32], factor: int) -> list[float]:
+    """Return PSNR in dB of codes of levels 1 and 2, of sums, and of block means."""
+    cells = [tuple(side // (factor << level) for side in volume.shape) for level in (1, 2)]
+    codecs = [Codec(1, cells[0], ndim=3), Codec(2, cells[1], ndim=3)]
+    codecs.append(Codec(1, cells[0], pooling="sum", ndim=3))
+    made = [codec.privatize(volume, "original") for codec in codecs]
+    depth, height, width = (side // factor for side in volume.shape)
+    means = volume.reshape(depth, factor, height, factor, width, factor).mean((1, 3, 5))
+    made.append(np.kron(means, np.ones((factor,) * 3, np.float32)))
+    return [-10 * math.log10(float(((np.clip(each, 0, 1) - volume) ** 2).mean())) for each in made]
+
+
+def memory() -> float:
+    """Return the peak of encoding 512³ uint16, in volumes; the volume itself is one."""
+    codec, side = Codec(3, 8, ndim=3), 512
+    codec.encode(np.zeros((64, 64, 64), np.uint16))
+    volume = np.ones((side, side, side), np.uint16)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    codec.encode(volume)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 1 + 1024 * (after - before) / volume.nbytes
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Run the comparison."""
     options = arguments(new_parser(__doc__), words)
     machine, began = describe_machine(), time.perf_counter()
     reader = MemoryReader(options.threads)
+    notes, tables = list[str](), list[tuple[str, Table]]()
+    if not options.tiny:
+        notes.append(f"Encoding 512³ uint16 takes {memory():.2f} × the volume at its peak.")
+    folder = Path(os.environ.get("DEEPFIXCX_DATA", "../shared/data")) / "volumes"
+    if folder.is_dir() and not options.tiny:
+        title = "PSNR in dB of reconstructions, beside block means of as many numbers"
+        tables.append((title, errors(folder)))
     rows = []
     for case in TINY if options.tiny else CASES:
         for dtype in DTYPES:
             rows.append(compare(case, dtype, options.rounds, options.threads, reader))
             print(rows[-1], flush=True)
     bandwidths = sorted(row.bandwidth / 1e9 for row in rows)
-    notes = [
+    notes += [
         f"Read bandwidth of {options.threads} threads, measured by turns with each row: "
         f"{bandwidths[0]:.1f} to {bandwidths[-1]:.1f} GB/s. *Of the bandwidth* is bytes in and "
         "out. All programs compute the same numbers.",
         f"The whole run took {time.perf_counter() - began:.0f} s.",
     ]
-    finish(options, "volumes", machine, [("", table_of(rows))], notes, [asdict(r) for r in rows])
+    finish(
+        options,
+        "volumes",
+        machine,
+        [("", table_of(rows)), *tables],
+        notes,
+        [asdict(r) for r in rows],
+    )
 
 
 if __name__ == "__main__":
