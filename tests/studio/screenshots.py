@@ -18,7 +18,7 @@ PAGES = {
     "explore": ("/", "img.privatized[data-shown]"),
     "release": ("/release", ".thumb img"),
     "audit": ("/audit", ".plot svg"),
-    "explain": ("/explain", ".scores td, .page pre"),
+    "explain": ("/explain", ".reason-cell, .page pre"),
     "node": ("/node", ".listed td, .page pre"),
 }
 
@@ -54,7 +54,7 @@ def main(folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with serving(str(folder), cwd=out) as studio, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        for width in (1280, 390):
+        for width in (1280, 1920, 390):
             for scheme in ("light", "dark"):
                 context = browser.new_context(
                     viewport={"width": width, "height": 900}, color_scheme=scheme
