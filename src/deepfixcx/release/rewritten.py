@@ -30,6 +30,7 @@ from deepfixcx.release.tables import (
     ROWS_AT_ONCE,
     Fetch,
     Sink,
+    column_of,
     data_of,
     data_schema,
     grouped,
@@ -176,15 +177,16 @@ def _of_tables(
     manifest: Path, sizes: Mapping[str, int], stay: Container[str]
 ) -> Iterator[tuple[str, int, Record]]:
     """Yield the rows of the tables that do not stay, each with the name of its table."""
-    arrow, compute = (require(f"pyarrow{part}", extra="tables") for part in ("", ".compute"))
-    names = [name for name, size in sizes.items() for _ in range(size)]
-    plain = iter(names)
+    arrow = require("pyarrow", extra="tables")
+    plain = iter([name for name, size in sizes.items() for _ in range(size)])
     for batch in _manifest(manifest, Record.public_columns()):
-        done = batch.filter(compute.equal(batch.column("status"), "done"))
-        files = done.column("code_file").to_pylist()
-        tables = [table_of(file) if file else next(plain, "") for file in files]
+        states, files = (batch.column(name).to_pylist() for name in ("status", "code_file"))
+        tables = [
+            "" if state != "done" else table_of(file) if file else next(plain, "")
+            for state, file in zip(states, files, strict=True)
+        ]
         chosen = [place for place, name in enumerate(tables) if name and name not in stay]
-        rows = done.take(arrow.array(chosen, arrow.int64())).to_pylist()
+        rows = batch.take(column_of(chosen, arrow.int64())).to_pylist()
         for place, row in zip(chosen, rows, strict=True):
             yield tables[place], 0, Record(**row)
 
@@ -210,7 +212,7 @@ def _manifest(path: Path, wanted: Sequence[str]) -> Iterator[Any]:
         csv.ParseOptions(newlines_in_values=True),
         csv.ConvertOptions(column_types=schema, include_columns=schema.names),
     )
-    waiting = schema.empty_table()
+    waiting = arrow.Table.from_batches([], schema=schema)
     for block in reader:
         waiting = arrow.concat_tables(
             [waiting, arrow.table([_restored(each) for each in block.columns], schema=schema)]
@@ -228,4 +230,4 @@ def _restored(column: Any) -> Any:
         return column
     if not compute.any(compute.match_substring(column, "'")).as_py():
         return column
-    return arrow.array(list(map(from_cell, column.to_pylist())), column.type)
+    return column_of(list(map(from_cell, column.to_pylist())), column.type)

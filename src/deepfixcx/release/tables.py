@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx.code import Code
+from deepfixcx.errors import ReleaseError
 from deepfixcx.io.release_files import DATA, ROWS
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.places import Place
@@ -33,6 +34,7 @@ __all__ = [
     "Fetch",
     "Labels",
     "Sink",
+    "column_of",
     "data_of",
     "data_schema",
     "grouped",
@@ -217,7 +219,7 @@ def _rows(records: Iterable[Record], labels: Labels | None, schema: Any) -> Iter
         values = [list(map(attrgetter(name), some)) for name in columns]
         values += _labels_of(labels, range(start, start + len(some)))
         start += len(some)
-        arrays = [arrow.array(each, kind) for each, kind in zip(values, schema.types, strict=True)]
+        arrays = list(map(column_of, values, schema.types))
         yield arrow.record_batch(arrays, schema=schema)
 
 
@@ -280,10 +282,13 @@ def data_of(
         places, records = zip(*some, strict=True)
         columns = {name: list(map(attrgetter(name), records))
                    for name in schema.names if name in Record.public_columns()}  # fmt: skip
-        arrays = {name: arrow.array(values) for name, values in columns.items()}
+        arrays = {name: column_of(values, schema.field(name).type)
+                  for name, values in columns.items()}  # fmt: skip
         if "image" in schema.names:
             files = [_image(fetch, record.image_file) for record in records]
-            arrays["image"] = arrow.array(files, schema.field("image").type)
+            kinds = {"bytes": arrow.binary(), "path": arrow.string()}
+            parts = [column_of([file[part] for file in files], kinds[part]) for part in kinds]
+            arrays["image"] = arrow.StructArray.from_arrays(parts, list(kinds))
         if code is not None:
             chosen = code.array[[record.code_row for record in records]]
             arrays["code"] = _listed(chosen.reshape(len(records), -1))
@@ -291,7 +296,7 @@ def data_of(
             arrays["record"] = _listed(vectors[list(places)])
         names = () if labels is None else labels[0]
         for name, values in zip(names, _labels_of(labels, places), strict=True):
-            arrays[_label(name)] = arrow.array(values, arrow.int8())
+            arrays[_label(name)] = column_of(values, arrow.int8())
         yield arrow.record_batch([arrays[name] for name in schema.names], schema=schema)
 
 
@@ -305,7 +310,28 @@ def _listed(array: NDArray[np.float32]) -> Any:
     arrow = require("pyarrow", extra="tables")
     offsets = np.arange(len(array) + 1, dtype=np.int32) * np.int32(array.shape[1])
     values = np.ascontiguousarray(array, np.float32).reshape(-1)
-    return arrow.ListArray.from_arrays(arrow.array(offsets), arrow.array(values))
+    starts, numbers = column_of(offsets, arrow.int32()), column_of(values, arrow.float32())
+    return arrow.ListArray.from_arrays(starts, numbers)
+
+
+def column_of(values: Sequence[Any] | NDArray[Any], kind: Any) -> Any:
+    """Return values as a column, None as null; `pyarrow.array` would load pandas, 50 MB."""
+    arrow = require("pyarrow", extra="tables")
+    if arrow.types.is_string(kind) or arrow.types.is_binary(kind):
+        parts = [each.encode() if isinstance(each, str) else each for each in values]
+        ends = np.cumsum([0, *map(len, parts)])
+        if ends[-1] > np.iinfo(np.int32).max:
+            raise ReleaseError("images of one table have more than 2 GB; use --no-tables")
+        held = [ends.astype(np.int32), b"".join(parts)]
+        buffers = [None, *map(arrow.py_buffer, held)]
+        return arrow.Array.from_buffers(kind, len(parts), buffers)
+    dtype = f"{'f' if arrow.types.is_floating(kind) else 'i'}{kind.bit_width // 8}"
+    known = None
+    if not isinstance(values, np.ndarray) and None in values:
+        known = arrow.py_buffer(np.packbits([v is not None for v in values], bitorder="little"))
+        values = [value or 0 for value in values]
+    numbers = arrow.py_buffer(np.ascontiguousarray(values, dtype))
+    return arrow.Array.from_buffers(kind, len(values), [known, numbers])
 
 
 def _codes_of(place: Place, places: Sequence[tuple[str, int]]) -> NDArray[np.float32]:
