@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import shutil
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -440,6 +441,17 @@ class Kept(dict[str, bytes]):
     def writing(self, name: str) -> Iterator[io.BytesIO]:
         yield (file := io.BytesIO())
         self.put(name, file.getvalue())
+
+
+def test_tables_are_written_and_rewritten_without_pandas_which_needs_50_mb(made: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from deepfixcx.release.rewritten import "
+        "repeating_files; found = repeating_files(Path(sys.argv[1])); "
+        "print(any('data/' in name for name in found), 'pandas' in sys.modules)"
+    )
+    words = (sys.executable, "-c", code, str(made))
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 @pytest.mark.parametrize("patient", ["", "PABCDEFGHIJKLMNOP"])

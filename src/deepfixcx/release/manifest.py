@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import chain
 from operator import attrgetter
@@ -36,23 +37,10 @@ from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values, s
 from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Plan
 
-__all__ = [
-    "MANIFEST_VERSION",
-    "TOTALS",
-    "as_json",
-    "check_versions",
-    "count_legible",
-    "finishing",
-    "manifest_of",
-    "mechanism_entries",
-    "private_table",
-    "software",
-    "stated",
-    "write_manifest",
-    "write_metadata",
-    "write_private_rows",
-    "write_rows",
-]
+__all__ = ["MANIFEST_VERSION", "TOTALS", "as_json", "check_versions", "count_legible",
+           "count_records", "finishing", "manifest_of", "mechanism_entries", "private_table",
+           "software", "stated", "write_manifest", "write_metadata", "write_private_rows",
+           "write_rows"]  # fmt: skip
 
 MANIFEST_VERSION = 1
 VERSIONS_OF = ("numpy", "numba", "PyWavelets", "pillow", "pydicom", "safetensors")
@@ -195,6 +183,33 @@ def count_legible(ledger: Ledger, options: ReleaseOptions) -> tuple[int, int]:
     legible = [size for size in sizes if stays_legible(options.spec, *size)]
     heights = [math.ceil(legible_height(options.spec, *size)) for size in legible]
     return sum(sizes[size] for size in legible), min(heights, default=0)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What records say, counted one by one: a list of them needs 1 kB an image."""
+
+    images: int = 0
+    masked_share: float = 0.0
+    masked: list[tuple[str, float]] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+def count_records(ledger: Ledger) -> Counts:
+    """Count what the records of a release say."""
+    found = Counts()
+    for row in ledger.records():
+        if row.error:
+            found.reasons[row.reason] += 1
+            continue
+        found.images += bool(row.height)  # others have no pixels to paint
+        found.masked_share += row.masked_share if row.height else 0.0
+        if row.masked:
+            found.masked.append((row.source_id, row.masked_share))
+        if row.notes:
+            found.notes[row.notes] += 1
+    return found
 
 
 def software() -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,9 +25,15 @@ from deepfixcx.release.claim import (
 from deepfixcx.release.duplicates import Duplicates
 from deepfixcx.release.folders import KEY, keep_apart, private_files
 from deepfixcx.release.inputs import find_sources, hidden_part
-from deepfixcx.release.ledger import FileDone, Ledger, Record
+from deepfixcx.release.ledger import FileDone, Ledger
 from deepfixcx.release.lifecycle import NEW, Lifecycle
-from deepfixcx.release.manifest import check_versions, count_legible, finishing, write_manifest
+from deepfixcx.release.manifest import (
+    check_versions,
+    count_legible,
+    count_records,
+    finishing,
+    write_manifest,
+)
 from deepfixcx.release.options import ReleaseOptions, RunOptions
 from deepfixcx.release.patients import listed_patients, name_patients, with_patients
 from deepfixcx.release.places import place_of
@@ -269,9 +274,7 @@ def privatize_dataset(
 
             write_patients(pseudonyms, plan, ledger, dicom, release, patients)
         legible_images, legible_from = count_legible(ledger, options)
-        reasons = Counter(record.reason for record in ledger.records() if record.error)
-        done = [record for record in ledger.records() if not record.error]
-        seen = [record for record in done if record.height]  # others have no pixels to paint
+        counts = count_records(ledger)
     return Summary(
         folder=release,
         private=kept_here,
@@ -280,13 +283,13 @@ def privatize_dataset(
         seconds=time.perf_counter() - began,
         skipped=len(sources.skipped),
         hidden=sum(map(bool, map(hidden_part, sources.skipped))),
-        reasons=tuple(reasons.most_common()),
+        reasons=tuple(counts.reasons.most_common()),
         legible_images=legible_images,
         legible_from=legible_from,
-        unmasked_images=sum(not row.masked for row in seen) if options.mask is not None else 0,
-        masked_share=sum(row.masked_share for row in seen) / max(1, len(seen)),
-        masked=_masked(done),
-        notes=tuple(Counter(row.notes for row in done if row.notes).most_common()),
+        unmasked_images=counts.images - len(counts.masked) if options.mask is not None else 0,
+        masked_share=counts.masked_share / max(1, counts.images),
+        masked=tuple(sorted(counts.masked, key=lambda each: (-each[1], each[0]))),
+        notes=tuple(counts.notes.most_common()),
         kept_files=tuple(claim.kept),
         lock_note=claim.place.lock_note,
         changed=tuple(standing.changed),
@@ -308,12 +311,6 @@ def _checked(
         fingerprint = dicom.deidentifier.key.fingerprint
     check_identity(ledger, plan, fingerprint, patient)
     return dicom
-
-
-def _masked(done: list[Record]) -> tuple[tuple[str, float], ...]:
-    """Return what a mask painted, the largest share first."""
-    painted = ((row.source_id, row.masked_share) for row in done if row.masked)
-    return tuple(sorted(painted, key=lambda each: (-each[1], each[0])))
 
 
 def _work(
