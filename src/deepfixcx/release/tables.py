@@ -47,7 +47,7 @@ __all__ = [
     "write_tables",
 ]
 
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 4096
 IMAGES_AT_ONCE = 1024
 CODE_BYTES = 1 << 23
 """Rows of a group of a table: so many rows of the manifest, images of a file, bytes of codes."""
