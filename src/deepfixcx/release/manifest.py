@@ -45,20 +45,9 @@ __all__ = ["MANIFEST_VERSION", "TOTALS", "as_json", "check_versions", "count_leg
 MANIFEST_VERSION = 1
 VERSIONS_OF = ("numpy", "numba", "PyWavelets", "pillow", "pydicom", "safetensors")
 TOTALS = (
-    "files",
-    "files_done",
-    "files_failed",
-    "images",
-    "source_file_bytes",
-    "source_values",
-    "source_bytes",
-    "kept_values",
-    "kept_bytes",
-    "image_file_bytes",
-    "dicom_files",
-    "dicom_file_bytes",
-    "code_files",
-    "code_file_bytes",
+    *("files", "files_done", "files_failed", "images"),
+    *("source_file_bytes", "source_values", "source_bytes", "kept_values", "kept_bytes"),
+    *("image_file_bytes", "dicom_files", "dicom_file_bytes", "code_files", "code_file_bytes"),
 )
 """What is counted: files; images; bytes on disk; numbers and bytes of pixels and what is kept."""
 
@@ -200,15 +189,13 @@ def count_records(ledger: Ledger) -> Counts:
     """Count what the records of a release say."""
     found = Counts()
     for row in ledger.records():
+        found.reasons.update([row.reason] if row.error else [])
         if row.error:
-            found.reasons[row.reason] += 1
             continue
         found.images += bool(row.height)  # others have no pixels to paint
         found.masked_share += row.masked_share if row.height else 0.0
-        if row.masked:
-            found.masked.append((row.source_id, row.masked_share))
-        if row.notes:
-            found.notes[row.notes] += 1
+        found.masked += [(row.source_id, row.masked_share)] if row.masked else []
+        found.notes.update([row.notes] if row.notes else [])
     return found
 
 
