@@ -450,7 +450,7 @@ def test_tables_are_written_and_rewritten_without_pandas_which_needs_50_mb(made:
         "print(any('data/' in name for name in found), 'pandas' in sys.modules)"
     )
     words = (sys.executable, "-c", code, str(made))
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.split() == ["True", "False"]
 
 
