@@ -182,7 +182,7 @@ def mask_rows(summary: Summary, *, neutral: bool) -> list[tuple[str, str]]:
     painted = summary.masked
     images = counted(len(painted) + summary.unmasked_images, "image")
     share = 100 * summary.masked_share
-    text = f"{share:.2g} % of all pixels painted black, in {len(painted):,} of {images}"
+    text = f"on average {share:.2g} % of an image painted black, in {len(painted):,} of {images}"
     if summary.unmasked_images:
         unmasked = f"nothing in {summary.unmasked_images} (masked = 0 in manifest.csv)"
         text += f"; {unmasked}: check these images"
