@@ -27,11 +27,11 @@ NEAR = 0.01
 AXES, FITTED = 16, 256
 """Principal axes on which codes are compared first, and the codes that they are computed of."""
 
-BLOCK, MOST_COMPARED, MOST_FOUND = 256, 8192, 8
+BLOCK, MOST_COMPARED, MOST_FOUND = 256, 4096, 8
 """Codes of a block; codes that a block is compared with, and neighbours of one code, at most: so
 the time is linear whatever the release holds. What goes beyond is found through its neighbours."""
 
-HELD_BYTES = 1 << 23
+HELD_BYTES = 1 << 25
 """Codes that are held to compare candidates."""
 
 Groups = tuple[tuple[str, ...], ...]
@@ -163,7 +163,8 @@ def _near_pairs(fetch: Fetch, where: Where) -> Iterator[tuple[int, int]]:
     if len(points) < 2:
         return
     pairs = np.concatenate([np.zeros((0, 2), np.int64), *_candidates(points)])
-    pairs = kept[pairs]
+    pairs = np.sort(kept[pairs], axis=1)
+    pairs = pairs[np.lexsort(pairs.T[::-1])]  # neighbours in files: each is opened less often
     sources = np.array([source for _, _, source in where])
     pairs = pairs[sources[pairs[:, 0]] != sources[pairs[:, 1]]]
     step = 0
