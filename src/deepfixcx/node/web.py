@@ -234,6 +234,7 @@ class WebSide(threading.Thread):
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((web.host, web.port))
+            self._socket.listen()  # connections wait until the server takes them
         except OSError as error:
             raise NodeError(
                 f"[web] cannot listen on {web.host}, port {web.port}: {error.strerror}"
