@@ -73,7 +73,8 @@ SELDOM = {
     "wavelet", "boundary", "grid", "layout", "uncertain", "blank", "by-content", "min-patients",
     "epsilon", "pixels", "size", "dtype", "names", "network", "patience", "side", "batch",
     "learning-rate", "weight-decay", "l1", "balance", "max-pixels", "engine", "scheduler",
-    "insecure-scheduler", "cache", "pseudonyms", "tables", "about", "dry-run", "log", "level-z", "seed",
+    "insecure-scheduler", "cache", "pseudonyms", "tables", "about", "dry-run", "log",
+    "level-z", "seed",
 }  # fmt: skip
 """Options that a command with many leaves to --help-all."""
 
