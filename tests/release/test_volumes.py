@@ -471,7 +471,7 @@ def test_inspect_lists_volumes_and_show_draws_three_planes(inputs: Path, tmp_pat
     done = CliRunner().invoke(app, ["inspect", *words])
     found = json.loads((tmp_path / "found.json").read_text())
     assert done.exit_code == 3
-    assert (found["files_readable"], found["images"]) == (3, 9 + 14 + 10)
+    assert (found["files_readable"], found["images"]) == (3, 9 + 9 + 6)
     assert found["problems"] == {"NotAVolumeError": 1}
     figure = tmp_path / "planes.png"
     words = [str(inputs / "series"), "-o", str(figure), "--volumes", "-J", "1", "-P", "2x3x4"]

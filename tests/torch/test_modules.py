@@ -203,7 +203,7 @@ def test_operators_pass_the_checks_of_torch() -> None:
     for batch in pixels:
         torch.library.opcheck(torch.ops.deepfixcx.encode, (batch, text), test_utils=tests)
     values = torch.rand(2, 1, 16, 3, 3)
-    torch.library.opcheck(torch.ops.deepfixcx.decode, (values, text, 20, 24), test_utils=tests)
+    torch.library.opcheck(torch.ops.deepfixcx.decode, (values, text, [20, 24]), test_utils=tests)
 
 
 def test_vmap_is_a_loop() -> None:
@@ -219,7 +219,7 @@ def test_vmap_is_a_loop() -> None:
     code = torch.func.vmap(lambda batch: operators.encode(batch, text), in_dims=3)(four)
     assert torch.equal(code, torch.stack([encode(part, spec) for part in four.unbind(3)]))
     code = code.movedim(0, 3)
-    images = torch.func.vmap(lambda c: operators.decode(c, text, 9, 9), in_dims=3)(code)
+    images = torch.func.vmap(lambda c: operators.decode(c, text, [9, 9]), in_dims=3)(code)
     assert torch.equal(images, torch.stack([decode(c, spec, (9, 9)) for c in code.unbind(3)]))
 
 
