@@ -99,7 +99,8 @@ def test_basic_column_is_that_of_an_independent_reading() -> None:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_no_code_of_an_option_is_without_an_independent_reading(option: str) -> None:
-    read = read_fixture() | read_fixture("ps3_15_newer.txt") | read_fixture("ps3_15_options.txt")
+    names = ("table", "newer", "options", "newest")
+    read = {key: code for name in names for key, code in read_fixture(f"ps3_15_{name}.txt").items()}
     written = {tag: code for (column, tag), code in read.items() if column == option}
     table = read_table()
     ours = {

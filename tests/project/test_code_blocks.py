@@ -13,7 +13,9 @@ import shlex
 import shutil
 import traceback
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,6 +89,15 @@ def make_dataset(folder: Path) -> None:
     (folder / "manifest.csv").write_text("\n".join(rows), "utf-8")
 
 
+def make_volumes(folder: Path) -> None:
+    """Make volumes/: two small NIfTI files."""
+    folder.mkdir()
+    make: Any = nibabel.Nifti1Image
+    for seed in (1, 2):
+        values = np.random.default_rng(seed).integers(0, 4096, (64, 64, 32)).astype(np.uint16)
+        make(values, np.eye(4)).to_filename(folder / f"{seed}.nii.gz")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
@@ -107,6 +118,8 @@ def test_blocks_run(
     monkeypatch.chdir(tmp_path)
     if page.name in ("README.md", "how-to-year.md"):  # other pages make their own
         make_dataset(tmp_path / "xrays")
+    if page.name == "how-to-volumes.md":
+        make_volumes(tmp_path / "volumes")
     if page.name == "how-to-node.md":  # its commands read the configuration that it shows
         shown = re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
         (tmp_path / "node.toml").write_text(shown[0], "utf-8")

@@ -130,8 +130,6 @@ _DEVIATIONS: Final = f"""
 - Patient ages over 89 stay with Retain Patient Characteristics.
 - Overlays are removed with Clean Graphics, too. Recognizable visual features (113102) are not
   removed and never claimed.
-- The option columns are those of editions up to 2024. In the rows that are newer, no option loosens
-  the Basic Profile.
 """
 
 

@@ -127,8 +127,8 @@ OPTIONS = MappingProxyType(
 )
 """The columns of options in the table, and the field of `Profile` that chooses each."""
 
-EDITION = "2026c"
-"""Edition of PS3.15; the table contains every row of its Basic Profile."""
+EDITION = "2026d"
+"""Edition of PS3.15; the table contains every row of it, with all columns of options."""
 
 
 @dataclass(frozen=True, slots=True)
