@@ -24,6 +24,10 @@ WAVELETS: dict[str, tuple[Boundary, ...]] = {"haar": ("zero",), "db2": ("zero", 
 def warm(wavelet: str) -> None:
     """Encode and decode a small image of each dtype, in each way that has kernels of its own."""
     pixels = np.random.default_rng(0).random((2, 1, 48, 40))
+    if wavelet == "haar":
+        volume = np.random.default_rng(0).integers(0, 200, (1, 1, 16, 24, 20))
+        for dtype in DTYPES:
+            Codec(2, 3, ndim=3).privatize(volume.astype(dtype))
     for dtype in DTYPES:
         image = (pixels * (1 if np.issubdtype(dtype, np.floating) else 200)).astype(dtype)
         for boundary in WAVELETS[wavelet]:

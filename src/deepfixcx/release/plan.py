@@ -162,6 +162,7 @@ class Plan:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from deepfixcx.images import write_png
     >>> from deepfixcx.release import find_sources
     >>> folder = Path(tempfile.mkdtemp())
