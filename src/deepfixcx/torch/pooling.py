@@ -168,7 +168,7 @@ def _means(terms: Tensor, axes: tuple[Members, ...]) -> Tensor:
     for axis, cells in zip(range(-len(axes), 0), axes, strict=True):
         terms = _lay(terms, cells, axis, 0).sum(axis)
     if all(len({*cells.lengths}) == 1 for cells in axes):
-        return terms * (1 / math.prod(cells.lengths[0] for cells in axes))
+        return terms * (1 / math.prod([cells.lengths[0] for cells in axes]))
     return terms / torch.tensor(_areas(axes), dtype=terms.dtype, device=terms.device)
 
 
