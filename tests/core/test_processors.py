@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -71,3 +72,17 @@ print(Codec(2, 4).encode(np.ones((64, 64), np.float32)).array.shape)
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(1, 1, 16, 4, 4)"
+
+
+def test_no_two_kernels_have_one_name() -> None:
+    """Code from the cache and code compiled later are told apart by it; a number is not enough."""
+    found = {
+        id(each): f"{each.py_func.__module__}.{each.py_func.__qualname__}"
+        for name in ("haar", "haar_decode", "volume", "layout", "cells", "filters", "packet")
+        for each in vars(importlib.import_module(f"deepfixcx._kernels.{name}")).values()
+        if hasattr(each, "py_func")
+    }
+    assert {"deepfixcx._kernels.haar.pool_slices", "deepfixcx._kernels.haar.split_rows"} <= {
+        *found.values()
+    }
+    assert len({*found.values()}) == len(found)

@@ -179,10 +179,20 @@ def _finish_columns(strip, source, target, step, level, begin, end):
 # vectors fit the registers; addresses and steps from row to row are in bytes, columns in vectors
 
 
-def over_rows(one: Any, two: Any, three: Any) -> Any:
+def _compiled(run: Any, name: str) -> Any:
+    """Compile a pass under a name that no other pass has.
+
+    numba names machine code by the name of a function, its types and a number that each process
+    counts anew. Code from the cache and code that is compiled later may have one number: with one
+    name for all passes, the linker took the first of them for the other.
+    """
+    run.__qualname__ = run.__name__ = name
+    return numba.njit(nogil=True)(run)
+
+
+def over_rows(name: str, one: Any, two: Any, three: Any) -> Any:
     """Make a pass over rows whose partners stand 2**done rows apart."""
 
-    @numba.njit(nogil=True)
     def run(levels, array, source, step, target, target_step, block, done, begin, end):
         ahead = LANES * array.itemsize
         apart, far, target_far = 1 << done, step << done, target_step << done
@@ -198,13 +208,12 @@ def over_rows(one: Any, two: Any, three: Any) -> Any:
                     else:
                         three(array, here, far, there, target_far)
 
-    return run
+    return _compiled(run, name)
 
 
-def _over_columns(one: Any, two: Any, three: Any) -> Any:
+def _over_columns(name: str, one: Any, two: Any, three: Any) -> Any:
     """Make a pass over columns of float32 whose partners stand 2**done vectors apart."""
 
-    @numba.njit(nogil=True)
     def run(levels, array, source, step, target, target_step, block, done, begin, end):
         apart, far = 1 << done, VECTOR_BYTES << done
         for row in range(block):
@@ -219,18 +228,20 @@ def _over_columns(one: Any, two: Any, three: Any) -> Any:
                     else:
                         three(array, here, far, there, far)
 
-    return run
+    return _compiled(run, name)
 
 
 PASSES = (1, 2, 3)
 """Splits that a pass can do."""
 
-split_rows = over_rows(*(splitter(n, 0) for n in PASSES))
-split_rows_and_lanes = over_rows(*(splitter(n, LANE_LEVELS) for n in PASSES))
-pool_rows_and_lanes = over_rows(*(pooler(n, LANE_LEVELS) for n in PASSES))
-split_columns = _over_columns(*(splitter(n, 0) for n in PASSES))
-pool_columns = _over_columns(*(pooler(n, 0) for n in PASSES))
-pool_pixels = over_rows(*(pooler(n, n) for n in PASSES))
+split_rows = over_rows("split_rows", *(splitter(n, 0) for n in PASSES))
+split_rows_and_lanes = over_rows(
+    "split_rows_and_lanes", *(splitter(n, LANE_LEVELS) for n in PASSES)
+)
+pool_rows_and_lanes = over_rows("pool_rows_and_lanes", *(pooler(n, LANE_LEVELS) for n in PASSES))
+split_columns = _over_columns("split_columns", *(splitter(n, 0) for n in PASSES))
+pool_columns = _over_columns("pool_columns", *(pooler(n, 0) for n in PASSES))
+pool_pixels = over_rows("pool_pixels", *(pooler(n, n) for n in PASSES))
 
 
 @numba.njit(nogil=True)

@@ -39,9 +39,9 @@ __all__ = ["decode_haar_volumes", "encode_haar_volumes"]
 SMALLEST_TURNED = 8
 """Numbers of a block from which on several cells are turned around at once."""
 
-_split_pixels = over_rows(*(splitter(n, n) for n in (1, 2, 3)))
-_pool_rows = over_rows(*(pooler(n, 0) for n in (1, 2, 3)))
-_pool_row = over_rows(*(pooler(0, 0) for _ in range(3)))
+_split_pixels = over_rows("split_voxels", *(splitter(n, n) for n in (1, 2, 3)))
+_pool_rows = over_rows("pool_slices", *(pooler(n, 0) for n in (1, 2, 3)))
+_pool_row = over_rows("pool_slice", *(pooler(0, 0) for _ in range(3)))
 
 
 @numba.njit(cache=True, nogil=True)
