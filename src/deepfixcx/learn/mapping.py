@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +16,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +27,7 @@ from deepfixcx.datasets import ImageRecord
 from deepfixcx.errors import DeepfixcxError, UnreadableFileError, WorkerDiedError
 from deepfixcx.images import read_image
 from deepfixcx.images.reading import open_image
+from deepfixcx.io.processes import follow_parent
 
 __all__ = ["Done", "Failure", "Image", "Report", "WorkerPool", "map_images", "most_often"]
 
@@ -184,14 +182,6 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """Use one thread a process, leave Ctrl-C to the parent, and end when it does."""
+    """Use one thread a process, and end with the parent."""
     os.environ[ENVIRONMENT_VARIABLE] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    follow_parent()

@@ -9,17 +9,15 @@ because it needs memory and the modules of releases.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final
 
 from deepfixcx.errors import DeepfixcxError, OverwriteError
 from deepfixcx.io.files import make_folder, remove_listed, sha256_of, write_file
+from deepfixcx.io.processes import follow_parent
 from deepfixcx.node.config import Destination
 from deepfixcx.node.inbox import file_of
 from deepfixcx.node.ledger import Delivery
@@ -154,8 +152,7 @@ def _add(
     pipe: Any, table: Path, release: Path, options: Any, run: dict[str, Any], wanted: list[str]
 ) -> None:
     """Add a batch to a release and report what became of it, or what is wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node decides when to stop
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     from deepfixcx.release.private import PrivateFolder
     from deepfixcx.release.run import privatize_dataset
 
@@ -166,10 +163,3 @@ def _add(
         pipe.send(str(error))
     except Exception as error:  # what it says may quote an object
         pipe.send(f"the release cannot be changed ({type(error).__name__})")
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

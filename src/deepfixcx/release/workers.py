@@ -25,6 +25,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from deepfixcx.errors import ReleaseStoppedError
+from deepfixcx.io.processes import follow_parent
 
 __all__ = [
     "DeathEvent",
@@ -187,7 +188,7 @@ def stop_worker(worker: Worker) -> None:
 
 
 def _worker_main(pipe: Connection, memory: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    follow_parent()
     orders: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, orders), daemon=True).start()
     from deepfixcx._kernels.threads import ENVIRONMENT_VARIABLE
@@ -233,11 +234,9 @@ class _WorkerLog:
 
 
 def _listen(pipe: Connection, orders: SimpleQueue[Any]) -> None:
-    """Receive jobs while others are processed; end this process with its parent."""
-    parent = multiprocessing.parent_process()
-    gone = [parent.sentinel] if parent is not None else []
+    """Receive jobs while others are processed; end this process without its parent."""
     try:
-        while pipe in wait([pipe, *gone]):
+        while True:
             orders.put(pipe.recv())
     finally:
         os._exit(1)
