@@ -1,7 +1,7 @@
 """A node against a direct connection: C-STORE → node → C-STORE, and dcmsend → storescp.
 
     python -m benchmarks.node [--files 200] [--rounds 3] [--flat 2000] [--size 512]
-    python -m benchmarks.node --rounds 0 --survive 10000 [--kills 20] [--seed 0]
+    python -m benchmarks.node --rounds 0 --survive 10000 [--kills 20] [--longest 20] [--seed 0]
 
 Both send the same CT images with dcmsend, alternately, so that other load of the machine meets
 both. The time of the node ends when the last de-identified object lies in the folder of storescp.
@@ -220,7 +220,7 @@ def measure_memory(bench: Bench, folder: Path, count: int) -> None:
             emptied(bench.out)
             send(bench.node, "NODE", files[0].parent, bench.out, 500)
             shutil.rmtree(files[0].parent)
-            print(f"{done + 500} objects: {memory_mb(process.pid):.0f} MB")
+            print(f"{done + 500} objects: {memory_mb(process.pid):.0f} MB", flush=True)
 
 
 SYNTAXES = (
@@ -255,8 +255,9 @@ def make_mixed(folder: Path, count: int) -> None:
 class Mortal:
     """A node that is killed at random moments and started again, until `last`."""
 
-    def __init__(self, folder: Path, kills: int, seed: int) -> None:
+    def __init__(self, folder: Path, kills: int, seed: int, longest_s: float) -> None:
         self._folder, self._kills, self._drawn = folder, kills, random.Random(seed)
+        self._longest_s = longest_s
         self.killed, self.most_mb = 0, 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live)
@@ -275,26 +276,30 @@ class Mortal:
         words = (sys.executable, "-m", "deepfixcx", "node", "node.toml")
         while not self._ended.is_set():
             with running(*words, folder=self._folder, name="node") as process:
-                patience = self._drawn.uniform(3.0, 30.0)
-                until = time.monotonic() + patience
-                while not self._ended.wait(1.0):
+                until = None  # counted from when it listens, so that each has work in hand
+                while not self._ended.wait(0.2):
+                    log = (self._folder / "node.log").read_bytes()
+                    if until is None and b'"started"' in log:
+                        until = time.monotonic() + self._drawn.uniform(0.5, self._longest_s)
                     with contextlib.suppress(OSError, StopIteration):
                         self.most_mb = max(self.most_mb, memory_mb(process.pid))
-                    if time.monotonic() > until and self.killed < self._kills:
+                    if until and time.monotonic() > until and self.killed < self._kills:
                         process.kill()
                         self.killed += 1
                         break
 
 
-def survive(bench: Bench, folder: Path, count: int, kills: int, seed: int) -> None:
+def survive(bench: Bench, folder: Path, given: argparse.Namespace) -> None:
     """Send objects to a node that is killed again and again; print what arrived."""
-    make_mixed(folder / "mixed", count)
+    count, mixed = given.survive, given.mixed or folder / "mixed"
+    if not mixed.exists():
+        make_mixed(mixed, count)
     scp = (dcmtk("storescp"), "+xa", "+uf", "-od", str(bench.out), str(bench.archive))
     began, repeated = time.perf_counter(), 0
     dcmsend = [dcmtk("dcmsend"), "-v", "-dn", "-aec", "NODE", "127.0.0.1", str(bench.node), "+sd"]
-    mortal = Mortal(bench.folder, kills, seed)
+    mortal = Mortal(bench.folder, given.kills, given.seed, given.longest)
     with running(*scp, folder=bench.folder, name="storescp"), mortal:
-        for part in sorted((folder / "mixed").iterdir()):
+        for part in sorted(mixed.iterdir()):
             wanted = f"with status SUCCESS  : {len(list(part.iterdir()))}"
             while wanted not in subprocess.run(
                 [*dcmsend, str(part)], capture_output=True, text=True, check=False
@@ -302,7 +307,9 @@ def survive(bench: Bench, folder: Path, count: int, kills: int, seed: int) -> No
                 repeated += 1
                 time.sleep(1)
         wait_for(lambda: count_in(bench.out) >= count)
-        time.sleep(5)
+        settled = -1  # some may have come twice: the last has come when no more comes
+        while settled != (settled := count_in(bench.out)):
+            time.sleep(15)
     print(
         f"{count} objects, {mortal.killed} kills, {repeated} repeated sendings, "
         f"{time.perf_counter() - began:.0f} s; at most {mortal.most_mb:.0f} MB"
@@ -310,7 +317,7 @@ def survive(bench: Bench, folder: Path, count: int, kills: int, seed: int) -> No
     key = bench.folder / "hospital.key"
     out = folder / "release"
     options = DeidentifyOptions()
-    privatize_dataset(folder / "mixed", out, options, key=key, workers=2)
+    privatize_dataset(mixed, out, options, key=key, workers=2)
     expected = {each.SOPInstanceUID: each for each in map(dcmread, out.rglob("*.dcm"))}
     arrived: dict[str, list[Dataset]] = {}
     for path in bench.out.iterdir():
@@ -335,6 +342,8 @@ def main() -> None:
     parser.add_argument("--flat", type=int, default=0)
     parser.add_argument("--survive", type=int, default=0)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--longest", type=float, default=20.0, help="seconds until a kill")
+    parser.add_argument("--mixed", type=Path, help="folder of these objects, made if missing")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
@@ -347,7 +356,7 @@ def main() -> None:
         if given.flat:
             measure_memory(bench, folder, given.flat)
         if given.survive:
-            survive(bench, folder, given.survive, given.kills, given.seed)
+            survive(bench, folder, given)
 
 
 if __name__ == "__main__":

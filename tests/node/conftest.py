@@ -118,7 +118,16 @@ to = ["archive"]
 
     def send(self, *paths: Path, title: str = "MODALITY", check: bool = True) -> int:
         """Send files with dcmsend; return its exit code."""
-        words = [program("dcmtk", "dcmsend"), "-v", "-aet", title, "-aec", "NODE", "127.0.0.1"]
+        words = [
+            program("dcmtk", "dcmsend"),
+            "-v",
+            "-dn",
+            "-aet",
+            title,
+            "-aec",
+            "NODE",
+            "127.0.0.1",
+        ]
         done = subprocess.run(
             [*words, str(self.port), *map(str, paths)],
             capture_output=True,

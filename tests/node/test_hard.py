@@ -8,12 +8,21 @@ import socket
 import struct
 import subprocess
 import time
+from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
@@ -24,8 +33,8 @@ from pynetdicom.presentation import build_context
 
 from deepfixcx.node.config import read_config
 from deepfixcx.node.inbox import put
-from deepfixcx.node.ledger import Waiting
-from deepfixcx.node.processing import NodeJob, examine
+from deepfixcx.node.processing import NodeJob, examine, meaning_of
+from deepfixcx.node.records import Waiting
 from deepfixcx.release import DeidentifyOptions, privatize_dataset
 from tests.node.conftest import PATIENCE_S, Site, process, scan, scans, wait_for
 from tests.programs import program
@@ -118,6 +127,45 @@ to = ["one"]
     ]
     assert dates[0] == ""
     assert dates[1] == scan().StudyDate
+
+
+def encoded(image: Dataset, syntax: UID) -> Dataset:
+    """Return an image in a transfer syntax, as it is read from a file."""
+    made = deepcopy(image)
+    if syntax.is_compressed:
+        made.compress(syntax, generate_instance_uid=False)
+    made.file_meta.TransferSyntaxUID = syntax
+    file = BytesIO()
+    made.save_as(
+        file, implicit_vr=syntax.is_implicit_VR, little_endian=True, enforce_file_format=True
+    )
+    return dcmread(BytesIO(file.getvalue()))
+
+
+def test_one_object_has_one_meaning_in_each_encoding() -> None:
+    image = scan()
+    first = meaning_of(encoded(image, ExplicitVRLittleEndian), 10**6)
+    assert first
+    for syntax in (ImplicitVRLittleEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless):
+        assert meaning_of(encoded(image, syntax), 10**6) == first
+    other = deepcopy(image)
+    other.OtherPatientIDsSequence[0].PatientID += "1"
+    fewer = deepcopy(image)
+    del fewer.StudyDate
+    brighter = deepcopy(image)
+    brighter["PixelData"].value = bytes([image.PixelData[0] ^ 1]) + image.PixelData[1:]
+    private = deepcopy(image)
+    private.private_block(0x0009, "GEMS_IDEN_01")[0x01].value += "1"
+    for each in (other, fewer, brighter, private):
+        found = {
+            meaning_of(encoded(each, syntax), 10**6)
+            for syntax in (ExplicitVRLittleEndian, RLELossless)
+        }
+        assert len(found) == 1
+        assert found != {first}
+    assert not meaning_of(encoded(image, RLELossless), 100)  # more pixels than are allowed
+    image["PixelData"].value = b"12"
+    assert not meaning_of(encoded(image, ExplicitVRLittleEndian), 10**6)
 
 
 def association() -> bytes:

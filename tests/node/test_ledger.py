@@ -10,7 +10,8 @@ import pytest
 
 from deepfixcx.node.config import Limits
 from deepfixcx.node.inbox import Inbox
-from deepfixcx.node.ledger import Made, NodeLedger, Outcome
+from deepfixcx.node.ledger import NodeLedger
+from deepfixcx.node.records import Made, Outcome
 from deepfixcx.node.status import folder_status
 
 
@@ -59,7 +60,7 @@ def test_what_was_given_up_or_quarantined_is_put_back(ledger: NodeLedger) -> Non
     assert ledger.retry() == (1, 1)
     assert len(ledger.queue("archive", 10, None, 5.0)) == 1
     assert [each.content for each in ledger.waiting(0, 10)] == ["2"]
-    assert ledger.sent(delivery)
+    assert ledger.sent([(delivery.number, delivery.content)]) == [delivery.content]
     assert not ledger.needed("1")
 
 
@@ -78,7 +79,7 @@ def test_old_delivered_objects_are_forgotten_and_stay_counted(
     ledger.finish([(each, Outcome((made("7", each.content),))) for each in items[1:]])
     for delivery in ledger.queue("archive", 10, None, 5.0):
         if delivery.content != "1":
-            ledger.sent(delivery)
+            ledger.sent([(delivery.number, delivery.content)])
     before = folder_status(tmp_path)
     last = 0
     while last := inbox.forget(now - 50, last, most=2):

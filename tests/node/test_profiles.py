@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import RLELossless
 
 from deepfixcx import Code, CodecSpec
 from deepfixcx.release import ReleaseOptions, privatize_dataset, verify_release
@@ -91,7 +92,10 @@ def test_a_release_grows_study_by_study(site: Site, profile: str, made: str) -> 
     site.send(*first, site.folder / "text.dcm")
     wait_for(site.settled, 180)
     later = scans(site.folder / "later", 2)
-    site.send(*later, first[0])
+    again = dcmread(first[1])  # the same object as another program encodes it
+    again.compress(RLELossless, generate_instance_uid=False)
+    again.save_as(site.folder / "again.dcm")
+    site.send(*later, first[0], site.folder / "again.dcm")
     wait_for(site.settled, 180)
     site.stop()
     names = {f"{each}.dcm" for each in instances([*first, *later])}
@@ -99,6 +103,7 @@ def test_a_release_grows_study_by_study(site: Site, profile: str, made: str) -> 
     assert len(grown(site)) == 5
     assert verify_release(site.folder / "grown").sound
     assert site.status().deliveries["archive"] == {"waiting": 0, "sent": 4, "dead": 1}
+    assert (site.status().repeated, site.status().objects["quarantined"]) == (2, 0)
     assert len(list((site.folder / "grown").glob(made))) == 4
     assert not list((site.folder / "spool" / "growing").rglob("*.dcm"))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deepfixcx.node.ledger import Made, NodeLedger, Outcome
+from deepfixcx.node.ledger import NodeLedger
+from deepfixcx.node.records import Made, Outcome
 from deepfixcx.node.status import folder_status
 from deepfixcx.studio.releases import Library
 from tests.node.conftest import CANARY
@@ -28,7 +29,7 @@ def worked(folder: Path) -> Path:
         made = (CANARY, "1.2", CANARY, "1.2", CANARY, CANARY, 900)
         ledger.finish([(item, Outcome((Made("ct", *made, ("archive", "year")),)))])
     first, second, *_ = ledger.queue("archive", 9, None, 5.0)
-    ledger.sent(first)
+    ledger.sent([(first.number, first.content)])
     ledger.refuse(second, "refused with status 0xa900", dead=True)
     ledger.close()
     return folder / "spool"
@@ -79,7 +80,7 @@ def test_the_page_shows_no_value_of_an_object(browser: Any, tmp_path: Path) -> N
         assert not tab.locator("#main td b").count()
         ledger = NodeLedger(tmp_path / "spool")
         (delivery, *_) = ledger.queue("year", 9, None, 5.0)
-        ledger.sent(delivery)
+        ledger.sent([(delivery.number, delivery.content)])
         tab.get_by_role("cell", name="3", exact=True).first.wait_for()
         sent = tab.content() + "".join(map(str, received))
         assert "0xa900" in "".join(map(str, received))

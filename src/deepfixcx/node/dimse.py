@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final
 from deepfixcx._optional import require
 from deepfixcx.node.config import Destination
 from deepfixcx.node.inbox import file_of
-from deepfixcx.node.ledger import Delivery
+from deepfixcx.node.records import Delivery
 from deepfixcx.node.senders import MISSING, PlainSender, Result, Unreachable
 
 __all__ = ["DicomSender"]

@@ -20,7 +20,7 @@ from deepfixcx.io.files import make_folder, remove_listed, sha256_of, write_file
 from deepfixcx.io.processes import follow_parent
 from deepfixcx.node.config import Destination
 from deepfixcx.node.inbox import file_of
-from deepfixcx.node.ledger import Delivery
+from deepfixcx.node.records import Delivery
 from deepfixcx.node.routing import Profile
 from deepfixcx.node.senders import MISSING, Result, Unreachable
 

@@ -8,6 +8,7 @@ says that it is needed no more.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import struct
@@ -30,8 +31,9 @@ from deepfixcx.io.files import (
 from deepfixcx.io.folders import locked
 from deepfixcx.node.config import Limits
 from deepfixcx.node.ledger import COUNT, GONE, OPEN, NodeLedger
+from deepfixcx.node.records import Delivery
 
-__all__ = ["Inbox", "Taken", "file_of", "meta_bytes", "put"]
+__all__ = ["Answers", "Inbox", "Taken", "file_of", "meta_bytes", "put"]
 
 Taken = Literal["new", "repeated", "full", "invalid"]
 Room = Literal["inbox", "made"]
@@ -40,6 +42,9 @@ LOCK: Final = "node.lock"
 TAG: Final = "node"
 UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 FREE_CHECKED_S: Final = 1.0
+ANSWERS: Final = 16
+ANSWERS_S: Final = 0.5
+"""The ledger gets answers of a destination when there are so many, or one is so old."""
 
 
 def file_of(folder: Path, room: Room, content: str) -> Path:
@@ -191,6 +196,54 @@ class Inbox:
             database.execute("DELETE FROM objects WHERE id IN (SELECT id FROM old)")
             database.execute("DROP TABLE old")
         return int(numbers[-1])
+
+
+class Answers:
+    """What one destination has accepted and the ledger does not have yet.
+
+    Each answer is in a file at once, and the ledger gets some together: to write it is to wait for
+    the disk, and a kill in that time would send the object again.
+    """
+
+    def __init__(self, inbox: Inbox, destination: str) -> None:
+        self._inbox, self._path = inbox, inbox.folder / f"answers.{destination}"
+        self._new: list[tuple[int, str]] = []
+        self._since = 0.0
+        self._file: int | None = None
+
+    def open(self) -> None:
+        """Record what an earlier process left; a line that it did not end counts for nothing."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._file = os.open(self._path, flags, 0o600)
+        with open(self._path, encoding="ascii", errors="replace") as file:
+            rows = [line.split() for line in file if line.endswith("\n")]
+        self._new = [(int(row[0]), row[1]) for row in rows if len(row) == 2 and row[0].isdecimal()]
+        self.record()
+
+    def add(self, delivery: Delivery) -> None:
+        """Note that a destination has accepted a result."""
+        self._since = self._since if self._new else time.monotonic()
+        self._new.append((delivery.number, delivery.content))
+        with suppress(OSError):  # a full disk; the ledger gets it soon
+            if self._file is not None:
+                os.write(self._file, f"{delivery.number} {delivery.content}\n".encode())
+        if len(self._new) >= ANSWERS or time.monotonic() - self._since > ANSWERS_S:
+            self.record()
+
+    def record(self) -> None:
+        """Record all in the ledger, and remove results that no destination needs any more."""
+        if self._new:
+            for content in self._inbox.ledger.sent(self._new):
+                self._inbox.remove("made", content)
+            self._new = []
+            if self._file is not None:
+                os.ftruncate(self._file, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 @contextmanager

@@ -15,24 +15,24 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from deepfixcx.errors import NodeError, OverwriteError
 from deepfixcx.io.files import write_file
+from deepfixcx.node.records import Commitment, Delivery, Made, Outcome, Waiting
 
-__all__ = ["Commitment", "Delivery", "Made", "NodeLedger", "Outcome", "Waiting"]
+__all__ = ["NodeLedger"]
 
 LEDGER: Final = "node.sqlite"
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_S: Final = 60.0
 SCHEMA: Final = f"""
 CREATE TABLE objects (id INTEGER PRIMARY KEY, content TEXT NOT NULL UNIQUE, instance TEXT NOT NULL,
     calling TEXT NOT NULL, bytes INTEGER NOT NULL, received REAL NOT NULL,
     state TEXT NOT NULL DEFAULT 'received', twin INTEGER NOT NULL DEFAULT 0,
     deaths INTEGER NOT NULL DEFAULT 0, repeats INTEGER NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT '');
+    reason TEXT NOT NULL DEFAULT '', meaning TEXT NOT NULL DEFAULT '');
 CREATE INDEX instances ON objects (instance);
 CREATE INDEX states ON objects (state, id);
 CREATE TABLE made (id INTEGER PRIMARY KEY, object INTEGER NOT NULL, route TEXT NOT NULL,
@@ -50,68 +50,16 @@ CREATE TABLE commitments (id INTEGER PRIMARY KEY, calling TEXT NOT NULL, uid TEX
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 PRAGMA user_version = {VERSION};
 """
+FROM_1: Final = f"""
+ALTER TABLE objects ADD COLUMN meaning TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = {VERSION};
+"""
 OPEN: Final = "state != 'sent'"
 """Deliveries that have an index of their own, so that they are found among many that were sent;
 SQLite uses it for queries with exactly these words."""
 
 GONE: Final = "forgotten"
 """Counters that begin with it add up rows that were removed: of objects, destinations, routes."""
-
-
-class Waiting(NamedTuple):
-    """An object that waits for its profile."""
-
-    number: int
-    content: str
-    calling: str
-    received: float
-
-
-@dataclass(frozen=True)  # without slots, which make pickling slow
-class Made:
-    """What a route made of an object."""
-
-    route: str
-    content: str
-    sop_class: str
-    instance: str
-    syntax: str
-    study: str
-    series: str
-    bytes: int
-    to: tuple[str, ...]
-
-
-@dataclass(frozen=True)  # without slots, which make pickling slow
-class Outcome:
-    """What became of an object: results, and why something was withheld (empty: nothing)."""
-
-    made: tuple[Made, ...] = ()
-    reason: str = ""
-
-
-class Delivery(NamedTuple):
-    """A result that waits for a destination."""
-
-    number: int
-    made: int
-    content: str
-    sop_class: str
-    instance: str
-    syntax: str
-    study: str
-    series: str
-    refused: int
-
-
-class Commitment(NamedTuple):
-    """A request for storage commitment that is to be answered."""
-
-    number: int
-    calling: str
-    uid: str
-    items: list[tuple[str, str]]
-    attempts: int
 
 
 class NodeLedger:
@@ -127,7 +75,9 @@ class NodeLedger:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if not version:
                 database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-            if version in (0, VERSION):
+            if version == 1:
+                database.executescript(f"BEGIN IMMEDIATE; {FROM_1} COMMIT;")
+            if version <= VERSION:
                 database.execute(
                     f"CREATE INDEX IF NOT EXISTS open ON deliveries (state, made) WHERE {OPEN}"
                 )
@@ -136,7 +86,7 @@ class NodeLedger:
                 f"the ledger {self.path.name!r} cannot be opened or is damaged; check the disk and "
                 "the permissions of the folder of the node"
             ) from None
-        if version not in (0, VERSION):
+        if version > VERSION:
             raise NodeError(
                 f"{self.path.name!r} was written by another version of deepfixcx; use that one"
             )
@@ -205,8 +155,8 @@ class NodeLedger:
     def finish(self, done: Sequence[tuple[Waiting, Outcome]]) -> list[str]:
         """Record what became of objects, whose results are on the disk; return the reasons.
 
-        The same object in other bytes, as another program encodes it, has the same results: it is a
-        repetition. With other results it is quarantined.
+        The same object in other bytes, as another program encodes it, has the same meaning: it is a
+        repetition. With another meaning it is quarantined.
         """
         now, reasons = time.time(), []
         with self.writing() as database:
@@ -214,14 +164,16 @@ class NodeLedger:
                 reason, repeated = outcome.reason, 0
                 query = "SELECT twin FROM objects WHERE id = ?"
                 if not reason and database.execute(query, (item.number,)).fetchone()[0]:
-                    repeated = int(_are_known(database, outcome.made))
+                    repeated = int(_is_known(database, item.number, outcome))
                     reason = "" if repeated else CONFLICT
                 else:
                     for made in outcome.made:
                         _insert_made(database, item, made, now)
+                state = "quarantined" if reason else "done"
                 database.execute(
-                    "UPDATE objects SET state = ?, reason = ?, repeats = repeats + ? WHERE id = ?",
-                    ("quarantined" if reason else "done", reason, repeated, item.number),
+                    "UPDATE objects SET state = ?, reason = ?, repeats = repeats + ?, meaning = ? "
+                    "WHERE id = ?",
+                    (state, reason, repeated, outcome.meaning, item.number),
                 )
                 reasons.append(reason)
         return reasons
@@ -263,18 +215,15 @@ class NodeLedger:
             values += (idle_s,)
         return [Delivery(*row) for row in self._database().execute(query, values)]
 
-    def sent(self, delivery: Delivery) -> bool:
-        """Record a delivery; return whether no other one needs the file."""
+    def sent(self, answered: Sequence[tuple[int, str]]) -> list[str]:
+        """Record deliveries by number and content; return the contents that are needed no more."""
         with self.writing(durable=False) as database:
-            database.execute(
-                "UPDATE deliveries SET state = 'sent', reason = '', changed = ? WHERE id = ?",
-                (time.time(), delivery.number),
+            database.executemany(
+                "UPDATE deliveries SET state = 'sent', reason = '', changed = ? WHERE id = ? "
+                "AND made IN (SELECT id FROM made WHERE content = ?)",
+                [(time.time(), *each) for each in answered],
             )
-            query = (
-                "SELECT 1 FROM made JOIN deliveries ON deliveries.made = made.id "
-                "WHERE made.content = ? AND deliveries.state != 'sent' LIMIT 1"
-            )
-            return database.execute(query, (delivery.content,)).fetchone() is None
+        return [content for _, content in answered if not self.needed(content)]
 
     def refuse(self, delivery: Delivery, reason: str, *, dead: bool) -> None:
         """Record that a destination refused a result, for now or for good."""
@@ -379,11 +328,15 @@ CONFLICT: Final = (
 )
 
 
-def _are_known(database: sqlite3.Connection, made: Iterable[Made]) -> bool:
-    query = "SELECT 1 FROM made WHERE route = ? AND content = ?"
-    return all(
-        database.execute(query, (each.route, each.content)).fetchone() is not None for each in made
+def _is_known(database: sqlite3.Connection, number: int, outcome: Outcome) -> bool:
+    """Return whether an earlier object with this SOP Instance UID has the same meaning."""
+    query = (
+        "SELECT 1 FROM objects AS other JOIN objects ON objects.instance = other.instance "
+        "WHERE objects.id = ? AND other.id < objects.id AND other.state = 'done' "
+        "AND other.meaning = ?"
     )
+    values = (number, outcome.meaning)
+    return bool(outcome.meaning) and database.execute(query, values).fetchone() is not None
 
 
 def _insert_made(database: sqlite3.Connection, item: Waiting, made: Made, now: float) -> None:

@@ -7,6 +7,8 @@ two workers died, or that cannot be examined, is quarantined with its reason and
 
 from __future__ import annotations
 
+import hashlib
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,15 +21,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
 from deepfixcx.io.files import sync
 from deepfixcx.node.inbox import Inbox, file_of, put
-from deepfixcx.node.ledger import Made, Outcome, Waiting
+from deepfixcx.node.records import Made, Outcome, Waiting
 from deepfixcx.node.routing import Profile, Route
 from deepfixcx.release.workers import FileEvent, Worker, assign, receive, start_worker, stop_worker
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
     from deepfixcx.node.config import NodeConfig
     from deepfixcx.node.events import Log
 
-__all__ = ["NodeJob", "Processing", "examine"]
+__all__ = ["NodeJob", "Processing", "examine", "meaning_of"]
 
 BATCH: Final = 16
 TOGETHER: Final = 8
@@ -82,15 +86,18 @@ def examine(job: NodeJob, item: Waiting) -> Outcome:
     path = file_of(job.folder, "inbox", item.content)
     try:
         with QUIET:
-            header = dcmread(path, stop_before_pixels=True)
-            routes = [route for route in job.routes if route.takes(header, item.calling)]
-            itself = _described(header)
+            source = dcmread(path)
+            routes = [route for route in job.routes if route.takes(source, item.calling)]
+            itself = _described(source)
     except FileNotFoundError:
         return Outcome(reason="the object is missing from the folder of the node")
     except Exception:  # pydicom raises whatever damaged bytes lead to
         return Outcome(reason="the object is damaged and cannot be read; send it again")
     if not routes:
         return Outcome(reason=NO_ROUTE)
+    most = max(job.profiles[route.profile].options.max_pixels for route in routes)
+    meaning = meaning_of(source, most)
+    del source  # it may be large
     results: dict[str, tuple[Result | None, str]] = {}
     made, reasons = [], []
     for route in routes:
@@ -113,7 +120,69 @@ def examine(job: NodeJob, item: Waiting) -> Outcome:
             raise ReleaseStoppedError("a result cannot be written") from None
         described = result[1:]
         made.append(Made(route.name, content, *described, len(result.data), route.to))
-    return Outcome(tuple(made), "; ".join(reasons))
+    return Outcome(tuple(made), "; ".join(reasons), meaning)
+
+
+PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+OF_ENCODING: Final = frozenset(
+    (0x00280004, 0x00280006, 0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010, 0xFFFCFFFC)
+)
+"""Pixels, which are decoded, and what states how they or the file are encoded."""
+
+
+def meaning_of(source: Dataset, most: int) -> str:
+    """Return a digest of what an object states and shows, the same in each lossless encoding.
+
+    It is empty where the pixels cannot be decoded or are more than `most`: such an object is never
+    taken for a repetition of another one.
+    """
+    from deepfixcx.images.dicom.decoding import decode_frames
+    from deepfixcx.images.dicom.layout import read_layout
+    from deepfixcx.images.reading import QUIET
+
+    digest = hashlib.sha256()
+    try:
+        with QUIET:
+            if any(name in source for name in PIXELS):
+                layout = read_layout(source)
+                if layout.frames * layout.height * layout.width > most:
+                    return ""
+                stored = decode_frames(source)
+                digest.update(repr((stored.photometric, stored.values.shape)).encode())
+                digest.update(stored.values.tobytes())
+            _add_elements(source, digest)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # a panic of a compiled library is no Exception
+        return ""
+    return digest.hexdigest()
+
+
+def _add_elements(dataset: Dataset, digest: Any) -> None:
+    """Add the values of all elements as they are stored; nested ones differ by their encoding."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    for tag in sorted(dataset.keys()):
+        if not tag.element or tag in OF_ENCODING:  # element 0 is the length of a group
+            continue
+        element = dataset.get_item(tag)
+        vr = element.VR
+        if vr in (None, "UN") and dictionary_has_tag(tag):
+            vr = dictionary_VR(tag)
+        digest.update(struct.pack("<I", tag))
+        if vr == "SQ":
+            for item in dataset[tag].value:
+                digest.update(b"item")
+                _add_elements(item, digest)
+            digest.update(b"end")
+            continue
+        value = element.value
+        content = (
+            value if isinstance(value, bytes) else str("" if value is None else value).encode()
+        )
+        if content[-1:] in (b"\0", b" "):  # it makes the length even
+            content = content[:-1]
+        digest.update(struct.pack("<Q", len(content)) + content)
 
 
 class Result(NamedTuple):

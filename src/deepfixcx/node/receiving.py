@@ -27,7 +27,7 @@ from deepfixcx.node.inbox import Inbox, meta_bytes
 
 if TYPE_CHECKING:
     from deepfixcx.node.events import Log
-    from deepfixcx.node.ledger import Commitment
+    from deepfixcx.node.records import Commitment
 
 __all__ = ["SYNTAXES", "Committing", "Receiver", "client_tls", "server_tls", "storage_classes"]
 

@@ -22,7 +22,7 @@ from deepfixcx.errors import DeepfixcxError, NodeError, OverwriteError
 from deepfixcx.io.files import holds, make_folder, write_file
 from deepfixcx.node.config import Destination, NodeConfig
 from deepfixcx.node.inbox import file_of
-from deepfixcx.node.ledger import Delivery
+from deepfixcx.node.records import Delivery
 
 __all__ = ["MISSING", "PlainSender", "Result", "Sender", "Unreachable", "make_sender"]
 

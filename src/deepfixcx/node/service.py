@@ -11,7 +11,7 @@ from typing import Any, Final
 from deepfixcx.errors import NodeError
 from deepfixcx.node.config import Destination, NodeConfig
 from deepfixcx.node.events import Log, quiet
-from deepfixcx.node.inbox import Inbox, opened
+from deepfixcx.node.inbox import Answers, Inbox, opened
 from deepfixcx.node.processing import Processing
 from deepfixcx.node.receiving import Committing, Receiver
 from deepfixcx.node.senders import Sender, Unreachable, make_sender
@@ -37,8 +37,8 @@ class Delivering(threading.Thread):
         stopping: threading.Event,
     ) -> None:
         super().__init__(name=f"delivering {place.name}", daemon=True)
-        self._place, self._sender, self._inbox, self._log = place, sender, inbox, log
-        self._ledger = inbox.ledger
+        self._place, self._sender, self._log = place, sender, log
+        self._ledger, self._answers = inbox.ledger, Answers(inbox, place.name)
         self._wake, self._stopping = threading.Event(), stopping
         self._pause = 0.0
         self._last_sent = time.monotonic()
@@ -56,12 +56,14 @@ class Delivering(threading.Thread):
     def run(self) -> None:
         """Send until `stop`."""
         try:
+            self._answers.open()
             while not self._stopping.is_set():
                 if not self._step():
                     self._wake.wait(self._pause or 0.5)
                     self._wake.clear()
         finally:
             self._sender.close()
+            self._answers.close()
             self._ledger.close()
 
     def _step(self) -> bool:
@@ -82,13 +84,14 @@ class Delivering(threading.Thread):
         except Unreachable as error:
             self._wait(str(error))
             return False
+        finally:
+            self._answers.record()
         self._last_sent = time.monotonic()
         return True
 
     def _record(self, delivery: Any, reason: str) -> None:
         if not reason:
-            if self._ledger.sent(delivery):
-                self._inbox.remove("made", delivery.content)
+            self._answers.add(delivery)
             return
         dead = delivery.refused + 1 >= self._sender.refusals
         self._ledger.refuse(delivery, reason, dead=dead)
