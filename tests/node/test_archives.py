@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from deepfixcx.deidentify import load_key
 from deepfixcx.node.web import BodyError, parts_of
 from tests.conftest import ROOT
-from tests.node.conftest import Site, free_port, instances, scans, wait_for
+from tests.node.conftest import Site, free_port, instances, scan, scans, wait_for
 from tests.programs import plugin, program
 from tests.release.orthanc import PLUGIN
 
@@ -99,14 +100,27 @@ def test_requests_without_the_token_or_with_a_damaged_body_are_refused(site: Sit
 
 
 def test_whole_studies_wait_until_nothing_more_arrives(site: Site) -> None:
-    site.configure('kind = "folder"\npath = "archive"\nwhole_studies = true\nidle_s = 4')
+    site.configure('kind = "folder"\npath = "archive"\nwhole_studies = true\nidle_s = 3600')
     site.start()
-    sent = scans(site.folder / "in", 3)
-    site.send(*sent[:2])
-    arrived = time.monotonic()
-    wait_for(lambda: site.status().objects["done"] == 2)
-    assert not site.results() or time.monotonic() > arrived + 4  # on a machine that is busy
-    site.send(sent[2])
+    sent = scans(site.folder / "in", 2)
+    other = site.folder / "other.dcm"
+    scan(StudyInstanceUID="1.2.3").save_as(other)
+    site.send(*sent, other)
+    wait_for(lambda: site.status().objects["done"] == 3)
+    assert not site.results()
+
+    def let_an_hour_pass(where: str) -> None:
+        with closing(sqlite3.connect(site.folder / "spool" / "node.sqlite")) as database:
+            database.execute(f"UPDATE made SET received = received - 3601 WHERE {where}")
+            database.commit()
+
+    key = load_key(site.folder / "hospital.key")
+    # The first study has one old object and one new: it waits when the other study is sent.
+    let_an_hour_pass(f"study = '{key.uid('1.2.3')}' OR object = 1")
+    wait_for(lambda: site.status().deliveries["archive"]["sent"])
+    assert instances(site.results()) == [key.uid(each) for each in instances([other])]
+    assert site.status().deliveries["archive"]["waiting"] == 2
+    let_an_hour_pass("object != 1")
     wait_for(site.settled)
     assert len(site.results()) == 3
 

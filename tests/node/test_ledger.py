@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepfixcx.node.config import Limits
-from deepfixcx.node.inbox import Inbox
+from deepfixcx.node.inbox import Answers, Inbox
 from deepfixcx.node.ledger import NodeLedger
 from deepfixcx.node.records import Made, Outcome
 from deepfixcx.node.status import folder_status
@@ -62,6 +62,30 @@ def test_what_was_given_up_or_quarantined_is_put_back(ledger: NodeLedger) -> Non
     assert [each.content for each in ledger.waiting(0, 10)] == ["2"]
     assert ledger.sent([(delivery.number, delivery.content)]) == [delivery.content]
     assert not ledger.needed("1")
+
+
+def test_answers_that_a_kill_left_are_recorded_where_number_and_content_fit(
+    ledger: NodeLedger, tmp_path: Path
+) -> None:
+    inbox = Inbox(tmp_path, ledger, Limits())
+    for number in range(4):
+        ledger.receive(f"c{number}", f"1.{number}", "CT1", 10)
+    ledger.finish([(each, Outcome((made("7", each.content),))) for each in ledger.waiting(0, 9)])
+    answers = Answers(inbox, "archive")
+    answers.open()
+    one, two, three, _ = ledger.queue("archive", 10, None, 5.0)
+    answers.add(one)
+    answers.add(two)
+    assert len(ledger.queue("archive", 10, None, 5.0)) == 4  # and here it is killed
+    with (tmp_path / "answers.archive").open("a") as file:
+        file.write(f"{three.number} {one.content}\nx\n{three.number} {three.content}")
+    Answers(inbox, "archive").open()
+    waiting = [each.content for each in ledger.queue("archive", 10, None, 5.0)]
+    assert waiting == ["c2", "c3"]
+    assert not (tmp_path / "answers.archive").read_bytes()
+    for _ in range(16):
+        answers.add(three)
+    assert [each.content for each in ledger.queue("archive", 10, None, 5.0)] == ["c3"]
 
 
 def test_old_delivered_objects_are_forgotten_and_stay_counted(

@@ -7,13 +7,20 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
 from deepfixcx.deidentify import Deidentifier, Profile, load_key
+from deepfixcx.node import read_config
+from deepfixcx.node.inbox import put
+from deepfixcx.node.records import Delivery
+from deepfixcx.node.senders import make_sender
+from deepfixcx.release.storage import open_store
 from tests.node.conftest import (
     CANARY,
     PATIENCE_S,
@@ -135,6 +142,46 @@ def test_a_destination_that_was_away_gets_everything(site: Site) -> None:
     key = load_key(site.folder / "hospital.key")
     expected = sorted(key.uid(each) for each in instances([*sent, *later]))
     assert instances(site.results()) == expected
+
+
+def test_a_kill_between_an_answer_and_the_ledger_repeats_nothing(site: Site) -> None:
+    site.configure(STORESCP.format(site.archive_port))
+    site.start()
+    site.send(*scans(site.folder / "in", 4))
+    wait_for(lambda: site.status().deliveries["archive"]["waiting"] == 4)
+    words = [program("dcmtk", "storescp"), "+uf", "-od", str(site.out), str(site.archive_port)]
+    with closing(sqlite3.connect(site.folder / "spool" / "node.sqlite")) as database:
+        database.execute("BEGIN IMMEDIATE")  # the node can write no more, as with a slow disk
+        with process(*words, folder=site.folder):
+            answers = site.folder / "spool" / "answers.archive"
+            wait_for(lambda: answers.read_bytes().count(b"\n") == 4)
+            site.stop(signal.SIGKILL)
+    assert site.status().deliveries["archive"]["waiting"] == 4
+    with process(*words, folder=site.folder):
+        site.start()
+        wait_for(site.settled)
+        site.send(*scans(site.folder / "later", 1))  # the queue is worked off again
+        wait_for(lambda: site.status().deliveries["archive"]["sent"] == 5)
+    assert len(site.results()) == 5
+    assert not answers.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ['"folder"\npath = "archive"', '"url"\nurl = "memory://twice"'])
+def test_a_result_that_is_sent_twice_is_there_once(site: Site, kind: str) -> None:
+    site.configure(f"kind = {kind}")
+    config = read_config(site.path)
+    (config.folder / "made").mkdir(parents=True)
+    content = put(config.folder, "made", b"a result")
+    delivery = Delivery(1, 1, content, "1.2", "1.2.3", "1.2", "1.2.4", "1.2.5", 0)
+    place = config.destinations["archive"]
+    for _ in range(2):  # the node was killed before it knew of the answer
+        sender = make_sender(config, place, threading.Event())
+        assert [reason for _, reason in sender.send([delivery])] == [""]
+    if place.kind == "folder":
+        assert [path.read_bytes() for path in site.results()] == [b"a result"]
+    else:
+        store, root = open_store(place.url)
+        assert [store.cat_file(path) for path in store.find(root)] == [b"a result"]
 
 
 @pytest.mark.slow
