@@ -72,19 +72,20 @@ def test_answers_that_a_kill_left_are_recorded_where_number_and_content_fit(
         ledger.receive(f"c{number}", f"1.{number}", "CT1", 10)
     ledger.finish([(each, Outcome((made("7", each.content),))) for each in ledger.waiting(0, 9)])
     answers = Answers(inbox, "archive")
-    answers.open()
-    one, two, three, _ = ledger.queue("archive", 10, None, 5.0)
-    answers.add(one)
-    answers.add(two)
+    with answers.open():
+        one, two, three, _ = ledger.queue("archive", 10, None, 5.0)
+        answers.add(one)
+        answers.add(two)
     assert len(ledger.queue("archive", 10, None, 5.0)) == 4  # and here it is killed
     with (tmp_path / "answers.archive").open("a") as file:
         file.write(f"{three.number} {one.content}\nx\n{three.number} {three.content}")
-    Answers(inbox, "archive").open()
-    waiting = [each.content for each in ledger.queue("archive", 10, None, 5.0)]
-    assert waiting == ["c2", "c3"]
-    assert not (tmp_path / "answers.archive").read_bytes()
-    for _ in range(16):
-        answers.add(three)
+    answers = Answers(inbox, "archive")
+    with answers.open():
+        waiting = [each.content for each in ledger.queue("archive", 10, None, 5.0)]
+        assert waiting == ["c2", "c3"]
+        assert not (tmp_path / "answers.archive").read_bytes()
+        for _ in range(16):
+            answers.add(three)
     assert [each.content for each in ledger.queue("archive", 10, None, 5.0)] == ["c3"]
 
 

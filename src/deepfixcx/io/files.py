@@ -28,6 +28,7 @@ __all__ = [
     "appending",
     "check_apart",
     "check_free",
+    "empty",
     "find_link",
     "holds",
     "inside",
@@ -92,6 +93,11 @@ def appending(path: Path, start: bytes) -> Iterator[BinaryIO]:
         if (found := file.read(len(start))) and found != start:
             raise OverwriteError(f"{path.name!r} is no log of deepfixcx; choose another name")
         yield file
+
+
+def empty(file: BinaryIO) -> None:
+    """Remove all lines of a file that `appending` has opened."""
+    os.ftruncate(file.fileno(), 0)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ says that it is needed no more.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import struct
@@ -17,10 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 from deepfixcx.errors import InUseError, NodeError, OverwriteError
 from deepfixcx.io.files import (
+    appending,
+    empty,
     make_folder,
     remove_own,
     remove_temporaries,
@@ -209,24 +210,27 @@ class Answers:
         self._inbox, self._path = inbox, inbox.folder / f"answers.{destination}"
         self._new: list[tuple[int, str]] = []
         self._since = 0.0
-        self._file: int | None = None
+        self._file: BinaryIO
 
-    def open(self) -> None:
-        """Record what an earlier process left; a line that it did not end counts for nothing."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(self._path, flags, 0o600)
-        with open(self._path, encoding="ascii", errors="replace") as file:
-            rows = [line.split() for line in file if line.endswith("\n")]
-        self._new = [(int(row[0]), row[1]) for row in rows if len(row) == 2 and row[0].isdecimal()]
-        self.record()
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Record what an earlier process left, and keep the file open; half a line is no answer."""
+        with appending(self._path, b"") as self._file:
+            self._file.seek(0)
+            lines = self._file.read().decode("ascii", "replace").split("\n")[:-1]
+            rows = [line.split() for line in lines]
+            self._new = [
+                (int(row[0]), row[1]) for row in rows if len(row) == 2 and row[0].isdecimal()
+            ]
+            self.record()
+            yield
 
     def add(self, delivery: Delivery) -> None:
         """Note that a destination has accepted a result."""
         self._since = self._since if self._new else time.monotonic()
         self._new.append((delivery.number, delivery.content))
         with suppress(OSError):  # a full disk; the ledger gets it soon
-            if self._file is not None:
-                os.write(self._file, f"{delivery.number} {delivery.content}\n".encode())
+            self._file.write(f"{delivery.number} {delivery.content}\n".encode())
         if len(self._new) >= ANSWERS or time.monotonic() - self._since > ANSWERS_S:
             self.record()
 
@@ -236,14 +240,7 @@ class Answers:
             for content in self._inbox.ledger.sent(self._new):
                 self._inbox.remove("made", content)
             self._new = []
-            if self._file is not None:
-                os.ftruncate(self._file, 0)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+            empty(self._file)
 
 
 @contextmanager

@@ -56,14 +56,13 @@ class Delivering(threading.Thread):
     def run(self) -> None:
         """Send until `stop`."""
         try:
-            self._answers.open()
-            while not self._stopping.is_set():
-                if not self._step():
-                    self._wake.wait(self._pause or 0.5)
-                    self._wake.clear()
+            with self._answers.open():
+                while not self._stopping.is_set():
+                    if not self._step():
+                        self._wake.wait(self._pause or 0.5)
+                        self._wake.clear()
         finally:
             self._sender.close()
-            self._answers.close()
             self._ledger.close()
 
     def _step(self) -> bool:
