@@ -61,8 +61,10 @@ CONDITIONS = ("view", "sex", "age")
 Array = NDArray[np.float32]
 Found = dict[str, Any]
 Row = dict[str, Any]
-SEX = 5
+SEX = len(LABELS.split(",")) + CONDITIONS.index("sex")
 """Column of sex where view, sex and age stand behind the four labels."""
+BEHIND = (2, 1, 3)
+"""Columns of view, sex and age among edema, sex, view and age."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def load(folder: Path, cache: Path | None, *, rivals: bool = False) -> Images:
         stored["labels"],
         stored["patients"],
         {"edema": extra[:, :1], "sex": extra[:, 1:2]},
-        extra[:, 1:4],
+        extra[:, BEHIND],
         np.where(extra[:, 2] > 0, "AP", "PA"),
     )
 
@@ -139,7 +141,7 @@ def tiny() -> Images:
         labels[:, :4],
         patients.astype(np.str_),
         {"edema": extra[:, :1], "sex": extra[:, 1:2]},
-        extra[:, 1:4],
+        extra[:, BEHIND],
         np.where(extra[:, 2] > 0, "AP", "PA"),
     )
 

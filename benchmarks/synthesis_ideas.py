@@ -133,6 +133,12 @@ IDEAS: dict[str, Idea] = {
     ),
     "conditioned": Idea("8 numbers, also given view, sex, age", conditioned=True),
     "conditioned-24": Idea("24 numbers, also given view, sex, age", numbers=24, conditioned=True),
+    "conditioned-pca": Idea(
+        "20 principal components, also given view, sex, age",
+        numbers=20,
+        supervised=False,
+        conditioned=True,
+    ),
     "levels": Idea("8 numbers of three specs", specs=("2,19", "3,4", "4,4")),
     "levels-24": Idea("24 numbers of three specs", numbers=24, specs=("2,19", "3,4", "4,4")),
     "coarse": Idea("8 numbers of J=3 P=4", specs=("3,4",)),

@@ -3,6 +3,8 @@
 Releases are made of random halves of the private patients. The attacker scores a patient by
 cᵀ V⁻¹ S: the patient's share c of the sums S, in units of their covariance V, which it takes from
 the public images, or knows. The theory says Φ(√(2 D / n)) on average for the latter and no noise.
+A second table states how much of a claimed epsilon attackers show: in the pair game for the patient
+with the longest share, and as `audit` does, for the patients there are. Its noise is not seeded.
 
     python -m benchmarks.synthesis_tracing --markdown docs/privacy-research.md
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +25,15 @@ from benchmarks.mechanism_synthesis import DELTA, EPSILONS, NAMED, Division, dat
 from benchmarks.synthesis_attacks import membership
 from benchmarks.synthesis_ideas import Idea
 from benchmarks.table import Table, put_section
+from deepfixcx.audit.tracing import shown_epsilon
+from deepfixcx.mechanisms import epsilon_lower_bound
 from deepfixcx.mechanisms.label_model import HISTOGRAM, contributions
-from deepfixcx.mechanisms.sensitivity import rho_of
+from deepfixcx.mechanisms.sensitivity import noisy_sum, rho_of
 
 RIDGE = 1e-3
-RUNS = 200
+RUNS, AUDITED = 200, 256
+TRIALS = 4000
+FAR = 1e6
 
 
 def shares_of(fitted: Any, records: Any) -> Any:
@@ -62,6 +69,43 @@ def trace(division: Division, numbers: int, epsilon: float | None, *, knows: boo
     return found["membership"], found["worst"], theory if rho is None else math.nan, bound
 
 
+def shown(division: Division, numbers: int, epsilon: float) -> tuple[float, float]:
+    """Return lower bounds of epsilon: from the pair game, and from an audit of the patients."""
+    idea = Idea("", numbers=numbers)
+    fitted: Any = idea.fit(division.public(idea, division.images.labels), np.random.default_rng(0))
+    model, rho = fitted.model, rho_of(epsilon, DELTA)
+    longest = model.patterns[[np.linalg.norm(model.design, axis=1).argmax()]]
+    far = np.full((1, len(model.root)), FAR)
+    counts, sums = contributions(model, far, longest.astype(np.float32), np.array(["asked"]))
+
+    def game(patients: int) -> Any:
+        def several(count: int) -> Any:
+            made = []
+            for _ in range(count):
+                one, first = noisy_sum(counts[:patients], 1.0, HISTOGRAM * rho)
+                two, second = noisy_sum(sums[:patients], model.bound, (1 - HISTOGRAM) * rho)
+                made.append(one @ counts[0] / first**2 + two @ sums[0] / second**2)
+            return np.array(made)
+
+        return several
+
+    pair = epsilon_lower_bound(
+        game(0), game(1), lambda scores: scores, trials=TRIALS, delta=DELTA
+    ).value
+    own = replace(fitted.fitted.mechanism, epsilon=epsilon, delta=DELTA)
+    release, private = replace(fitted.fitted, mechanism=own), division.private(idea, None)
+
+    def remake(places: Any, generator: Any) -> Any:
+        made = release.apply(private.select(places), generator)
+        return made.array, made.labels.astype(np.float64)
+
+    audited = shown_epsilon(
+        remake, release.represent(private.array), private.labels, private.patient_of_each(),
+        delta=DELTA, runs=AUDITED,
+    )  # fmt: skip
+    return pair, audited.value
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Trace patients in releases of several sizes and budgets."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -88,8 +132,13 @@ def main(words: Sequence[str] | None = None) -> None:
             values = [*rows[0][:2], *rows[1][:2], *rows[1][2:]]
             shown = ["–" if math.isnan(value) else f"{value:.3f}" for value in values]
             table.add(str(numbers), "–" if epsilon is None else f"{epsilon:g}", *shown)
+    second = Table(["numbers", "claimed ε", "shown in the pair game", "shown by an audit"], words=2)
+    for numbers in options.numbers:
+        for epsilon in EPSILONS:
+            bounds = shown(divisions[0], numbers, epsilon)
+            second.add(str(numbers), f"{epsilon:g}", *(f"{each:.2f}" for each in bounds))
     command = f"python -m benchmarks.synthesis_tracing --seeds {options.seeds}"
-    parts = [table.markdown(), f"Made by `{command}`."]
+    parts = [table.markdown(), second.markdown(), f"Made by `{command}`."]
     print("\n\n".join(parts))
     if options.markdown is not None:
         put_section(options.markdown, "tracing", parts)

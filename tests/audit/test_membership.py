@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from deepfixcx.audit.membership import (
@@ -13,6 +16,9 @@ from deepfixcx.audit.membership import (
     confidence,
     shadow_scores,
 )
+from deepfixcx.audit.suite import audit_release
+from deepfixcx.audit.target import Target
+from deepfixcx.audit.tracing import least_epsilon
 from deepfixcx.errors import AuditError
 
 Floats = NDArray[np.float64]
@@ -163,3 +169,42 @@ def test_the_worst_patient_has_an_interval_over_the_runs() -> None:
     worst = next(each for each in results if each.figure == "worst patient AUC")
     assert worst.value.value == 1
     assert 0.5 < worst.value.low < 0.95
+
+
+def test_a_bound_of_epsilon_is_that_of_exact_binomial_intervals() -> None:
+    lowest = beta.ppf(0.05, 90, 11)  # Clopper and Pearson, one side, 90 of 100
+    assert least_epsilon(90, 100, 0.0, 100) == pytest.approx(np.log(lowest / (1 - lowest)))
+    assert least_epsilon(90, 100, 1e-3, 1000) < least_epsilon(90, 100, 0.0, 100)
+    assert least_epsilon(50, 100, 0.0, 100) == 0
+
+
+def test_a_bound_of_epsilon_exceeds_the_truth_as_rarely_as_stated() -> None:
+    """Randomized response with epsilon 1: each decision is right with e / (1 + e)."""
+    right = np.random.default_rng(0).binomial(200, np.e / (1 + np.e), 400)
+    by_count = {int(each): least_epsilon(int(each), 200, 0.0, 200) for each in np.unique(right)}
+    shown = np.array([by_count[int(each)] for each in right])
+    assert (shown > 1).mean() <= 0.07
+    assert shown.mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("deviation", "claimed", "verdict"), [(0, 0.2, "CONTRADICTS"), (9, 2, "agrees")]
+)
+def test_an_audit_compares_the_stated_budget_with_what_it_shows(
+    deviation: float, claimed: float, verdict: str
+) -> None:
+    vectors = np.random.default_rng(0).normal(size=(120, 8)).astype(np.float32)
+    labels = np.zeros((120, 1), np.float32)
+
+    def remake(places: NDArray[np.int64], generator: np.random.Generator) -> tuple[Any, Floats]:
+        mean = vectors[places].mean(0) + generator.normal(0, deviation, 8)
+        return np.tile(mean, (50, 1)).astype(np.float32), np.zeros((50, 1))
+
+    target = Target(
+        vectors, None, vectors, np.arange(120).astype(np.str_), members=[()] * 120,
+        record_labels=labels, labels=labels, label_names=("sick",), remake=remake,
+        budget=(claimed, 1e-5), raw=vectors,
+    )  # fmt: skip
+    (note,) = audit_release(target, samples=100).notes
+    assert verdict in note
+    assert f"epsilon {claimed:g} for a patient" in note

@@ -8,7 +8,7 @@ patients hides the one patient with twelve images.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,12 +21,12 @@ from deepfixcx.audit.result import (
     mann_whitney_error,
     result_of_means,
 )
+from deepfixcx.audit.tracing import RIDGE, Remake, Tracer, design_of
 from deepfixcx.errors import AuditError
 from deepfixcx.measures import Interval, auc_interval
 from deepfixcx.measures.intervals import Floats
 
 __all__ = [
-    "Remake",
     "attack_membership",
     "attack_release_membership",
     "confidence",
@@ -42,11 +42,7 @@ Fit = Callable[[NDArray[np.int64]], ArrayLike]
 """Trains a model on the images at these places, and returns its `confidence` in all N labels."""
 
 
-Remake = Callable[[NDArray[np.int64], np.random.Generator], tuple[Array, Floats]]
-"""Releases the images at these places; returns the records (R, ...) and their labels (R, L)."""
-
 NEAREST, FITTED, TRACED = "nearest record", "residual", "traced in the sums"
-RIDGE = 1e-3
 
 
 def confidence(probability: ArrayLike, label: ArrayLike) -> Floats:
@@ -251,7 +247,7 @@ def attack_release_membership(
         inside[pair] = generator.permutation(count) % 2 == 0
         inside[pair + 1] = ~inside[pair]
     scores: dict[str, list[Floats]] = {NEAREST: [], FITTED: [], TRACED: []}
-    tracer = _Tracer.fit(held, known, owners)
+    tracer = Tracer.fit(held, known, owners)
     for half in inside:
         records, released_labels = remake(np.flatnonzero(half[owners]), generator)
         flat = np.asarray(records, np.float64).reshape(len(records), -1)
@@ -275,7 +271,7 @@ def release_scores(
     parts = Components.fit(seen.astype(np.float32), min(64, max(1, len(seen) // 4)))
     seen, asked = seen @ parts.directions, asked @ parts.directions
     near = minus_distances(asked, seen).max(axis=1).astype(np.float64)
-    design, wanted = _design(np.asarray(released_labels, np.float64)), _design(known)
+    design, wanted = design_of(np.asarray(released_labels, np.float64)), design_of(known)
     gram = design.T @ design
     gram[np.diag_indices_from(gram)] += RIDGE
     slopes = np.linalg.solve(gram, design.T @ seen)
@@ -285,52 +281,6 @@ def release_scores(
     residual = asked - wanted @ slopes
     fit = -(residual * np.linalg.solve(within, residual.T).T).sum(axis=1)
     return {NEAREST: near, FITTED: fit - float(np.linalg.slogdet(within)[1])}
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Tracer:
-    """Trace each image in the sums over a release: what it adds to means and to label slopes.
-
-    Records that are drawn from a model show its slopes, and slopes are sums over the patients. The
-    product of a patient's share with the sums, in units of their covariance over random halves of
-    the patients, is the linear score that identifies members best.
-    """
-
-    centre: Floats
-    directions: Floats  # (n, K)
-    slopes: Floats  # (columns, K)
-    shares: Floats  # (N, columns * K), in units of the covariance
-
-    @classmethod
-    def fit(cls, held: Floats, known: Floats, owners: NDArray[np.int64]) -> _Tracer:
-        """Learn from the candidates, of whom half are in a release."""
-        design, patients = _design(known), int(owners.max()) + 1
-        centre, scale = held.mean(axis=0), held.std(axis=0)
-        scale = np.where(scale > 1e-9 * max(float(np.abs(held).max()), 1e-30), scale, np.inf)
-        most = max(1, patients // (4 * design.shape[1]))
-        parts = Components.fit(((held - centre) / scale).astype(np.float32), most)
-        directions = (parts.directions / scale[:, None]).astype(np.float64)
-        seen = (held - centre) @ directions
-        slopes = np.linalg.lstsq(design, seen, rcond=None)[0]
-        whole = (design[:, :, None] * (seen - design @ slopes)[:, None]).reshape(len(held), -1)
-        sums = np.zeros((patients, whole.shape[1]))
-        np.add.at(sums, owners, whole)
-        sums /= np.bincount(owners, minlength=patients)[:, None]
-        spread = sums.T @ sums / patients
-        spread += RIDGE * max(float(np.trace(spread)) / len(spread), 1e-30) * np.eye(len(spread))
-        return cls(centre, directions, slopes, np.linalg.solve(spread, whole.T).T)
-
-    def score(self, records: Floats, labels: Floats) -> Floats:
-        """Return a score for each image, (N,)."""
-        design = _design(labels)
-        apart = (records - self.centre) @ self.directions - design @ self.slopes
-        return np.asarray(self.shares @ (design.T @ apart / len(records)).ravel(), np.float64)
-
-
-def _design(labels: Floats) -> Floats:
-    """Return a one, each label, and whether it is known."""
-    unknown = np.isnan(labels)
-    return np.column_stack([np.ones(len(labels)), np.where(unknown, 0, labels), unknown])
 
 
 def _patient_results(

@@ -28,6 +28,7 @@ from deepfixcx.audit.result import (
     result_of_means,
 )
 from deepfixcx.audit.target import Copies, PublicImages, Target
+from deepfixcx.audit.tracing import budget_note, shown_epsilon
 from deepfixcx.code import Code
 from deepfixcx.errors import AuditError
 
@@ -68,6 +69,7 @@ class Found:
     results: list[AttackResult] = field(default_factory=list)
     curves: list[GalleryCurve] = field(default_factory=list)
     best: tuple[float, Inversion, str] | None = None
+    notes: tuple[str, ...] = ()
 
     def raw_area(self, attacker: str) -> float | None:
         """Return what an attacker reaches on raw images, once that is known."""
@@ -85,6 +87,8 @@ def steps(
     """Yield the name of each attack, and how it is made."""
     if target.synthetic:
         yield "membership, released again", partial(_released_again, target, full, seed)
+        if target.remake is not None and target.budget is not None:
+            yield "the budget of a patient", partial(_budget, target, found, full, seed)
         return
     released = Records(numbers_of(target.released), target.members)
     plain = target.is_plain()
@@ -357,6 +361,18 @@ def _released_again(target: Target, full: bool, seed: int) -> Sequence[AttackRes
         runs=2 * RUNS if full else runs,
         seed=seed,
     )
+
+
+def _budget(target: Target, found: Found, full: bool, seed: int) -> Sequence[AttackResult]:
+    """Compare the stated epsilon with what an attacker shows of it; a note states both."""
+    if target.remake is None or target.budget is None:
+        return []
+    bound = shown_epsilon(
+        target.remake, target.encoded, _image_labels(target), target.patients,
+        delta=target.budget[1], runs=(16 if full else 4) * RUNS, seed=seed,
+    )  # fmt: skip
+    found.notes += (budget_note(bound, *target.budget),)
+    return []
 
 
 def _images(target: Target | PublicImages) -> Array:

@@ -65,6 +65,8 @@ class Audit:
         How often the first hit is right, against the size of the gallery.
     copies : Copies, optional
         Identical and near-identical images, which do not count as linkage.
+    notes : tuple of str
+        What was found that is no result of an attack, such as a lower bound of epsilon.
     """
 
     results: tuple[AttackResult, ...]
@@ -75,6 +77,7 @@ class Audit:
     seed: int
     curves: tuple[GalleryCurve, ...] = ()
     copies: Copies | None = None
+    notes: tuple[str, ...] = ()
 
 
 def audit_release(
@@ -161,4 +164,5 @@ def audit_release(
         seed,
         tuple(found.curves),
         found.copies,
+        found.notes,
     )

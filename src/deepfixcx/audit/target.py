@@ -15,8 +15,8 @@ from deepfixcx._words import counted
 from deepfixcx.audit.features import Array, patient_numbers
 from deepfixcx.audit.inference import above_median
 from deepfixcx.audit.linkage.labels import encode_columns
-from deepfixcx.audit.membership import Remake
 from deepfixcx.audit.reconstruction.attackers import Released, numbers_of, resize
+from deepfixcx.audit.tracing import Remake
 from deepfixcx.datasets import Dataset, FeatureMatrix
 from deepfixcx.errors import AuditError
 
@@ -61,6 +61,7 @@ class Target:
     remake: Remake | None = None
     public: PublicImages | None = None
     raw: Array | None = None  # Features before protection, where there are no images
+    budget: tuple[float, float] | None = None  # Epsilon and delta for a patient, as stated
 
     def reference(self) -> Array:
         """Return what nothing was removed from: images, or the features before protection."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deepfixcx.audit.membership import Remake
     from deepfixcx.audit.suite import Target
+    from deepfixcx.audit.tracing import Remake
     from deepfixcx.code import Code
     from deepfixcx.mechanisms import FittedMechanism
     from deepfixcx.release import PrivateFolder, Release
@@ -59,6 +59,14 @@ class ReleaseRecords:
     synthetic: bool = False
     owners: Mapping[Path, str] = field(default_factory=dict, repr=False)  # patients, if known
     pseudonyms: Mapping[Path, str] = field(default_factory=dict, repr=False)  # of the manifest
+
+    @property
+    def budget(self) -> tuple[float, float] | None:
+        """Epsilon and delta for a patient, where the mechanism states them."""
+        from deepfixcx.mechanisms.catalogue import budget_of
+
+        mechanism = getattr(self.fitted, "mechanism", None)
+        return None if mechanism is None else budget_of(mechanism)
 
     def again(
         self, codes: NDArray[np.float32], labels: NDArray[np.float32], patients: NDArray[np.str_]

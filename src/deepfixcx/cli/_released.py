@@ -177,6 +177,7 @@ def find_target(
         label_names=made.label_names[:shared],
         remake=None if of_records is None else made.again(codes, labels, dataset.patients),
         public=public,
+        budget=made.budget,
     )
     alike = not made.synthetic and check_pairs(listed.release, target, drawn=made.drawn)
     binding = made.binding or ("similarity" if alike else "none")

@@ -273,7 +273,8 @@ def _curve_figure(curves: Sequence[GalleryCurve]) -> Figure:
 
 def _notes(audit: Audit, found: Found) -> tuple[str, ...]:
     """Return what a reader should know, with the copies that were left out."""
-    return (*found.notes, *(audit.copies.notes() if audit.copies is not None else ()))
+    copies = audit.copies.notes() if audit.copies is not None else ()
+    return (*found.notes, *audit.notes, *copies)
 
 
 def _copies(audit: Audit) -> dict[str, int]:
