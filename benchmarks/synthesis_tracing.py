@@ -69,7 +69,7 @@ def trace(division: Division, numbers: int, epsilon: float | None, *, knows: boo
     return found["membership"], found["worst"], theory if rho is None else math.nan, bound
 
 
-def shown(division: Division, numbers: int, epsilon: float) -> tuple[float, float]:
+def bounds_of(division: Division, numbers: int, epsilon: float) -> tuple[float, float]:
     """Return lower bounds of epsilon: from the pair game, and from an audit of the patients."""
     idea = Idea("", numbers=numbers)
     fitted: Any = idea.fit(division.public(idea, division.images.labels), np.random.default_rng(0))
@@ -135,7 +135,7 @@ def main(words: Sequence[str] | None = None) -> None:
     second = Table(["numbers", "claimed ε", "shown in the pair game", "shown by an audit"], words=2)
     for numbers in options.numbers:
         for epsilon in EPSILONS:
-            bounds = shown(divisions[0], numbers, epsilon)
+            bounds = bounds_of(divisions[0], numbers, epsilon)
             second.add(str(numbers), f"{epsilon:g}", *(f"{each:.2f}" for each in bounds))
     command = f"python -m benchmarks.synthesis_tracing --seeds {options.seeds}"
     parts = [table.markdown(), second.markdown(), f"Made by `{command}`."]
