@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
@@ -123,8 +124,18 @@ def files(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=150, deadline=None)
 @given(content=files())
-def test_any_header_gives_the_pixels_of_pydicom(content: bytes) -> None:
+def test_any_header_gives_the_pixels_and_the_instance_of_pydicom(content: bytes) -> None:
     assert outcome(content) == outcome_by_pydicom(content)
+    assert reading.read_instance(io.BytesIO(content)) == "1.2.3"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize("uid", ["1.2.34", "1.2.345", "not a UID", "1.2\\1.3"])
+def test_the_instance_is_that_of_pydicom(write_dicom: WriteDicom, syntax: Any, uid: str) -> None:
+    path = write_dicom(GRAY16, syntax=syntax, SOPInstanceUID=uid)
+    expected = str(dcmread(path).get("SOPInstanceUID") or "")
+    assert reading.read_instance(io.BytesIO(path.read_bytes())) == expected
 
 
 @settings(max_examples=150, deadline=None)
@@ -150,10 +161,12 @@ def test_ordinary_files_need_no_pydicom(
 ) -> None:
     pixels = np.arange(63).reshape(1, 9, 7).astype(dtype) - np.dtype(dtype).type(dtype[0] == "i")
     content = write_dicom(pixels, syntax=syntax, RescaleSlope="2", WindowCenter=9).read_bytes()
-    expected = outcome_by_pydicom(content)
+    expected, instance = outcome_by_pydicom(content), reading.read_instance(io.BytesIO(content))
+    assert instance
     monkeypatch.setattr(reading, "read_partial", None)
     monkeypatch.setattr(reading, "dcmread", None)
     assert outcome(content) == expected
+    assert reading.read_instance(io.BytesIO(content)) == instance
 
 
 def test_unused_bits_are_ignored(write_dicom: WriteDicom) -> None:

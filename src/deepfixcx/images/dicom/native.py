@@ -7,18 +7,28 @@ the ordinary is left to pydicom, and so is every error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from functools import cache, cached_property
 from struct import Struct
 from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataelem import RawDataElement, empty_value_for_VR
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-__all__ = ["Header", "PlainHeader", "native_frames", "plain_header", "without_unused_bits"]
+__all__ = [
+    "Header",
+    "PlainHeader",
+    "native_frames",
+    "plain_header",
+    "plain_instance",
+    "without_unused_bits",
+]
 
 _WITH_VR: Final = Struct("<HH2sH")
 _WITHOUT_VR: Final = Struct("<HHL")
@@ -35,6 +45,8 @@ _SYNTAXES: Final = {
     b"1.2.840.10008.1.2.1\x00": ExplicitVRLittleEndian,
 }
 _CHARACTER_SET: Final = 0x00080005
+_INSTANCE: Final = 0x00080018
+_PLAIN_UID: Final = re.compile(rb"[0-9.]{1,64}")
 _CHARACTER_SETS: Final = frozenset({b"", b"ISO_IR 6", b"ISO_IR 100", b"ISO_IR 192"})
 _IMAGE_GROUP: Final = 0x0028
 _PHOTOMETRIC: Final = 0x00280004
@@ -68,14 +80,32 @@ class PlainHeader:
     """The elements about the image of a file that `plain_header` could read."""
 
     def __init__(
-        self, known: dict[str, int | str], elements: Dataset, syntax: UID, at: int, length: int
+        self,
+        known: dict[str, int | str],
+        raw: dict[BaseTag, RawDataElement],
+        syntax: UID,
+        at: int,
+        length: int,
     ) -> None:
-        self._known, self.elements = known, elements
+        self._known, self._raw = known, raw
         self.syntax, self.at, self.length = syntax, at, length
+
+    @cached_property
+    def elements(self) -> Dataset:
+        """The elements as pydicom has them; most files need none of them converted."""
+        return Dataset(cast("Any", self._raw))
 
     def get(self, key: Any, default: Any = None, /) -> Any:
         """Return the value of an element by its DICOM keyword."""
-        return self._known[key] if key in self._known else self.elements.get(key, default)
+        if key in self._known:
+            return self._known[key]
+        # pydicom takes longer to say that it lacks an element than to decode a small image.
+        return self.elements.get(key, default) if _tag_of(key) in self._raw else default
+
+
+@cache
+def _tag_of(keyword: str) -> int | None:
+    return tag_for_keyword(keyword)
 
 
 def plain_header(head: bytes) -> PlainHeader | None:
@@ -83,12 +113,12 @@ def plain_header(head: bytes) -> PlainHeader | None:
     if head[128:132] != b"DICM" or head[132:140] != _META_STARTS:
         return None
     known: dict[str, int | str] = {}
-    elements: dict[BaseTag, Any] = {}
+    elements: dict[BaseTag, RawDataElement] = {}
     for tag, vr, at, length in _elements(head, 132):
         if tag == _PIXELS:
             syntax = ExplicitVRLittleEndian if vr else ImplicitVRLittleEndian
             sound = vr in (None, b"OB", b"OW") and "PhotometricInterpretation" in known
-            return PlainHeader(known, Dataset(elements), syntax, at, length) if sound else None
+            return PlainHeader(known, elements, syntax, at, length) if sound else None
         value = head[at : at + length]
         if tag >> 16 == _IMAGE_GROUP or tag == _SHAPE:
             raw = _raw(tag, vr, at, value)
@@ -100,6 +130,19 @@ def plain_header(head: bytes) -> PlainHeader | None:
         elif tag == _PRESENTATION and value.strip() != b"MONOCHROME":
             return None  # a supplemental palette
         elif tag in _REFUSED or (tag == _CHARACTER_SET and value.strip() not in _CHARACTER_SETS):
+            return None
+    return None
+
+
+def plain_instance(head: bytes) -> str | None:
+    """Read the SOP Instance UID of a file in little endian; None where pydicom must do it."""
+    if head[128:132] != b"DICM" or head[132:140] != _META_STARTS:
+        return None
+    for tag, _, at, length in _elements(head, 132):
+        if tag == _INSTANCE:
+            value = head[at : at + length].removesuffix(b"\0")
+            return value.decode() if _PLAIN_UID.fullmatch(value) else None
+        if tag > _INSTANCE:
             return None
     return None
 

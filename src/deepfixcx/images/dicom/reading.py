@@ -36,6 +36,7 @@ from deepfixcx.images.dicom.native import (
     PlainHeader,
     native_frames,
     plain_header,
+    plain_instance,
 )
 from deepfixcx.images.frames import ImageFacts, ImageFrames, OpenedImage
 
@@ -51,6 +52,7 @@ __all__ = [
 
 _PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _HEAD_BYTES: Final = 1 << 16
+_INSTANCE_BYTES: Final = 1 << 12
 _SHORTEST_ELEMENT: Final = 8
 _PHOTOMETRIC: Final = frozenset(
     {"MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT"}
@@ -127,6 +129,10 @@ def read_dicom_header(stream: BinaryIO) -> DicomHeader:
 
 def read_instance(stream: BinaryIO) -> str:
     """Return the SOP Instance UID of a DICOM file; empty where it has none."""
+    stream.seek(0)
+    plain = plain_instance(stream.read(_INSTANCE_BYTES))
+    if plain is not None:
+        return plain
     stream.seek(0)
     try:
         tags = ["SOPInstanceUID"]
