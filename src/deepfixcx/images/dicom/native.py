@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataelem import RawDataElement, empty_value_for_VR
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
