@@ -16,6 +16,7 @@ from typer.testing import Result
 from deepfixcx import Code, Codec
 from deepfixcx.cli._explained import DIFFUSE
 from deepfixcx.cli.explain_model import can_explain
+from deepfixcx.images.nifti import nifti_bytes
 from deepfixcx.io.folders import MARKER, write_own
 from deepfixcx.learn.model_folder import load_model
 from deepfixcx.learn.options import TrainingOptions
@@ -367,3 +368,34 @@ def test_originals_are_drawn_where_they_are_asked_for(
     )
     assert done.exit_code == 2
     assert "--show-original requires images" in " ".join(done.output.split())
+
+
+def test_a_model_on_a_release_of_volumes_is_explained(run: Run, tmp_path: Path) -> None:
+    volumes, sick = np.random.default_rng(0).random((40, 12, 16, 16)), np.arange(40) % 2 == 0
+    volumes[sick, 8:, :8, :8] *= 0.5
+    (tmp_path / "in").mkdir()
+    for number, volume in enumerate(volumes):
+        made = nifti_bytes(volume, np.eye(4), (False,) * 4, bits=16)
+        (tmp_path / "in" / f"{number:02d}.nii.gz").write_bytes(made)
+    out, model = tmp_path / "out", tmp_path / "model"
+    options = ("--volumes", "-J", 1, "-P", "3x2x2", "--output", "codes", "--no-tables")
+    assert run("privatize", tmp_path / "in", out, *options, "--workers", 1).exit_code == 0
+    with (tmp_path / "out.private" / "sources.csv").open(newline="") as file:
+        sources = {row["source_id"]: int(row["source"][:2]) for row in csv.DictReader(file)}
+    lines = [f"{name},{int(sick[place])}" for name, place in sources.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["source_id,sick", *lines]) + "\n")
+    for kind in ("logistic", "mlp"):
+        words = ("--labels", tmp_path / "labels.csv", "--model", kind, "-o", model, "--overwrite")
+        done = run("train", out, *words, *(("--epochs", 2) if kind == "mlp" else ()))
+        assert done.exit_code == 0, done.output
+        why = tmp_path / f"why-{kind}"
+        done = run("explain", out, "--model", model, "-o", why, "--images", 1)
+        assert done.exit_code == 0, done.output
+        facts = json.loads((why / "images" / "0001.json").read_text())
+        assert np.shape(facts["cells"]) == (3, 2, 2)
+        assert len(facts["reasons"][0]["cell"]) == 3
+        assert "edges between slices of 2–4 px" in facts["edges"]
+        assert (why / "model.png").stat().st_size > 10_000
+    done = run("explain", tmp_path / "in", "--model", model, "-o", tmp_path / "no")
+    assert done.exit_code != 0
+    assert "volumes" in " ".join(done.output.split())

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.naming import band_groups, band_names, place_words, spread_over_pixels
+from deepfixcx.explain.groups import band_groups
+from deepfixcx.explain.naming import band_names, place_words, spread_over_pixels
 from deepfixcx.packets import band_number
 
 SPECS = [
@@ -220,8 +221,8 @@ def test_words_of_places_follow_the_middle_of_the_cell(
 ) -> None:
     row = data.draw(st.integers(0, rows - 1))
     column = data.draw(st.integers(0, columns - 1))
-    words = place_words(row, column, (rows, columns))
-    mirrored = place_words(rows - 1 - row, columns - 1 - column, (rows, columns))
+    words = place_words((row, column), (rows, columns))
+    mirrored = place_words((rows - 1 - row, columns - 1 - column), (rows, columns))
     for one, other in (("upper", "lower"), ("left", "right")):
         assert (one in words) == (other in mirrored)
     if rows * columns > 1:

@@ -15,8 +15,8 @@ from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.datasets import load_dataset
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.cohort import bias
+from deepfixcx.explain.groups import band_groups
 from deepfixcx.explain.methods import explain_codes
-from deepfixcx.explain.naming import band_groups
 from deepfixcx.explain.shortcuts import LIMIT, _Effects, find_shortcuts
 from deepfixcx.learn.loading import load_pixels
 from deepfixcx.learn.logistic import LogisticCodes

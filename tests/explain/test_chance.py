@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from deepfixcx import Code, Codec, CodecSpec
 from deepfixcx.explain.attribution import Attribution
+from deepfixcx.explain.groups import band_groups
 from deepfixcx.explain.methods import even_shares, explain_codes, range_of, with_other_baselines
-from deepfixcx.explain.naming import band_groups
 from deepfixcx.learn.logistic import LogisticCodes
 
 SPEC = CodecSpec(2, 4)

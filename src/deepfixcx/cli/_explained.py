@@ -83,6 +83,8 @@ def read_codes(
         code = Code.load(where)
         names = [f"{where.name}:{row}" for row in range(len(code))]
         return _of_code(classifier, code, names, "a file of codes")
+    if classifier.options.spec is not None and classifier.options.spec.ndim == 3:
+        raise ModelError("a model on volumes is explained on a release or a file of their codes")
     dataset, note, overlap = _dataset(classifier, where, patient)
     if dataset is not None:
         names = [_below(record.path, dataset.root) for record in dataset.records]
@@ -266,8 +268,9 @@ def write_explanations(
     from deepfixcx.errors import ExplanationError
     from deepfixcx.report.drawing import figure_bytes
     from deepfixcx.report.explained_model import attribution_figure, bias_figure
+    from deepfixcx.report.explained_volume import volume_attribution_figure, volume_bias_figure
 
-    count = len(shown)
+    count, volumes = len(shown), why.code.spec.ndim == 3
     try:
         with claimed_folder(out, ExplanationError) as own:
             check_out(out, count, overwrite=overwrite)
@@ -278,13 +281,19 @@ def write_explanations(
                 picture, values = _names(row + 1)[-2:]
                 far = None if found.outside is None else bool(found.outside[row])
                 note = FAR if far else ""
-                original = _original(found, row) if originals else None
-                title = f"image {row + 1}"
-                drawn = attribution_figure(shown, row, title=title, original=original, note=note)
+                if volumes:
+                    title = f"volume {row + 1}"
+                    drawn = volume_attribution_figure(shown, row, title=title, note=note)
+                else:
+                    original = _original(found, row) if originals else None
+                    drawn = attribution_figure(
+                        shown, row, title=f"image {row + 1}", original=original, note=note
+                    )
                 own.write(out, picture, figure_bytes(drawn))
                 own.write(out, values, _as_json(_image_values(shown, row, threshold, outside=far)))
             if bias is not None:
-                own.write(out, SUMMARY_FIGURE, figure_bytes(bias_figure(bias)))
+                summary = volume_bias_figure(bias) if volumes else bias_figure(bias)
+                own.write(out, SUMMARY_FIGURE, figure_bytes(summary))
                 own.write(out, SUMMARY, _as_json(bias.to_dict()))
             own.write(out, TABLE, _table(found, why, count))
     except OSError as error:
@@ -318,8 +327,6 @@ def _image_values(
     why: Attribution, row: int, threshold: float, *, outside: bool | None
 ) -> dict[str, Any]:
     """Return what is known of one image, as JSON values that name no file."""
-    from deepfixcx.explain.naming import band_groups
-
     one = why[row]
     score = _score(why, row)
     values: dict[str, Any] = {
@@ -340,6 +347,7 @@ def _image_values(
         "reasons": [
             {
                 "words": each.words,
+                "cell": None if each.cell is None else list(each.cell),
                 "amount": round(each.amount, 6),
                 "share": round(each.share, 6),
                 "chance": None if each.chance is None else round(each.chance, 6),
@@ -357,7 +365,7 @@ def _image_values(
         amounts = one.edge_groups()[0].astype(np.float64)
         values["edges"] = {
             str(group): round(float(amount), 6)
-            for group, amount in zip(band_groups(one.level), amounts, strict=True)
+            for group, amount in zip(one.groups, amounts, strict=True)
         }
     return values
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
         model_randomization,
     )
     from deepfixcx.explain.gradients import gradient_shap, integrated_gradients
+    from deepfixcx.explain.groups import BandGroup, band_groups
     from deepfixcx.explain.methods import explain_codes, occlusion
     from deepfixcx.explain.models import as_explainable
-    from deepfixcx.explain.naming import BandGroup, BandName, band_groups, band_names
+    from deepfixcx.explain.naming import BandName, band_names
     from deepfixcx.explain.removal import Statement, statements
     from deepfixcx.explain.shortcuts import find_shortcuts
 
@@ -40,9 +41,10 @@ _NAMES = {
         "model_randomization",
     ),
     "gradients": ("gradient_shap", "integrated_gradients"),
+    "groups": ("BandGroup", "band_groups"),
     "methods": ("explain_codes", "occlusion"),
     "models": ("as_explainable",),
-    "naming": ("BandGroup", "BandName", "band_groups", "band_names"),
+    "naming": ("BandName", "band_names"),
     "removal": ("Statement", "statements"),
     "shortcuts": ("find_shortcuts",),
 }

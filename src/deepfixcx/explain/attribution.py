@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 from deepfixcx.code import Code
 from deepfixcx.codec import decode_values
 from deepfixcx.errors import ExplanationError
-from deepfixcx.explain.naming import (
+from deepfixcx.explain.groups import (
     BandGroup,
-    BandName,
+    Reason,
     band_groups,
-    band_names,
     direction_members,
     group_members,
     octaves_that_differ,
-    place_words,
-    spread_over_pixels,
 )
+from deepfixcx.explain.naming import BandName, band_names, place_words, spread_over_pixels
 
 __all__ = ["Attribution", "Reason", "Resolves"]
 
@@ -35,29 +33,6 @@ SMALL_CHANGE = 1e-3
 """Completeness errors are shares of the change of the output; smaller changes count as this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason of a model's answer; row and column are of the cell, from 0."""
-
-    row: int | None
-    column: int | None
-    bands: BandGroup | None  # of the direction, the octave in which the code differs most
-    amount: float  # summed over the cell and direction; positive towards the label
-    share: float  # of the sizes of all reasons of the image, 0 to 1
-    chance: float | None  # what models of random labels stay below, in 95 % of images
-    words: str
-    range: tuple[float, float] | None = None  # least and largest amount with any baseline
-
-    @property
-    def stands_out(self) -> bool:
-        """Whether it is larger than chance, as far as that is known."""
-        return self.chance is None or abs(self.amount) > self.chance
-
-    def __str__(self) -> str:
-        """Return the reason in words."""
-        return self.words
-
-
 @dataclass(frozen=True, eq=False)
 class Attribution:
     """How much each number of some codes contributed to one output of a model.
@@ -68,9 +43,10 @@ class Attribution:
     Parameters
     ----------
     values : ndarray of float32, shape (B, C, 4**J, P, P), or (B, C, 4**J, P, P, F)
-        Attribution of each number, in the unit of the output.
+        Attribution of each number, in the unit of the output; of volumes in the shape of their
+        code, and P_z, P, P stands for P, P below.
     code : Code
-        What was explained, B images.
+        What was explained, B images or volumes.
     baseline : ndarray of float32, shape (B, ...) or (1, ...)
         The codes that it is compared with.
     outputs, baseline_outputs : ndarray of float32, shape (B,)
@@ -133,7 +109,6 @@ class Attribution:
 
     def __post_init__(self) -> None:
         """Check that all parts are of the same codes."""
-        self.code.spec.refuse_volumes("an attribution")
         shape = self.code.array.shape
         fits = self.values.shape == shape and self.baseline.shape[1:] == shape[1:]
         fits = fits and len(self.baseline) in (1, len(self.code))
@@ -176,8 +151,14 @@ class Attribution:
         return self.code.spec.level
 
     @property
+    def groups(self) -> tuple[BandGroup, ...]:
+        """The groups of bands of `edge_groups`, `amounts` and reasons."""
+        return band_groups(*self._packet)
+
+    @property
     def band_names(self) -> tuple[BandName, ...]:
-        """What each band of `edges` answers to."""
+        """What each band of `edges` answers to; of images."""
+        self.code.spec.refuse_volumes("naming single bands")
         return band_names(self.level)
 
     @property
@@ -236,9 +217,8 @@ class Attribution:
             The attribution has no positions.
         """
         one = self[image]
-        height, width = map(int, one.code.sizes[0])
         cells = one.spatial(absolute=absolute)[0]
-        return spread_over_pixels(cells, self.code.spec, height, width)
+        return spread_over_pixels(cells, self.code.spec, *map(int, one.code.sizes[0]))
 
     def edges(self, *, absolute: bool = False) -> Array:
         """Return which scale and orientation: the attribution of each band, (B, 4**J).
@@ -259,7 +239,7 @@ class Attribution:
             raise ExplanationError(
                 f"{self.method} gives no values for bands; choose another method"
             )
-        bands: Array = self._numbers(absolute).sum(axis=(1, 3, 4))
+        bands: Array = self._numbers(absolute).sum(axis=(1, *self._cell_axes))
         return bands
 
     def amounts(self) -> Array:
@@ -267,9 +247,10 @@ class Attribution:
         if self.resolves == "place":
             return self.spatial()[:, np.newaxis]
         if self.resolves == "band":
-            return self.edge_groups()[:, :, np.newaxis, np.newaxis]
+            groups = self.edge_groups()
+            return groups.reshape(*groups.shape, *[1] * self.code.spec.ndim)
         values = self._numbers(absolute=False).sum(axis=1)
-        amounts: Array = np.einsum("gb,nbrc->ngrc", group_members(self.level), values)
+        amounts: Array = np.einsum("gb,nb...->ng...", group_members(*self._packet), values)
         return amounts
 
     def edge_map(self, *, absolute: bool = False) -> Array:
@@ -282,7 +263,7 @@ class Attribution:
 
     def edge_groups(self, *, absolute: bool = False) -> Array:
         """Return `edges` by octave and orientation, (B, G), in the order of `band_groups`."""
-        groups: Array = self.edges(absolute=absolute) @ group_members(self.level).T
+        groups: Array = self.edges(absolute=absolute) @ group_members(*self._packet).T
         return groups
 
     def image(self, image: int = 0) -> Array:
@@ -301,9 +282,9 @@ class Attribution:
         -------
         ndarray of float32, shape (C, H, W)
         """
-        height, width = map(int, self.code[image].sizes[0])
+        size = map(int, self.code[image].sizes[0])
         values = self._numbers(absolute=False)[image][np.newaxis]
-        pixels: Array = decode_values(values, self.code.spec, height, width)[0]
+        pixels: Array = decode_values(values, self.code.spec, *size)[0]
         return pixels
 
     def top(self, n: int = 5, image: int = 0) -> list[Reason]:
@@ -344,8 +325,8 @@ class Attribution:
         counted = sizes > (chance if beyond_chance and chance is not None else 0)
         strength = sizes
         if one.resolves != "place":
-            bands = members @ group_members(self.level).sum(axis=1)
-            strength = sizes / np.sqrt(bands)[:, np.newaxis, np.newaxis]
+            bands = members @ group_members(*self._packet).sum(axis=1)
+            strength = sizes / np.sqrt(bands).reshape(-1, *[1] * (sizes.ndim - 1))
         rank = (-strength).argsort(axis=0, kind="stable").argsort(axis=0)
         cells = np.broadcast_to(np.abs(of_groups.sum(axis=0)), sizes.shape)
         total, named = float(sizes.sum(dtype=np.float64)), one._octaves()
@@ -353,13 +334,15 @@ class Attribution:
         order = np.lexsort((-cells.ravel(), rank.ravel()))
         for place in zip(*np.unravel_index(order, sizes.shape), strict=True):
             if counted[place] and len(reasons) < n:
-                direction, row, column = map(int, place)
+                direction, *cell = map(int, place)
                 amount = float(amounts[place])
                 least = None if chance is None else float(chance[place])
-                where = (int(named[place]), row, column)
-                reason = self._reason(where, amount, abs(amount) / total, least)
+                group = int(named[place])
+                reason = self._reason(group, tuple(cell), amount, abs(amount) / total, least)
                 if one.others is not None:
-                    others = np.tensordot(one.others[:, 0, :, row, column], members[direction], 1)
+                    where: Any = (slice(None), 0, slice(None), *cell)
+                    there = one.others[where]
+                    others = np.tensordot(there, members[direction], 1)
                     all_of = [amount, *map(float, others)]
                     reason = replace(reason, range=(min(all_of), max(all_of)))
                 reasons.append(reason)
@@ -369,32 +352,40 @@ class Attribution:
         """Return the group that is named for each direction and cell of the first image."""
         if self.resolves == "place":
             return np.zeros((1, *self.code.spec.grid_shape), np.int64)
+        shape = self.code.spec.code_shape(self.code.channels)[: 2 + self.code.spec.ndim]
         now, before = (
-            (each[0].reshape(*each.shape[1:5], -1) ** 2).sum(axis=(0, -1), dtype=np.float64)
+            (each[0].reshape(*shape, -1) ** 2).sum(axis=(0, -1), dtype=np.float64)
             for each in (self.code.array, self.baseline)
         )
-        return octaves_that_differ(now, before, self.level, everywhere=self.resolves == "band")
+        return octaves_that_differ(now, before, *self._packet, everywhere=self.resolves == "band")
+
+    @property
+    def _packet(self) -> tuple[int, int | None]:
+        return self.code.spec.level, self.code.spec.level_z
+
+    @property
+    def _cell_axes(self) -> tuple[int, ...]:
+        return tuple(range(3, 3 + self.code.spec.ndim))
 
     def _directions(self) -> Array:
         whole = np.ones((1, 1), np.float32)
-        return whole if self.resolves == "place" else direction_members(self.level)
+        return whole if self.resolves == "place" else direction_members(*self._packet)
 
     def _numbers(self, absolute: bool) -> Array:
         """Return one value for each channel, band and cell: poolings are taken together."""
         values = np.abs(self.values) if absolute else self.values
-        taken: Array = values.sum(axis=-1) if values.ndim > 5 else values
+        taken: Array = values.sum(axis=-1) if values.ndim > 3 + self.code.spec.ndim else values
         return taken
 
     def _reason(
-        self, place: tuple[int, int, int], amount: float, share: float, chance: float | None
+        self, group: int, cell: tuple[int, ...], amount: float, share: float, chance: float | None
     ) -> Reason:
-        group, row, column = place
-        where = place_words(row, column, self.code.spec.grid_shape)
+        where = place_words(cell, self.code.spec.grid_shape)
         side = f"towards {self.label}" if amount > 0 else f"away from {self.label}"
         if self.resolves == "place":
-            return Reason(row, column, None, amount, share, chance, f"{where}: pushes {side}")
-        bands = band_groups(self.level)[group]
+            return Reason(cell, None, amount, share, chance, f"{where}: pushes {side}")
+        bands = self.groups[group]
         words = f"{bands.mostly(self.level)} {side}"
         if self.resolves == "band":
-            return Reason(None, None, bands, amount, share, chance, words)
-        return Reason(row, column, bands, amount, share, chance, f"{where}: {words}")
+            return Reason(None, bands, amount, share, chance, words)
+        return Reason(cell, bands, amount, share, chance, f"{where}: {words}")

@@ -13,7 +13,6 @@ from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.methods import explain_codes
 from deepfixcx.explain.models import as_explainable
-from deepfixcx.explain.naming import band_groups
 from deepfixcx.explain.shortcuts import Finding, find_shortcuts
 from deepfixcx.measures import mean_interval
 from deepfixcx.measures.intervals import patient_means
@@ -41,7 +40,7 @@ class Bias:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values; intervals are those of `Interval.to_dict`."""
         why = self.attribution
-        groups = band_groups(why.level)
+        groups = why.groups
         error = why.completeness_error
         return {
             "label": why.label,
@@ -80,16 +79,17 @@ class Bias:
 
     def attention_bands(self) -> Floats:
         """Return the attention of bands by octave and orientation as a share of all, (G,)."""
-        bands = self._attention().sum(axis=(0, 2, 3))
-        groups = band_groups(self.attribution.level)
-        return np.array([bands[list(group.bands)].sum() for group in groups])
+        attention = self._attention()
+        bands = attention.sum(axis=(0, *range(2, attention.ndim)))
+        return np.array([bands[list(group.bands)].sum() for group in self.attribution.groups])
 
     def _attention(self) -> Floats:
         """Return attention (C, 4**J, P, P) that sums to 1."""
         if self.attention is None:
             raise ExplanationError("this model has no attention; a CodeMLP has")
         attention = self.attention.astype(np.float64)
-        attention = attention.sum(axis=-1) if attention.ndim > 4 else attention
+        several = not isinstance(self.attribution.code.spec.pooling, str)
+        attention = attention.sum(axis=-1) if several else attention
         shares: Floats = attention / max(attention.sum(), np.finfo(np.float64).tiny)
         return shares
 

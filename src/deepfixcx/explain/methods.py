@@ -9,6 +9,7 @@ multilayer perceptrons and networks that were fitted to permuted labels
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -19,6 +20,7 @@ from deepfixcx._optional import require
 from deepfixcx.code import Code
 from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution, Resolves
+from deepfixcx.explain.groups import group_members
 from deepfixcx.explain.models import (
     BASELINES,
     Explainable,
@@ -26,7 +28,6 @@ from deepfixcx.explain.models import (
     baseline_codes,
     checked_baseline,
 )
-from deepfixcx.explain.naming import group_members
 from deepfixcx.measures.code_range import FEWEST, CodeRange, signed_root
 
 __all__ = [
@@ -147,15 +148,11 @@ def parts_of(code: Code, by: str) -> NDArray[np.int64]:
     """Return which part each number of a code belongs to, of the shape of one code."""
     if by not in get_args(Parts):
         raise ExplanationError(f"occlusion is by {', '.join(get_args(Parts))}; got {by!r}")
-    shape = code.array.shape[1:]
-    bands, rows, columns = shape[1:4]
-    band, row, column = np.ogrid[:bands, :rows, :columns]
-    parts = {
-        "cell": row * columns + column + 0 * band,
-        "band": band + 0 * row + 0 * column,
-        "number": (band * rows + row) * columns + column,
-    }[by]
-    parts = parts[np.newaxis] if len(shape) == 4 else parts[np.newaxis, ..., np.newaxis]
+    shape, spec = code.array.shape[1:], code.spec
+    number = np.arange(math.prod(shape[1 : 2 + spec.ndim])).reshape(shape[1 : 2 + spec.ndim])
+    cells = math.prod(spec.grid_shape)
+    parts = {"cell": number % cells, "band": number // cells, "number": number}[by]
+    parts = parts[np.newaxis] if isinstance(spec.pooling, str) else parts[np.newaxis, ..., None]
     return np.broadcast_to(parts, shape).astype(np.int64)
 
 
@@ -267,9 +264,7 @@ def with_other_baselines(
 
 
 def _places(why: Attribution, n: int, image: int) -> set[tuple[object, ...]]:
-    return {
-        (each.row, each.column, each.bands and each.bands.orientation) for each in why.top(n, image)
-    }
+    return {(each.cell, each.bands and each.bands.orientation) for each in why.top(n, image)}
 
 
 def _range(explained: Explainable, code: Code) -> CodeRange | None:
@@ -317,8 +312,9 @@ def _integrated(
 
     why = integrated_gradients(explained, code, start, target, steps=FEW_STEPS)
     amounts = why.amounts()
-    missed = np.abs(amounts.sum(axis=(1, 2, 3)) - (why.outputs - why.baseline_outputs))
-    rough = np.flatnonzero(missed > ROUGH * np.abs(amounts).sum(axis=(1, 2, 3)))
+    amounts = amounts.reshape(len(amounts), -1)
+    missed = np.abs(amounts.sum(axis=1) - (why.outputs - why.baseline_outputs))
+    rough = np.flatnonzero(missed > ROUGH * np.abs(amounts).sum(axis=1))
     if not len(rough):
         return why
     base = why.baseline if len(why.baseline) == 1 else why.baseline[rough]
@@ -331,18 +327,18 @@ def _integrated(
 
 
 def even_shares(code: Code, known: CodeRange, baseline: NDArray[np.float32] | None) -> Floats:
-    """Return the squared distance to a baseline in each group and cell, (B, G, P, P).
+    """Return the squared distance to a baseline in each group and cell, (B, G, *cells).
 
     Distances are in standard deviations of the range; without a baseline they are those to its
     center, and their sum is 1 on average over images.
     """
-    members = group_members(code.spec.level)
+    members = group_members(code.spec.level, code.spec.level_z)
     shares = np.empty((len(code), len(members), *code.spec.grid_shape))
     used = max(1, int(np.isfinite(known.spread).sum()))
     starts = (known.center[None] if baseline is None else signed_root(baseline)) / known.spread
     for image, values in enumerate(code.array):
         squares = (signed_root(values) / known.spread - starts[image % len(starts)]) ** 2
-        squares = squares.sum(axis=-1) if squares.ndim > 4 else squares
+        squares = squares if isinstance(code.spec.pooling, str) else squares.sum(axis=-1)
         of_bands = squares.sum(axis=0).reshape(squares.shape[1], -1)
         shares[image] = (members @ of_bands).reshape(shares.shape[1:])
     least: Floats = np.maximum(shares / used, LEAST / shares[0].size)
@@ -370,7 +366,7 @@ def summed_shares(why: Attribution, known: CodeRange, *, center: bool = False) -
     if why.resolves == "place":
         shares = shares.sum(axis=1, keepdims=True)
     elif why.resolves == "band":
-        shares = shares.sum(axis=(2, 3), keepdims=True)
+        shares = shares.sum(axis=tuple(range(2, shares.ndim)), keepdims=True)
     return shares
 
 

@@ -1,11 +1,11 @@
-"""Names of bands and places in words: scale, orientation, group, cell."""
+"""Names of bands and places in words: scale, orientation, cell."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,33 +15,33 @@ from deepfixcx.packets import band_number, band_path, band_position
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
+    "OF_VOLUMES",
     "ORIENTATIONS",
-    "BandGroup",
     "BandName",
     "Orientation",
     "Spacing",
-    "band_groups",
     "band_name",
     "band_names",
-    "direction_members",
     "extent",
-    "group_members",
     "measure",
-    "octaves_that_differ",
     "place_words",
     "spread_over_pixels",
 ]
 
-Orientation = Literal["approximation", "horizontal", "vertical", "diagonal"]
-"""Direction of the edges that a band answers to; the approximation answers to brightness."""
+Orientation = Literal["approximation", "horizontal", "vertical", "diagonal", "between"]
+"""Direction of the edges that a band answers to; the approximation answers to brightness.
+
+Edges between slices are of volumes.
+"""
 
 ORIENTATIONS: tuple[Orientation, ...] = ("vertical", "horizontal", "diagonal")
 """Those of details, in the order of tables and figures."""
 
+OF_VOLUMES: tuple[Orientation, ...] = ("vertical", "horizontal", "between", "diagonal")
+"""Those of details of volumes."""
+
 Spacing = tuple[float, float]
 """Millimetres from one row of pixels to the next, and from one column to the next."""
-
-TINY = 1e-24  # added to energies, of which many are zero
 
 DEEPEST = 8
 """Beyond this level there are more bands than anyone reads."""
@@ -54,6 +54,7 @@ WORDS: dict[Orientation, str] = {
     "horizontal": "horizontal edges",
     "vertical": "vertical edges",
     "diagonal": "diagonal texture",
+    "between": "edges between slices",
 }
 
 
@@ -222,151 +223,45 @@ def _orientation(row: int, column: int) -> Orientation:
     return "horizontal" if angle > math.pi / 2 - SECTOR else "diagonal"
 
 
-@dataclass(frozen=True, slots=True)
-class BandGroup:
-    """Bands of one orientation whose scales lie in one octave.
-
-    Attributes
-    ----------
-    orientation : {"approximation", "horizontal", "vertical", "diagonal"}
-        Direction of the edges.
-    low, high : float
-        Finest and coarsest period in pixels; `high` of the approximation is infinite.
-    bands : tuple of int
-        Their places in a code.
-
-    Examples
-    --------
-    >>> print(band_groups(3)[4])
-    vertical edges of 4–8 px
-    """
-
-    orientation: Orientation
-    low: float
-    high: float
-    bands: tuple[int, ...]
-
-    def __str__(self) -> str:
-        """Return the name in words, such as ``vertical edges of 4–8 px``."""
-        words = WORDS[self.orientation]
-        if self.orientation == "approximation":
-            return words
-        return f"{words} of {extent(self.low, self.high)} px"
-
-    def mostly(self, level: int) -> str:
-        """Begin a sentence on its direction in all octaves of a level, of which this is one."""
-        words = str(self)
-        if self.orientation != "approximation" and level > 1:
-            words = words.replace(" of ", ", mostly of ", 1) + ","
-        verb = "push" if self.orientation in ("horizontal", "vertical") else "pushes"
-        return f"{words} {verb}"
-
-
-@lru_cache(maxsize=8)
-def band_groups(level: int) -> tuple[BandGroup, ...]:
-    """Group the bands of a level by octave and orientation.
-
-    Parameters
-    ----------
-    level : int
-        J, as in `band_names`.
-
-    Returns
-    -------
-    tuple of BandGroup
-        The approximation, then octave by octave from the coarsest; vertical, horizontal, diagonal
-        in each. Every band is in one group.
-
-    Raises
-    ------
-    ExplanationError
-        The level is beyond those that can be explained.
-
-    Examples
-    --------
-    >>> [str(group) for group in band_groups(1)]
-    ['local brightness', 'vertical edges of 2–4 px', 'horizontal edges of 2–4 px',
-     'diagonal texture of 2–4 px']
-    """
-    names = band_names(level)
-    groups = []
-    keys: list[tuple[float, Orientation]] = [(names[0].octave[0], "approximation")]
-    octaves = sorted({name.octave[0] for name in names[1:]}, reverse=True)
-    keys += [(low, orientation) for low in octaves for orientation in ORIENTATIONS]
-    for low, orientation in keys:
-        members = [
-            name for name in names if (name.octave[0], name.orientation) == (low, orientation)
-        ]
-        numbers = tuple(name.number for name in members)
-        if members:
-            groups.append(BandGroup(orientation, low, members[0].octave[1], numbers))
-    return tuple(groups)
-
-
-@lru_cache(maxsize=DEEPEST)
-def group_members(level: int) -> NDArray[np.float32]:
-    """Return which bands are in each group of `band_groups`, (G, 4**J), as 0 and 1."""
-    members = np.zeros((len(band_groups(level)), 4**level), np.float32)
-    for number, group in enumerate(band_groups(level)):
-        members[number, list(group.bands)] = 1
-    return members
-
-
-@lru_cache(maxsize=DEEPEST)
-def direction_members(level: int) -> NDArray[np.float32]:
-    """Return which groups are of the brightness and of each direction, (4, G), as 0 and 1."""
-    of_groups = [group.orientation for group in band_groups(level)]
-    directions = dict.fromkeys(of_groups)
-    return np.array([[each == one for each in of_groups] for one in directions], np.float32)
-
-
-def octaves_that_differ(
-    now: NDArray[np.float64], before: NDArray[np.float64], level: int, *, everywhere: bool
-) -> NDArray[np.int64]:
-    """Return the group of each direction and cell whose energy exceeds that before most.
-
-    Shapes: energies (4**J, P, P) → (4, P, P), or (4, 1, 1) of all cells together. Compared is the
-    excess divided by the root of the energy before. Where there is none, the group is named whose
-    energy falls most.
-    """
-    parts = [np.maximum(now - before, 0), np.maximum(before - now, 0), before]
-    if everywhere:
-        parts = [each.sum(axis=(1, 2), keepdims=True) for each in parts]
-    more, less, base = (np.tensordot(group_members(level), each, 1) for each in parts)
-    own = direction_members(level)[:, :, np.newaxis, np.newaxis] > 0
-    rises, falls = (np.where(own, each / np.sqrt(base + TINY), -1) for each in (more, less))
-    named: NDArray[np.int64] = np.where(
-        rises.max(axis=1) > 0, rises.argmax(axis=1), falls.argmax(axis=1)
-    )
-    return named
-
-
 ROWS = ("upper", "middle", "lower")
 COLUMNS = ("left", "centre", "right")
 
 
-def place_words(row: int, column: int, grid: tuple[int, ...]) -> str:
-    """Say where a cell lies; left is the left of the image, not of the patient."""
-    if grid == (1, 1):
-        return "the whole image"
-    words = [_third(row, grid[0], ROWS), _third(column, grid[1], COLUMNS)]
+SLICES = ("the first slices", "the middle slices", "the last slices")
+
+
+def place_words(cell: tuple[int, ...], grid: tuple[int, ...]) -> str:
+    """Say where a cell lies; left is the left of the image, not of the patient.
+
+    A cell of an image is (row, column), one of a volume (slice, row, column); so are grids.
+    """
+    if max(grid) == 1:
+        return "the whole image" if len(grid) == 2 else "the whole volume"
+    row, column = cell[-2:]
+    words = [_third(row, grid[-2], ROWS), _third(column, grid[-1], COLUMNS)]
     if words == ["middle", "centre"]:
         words = ["centre"]
     named = " ".join(word for word in words if word)
-    return f"{named}, cell row {row + 1}, column {column + 1}"
+    if len(grid) == 2:
+        return f"{named}, cell row {row + 1}, column {column + 1}"
+    parts = [word for word in (named, _third(cell[0], grid[0], SLICES)) if word]
+    return f"{' of '.join(parts)}, cell slice {cell[0] + 1}, row {row + 1}, column {column + 1}"
 
 
 def spread_over_pixels(
-    cells: NDArray[np.float32], spec: CodecSpec, height: int, width: int
+    cells: NDArray[np.float32], spec: CodecSpec, *size: int
 ) -> NDArray[np.float32]:
-    """Give every pixel of an image the number of the cell that it lies in.
+    """Give every pixel of an image, or voxel of a volume, the number of the cell that it lies in.
 
-    Shapes: cells (..., P, P) → (..., H, W).
+    Shapes: cells (..., P, P) → (..., H, W); of volumes (..., P_z, P, P) → (..., D, H, W).
     """
-    rows, columns = spec.cells(height, width)
-    row_of = np.repeat(rows.of_each_row(), spec.block)[:height]
-    column_of = np.repeat(columns.of_each_row(), spec.block)[:width]
-    return cells[..., row_of[:, None], column_of]
+    places = [
+        np.repeat(axis.of_each_row(), 1 << level)[:side]
+        for axis, level, side in zip(spec.cells(*size), spec.axis_levels, size, strict=True)
+    ]
+    where: Any = (..., *np.ix_(*places))
+    spread: NDArray[np.float32] = cells[where]
+    return spread
 
 
 def _third(place: int, count: int, words: tuple[str, str, str]) -> str:

@@ -21,7 +21,7 @@ from deepfixcx.errors import ExplanationError
 from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.methods import range_of, summed_shares
 from deepfixcx.explain.models import as_explainable
-from deepfixcx.explain.naming import band_groups, place_words
+from deepfixcx.explain.naming import place_words
 from deepfixcx.measures import Interval, auc_interval, roc_auc
 from deepfixcx.pooling import amplitudes
 
@@ -156,9 +156,11 @@ def find_shortcuts(
         amounts = here.amounts().astype(np.float64)
         even = outputs.std() * np.sqrt(shares)
         if shares[0].size > 1:
-            of_bands = amounts.sum(axis=(2, 3)).std(axis=0)[:, np.newaxis, np.newaxis]
+            cells = tuple(range(1, shares.ndim))
+            of_bands = amounts.sum(axis=tuple(range(2, amounts.ndim)))
+            of_bands = of_bands.std(axis=0).reshape(-1, *[1] * len(cells))
             even = np.maximum(
-                even, of_bands * np.sqrt(shares / shares.sum(axis=(1, 2), keepdims=True))
+                even, of_bands * np.sqrt(shares / shares.sum(axis=cells, keepdims=True))
             )
         effects = _Effects(
             here,
@@ -253,15 +255,17 @@ class _Effects:
 
     def _named(self, place: tuple[int, ...]) -> str:
         """Name place, band, and whether more or less of it counts as positive."""
-        group, row, column = place
-        where = place_words(row, column, self.why.code.spec.grid_shape)
+        group, *cell = place
+        where = place_words(tuple(cell), self.why.code.spec.grid_shape)
         if self.why.resolves == "place":
             return f"{where}: what is there"
-        bands = band_groups(self.why.level)[group]
+        bands = self.why.groups[group]
         sizes = np.abs(amplitudes(self.why.code.array, self.why.code.spec)).mean(axis=1)
         held = sizes[:, list(bands.bands)].sum(axis=1)
-        there = held.sum(axis=(1, 2)) if self.why.resolves == "band" else held[:, row, column]
-        more = float(np.cov(self.amounts[:, group, row, column], there)[0, 1]) >= 0
+        whole = held.reshape(len(held), -1).sum(axis=1)
+        images = np.arange(len(held))
+        there = whole if self.why.resolves == "band" else held[images, *cell]
+        more = float(np.cov(self.amounts[images, *place], there)[0, 1]) >= 0
         named = f"{'more' if more else 'less'} {bands}"
         return named if self.why.resolves == "band" else f"{where}: {named}"
 
@@ -280,17 +284,15 @@ class _Effects:
 
     def _exchanged(self, place: tuple[int, ...], model: object, seed: int) -> tuple[float, float]:
         """Return the AUC as it is, and with the numbers of a place and band exchanged."""
-        group, row, column = place
+        group, *cell = place
         mixed = np.random.default_rng(seed).permutation(len(self.why))
         codes = self.why.code.array.copy()
-        bands = (
-            slice(None)
-            if self.why.resolves == "place"
-            else list(band_groups(self.why.level)[group].bands)
-        )
-        rows, columns = (slice(None), slice(None)) if self.why.resolves == "band" else (row, column)
+        bands = slice(None) if self.why.resolves == "place" else list(self.why.groups[group].bands)
         part = codes[:, :, bands]
-        part[:, :, :, rows, columns] = part[mixed][:, :, :, rows, columns]
+        here: Any = (slice(None),) * 3 if self.why.resolves == "band" else (..., *cell)
+        if not isinstance(self.why.code.spec.pooling, str) and self.why.resolves != "band":
+            here = (*here, slice(None))
+        part[here] = part[mixed][here]
         codes[:, :, bands] = part
         outputs = as_explainable(model).outputs(codes, self.why.target)
         return roc_auc(self.sides, self.why.outputs), roc_auc(self.sides, outputs)
@@ -355,9 +357,9 @@ def _largest_difference(attribution: Attribution, inside: Mask, truth: Floats) -
         return ""
     even = np.sqrt(summed_shares(attribution, around, center=True).mean(axis=0))
     sizes = np.abs(np.mean(differences, axis=0)) / even
-    group, row, column = map(int, np.unravel_index(sizes.argmax(), sizes.shape))
-    where = place_words(row, column, attribution.code.spec.grid_shape)
-    return f"; most of all by {band_groups(attribution.level)[group]}, {where}"
+    group, *cell = map(int, np.unravel_index(sizes.argmax(), sizes.shape))
+    where = place_words(tuple(cell), attribution.code.spec.grid_shape)
+    return f"; most of all by {attribution.groups[group]}, {where}"
 
 
 # -- helpers ----------------------------------------------------------------------------------

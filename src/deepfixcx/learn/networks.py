@@ -178,8 +178,8 @@ class CodeMLP(nn.Module):
 def _check(
     code_shape: tuple[int, ...], labels: int, hidden: Sequence[int], dropout: float, l1: float
 ) -> None:
-    if len(code_shape) not in (4, 5) or min(code_shape) < 1:
-        raise ModelError(f"a code has shape (C, 4**J, P, P) or one axis more, got {code_shape}")
+    if len(code_shape) not in (4, 5, 6) or min(code_shape) < 1:
+        raise ModelError(f"a code has shape (C, 4**J, P, P) or more axes, got {code_shape}")
     if labels < 1:
         raise ModelError(f"a classifier needs one label or more, got {labels}")
     if not hidden or min(hidden) < 1:

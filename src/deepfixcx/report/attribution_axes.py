@@ -16,16 +16,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepfixcx.code import Code
-from deepfixcx.explain.attribution import Attribution
-from deepfixcx.explain.naming import (
-    ORIENTATIONS,
-    WORDS,
-    BandGroup,
-    band_groups,
-    extent,
-    spread_over_pixels,
-)
+from deepfixcx.explain.groups import BandGroup, band_groups
+from deepfixcx.explain.naming import OF_VOLUMES, ORIENTATIONS, WORDS, Orientation, extent
 from deepfixcx.report.drawing import FONT, INK, MOST_SIDE, Page, decimals_for, for_display
+from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "AWAY",
@@ -41,6 +35,7 @@ __all__ = [
     "draw_marks",
     "field_of",
     "grid_height",
+    "grid_width",
     "pale",
     "rows_of_bands",
 ]
@@ -63,13 +58,26 @@ LETTER_WIDTH, LINE_HEIGHT = 0.68, 1.45
 # -- places -----------------------------------------------------------------------------------
 
 
-def draw_cells(axes: Axes, one: Attribution, size: tuple[int, ...], most: float) -> None:
+Sides = tuple[int, ...]
+"""Size of an image, or of a volume: then a plane of it is drawn."""
+
+Along = tuple[int, int]
+"""Axes of a size that are drawn down and across; of images, and of slices, the last two."""
+
+LAST = (-2, -1)
+
+
+def draw_cells(
+    axes: Axes,
+    cells: NDArray[np.floating],
+    code: Code,
+    size: Sides,
+    most: float,
+    along: Along = LAST,
+) -> None:
     """Lay colours over an image, and signs into its cells; `most` has the strongest colour."""
-    height, width = size
-    cells = one.spatial()[0]
-    amounts = one.spatial_image() / most
-    _overlay(axes, amounts, (TOWARDS, AWAY))
-    rows, columns = _middles(one.code, height, width)
+    _overlay(axes, _spread(cells / most, code, size, along), (TOWARDS, AWAY))
+    rows, columns = _middles(code, size, along)
     least = LEAST_SIGN
     if max(cells.shape) > MOST_SIGNS:
         least = max(least, float(np.sort(np.abs(cells), axis=None)[-MOST_SIGNS]) / most)
@@ -90,20 +98,26 @@ def draw_amounts(
     place: tuple[float, float, float, float],
     *,
     percent: bool = False,
-) -> None:
-    """Write amounts (P, P, 1 or 3) into the cells of an image, darker where they are larger."""
+    most: float | None = None,
+    size: Sides = (),
+    along: Along = LAST,
+) -> Axes:
+    """Write amounts (P, P, 1 or 3) into the cells of an image, darker where they are larger.
+
+    Of a plane of a volume, `decoded` is the plane and `size` that of the volume.
+    """
     axes = page.image(pale(decoded), *place)
-    rows, columns = _middles(code, *decoded.shape[1:])
-    values = amounts[..., 0]
-    digits = decimals_for(float(values.max()))
-    spread = _spread(values / (float(values.max()) or 1.0), code, decoded.shape[1:])
-    _overlay(axes, spread, (SIZE, SIZE))
+    size = size or decoded.shape[1:]
+    rows, columns = _middles(code, size, along)
+    values, most = amounts[..., 0], most or float(amounts[..., 0].max()) or 1.0
+    digits = decimals_for(most)
+    _overlay(axes, _spread(values / most, code, size, along), (SIZE, SIZE))
     if max(values.shape) > MOST_SIGNS:
-        return
-    size = axes.get_images()[0].get_size()
+        return axes
+    shown = axes.get_images()[0].get_size()
     room = [  # of the narrowest row and column
         72 * inches * (min(np.diff(middles)) / side if len(middles) > 1 else 1)
-        for middles, side, inches in zip((rows, columns), size, (place[3], place[2]), strict=True)
+        for middles, side, inches in zip((rows, columns), shown, (place[3], place[2]), strict=True)
     ]
     several = [
         _percent(float(value)) if percent else f"{value:.{digits}f}" for value in values.flat
@@ -117,12 +131,13 @@ def draw_amounts(
         several = both if _letters(both, room) >= LEAST_LETTERS else several
     letters = _letters(several, room)
     if letters < LEAST_LETTERS:
-        return
+        return axes
     for (row, column), words in zip(np.ndindex(values.shape), several, strict=True):
         axes.text(
             columns[column], rows[row], words, ha="center", va="center", fontsize=letters,
             color=INK, family=FONT, clip_on=True,
         )  # fmt: skip
+    return axes
 
 
 def _letters(texts: Sequence[str], room: Sequence[float]) -> float:
@@ -133,13 +148,17 @@ def _letters(texts: Sequence[str], room: Sequence[float]) -> float:
 
 
 def draw_marks(
-    axes: Axes, code: Code, size: tuple[int, ...], marks: Sequence[tuple[int, int, str]]
+    axes: Axes,
+    code: Code,
+    size: Sides,
+    marks: Sequence[tuple[int, int, str]],
+    along: Along = LAST,
 ) -> None:
     """Frame cells (row, column) of an image of this size, and write their numbers into them.
 
     The frame is dark with a bright rim, so that it is seen on lung and on bone.
     """
-    rows, columns = _edges(code, size[0], size[1])
+    rows, columns = _edges(code, size, along)
     for row, column, number in marks:
         (top, bottom), (left, right) = rows[row], columns[column]
         for colour, width in (("white", 4.0), (INK, 1.8)):
@@ -149,8 +168,9 @@ def draw_marks(
                     linewidth=width, zorder=3,
                 )
             )  # fmt: skip
+        highest = top if axes.yaxis_inverted() else bottom
         axes.text(
-            left, top, number, ha="left", va="top", fontsize=11, color="white", weight="bold",
+            left, highest, number, ha="left", va="top", fontsize=11, color="white", weight="bold",
             family=FONT, zorder=5, bbox={"facecolor": INK, "edgecolor": "white", "pad": 1.5},
         )  # fmt: skip
 
@@ -175,23 +195,32 @@ def _overlay(axes: Axes, amounts: NDArray[np.floating], colours: tuple[str, str]
     )
 
 
-def _spread(values: NDArray[np.float64], code: Code, size: tuple[int, ...]) -> NDArray[np.floating]:
-    return spread_over_pixels(values.astype(np.float32), code.spec, *size)
+def _spread(
+    values: NDArray[np.floating], code: Code, size: Sides, along: Along
+) -> NDArray[np.floating]:
+    """Give every pixel the value of its cell."""
+    spec, cells = code.spec, code.spec.cells(*size)
+    down, across = (
+        np.repeat(cells[axis].of_each_row(), 1 << spec.axis_levels[axis])[: size[axis]]
+        for axis in along
+    )
+    return values[down[:, np.newaxis], across]
 
 
-def _edges(code: Code, height: int, width: int) -> list[list[tuple[float, float]]]:
+def _edges(code: Code, size: Sides, along: Along) -> list[list[tuple[float, float]]]:
     """Return first and last edge of each row and column of cells, in pixels of what is drawn."""
-    step = max(1, min(height, width) // MOST_SIDE)
-    found = []
-    for cells, side in zip(code.spec.cells(height, width), (height, width), strict=True):
-        ends = np.stack([cells.starts, cells.stops], axis=1) * code.spec.block
-        found.append([(low, high) for low, high in (np.minimum(ends, side) / step - 0.5).tolist()])
+    step = max(1, min(size[axis] for axis in along) // MOST_SIDE)
+    found, cells = [], code.spec.cells(*size)
+    for axis in along:
+        ends = np.stack([cells[axis].starts, cells[axis].stops], axis=1)
+        ends = np.minimum(ends << code.spec.axis_levels[axis], size[axis])
+        found.append([(low, high) for low, high in (ends / step - 0.5).tolist()])
     return found
 
 
-def _middles(code: Code, height: int, width: int) -> list[list[float]]:
+def _middles(code: Code, size: Sides, along: Along) -> list[list[float]]:
     """Return the middle of each row and column of cells, in pixels of what is drawn."""
-    return [[(low + high) / 2 for low, high in each] for each in _edges(code, height, width)]
+    return [[(low + high) / 2 for low, high in each] for each in _edges(code, size, along)]
 
 
 # -- bands ------------------------------------------------------------------------------------
@@ -202,18 +231,29 @@ def grid_height(level: int) -> float:
     return (level + 1) * 0.62 + 0.35
 
 
-def _grid_axes(page: Page, level: int, left: float, top: float) -> Axes:
+def grid_width(spec: CodecSpec) -> float:
+    """Return the width of the grid of bands in inches; that of volumes has a column more."""
+    return GRID * len(_directions(spec.level_z)) / len(ORIENTATIONS)
+
+
+def _directions(level_z: int | None) -> tuple[Orientation, ...]:
+    return ORIENTATIONS if level_z is None else OF_VOLUMES
+
+
+def _grid_axes(page: Page, spec: CodecSpec, left: float, top: float) -> Axes:
     """Make the grid of scales down and directions across, the brightness below it."""
-    axes = page.axes(left + SCALES, top + 0.32, GRID, grid_height(level) - 0.35)
-    axes.set_xlim(0, 3)
+    level, wide, directions = spec.level, grid_width(spec), _directions(spec.level_z)
+    axes = page.axes(left + SCALES, top + 0.32, wide, grid_height(level) - 0.35)
+    axes.set_xlim(0, len(directions))
     axes.set_ylim(level + 1, 0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    for column, orientation in enumerate(ORIENTATIONS):
-        middle = left + SCALES + GRID * (column + 0.5) / 3
-        page.text(middle, top + 0.05, WORDS[orientation], 9, ha="center")
+    for column, orientation in enumerate(directions):
+        middle = left + SCALES + wide * (column + 0.5) / len(directions)
+        words = WORDS[orientation].replace("edges between", "between")
+        page.text(middle, top + 0.05, words, 9, ha="center")
     height = 0.62
-    for row, group in enumerate(rows_of_bands(level)):
+    for row, group in enumerate(rows_of_bands(level, spec.level_z)):
         page.text(
             left, top + 0.32 + height * (row + 0.4), f"{extent(group.low, group.high)} px", 11
         )
@@ -221,27 +261,30 @@ def _grid_axes(page: Page, level: int, left: float, top: float) -> Axes:
     return axes
 
 
-def rows_of_bands(level: int) -> list[BandGroup]:
+def rows_of_bands(level: int, level_z: int | None = None) -> list[BandGroup]:
     """Return one group of each octave, the coarsest first."""
-    groups = band_groups(level)[1:]
-    return [next(each for each in groups if each.low == low) for low in _octaves(level)]
+    groups = band_groups(level, level_z)[1:]
+    lows = _octaves(level, level_z)
+    return [next(each for each in groups if each.low == low) for low in lows]
 
 
-def _octaves(level: int) -> list[float]:
-    return sorted({group.low for group in band_groups(level)[1:]}, reverse=True)
+def _octaves(level: int, level_z: int | None) -> list[float]:
+    return sorted({group.low for group in band_groups(level, level_z)[1:]}, reverse=True)
 
 
-def field_of(group: BandGroup, level: int) -> tuple[float, int, float]:
+def field_of(group: BandGroup, level: int, level_z: int | None = None) -> tuple[float, int, float]:
     """Return left, top and width of the field of a group in the grid."""
+    directions = _directions(level_z)
     if group.orientation == "approximation":
-        return 0.0, level, 3.0
-    return float(ORIENTATIONS.index(group.orientation)), _octaves(level).index(group.low), 1.0
+        return 0.0, level, float(len(directions))
+    row = _octaves(level, level_z).index(group.low)
+    return float(directions.index(group.orientation)), row, 1.0
 
 
 def draw_groups(
     page: Page,
     amounts: NDArray[np.floating],
-    level: int,
+    spec: CodecSpec,
     left: float,
     top: float,
     *,
@@ -250,15 +293,15 @@ def draw_groups(
     marks: Sequence[tuple[BandGroup, str]] = (),
 ) -> None:
     """Draw an amount for each group of bands, coloured and written, some with numbers."""
-    axes = _grid_axes(page, level, left, top)
+    axes = _grid_axes(page, spec, left, top)
     largest = float(np.abs(amounts).max()) or 1.0
     most, digits = most or largest, decimals_for(largest)
-    for group, amount in zip(band_groups(level), amounts, strict=True):
+    for group, amount in zip(band_groups(spec.level, spec.level_z), amounts, strict=True):
         words = _percent(float(amount)) if percent else _signed(float(amount), digits)
         colour = SIZE if percent else TOWARDS if amount > 0 else AWAY
-        _draw_field(axes, group, level, abs(float(amount)) / most, colour, words)
+        _draw_field(axes, group, spec, abs(float(amount)) / most, colour, words)
     for group, number in marks:
-        x, y, _ = field_of(group, level)
+        x, y, _ = field_of(group, spec.level, spec.level_z)
         axes.text(
             x + 0.04, y + 0.08, number, ha="left", va="top", fontsize=10, color="white",
             weight="bold", family=FONT, bbox={"facecolor": INK, "edgecolor": "none", "pad": 1.5},
@@ -266,21 +309,22 @@ def draw_groups(
 
 
 def draw_intervals(
-    page: Page, amounts: NDArray[np.float64], level: int, left: float, top: float
+    page: Page, amounts: NDArray[np.float64], spec: CodecSpec, left: float, top: float
 ) -> None:
     """Draw an amount with its interval (G, 3) for each group of bands."""
-    axes = _grid_axes(page, level, left, top)
+    axes = _grid_axes(page, spec, left, top)
     most = float(amounts[:, 0].max()) or 1.0
     digits = decimals_for(most)
-    for group, (value, low, high) in zip(band_groups(level), amounts, strict=True):
+    groups = band_groups(spec.level, spec.level_z)
+    for group, (value, low, high) in zip(groups, amounts, strict=True):
         words = f"{value:.{digits}f}\n{low:.{digits}f}–{high:.{digits}f}"
-        _draw_field(axes, group, level, float(value) / most, SIZE, words)
+        _draw_field(axes, group, spec, float(value) / most, SIZE, words)
 
 
 def _draw_field(
-    axes: Axes, group: BandGroup, level: int, strength: float, colour: str, words: str
+    axes: Axes, group: BandGroup, spec: CodecSpec, strength: float, colour: str, words: str
 ) -> None:
-    x, y, width = field_of(group, level)
+    x, y, width = field_of(group, spec.level, spec.level_z)
     frame = Rectangle((x, y), width, 1, fill=False, edgecolor="#c8c8c8", clip_on=False)
     inside = Rectangle(
         (x, y), width, 1, facecolor=colour, alpha=MOST_COLOUR * strength, linewidth=0

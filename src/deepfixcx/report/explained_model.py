@@ -17,10 +17,10 @@ from deepfixcx._words import counted
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import ExplanationError, ImageTooSmallError
-from deepfixcx.explain.attribution import Attribution, Reason
+from deepfixcx.explain.attribution import Attribution
 from deepfixcx.explain.cohort import Bias
+from deepfixcx.explain.groups import BandGroup, Reason
 from deepfixcx.explain.models import LOG_ODDS
-from deepfixcx.explain.naming import BandGroup
 from deepfixcx.explain.removal import statements
 from deepfixcx.report.attribution_axes import (
     AWAY,
@@ -35,11 +35,27 @@ from deepfixcx.report.attribution_axes import (
     draw_intervals,
     draw_marks,
     grid_height,
+    grid_width,
     pale,
 )
 from deepfixcx.report.drawing import Page, draw_scale, draw_sides, for_display, panel_size
 
-__all__ = ["attribution_figure", "bias_figure", "strongest_amount", "with_amount"]
+__all__ = [
+    "attribution_figure",
+    "bias_figure",
+    "columns_of",
+    "draw_bands",
+    "draw_legend",
+    "draw_scale_of_size",
+    "finding_lines",
+    "mean_reconstruction",
+    "reason_lines",
+    "reconstruction_of",
+    "strongest_amount",
+    "title_of",
+    "with_amount",
+    "wrapped",
+]
 
 SIGNS = (TOWARDS, AWAY)
 MARGIN, GAP, TITLE, HEAD = 0.3, 0.35, 0.62, 0.85
@@ -66,7 +82,7 @@ def attribution_figure(
     that are larger than chance have numbers, which stand in the panels, too.
     """
     one = attribution[image]
-    decoded = _reconstruction(one.code)
+    decoded = reconstruction_of(one.code)
     if original is not None and original.shape[1:] != decoded.shape[1:]:
         raise ExplanationError(
             f"the code is of an image of {decoded.shape[1:]} pixels, and the original has "
@@ -77,12 +93,12 @@ def attribution_figure(
     panels = [wide] * (1 + (original is not None) + places) + bands * [SCALES + GRID]
     width = max(sum(panels) + GAP * (len(panels) - 1), 9.0)
     reasons = one.reasons(REASONS)
-    texts = [*_reason_lines(one, reasons), *_colour_lines(one), *_unseen_lines(one)]
-    lines = [(name, line) for name, text in texts for name, line in _columns(name, text, width)]
+    texts = [*reason_lines(one, reasons), *_colour_lines(one), *_unseen_lines(one)]
+    lines = [(name, line) for name, text in texts for name, line in columns_of(name, text, width)]
     top = TITLE + HEAD + (LINE if note else 0.0)
     below = max(high, bands * grid_height(one.level)) + SCALE
     page = Page(2 * MARGIN + width, top + below + 0.9 + LINE * (len(lines) + 1))
-    words = _title(one, title)
+    words = title_of(one, title)
     page.text(MARGIN, 0.2, words, 18 if len(words) < 6 * width else 11, weight="bold")
     page.text(MARGIN, 0.62, note, 12, weight="bold")
     head, left = top - HEAD, MARGIN
@@ -102,15 +118,15 @@ def attribution_figure(
         page.heading(left, head, "where", "sum over all bands of a cell")
         axes = page.image(pale(decoded), left, top, wide, high)
         most = strongest_amount(one.spatial()[0], one, (0,))
-        draw_cells(axes, one, decoded.shape[1:], most)
+        draw_cells(axes, one.spatial()[0], one.code, decoded.shape[1:], most)
         draw_marks(axes, one.code, decoded.shape[1:], marks)
         draw_sides(page, left, top + high, wide)
         draw_scale(page, (left, top + high + 0.34, wide), most, SIGNS, MOST_COLOUR, unit=one.unit)
         left += wide + GAP
     if bands:
-        _draw_bands(page, one, reasons, left, top)
+        draw_bands(page, one, reasons, left, top)
     foot = top + below + 0.3
-    _legend(page, foot, one.label)
+    draw_legend(page, foot, one.label)
     for line, (name, text) in enumerate(lines):
         page.text(MARGIN, foot + LINE * (line + 1.5), name, 12, weight="bold")
         page.text(MARGIN + INDENT, foot + LINE * (line + 1.5), text, 12)
@@ -120,20 +136,21 @@ def attribution_figure(
 INDENT = 1.5  # where sentences begin
 
 
-def _draw_bands(
+def draw_bands(
     page: Page, one: Attribution, reasons: Sequence[Reason], left: float, top: float
 ) -> None:
     """Draw the amounts of the groups of bands, with the numbers of the reasons."""
     words = "sum over all cells, by scale and direction"
     page.heading(left + SCALES, top - HEAD, "by which edges", words)
-    most = strongest_amount(one.edge_groups()[0], one, (1, 2))
+    cells = tuple(range(1, 1 + one.code.spec.ndim))
+    most = strongest_amount(one.edge_groups()[0], one, cells)
     numbers: dict[BandGroup, list[str]] = {}
     for number, reason in enumerate(reasons, 1):
         if reason.bands is not None:
             numbers.setdefault(reason.bands, []).append(str(number))
     marks = [(group, ", ".join(each)) for group, each in numbers.items()]
-    draw_groups(page, one.edge_groups()[0], one.level, left, top, most=most, marks=marks)
-    place = (left + SCALES, top + grid_height(one.level) + 0.12, GRID)
+    draw_groups(page, one.edge_groups()[0], one.code.spec, left, top, most=most, marks=marks)
+    place = (left + SCALES, top + grid_height(one.level) + 0.12, grid_width(one.code.spec))
     draw_scale(page, place, most, SIGNS, MOST_COLOUR, unit=one.unit)
 
 
@@ -146,7 +163,7 @@ def _marks(reasons: Sequence[Reason]) -> list[tuple[int, int, str]]:
     return [(row, column, ", ".join(each)) for (row, column), each in numbers.items()]
 
 
-def _reason_lines(one: Attribution, reasons: Sequence[Reason]) -> list[tuple[str, str]]:
+def reason_lines(one: Attribution, reasons: Sequence[Reason]) -> list[tuple[str, str]]:
     """Return the reasons that are larger than chance, or that there are none; and the baseline."""
     texts = [
         f"{number}.  {with_amount(reason, one.unit)}" for number, reason in enumerate(reasons, 1)
@@ -197,18 +214,14 @@ def strongest_amount(
 def bias_figure(bias: Bias) -> Figure:
     """Draw the attributions of a model over many images: places, bands, attention, shortcuts."""
     why = bias.attribution
-    decoded = _mean_reconstruction(why.code)
+    decoded = mean_reconstruction(why.code)
     wide, high = panel_size(*decoded.shape[1:])
     level = why.level
     room = SCALES + GRID
     panels = (bias.places is not None) * [wide] + (bias.bands is not None) * [room]
     panels += [wide, room] if bias.attention is not None else []
     width = max(sum(panels) + GAP * (len(panels) - 1), 11.0)
-    found = [f"{number}. {finding.words}" for number, finding in enumerate(bias.findings, 1)]
-    found = found or ["none found; this does not prove that there are none"]
-    if bias.detectable is not None:
-        found.append(f"weakest effect that the search finds: {bias.detectable:.2g} {why.unit}")
-    lines = _wrapped(found, width)
+    lines = wrapped(finding_lines(bias), width)
     top = TITLE + HEAD
     below = max(high, grid_height(level)) + SCALE
     page = Page(2 * MARGIN + width, top + below + 0.45 + LINE * (len(lines) + 2))
@@ -220,23 +233,25 @@ def bias_figure(bias: Bias) -> Figure:
         page.heading(left, TITLE, "places", f"mean size of the attribution, {why.unit}")
         draw_amounts(page, bias.places, decoded, why.code, (left, top, wide, high))
         draw_sides(page, left, top + high, wide)
-        _scale_of_size(page, (left, top + high + 0.22, wide), bias.places[..., 0], unit=why.unit)
+        draw_scale_of_size(
+            page, (left, top + high + 0.22, wide), bias.places[..., 0], unit=why.unit
+        )
         left += wide + GAP
     if bias.bands is not None:
         page.heading(left + SCALES, TITLE, "edges", "mean size, and its 95 % interval")
-        draw_intervals(page, bias.bands, level, left, top)
+        draw_intervals(page, bias.bands, why.code.spec, left, top)
         bottom = top + grid_height(level)
-        _scale_of_size(page, (left + SCALES, bottom, GRID), bias.bands[:, 0], unit=why.unit)
+        draw_scale_of_size(page, (left + SCALES, bottom, GRID), bias.bands[:, 0], unit=why.unit)
         left += room + GAP
     if bias.attention is not None:
         page.heading(left, TITLE, "attention: places", "share of the model's weights")
         shares = bias.attention_places()[:, :, np.newaxis]
         draw_amounts(page, shares, decoded, why.code, (left, top, wide, high), percent=True)
         draw_sides(page, left, top + high, wide)
-        _scale_of_size(page, (left, top + high + 0.22, wide), shares, percent=True)
+        draw_scale_of_size(page, (left, top + high + 0.22, wide), shares, percent=True)
         left += wide + GAP
         page.heading(left + SCALES, TITLE, "attention: edges", "share of the model's weights")
-        draw_groups(page, bias.attention_bands(), level, left, top, percent=True)
+        draw_groups(page, bias.attention_bands(), why.code.spec, left, top, percent=True)
     foot = top + below + 0.4
     page.text(MARGIN, foot, "signs of shortcuts, strongest first", 12, weight="bold")
     for line, text in enumerate(lines):
@@ -244,22 +259,32 @@ def bias_figure(bias: Bias) -> Figure:
     return page.figure
 
 
+def finding_lines(bias: Bias) -> list[str]:
+    """Return the signs of shortcuts in words, and what the search could have found."""
+    found = [f"{number}. {finding.words}" for number, finding in enumerate(bias.findings, 1)]
+    found = found or ["none found; this does not prove that there are none"]
+    if bias.detectable is not None:
+        unit = bias.attribution.unit
+        found.append(f"weakest effect that the search finds: {bias.detectable:.2g} {unit}")
+    return found
+
+
 # -- parts of both ----------------------------------------------------------------------------
 
 
-def _reconstruction(code: Code) -> NDArray[np.float32]:
+def reconstruction_of(code: Code) -> NDArray[np.float32]:
     """Return the reconstruction (C, H, W) of the code of one image."""
     image: NDArray[np.float32] = np.asarray(Codec(code.spec).decode(code), np.float32)[0]
     return image
 
 
-def _mean_reconstruction(code: Code) -> NDArray[np.float32]:
+def mean_reconstruction(code: Code) -> NDArray[np.float32]:
     """Return the reconstruction of the mean of many codes, in the size of the first."""
     mean = code.array.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
-    return _reconstruction(Code(mean, code.spec, code.sizes[:1]))
+    return reconstruction_of(Code(mean, code.spec, code.sizes[:1]))
 
 
-def _title(one: Attribution, title: str) -> str:
+def title_of(one: Attribution, title: str) -> str:
     """Say what the output is, and what it is of the baseline."""
     outputs = np.array([one.outputs[0], one.baseline_outputs[0]], np.float64)
     name = ""
@@ -273,7 +298,7 @@ def _short(label: str) -> str:
     return label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…"
 
 
-def _legend(page: Page, top: float, label: str) -> None:
+def draw_legend(page: Page, top: float, label: str) -> None:
     """Say what colours and signs mean."""
     left = MARGIN
     for colour, words in (
@@ -290,7 +315,7 @@ def _legend(page: Page, top: float, label: str) -> None:
         left += 0.9 + len(words) / LETTERS * 1.3
 
 
-def _scale_of_size(
+def draw_scale_of_size(
     page: Page,
     place: tuple[float, float, float],
     amounts: NDArray[np.floating],
@@ -322,13 +347,13 @@ def _signed(amount: float) -> str:
     return f"{amount + 0.0:+.2g}".replace("-", "−")  # -0.0 + 0.0 is 0.0
 
 
-def _columns(name: str, text: str, width: float) -> list[tuple[str, str]]:
+def columns_of(name: str, text: str, width: float) -> list[tuple[str, str]]:
     """Break a sentence that stands beside a name; the name stands beside its first line."""
-    lines = _wrapped([text], width - INDENT)
+    lines = wrapped([text], width - INDENT)
     return [(name if not row else "", line) for row, line in enumerate(lines)]
 
 
-def _wrapped(texts: Sequence[str], width: float) -> list[str]:
+def wrapped(texts: Sequence[str], width: float) -> list[str]:
     """Break lines that are longer than the page."""
     letters = int(width * LETTERS)
     return [

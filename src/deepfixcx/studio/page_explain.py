@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError, ExplanationError, ModelError
-from deepfixcx.explain.naming import ORIENTATIONS, WORDS, band_groups, extent
+from deepfixcx.explain.groups import band_groups
+from deepfixcx.explain.naming import ORIENTATIONS, WORDS, extent
 from deepfixcx.report.html import for_screen, png_bytes
 from deepfixcx.studio.elements import (
     LibraryPage,

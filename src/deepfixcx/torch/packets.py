@@ -268,7 +268,7 @@ def _split_2d(bands: Tensor, rows: int, columns: int, spec: CodecSpec, filters: 
 
 def _merge_2d(four: Tensor, spec: CodecSpec, filters: Tensor) -> Tensor:
     before, length = taps(spec.wavelet, "synthesis").offset, filters.shape[-1]
-    height, width = size_of(four)
+    height, width = sides_of(four, 2)
     margin = length // 2 if spec.boundary == "periodic" else 0
     for axis in (-2, -1):
         if margin:
@@ -281,11 +281,6 @@ def _merge_2d(four: Tensor, spec: CodecSpec, filters: Tensor) -> Tensor:
 
 
 # -- constants ------------------------------------------------------------------------------------
-
-
-def size_of(images: Tensor) -> tuple[int, int]:
-    """Return height and width of images (..., H, W) as plain integers."""
-    return operator.index(images.shape[-2]), operator.index(images.shape[-1])
 
 
 def sides_of(images: Tensor, ndim: int) -> tuple[int, ...]:

@@ -203,8 +203,8 @@ def _sorted(slices: Sequence[_Slice]) -> tuple[list[_Slice], NDArray[np.float64]
         )
     positions = np.stack([each.position for each in ordered])
     step = (positions[-1] - positions[0]) / (len(slices) - 1)
-    strays = positions - positions[0] - np.arange(len(slices))[:, np.newaxis] * step
-    if np.abs(strays).max() > max(_UNEVEN * usual, float(slices[0].spacing.min())):
+    deviations = positions - positions[0] - np.arange(len(slices))[:, np.newaxis] * step
+    if np.abs(deviations).max() > max(_UNEVEN * usual, float(slices[0].spacing.min())):
         raise SeriesError("the slices do not lie behind each other on one line; exclude the series")
     affine = np.eye(4)
     down, right = slices[0].spacing
