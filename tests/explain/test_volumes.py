@@ -34,7 +34,8 @@ def why() -> Attribution:
     weights = (means[0] - means[1])[np.newaxis]
 
     def model(codes: NDArray[np.float32]) -> NDArray[np.float32]:
-        return 100 * (codes * weights).reshape(len(codes), -1).sum(axis=1)
+        sums: NDArray[np.float32] = 100 * (codes * weights).reshape(len(codes), -1).sum(axis=1)
+        return sums
 
     return explain_codes(model, code, method="occlusion")
 
