@@ -246,6 +246,7 @@ def test_originals_of_other_people_are_refused(run: Run, released: Path) -> None
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 def test_where_no_hash_is_known_nothing_is_refused(run: Run, released: Path) -> None:
     (released / "scans" / "in" / "0.png").write_bytes(
         (released / "scans" / "in" / "1.png").read_bytes()
@@ -256,6 +257,7 @@ def test_where_no_hash_is_known_nothing_is_refused(run: Run, released: Path) -> 
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 def test_records_without_an_original_are_counted(run: Run, released: Path) -> None:
     for number in (3, 4):
         (released / "scans" / "in" / f"{number}.png").unlink()
@@ -300,6 +302,7 @@ def protect(run: Run, folder: Path, mechanism: str, *more: object) -> list[objec
             "--patients", folder / "scans" / "table.csv", "--workers", 1]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_mixed_releases_know_their_members(run: Run, released: Path) -> None:
     words = protect(run, released, "mixing-3")
     done = run(*words)
@@ -355,6 +358,7 @@ def test_own_record_and_partners_are_neither_match_nor_stranger(released: Path, 
     assert min(map(len, seen)) >= 3
 
 
+@pytest.mark.slow
 def test_releases_of_few_numbers_are_attacked_in_their_own_form(run: Run, released: Path) -> None:
     table = released / "scans" / "table.csv"
     head, *rows = table.read_text().splitlines()
@@ -375,6 +379,7 @@ def test_releases_of_few_numbers_are_attacked_in_their_own_form(run: Run, releas
     assert ridge["gain"]["value"] < 3
 
 
+@pytest.mark.slow
 def test_labels_that_the_table_lacks_are_said(run: Run, released: Path) -> None:
     words = protect(run, released, "mixing-3")
     table = released / "scans" / "table.csv"
@@ -447,6 +452,7 @@ def test_a_private_folder_that_was_shuffled_is_refused(run: Run, released: Path)
     assert "it does not list 20 records of 'shared'" in flat(done)
 
 
+@pytest.mark.slow
 def test_known_columns_make_the_baseline_stronger(run: Run, released: Path) -> None:
     floors = []
     for columns in ((), ("--known-columns", "sex,age,view")):
@@ -462,6 +468,7 @@ def test_known_columns_make_the_baseline_stronger(run: Run, released: Path) -> N
     assert "no values in a column 'height'" in flat(done)
 
 
+@pytest.mark.slow
 def test_attackers_with_public_images_only(run: Run, released: Path) -> None:
     table = released / "scans" / "table.csv"
     head, *rows = table.read_text().splitlines()
@@ -507,6 +514,7 @@ def test_an_audit_of_two_patients_says_too_few(run: Run, released: Path) -> None
     assert "not shown" not in reported["answers"].values(), reported["verdict"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_release_of_the_same_codes_is_refused(run: Run, released: Path) -> None:
     """The codes and the names are equal, so that no attack could notice; the ids are not."""
     base = words(released)
@@ -540,6 +548,7 @@ def test_the_same_seed_does_not_make_two_releases_one(run: Run, released: Path) 
         assert f"'{private}' is the private folder of another release" in flat(done)
 
 
+@pytest.mark.slow
 def test_folders_without_ids_are_known_by_checksums_or_not_at_all(run: Run, released: Path) -> None:
     """As in version 0.1: by the recorded codes, by similarity, or the audit says that it cannot."""
     base = [*words(released), "--overwrite"]

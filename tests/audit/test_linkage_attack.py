@@ -53,6 +53,7 @@ def test_the_floor_is_never_below_guessing() -> None:
     assert clipped
 
 
+@pytest.mark.slow
 def test_random_codes_are_at_chance_as_often_as_stated() -> None:
     """Of 40 random releases, the 95 % intervals hold chance about that often, for each figure."""
     covered = {"AUC": 0, "EER": 0, "precision@1": 0}

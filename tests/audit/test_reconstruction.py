@@ -139,6 +139,7 @@ def test_sizes_of_their_own_are_searched() -> None:
         assert inversion.images.shape == (6, 1, 32, 32)
 
 
+@pytest.mark.slow
 def test_the_network_learns_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_inverters, "EPOCHS", 6)
     images, owners = make_images(patients=40)

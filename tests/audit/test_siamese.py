@@ -37,6 +37,7 @@ def test_the_small_network_links() -> None:
     assert area(vectors, owners, "siamese-mlp") > 0.9
 
 
+@pytest.mark.slow
 def test_the_convolutional_network_learns_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """By contrast, then by the protocol: without the one or the other it judges otherwise."""
     drawn, _ = make_images(patients=48, images=1)
@@ -54,7 +55,9 @@ def test_the_convolutional_network_learns_twice(monkeypatch: pytest.MonkeyPatch)
     assert len(set(areas)) == 3
 
 
-@pytest.mark.parametrize("attacker", ["siamese-mlp", "siamese-cnn"])
+@pytest.mark.parametrize(
+    "attacker", ["siamese-mlp", pytest.param("siamese-cnn", marks=pytest.mark.slow)]
+)
 def test_the_same_seed_gives_the_same_network(attacker: str) -> None:
     images, owners = make_images(patients=24, side=16)
     before = torch.random.get_rng_state()

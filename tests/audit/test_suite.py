@@ -91,6 +91,7 @@ def test_full_trains_networks_too(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
 def test_progress_and_untested_attacks_are_reported() -> None:
     reported: list[tuple[str, int, int]] = []
     images, _ = make_images(patients=30)
@@ -133,6 +134,7 @@ def test_records_that_mix_images_stand_for_each_of_them() -> None:
     assert len(owners) == audit.images
 
 
+@pytest.mark.slow
 def test_what_anybody_could_encode_is_not_attacked_twice() -> None:
     """Of codes as they are the two modes are one; of anything else they are not."""
     plain = make_target(attributes={})
@@ -295,6 +297,7 @@ def test_patients_alone_with_their_labels_are_singled_out() -> None:
     assert {each.mode for each in audit.results if each.attack == "rare labels"} == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_labels_that_are_released_link_and_labels_that_are_not_are_a_baseline() -> None:
     noise = np.random.default_rng(0).random((60, 8)).astype(np.float32)
     owners = np.repeat(np.arange(30), 2)
@@ -309,6 +312,7 @@ def test_labels_that_are_released_link_and_labels_that_are_not_are_a_baseline() 
     assert "attacker: labels" in said.sentence
 
 
+@pytest.mark.slow
 def test_copies_are_counted_and_do_not_count_as_linkage() -> None:
     """Each image twice is no re-identification: byte for byte, or with another contrast."""
     images, _ = make_images(patients=60, images=1)

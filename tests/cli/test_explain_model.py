@@ -132,6 +132,7 @@ def test_scores_are_those_of_predict(run: Run, model: Path, xrays: Path, tmp_pat
     assert [float(row["sick"]) for row in rows_of(tmp_path / "why")] == pytest.approx(scores)
 
 
+@pytest.mark.slow
 def test_no_file_is_named_but_in_the_table(
     run: Run, model: Path, xrays: Path, tmp_path: Path
 ) -> None:
@@ -315,6 +316,7 @@ def test_a_table_is_read_as_predict_reads_it(
         assert "no column 'ward'" in refused.output or "--patient requires" in refused.output
 
 
+@pytest.mark.slow
 def test_the_test_part_is_found_by_the_same_column_of_patients(
     run: Run, xrays: Path, tmp_path: Path
 ) -> None:

@@ -328,6 +328,7 @@ def test_a_full_disk_stops_training(
     assert "No space left" in done.output
 
 
+@pytest.mark.slow
 def test_every_figure_is_described(xrays: Path, model: Path, tmp_path: Path, run: Run) -> None:
     page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
     kept = tmp_path / "figures.json"

@@ -253,6 +253,7 @@ def test_a_receiver_trains_on_vectors_and_predicts_images(
     assert run("predict", model, datasets / "public", "-o", tmp_path / "2.csv").exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_receiver_trains_on_codes(run: Run, datasets: Path, tmp_path: Path) -> None:
     out, model = tmp_path / "out", tmp_path / "model"
     assert run(*words(datasets, out, "mixing-3", "--labels", LABELS)).exit_code == 0

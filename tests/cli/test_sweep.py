@@ -68,6 +68,7 @@ def test_a_sweep_ends_with_a_recommendation(run: Run, xrays: Path, tmp_path: Pat
             assert figure.width > 900
 
 
+@pytest.mark.slow
 def test_options_reach_the_sweep(run: Run, xrays: Path, tmp_path: Path) -> None:
     one = ("--labels", "sick", "-J", "1", "-P", "2", "--folds", "3", "--workers", "1")
     found = set()

@@ -54,6 +54,7 @@ def test_codes_and_reconstructions_do_not_depend_on_the_processor(
             np.testing.assert_array_equal(results[f"image {level} {patches}"], codec.decode(code))
 
 
+@pytest.mark.slow
 def test_codes_are_made_where_neither_the_package_nor_the_home_can_be_written() -> None:
     """As in a container with a read-only image and an unknown user; numba has no other cache."""
     program = """

@@ -143,7 +143,7 @@ def tables(generator: np.random.Generator, size: int) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("size", [256, 4096, 131_072])
+@pytest.mark.parametrize("size", [256, 4096, pytest.param(131_072, marks=pytest.mark.slow)])
 def test_tables_hold_no_name_by_chance(size: int) -> None:
     generator, hits, count = np.random.default_rng(size), [], 0
     for number, known in enumerate(KNOWN * (2 if size < 100_000 else 1)):

@@ -108,6 +108,7 @@ def test_the_strongest_inverter_decides_the_goal() -> None:
     assert list(last[1:5]) == ["+0.060", "+2.50 (not met)", "+0.040", "+2.00 (goal met)"]
 
 
+@pytest.mark.slow
 def test_parts_of_the_network_are_left_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     images, owners = make_images(patients=24, side=16)
     monkeypatch.setattr(siamese_cnn, "CONTRAST", replace(siamese_cnn.CONTRAST, epochs=4, every=2))
@@ -153,7 +154,15 @@ def division() -> Division:
 
 @pytest.mark.parametrize(
     "name",
-    ["synthesis-4", "covariance", "mixture", "dp-em", "dp-autoencoder", "graph", "pca-12"],
+    [
+        "synthesis-4",
+        "covariance",
+        "mixture",
+        "dp-em",
+        pytest.param("dp-autoencoder", marks=pytest.mark.slow),
+        "graph",
+        "pca-12",
+    ],
 )
 def test_ideas_of_synthesis_draw_finite_records_with_and_without_noise(
     division: Division, name: str

@@ -43,6 +43,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return make_dataset(tmp_path_factory.mktemp("frontier") / "xrays", 120)
 
 
+@pytest.mark.slow
 def test_a_frontier_writes_its_files(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "xrays", 340)  # as many as resampling needs
     steps: list[tuple[str, int, int]] = []

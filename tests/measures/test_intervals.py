@@ -67,6 +67,7 @@ def test_intervals_of_areas_hold_the_truth(design: Design) -> None:
     assert held >= 0.90
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", list(others()))
 def test_intervals_of_other_measures_hold_the_truth(measure: str) -> None:
     found = coverage(others()[measure][:3], 60)["chosen"]

@@ -79,7 +79,9 @@ def grown(site: Site) -> list[str]:
     ("profile", "made"),
     [
         (PRIVATIZE + 'output = "both"\n', "images/*.png"),
-        ('kind = "deidentify"\nkey = "hospital.key"\n', "dicom/*.dcm"),
+        pytest.param(
+            'kind = "deidentify"\nkey = "hospital.key"\n', "dicom/*.dcm", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_release_grows_study_by_study(site: Site, profile: str, made: str) -> None:

@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ def test_other_listings_are_unequal() -> None:
     assert Listing([one]) != [one]
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_plan_is_about_that_of_the_names() -> None:
     count = 20_000
     tracemalloc.start()

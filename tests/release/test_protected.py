@@ -158,6 +158,7 @@ def test_secrets_are_fresh_and_a_seed_repeats(make: Maker, tmp_path: Path) -> No
     assert "7" not in json.dumps(about["options"])
 
 
+@pytest.mark.slow
 def test_labels_public_images_spec_and_mechanism_change_the_release(
     make: Maker, tmp_path: Path
 ) -> None:

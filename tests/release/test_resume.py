@@ -281,6 +281,7 @@ def test_file_that_killed_two_workers_is_not_touched_again_until_it_is_another(
     assert release(images, tmp_path / "out", resume=True).totals["files_failed"] == 0
 
 
+@pytest.mark.slow
 def test_death_of_an_earlier_run_counts(images: Path, tmp_path: Path, lethal: Lethal) -> None:
     killer = images / "ward-0" / "image3.png"
     release(images, tmp_path / "out")

@@ -57,7 +57,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["images", "records"])
+@pytest.mark.parametrize("name", ["images", pytest.param("records", marks=pytest.mark.slow)])
 def test_no_text_of_a_file_becomes_markup(shelf: Path, tmp_path: Path, name: str) -> None:
     there = tmp_path / "there"
     copytree(shelf, there)

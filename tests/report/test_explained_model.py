@@ -161,6 +161,7 @@ def test_the_reconstruction_is_shown_and_not_more() -> None:
     assert np.abs(figures[0].astype(int) - figures[1]).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(48, 64), (200, 30), (1500, 2100)])
 @pytest.mark.parametrize("spec", [CodecSpec(1, 2), CodecSpec(3, 4, grid="padded")], ids=str)
 def test_every_size_is_drawn(size: tuple[int, int], spec: CodecSpec) -> None:

@@ -48,6 +48,7 @@ def compiled(module: torch.nn.Module) -> Any:
     return torch.compile(module, fullgraph=True, backend="aot_eager")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("grad", [False, True])
 def test_compiled_without_graph_breaks(settings: dict[str, Any], grad: bool) -> None:

@@ -111,6 +111,7 @@ def run(code: str, cases: list[tuple[object, ...]], **environment: str) -> dict[
     return answer
 
 
+@pytest.mark.slow
 def test_the_kernel_is_the_codec() -> None:
     answer = run(INTERPRETED, [*CASES], TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
     errors = answer["errors"]
