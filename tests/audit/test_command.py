@@ -44,10 +44,14 @@ def released(tmp_path: Path, run: Run) -> Path:
         words = ("MF"[owner % 2], 30 + owner, "AP" if owner % 3 else "PA", f"S{owner % 2}")
         rows.append(f"in/{number}.png,patient-{owner},{owner % 2},{','.join(map(str, words))}")
     (tmp_path / "scans" / "table.csv").write_text("\n".join(rows))
-    done = run("privatize", tmp_path / "scans" / "in", tmp_path / "shared", "-J", 2, "-P", 4,
-               "--output", "codes", "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+    passed(run("privatize", tmp_path / "scans" / "in", tmp_path / "shared", "-J", 2, "-P", 4,
+               "--output", "codes", "--workers", 1))  # fmt: skip
     return tmp_path
+
+
+def passed(done: Result) -> Result:
+    assert done.exit_code == 0, done.output
+    return done
 
 
 def flat(done: Result) -> str:
@@ -61,8 +65,7 @@ def words(folder: Path) -> list[object]:
 
 
 def test_from_folders_to_a_verdict(run: Run, released: Path) -> None:
-    done = run(*words(released), "--json", released / "figures.json")
-    assert done.exit_code == 0, done.output
+    done = passed(run(*words(released), "--json", released / "figures.json"))
     assert "singled out?" in done.output
     out = released / "shared.audit"
     names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
@@ -131,8 +134,7 @@ def test_patients_are_those_of_the_release_unless_a_table_names_them(
 @pytest.mark.slow
 def test_records_join_their_own_images(run: Run, released: Path) -> None:
     """Neutral names are shuffled; were they joined wrongly, nothing would come back."""
-    done = run(*words(released))
-    assert done.exit_code == 0, done.output
+    passed(run(*words(released)))
     reported = json.loads((released / "shared.audit" / "audit.json").read_text())
     ridge = next(each for each in reported["results"]
                  if (each["attacker"], each["figure"]) == ("ridge", "PSNR"))  # fmt: skip
@@ -190,8 +192,7 @@ def test_mixed_releases_are_refused(run: Run, released: Path) -> None:
     assert "mixes images and has no labels.csv" in done.output
     about["mechanisms"] = [{"mechanism": "quantization"}]
     (released / "shared" / "dataset.json").write_text(json.dumps(about))
-    done = run(*words(released))
-    assert done.exit_code == 0, done.output
+    done = passed(run(*words(released)))
     assert "made with quantization; the attacker's images were encoded without it" in flat(done)
 
 
@@ -200,9 +201,8 @@ def test_some_released_some_broken(run: Run, released: Path) -> None:
     table, part = released / "scans" / "table.csv", released / "scans" / "part.csv"
     rows = list(csv.reader(table.read_text().splitlines()))
     part.write_text("\n".join(",".join(row) for row in [rows[0], *rows[1:41]]))
-    done = run("privatize", part, released / "half", "-J", 2, "-P", 4, "--output", "codes",
-               "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = passed(run("privatize", part, released / "half", "-J", 2, "-P", 4, "--output", "codes",
+               "--workers", 1))  # fmt: skip
     (released / "scans" / "in" / "59.png").write_bytes(b"no image")
     rows.append(["in/gone.png", "patient-1", "0", "F", "40", "AP", "S1"])
     table.write_text("\n".join(",".join(row) for row in rows))
@@ -253,8 +253,7 @@ def test_where_no_hash_is_known_nothing_is_refused(run: Run, released: Path) -> 
     )
     assert run(*words(released)).exit_code == 2
     (released / "shared.private" / "ledger.sqlite").write_bytes(b"of another version")
-    done = run(*words(released))
-    assert done.exit_code == 0, done.output
+    passed(run(*words(released)))
 
 
 @pytest.mark.slow
@@ -280,9 +279,8 @@ def test_what_is_wrong_comes_before_overwrite(run: Run, released: Path) -> None:
 
 
 def test_an_audit_of_images_names_the_required_options(run: Run, released: Path) -> None:
-    done = run("privatize", released / "scans" / "in", released / "pictures", "-J", 2, "-P", 4,
-               "--output", "images", "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = passed(run("privatize", released / "scans" / "in", released / "pictures", "-J", 2, "-P",
+               4, "--output", "images", "--workers", 1))  # fmt: skip
     done = run("audit", released / "pictures", *words(released)[2:])
     assert done.exit_code == 2
     assert "holds no codes, which an audit attacks" in flat(done)
@@ -294,10 +292,9 @@ def test_an_audit_of_images_names_the_required_options(run: Run, released: Path)
 
 def protect(run: Run, folder: Path, mechanism: str, *more: object) -> list[object]:
     """Make a release of the patients in table.csv, and return the words of an audit of it."""
-    done = run("privatize", folder / "scans" / "table.csv", folder / "safer", "-J", 2, "-P", 4,
+    passed(run("privatize", folder / "scans" / "table.csv", folder / "safer", "-J", 2, "-P", 4,
                "--output", "codes", "--mechanism", mechanism, "--labels", "sick", "--seed", 1,
-               "--workers", 1, *more)  # fmt: skip
-    assert done.exit_code == 0, done.output
+               "--workers", 1, *more))  # fmt: skip
     return ["audit", folder / "safer", "--against", folder / "scans",
             "--patients", folder / "scans" / "table.csv", "--workers", 1]  # fmt: skip
 
@@ -305,8 +302,7 @@ def protect(run: Run, folder: Path, mechanism: str, *more: object) -> list[objec
 @pytest.mark.slow
 def test_mixed_releases_know_their_members(run: Run, released: Path) -> None:
     words = protect(run, released, "mixing-3")
-    done = run(*words)
-    assert done.exit_code == 0, done.output
+    done = passed(run(*words))
     assert "made with mixing" in done.output
     reported = json.loads((released / "safer.audit" / "audit.json").read_text())
     areas = {each["mode"]: each for each in reported["results"]
@@ -366,8 +362,7 @@ def test_releases_of_few_numbers_are_attacked_in_their_own_form(run: Run, releas
     table.write_text("\n".join([head, *rows[20:]]))
     public = ("--public", released / "scans" / "public.csv")
     words = protect(run, released, "projection", *public, "--min-patients", 5)
-    done = run(*words)
-    assert done.exit_code == 0, done.output
+    passed(run(*words))
     reported = json.loads((released / "safer.audit" / "audit.json").read_text())
     assert reported["images"] == 40
     assert any(
@@ -384,8 +379,7 @@ def test_labels_that_the_table_lacks_are_said(run: Run, released: Path) -> None:
     words = protect(run, released, "mixing-3")
     table = released / "scans" / "table.csv"
     table.write_text(table.read_text().replace("sick", "ill"))
-    done = run(*words)
-    assert done.exit_code == 0, done.output
+    done = passed(run(*words))
     assert "lacks some of the released labels (sick)" in done.output
 
 
@@ -412,10 +406,9 @@ def test_the_private_folder_of_another_release_is_refused(run: Run, released: Pa
     """The same images and another seed: records would be paired with other patients."""
     first = protect(run, released, "mixing-3")
     table = released / "scans" / "table.csv"
-    done = run("privatize", table, released / "other", "-J", 2, "-P", 4, "--output", "codes",
+    done = passed(run("privatize", table, released / "other", "-J", 2, "-P", 4, "--output", "codes",
                "--mechanism", "mixing-3", "--labels", "sick", "--seed", 2,
-               "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+               "--workers", 1))  # fmt: skip
     done = run(*first, "--private", released / "other.private")
     assert done.exit_code == 2, done.output
     assert "private folder of another release: its ID" in flat(done)
@@ -474,13 +467,11 @@ def test_attackers_with_public_images_only(run: Run, released: Path) -> None:
     head, *rows = table.read_text().splitlines()
     (released / "scans" / "public.csv").write_text("\n".join([head, *rows[40:]]))
     (released / "scans" / "mine.csv").write_text("\n".join([head, *rows[:40]]))
-    done = run("privatize", released / "scans" / "mine.csv", released / "part", "-J", 2, "-P", 4,
-               "--output", "codes", "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = passed(run("privatize", released / "scans" / "mine.csv", released / "part", "-J", 2,
+               "-P", 4, "--output", "codes", "--workers", 1))  # fmt: skip
     call = ["audit", released / "part", "--against", released / "scans" / "mine.csv",
             "--patients", released / "scans" / "mine.csv", "--workers", 1]  # fmt: skip
-    done = run(*call, "--public", released / "scans" / "public.csv")
-    assert done.exit_code == 0, done.output
+    done = passed(run(*call, "--public", released / "scans" / "public.csv"))
     reported = json.loads((released / "part.audit" / "audit.json").read_text())
     made = {each["attacker"] for each in reported["results"]}
     assert {"whitening, public images", "ridge, public images"} <= made
@@ -504,12 +495,10 @@ def test_an_audit_of_two_patients_says_too_few(run: Run, released: Path) -> None
     table = released / "scans" / "table.csv"
     head, *rows = table.read_text().splitlines()
     (released / "scans" / "two.csv").write_text("\n".join([head, *rows[:4]]))
-    done = run("privatize", released / "scans" / "two.csv", released / "two", "-J", 2, "-P", 4,
-               "--output", "codes", "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
-    done = run("audit", released / "two", "--against", released / "scans" / "two.csv",
-               "--patients", released / "scans" / "two.csv", "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = passed(run("privatize", released / "scans" / "two.csv", released / "two", "-J", 2, "-P",
+               4, "--output", "codes", "--workers", 1))  # fmt: skip
+    passed(run("audit", released / "two", "--against", released / "scans" / "two.csv",
+               "--patients", released / "scans" / "two.csv", "--workers", 1))  # fmt: skip
     reported = json.loads((released / "two.audit" / "audit.json").read_text())
     assert "not shown" not in reported["answers"].values(), reported["verdict"]
 
@@ -524,8 +513,7 @@ def test_a_folder_of_another_release_of_the_same_codes_is_refused(run: Run, rele
     done = run(*base, "--private", released / "twin.private")
     assert done.exit_code == 2, done.output
     assert "'twin.private' is the private folder of another release: its ID" in flat(done)
-    done = run(*base)
-    assert done.exit_code == 0, done.output
+    done = passed(run(*base))
     assert binding(released / "shared.audit") == "checksums"
 
 
@@ -535,10 +523,9 @@ def test_the_same_seed_does_not_make_two_releases_one(run: Run, released: Path) 
     table = released / "scans" / "table.csv"
     half = released / "scans" / "half.csv"
     half.write_text("\n".join(table.read_text().splitlines()[:41]))
-    done = run("privatize", half, released / "smaller", "-J", 2, "-P", 4, "--output", "codes",
-               "--mechanism", "mixing-3", "--labels", "sick", "--min-patients", 5, "--seed", 1,
-               "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = passed(run("privatize", half, released / "smaller", "-J", 2, "-P", 4, "--output",
+               "codes", "--mechanism", "mixing-3", "--labels", "sick", "--min-patients", 5, "--seed", 1,
+               "--workers", 1))  # fmt: skip
     ids = {json.loads((released / name / "dataset.json").read_text())["id"]
            for name in ("safer", "smaller")}  # fmt: skip
     assert len(ids) == 1
@@ -558,8 +545,7 @@ def test_folders_without_ids_are_known_by_checksums_or_not_at_all(run: Run, rele
     assert run(*base).exit_code == 0
     assert binding(out) == "checksums"
     (private / "ledger.sqlite").unlink()
-    done = run(*base)
-    assert done.exit_code == 0, done.output
+    done = passed(run(*base))
     assert binding(out) == "similarity"
     assert "accepted because the records resemble the originals" in flat(done)
 
@@ -577,9 +563,8 @@ def test_a_release_of_version_0_1_is_audited(run: Run, tmp_path: Path) -> None:
         sources.append(f"{(1, 3, 4, 5)[number]:06d},{number}.png")
     (tmp_path / "table.csv").write_text("\n".join(rows))
     (tmp_path / "both.private" / "sources.csv").write_text("\n".join(sources))
-    done = run("audit", tmp_path / "both", "--against", tmp_path / "in",
-               "--patients", tmp_path / "table.csv", "--workers", 1)  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = passed(run("audit", tmp_path / "both", "--against", tmp_path / "in",
+               "--patients", tmp_path / "table.csv", "--workers", 1))  # fmt: skip
     assert binding(tmp_path / "both.audit") == "none"
     assert "not bound: the private folder holds no ID" in flat(done)
     reported = json.loads((tmp_path / "both.audit" / "audit.json").read_text())
