@@ -495,7 +495,7 @@ def test_an_audit_of_two_patients_says_too_few(run: Run, released: Path) -> None
     table = released / "scans" / "table.csv"
     head, *rows = table.read_text().splitlines()
     (released / "scans" / "two.csv").write_text("\n".join([head, *rows[:4]]))
-    done = passed(run("privatize", released / "scans" / "two.csv", released / "two", "-J", 2, "-P",
+    passed(run("privatize", released / "scans" / "two.csv", released / "two", "-J", 2, "-P",
                4, "--output", "codes", "--workers", 1))  # fmt: skip
     passed(run("audit", released / "two", "--against", released / "scans" / "two.csv",
                "--patients", released / "scans" / "two.csv", "--workers", 1))  # fmt: skip
@@ -523,9 +523,9 @@ def test_the_same_seed_does_not_make_two_releases_one(run: Run, released: Path) 
     table = released / "scans" / "table.csv"
     half = released / "scans" / "half.csv"
     half.write_text("\n".join(table.read_text().splitlines()[:41]))
-    done = passed(run("privatize", half, released / "smaller", "-J", 2, "-P", 4, "--output",
-               "codes", "--mechanism", "mixing-3", "--labels", "sick", "--min-patients", 5, "--seed", 1,
-               "--workers", 1))  # fmt: skip
+    passed(run("privatize", half, released / "smaller", "-J", 2, "-P", 4, "--output",
+               "codes", "--mechanism", "mixing-3", "--labels", "sick", "--min-patients", 5,
+               "--seed", 1, "--workers", 1))  # fmt: skip
     ids = {json.loads((released / name / "dataset.json").read_text())["id"]
            for name in ("safer", "smaller")}  # fmt: skip
     assert len(ids) == 1
