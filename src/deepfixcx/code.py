@@ -29,7 +29,6 @@ from deepfixcx.errors import (
     FormatVersionError,
 )
 from deepfixcx.io.files import write_file
-from deepfixcx.packets import band_number
 from deepfixcx.spec import AXES, KINDS, CodecSpec
 
 __all__ = ["Code"]
@@ -136,6 +135,8 @@ class Code:
         SpecError
             The path does not name a band at this level.
         """
+        from deepfixcx.packets import band_number  # its kernels, which a code does not need
+
         return self.array[:, :, band_number(path, self.spec.level, self.spec.level_z or 0)]
 
     def embedding(self) -> NDArray[np.float32]:
@@ -200,7 +201,43 @@ class Code:
         ForeignFileError, BrokenFileError, FormatVersionError
             The file is not a code, is damaged, or is of a newer format.
         """
-        array, sizes, spec = _read(Path(path))
+        path = Path(path)
+        if path.is_dir():
+            raise CodeFileError(
+                f"{path.name} is a folder, and this function reads one file; for a release use "
+                "deepfixcx.release.load_codes"
+            )
+        data = path.read_bytes()
+        about = _about(path, data)
+        version = about.get("version")
+        if not isinstance(version, int) or version < 1:
+            raise BrokenFileError(
+                f"{path.name} has no format version and is damaged; copy it again"
+            )
+        if version > FORMAT_VERSION:
+            raise FormatVersionError(
+                f"{path.name} has format version {version} and this deepfixcx reads up to "
+                f"{FORMAT_VERSION}; update deepfixcx to read it"
+            )
+        try:
+            tensors = safetensors.numpy.load(data)
+            spec = CodecSpec.from_dict(about["spec"])
+            array = _unpack(tensors, about["storage"], spec.ndim)
+            sizes = tensors["sizes"]
+            fits = array.shape[1:] == spec.code_shape(array.shape[1])
+            fits = fits and sizes.shape == (len(array), spec.ndim)
+            fits = fits and sizes.dtype == np.int64 and not (sizes < 1).any()
+            finite = bool(np.isfinite(array).all())
+        except (KeyError, ValueError, IndexError, TypeError, safetensors.SafetensorError):
+            # the cause is omitted: it may quote content of the file
+            raise BrokenFileError(f"{path.name} is damaged or truncated; copy it again") from None
+        if not finite:
+            raise BrokenFileError(f"{path.name} contains NaN or infinity; copy it again")
+        if not fits:
+            raise BrokenFileError(
+                f"{path.name} holds an array of shape {array.shape} and sizes of shape "
+                f"{sizes.shape}, which do not fit its spec {spec}"
+            )
         return cls(array, spec, sizes)
 
 
@@ -230,53 +267,14 @@ def code_bytes(
 
 def without_codes(path: Path, rows: Collection[int]) -> bytes:
     """Return the file of codes without some rows; the stored values of all others stay."""
+    Code.load(path)  # refuses what is damaged
     data = path.read_bytes()
-    _read(path)  # refuses what is damaged
     tensors = safetensors.numpy.load(data)
     kept = np.setdiff1d(np.arange(len(tensors["sizes"])), list(rows))
     for name in ("array", "sizes"):
         tensors[name] = np.ascontiguousarray(tensors[name][kept])
     about = json.dumps(_about(path, data), sort_keys=True)
     return safetensors.numpy.save(tensors, metadata={"deepfixcx": about})
-
-
-def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], CodecSpec]:
-    """Return array, sizes and spec of a file of codes; errors name what is wrong with it."""
-    if path.is_dir():
-        raise CodeFileError(
-            f"{path.name} is a folder, and this function reads one file; for a release use "
-            "deepfixcx.release.load_codes"
-        )
-    data = path.read_bytes()
-    about = _about(path, data)
-    version = about.get("version")
-    if not isinstance(version, int) or version < 1:
-        raise BrokenFileError(f"{path.name} has no format version and is damaged; copy it again")
-    if version > FORMAT_VERSION:
-        raise FormatVersionError(
-            f"{path.name} has format version {version} and this deepfixcx reads up to "
-            f"{FORMAT_VERSION}; update deepfixcx to read it"
-        )
-    try:
-        tensors = safetensors.numpy.load(data)
-        spec = CodecSpec.from_dict(about["spec"])
-        array = _unpack(tensors, about["storage"], spec.ndim)
-        sizes = tensors["sizes"]
-        fits = array.shape[1:] == spec.code_shape(array.shape[1])
-        fits = fits and sizes.shape == (len(array), spec.ndim)
-        fits = fits and sizes.dtype == np.int64 and not (sizes < 1).any()
-        finite = bool(np.isfinite(array).all())
-    except (KeyError, ValueError, IndexError, TypeError, safetensors.SafetensorError):
-        # the cause is omitted: it may quote content of the file
-        raise BrokenFileError(f"{path.name} is damaged or truncated; copy it again") from None
-    if not finite:
-        raise BrokenFileError(f"{path.name} contains NaN or infinity; copy it again")
-    if not fits:
-        raise BrokenFileError(
-            f"{path.name} holds an array of shape {array.shape} and sizes of shape {sizes.shape}, "
-            f"which do not fit its spec {spec}"
-        )
-    return array, sizes, spec
 
 
 def check_storable(array: NDArray[np.float32], storage: Storage) -> None:

@@ -249,6 +249,4 @@ def _about(
     """
 
 
-def main() -> None:
-    """Run the program."""
-    app()
+main = app

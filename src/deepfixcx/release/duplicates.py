@@ -172,7 +172,8 @@ def _near_pairs(fetch: Fetch, where: Where) -> Iterator[tuple[int, int]]:
         some = pairs[step : step + max(1, _held(fetch, where))]
         step += len(some)
         rows, places = np.unique(some, return_inverse=True)
-        codes = np.concatenate([block for block, _ in _codes(fetch, [where[n] for n in rows])])
+        blocks, _ = zip(*_codes(fetch, [where[row] for row in rows]), strict=True)
+        codes = np.concatenate(blocks)
         one, other = codes[places.reshape(some.shape).T]
         near = np.linalg.norm(one - other, axis=1) <= NEAR
         yield from sources[some[near]].tolist()
@@ -200,7 +201,8 @@ def _points(fetch: Fetch, where: Where) -> tuple[NDArray[np.float32], NDArray[np
     Distances of these points are at most those of the codes. Codes of black images are left out.
     """
     few = where[:: -(-len(where) // FITTED)]
-    sample = np.concatenate([block for block, _ in _codes(fetch, few)])
+    blocks, _ = zip(*_codes(fetch, few), strict=True)
+    sample = np.concatenate(blocks)
     center = sample.mean(axis=0)
     _, _, axes = np.linalg.svd(sample - center, full_matrices=False)
     axes = axes[:AXES]

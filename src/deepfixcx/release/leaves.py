@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from deepfixcx._optional import require
 from deepfixcx._words import joined
@@ -38,14 +34,13 @@ from deepfixcx.release.croissant import (
     is_synthetic,
     of_volumes,
 )
-from deepfixcx.release.ledger import Record
-from deepfixcx.release.tables import Fetch, Labels, Sink, has_parquet, write_tables
+from deepfixcx.release.tables import Sink, has_parquet
 from deepfixcx.spec import CodecSpec
 
 __all__ = [
     "COLUMNS",
     "Leaves",
-    "write_leaves",
+    "describe",
 ]
 
 COLUMNS: dict[str, str] = {
@@ -105,29 +100,6 @@ class Leaves:
     def with_tables(self) -> bool:
         """Whether tables are written."""
         return has_parquet() if self.tables is None else self.tables
-
-
-def write_leaves(
-    fetch: Fetch,
-    sink: Sink,
-    metadata: dict[str, Any],
-    records: Callable[[], Iterable[Record]],
-    leaves: Leaves,
-    labels: Labels | None = None,
-    vectors: NDArray[np.float32] | None = None,
-) -> dict[str, str]:
-    """Write what describes a release whose results are there; return the SHA-256 of each file.
-
-    `metadata` is dataset.json without these files. What people state and the version of pyarrow
-    are added to it, so that a recipient can write the same files after a withdrawal.
-    """
-    digests: dict[str, str] = {}
-    if leaves.with_tables:
-        digests |= write_tables(fetch, sink, records, labels, vectors)
-        metadata["software"] |= {"pyarrow": version("pyarrow")}
-    names = () if labels is None else tuple(labels[0])
-    patients = any(record.patient for record in records())
-    return digests | describe(sink, metadata, leaves.about, digests, names, patients=patients)
 
 
 def describe(

@@ -7,7 +7,6 @@ inputs and options give the same bytes.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -21,6 +20,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deepfixcx import __version__
 from deepfixcx.errors import OverwriteError, ReleaseError, ReleaseStoppedError
 from deepfixcx.images.masking import legible_height, stays_legible
@@ -30,12 +32,12 @@ from deepfixcx.io.tables import TableWriter, own_rows
 from deepfixcx.release.claim import Claim
 from deepfixcx.release.duplicates import Duplicates, Groups, near_duplicates
 from deepfixcx.release.inputs import hidden_part
-from deepfixcx.release.leaves import Leaves, write_leaves
+from deepfixcx.release.leaves import Leaves, describe
 from deepfixcx.release.ledger import Ledger, Record
 from deepfixcx.release.lifecycle import KNOWN, Lifecycle, size_in
 from deepfixcx.release.options import ReleaseOptions, kept_depth, kept_values, source_values
-from deepfixcx.release.places import Outbox
 from deepfixcx.release.plan import Plan
+from deepfixcx.release.tables import Hashing, Labels, write_tables
 
 __all__ = ["MANIFEST_VERSION", "TOTALS", "as_json", "check_versions", "count_legible",
            "count_records", "finishing", "manifest_of", "mechanism_entries", "private_table",
@@ -61,9 +63,15 @@ def write_metadata(
     about: Mapping[str, Any],
     tables: Mapping[str, Table],
     files: Mapping[str, bytes],
-    describe: Callable[[Outbox, dict[str, Any]], dict[str, str]],
+    rows: Callable[[], Iterable[Record]],
+    leaves: Leaves,
+    labels: Labels | None = None,
+    vectors: NDArray[np.float32] | None = None,
 ) -> tuple[str, ...]:
-    """Write the manifest files of any finished release, dataset.json last; return their names."""
+    """Write the manifest files of any finished release, dataset.json last; return their names.
+
+    `rows` are the records of its manifest, `labels` and `vectors` those of a mechanism.
+    """
     if FAILURES in claim.metadata.listed and FAILURES not in tables:
         claim.withdraw(FAILURES)
     with claim.place.outbox(claim.metadata) as outbox:
@@ -76,7 +84,12 @@ def write_metadata(
         outbox.send()
         own = {"format": FORMAT, "version": MANIFEST_VERSION, "software": software()}
         content = {**own, **about, "papers": digests}
-        digests |= describe(outbox, content)
+        if leaves.with_tables:
+            digests |= write_tables(claim.place.fetched, outbox, rows, labels, vectors)
+            content["software"] |= {"pyarrow": version("pyarrow")}  # for the recipient's withdrawal
+        names = () if labels is None else tuple(labels[0])
+        patients = any(record.patient for record in rows())
+        digests |= describe(outbox, content, leaves.about, digests, names, patients=patients)
         outbox.send()
         if stale := [n for n in claim.metadata.listed if is_leaf(n) and n not in digests]:
             claim.withdraw(*stale)
@@ -142,11 +155,8 @@ def write_manifest(
         "limits": options.limits,
     }
 
-    def describe(outbox: Outbox, content: dict[str, Any]) -> dict[str, str]:
-        fetch = claim.place.fetched
-        return write_leaves(fetch, outbox, content, ledger.records, leaves or Leaves())
-
-    names = write_metadata(claim, about, tables, options.papers(), describe)
+    chosen = leaves or Leaves()
+    names = write_metadata(claim, about, tables, options.papers(), ledger.records, chosen)
     size_of = claim.place.sizes()
     parquet = sum(size_of(name) or 0 for name in names if name.endswith(".parquet"))
     return totals | {
@@ -348,23 +358,11 @@ def _totals(
 
 def write_rows(file: BinaryIO, header: list[str], rows: Iterable[tuple[object, ...]]) -> str:
     """Write a table and return its SHA-256."""
-    hashing = _Hashing(file)
+    hashing = Hashing(file)
     writer = TableWriter(hashing)
     for row in chain([header], rows):
         writer.writerow(row)
     return hashing.content.hexdigest()
-
-
-class _Hashing:
-    """Hashes the text that it passes on."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.content = file, hashlib.sha256()
-
-    def write(self, text: str) -> int:
-        data = text.encode()
-        self.content.update(data)
-        return self._file.write(data)
 
 
 @contextmanager
@@ -372,7 +370,7 @@ def private_table(private: Path, name: str, header: list[str]) -> Iterator[Table
     """Open a table of the private folder, which its owner alone may read."""
     ledger = FileLedger(private / MARKER, mode=0o600)
     with ledger.writing(private, name, mode=0o600) as file:
-        writer = TableWriter(_Hashing(file))
+        writer = TableWriter(Hashing(file))
         writer.writerow(header)
         yield writer
 

@@ -33,12 +33,10 @@ HEADERS = "PatientID"
 """In place of a column: patients stand in DICOM headers."""
 
 
-def listed_patients(
-    where: str | Path, options: ReleaseOptions, column: str | None
-) -> dict[str, str]:
+def listed_patients(where: str | Path, options: ReleaseOptions, column: str) -> dict[str, str]:
     """Return who the inputs of DICOM files are of, by their paths in the table IN."""
-    named = column not in (None, HEADERS) and options.writes("dicom")
-    return _listed(Path(where), str(column)) if named else {}
+    named = column != HEADERS and options.writes("dicom")
+    return _listed(Path(where), column) if named else {}
 
 
 def with_patients(

@@ -249,7 +249,7 @@ def privatize_dataset(
     work_off = choose_run(source, release, **run)
     keep_apart(source, release, kept_here)
     resume, overwrite = run.get("resume", False), run.get("overwrite", False)
-    add = run.get("add", False)
+    add, column = run.get("add", False), run.get("patient")
     sources = find_sources(where, volumes=options.spec.ndim == 3)
     with (
         claimed(place_of(release), kept_here, resume=resume or add, overwrite=overwrite) as claim,
@@ -258,14 +258,14 @@ def privatize_dataset(
         life = Lifecycle(ledger)
         plan = life.plan(sources, options, run, finished=claim.place.has(ABOUT))
         claim.check_free(plan.needs)
-        patients = listed_patients(where, options, run.get("patient"))
-        named = str(run.get("patient")) if patients else ""
+        patients = {} if column is None else listed_patients(where, options, column)
+        named = str(column) if patients else ""
         dicom = _checked(plan, ledger, key or kept_here / KEY, release, named)
         check_versions(ledger)
         life.begin(plan, claim.place)
         ledger.note(again=run.get("again", ""), folder=os.getcwd())
         progress, standing = _work(plan, claim, ledger, work_off, run, dicom, patients)
-        if (column := run.get("patient")) is not None:
+        if column is not None:
             name_patients(plan, ledger, key or kept_here / KEY, where, column)
         with finishing(claim):
             totals, duplicates = write_manifest(claim, plan, ledger, run.get("leaves"))
@@ -327,7 +327,8 @@ def _work(
     todo = [number for number in plan.numbers if number not in standing.shards]
     if todo:
         claim.withdraw()  # they speak of results that are about to be replaced
-    parts = with_patients(plan.items.parts(map(plan.places, todo)), patients)
+    parts = plan.items.parts(map(plan.places, todo))
+    parts = with_patients(parts, patients) if patients else parts
     jobs = map(ShardJob, todo, parts, repeat(options), repeat(place), repeat(dicom))
     before = sum(map(plan.files_of, standing.shards))
     progress = Progress(files=len(plan.items), files_before=before)

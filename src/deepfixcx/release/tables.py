@@ -32,6 +32,7 @@ from deepfixcx.release.places import Place
 __all__ = [
     "ROWS_AT_ONCE",
     "Fetch",
+    "Hashing",
     "Labels",
     "Sink",
     "column_of",
@@ -358,7 +359,7 @@ def write_table(sink: Sink, name: str, schema: Any, batches: Iterable[Any]) -> s
     numbers = [name for name in ("code", "record") if name in schema.names]
     texts = [each.name for each in schema if arrow.types.is_string(each.type)]
     with sink.writing(name) as file:
-        hashing = _Hashing(file)
+        hashing = Hashing(file)
         with closing(
             parquet.ParquetWriter(
                 hashing,
@@ -373,8 +374,8 @@ def write_table(sink: Sink, name: str, schema: Any, batches: Iterable[Any]) -> s
     return hashing.content.hexdigest()
 
 
-class _Hashing:
-    """Hashes what is written, for `_write`."""
+class Hashing:
+    """A file that hashes what is written to it."""
 
     closed = False
 
@@ -382,15 +383,18 @@ class _Hashing:
         self._file, self.content, self._at = file, hashlib.sha256(), 0
 
     def write(self, data: Any) -> int:
-        block = bytes(data)
+        """Write bytes, or text as UTF-8."""
+        block = data.encode() if isinstance(data, str) else bytes(data)
         self.content.update(block)
         self._at += len(block)
         return self._file.write(block)
 
     def tell(self) -> int:
+        """Return how many bytes were written."""
         return self._at
 
     def flush(self) -> None:
+        """Flush the file."""
         self._file.flush()
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from deepfixcx.mechanisms.label_model import Measured
 from deepfixcx.mechanisms.records import Records, SafeLabels, safe_labels
 from deepfixcx.mechanisms.synthesis import FittedSynthesis
 from deepfixcx.release.claim import Claim
-from deepfixcx.release.leaves import Leaves, write_leaves
+from deepfixcx.release.leaves import Leaves
 from deepfixcx.release.ledger import Record
 from deepfixcx.release.manifest import TOTALS, manifest_of, stated, write_metadata
 from deepfixcx.release.options import ReleaseOptions
@@ -173,12 +173,8 @@ def write_release(claim: Claim, written: Written, leaves: Leaves | None = None) 
     }
     vectors = released.array if written.vectors else None
     labels = written.published.label_names, released.labels
-
-    def describe(outbox: Outbox, content: dict[str, Any]) -> dict[str, str]:
-        fetch, chosen = claim.place.fetched, leaves or Leaves()
-        return write_leaves(fetch, outbox, content, lambda: rows, chosen, labels, vectors)
-
-    write_metadata(claim, about, tables, files, describe)
+    chosen = leaves or Leaves()
+    write_metadata(claim, about, tables, files, lambda: rows, chosen, labels, vectors)
     return totals
 
 
