@@ -180,12 +180,10 @@ def _finish_columns(strip, source, target, step, level, begin, end):
 
 
 def _compiled(run: Any, name: str) -> Any:
-    """Compile a pass under a name that no other pass has.
-
-    numba names machine code by the name of a function, its types and a number that each process
-    counts anew. Code from the cache and code that is compiled later may have one number: with one
-    name for all passes, the linker took the first of them for the other.
-    """
+    """Compile a pass under a name that no other pass has."""
+    # numba names machine code by the name of a function, its types and a number that each process
+    # counts anew. Code from the cache and code that is compiled later may have one number: with one
+    # name for all passes, the linker took the first of them for the other.
     run.__qualname__ = run.__name__ = name
     return numba.njit(nogil=True)(run)
 

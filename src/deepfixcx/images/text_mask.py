@@ -99,12 +99,10 @@ class Reading(NamedTuple):
 
 
 def is_measure(text: str) -> bool:
-    """Return whether all words of a text belong to a scale, a measurement or a position.
-
-    Numbers of five digits and more, and dates, do not, also with spaces. Words may be joined
-    (``FR30``), as networks read spaces badly, but not a single letter with a number of three digits
-    and more.
-    """
+    """Return whether all words of a text belong to a scale, a measurement or a position."""
+    # Numbers of five digits and more, and dates, do not, also with spaces. Words may be joined
+    # (``FR30``), as networks read spaces badly, but not a single letter with a number of three
+    # digits and more.
     words = text.casefold().split()
     digits = [word for word in words if word.strip(".,;:()").isdigit()]
     spaced = len(digits) > 1 and sum(map(len, digits)) >= SPACED and max(map(len, digits)) > 2

@@ -42,42 +42,21 @@ Turned = tuple[bool, bool, bool, bool]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:
-    """The voxels of one input.
-
-    Parameters
-    ----------
-    voxels : NDArray
-        Volumes of shape ``(T, 1, D, H, W)``: uint8 over its full range, or float32 in [0, 1]. T is
-        the number of time points of a NIfTI file with four axes, else 1.
-    affine : NDArray of float64, shape (4, 4)
-        Millimetres to the right, front and head (RAS) of a voxel (column, row, slice, 1).
-    bits : int
-        8 or 16: the depth at which an output file keeps the precision of this one.
-    format : str
-        ``"NIfTI"`` or ``"DICOM"``.
-    turned : tuple of (bool, bool, bool, bool)
-        How its source stores it: whether the first axis of the source holds rows, and whether its
-        columns, rows and slices run backwards.
-    notes : tuple of str
-        One sentence for each thing that the file says and that was not followed.
-    headers : tuple of Dataset
-        DICOM headers of the slices, sorted along their normal as they are stored; empty for NIfTI
-        and multi-frame files.
-
-    Examples
-    --------
-    >>> voxels = np.zeros((1, 1, 5, 6, 7), np.uint8)
-    >>> Volume(voxels, np.diag([1.0, 1, 2, 1]), 8, "NIfTI").size
-    (5, 6, 7)
-    """
+    """The voxels of one input."""
 
     voxels: NDArray[Any]
+    """(T, 1, D, H, W) of uint8 over its full range, or float32 in [0, 1]; T time points."""
     affine: NDArray[np.float64]
+    """(4, 4): millimetres to the right, front and head (RAS) of a voxel (column, row, slice, 1)."""
     bits: int
+    """8 or 16: the depth at which an output file keeps the precision of this one."""
     format: str
     turned: Turned = (False, False, False, False)
+    """Whether the source's first axis holds rows, and its columns, rows, slices run backwards."""
     notes: tuple[str, ...] = ()
+    """One sentence for each thing that the file says and that was not followed."""
     headers: tuple[Dataset, ...] = ()
+    """DICOM headers of the slices in order along their normal; none of multi-frame files."""
 
     @property
     def size(self) -> tuple[int, int, int]:

@@ -25,27 +25,13 @@ FEWEST = 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CodeRange:
-    """Mean and spread of each number of the codes that a model learned from.
-
-    Attributes
-    ----------
-    center, spread : ndarray of float32, shape (C, 4**J, P, P)
-        Mean and standard deviation of the square roots of the numbers, with their signs. A number
-        that is the same in all images has an infinite spread.
-    limit : float
-        Distance that 1 % of images like those of the training exceed; infinite of fewer than 20.
-
-    Examples
-    --------
-    >>> codes = np.random.default_rng(0).random((200, 1, 16, 4, 4), np.float32)
-    >>> found = CodeRange.of(codes)
-    >>> found.outside(codes[:5]).any(), found.outside(4 * codes[:5]).all()
-    (np.False_, np.True_)
-    """
+    """Mean and spread of each number of the codes that a model learned from."""
 
     center: Array
     spread: Array
+    """Mean and standard deviation of signed square roots; infinite for a number without spread."""
     limit: float
+    """Distance that 1 % of images like those of the training exceed; infinite of fewer than 20."""
 
     @classmethod
     def of(cls, codes: Array, seed: int = 0) -> CodeRange:

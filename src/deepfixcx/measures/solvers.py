@@ -20,28 +20,9 @@ LEAST_SHARE = 1e-10
 def principal_components(
     centred: NDArray[np.float64], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return unit directions and sums of squares along them, the largest first.
+    """Return unit directions (n, K) of vectors (N, n) of mean 0, and sums of squares along them.
 
-    Parameters
-    ----------
-    centred : ndarray of float64, shape (N, n)
-        Vectors whose mean is 0.
-    most : int
-        Components at most; those that are rounding errors are left out.
-
-    Returns
-    -------
-    directions : ndarray of float64, shape (n, K)
-        K is 0 where all vectors are 0.
-    squares : ndarray of float64, shape (K,)
-        Divided by N, they are variances.
-
-    Examples
-    --------
-    >>> vectors = np.array([[3.0, 0], [-3, 0], [0, 1], [0, -1]])
-    >>> directions, squares = principal_components(vectors, 2)
-    >>> np.abs(directions).round(6).tolist(), squares.round(6).tolist()
-    ([[1.0, 0.0], [0.0, 1.0]], [18.0, 2.0])
+    The largest sum is first, K is `most` or less; those that are rounding errors are left out.
     """
     few = len(centred) < centred.shape[1]
     squares, vectors = np.linalg.eigh(centred @ centred.T if few else centred.T @ centred)

@@ -36,27 +36,18 @@ RIDGE = 1e-6
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LabelModel:
-    """A mean that is linear in the labels, and one covariance, as public images have them.
-
-    Attributes
-    ----------
-    centre : ndarray of float64, shape (L,)
-        Share of positives of each label.
-    slopes : ndarray of float64, shape (L + 1, K)
-        Mean, and what each label adds to it.
-    root : ndarray of float64, shape (K, K)
-        Cholesky factor of the covariance around the mean.
-    errors : ndarray of float64, shape (L + 1, L + 1)
-        Sampling covariance of the rows of `slopes`, in units of the covariance.
-    prior : ndarray of float64, shape (2**L,)
-        Share of each label pattern.
-    """
+    """A mean of K values that is linear in L labels, and one covariance, of public images."""
 
     centre: Array
+    """(L,): share of positives of each label."""
     slopes: Array
+    """(L + 1, K): mean, and what each label adds to it."""
     root: Array
+    """(K, K): Cholesky factor of the covariance around the mean."""
     errors: Array
+    """(L + 1, L + 1): sampling covariance of the rows of `slopes`, in units of the covariance."""
     prior: Array
+    """(2**L,): share of each label pattern."""
 
     @property
     def patterns(self) -> Array:
@@ -104,21 +95,14 @@ class LabelModel:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Measured:
-    """All that is read of the private patients: two sums, with noise where there is a budget.
-
-    Attributes
-    ----------
-    counts : ndarray of float64, shape (2**L,)
-        Patients of each label pattern.
-    sums : ndarray of float64, shape (L + 1, K)
-        Over patients: residuals, times one and times each centred label.
-    noise : tuple of float
-        Deviation of the noise of `counts` and of `sums`.
-    """
+    """All that is read of the private patients: two sums, with noise where there is a budget."""
 
     counts: Array
+    """(2**L,): patients of each label pattern."""
     sums: Array
+    """(L + 1, K): over patients, residuals times one and times each centred label."""
     noise: tuple[float, float] = (0.0, 0.0)
+    """Deviation of the noise of `counts` and of `sums`."""
 
     def histogram(self, model: LabelModel) -> tuple[Array, float]:
         """Return the share of each pattern, drawn to the public one by the noise; and patients."""

@@ -188,32 +188,9 @@ class Node:
 
 @contextmanager
 def running_node(config: NodeConfig, log: Log | None = None) -> Iterator[Node]:
-    """Run a node until the block ends.
+    """Run a node until the block ends; its events go to `log`, by default standard error.
 
-    Parameters
-    ----------
-    config : NodeConfig
-        From `read_config`.
-    log : Log or None
-        Where events are written; standard error by default.
-
-    Yields
-    ------
-    Node
-        ``receiver.port`` is the port that it listens on.
-
-    Raises
-    ------
-    NodeError
-        The folder, the ledger or the address cannot be used.
-    InUseError
-        Another node runs in that folder.
-
-    Examples
-    --------
-    >>> with running_node(read_config("node.toml")) as node:  # doctest: +SKIP
-    ...     node.receiver.port
-    11112
+    It raises a `NodeError` or, where another node runs in its folder, an `InUseError`.
     """
     quiet()
     with ExitStack() as closing:

@@ -48,24 +48,14 @@ MOST_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """What is in a release twice, as IDs of its sources.
-
-    Attributes
-    ----------
-    content, instance : tuple of tuple of str
-        Sources with the same bytes; with the same SOP Instance UID and different bytes.
-    near : tuple of tuple of str
-        Sources of different bytes with nearly equal codes; empty without codes.
-
-    Examples
-    --------
-    >>> Duplicates(content=(("000001", "000004"),)).count("content")
-    1
-    """
+    """IDs of sources that are in a release twice, in groups."""
 
     content: Groups = ()
+    """Sources with the same bytes."""
     instance: Groups = ()
+    """Sources with the same SOP Instance UID and different bytes."""
     near: Groups = ()
+    """Sources of different bytes with nearly equal codes; empty without codes."""
 
     def count(self, kind: str) -> int:
         """Return how many sources are besides the first of their group."""

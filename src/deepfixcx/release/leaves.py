@@ -78,15 +78,7 @@ OF_DATA: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
-    """Which descriptions a release gets.
-
-    Parameters
-    ----------
-    about : About
-        What people state about it.
-    tables : bool, optional
-        Whether manifest.parquet and data/ are written; by default where pyarrow is installed.
-    """
+    """What people state about a release, and whether it has tables: by default with pyarrow."""
 
     about: About = field(default_factory=About)
     tables: bool | None = None

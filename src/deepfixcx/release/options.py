@@ -267,28 +267,7 @@ class RunOptions(TypedDict, total=False):
 
 
 def output_named(text: str) -> Output:
-    """Return the output that words with commas between name, in any order.
-
-    Parameters
-    ----------
-    text : str
-        Words ``images``, ``codes``, ``dicom``, or ``both`` for images and codes.
-
-    Returns
-    -------
-    str
-        The one word, or words, that dataset.json states for it.
-
-    Raises
-    ------
-    SpecError
-        A word is unknown, or there is none.
-
-    Examples
-    --------
-    >>> output_named("dicom,codes"), output_named("codes,images")
-    ('codes,dicom', 'both')
-    """
+    """Return the output that the words of --output name, in any order; refuse unknown words."""
     words = {word.strip() for word in text.split(",")}
     words = words - {"both"} | ({"images", "codes"} if "both" in words else set())
     kinds = {word.removesuffix("s") for word in words}

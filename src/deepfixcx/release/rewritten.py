@@ -132,12 +132,9 @@ def rewrite_tables(
     *,
     patients: bool,
 ) -> dict[str, str]:
-    """Write the tables of a release again whose manifest lost rows; tables that lost none stay.
-
-    `before` has the SHA-256 of each table, `affected` names those of files of codes that lost
-    rows, `lost` counts the rows that went among those without a code, and `patients` says whether
-    the manifest has patients.
-    """
+    """Write the tables of a release again whose manifest lost rows; tables that lost none stay."""
+    # `before` has the SHA-256 of each table, `affected` names those of files of codes that lost
+    # rows, and `lost` counts the rows that went among those without a code.
     sizes, changed = _sizes_without(fetch, before, lost)
     stay = {name: before[name] for name in before if name not in {*affected, *changed}}
     unused = set() if patients else {"patient"}

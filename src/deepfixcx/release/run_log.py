@@ -28,35 +28,14 @@ START = b'{"event": "start", '
 
 
 class RunLog:
-    """Appends a line for the start, each finished shard, each failed file and the end.
+    """Appends a line for the start, each finished shard, each failed file and the end of a command.
 
-    A line has the time in UTC, the event and counts. A failed file is named by its neutral ID;
-    where a release keeps names, its ID is a name, and the line has none. A full disk stops the
-    log, not the run.
-
-    Parameters
-    ----------
-    path : Path
-        A new file, or a log that is continued.
-    command : str
-        What is run.
-    every : float
-        Seconds between two heartbeats.
-
-    Raises
-    ------
-    ReleaseError
-        The file cannot be written, or is no log of deepfixcx.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "run.jsonl"
-    >>> with RunLog(path, "privatize"):
-    ...     pass
-    >>> [json.loads(line)["event"] for line in path.read_text().splitlines()]
-    ['start', 'end']
+    A new file, or a log that is continued; a `ReleaseError` for any other file.
     """
+
+    # A line has the time in UTC, the event and counts. A failed file is named by its neutral ID;
+    # where a release keeps names, its ID is a name, and the line has none. A full disk stops the
+    # log, not the run.
 
     def __init__(self, path: Path, command: str, every: float = HEARTBEAT_SECONDS) -> None:
         self._path, self._command, self._every = path, command, every

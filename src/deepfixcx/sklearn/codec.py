@@ -279,13 +279,7 @@ def _scale_of(images: NDArray[Any]) -> str:
 
 
 def _on_scale(images: NDArray[Any], fitted: str) -> NDArray[Any]:
-    """Return pixels on the scale that `fit` saw.
-
-    Raises
-    ------
-    ValueError
-        They are on another one.
-    """
+    """Return pixels on the scale that `fit` saw; pixels on another one are a `ValueError`."""
     given = _scale_of(images)
     if fitted in ("uint8", "uint16"):
         if given == fitted:

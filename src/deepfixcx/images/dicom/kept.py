@@ -57,12 +57,10 @@ def examined_frames(dataset: Dataset) -> tuple[Layout, list[bytes]]:
 
 
 def without_comments(frame: bytes) -> tuple[bytes, bytes]:
-    """Return a compressed frame without its comments, and what was cut out of it.
-
-    Of JPEG and JPEG-LS these are the segments APPn and COM and what follows the end, of JPEG 2000
-    the segments COM of the main header and what follows the end. Version texts of known encoders
-    and what a decoder needs stay. What cannot be cut is refused.
-    """
+    """Return a compressed frame without its comments, and what was cut out of it."""
+    # Of JPEG and JPEG-LS these are the segments APPn and COM and what follows the end, of JPEG 2000
+    # the segments COM of the main header and what follows the end. Version texts of known encoders
+    # and what a decoder needs stay. What cannot be cut is refused.
     if frame[:2] == b"\xff\xd8":
         return _jpeg_without(frame)
     if frame[:4] == b"\xff\x4f\xff\x51":

@@ -37,12 +37,7 @@ def measured_within(
 ) -> Measured:
     """Return the sums of a release: those of an earlier run, or new ones within what is left.
 
-    Raises
-    ------
-    MechanismError
-        The private folder has another budget, or too little of it is left.
-    ReleaseError
-        The file is damaged.
+    Another budget, or too little left, is a `MechanismError`; a damaged file is a `ReleaseError`.
     """
     own = fitted.mechanism
     if own.epsilon is None:
