@@ -56,16 +56,7 @@ Output = Literal[
 ]
 """What a release holds: privatized images, codes (both: images and codes), images as DICOM."""
 
-Written = Literal[
-    "images",
-    "codes",
-    "both",
-    "dicom",
-    "images,dicom",
-    "codes,dicom",
-    "images,codes,dicom",
-    "deidentified",
-]
+Written = Literal[Output, "deidentified"]
 """What a release may hold: an `Output`, or de-identified DICOM files with their own pixels."""
 
 CONTENTS: Final[Mapping[str, frozenset[str]]] = {
@@ -79,6 +70,12 @@ CONTENTS: Final[Mapping[str, frozenset[str]]] = {
     "deidentified": frozenset({"dicom"}),
 }
 """Kinds of files of each `Written`, as in the columns image_file, code_file and dicom_file."""
+
+IMAGE_SUFFIXES: Final = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
+    | {".dcm", ".dicom", ".ima", ".dc3"}
+)
+"""Endings of the names of images in two dimensions."""
 
 Retained = Literal["dates", "patient", "device", "descriptors"]
 """What may stay in DICOM headers: shifted dates, sex and age, the device, harmless words."""

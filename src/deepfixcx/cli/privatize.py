@@ -72,7 +72,7 @@ from deepfixcx.cli._options import (
     words_in,
 )
 from deepfixcx.errors import MechanismError
-from deepfixcx.io.release_files import SOURCES
+from deepfixcx.io.release_files import KINDS, SOURCES
 
 if TYPE_CHECKING:
     from deepfixcx.release import ReleaseOptions, RunOptions, Summary
@@ -276,7 +276,7 @@ def _in_workers(protection: Protection | None) -> tuple[Independent, ...]:
 
 def _figures(summary: Summary) -> dict[str, object]:
     totals, progress = summary.totals, summary.progress
-    disk = sum(totals[f"{kind}_file_bytes"] for kind in ("image", "dicom", "code"))
+    disk = sum(totals[f"{kind}_file_bytes"] for kind in KINDS)
     return {
         **totals,
         "command": "privatize",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepfixcx._words import counted
+from deepfixcx.choices import IMAGE_SUFFIXES
 from deepfixcx.datasets.dataset import Dataset, ImageRecord, Problem
 from deepfixcx.datasets.labels import Blank, Labels, State, Uncertain, check_policies, settle
 from deepfixcx.errors import (
@@ -39,11 +40,6 @@ __all__ = [
     "sex_letter",
     "split_word",
 ]
-
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
-    | {".dcm", ".dicom", ".ima", ".dc3"}
-)
 
 _URL = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*:/", re.IGNORECASE)
 """Begin of a URL; ``Path`` makes one slash of two."""

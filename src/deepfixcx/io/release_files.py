@@ -14,6 +14,7 @@ __all__ = [
     "DATA",
     "FAILURES",
     "FORMAT",
+    "KINDS",
     "LABELS",
     "LICENCE",
     "MANIFEST",
@@ -42,6 +43,9 @@ ROWS, DATA = "manifest.parquet", "data/"
 
 SOURCES, WITHHELD = "sources.csv", "withheld.csv"
 """Of the private folder: the source of each image, and the images that are in no record."""
+
+KINDS = {"image": "images", "dicom": "dicom", "code": "codes"}
+"""Kinds of results, as in the columns image_file and others, with the folder of each."""
 
 FORMAT = "deepfixcx.release"
 

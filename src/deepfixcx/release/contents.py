@@ -19,7 +19,7 @@ from deepfixcx.code import Code
 from deepfixcx.codec import Codec
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images import read_image
-from deepfixcx.io.release_files import FAILURES
+from deepfixcx.io.release_files import FAILURES, KINDS
 from deepfixcx.io.tables import read_rows
 from deepfixcx.mechanisms.files import MECHANISM_FILE, PublishedMechanism, load_mechanism
 from deepfixcx.mechanisms.independent import INDEPENDENT
@@ -41,7 +41,6 @@ from deepfixcx.spec import CodecSpec
 
 __all__ = ["contradictions"]
 
-KINDS = ("image", "dicom", "code")
 DTYPES = {"F32": "float32", "F16": "float16", "U8": "uint8"}
 TENSORS = {"array", "sizes", "offset", "step"}
 CHUNKS = {b"IHDR", b"IDAT", b"IEND"}
@@ -152,7 +151,7 @@ def _misnamed(row: Row) -> Iterator[str]:
         else:
             own = [part for part in source.split("/") if part not in ("", ".", "..")]
             fits = stem.startswith(str(PurePosixPath("/".join(own)).with_suffix("")))
-        if not fits or room != f"{kind}s".replace("dicoms", "dicom"):
+        if not fits or room != KINDS[kind]:
             yield name
 
 

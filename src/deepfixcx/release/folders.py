@@ -12,7 +12,7 @@ from deepfixcx.errors import ReleaseError
 from deepfixcx.io import folders
 from deepfixcx.io.files import check_apart, one_place, sha256_of, within
 from deepfixcx.io.folders import MARKER, FileLedger, id_of, noted
-from deepfixcx.io.release_files import ABOUT, MANIFEST, SOURCES, WITHHELD
+from deepfixcx.io.release_files import ABOUT, KINDS, MANIFEST, SOURCES, WITHHELD
 from deepfixcx.io.tables import own_rows
 from deepfixcx.release.ledger import LEDGER, Ledger, id_from, is_ledger, read_id
 from deepfixcx.release.options import ReleaseOptions, RunOptions
@@ -324,7 +324,7 @@ def listed_files(place: Place, private: Path) -> Iterator[dict[str, set[str]]]:
         path = stack.enter_context(place.fetched(MANIFEST))
         if sha256_of(path) in metadata.get(MANIFEST, ()):
             for row in own_rows(path):
-                for kind in ("image", "dicom", "code"):
+                for kind in KINDS:
                     if row.get(f"{kind}_file"):
                         yield {row[f"{kind}_file"]: {row[f"{kind}_sha256"]}}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import overload
 
+from deepfixcx.choices import IMAGE_SUFFIXES
 from deepfixcx.errors import (
     FolderLoopError,
     ImageFileError,
@@ -39,10 +40,7 @@ __all__ = [
     "source_on_disk",
 ]
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib"}
-    | {".dcm", ".dicom", ".ima", ".dc3", ".nii"}
-)
+INPUT_SUFFIXES = IMAGE_SUFFIXES | {".nii"}
 """A file with such a name is an input whatever it holds: if it is no image, that is a failure."""
 
 
@@ -51,7 +49,7 @@ def counts_by_name(name: str) -> bool:
     suffix = PurePosixPath(name).suffix.lower()
     if name.lower().endswith(".nii.gz"):
         return True
-    return not suffix or suffix in IMAGE_SUFFIXES or suffix.removeprefix(".").isdigit()
+    return not suffix or suffix in INPUT_SUFFIXES or suffix.removeprefix(".").isdigit()
 
 
 def hidden_part(name: str) -> str:

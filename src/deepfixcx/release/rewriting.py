@@ -34,7 +34,7 @@ from deepfixcx.io.files import (
     write_file,
     writing,
 )
-from deepfixcx.io.release_files import ABOUT, FAILURES, MANIFEST, is_leaf
+from deepfixcx.io.release_files import ABOUT, FAILURES, KINDS, MANIFEST, is_leaf
 from deepfixcx.io.tables import TableWriter, cells_of, raw_rows, table_rows, without_rows
 from deepfixcx.release.manifest import as_json
 from deepfixcx.release.options import kept_of, values_of
@@ -53,8 +53,6 @@ __all__ = [
 
 TAG = "withdrawal"
 """In the names of temporary files."""
-
-ROOMS = {"image": "images", "dicom": "dicom", "code": "codes"}
 
 
 @dataclass(slots=True)
@@ -390,8 +388,8 @@ def _totals(
     less["kept_bytes"] = sum(values * bits // 8 for values, bits in kept)
     less["dicom_files"] = len(found.dicoms)
     less["code_files"] = sum(name in removal.removed for name in found.codes)
-    for kind in ROOMS:
-        names = [n for n in (*removal.removed, *found.codes) if n.startswith(ROOMS[kind] + "/")]
+    for kind, room in KINDS.items():
+        names = [n for n in (*removal.removed, *found.codes) if n.startswith(f"{room}/")]
         less[f"{kind}_file_bytes"] = sum(
             (folder / name).stat().st_size
             - (_staged(folder, name).stat().st_size if name in removal.replaced else 0)

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepfixcx.errors import ReleaseError
-from deepfixcx.io.release_files import ABOUT, MANIFEST
-from deepfixcx.release.contents import KINDS, contradictions
+from deepfixcx.io.release_files import ABOUT, KINDS, MANIFEST
+from deepfixcx.release.contents import contradictions
 from deepfixcx.release.places import LocalPlace, Place
 from deepfixcx.release.release import Release
 from deepfixcx.release.storage import locate
@@ -139,8 +139,8 @@ def verify_release(
     if isinstance(location, Path):
         found.links, found.empty = _strange(location)
         found.withdrawing = unfinished(location)
-    for kind, room in (("image", "images/"), ("dicom", "dicom/"), ("code", "codes/")):
-        counted[f"{kind}_file_bytes"] = sum(s for n, s in sizes.items() if n.startswith(room))
+    for kind, room in KINDS.items():
+        counted[f"{kind}_file_bytes"] = sum(s for n, s in sizes.items() if n.startswith(f"{room}/"))
     said = about["totals"]
     found.counts = {
         name: (said.get(name, 0), count)

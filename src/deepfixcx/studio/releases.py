@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfixcx.choices import IMAGE_SUFFIXES
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images.reading import open_image
 from deepfixcx.io.release_files import checksum_of, is_release
@@ -47,7 +48,6 @@ READERS = 4
 MOST_ENTRIES = 20_000
 """The search ends after this many files and folders: the folder may hold a dataset."""
 MOST_IMAGES = 5_000
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"})
 PRIVATE = ".private"
 """End of the name of private folders: plain codes before a mechanism are not a release."""
 RESULTS = frozenset({"sweep.csv", "frontier.csv", "audit.json", "attribution.json", "model.json"})
