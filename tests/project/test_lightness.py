@@ -68,6 +68,13 @@ def test_help_loads_no_codec() -> None:
     assert not {"numba", "numpy", "pywt", "matplotlib", "pydicom"} & set(loaded)
 
 
+def test_a_release_is_led_without_kernels() -> None:
+    """Workers encode; numba takes as long to load as all else that their parent needs."""
+    modules = "deepfixcx.release.run, deepfixcx.release.private, deepfixcx.code"
+    loaded = run_python(f"import sys, {modules}; print(*sys.modules)").split()
+    assert "numba" not in loaded
+
+
 @pytest.mark.slow
 def test_import_is_quicker_than_numba() -> None:
     """At most 0.6 s wherever `import numba` takes as much or less, and never more than numba."""
