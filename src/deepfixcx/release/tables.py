@@ -109,22 +109,18 @@ def _of_row(row: Mapping[str, str]) -> Record:
     return Record(**given)
 
 
-def _manifest_table(rows: Sequence[Mapping[str, str]], labels: Labels | None) -> Any:
-    arrow = require("pyarrow", extra="tables")
-    names = () if labels is None else tuple(labels[0])
-    schema = manifest_schema(names, unused_columns(map(_of_row, rows)))
-    batches = list(_rows(map(_of_row, rows), labels, schema))
-    return arrow.Table.from_batches(batches, schema=schema)
-
-
 def table_faults(
     place: Place, name: str, rows: Sequence[Mapping[str, str]], labels: Labels | None
 ) -> str:
     """Say how a sound table differs from the manifest and the files that it repeats."""
+    arrow = require("pyarrow", extra="tables")
     parquet = require("pyarrow.parquet", extra="tables")
     with place.fetched(name) as path:
         if name == ROWS:
-            same = parquet.read_table(path).equals(_manifest_table(rows, labels))
+            names = () if labels is None else tuple(labels[0])
+            schema = manifest_schema(names, unused_columns(map(_of_row, rows)))
+            made = arrow.Table.from_batches([*_rows(map(_of_row, rows), labels, schema)], schema)
+            same = parquet.read_table(path).equals(made)
             return "" if same else f"{name} differs from manifest.csv"
         table = parquet.read_table(path)
     by_key = {(row["source_id"], int(row["frame"])): row for row in rows}
