@@ -43,7 +43,7 @@ from deepfixcx.images.volumes import (
     turned_of,
 )
 
-__all__ = ["is_bare_volume", "nifti_bytes", "nifti_volume", "open_nifti"]
+__all__ = ["is_bare_volume", "nifti_bytes", "nifti_values", "nifti_volume", "open_nifti"]
 
 _GZIP: Final = b"\x1f\x8b"
 _HEADER_BYTES: Final = 540
@@ -254,6 +254,18 @@ def nifti_volume(stream: BinaryIO, max_pixels: int) -> Volume:
         voxels = voxels[:, :, ::-1]
     upright = affine @ stored_places(turned, voxels.shape[2:])
     return Volume(voxels, upright, frames.bits, "NIfTI", turned, notes)
+
+
+def nifti_values(stream: BinaryIO, volume: Volume) -> NDArray[Any]:
+    """Return what the file of a volume stores, scaled as it states: (T, D, H, W)."""
+    header = _header(_inflating(stream))
+    codes = directions(header.get_best_affine())
+    stored = _upright(_values(_inflating(stream), header), codes)
+    slope, intercept = _scaling(header)
+    if (slope, intercept) != (1, 0):
+        stored = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+    values = stored.reshape(len(volume.voxels), *volume.size)
+    return values[:, ::-1] if volume.turned[3] else values
 
 
 def nifti_bytes(

@@ -21,6 +21,8 @@ from deepfixcx.images.reading import guarded
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+    from deepfixcx.images.dicom.reading import DicomValues
+
 __all__ = [
     "Turned",
     "Volume",
@@ -29,6 +31,7 @@ __all__ = [
     "move_affine",
     "read_series",
     "read_volume",
+    "read_with_values",
     "stored_order",
     "stored_places",
     "turn_upright",
@@ -95,6 +98,26 @@ def read_series(slices: Iterable[BinaryIO], *, max_pixels: int = DEFAULT_MAX_PIX
     from deepfixcx.images.dicom.series import volume_of_slices
 
     return guarded(lambda: volume_of_slices(slices, max_pixels))
+
+
+def read_with_values(
+    files: Sequence[BinaryIO], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> tuple[Volume, DicomValues]:
+    """Read a volume, and the values of its file (T, D, H, W) before any window."""
+
+    def read() -> tuple[Volume, DicomValues]:
+        files[0].seek(0)
+        if sniff(files[0].read(SNIFFED_BYTES)) == "DICOM":
+            from deepfixcx.images.dicom.series import volume_and_values
+
+            return volume_and_values(files, max_pixels)
+        from deepfixcx.images.dicom.reading import DicomValues
+        from deepfixcx.images.nifti import nifti_values
+
+        volume = read_volume(files[0], max_pixels=max_pixels)
+        return volume, DicomValues(nifti_values(files[0], volume), "", ())
+
+    return guarded(read)
 
 
 # -- where voxels lie ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The elements of pages: plain HTML with labels, seven components of our own, and a base class."""
+"""The elements of pages: plain HTML with labels, eight components of our own, and a base class."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ __all__ = [
     "STATIC",
     "LibraryPage",
     "Mosaic",
+    "Planes",
     "Reasons",
     "Row",
     "alert",
@@ -64,6 +65,10 @@ class Drop(Element, component=STATIC / "drop.js"):
 
 class Mosaic(Element, component=STATIC / "mosaic.js"):
     """A code as a picture in which every value can be pointed at."""
+
+
+class Planes(Element, component=STATIC / "volume.js"):
+    """Three planes of a volume, before and after, with one cross-hair."""
 
 
 class Reasons(Element, component=STATIC / "reasons.js"):
@@ -204,10 +209,15 @@ def viewer(left: str = "original", right: str = "privatized", **attributes: obje
     return element
 
 
-def drop(tab: Workspace, on_took: Callable[[], Any]) -> Element:
-    """Make a field for a file; `on_took` is called when it is the image of the tab."""
+def drop(tab: Workspace, on_took: Callable[[], Any], *, solid: bool = False) -> Element:
+    """Make a field for an image or a volume; `on_took` is called when the tab has it."""
     element = Drop()
-    put(element, url=f"/upload/{tab.key}", most=MOST_BYTES, subject=tab.subject)
+    put(
+        element,
+        url=f"/upload/{tab.key}" + "?volume=1" * solid,
+        most=MOST_BYTES,
+        subject=tab.subject,
+    )
     element.on("took", lambda: on_took())
     return element
 

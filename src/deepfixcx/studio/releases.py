@@ -88,15 +88,19 @@ class Library:
         if self.folder is None:
             return {}
         found: dict[str, Path] = {}
-        for path, files in self._folders():
-            if is_release(path) or files & RESULTS:
-                continue
-            for name in sorted(files):
+        for path, files in self.sources():
+            for name in files:
                 if len(found) == MOST_IMAGES:
                     return found
                 if Path(name).suffix.lower() in IMAGE_SUFFIXES and not _is_figure(path / name):
-                    found[self._name(path / name)] = path / name
+                    found[self.name_of(path / name)] = path / name
         return found
+
+    def sources(self) -> Iterator[tuple[Path, list[str]]]:
+        """Yield folders that are no release and no result, with the names of their files."""
+        for path, files in self._folders():
+            if not is_release(path) and not files & RESULTS:
+                yield path, sorted(files)
 
     def find(self, *kinds: str) -> list[Found]:
         """Return what there is of some kinds, sorted by name; the folder is read anew each time."""
@@ -104,7 +108,7 @@ class Library:
         return sorted((each for each in found if each.kind in kinds), key=lambda each: each.name)
 
     def _kinds(self, path: Path, files: set[str]) -> Iterator[Found]:
-        name = self._name(path)
+        name = self.name_of(path)
         if checksum_of(path) or _running(path):
             yield Found("release", name, path, bool(checksum_of(path)))
         if _format(path / "model.json", files) == "deepfixcx.model":
@@ -117,9 +121,10 @@ class Library:
             yield Found("frontier", name, path, "frontier.csv" in files)
         for file in sorted(files):
             if file.endswith(".json") and _format(path / file, files) == "deepfixcx.audit":
-                yield Found("audit", self._name(path / file), path / file)
+                yield Found("audit", self.name_of(path / file), path / file)
 
-    def _name(self, path: Path) -> str:
+    def name_of(self, path: Path) -> str:
+        """Return the name of a file or folder as seen from the folder of the studio."""
         if self.folder is None or path == self.folder:
             return path.name
         return path.relative_to(self.folder).as_posix()

@@ -34,15 +34,17 @@ from deepfixcx.studio.page_explain import ExplainPage
 from deepfixcx.studio.page_explore import ExplorePage
 from deepfixcx.studio.page_node import NodePage
 from deepfixcx.studio.page_release import ReleasePage
+from deepfixcx.studio.page_volume import VolumePage
 from deepfixcx.studio.releases import Library
 from deepfixcx.studio.security import Access, Gate
-from deepfixcx.studio.uploads import MOST_BYTES, Picture, gather, picture_from
+from deepfixcx.studio.uploads import MOST_BYTES, Picture, Solid, gather, picture_from, solid_from
 from deepfixcx.studio.workspace import LEVELS, Settings, Workspace, Workspaces
 
 __all__ = ["Studio", "bound"]
 
 PAGES = {
     "/": "Explore",
+    "/volumes": "Volumes",
     "/explain": "Explain",
     "/release": "Release",
     "/audit": "Audit",
@@ -168,8 +170,10 @@ def _application(library: Library) -> FastAPI:
     return app
 
 
-async def _unless_cancelled(request: Request, task: asyncio.Task[Picture]) -> Picture | None:
-    """Return the image when it is decoded; stop decoding when the browser does not wait for it."""
+async def _unless_cancelled(
+    request: Request, task: asyncio.Task[Picture] | asyncio.Task[Solid]
+) -> Picture | Solid | None:
+    """Return what was decoded; stop decoding when the browser does not wait for it."""
     while not task.done():
         await asyncio.wait({task}, timeout=0.2)
         if not task.done() and await request.is_disconnected():
@@ -192,6 +196,18 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
         png = made.startswith(b"\x89PNG")
         return Response(made, media_type="image/png" if png else "application/octet-stream")
 
+    @app.get("/planes/{key}/{side}/{z}/{y}/{x}")
+    async def planes(key: str, side: str, z: int, y: int, x: int) -> Response:
+        tab = tabs.get(key)
+        make = None if tab is None else tab.planes
+        if make is None:
+            return PlainTextResponse("There is no such volume.\n", status_code=404)
+        try:
+            made = await asyncio.to_thread(make, side, (z, y, x))
+        except (DeepfixcxError, IndexError):
+            return PlainTextResponse("There is no such plane.\n", status_code=404)
+        return Response(made, media_type="application/octet-stream")
+
     @app.post("/upload/{key}")
     async def upload(key: str, request: Request) -> Response:
         tab = tabs.get(key)
@@ -203,15 +219,20 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
         number = tab.uploads
         try:
             content = await gather(request.stream(), length, MOST_BYTES)
-            picture = await _unless_cancelled(request, asyncio.create_task(picture_from(content)))
+            solid = "volume" in request.query_params
+            decoded = solid_from(content) if solid else picture_from(content)
+            found = await _unless_cancelled(request, asyncio.create_task(decoded))
         except DeepfixcxError as error:
             reason = f"This file cannot be shown: {error}."
             return JSONResponse({"reason": reason}, status_code=422)
         except ClientDisconnect:
-            picture = None
-        if picture is None or number != tab.uploads:
+            found = None
+        if found is None or number != tab.uploads:
             return JSONResponse({"reason": "The upload was cancelled."}, status_code=409)
-        tab.take(picture)
+        if isinstance(found, Solid):
+            tab.take_solid(found)
+        else:
+            tab.take(found)
         return JSONResponse({"taken": True})
 
     icon = (STATIC / "icon.svg").read_bytes()
@@ -241,6 +262,7 @@ def _add_pages(tabs: Workspaces, library: Library) -> None:
 
         pages: dict[str, Callable[[], Page]] = {
             "/": lambda: ExplorePage(tab, library),
+            "/volumes": lambda: VolumePage(tab, library),
             "/explain": lambda: ExplainPage(tab, library),
             "/release": lambda: ReleasePage(tab, library),
             "/audit": lambda: AuditPage(tab, library),

@@ -13,7 +13,7 @@ import json
 import resource
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,10 +34,11 @@ from deepfixcx.errors import (
 from deepfixcx.images import ImageFrames, read_image
 from deepfixcx.images.dicom.reading import DicomValues, read_dicom_values
 from deepfixcx.images.reading import QUIET, open_image
+from deepfixcx.images.volumes import Volume, read_with_values
 from deepfixcx.studio.units import Units
 
-__all__ = ["MOST_BYTES", "Picture", "Reader", "gather", "picture_from", "picture_of"]
-__all__ += ["values_of"]
+__all__ = ["MOST_BYTES", "Picture", "Reader", "Solid", "gather", "picture_from", "picture_of"]
+__all__ += ["solid_from", "values_of"]
 
 MOST_BYTES = 256 << 20
 """Size of the largest file that is accepted."""
@@ -61,6 +62,9 @@ TOO_LARGE = (
 LENGTH = struct.Struct("<Q")
 """What stands before each file, and before each answer."""
 
+ASKED = struct.Struct("<?I")
+"""What stands before the files of a request: whether they are a volume, and how many they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -79,6 +83,24 @@ class Picture:
         return channels, height, width
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Solid:
+    """One volume: voxels (T, 1, D, H, W), its place in space, and what `Picture` has besides."""
+
+    frames: NDArray[Any]
+    affine: NDArray[np.float64]
+    file_bytes: int
+    words: str
+    bits: int
+    units: Units
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Slices, rows and columns."""
+        depth, height, width = self.frames.shape[2:]
+        return depth, height, width
+
+
 def picture_of(found: ImageFrames, file_bytes: int) -> Picture:
     """Describe frames by their size, depth, colour, number and format."""
     count, channels, height, width = found.pixels.shape
@@ -90,6 +112,15 @@ def picture_of(found: ImageFrames, file_bytes: int) -> Picture:
 
 async def picture_from(content: bytes) -> Picture:
     """Decode an image in a process of its own, and describe it."""
+    return _answered(await _asked_once(_request([content])), len(content))
+
+
+async def solid_from(content: bytes) -> Solid:
+    """Decode a file that holds a volume in a process of its own, and describe it."""
+    return _answered_solid(await _asked_once(_request([content], solid=True)), len(content))
+
+
+async def _asked_once(request: bytes) -> bytes:
     process = await asyncio.create_subprocess_exec(
         *_decoder(),
         stdin=asyncio.subprocess.PIPE,
@@ -97,9 +128,7 @@ async def picture_from(content: bytes) -> Picture:
         stderr=asyncio.subprocess.DEVNULL,  # messages of decoders may quote a header
     )
     try:
-        answer, _ = await asyncio.wait_for(
-            process.communicate(LENGTH.pack(len(content)) + content), DECODE_SECONDS
-        )
+        answer, _ = await asyncio.wait_for(process.communicate(request), DECODE_SECONDS)
     except TimeoutError:
         raise DecodeError(SLOW) from None
     finally:
@@ -107,7 +136,14 @@ async def picture_from(content: bytes) -> Picture:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    return _answered(answer[LENGTH.size :], len(content))
+    return answer[LENGTH.size :]
+
+
+def _request(contents: Sequence[bytes], *, solid: bool = False) -> bytes:
+    parts = [ASKED.pack(solid, len(contents))]
+    for content in contents:
+        parts += [LENGTH.pack(len(content)), content]
+    return b"".join(parts)
 
 
 def _decoder() -> list[str]:
@@ -123,12 +159,16 @@ class Reader:
 
     def read(self, path: Path) -> Picture:
         """Decode a file; `DeepfixcxError` where that fails."""
-        with open_image(path) as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise OversizedImageError(TOO_LARGE)
+        content = _contents([path])
         with self._lock:
-            return _answered(self._asked(content), len(content))
+            return _answered(self._asked(_request(content)), len(content[0]))
+
+    def read_solid(self, paths: Sequence[Path]) -> Solid:
+        """Decode the file, or the files of a series, of a volume."""
+        contents = _contents(paths)
+        with self._lock:
+            answer = self._asked(_request(contents, solid=True))
+        return _answered_solid(answer, sum(map(len, contents)))
 
     def close(self) -> None:
         """Stop the decoder; it also stops when this process ends, and the next file starts one."""
@@ -137,7 +177,7 @@ class Reader:
             process.kill()
             process.communicate(timeout=60)
 
-    def _asked(self, content: bytes) -> bytes:
+    def _asked(self, request: bytes) -> bytes:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._process = Popen(_decoder(), stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
@@ -148,7 +188,7 @@ class Reader:
         try:
             if process.stdin is None or process.stdout is None:
                 return b""
-            process.stdin.write(LENGTH.pack(len(content)) + content)
+            process.stdin.write(request)
             process.stdin.flush()
             head = process.stdout.read(LENGTH.size)
             return process.stdout.read(LENGTH.unpack(head)[0]) if head else b""
@@ -158,8 +198,36 @@ class Reader:
             timer.cancel()
 
 
+def _contents(paths: Sequence[Path]) -> list[bytes]:
+    found: list[bytes] = []
+    for path in paths:
+        with open_image(path) as file:
+            found.append(file.read(MOST_BYTES + 1))
+        if sum(map(len, found)) > MOST_BYTES:
+            raise OversizedImageError(TOO_LARGE)
+    return found
+
+
 def _answered(answer: bytes, file_bytes: int) -> Picture:
-    """Read what a decoder wrote: a line of JSON, the pixels, and where there are any the values."""
+    """Read what a decoder wrote of an image."""
+    about, pixels, units = _parts(answer)
+    frames = ImageFrames(pixels, int(about["bits"]), str(about["format"]))
+    return replace(picture_of(frames, file_bytes), units=units)
+
+
+def _answered_solid(answer: bytes, file_bytes: int) -> Solid:
+    """Read what a decoder wrote of a volume, and describe it."""
+    about, voxels, units = _parts(answer)
+    times, _, depth, height, width = voxels.shape
+    bits, affine = int(about["bits"]), np.array(about["affine"], np.float64)
+    words = [f"{depth:,} slices of {height:,} × {width:,} pixels", f"{bits} bit"]
+    words += [f"{times:,} times"] if times > 1 else []
+    words.append(str(about["format"]))
+    return Solid(voxels, affine, file_bytes, ", ".join(words), bits, units)
+
+
+def _parts(answer: bytes) -> tuple[dict[str, Any], NDArray[Any], Units]:
+    """Read a line of JSON, the pixels, and where there are any the values."""
     head, _, body = answer.partition(b"\n")
     rest = io.BytesIO(body)
     try:
@@ -167,17 +235,15 @@ def _answered(answer: bytes, file_bytes: int) -> Picture:
         if "reason" in about:
             raise ImageFileError(str(about["reason"]))
         pixels = np.load(rest, allow_pickle=False)
-        found = picture_of(
-            ImageFrames(pixels, int(about["bits"]), str(about["format"])), file_bytes
-        )
+        units = Units()
         if "unit" in about:
             values = np.load(rest, allow_pickle=False)
-            return replace(found, units=Units(values, about["unit"], about["windows"]))
+            units = Units(values, about["unit"], about["windows"])
     except (ValueError, KeyError, TypeError, EOFError):
         raise DecodeError(
             "the decoder stopped its process on this file, which may be damaged"
         ) from None
-    return found
+    return about, pixels, units
 
 
 async def gather(stream: AsyncIterator[bytes], announced: int | None, most: int) -> bytes:
@@ -196,32 +262,49 @@ async def gather(stream: AsyncIterator[bytes], announced: int | None, most: int)
 
 
 def main(most_pixels: int) -> None:
-    """Decode what standard input brings, file after file, each behind its length in bytes."""
+    """Decode what standard input brings, request after request, each file behind its length."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the image
-    while head := sys.stdin.buffer.read(LENGTH.size):
-        answer = _decoded(io.BytesIO(sys.stdin.buffer.read(LENGTH.unpack(head)[0])), most_pixels)
+    take = sys.stdin.buffer.read
+    while head := take(ASKED.size):
+        solid, count = ASKED.unpack(head)
+        files = [io.BytesIO(take(LENGTH.unpack(take(LENGTH.size))[0])) for _ in range(count)]
+        answer = _decoded(files, most_pixels, solid=solid)
         sys.stdout.buffer.write(LENGTH.pack(len(answer)))
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
 
 
-def _decoded(file: io.BytesIO, most_pixels: int) -> memoryview:
+def _decoded(files: Sequence[io.BytesIO], most_pixels: int, *, solid: bool) -> memoryview:
     """Return a line of JSON, and behind it the pixels and the values as NumPy arrays."""
     whole = io.BytesIO()
+    about: dict[str, object]
     try:
-        frames = read_image(file, max_pixels=most_pixels)
-        about: dict[str, object] = {"bits": frames.bits, "format": frames.format}
-        found = values_of(file, frames)
+        if solid:
+            volume, found = _volume_of(files, most_pixels)
+            about = {"affine": volume.affine.tolist()}
+            pixels, bits, kind = volume.voxels, volume.bits, volume.format
+        else:
+            frames = read_image(files[0], max_pixels=most_pixels)
+            about, found = {}, values_of(files[0], frames)
+            pixels, bits, kind = frames.pixels, frames.bits, frames.format
+        about |= {"bits": bits, "format": kind}
         if found is not None:
             about |= {"unit": found.unit, "windows": found.windows}
         whole.write(json.dumps(about).encode() + b"\n")
-        np.save(whole, frames.pixels, allow_pickle=False)
+        np.save(whole, pixels, allow_pickle=False)
         if found is not None:
             np.save(whole, found.values, allow_pickle=False)
     except DeepfixcxError as error:
         whole = io.BytesIO(json.dumps({"reason": str(error)}).encode() + b"\n")
     return whole.getbuffer()
+
+
+def _volume_of(files: Sequence[io.BytesIO], most_pixels: int) -> tuple[Volume, DicomValues | None]:
+    """Read a volume with its values; a volume is shown without them, too."""
+    volume, found = read_with_values(files, max_pixels=most_pixels)
+    fits = found.values.shape == (len(volume.voxels), *volume.size)
+    return volume, found if fits else None
 
 
 def values_of(file: io.BytesIO, frames: ImageFrames) -> DicomValues | None:

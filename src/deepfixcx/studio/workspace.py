@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from deepfixcx.choices import Boundary, Grid, Pooling, Size
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.spec import CodecSpec
-from deepfixcx.studio.uploads import Picture
+from deepfixcx.studio.uploads import Picture, Solid
 
 __all__ = ["LEVELS", "PATCHES", "USUAL_WAVELETS", "Limit", "Settings", "Workspace", "Workspaces"]
 __all__ += ["fitting", "limits"]
@@ -187,6 +187,9 @@ class Workspace:
     uploads: int = 0
     recalled: bool = False
     query: dict[str, str] = field(default_factory=dict)
+    solid: Solid | None = None
+    solid_name: str = ""
+    planes: Callable[[str, tuple[int, int, int]], bytes] | None = None
     _pictures: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     _version: int = 0
 
@@ -201,8 +204,13 @@ class Workspace:
         """Go on with the image of a tab that was reloaded."""
         self.picture, self.frame, self.example = earlier.picture, earlier.frame, earlier.example
         self.file = earlier.file
+        self.solid, self.solid_name = earlier.solid, earlier.solid_name
         self.subject += 1
         self.scene += 1
+
+    def take_solid(self, solid: Solid, name: str = "") -> None:
+        """Explore another volume."""
+        self.solid, self.solid_name = solid, name
 
     def show(self, name: str, content: Callable[[], bytes]) -> str:
         """Keep a function that returns a PNG; return a new URL at which the browser calls it."""

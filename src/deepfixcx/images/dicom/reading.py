@@ -47,6 +47,8 @@ __all__ = [
     "open_dicom",
     "read_dicom_header",
     "read_dicom_values",
+    "unit_of",
+    "windows_of",
     "without_pixels_error",
 ]
 
@@ -148,7 +150,10 @@ _MOST_WINDOWS: Final = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DicomValues:
-    """Gray values ``(F, H, W)`` before any window, their unit, and the windows of the header."""
+    """Gray values before any window, their unit, and the windows of the header.
+
+    ``(F, H, W)`` of frames, ``(T, D, H, W)`` of volumes.
+    """
 
     values: NDArray[Any]
     unit: str
@@ -161,14 +166,19 @@ def read_dicom_values(stream: BinaryIO) -> DicomValues | None:
     stored = decode_frames(_with_syntax(dataset))
     if stored.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return None
+    values = modality_values(stored.values[..., 0], dataset)
+    return DicomValues(values, unit_of(dataset), windows_of(dataset))
+
+
+def unit_of(dataset: Dataset) -> str:
+    """Return the unit of the values of the modality; "" where it is unknown."""
     unit = str(dataset.get("RescaleType") or "")
     if not unit and dataset.get("Modality") == "CT" and "RescaleIntercept" in dataset:
         unit = "HU"  # PS3.3 C.8.2.1: of CT images unless the type states another
-    values = modality_values(stored.values[..., 0], dataset)
-    return DicomValues(values, unit if unit in _UNITS else "", _windows(dataset))
+    return unit if unit in _UNITS else ""
 
 
-def _windows(dataset: Dataset) -> tuple[tuple[float, float], ...]:
+def windows_of(dataset: Dataset) -> tuple[tuple[float, float], ...]:
     """Return centre and width of each usable window."""
     several = []
     for keyword in ("WindowCenter", "WindowWidth"):

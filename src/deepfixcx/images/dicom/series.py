@@ -18,13 +18,19 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from deepfixcx.errors import DeepfixcxError, NotAVolumeError, OversizedImageError, SeriesError
-from deepfixcx.images.dicom.display import displayed_gray, is_inverted
+from deepfixcx.images.dicom.display import displayed_gray, is_inverted, modality_values
 from deepfixcx.images.dicom.geometry import numbers, plane_of
-from deepfixcx.images.dicom.reading import decoded_values, without_pixels_error
+from deepfixcx.images.dicom.reading import (
+    DicomValues,
+    decoded_values,
+    unit_of,
+    windows_of,
+    without_pixels_error,
+)
 from deepfixcx.images.frames import check_size
 from deepfixcx.images.volumes import Volume, stored_places, turn_upright, turned_of
 
-__all__ = ["moved_headers", "series_of", "volume_of_slices"]
+__all__ = ["holds_slices", "moved_headers", "series_of", "volume_and_values", "volume_of_slices"]
 
 _SAME: Final = 1e-3
 """Largest difference of cosines, and relative one of spacings, of slices of one volume."""
@@ -70,10 +76,53 @@ def series_of(stream: BinaryIO) -> tuple[str, ...]:
     return series if series[2] else ()
 
 
+def holds_slices(stream: BinaryIO) -> bool:
+    """Return whether an enhanced file says of each of its frames where it lies."""
+    wanted = ["NumberOfFrames", "PerFrameFunctionalGroupsSequence"]
+    header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*wanted])
+    return int(header.get("NumberOfFrames") or 1) > 1 and wanted[1] in header
+
+
 def volume_of_slices(streams: Iterable[BinaryIO], max_pixels: int) -> Volume:
     """Read the files of one series, which hold one slice each, or one file of several frames."""
-    found: list[_Slice] = []
     notes: list[str] = []
+    return _volume(*_read(streams, max_pixels, notes), notes)
+
+
+def volume_and_values(streams: Iterable[BinaryIO], max_pixels: int) -> tuple[Volume, DicomValues]:
+    """Read a volume, and (1, D, H, W) values of the modality where its voxels lie."""
+    notes: list[str] = []
+    ordered, affine = _read(streams, max_pixels, notes)
+    volume = _volume(ordered, affine, notes)
+    values = turn_upright(modality_values(*_stacked(ordered, [])), volume.turned)[np.newaxis]
+    header = ordered[0].header
+    return volume, DicomValues(values, unit_of(header), windows_of(header))
+
+
+def _volume(slices: Sequence[_Slice], affine: NDArray[np.float64], notes: list[str]) -> Volume:
+    headers = tuple(each.header for each in slices)
+    alone = len({id(header) for header in headers}) == len(headers)
+    stored, whole = _stacked(slices, notes)
+    inverted = is_inverted(str(headers[0].get("PhotometricInterpretation")), headers[0])
+    shown = displayed_gray(stored, whole, notes, inverted=inverted)[:, 0]
+    turned = turned_of(affine, shown.shape)
+    voxels = turn_upright(shown, turned)
+    return Volume(
+        voxels[np.newaxis, np.newaxis],
+        affine @ stored_places(turned, voxels.shape),
+        8 if voxels.dtype == np.uint8 else 16,
+        "DICOM",
+        turned,
+        notes=tuple(dict.fromkeys(notes)),
+        headers=headers if alone else (),
+    )
+
+
+def _read(
+    streams: Iterable[BinaryIO], max_pixels: int, notes: list[str]
+) -> tuple[list[_Slice], NDArray[np.float64]]:
+    """Read slices, sorted along their normal, and the affine of their volume."""
+    found: list[_Slice] = []
     pixels = 0
     for stream in streams:
         slices = _slices_of(stream, max_pixels, notes)
@@ -90,22 +139,7 @@ def volume_of_slices(streams: Iterable[BinaryIO], max_pixels: int) -> Volume:
             "--volumes"
         )
     _check_same(found)
-    ordered, affine = _sorted(found)
-    headers = tuple(each.header for each in ordered)
-    alone = len({id(header) for header in headers}) == len(headers)
-    stored = _displayed(ordered, notes)
-    turned = turned_of(affine, stored.shape)
-    voxels = turn_upright(stored, turned)
-    bits = 8 if voxels.dtype == np.uint8 else 16
-    return Volume(
-        voxels[np.newaxis, np.newaxis],
-        affine @ stored_places(turned, voxels.shape),
-        bits,
-        "DICOM",
-        turned,
-        notes=tuple(dict.fromkeys(notes)),
-        headers=headers if alone else (),
-    )
+    return _sorted(found)
 
 
 def _slices_of(stream: BinaryIO, max_pixels: int, notes: list[str]) -> list[_Slice]:
@@ -212,8 +246,8 @@ def _sorted(slices: Sequence[_Slice]) -> tuple[list[_Slice], NDArray[np.float64]
     return ordered, _TO_RAS @ affine
 
 
-def _displayed(slices: Sequence[_Slice], notes: list[str]) -> NDArray[Any]:
-    """Turn stored values into a volume (D, H, W) for display, with one scale for all slices."""
+def _stacked(slices: Sequence[_Slice], notes: list[str]) -> tuple[NDArray[Any], Dataset]:
+    """Return stored values (D, H, W), and a header that says of each slice how it is shown."""
     header = slices[0].header
     whole = Dataset()
     for name in (*_DEPTH, "PresentationLUTShape", "PixelPaddingValue", "PixelPaddingRangeLimit"):
@@ -229,9 +263,7 @@ def _displayed(slices: Sequence[_Slice], notes: list[str]) -> NDArray[Any]:
         group.PixelValueTransformationSequence = [scaled]
         group.FrameVOILUTSequence = [window]
     whole.PerFrameFunctionalGroupsSequence = groups
-    stored = np.stack([each.values for each in slices])
-    inverted = is_inverted(str(header.get("PhotometricInterpretation")), header)
-    return displayed_gray(stored, whole, notes, inverted=inverted)[:, 0]
+    return np.stack([each.values for each in slices]), whole
 
 
 _MODALITY: Final = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")

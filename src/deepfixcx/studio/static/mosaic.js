@@ -1,14 +1,16 @@
 // The code as a picture; the place under the pointer, or moved to by arrow keys, is sent to the server.
-// Props: src, side (bands per axis), rows, columns (cells per band), words (of the place). Emits "point".
+// Props: src, side (bands per axis), rows, columns (cells per band), words (of the place), panels ([down, across] of a
+// volume: squares of bands, one for each frequency along slices). Emits "point".
 export default {
-  props: { src: String, side: Number, rows: Number, columns: Number, words: String },
+  props: { src: String, side: Number, rows: Number, columns: Number, words: String, panels: Array },
   emits: ["point"],
   data() {
     return { at: null };
   },
   computed: {
-    down() { return this.side * this.rows; },
-    across() { return this.side * this.columns; },
+    bands() { return (this.panels || [1, 1]).map((each) => each * this.side); },
+    down() { return this.bands[0] * this.rows; },
+    across() { return this.bands[1] * this.columns; },
     cellStyle() {
       const [row, column] = this.at;
       return { top: (100 * row) / this.down + "%", left: (100 * column) / this.across + "%",
@@ -16,8 +18,8 @@ export default {
     },
     bandStyle() {
       const [row, column] = [Math.floor(this.at[0] / this.rows), Math.floor(this.at[1] / this.columns)];
-      const share = 100 / this.side + "%";
-      return { top: (100 * row) / this.side + "%", left: (100 * column) / this.side + "%", height: share, width: share };
+      const [down, across] = this.bands;
+      return { top: (100 * row) / down + "%", left: (100 * column) / across + "%", height: 100 / down + "%", width: 100 / across + "%" };
     },
   },
   watch: {
@@ -54,14 +56,16 @@ export default {
   template: `
     <div class="mosaic">
       <p class="axis">finer vertical edges →</p>
-      <div class="map" ref="map" tabindex="0" role="application" aria-label="Map of the code. Arrow keys move from value to value, with Shift from band to band."
+      <div class="map" ref="map" :style="panels && { aspectRatio: panels[1] / panels[0] }" tabindex="0" role="application" aria-label="Map of the code. Arrow keys move from value to value, with Shift from band to band."
         aria-describedby="mosaic-words" @pointermove="move" @pointerleave="leave" @pointerdown="move" @keydown="key">
         <img v-if="src" :src="src" alt="Every value of the code, bright where large, bands from coarse at the top left to fine" draggable="false">
-        <div v-if="side > 1 && side <= 16" class="tiles" :style="{ '--side': side }"></div>
+        <div v-if="side > 1 && bands[1] <= 16" class="tiles" :style="{ '--down': bands[0], '--across': bands[1] }"></div>
+        <div v-if="panels" class="tiles panels" :style="{ '--down': panels[0], '--across': panels[1] }"></div>
         <div v-if="at" class="band" :style="bandStyle"></div>
         <div v-if="at" class="cell" :style="cellStyle"></div>
       </div>
       <p class="axis side">finer horizontal edges →</p>
+      <p v-if="panels && panels[1] > 1" class="axis">squares: finer edges between slices →</p>
       <p id="mosaic-words" class="mosaic-words" role="status">{{ words }}</p>
     </div>`,
 };
