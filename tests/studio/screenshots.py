@@ -16,6 +16,7 @@ from tests.studio.conftest import chromium, serving
 
 PAGES = {
     "explore": ("/", "img.privatized[data-shown]"),
+    "volumes": ("/volumes", ".volume[data-privatized]"),
     "release": ("/release", ".thumb img"),
     "audit": ("/audit", ".plot svg"),
     "explain": ("/explain", ".reason-cell, .page pre"),

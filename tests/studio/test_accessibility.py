@@ -1,4 +1,4 @@
-"""Every page, wide and narrow, light and dark: axe-core finds nothing serious."""
+"""Every page, wide and narrow, light and dark: axe-core finds nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 PAGES = {
     "/": "img.privatized[data-shown]",
+    "/volumes": ".volume[data-privatized]",
     "/release": ".thumb img",
     "/audit": ".plot svg",
     "/explain": ".page pre",
@@ -45,19 +46,18 @@ def axe() -> str:
     return (folder / "axe.min.js").read_text("utf-8")
 
 
-def serious(tab: Any, axe: str) -> list[str]:
+def violations(tab: Any, axe: str) -> list[str]:
     tab.evaluate(axe)
     found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{each['id']}: {json.dumps([node['html'][:120] for node in each['nodes']][:3])}"
         for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
     ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_serious_violation(
+def test_axe_finds_no_violation(
     browser: Any, served: Served, axe: str, width: int, scheme: str
 ) -> None:
     # the page forbids scripts from elsewhere, and axe-core is one
@@ -82,11 +82,11 @@ def test_no_serious_violation(
         wide = tab.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             wrong.append(f"{path} is {wide} pixels wide")
-        wrong += [f"{path} {each}" for each in serious(tab, axe)]
+        wrong += [f"{path} {each}" for each in violations(tab, axe)]
         if path == "/audit":
             for kind in ("Frontier: frontier", "Sweep: sweep"):
                 tab.get_by_label("Result").select_option(label=kind)
                 tab.locator(".stage").wait_for()
-                wrong += [f"{kind} {each}" for each in serious(tab, axe)]
+                wrong += [f"{kind} {each}" for each in violations(tab, axe)]
     context.close()
     assert not wrong, "\n".join(wrong)

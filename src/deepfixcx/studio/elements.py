@@ -217,6 +217,7 @@ def drop(tab: Workspace, on_took: Callable[[], Any], *, solid: bool = False) -> 
         url=f"/upload/{tab.key}" + "?volume=1" * solid,
         most=MOST_BYTES,
         subject=tab.subject,
+        solid=solid,
     )
     element.on("took", lambda: on_took())
     return element

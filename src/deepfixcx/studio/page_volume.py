@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,7 +109,7 @@ class VolumePage:
     def __init__(self, tab: Workspace, library: Library) -> None:
         self.tab, self.library = tab, library
         self.settings = SolidSettings.from_query(tab.query)
-        self.solids: dict[str, Sequence[Path]] = {}
+        self.solids: dict[str, tuple[Path, ...]] = {}
         self.look: SolidLook | None = None
         self.at = 0
         self.time = 0

@@ -220,8 +220,12 @@ def _add_routes(app: FastAPI, tabs: Workspaces) -> None:
         try:
             content = await gather(request.stream(), length, MOST_BYTES)
             solid = "volume" in request.query_params
-            decoded = solid_from(content) if solid else picture_from(content)
-            found = await _unless_cancelled(request, asyncio.create_task(decoded))
+            task: asyncio.Task[Picture] | asyncio.Task[Solid] = (
+                asyncio.create_task(solid_from(content))
+                if solid
+                else asyncio.create_task(picture_from(content))
+            )
+            found = await _unless_cancelled(request, task)
         except DeepfixcxError as error:
             reason = f"This file cannot be shown: {error}."
             return JSONResponse({"reason": reason}, status_code=422)

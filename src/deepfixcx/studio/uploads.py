@@ -59,6 +59,8 @@ TOO_LARGE = (
     "use deepfixcx show instead"
 )
 
+INCOMPLETE = "the upload is incomplete; send the files again"
+
 LENGTH = struct.Struct("<Q")
 """What stands before each file, and before each answer."""
 
@@ -115,9 +117,19 @@ async def picture_from(content: bytes) -> Picture:
     return _answered(await _asked_once(_request([content])), len(content))
 
 
-async def solid_from(content: bytes) -> Solid:
-    """Decode a file that holds a volume in a process of its own, and describe it."""
-    return _answered_solid(await _asked_once(_request([content], solid=True)), len(content))
+async def solid_from(body: bytes) -> Solid:
+    """Decode the files of a volume, each behind its length, in a process of its own."""
+    contents, place = [], 0
+    while place < len(body):
+        start = place + LENGTH.size
+        if start > len(body):
+            raise DecodeError(INCOMPLETE)
+        place = start + LENGTH.unpack_from(body, place)[0]
+        contents.append(body[start:place])
+    if place != len(body):
+        raise DecodeError(INCOMPLETE)
+    answer = await _asked_once(_request(contents, solid=True))
+    return _answered_solid(answer, sum(map(len, contents)))
 
 
 async def _asked_once(request: bytes) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class SolidSettings:
             "from deepfixcx import Codec\n\n"
             f"codec = Codec(level={self.level}, patches={patches}, ndim=3{level_z})\n"
             "code = codec.encode(voxels)  # (B, C, D, H, W) in [0, 1]\n"
-            "privatized = codec.decode(code)"
+            'privatized = codec.decode(code, "compact")'
         )
 
     def _cells(self, between: str) -> str:
@@ -104,38 +105,39 @@ def limits(settings: SolidSettings, size: tuple[int, int, int]) -> dict[str, Lim
 
 
 def _limit(settings: SolidSettings, name: str, size: tuple[int, int, int]) -> Limit:
-    least, most = (0, LEVELS) if name == "level_z" else (1, 128)
-    most = LEVELS if name == "level" else most
-    if name == "level_z":
-        most = min(most, settings.level)
+    least, most = (0, min(LEVELS, settings.level)) if name == "level_z" else (1, 128)
+    if name == "level":  # J_z follows: slices limit it, and not J
+        most, settings = LEVELS, settings.with_one("level_z", 0)
     found = least
-    for value in range(least, most + 1):
-        if not _fits(settings.with_one(name, value), size):
-            break
-        found = value
+    while found < most and _fits(settings.with_one(name, found + 1), size):
+        found += 1
     if found == most:
-        return Limit(most, "At most J." if name == "level_z" else "")
-    bands = settings.with_one(name, found).spec.band_shape(*size)
-    shape = " × ".join(map(str, bands))
-    return Limit(found, f"At most {found} fits: there a band has {shape} coefficients.")
+        return Limit(most, "At most J." if name == "level_z" and most < LEVELS else "")
+    spec = settings.with_one(name, found + 1).spec
+    if spec.numbers(1) > MOST_VALUES:
+        reason = f"the code would have more than {MOST_VALUES / 1e6:.0f} million values"
+    else:
+        bands = " × ".join(map(str, spec.band_shape(*size)))
+        reason = f"with {found + 1}, a band has {bands} coefficients, fewer than cells"
+    return Limit(found, f"At most {found} fits: {reason}.")
 
 
 def _fits(settings: SolidSettings, size: tuple[int, int, int]) -> bool:
     spec = settings.spec
-    enough = min(map(int.__sub__, spec.band_shape(*size), spec.grid_shape)) >= 0
-    return enough and spec.numbers(1) <= MOST_VALUES
+    cells = zip(spec.band_shape(*size), spec.grid_shape, strict=True)
+    return all(band >= cell for band, cell in cells) and spec.numbers(1) <= MOST_VALUES
 
 
 def fitting(settings: SolidSettings, size: tuple[int, int, int]) -> SolidSettings:
-    """Return the nearest settings that fit a volume: fewer cells first, then fewer splits."""
-    least = settings
-    for name, floor in (("patches", 1), ("patches_z", 1), ("level_z", 0), ("level", 1)):
-        while not _fits(least, size) and getattr(least, name) > floor:
-            least = least.with_one(name, getattr(least, name) - 1)
+    """Return the nearest settings that fit a volume: fewer splits along slices first."""
+    found = settings.with_one("level_z", min(settings.level_z, settings.level))
+    for name, least in (("level_z", 0), ("patches_z", 1), ("patches", 1), ("level", 1)):
+        while not _fits(found, size) and getattr(found, name) > least:
+            found = found.with_one(name, getattr(found, name) - 1)
     for name in ("level_z", "patches", "patches_z"):  # as much as fits of what was asked for
-        most = min(getattr(settings, name), limits(least, size)[name].most)
-        least = least.with_one(name, max(getattr(least, name), most))
-    return least
+        most = min(getattr(settings, name), _limit(found, name, size).most)
+        found = found.with_one(name, max(getattr(found, name), most))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,9 @@ class Plane:
     flips: tuple[bool, bool]
     edges: tuple[str, str, str, str]
 
-    def of(self, volume: NDArray[np.generic], place: int) -> NDArray[np.generic]:
+    def of(self, volume: NDArray[Any], place: int) -> NDArray[Any]:
         """Return the plane of a volume (D, H, W) at a place of the axis on which it stands."""
-        plane = volume.take(place, self.around)
+        plane: NDArray[Any] = volume.take(place, self.around)
         plane = plane if self.down < self.across else plane.T
         return plane[:: -1 if self.flips[0] else 1, :: -1 if self.flips[1] else 1]
 
@@ -197,7 +199,7 @@ class SolidLook:
 
     def __init__(self, solid: Solid, settings: SolidSettings, time: int = 0) -> None:
         self.solid, self.settings, self.time = solid, settings, time
-        self.voxels: NDArray[np.generic] = solid.frames[time]
+        self.voxels: NDArray[Any] = solid.frames[time]
         self.codec = Codec(settings.spec)
         self.code: Code = self.codec.encode(self.voxels)
         self.planes = planes_of(solid.affine)
@@ -206,7 +208,9 @@ class SolidLook:
     @cached_property
     def privatized(self) -> NDArray[np.float32]:
         """The compact reconstruction (D', H', W')."""
-        decoded: NDArray[np.float32] = np.asarray(self.codec.decode(self.code), np.float32)[0, 0]
+        decoded: NDArray[np.float32] = np.asarray(
+            self.codec.decode(self.code, "compact"), np.float32
+        )[0, 0]
         return decoded
 
     def sides(self) -> dict[str, object]:
@@ -236,7 +240,7 @@ class SolidLook:
                 planes = [curve.of(np.asarray(each, np.float32)) for each in planes]
         return b"".join(raw_bytes(each) for each in planes)
 
-    def _original(self) -> NDArray[np.generic]:
+    def _original(self) -> NDArray[Any]:
         return self.solid.units.of_frame(self.solid.frames, self.time)
 
     def cell_slice(self, place: int) -> int:

@@ -30,7 +30,7 @@ export default {
     },
     shown() { return (this.planes || []).filter((each, place) => this.single < 0 || this.single === place); },
     columns() { // one scale for all planes
-      if (this.single >= 0) return "minmax(0, 1fr) minmax(0, 1fr)";
+      if (this.single >= 0) return "minmax(0, 1fr)";
       return this.shown.map((plane) => `minmax(0, ${this.millimetres(plane.across).toFixed(2)}fr)`).join(" ");
     },
   },
@@ -202,16 +202,16 @@ export default {
   },
   template: `
     <div class="volume">
-      <div class="volume-planes" :class="{ single: single >= 0 }" :style="{ gridTemplateColumns: columns }">
-        <div v-for="plane in shown" :key="plane.name" class="volume-head">
-          <label :for="'place-' + plane.name">{{ plane.name }} <span>{{ at[plane.around] + 1 }} / {{ size[plane.around] }}</span></label>
-          <button type="button" class="quiet" :aria-label="(single < 0 ? 'Enlarge the ' : 'Reduce the ') + plane.name.toLowerCase() + ' plane'"
-            @click="single = single < 0 ? planes.indexOf(plane) : -1">{{ single < 0 ? "Enlarge" : "All planes" }}</button>
-          <input type="range" :id="'place-' + plane.name" min="0" :max="size[plane.around] - 1" :value="at[plane.around]"
-            :aria-valuetext="label(plane)" @input="go(plane.around, Number($event.target.value))">
-        </div>
-        <template v-for="side in ['original', 'privatized']">
-          <div v-for="plane in shown" :key="side + plane.name" class="volume-plane" :tabindex="side === 'original' ? 0 : -1" role="group"
+      <div class="volume-planes" :class="{ single: single >= 0 }" :style="{ '--columns': columns }">
+        <div v-for="plane in shown" :key="plane.name" class="volume-column">
+          <div class="volume-head">
+            <label :for="'place-' + plane.name">{{ plane.name }} <span>{{ at[plane.around] + 1 }} / {{ size[plane.around] }}</span></label>
+            <button type="button" class="quiet" :aria-label="(single < 0 ? 'Enlarge the ' : 'Reduce the ') + plane.name.toLowerCase() + ' plane'"
+              @click="single = single < 0 ? planes.indexOf(plane) : -1">{{ single < 0 ? "Enlarge" : "All planes" }}</button>
+            <input type="range" :id="'place-' + plane.name" min="0" :max="size[plane.around] - 1" :value="at[plane.around]"
+              :aria-valuetext="label(plane)" @input="go(plane.around, Number($event.target.value))">
+          </div>
+          <div v-for="side in ['original', 'privatized']" :key="side" class="volume-plane" :tabindex="side === 'original' ? 0 : -1" role="group"
             :aria-label="label(plane) + ', ' + side + ': arrow keys up and down lead through, question mark lists all keys'" @keydown="key(plane, $event)" @wheel="wheel(plane, $event)">
             <div class="volume-image" :style="{ aspectRatio: millimetres(plane.across) / millimetres(plane.down) }" @pointerdown="down(plane, $event)" @pointermove="move(plane, $event)"
               @pointerup="drag = null" @pointercancel="drag = null" @pointerleave="leave" @contextmenu.prevent @dblclick="single = single < 0 ? planes.indexOf(plane) : -1">
@@ -220,10 +220,10 @@ export default {
               <i class="cross along" :style="{ left: 100 * share(plane, plane.across) + '%' }"></i>
               <div v-if="box && box.length" class="box" :style="boxStyle(plane)"></div>
               <span v-for="(edge, place) in plane.edges" class="edge" :class="['top', 'right', 'bottom', 'left'][place]" aria-hidden="true">{{ edge }}</span>
+              <span v-if="plane === shown[0]" class="corner top left">{{ side }}</span>
             </div>
-            <span v-if="plane === shown[0] || single >= 0" class="corner top left">{{ side }}</span>
           </div>
-        </template>
+        </div>
       </div>
       <p class="volume-said" role="status">{{ said }}</p>
       <div v-if="help" class="volume-keys" role="note">
