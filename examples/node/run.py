@@ -101,7 +101,9 @@ def main(folder: Path) -> None:
     ports = {name: free_port() for name in names}
     token = secrets.token_hex(16)
     node = folder / "node"
-    node.mkdir()
+    if node.exists():
+        sys.exit(f"{folder} has the files of an earlier run; choose another folder.")
+    node.mkdir(parents=True)
     (node / "token").write_text(token)
     settings = Path(__file__).with_name("node.toml").read_text("utf-8")
     for name, port in ports.items():

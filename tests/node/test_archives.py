@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -14,13 +15,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from deepfixcx.deidentify import load_key
+from deepfixcx.node import read_config
+from deepfixcx.node.inbox import put
+from deepfixcx.node.records import Delivery
+from deepfixcx.node.senders import make_sender
 from deepfixcx.node.web import BodyError, parts_of
 from tests.conftest import ROOT
 from tests.node.conftest import Site, free_port, instances, scan, scans, wait_for
 from tests.programs import plugin, program
-from tests.release.orthanc import PLUGIN
+from tests.release.orthanc import PLUGIN, running
 
 TOKEN = "a-token-of-the-operator"
 
@@ -123,6 +129,41 @@ def test_whole_studies_wait_until_nothing_more_arrives(site: Site) -> None:
     let_an_hour_pass("object != 1")
     wait_for(site.settled)
     assert len(site.results()) == 3
+
+
+@pytest.mark.slow
+def test_an_archive_keeps_one_of_an_object_that_is_sent_twice(site: Site) -> None:
+    port = free_port()
+    more = {"DicomServerEnabled": True, "DicomAet": "ARCHIVE", "DicomPort": port}
+    more |= {"DicomAlwaysAllowStore": True, "DicomCheckCalledAet": True}
+    (site.folder / "orthanc").mkdir()
+    with running(
+        program("orthanc", "Orthanc"),
+        plugin("orthanc-dicomweb", PLUGIN),
+        site.folder / "orthanc",
+        **more,
+    ) as orthanc:
+        for number, place in enumerate(
+            (
+                f'kind = "dicom"\ntitle = "ARCHIVE"\nhost = "127.0.0.1"\nport = {port}',
+                f'kind = "stow"\nurl = "{orthanc.root}/dicom-web"',
+            )
+        ):
+            site.configure(place)
+            config = read_config(site.path)
+            (config.folder / "made").mkdir(parents=True, exist_ok=True)
+            (path,) = scans(site.folder / f"in{number}", 1)
+            header = dcmread(path)
+            content = put(config.folder, "made", path.read_bytes())
+            names = (header.SOPClassUID, header.SOPInstanceUID)
+            syntax, study = header.file_meta.TransferSyntaxUID, header.StudyInstanceUID
+            delivery = Delivery(1, 1, content, *names, syntax, study, header.SeriesInstanceUID, 0)
+            for _ in range(2):  # the node was killed before it knew of the answer
+                sender = make_sender(config, config.destinations["archive"], threading.Event())
+                assert [reason for _, reason in sender.send([delivery])] == [""]
+                sender.close()
+            assert len(orthanc.find("instances", SOPInstanceUID=header.SOPInstanceUID)) == 1
+        assert len(orthanc.find("instances")) == 2
 
 
 @pytest.mark.slow

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import time
 from copy import deepcopy
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydicom import dcmread
@@ -31,10 +34,11 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import build_context
 
+from deepfixcx.errors import ReleaseStoppedError
 from deepfixcx.node.config import read_config
 from deepfixcx.node.inbox import put
-from deepfixcx.node.processing import NodeJob, examine, meaning_of
-from deepfixcx.node.records import Waiting
+from deepfixcx.node.processing import NodeJob, examine
+from deepfixcx.node.records import Waiting, meaning_of
 from deepfixcx.release import DeidentifyOptions, privatize_dataset
 from tests.node.conftest import PATIENCE_S, Site, process, scan, scans, wait_for
 from tests.programs import program
@@ -74,7 +78,9 @@ def test_tls_admits_known_certificates_alone(site: Site) -> None:
     assert len(site.results()) == 1
 
 
-def test_each_route_that_takes_an_object_makes_its_result(tmp_path: Path) -> None:
+def test_each_route_that_takes_an_object_makes_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "node.toml"
     path.write_text("""
 [node]
@@ -127,6 +133,15 @@ to = ["one"]
     ]
     assert dates[0] == ""
     assert dates[1] == scan().StudyDate
+
+    # The disk is full after two results: what is complete is reported, the rest is not.
+    free = iter((10**12, 10**12, 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    items = tuple(Waiting(number, content, "CT1", 0.0) for number in (1, 2, 3))
+    job, done = replace(job, items=items, reserve=10**6), []
+    with pytest.raises(ReleaseStoppedError):
+        job.work(lambda _: None, lambda name, _: done.append(name), frozenset())
+    assert done == ["1"]
 
 
 def encoded(image: Dataset, syntax: UID) -> Dataset:

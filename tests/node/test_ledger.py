@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +90,33 @@ def test_answers_that_a_kill_left_are_recorded_where_number_and_content_fit(
         for _ in range(16):
             answers.add(three)
     assert [each.content for each in ledger.queue("archive", 10, None, 5.0)] == ["c3"]
+
+
+def test_a_full_disk_keeps_room_for_results_and_the_ledger(
+    ledger: NodeLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [10_000_000]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free[0]))
+    (tmp_path / "inbox").mkdir()
+    inbox = Inbox(tmp_path, ledger, Limits(free_mb=4))
+    assert not inbox.full(3_000_000)
+    assert "free_mb" in inbox.full(3_000_001)
+    assert inbox.take((bytes(1_000_000),), "1.2.3", "CT1") == "new"
+    assert inbox.take((bytes(2_999_999),), "1.2.4", "CT1") == "full"
+    assert not inbox.low()
+
+    def unwritten(*_: object) -> str:
+        raise sqlite3.OperationalError
+
+    monkeypatch.setattr(ledger, "receive", unwritten)
+    assert inbox.take((b"an object",), "1.2.5", "CT1") == "full"
+    free[0] = 1_999_999
+    inbox = Inbox(tmp_path, ledger, Limits(free_mb=4))
+    assert inbox.low()
+    inbox.stop_sweeping()
+    inbox.sweep()
+    inbox.clean("inbox")
+    assert len(list((tmp_path / "inbox").iterdir())) == 1
 
 
 def test_old_delivered_objects_are_forgotten_and_stay_counted(

@@ -73,8 +73,8 @@ class Orthanc:
 
 
 @contextmanager
-def running(program: str, plugin: str, folder: Path) -> Iterator[Orthanc]:
-    """Start the archive in an empty folder, and stop it."""
+def running(program: str, plugin: str, folder: Path, **more: object) -> Iterator[Orthanc]:
+    """Start the archive in an empty folder, and stop it; `more` are settings of Orthanc."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -88,7 +88,7 @@ def running(program: str, plugin: str, folder: Path) -> Iterator[Orthanc]:
         "Plugins": [plugin],
         "DicomWeb": {"Enable": True},
     }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
+    (folder / "orthanc.json").write_text(json.dumps(settings | more))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [program, str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder

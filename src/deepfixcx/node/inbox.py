@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import sqlite3
 import struct
 import time
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ LOCK: Final = "node.lock"
 TAG: Final = "node"
 UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 FREE_CHECKED_S: Final = 1.0
+UNWRITTEN: Final = "the ledger cannot be written; check the disk of the node"
 ANSWERS: Final = 16
 ANSWERS_S: Final = 0.5
 """The ledger gets answers of a destination when there are so many, or one is so old."""
@@ -90,40 +92,59 @@ class Inbox:
 
     def __init__(self, folder: Path, ledger: NodeLedger, limits: Limits) -> None:
         self.folder, self.ledger, self._limits = folder, ledger, limits
-        self._checked, self._full = 0.0, ""
+        self._checked, self._room, self._crowded = 0.0, 0, False
         self._unneeded: SimpleQueue[tuple[Room, str] | None] = SimpleQueue()
         self.on_new: Any = None
         """Called without arguments after an object was taken in."""
 
-    def full(self) -> str:
-        """Return why no object can be taken in now; empty where one can."""
+        self.reserve = limits.free_mb * 500_000
+        """Bytes of free space that results leave to the ledger: half of `free_mb`."""
+
+    def low(self) -> bool:
+        """Return whether only `reserve` is free: results wait for destinations for days."""
+        self._look()
+        return self._room < self.reserve - self._limits.free_mb * 1_000_000
+
+    def full(self, size: int = 0) -> str:
+        """Return why no object of this size can be taken in now; empty where one can.
+
+        An object needs room for itself and its result: a full disk could never be worked off.
+        """
+        self._look()
+        if self._room < 2 * size:
+            return "less than limits.free_mb is free on the disk of the node"
+        return "limits.waiting objects wait already" if self._crowded else ""
+
+    def _look(self) -> None:
         now = time.monotonic()
         if now - self._checked > FREE_CHECKED_S:
             self._checked = now
             free = shutil.disk_usage(self.folder).free
+            self._room = free - self._limits.free_mb * 1_000_000
             query = "SELECT count(*) FROM objects WHERE state = 'received'"
             queued = f"SELECT count(*) FROM deliveries WHERE {OPEN} AND state = 'waiting'"
             waiting = sum(self.ledger.rows(each)[0][0] for each in (query, queued))
-            self._full = ""
-            if free < self._limits.free_mb * 1_000_000:
-                self._full = "less than limits.free_mb is free on the disk of the node"
-            elif waiting >= self._limits.waiting:
-                self._full = "limits.waiting objects wait already"
-        return self._full
+            self._crowded = waiting >= self._limits.waiting
 
     def take(self, parts: tuple[bytes | memoryview, ...], instance: str, calling: str) -> Taken:
         """Write an object and record it; `parts` together are a DICOM file."""
-        if self.full():
+        size = sum(map(len, parts))
+        if self.full(size):
             return "full"
         if len(instance) > 64 or not UID.fullmatch(instance):
             return "invalid"
-        data = b"".join(parts)
         try:
-            content = put(self.folder, "inbox", data)
+            content = put(self.folder, "inbox", b"".join(parts))
+            self._room -= size  # until free space is asked for again
         except OSError:
             self._checked = 0.0
             return "full"
-        taken: Taken = self.ledger.receive(content, instance, calling, len(data))  # type: ignore[assignment]
+        try:
+            taken: Taken = self.ledger.receive(content, instance, calling, size)  # type: ignore[assignment]
+        except sqlite3.OperationalError:
+            self._checked = 0.0
+            self.remove("inbox", content)
+            return "full"
         if taken == "repeated" and not self.ledger.held(content):
             self.remove("inbox", content)
         if taken == "new" and self.on_new is not None:
@@ -147,10 +168,13 @@ class Inbox:
         """End `sweep` when all files are removed that are needed no more now."""
         self._unneeded.put(None)
 
-    def clean(self) -> None:
+    def clean(self, *rooms: Room) -> None:
         """Remove what an earlier process left: files without a row, and those needed no more."""
-        remove_temporaries(self.folder, TAG)
-        for room, needed in (("inbox", self.ledger.held), ("made", self.ledger.needed)):
+        if "inbox" in rooms:  # otherwise objects are coming in
+            remove_temporaries(self.folder, TAG)
+        needs = {"inbox": self.ledger.held, "made": self.ledger.needed}
+        for room in rooms:
+            needed = needs[room]
             for path in (self.folder / room).glob("*.dcm"):
                 if not needed(path.stem):
                     remove_own(path)

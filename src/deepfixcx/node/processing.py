@@ -7,8 +7,8 @@ two workers died, or that cannot be examined, is quarantined with its reason and
 
 from __future__ import annotations
 
-import hashlib
-import struct
+import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,21 +20,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from deepfixcx.errors import DeepfixcxError, ReleaseStoppedError
 from deepfixcx.io.files import sync
-from deepfixcx.node.inbox import Inbox, file_of, put
-from deepfixcx.node.records import Made, Outcome, Waiting
+from deepfixcx.node.inbox import UNWRITTEN, Inbox, file_of, put
+from deepfixcx.node.records import Made, Outcome, Waiting, meaning_of
 from deepfixcx.node.routing import Profile, Route
 from deepfixcx.release.workers import FileEvent, Worker, assign, receive, start_worker, stop_worker
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
     from deepfixcx.node.config import NodeConfig
     from deepfixcx.node.events import Log
 
-__all__ = ["NodeJob", "Processing", "examine", "meaning_of"]
+__all__ = ["NodeJob", "Processing", "examine"]
 
 BATCH: Final = 16
 TOGETHER: Final = 8
+PAUSE_S: Final = 3.0
 DEATHS_ALLOWED: Final = 2
 NO_ROUTE: Final = "no route takes this object; add one, or stop the source from sending it"
 CRASHED: Final = "worker processes crashed on this object, so it cannot be examined"
@@ -52,18 +51,28 @@ class NodeJob:
     gathered: frozenset[str] = frozenset()
     """Routes to releases, which get objects as they are and apply the profile themselves."""
 
+    reserve: int = 0
+    """Bytes of free space that results leave to the ledger."""
+
     def work(
         self,
         started: Callable[[str], None],
         done: Callable[[str, Any], None],
         _quarantine: frozenset[str],
     ) -> None:
-        """Work off every object; report some results together, when all are on the disk."""
+        """Work off every object; report some results together, when all are on the disk.
+
+        A disk without room ends the job after the results that it has: each lets an original go.
+        """
         for first in range(0, len(self.items), TOGETHER):
-            outcomes = []
+            outcomes, stopped = [], None
             for item in self.items[first : first + TOGETHER]:
                 started(str(item.number))
-                outcomes.append((item, examine(self, item)))
+                try:
+                    outcomes.append((item, examine(self, item)))
+                except ReleaseStoppedError as error:
+                    stopped = error
+                    break
             started("")  # none is to blame if this process ends now
             contents = [made.content for _, outcome in outcomes for made in outcome.made]
             try:
@@ -72,6 +81,8 @@ class NodeJob:
                 raise ReleaseStoppedError("a result cannot be written") from None
             for item, outcome in outcomes:
                 done(str(item.number), outcome)
+            if stopped is not None:
+                raise stopped
 
 
 def examine(job: NodeJob, item: Waiting) -> Outcome:
@@ -115,74 +126,14 @@ def examine(job: NodeJob, item: Waiting) -> Outcome:
             reasons.append(f"route {route.name}: {reason}")
             continue
         try:
+            if shutil.disk_usage(job.folder).free < job.reserve + len(result.data):
+                raise OSError
             content = put(job.folder, "made", result.data, durable=False)
         except OSError:
             raise ReleaseStoppedError("a result cannot be written") from None
         described = result[1:]
         made.append(Made(route.name, content, *described, len(result.data), route.to))
     return Outcome(tuple(made), "; ".join(reasons), meaning)
-
-
-PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-OF_ENCODING: Final = frozenset(
-    (0x00280004, 0x00280006, 0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010, 0xFFFCFFFC)
-)
-"""Pixels, which are decoded, and what states how they or the file are encoded."""
-
-
-def meaning_of(source: Dataset, most: int) -> str:
-    """Return a digest of what an object states and shows, the same in each lossless encoding.
-
-    It is empty where the pixels cannot be decoded or are more than `most`: such an object is never
-    taken for a repetition of another one.
-    """
-    from deepfixcx.images.dicom.decoding import decode_frames
-    from deepfixcx.images.dicom.layout import read_layout
-    from deepfixcx.images.reading import QUIET
-
-    digest = hashlib.sha256()
-    try:
-        with QUIET:
-            if any(name in source for name in PIXELS):
-                layout = read_layout(source)
-                if layout.frames * layout.height * layout.width > most:
-                    return ""
-                stored = decode_frames(source)
-                digest.update(repr((stored.photometric, stored.values.shape)).encode())
-                digest.update(stored.values.tobytes())
-            _add_elements(source, digest)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # a panic of a compiled library is no Exception
-        return ""
-    return digest.hexdigest()
-
-
-def _add_elements(dataset: Dataset, digest: Any) -> None:
-    """Add the values of all elements as they are stored; nested ones differ by their encoding."""
-    from pydicom.datadict import dictionary_has_tag, dictionary_VR
-
-    for tag in sorted(dataset.keys()):
-        if not tag.element or tag in OF_ENCODING:  # element 0 is the length of a group
-            continue
-        element = dataset.get_item(tag)
-        vr = element.VR
-        if vr in (None, "UN") and dictionary_has_tag(tag):
-            vr = dictionary_VR(tag)
-        digest.update(struct.pack("<I", tag))
-        if vr == "SQ":
-            for item in dataset[tag].value:
-                digest.update(b"item")
-                _add_elements(item, digest)
-            digest.update(b"end")
-            continue
-        value = element.value
-        content = (
-            value if isinstance(value, bytes) else str("" if value is None else value).encode()
-        )
-        if content[-1:] in (b"\0", b" "):  # it makes the length even
-            content = content[:-1]
-        digest.update(struct.pack("<Q", len(content)) + content)
 
 
 class Result(NamedTuple):
@@ -279,7 +230,7 @@ class Processing(threading.Thread):
         self._profiles = dict(config.profiles)
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._last, self._number = 0, 0
+        self._last, self._number, self._waits = 0, 0, False
         self._pool: list[Worker] = []
         self.on_made: Callable[[], None] = lambda: None
 
@@ -297,7 +248,12 @@ class Processing(threading.Thread):
         try:
             self._pool = [start_worker() for _ in range(self._config.workers)]
             while not self._stopping.is_set() or any(each.jobs for each in self._pool):
-                self._step()
+                try:
+                    self._step()
+                except sqlite3.OperationalError:  # what was not recorded is worked again
+                    self._wait(UNWRITTEN)
+                    if not any(each.jobs for each in self._pool):
+                        self._inbox.clean("made")
         except ReleaseStoppedError as error:
             self._log.error("stopped", reason=str(error))
         finally:
@@ -306,7 +262,7 @@ class Processing(threading.Thread):
             self._inbox.ledger.close()
 
     def _step(self) -> None:
-        if not self._stopping.is_set():
+        if not self._stopping.is_set() and not self._inbox.low():
             self._supply()
         busy = [worker for worker in self._pool if worker.jobs]
         if not busy:
@@ -321,11 +277,16 @@ class Processing(threading.Thread):
             except (EOFError, ConnectionError):
                 self._replace(worker)
             except ReleaseStoppedError as error:  # a disk without room: the objects wait
-                self._log.error("waits", reason=str(error))
                 stop_worker(worker)
                 self._pool[self._pool.index(worker)] = start_worker()
-                self._last = 0
-                time.sleep(1)
+                self._wait(str(error))
+
+    def _wait(self, reason: str) -> None:
+        """Report once why nothing can be worked, and wait a moment."""
+        if not self._waits:
+            self._log.error("waits", reason=reason)
+        self._waits, self._last = True, 0
+        time.sleep(PAUSE_S)
 
     def _supply(self) -> None:
         """Give workers objects; small batches, so that all workers have some."""
@@ -351,6 +312,7 @@ class Processing(threading.Thread):
                 config.routes,
                 self._profiles,
                 config.gathered,
+                self._inbox.reserve,
             )
             assign(worker, job, frozenset(), frozenset())
 
@@ -367,6 +329,7 @@ class Processing(threading.Thread):
         if not done:
             return
         reasons = self._inbox.ledger.finish(done)
+        self._waits = False
         for (item, outcome), reason in zip(done, reasons, strict=True):
             if reason:
                 self._log.warning("quarantined", object=item.number, reason=reason)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sqlite3
 import ssl
 import threading
 import time
@@ -257,8 +258,11 @@ class Committing(threading.Thread):
         """Answer until `stop`."""
         pause = 1.0
         while not self._stopping.wait(pause):
-            asked = self._ledger.asked(COMMIT_ATTEMPTS)
-            done = [self._answer(each) for each in asked if not self._stopping.is_set()]
+            try:
+                asked = self._ledger.asked(COMMIT_ATTEMPTS)
+                done = [self._answer(each) for each in asked if not self._stopping.is_set()]
+            except sqlite3.OperationalError:  # a full disk: it is answered later
+                done = [False]
             pause = 1.0 if all(done) else min(pause * 2, 300.0)
         self._ledger.close()
 

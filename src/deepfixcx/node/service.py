@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 from deepfixcx.errors import NodeError
 from deepfixcx.node.config import Destination, NodeConfig
 from deepfixcx.node.events import Log, quiet
-from deepfixcx.node.inbox import Answers, Inbox, opened
+from deepfixcx.node.inbox import UNWRITTEN, Answers, Inbox, opened
 from deepfixcx.node.processing import Processing
 from deepfixcx.node.receiving import Committing, Receiver
 from deepfixcx.node.senders import Sender, Unreachable, make_sender
@@ -58,7 +59,13 @@ class Delivering(threading.Thread):
         try:
             with self._answers.open():
                 while not self._stopping.is_set():
-                    if not self._step():
+                    try:
+                        again = self._step()
+                    except sqlite3.OperationalError:
+                        again = False
+                        self._log.error("waits", reason=UNWRITTEN)
+                        self._stopping.wait(5.0)
+                    if not again:
                         self._wake.wait(self._pause or 0.5)
                         self._wake.clear()
         finally:
@@ -68,6 +75,7 @@ class Delivering(threading.Thread):
     def _step(self) -> bool:
         """Send a batch; return whether to look again at once."""
         place = self._place
+        self._answers.record()  # where the ledger could not be written before
         idle_s = place.idle_s if place.whole_studies else None
         batch = self._ledger.queue(place.name, self._sender.most, idle_s, place.retry_s)
         if not batch:
@@ -144,7 +152,7 @@ class Node:
 
     def start(self) -> None:
         """Begin to listen, process and deliver."""
-        self.inbox.clean()
+        self.inbox.clean("inbox", "made")
         try:
             self.receiver.start()
         except OSError as error:
@@ -177,9 +185,10 @@ class Node:
             return
         self._tidied = now + TIDY_S
         before = time.time() - self.config.limits.remember_days * 86400
-        looked_at = self.inbox.forget(before)
-        while looked_at and not self._stopping.is_set():
-            looked_at = self.inbox.forget(before, looked_at)
+        with suppress(sqlite3.OperationalError):  # a full disk: later, then
+            looked_at = self.inbox.forget(before)
+            while looked_at and not self._stopping.is_set():
+                looked_at = self.inbox.forget(before, looked_at)
 
     def alive(self) -> bool:
         """Return whether all parts of the node run."""
