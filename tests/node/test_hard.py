@@ -10,7 +10,6 @@ import struct
 import subprocess
 import time
 from copy import deepcopy
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,9 +77,7 @@ def test_tls_admits_known_certificates_alone(site: Site) -> None:
     assert len(site.results()) == 1
 
 
-def test_each_route_that_takes_an_object_makes_its_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_route_that_takes_an_object_makes_its_result(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     path.write_text("""
 [node]
@@ -134,11 +131,21 @@ to = ["one"]
     assert dates[0] == ""
     assert dates[1] == scan().StudyDate
 
-    # The disk is full after two results: what is complete is reported, the rest is not.
-    free = iter((10**12, 10**12, 0))
+
+def test_a_full_disk_ends_a_job_after_the_results_that_are_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path)
+    site.configure()
+    config = read_config(site.path)
+    for room in ("inbox", "made"):
+        (config.folder / room).mkdir(parents=True)
+    (path,) = scans(tmp_path / "in", 1)
+    content = put(config.folder, "inbox", path.read_bytes())
+    items = tuple(Waiting(number, content, "MODALITY", 0.0) for number in (1, 2, 3))
+    job = NodeJob(1, items, config.folder, config.routes, config.profiles, reserve=10**6)
+    free, done = iter((10**12, 0)), []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
-    items = tuple(Waiting(number, content, "CT1", 0.0) for number in (1, 2, 3))
-    job, done = replace(job, items=items, reserve=10**6), []
     with pytest.raises(ReleaseStoppedError):
         job.work(lambda _: None, lambda name, _: done.append(name), frozenset())
     assert done == ["1"]

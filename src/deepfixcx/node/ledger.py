@@ -236,10 +236,12 @@ class NodeLedger:
 
     def give_up(self, destination: str, before: float, reason: str) -> int:
         """Make dead letters of results that have waited since before a time."""
+        late = "WHERE destination = ? AND state = 'waiting' AND changed < ?"
+        if not self.rows(f"SELECT 1 FROM deliveries {late} LIMIT 1", destination, before):
+            return 0
         with self.writing() as database:
             done = database.execute(
-                "UPDATE deliveries SET state = 'dead', reason = ? WHERE destination = ? "
-                "AND state = 'waiting' AND changed < ?",
+                f"UPDATE deliveries SET state = 'dead', reason = ? {late}",
                 (reason, destination, before),
             )
             return done.rowcount
