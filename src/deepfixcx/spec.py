@@ -352,13 +352,15 @@ def _whole_number(name: str, value: object, least: int, most: int | None = None)
     return number
 
 
-def _tuple_of_patches(value: object, ndim: int) -> tuple[int, ...]:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) != ndim:
-            kind = "pair" if ndim == 2 else "triple"
-            raise SpecError(f"patches must be a number or a {kind} {AXES[ndim]}, got {value!r}")
-        return tuple(_whole_number("patches", count, 1) for count in value)
-    return (_whole_number("patches", value, 1),) * ndim
+def _tuple_of_patches(value: Any, ndim: int) -> tuple[int, ...]:
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    counts = tuple(value) if several else (value,) * ndim
+    if len(counts) != ndim:
+        kind = "pair" if ndim == 2 else "triple"
+        raise SpecError(f"patches must be a number or a {kind} {AXES[ndim]}, got {value!r}")
+    for count in counts:
+        _whole_number("patches", count, 1)
+    return tuple(map(operator.index, counts))
 
 
 def _by(sides: Sequence[int]) -> str:

@@ -163,6 +163,10 @@ PATCHES = typer.Option(
     help="P: cells per axis of a band; 4, or 4x6.",
     show_default=str(SUGGESTED_PATCHES),
 )
+INPUTS = typer.Argument(
+    metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'; or its URL."
+)
+SIZE = typer.Option(help="Image side: P·2^J pixels, or the source's.")
 WAVELET = typer.Option(
     help="Discrete wavelet of PyWavelets.", show_default="haar", autocompletion=complete_wavelets
 )

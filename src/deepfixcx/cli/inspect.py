@@ -21,6 +21,7 @@ from deepfixcx.cli._console import (
     write_json,
 )
 from deepfixcx.cli._options import (
+    INPUTS,
     JSON,
     MAX_PIXELS,
     SUGGESTED_LEVEL,
@@ -44,12 +45,7 @@ Kind = tuple[str, str, str]
 
 
 def command(
-    where: Annotated[
-        str,
-        typer.Argument(
-            metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'; or its URL."
-        ),
-    ],
+    where: Annotated[str, INPUTS],
     workers: Annotated[int | None, WORKERS] = None,
     max_pixels: Annotated[int | None, MAX_PIXELS] = None,
     volumes: Annotated[bool, VOLUMES] = False,

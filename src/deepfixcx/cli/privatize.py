@@ -47,6 +47,7 @@ from deepfixcx.cli._options import (
     BOUNDARY,
     DRY_RUN,
     GRID,
+    INPUTS,
     JSON,
     KEY,
     LEVEL_Z,
@@ -59,6 +60,7 @@ from deepfixcx.cli._options import (
     PRIVATE,
     PSEUDONYMS,
     RESUME,
+    SIZE,
     TABLES,
     VOLUMES,
     WAVELET,
@@ -85,12 +87,7 @@ MIN_PATIENTS = 11
 
 
 def command(
-    where: Annotated[
-        str,
-        typer.Argument(
-            metavar="IN", help="Folder, image, or .csv with a column 'path' or 'file'; or its URL."
-        ),
-    ],
+    where: Annotated[str, INPUTS],
     folder: Annotated[
         str, typer.Argument(metavar="OUT", help="Release folder to make, or its URL.")
     ],
@@ -112,9 +109,7 @@ def command(
             autocompletion=complete_outputs,
         ),
     ] = None,
-    size: Annotated[
-        Size, typer.Option(help="Image side: P·2^J pixels, or the source's.")
-    ] = "compact",
+    size: Annotated[Size, SIZE] = "compact",
     dtype: Annotated[Storage, typer.Option(help="Number format of codes on disk.")] = "float32",
     names: Annotated[Names, NAMES] = "neutral",
     mask: Annotated[str | None, typer.Option(help="Paint text black: rule file, or ocr.")] = None,

@@ -20,6 +20,7 @@ from deepfixcx.cli._options import (
     OVERWRITE,
     PATCHES,
     POOLING,
+    SIZE,
     SUGGESTED_LEVEL,
     SUGGESTED_PATCHES,
     VOLUMES,
@@ -43,10 +44,7 @@ def command(
     pooling: Annotated[str, POOLING] = "l1",
     boundary: Annotated[Boundary, BOUNDARY] = "zero",
     grid: Annotated[Grid, GRID] = "balanced",
-    size: Annotated[
-        Size | None,
-        typer.Option(help="Image side: P·2^J pixels, or the source's."),
-    ] = None,
+    size: Annotated[Size | None, SIZE] = None,
     volumes: Annotated[bool, VOLUMES] = False,
     level_z: Annotated[int | None, LEVEL_Z] = None,
     sheet: Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from deepfixcx._words import counted
 from deepfixcx.cli._console import panel, program, write_json
-from deepfixcx.cli._options import JSON
+from deepfixcx.cli._options import JSON, KEY, PSEUDONYMS
 
 if TYPE_CHECKING:
     from deepfixcx.release import Withdrawal
@@ -37,12 +37,8 @@ def command(
     notice: Annotated[
         Path | None, typer.Option(help="Notice for recipients.", show_default="beside OUT")
     ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Key file of pseudonyms; default: in the private folder.")
-    ] = None,
-    pseudonyms: Annotated[
-        Path | None, typer.Option(help="CSV of patients and pseudonyms; outside OUT.")
-    ] = None,
+    key: Annotated[Path | None, KEY] = None,
+    pseudonyms: Annotated[Path | None, PSEUDONYMS] = None,
     private: Annotated[
         Path | None,
         typer.Option("--private", help="Folder of its ledger; default: OUT.private."),
