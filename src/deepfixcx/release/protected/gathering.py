@@ -25,6 +25,7 @@ from deepfixcx.io.release_files import FAILURES, MANIFEST
 from deepfixcx.mechanisms.records import Records
 from deepfixcx.release.folders import PROTECTED
 from deepfixcx.release.inputs import printable
+from deepfixcx.release.leaves import Leaves
 from deepfixcx.release.ledger import id_from
 from deepfixcx.release.manifest import as_json, write_private_rows
 from deepfixcx.release.options import ReleaseOptions, RunOptions
@@ -96,6 +97,7 @@ class PassOne:
         write_private_rows(self.private, table, ["path"], ((path,) for path in paths))
         run: RunOptions = {**self.run, "private": self.private / f"{name}.private"}
         run["overwrite"] = False  # what an earlier release left is gone by now
+        run["leaves"] = Leaves(tables=False)  # plain codes are not shared
         return privatize_dataset(self.private / table, self.private / name, self.options, **run)
 
 
