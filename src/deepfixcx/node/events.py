@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+import warnings
 from typing import Any, TextIO
 
 __all__ = ["Log", "quiet"]
@@ -47,7 +48,8 @@ class Log:
 
 
 def quiet() -> None:
-    """Silence libraries, whose messages quote what came over the network."""
+    """Silence libraries, whose messages and warnings quote what came over the network."""
+    warnings.simplefilter("ignore")
     for name in ("pynetdicom", "pydicom", "uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
