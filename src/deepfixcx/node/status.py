@@ -250,8 +250,8 @@ def conformance(config: NodeConfig) -> str:
         "",
         "| service | SOP classes | role | peers |",
         "|---|---|---|---|",
-        f"| Verification | {VERIFICATION} | SCP | the {len(config.sources)} configured sources |",
-        f"| Storage | {len(classes)} classes, below | SCP | the configured sources |",
+        f"| Verification | {VERIFICATION} | SCP | configured sources ({len(config.sources)}) |",
+        f"| Storage | {len(classes)} classes, below | SCP | configured sources |",
         f"| Storage Commitment Push Model | {COMMITMENT} | SCP | sources with host and port; the "
         "result is sent on a new association |",
     ]
@@ -273,8 +273,8 @@ def conformance(config: NodeConfig) -> str:
         "| status of C-STORE | meaning |",
         "|---|---|",
         "| 0000 | the object is on the disk and in the ledger, or was so before |",
-        "| A700 | less space is free than configured, or too many objects wait |",
-        "| C000 | the SOP Instance UID is not valid |",
+        "| A700 | too little space is free for the object and its result, or too many objects wait |",
+        "| C000 | the SOP Class UID or SOP Instance UID is not valid |",
         "",
         "## Transfer syntaxes",
         "",
