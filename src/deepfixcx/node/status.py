@@ -273,7 +273,7 @@ def conformance(config: NodeConfig) -> str:
         "| status of C-STORE | meaning |",
         "|---|---|",
         "| 0000 | the object is on the disk and in the ledger, or was so before |",
-        "| A700 | too little space is free for the object and its result, or too many objects wait |",
+        "| A700 | too little free space for the object and its result, or too many objects wait |",
         "| C000 | the SOP Class UID or SOP Instance UID is not valid |",
         "",
         "## Transfer syntaxes",
