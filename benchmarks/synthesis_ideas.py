@@ -141,6 +141,12 @@ IDEAS: dict[str, Idea] = {
     ),
     "levels": Idea("8 numbers of three specs", specs=("2,19", "3,4", "4,4")),
     "levels-24": Idea("24 numbers of three specs", numbers=24, specs=("2,19", "3,4", "4,4")),
+    "levels-pca": Idea(
+        "20 principal components of three specs",
+        numbers=20,
+        supervised=False,
+        specs=("2,19", "3,4", "4,4"),
+    ),
     "coarse": Idea("8 numbers of J=3 P=4", specs=("3,4",)),
     "components-30": Idea("8 numbers of 30 components", components=30),
     "components-20": Idea("8 numbers of 20 components", components=20),

@@ -32,7 +32,7 @@ from deepfixcx.mechanisms.sensitivity import noisy_sum, rho_of
 
 RIDGE = 1e-3
 RUNS, AUDITED = 200, 256
-TRIALS = 4000
+TRIALS = 1000
 FAR = 1e6
 
 
