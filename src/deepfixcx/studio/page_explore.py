@@ -278,8 +278,8 @@ class ExplorePage:
         self.look = look
         self._show_images(look)
         self._show_controls(settings, height, width)
-        self._show_words(look)
-        self._show_figures(look.figures())
+        texts = await asyncio.to_thread(lambda: (look.words(), look.figures()))  # after the image
+        self._show_words(look, *texts)
         background_tasks.create(self._compare(look), name="similarity")
 
     async def _compare(self, look: Look) -> None:
@@ -363,12 +363,10 @@ class ExplorePage:
         self.python.set_text(settings.python())
         remember("/", **settings.changed())
 
-    def _show_words(self, look: Look) -> None:
-        for name, text in look.words().items():
+    def _show_words(self, look: Look, statements: dict[str, str], figures: Figures) -> None:
+        for name, text in statements.items():
             say(self.statements[name], _sentence(text))
         say(self.share, f"{look.kept().percent} of the values, {look.kept().ratio}")
-
-    def _show_figures(self, figures: Figures) -> None:
         texts = (figures.kept, figures.memory, figures.disk)
         for element, text in zip(self.figures, texts, strict=False):
             say(element, text)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from nicegui import background_tasks
 
+from deepfixcx._words import counted
 from deepfixcx.errors import DeepfixcxError
 from deepfixcx.images.dicom.series import holds_slices, series_of
 from deepfixcx.images.frames import SNIFFED_BYTES, sniff
@@ -309,9 +310,10 @@ class VolumePage:
     def _show_controls(self, settings: SolidSettings, solid: Solid) -> None:
         reach = limits(settings, solid.size)
         spec = settings.spec
+        frequencies = counted(1 << spec.axis_levels[0], "frequency", "frequencies")
         hints = {
             "level": f"{spec.bands:,} bands.",
-            "level_z": f"{1 << spec.axis_levels[0]} frequencies along slices.",
+            "level_z": f"{frequencies} along slices.",
             "patches": f"{settings.patches} × {settings.patches} cells in each slice of a band.",
             "patches_z": f"{settings.patches_z} cells along the slices of a band.",
         }
