@@ -45,7 +45,7 @@ def ssim(original: NDArray[Any], reconstruction: NDArray[Any]) -> float:
         strip = slice(top, min(top + rows + 2 * RADIUS, height))
         light, structure = _parts(*_pair(original[:, strip], reconstruction[:, strip]))
         total += float((light * structure).sum())
-    return total / (channels * (height - 2 * RADIUS) * (width - 2 * RADIUS))
+    return float(total / (channels * (height - 2 * RADIUS) * (width - 2 * RADIUS)))
 
 
 def ms_ssim(original: NDArray[Any], reconstruction: NDArray[Any]) -> float:

@@ -313,7 +313,7 @@ def finder(label: str, names: Sequence[str], on_choice: Handler, *, name: str) -
     with block("div", "field"):
         words(label, "label", for_=name)
         field = block("input", "select", type_="search", list=f"{name}-names", id_=name)
-        put(field, placeholder=f"{len(names):,} images; type a part of the name", name=name)
+        put(field, placeholder=f"Search {len(names):,} images", name=name)
         with block("datalist", id_=f"{name}-names"):
             _options([(each, "") for each in names])
     field.on(

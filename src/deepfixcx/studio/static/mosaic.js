@@ -65,7 +65,7 @@ export default {
         <div v-if="at" class="cell" :style="cellStyle"></div>
       </div>
       <p class="axis side">finer horizontal edges →</p>
-      <p v-if="panels && panels[1] > 1" class="axis">squares: finer edges between slices →</p>
+      <p v-if="panels && panels[1] > 1" class="axis">squares: finer along slices →</p>
       <p id="mosaic-words" class="mosaic-words" role="status">{{ words }}</p>
     </div>`,
 };
