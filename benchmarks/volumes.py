@@ -91,6 +91,37 @@ def _block_means(bands: NDArray[np.float32], spec: CodecSpec) -> NDArray[np.floa
     return means
 
 
+def processor_time(side: int, rounds: int) -> Table:
+    """Measure encode and decode of one thread by processor time, which other work changes little.
+
+    Reading is that of the volume, as whole vectors.
+    """
+    rng = np.random.default_rng(0)
+    volume = rng.integers(0, 65535, (side,) * 3, np.uint16)
+    table = Table(["volume", "encode, ms", "of the bandwidth", "decode, ms"])
+    reader = MemoryReader(1)
+    for level, patches in ((1, 16), (2, 16), (3, 8)):
+        codec = Codec(level, min(patches, side >> level), ndim=3)
+        code = codec.encode(volume)
+        calls: list[Callable[[], object]] = [
+            lambda codec=codec: codec.encode(volume),  # type: ignore[misc]
+            lambda codec=codec, code=code: codec.decode(code),  # type: ignore[misc]
+            reader.read,
+        ]
+        times = [[_processor_seconds(call) for call in calls] for _ in range(rounds + 1)][1:]
+        encode, decode, read = np.median(times, axis=0)
+        share = (volume.nbytes + code.array.nbytes) / encode / (reader.nbytes / read)
+        case = f"{side}³, J={level}, P={patches}, uint16"
+        table.add(case, number(1e3 * encode), f"{share:.2f}", number(1e3 * decode))
+    return table
+
+
+def _processor_seconds(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
 def compare(
     case: tuple[int, int, int], dtype: str, rounds: int, threads: int, reader: MemoryReader
 ) -> Row:
@@ -194,7 +225,14 @@ def memory() -> float:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the comparison."""
-    options = arguments(new_parser(__doc__), words)
+    parser = new_parser(__doc__)
+    parser.add_argument("--own", action="store_true", help="only the codec, by processor time")
+    options = arguments(parser, words)
+    if options.own:
+        os.environ["DEEPFIXCX_THREADS"] = "1"
+        table = processor_time(16 if options.tiny else 256, options.rounds)
+        finish(options, "volumes", describe_machine(), [("", table)], flags=" --own")
+        return
     machine, began = describe_machine(), time.perf_counter()
     reader = MemoryReader(options.threads)
     notes, tables = list[str](), list[tuple[str, Table]]()

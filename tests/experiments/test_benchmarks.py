@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import gpu
 from benchmarks.frontier import climb, frontier_table, neighbours, play
 from benchmarks.mechanism_ideas import IDEAS, main, meets_goal, tiny
 from benchmarks.mechanism_inversion import as_codes, invert, table_of
@@ -69,6 +70,13 @@ def test_the_goal_asks_for_all_of_it() -> None:
         ("linkage_released", float("nan")),
     ):
         assert not meets_goal({**good, name: value}, 0.01)
+
+
+def test_codes_of_a_device_are_those_of_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(["--tiny", "--rounds", "1", "--device", "cpu"])
+    printed = capsys.readouterr().out
+    assert "16×16×16, J=2, P=2, uint8" in printed
+    assert "The speed of a GPU is unmeasured. Codes and reconstructions equal those" in printed
 
 
 def test_membership_is_plain_in_plain_codes() -> None:

@@ -41,8 +41,9 @@ from deepfixcx._kernels.layout import (
 from deepfixcx._kernels.vectors import LANE_LEVELS, LANES, VECTOR_BYTES, pooler, splitter
 
 __all__ = [
+    "CACHE_LINE",
     "DIRECT_LEVELS",
-    "PANEL_VALUES",
+    "compiled",
     "encode_haar_l1",
     "fill_edge",
     "next_levels",
@@ -179,7 +180,7 @@ def _finish_columns(strip, source, target, step, level, begin, end):
 # vectors fit the registers; addresses and steps from row to row are in bytes, columns in vectors
 
 
-def _compiled(run: Any, name: str) -> Any:
+def compiled(run: Any, name: str) -> Any:
     """Compile a pass under a name that no other pass has."""
     # numba names machine code by the name of a function, its types and a number that each process
     # counts anew. Code from the cache and code that is compiled later may have one number: with one
@@ -206,7 +207,7 @@ def over_rows(name: str, one: Any, two: Any, three: Any) -> Any:
                     else:
                         three(array, here, far, there, target_far)
 
-    return _compiled(run, name)
+    return compiled(run, name)
 
 
 def _over_columns(name: str, one: Any, two: Any, three: Any) -> Any:
@@ -226,7 +227,7 @@ def _over_columns(name: str, one: Any, two: Any, three: Any) -> Any:
                     else:
                         three(array, here, far, there, far)
 
-    return _compiled(run, name)
+    return compiled(run, name)
 
 
 PASSES = (1, 2, 3)

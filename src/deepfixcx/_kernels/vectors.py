@@ -29,7 +29,9 @@ __all__ = [
     "LANE_LEVELS",
     "VECTOR_BYTES",
     "adder",
+    "block_pooler",
     "copier",
+    "fetcher",
     "merger",
     "parter",
     "pooler",
@@ -81,6 +83,43 @@ def pooler(levels: int, lane_levels: int) -> Any:
         _write(builder, sums, target, target_step)
 
     return _instruction(emit, 4)
+
+
+def block_pooler(levels: int) -> Any:
+    """Make ``f(array, source, row, slice, target, step)``: all splits of cubes of 2**levels.
+
+    It reads the rows of all slices, and adds absolute values to as many rows of sums.
+    """
+
+    def emit(builder: Any, dtype: Any, addresses: list[Any]) -> None:
+        source, row, slice_step, target, step = addresses
+        vectors = []
+        for place in _places(builder, source, slice_step, 1 << levels):
+            vectors += _read_and_split(builder, dtype, place, row, levels, levels)
+        side = 1 << levels
+        for r in range(side):  # between slices, rows of one place
+            vectors[r::side] = _split_across(builder, vectors[r::side])
+        sums = _places(builder, target, step, len(vectors))
+        for place, vector in zip(sums, vectors, strict=True):
+            total = builder.fadd(_load(builder, place), _absolute(builder, vector))
+            _store(builder, total, place)
+
+    return _instruction(emit, 5)
+
+
+def fetcher(lines: int) -> Any:
+    """Make ``f(array, address, step)`` that fetches cache lines soon needed, wherever they lie."""
+
+    def emit(builder: Any, _dtype: Any, addresses: list[Any]) -> None:
+        pointer = ir.IntType(8).as_pointer()
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, *[INDEX] * 3])
+        )
+        for place in _places(builder, *addresses, lines):
+            line = builder.inttoptr(place, pointer)
+            builder.call(function, [line, *(ir.Constant(INDEX, n) for n in (0, 2, 1))])
+
+    return _instruction(emit, 2)
 
 
 def merger(levels: int, lane_levels: int) -> Any:

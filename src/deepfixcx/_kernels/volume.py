@@ -5,43 +5,92 @@ slices are a taller strip of an image: splits along slices are splits between ro
 apart, and everything after them is done by the passes for images (`haar`, `haar_decode`). Place
 (slice, row, column) of a block holds the frequencies whose bits are those of the three numbers,
 the first split in bit 0; a band has 8 children for the first J_z splits and 4 for the others.
+
+Cubes of 2 and 4 voxels a side are split by one instruction from pixels to sums. The rows of the
+block row that follows are fetched between the splits: in one burst, or not at all, memory was as
+slow as all arithmetic, because processors do not follow so many short rows.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numba
 import numpy as np
 
 from deepfixcx._kernels.haar import (
+    CACHE_LINE,
     DIRECT_LEVELS,
-    PANEL_VALUES,
+    compiled,
     fill_edge,
     next_levels,
     over_rows,
-    prefetch_rows,
     split_columns,
     split_rows,
     split_rows_and_lanes,
 )
 from deepfixcx._kernels.haar_decode import lay_row, merge_blocks
 from deepfixcx._kernels.layout import (
-    HELD_NUMBERS,
     add_blocks,
     aligned,
     gather,
     lay_out,
     sum_of,
 )
-from deepfixcx._kernels.vectors import LANE_LEVELS, LANES, pooler, splitter
+from deepfixcx._kernels.vectors import (
+    LANE_LEVELS,
+    LANES,
+    VECTOR_BYTES,
+    block_pooler,
+    fetcher,
+    pooler,
+    splitter,
+)
 
 __all__ = ["decode_haar_volumes", "encode_haar_volumes"]
 
 SMALLEST_TURNED = 8
 """Numbers of a block from which on several cells are turned around at once."""
 
+HELD_CELLS = 1 << 15
+"""Numbers of several rows of cells turned around at once: 128 KB, which leave room for voxels."""
+
+PANEL_VALUES = 4096
+"""Voxels of a panel: 16 KB, so that its sums fit the first-level cache beside it."""
+
+CUBE_LEVEL = 2
+"""Up to this level one instruction does all splits, where slices are split as often as rows."""
+
+FETCHED = 8
+"""Rows whose lines are fetched by one instruction."""
+
+_fetch, _fetch_rows = fetcher(1), fetcher(FETCHED)
 _split_pixels = over_rows("split_voxels", *(splitter(n, n) for n in (1, 2, 3)))
 _pool_rows = over_rows("pool_slices", *(pooler(n, 0) for n in (1, 2, 3)))
 _pool_row = over_rows("pool_slice", *(pooler(0, 0) for _ in range(3)))
+
+
+def _over_cubes(name: str, level: int) -> Any:
+    """Make a pass that splits cubes of 2**level and adds their absolute values to sums.
+
+    Vectors of one cache line take turns to fetch slices of the block row that follows.
+    """
+    pool, fetch, side = block_pooler(level), fetcher(1 << level), 1 << level
+
+    def run(array, source, row, slice_step, target, step, begin, end, following):
+        ahead, far, far_slice = following
+        width = LANES * array.itemsize
+        turns = max(1, CACHE_LINE // width)
+        for c in range(begin, end):
+            line = ahead + c * width // CACHE_LINE * CACHE_LINE
+            for s in range(c & turns - 1, side, turns):
+                fetch(array, line + s * far_slice, far)
+            pool(array, source + c * width, row, slice_step, target + c * VECTOR_BYTES, step)
+
+    return compiled(run, name)
+
+
+_pool_cubes_1, _pool_cubes_2 = _over_cubes("pool_cubes_1", 1), _over_cubes("pool_cubes_2", 2)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -56,7 +105,7 @@ def encode_haar_volumes(volumes, code, slices, rows, columns, levels, scale, sta
     edge = np.zeros((tall, wide), images.dtype)
     strip, sums = aligned(tall, wide), aligned(tall, wide)
     bands = band_numbers_of_volumes(level_z, level)
-    held = max(1, min(slices[0].size * down, HELD_NUMBERS // (across * bands.size)))
+    held = max(1, min(slices[0].size * down, HELD_CELLS // (across * bands.size)))
     numbers = aligned(held * across, max(bands.size, LANES))
     weights = np.empty(held * across, np.float32)
     factor = scale / np.sqrt(np.float64(bands.size))
@@ -70,8 +119,9 @@ def encode_haar_volumes(volumes, code, slices, rows, columns, levels, scale, sta
             sums[:] = 0
             for z in range(slices[0][i_z], slices[1][i_z]):
                 for y in range(rows[0][i_y], rows[1][i_y]):
-                    _prefetch_next(images, n * depth, z, y, slices[1][i_z], rows, i_y, levels)
-                    _add_block_row(images, n * depth, depth, z, y, edge, strip, sums, levels)
+                    following = _next_block_row(slices, rows, i_z, i_y, z, y)
+                    places = n * depth, depth, z, y, following
+                    _add_block_row(images, places, edge, strip, sums, levels)
             k = (i - first) * across
             for j in range(across):
                 members = slices[2][i_z] * rows[2][i_y] * columns[2][j]
@@ -106,46 +156,81 @@ def band_numbers_of_volumes(level_z, level):
 
 
 @numba.njit(nogil=True)
-def _prefetch_next(images, first, z, y, end, rows, i_y, levels):
-    """Fetch the rows of the block row that follows within the same cells."""
-    level_z, level = levels
-    y += 1
-    if y == rows[1][i_y]:
-        y = rows[0][i_y]
-        z += 1
-    if z < end:
-        for s in range(z << level_z, (z + 1) << level_z):
-            prefetch_rows(images, first + s, y << level, 1 << level)
+def _next_block_row(slices, rows, i_z, i_y, z, y):
+    """Return slice and row of the block row that is read next, within the cells or below them."""
+    if y + 1 < rows[1][i_y]:
+        return z, y + 1
+    if z + 1 < slices[1][i_z]:
+        return z + 1, rows[0][i_y]
+    return slices[0][i_z], rows[1][i_y]
 
 
 @numba.njit(nogil=True)
-def _add_block_row(images, first, depth, z, y, edge, strip, sums, levels):
-    """Split one row of blocks and add its absolute values to `sums`."""
+def _add_block_row(images, places, edge, strip, sums, levels):
+    """Split one row of blocks and add its absolute values to `sums`; fetch the following one."""
+    first, depth, z, y, following = places
     level_z, level = levels
     height, width, block = images.shape[1], images.shape[2], 1 << level
-    tall, wide, top = edge.shape[0], edge.shape[1] // LANES, y << level
-    step, row, edge_row = strip.strides[0], width * images.itemsize, edge.strides[0]
-    source, target = strip.ctypes.data, sums.ctypes.data
-    for s in range(1 << level_z):
+    wide, top = edge.shape[1] // LANES, y << level
+    row, edge_row = width * images.itemsize, edge.strides[0]
+    cubes = level_z == level and level <= CUBE_LEVEL
+    deep = (z + 1) << level_z <= depth
+    inside = width // LANES if top + block <= height else 0
+    whole = deep and inside * LANES == width  # arrays of parts would take longer than a split
+    for s in range(0 if whole else 1 << level_z):
         part = edge[s * block : (s + 1) * block]
         if (z << level_z) + s < depth:
-            left = width // LANES * LANES if top + block <= height else 0
+            left = inside * LANES if deep or not cubes else 0
             fill_edge(images, first + (z << level_z) + s, top, part, left)
         else:
             part[:, :width] = 0
+    pixels = images.ctypes.data + ((first + (z << level_z)) * height + top) * row
+    next_z, next_y = following
+    down = (next_z - z << level_z) * height + (next_y - y << level)
+    ahead = pixels + down * row
+    if not cubes:
+        at = pixels, ahead, depth - (z << level_z), inside
+        _add_panels(images, at, edge, strip, sums, levels)
+        return
+    inside = inside if deep else 0
+    target, step = sums.ctypes.data, sums.strides[0]
+    apart = ahead, row, height * row
+    beyond, below = edge.ctypes.data, block * edge_row
+    if level == 1:
+        _pool_cubes_1(images, pixels, row, height * row, target, step, 0, inside, apart)
+        _pool_cubes_1(images, beyond, edge_row, below, target, step, inside, wide, apart)
+    else:
+        _pool_cubes_2(images, pixels, row, height * row, target, step, 0, inside, apart)
+        _pool_cubes_2(images, beyond, edge_row, below, target, step, inside, wide, apart)
+
+
+@numba.njit(nogil=True)
+def _add_panels(images, at, edge, strip, sums, levels):
+    """Split slice by slice, then between slices, panel by panel."""
+    pixels, ahead, depth, inside = at
+    level_z, level = levels
+    height, width, block = images.shape[1], images.shape[2], 1 << level
+    tall, wide = edge.shape[0], edge.shape[1] // LANES
+    step, row, edge_row = strip.strides[0], width * images.itemsize, edge.strides[0]
+    source, target = strip.ctypes.data, sums.ctypes.data
     narrow = max(1, PANEL_VALUES // (tall * LANES))
     broad = max(narrow, block // LANES)
+    width_of_vector = LANES * images.itemsize
     for begin in range(0, wide, broad):
         end = min(wide, begin + broad)
         for s in range(1 << level_z):
-            image = (z << level_z) + s
-            inside = width // LANES if top + block <= height and image < depth else 0
-            middle = max(begin, min(inside, end))
-            pixels = images.ctypes.data + ((first + image) * height + top) * row
+            middle = max(begin, min(inside if s < depth else 0, end))
+            apart = s * height * row
             beyond = edge.ctypes.data + s * block * edge_row
             here = source + s * block * step
             places = here, step, block
-            _split_slice(images, pixels, row, places, level, begin, middle)
+            for c in range(begin * width_of_vector, end * width_of_vector, CACHE_LINE):
+                line = ahead + apart + c
+                for r in range(0, block // FETCHED * FETCHED, FETCHED):
+                    _fetch_rows(images, line + r * row, row)
+                for r in range(block // FETCHED * FETCHED, block):
+                    _fetch(images, line + r * row, row)
+            _split_slice(images, pixels + apart, row, places, level, begin, middle)
             _split_slice(images, beyond, edge_row, places, level, middle, end)
             _finish_slice(strip, places, level, begin, end)
         done = 0
@@ -198,7 +283,7 @@ def decode_haar_volumes(values, volumes, slices, rows, columns, levels, start, s
     depth, height, width = volumes.shape[1], volumes.shape[2], volumes.shape[3]
     down, across = rows[0].size, starts.size
     bands = band_numbers_of_volumes(level_z, level)
-    held = max(1, min(slices[0].size * down, HELD_NUMBERS // (across * bands.size)))
+    held = max(1, min(slices[0].size * down, HELD_CELLS // (across * bands.size)))
     blocks = aligned(held * across, max(bands.size, LANES))
     wide = aligned(1, (width + (1 << level) - 1) >> level << level)
     weight = np.float32(1 / np.sqrt(np.float64(bands.size)))
