@@ -115,7 +115,7 @@ def fetcher(lines: int) -> Any:
         function = builder.module.declare_intrinsic(
             "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, *[INDEX] * 3])
         )
-        for place in _places(builder, *addresses, lines):
+        for place in _places(builder, addresses[0], addresses[1], lines):
             line = builder.inttoptr(place, pointer)
             builder.call(function, [line, *(ir.Constant(INDEX, n) for n in (0, 2, 1))])
 
