@@ -146,13 +146,19 @@ class FileLedger:
     def write(self, folder: Path, name: str, content: bytes | str, *, mode: int = 0o666) -> str:
         """Write a file of a folder, or replace one that is listed; return its hash."""
         data = content.encode() if isinstance(content, str) else content
-        with self.writing(folder, name, mode=mode) as file:
+        digest = hashlib.sha256(data).hexdigest()
+        with self.writing(folder, name, mode=mode, digest=digest) as file:
             file.write(data)
-        return hashlib.sha256(data).hexdigest()
+        return digest
 
     @contextmanager
-    def writing(self, folder: Path, name: str, *, mode: int = 0o666) -> Iterator[BinaryIO]:
-        """Open a file of a folder that is listed, then appears, when it is complete."""
+    def writing(
+        self, folder: Path, name: str, *, mode: int = 0o666, digest: str = ""
+    ) -> Iterator[BinaryIO]:
+        """Open a file of a folder that is listed, then appears, when it is complete.
+
+        Without the SHA-256 of what will be written, the file is read again for it.
+        """
         path = inside(folder, name)
         if path is None:
             raise OverwriteError(f"{name!r} lies behind a link, and links are not followed")
@@ -162,7 +168,7 @@ class FileLedger:
         with temporary_for(path, mode) as (file, temporary):
             yield file
             sync_file(file, durable=self._durable)
-            self.add(name, temporary.stat().st_size, sha256_of(temporary))
+            self.add(name, temporary.stat().st_size, digest or sha256_of(temporary))
             name_file(temporary, path, replace=own or self.is_own(folder, name))
 
     def recognize(self, known: str, names: Iterable[str]) -> None:

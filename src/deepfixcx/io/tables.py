@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -46,6 +47,7 @@ _AFTER_SEPARATOR = re.compile("(?<=[;\t\r\n])('*)(?=[=+\\-@\uff1d\uff0b\uff0d\uf
 """A spreadsheet whose language separates by semicolons, or by tabs, begins a cell there."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_ENDS = re.compile("[\r;\t]")
 _FAULTS = (OSError, EOFError, zlib.error, UnicodeError)
 
 
@@ -247,8 +249,12 @@ class TableWriter:
 
     def writerow(self, row: Iterable[object]) -> None:
         """Write one row."""
-        cells = list(map(_to_cell, row))
-        ends = any(isinstance(cell, str) and re.search("[\r;\t]", cell) for cell in cells)
+        cells, ends = [], False
+        for value in row:
+            if isinstance(value, str):
+                value, quoted = _to_cell(value)
+                ends |= quoted
+            cells.append(value)
         (self._quoting if ends else self._writer).writerow(cells)
 
     def writerows(self, rows: Iterable[Iterable[object]]) -> None:
@@ -264,12 +270,14 @@ def free_name(name: str, ending: str, taken: Collection[str]) -> str:
     return name
 
 
-def _to_cell(value: object) -> object:
-    """Put an apostrophe before text that a spreadsheet would compute; numbers stay as they are."""
-    if not isinstance(value, str) or _NUMBER.fullmatch(value):
-        return value
+@lru_cache(maxsize=1 << 12)  # most columns repeat a few texts
+def _to_cell(value: str) -> tuple[str, bool]:
+    """Put an apostrophe before text that a spreadsheet would compute; say if it must be quoted."""
+    if _NUMBER.fullmatch(value):
+        return value, False
     value = _AFTER_SEPARATOR.sub(r"'\1", value)
-    return f"'{value}" if _FORMULA.match(value) else value
+    value = f"'{value}" if _FORMULA.match(value) else value
+    return value, _ENDS.search(value) is not None
 
 
 def from_cell(text: str) -> str:

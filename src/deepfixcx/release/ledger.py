@@ -273,9 +273,9 @@ class Ledger:
             for table in ("records", "sources"):
                 transaction.execute(f"DELETE FROM {table} WHERE shard = ?", (shard,))
 
-    def records(self, shard: int | None = None) -> Iterator[Record]:
-        """Yield the records of one shard or of all, in release order."""
-        chosen = "" if shard is None else "WHERE shard = ?"
+    def records(self, shard: int | None = None, having: str = "") -> Iterator[Record]:
+        """Yield the records of one shard, those with a text in a column, or all, in release order."""
+        chosen = f"WHERE {having} != ''" if having else "" if shard is None else "WHERE shard = ?"
         query = f"SELECT {', '.join(COLUMNS)} FROM records {chosen} ORDER BY shard, place"
         with closing(self.database.execute(query, () if shard is None else (shard,))) as rows:
             for row in rows:

@@ -127,9 +127,9 @@ def write_manifest(
     claim: Claim, plan: Plan, ledger: Ledger, leaves: Leaves | None = None
 ) -> tuple[dict[str, int], Duplicates]:
     """Write the manifest files of a release; return its totals with those of tables; duplicates."""
-    failed = [record for record in ledger.records() if record.status == "failed"]
-    notes = {record.source_id: record.notes for record in ledger.records() if record.notes}
-    patients = {row.source_id: row.patient for row in ledger.records() if row.patient}
+    failed = list(ledger.records(having="error"))
+    notes = {record.source_id: record.notes for record in ledger.records(having="notes")}
+    patients = {row.source_id: row.patient for row in ledger.records(having="patient")}
     options, same = plan.options, ledger.duplicates()
     near: Groups = ()
     if options.writes("code") and options.noise is None:

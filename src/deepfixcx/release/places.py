@@ -8,7 +8,6 @@ store a temporary one from which files are sent.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -285,13 +284,12 @@ class LocalOutbox:
         self.folder = folder
         self._ledger = ledger
         self._added: list[str] = []
+        self._made: set[str] = set()
 
     def put(self, name: str, content: bytes) -> str:
         """Write a result."""
         self._prepare(name)
-        with self._ledger.writing(self.folder, name) as file:
-            file.write(content)
-        return hashlib.sha256(content).hexdigest()
+        return self._ledger.write(self.folder, name, content)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
@@ -306,6 +304,9 @@ class LocalOutbox:
         self._added.clear()
 
     def _prepare(self, name: str) -> None:
-        for each in reversed(PurePosixPath(name).parents[:-1]):
-            make_folder(self.folder / each, durable=False)
+        above = name.rpartition("/")[0]
+        if above not in self._made:
+            for each in reversed(PurePosixPath(name).parents[:-1]):
+                make_folder(self.folder / each, durable=False)
+            self._made.add(above)
         self._added.append(name)

@@ -292,9 +292,9 @@ def make_plan(
     shuffled = found.select(places)
     naming: Naming
     if options.names == "keep":
-        naming = KeptNames(source.name for source in shuffled)
+        naming = KeptNames(shuffled.names())
     else:
-        naming = NeutralNames((source.name for source in found), generator, after)
+        naming = NeutralNames(found.names(), generator, after)
     items, size = PlannedItems(shuffled, naming), shard_size(len(found))
     return Plan(options, items, sources.skipped, size, inputs, order_hash, after)
 
@@ -312,10 +312,10 @@ def folder_number(name: str) -> int:
 def _hashes(sources: Listing) -> tuple[str, str]:
     """Return one hash of the names of all inputs, and one of their names and sizes."""
     names, listing = hashlib.sha256(), hashlib.sha256()
+    each = list(sources.names())
     for place in sources.by_name():
-        source = sources[place]
-        names.update(f"{source.name}\0".encode())
-        listing.update(f"{source.name}\0{source.size}\0".encode())
+        names.update(f"{each[place]}\0".encode())
+        listing.update(f"{each[place]}\0{sources.sizes[place]}\0".encode())
     return names.hexdigest(), listing.hexdigest()
 
 
@@ -336,10 +336,11 @@ class NeutralNames:
     """Numbers from 1 in release order, in folders that are numbered at random."""
 
     def __init__(self, names: Iterable[str], generator: np.random.Generator, after: After) -> None:
-        count, folders = after.places, set()
+        count, above = after.places, set()
         for name in names:
             count += 1
-            folders |= {str(parent) for parent in PurePosixPath(_inside(name)).parents}
+            above.add(_folder(_inside(name)))
+        folders = {str(each) for name in above for each in (PurePosixPath(name) / "x").parents}
         folders -= {"."}
         self._digits = max(LEAST_DIGITS, len(str(count)))
         self._folders = {"": ""}

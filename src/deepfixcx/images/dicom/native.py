@@ -183,7 +183,7 @@ def _raw(tag: int, vr: bytes | None, at: int, value: bytes) -> RawDataElement:
     return RawDataElement(BaseTag(tag), name, len(value), content, at, vr is None, True)
 
 
-def native_frames(header: PlainHeader, value: bytes) -> NDArray[Any] | None:
+def native_frames(header: PlainHeader, value: bytes | memoryview) -> NDArray[Any] | None:
     """Read the stored values of an uncompressed gray image."""
     count = header.get("NumberOfFrames", 1)
     numbers = [header.get(name) for name in _NUMBERS.values()]

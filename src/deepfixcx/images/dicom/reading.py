@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass
-from os import SEEK_END
+from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -191,9 +191,15 @@ def windows_of(dataset: Dataset) -> tuple[tuple[float, float], ...]:
 
 def _native(stream: BinaryIO, header: PlainHeader) -> ImageFrames:
     """Decode uncompressed gray pixels that end the file; pydicom reads what stands behind them."""
-    stream.seek(header.at)
-    value = stream.read(header.length)
-    ended = len(stream.read(_SHORTEST_ELEMENT)) < _SHORTEST_ELEMENT
+    value: bytes | memoryview
+    if isinstance(stream, BytesIO):  # a file that was read whole: its pixels need no copy
+        content = memoryview(stream.getvalue())
+        value = content[header.at : header.at + header.length]
+        ended = len(content) - header.at - header.length < _SHORTEST_ELEMENT
+    else:
+        stream.seek(header.at)
+        value = stream.read(header.length)
+        ended = len(stream.read(_SHORTEST_ELEMENT)) < _SHORTEST_ELEMENT
     frames = native_frames(header, value) if ended and len(value) == header.length else None
     if frames is None:
         return _decoded(_read_whole(stream))
