@@ -274,7 +274,7 @@ class Ledger:
                 transaction.execute(f"DELETE FROM {table} WHERE shard = ?", (shard,))
 
     def records(self, shard: int | None = None, having: str = "") -> Iterator[Record]:
-        """Yield the records of one shard, those with a text in a column, or all, in release order."""
+        """Yield all records in release order, those of a shard, or those with text in a column."""
         chosen = f"WHERE {having} != ''" if having else "" if shard is None else "WHERE shard = ?"
         query = f"SELECT {', '.join(COLUMNS)} FROM records {chosen} ORDER BY shard, place"
         with closing(self.database.execute(query, () if shard is None else (shard,))) as rows:
