@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from deepfixcx._words import counted
 from deepfixcx.cli._options import words_in
@@ -21,8 +21,12 @@ from deepfixcx.errors import AuditError, LabelError, LayoutError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from deepfixcx.audit.suite import PublicImages, Target
     from deepfixcx.datasets import Columns, Dataset
+    from deepfixcx.spec import CodecSpec
 
 __all__ = ["Found", "Listed", "find_listed", "find_target"]
 
@@ -135,17 +139,10 @@ def find_target(
 
     from deepfixcx.audit.suite import Target
     from deepfixcx.audit.target import guessed_attributes, known_columns
-    from deepfixcx.learn.loading import encode_records, load_pixels
 
-    made, dataset, notes = listed.made, listed.dataset, listed.notes
-    channels: Any = made.channels
-    loaded = load_pixels(dataset.records, SIDE, channels=channels, workers=workers, report=report)
-    encoded = encode_records(
-        dataset.records, made.spec, channels=channels, workers=workers, report=report
-    )
-    usable = np.intersect1d(loaded.places, encoded.places)
-    failed = len(dataset) - len(usable)
-    dataset = dataset.select(usable)
+    made, notes = listed.made, listed.notes
+    dataset, images, codes = _readable(listed.dataset, made.spec, made.channels, workers, report)
+    failed = len(listed.dataset) - len(dataset)
     rows, members = _linked(listed, dataset)
     missing = 0 if made.synthetic else count_missing(made.members)
     if missing:
@@ -159,7 +156,6 @@ def find_target(
     names = (*dataset.label_names, *listed.known)
     if names:
         notes += (f"the label-only baseline knows: {', '.join(names)}",)
-    codes = encoded.array[np.isin(encoded.places, usable)]
     labels = np.array(dataset.labels, np.float32).reshape(len(dataset), -1)
     of_records, shared = None, 0
     if made.record_labels is not None and dataset.label_names == made.label_names:
@@ -167,7 +163,7 @@ def find_target(
     public, failed_public = _public(listed, codes.shape[1], workers, report)
     target = Target(
         released=made.records[np.array(rows)],
-        images=loaded.array[np.isin(loaded.places, usable)],
+        images=images,
         encoded=made.represent(codes),
         patients=dataset.patients,
         members=members,
@@ -186,31 +182,43 @@ def find_target(
     return Found(target, notes, failures, binding, (len(rows), len(made.members)))
 
 
+def _readable(
+    dataset: Dataset,
+    spec: CodecSpec,
+    channels: Any,
+    workers: int,
+    report: Callable[[int, int], None] | None,
+) -> tuple[Dataset, NDArray[np.float32], NDArray[np.float32]]:
+    """Return the images that can be read, their pixels, and their codes."""
+    import numpy as np
+
+    from deepfixcx.learn.loading import encode_records, load_pixels
+
+    run: dict[str, Any] = {"channels": channels, "workers": workers, "report": report}
+    loaded = load_pixels(dataset.records, SIDE, **run)
+    encoded = encode_records(dataset.records, spec, **run)
+    usable = np.intersect1d(loaded.places, encoded.places)
+    pixels, codes = (each.array[np.isin(each.places, usable)] for each in (loaded, encoded))
+    return dataset.select(usable), pixels, codes
+
+
 def _public(
     listed: Listed, channels: int, workers: int, report: Callable[[int, int], None] | None
 ) -> tuple[PublicImages | None, int]:
     """Read the public images, and return them with the number that could not be read."""
-    import numpy as np
-
     from deepfixcx.audit.target import PublicImages, known_columns
-    from deepfixcx.learn.loading import encode_records, load_pixels
 
     if listed.public is None:
         return None, 0
-    dataset, made, kind = listed.public, listed.made, cast("Any", channels)
-    loaded = load_pixels(dataset.records, SIDE, channels=kind, workers=workers, report=report)
-    encoded = encode_records(
-        dataset.records, made.spec, channels=kind, workers=workers, report=report
-    )
-    usable = np.intersect1d(loaded.places, encoded.places)
-    if not len(usable):
+    made, given = listed.made, listed.public
+    dataset, images, codes = _readable(given, made.spec, channels, workers, report)
+    if not len(dataset):
         raise AuditError("no public image can be read; check the paths of the table --public")
-    failed = len(dataset) - len(usable) + len(dataset.problems)
-    dataset = dataset.select(usable)
+    failed = len(given) - len(dataset) + len(given.problems)
     named = dataset.label_names or listed.known
     return PublicImages(
-        loaded.array[np.isin(loaded.places, usable)],
-        made.represent(encoded.array[np.isin(encoded.places, usable)]),
+        images,
+        made.represent(codes),
         dataset.patients,
         known_columns(dataset, listed.known) if named else None,
     ), failed

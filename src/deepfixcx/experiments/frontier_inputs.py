@@ -16,7 +16,7 @@ from deepfixcx.datasets import Dataset, FeatureMatrix
 from deepfixcx.datasets.splits import join_copies
 from deepfixcx.errors import LabelError, MechanismError
 from deepfixcx.learn.baselines import blur, pixelate, resize, unit_pixels
-from deepfixcx.learn.mapping import Done, Failure, Image, map_images
+from deepfixcx.learn.mapping import Failure, Image, map_labelled
 from deepfixcx.learn.parts import check_counts
 from deepfixcx.mechanisms import PixelNoise, catalogue, pixel_sensitivity
 from deepfixcx.mechanisms.catalogue import (
@@ -255,16 +255,7 @@ def read_inputs(
         raise MechanismError(
             "the dataset has no patient IDs, which linkage needs; add a column of patient IDs"
         )
-    labelled = np.flatnonzero(dataset.known.any(axis=1))
-    records = [dataset.records[place] for place in labelled]
-    done: dict[int, _Kept] = {}
-    failures = []
-    for outcome in map_images(records, _Prepare(specs), workers=workers, report=report):
-        place = int(labelled[outcome.place])
-        if isinstance(outcome, Done):
-            done[place] = outcome.result
-        else:
-            failures.append(Failure(place, outcome.error, outcome.reason))
+    done, failures = map_labelled(dataset, _Prepare(specs), workers=workers, report=report)
     if not done:
         why = f": {failures[0].reason}" if failures else ": none has a label"
         raise MechanismError(f"no image can be used{why}")

@@ -16,12 +16,11 @@ from deepfixcx.datasets import Dataset
 from deepfixcx.errors import ImageTooSmallError, LabelError, ModelError
 from deepfixcx.learn.baselines import resize, unit_pixels
 from deepfixcx.learn.mapping import (
-    Done,
     Failure,
     Image,
     Report,
     WorkerPool,
-    map_images,
+    map_labelled,
     most_often,
 )
 from deepfixcx.learn.options import NETWORKS, TrainingOptions
@@ -146,16 +145,7 @@ def survey_dataset(
     """Read every image that has a label once."""
     if not dataset.label_names:
         raise LabelError("the dataset has no labels to learn")
-    labelled = np.flatnonzero(dataset.known.any(axis=1))
-    records = [dataset.records[place] for place in labelled]
-    facts: dict[int, _Facts] = {}
-    failures = []
-    for outcome in map_images(records, _look, workers=pool, report=report):
-        place = int(labelled[outcome.place])
-        if isinstance(outcome, Done):
-            facts[place] = outcome.result
-        else:
-            failures.append(Failure(place, outcome.error, outcome.reason))
+    facts, failures = map_labelled(dataset, _look, workers=pool, report=report)
     if not facts:
         raise ModelError(f"no image can be used{most_often(failures) or ': none has a label'}")
     fitting, skipped = _that_fit(specs, [each.size for each in facts.values()])

@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfixcx._kernels.threads import ENVIRONMENT_VARIABLE
-from deepfixcx.datasets import ImageRecord
+from deepfixcx.datasets import Dataset, ImageRecord
 from deepfixcx.errors import DeepfixcxError, UnreadableFileError, WorkerDiedError
 from deepfixcx.images import read_image
 from deepfixcx.images.reading import open_image
 from deepfixcx.io.processes import follow_parent
 
-__all__ = ["Done", "Failure", "Image", "Report", "WorkerPool", "map_images", "most_often"]
+__all__ = ["Done", "Failure", "Image", "Report", "WorkerPool", "map_images", "map_labelled",
+           "most_often"]  # fmt: skip
 
 Result = TypeVar("Result")
 
@@ -132,6 +133,27 @@ def map_images(
     finally:
         if pool is not workers:
             pool.stop()
+
+
+def map_labelled(
+    dataset: Dataset,
+    work: Callable[[Image], Result],
+    *,
+    workers: int | WorkerPool = 1,
+    report: Report | None = None,
+) -> tuple[dict[int, Result], list[Failure]]:
+    """Do something with each image that has a label; return results by place, and failures."""
+    labelled = np.flatnonzero(dataset.known.any(axis=1))
+    records = [dataset.records[place] for place in labelled]
+    done: dict[int, Result] = {}
+    failures = []
+    for outcome in map_images(records, work, workers=workers, report=report):
+        place = int(labelled[outcome.place])
+        if isinstance(outcome, Done):
+            done[place] = outcome.result
+        else:
+            failures.append(Failure(place, outcome.error, outcome.reason))
+    return done, failures
 
 
 def most_often(failures: Sequence[Failure]) -> str:

@@ -174,7 +174,7 @@ class ReleaseStatus:
     ----------
     state : str
         ``"running"``: a process is writing it right now; ``"finished"``: everything is written,
-        papers too; ``"withdrawing"``: a withdrawal was interrupted; ``"stopped"``: none of these.
+        metadata too; ``"withdrawing"``: a withdrawal was interrupted; ``"stopped"``: none of these.
     files, files_done, files_failed : int
         Inputs in all; done and failed ones in complete shards.
     files_public : int
