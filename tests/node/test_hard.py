@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -144,6 +145,12 @@ def test_a_full_disk_ends_a_job_after_the_results_that_are_complete(
     content = put(config.folder, "inbox", path.read_bytes())
     items = tuple(Waiting(number, content, "MODALITY", 0.0) for number in (1, 2, 3))
     job = NodeJob(1, items, config.folder, config.routes, config.profiles, reserve=10**6)
+    image = dcmread(path)
+    image.SOPInstanceUID = "1.2.3"  # it is another object than its file meta information states
+    file = BytesIO()
+    image.save_as(file)
+    other = Waiting(4, put(config.folder, "inbox", file.getvalue()), "MODALITY", 0.0)
+    assert "SOP Instance UID" in examine(job, other).reason
     free, done = iter((10**12, 0)), []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
     with pytest.raises(ReleaseStoppedError):
@@ -212,6 +219,14 @@ def test_altered_requests_and_data_harm_nothing(site: Site) -> None:
     site.configure()
     site.start()
     drawn, whole = random.Random(11), association()
+    assert site.running is not None
+    files = Path(f"/proc/{site.running.pid}/fd")
+
+    def sockets() -> int:
+        names = [os.path.realpath(each) for each in files.iterdir()]
+        return sum("/socket:" in each for each in names)
+
+    before = sockets()
     for _ in range(40):
         altered = bytearray(whole)
         for _ in range(drawn.randint(1, 6)):
@@ -226,6 +241,7 @@ def test_altered_requests_and_data_harm_nothing(site: Site) -> None:
             item = struct.pack(">IBB", max(0, length - 4), 1, drawn.choice([0, 1, 2, 3]))
             data = (item + drawn.randbytes(length))[:length]
             peer.sendall(struct.pack(">BBI", 4, 0, length) + data)
+    wait_for(lambda: sockets() <= before)  # no connection stays open
     (path,) = scans(site.folder / "in", 1)
     site.send(path)
     wait_for(site.settled)

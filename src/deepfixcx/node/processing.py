@@ -36,6 +36,10 @@ TOGETHER: Final = 8
 PAUSE_S: Final = 3.0
 DEATHS_ALLOWED: Final = 2
 NO_ROUTE: Final = "no route takes this object; add one, or stop the source from sending it"
+OTHER_NAME: Final = (
+    "the object has another SOP Instance UID than the message or file meta information that it "
+    "came with; correct it at the source"
+)
 CRASHED: Final = "worker processes crashed on this object, so it cannot be examined"
 
 
@@ -106,6 +110,8 @@ def examine(job: NodeJob, item: Waiting) -> Outcome:
         return Outcome(reason="the object is damaged and cannot be read; send it again")
     if not routes:
         return Outcome(reason=NO_ROUTE)
+    if str(source.get("SOPInstanceUID", itself[1])) != itself[1]:
+        return Outcome(reason=OTHER_NAME)
     most = max(job.profiles[route.profile].options.max_pixels for route in routes)
     meaning = meaning_of(source, most)
     del source  # it may be large
