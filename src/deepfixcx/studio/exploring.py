@@ -99,6 +99,7 @@ class Look:
         self.settings = settings
         self._frame = frame
         self.pixels: NDArray[Any] = picture.frames[frame]
+        self._png = b""
         self.codec = Codec(settings.spec)
         self.code: Code = self.codec.encode(self.pixels)
 
@@ -111,7 +112,8 @@ class Look:
 
     def privatized_png(self) -> bytes:
         """Return the reconstruction as a browser shows it."""
-        return png_bytes(for_screen(self.privatized))
+        self._png = self._png or png_bytes(for_screen(self.privatized))
+        return self._png
 
     def original_png(self) -> bytes:
         """Return the image itself as a browser shows it."""

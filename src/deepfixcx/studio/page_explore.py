@@ -316,7 +316,7 @@ class ExplorePage:
                     "privatized-values", np.moveaxis(look.privatized, 0, -1), look.privatized_values
                 ),
             },
-            privatized=self.tab.show("privatized", look.privatized_png),
+            privatized=self.tab.inlined("privatized", look.privatized_png),
             crisp=look.settings.size == "compact",
             box=[],
             right_size=f"{look.privatized.shape[1]:,} × {look.privatized.shape[2]:,} pixels",
@@ -374,7 +374,7 @@ class ExplorePage:
 
 def _decoded(picture: Picture, settings: Settings, frame: int) -> Look:
     look = Look(picture, settings, frame)
-    _ = look.privatized  # decoded now, in this thread
+    look.privatized_png()  # decoded now, in this thread
     return look
 
 

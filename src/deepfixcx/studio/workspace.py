@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import shlex
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ USUAL_WAVELETS = (
 
 MOST_VALUES = 1 << 22
 """Codes of more values take too long to show."""
+
+MOST_INLINED = 1 << 16
+"""Bytes of the largest PNG that is sent with the page and not by a request of its own."""
 
 MOST_PICTURES = 2048
 """Most pictures of a tab; the oldest are dropped first."""
@@ -220,6 +224,15 @@ class Workspace:
             del self._pictures[next(iter(self._pictures))]
         self._version += 1
         return f"/pixels/{self.key}/{name}?{self._version}"
+
+    def inlined(self, name: str, content: Callable[[], bytes]) -> str:
+        """Return a URL that holds the PNG where it is small, which saves a request; or `show`."""
+        url = self.show(name, content)
+        png = content()
+        if len(png) > MOST_INLINED:
+            return url
+        # the number makes the URL of an equal picture a new one
+        return f"data:image/png;base64,{b64encode(png).decode()}#{self._version}"
 
     def picture_named(self, name: str) -> Callable[[], bytes] | None:
         """Return the function that makes a picture, or None."""
