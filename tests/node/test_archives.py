@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,35 @@ def test_an_archive_keeps_one_of_an_object_that_is_sent_twice(site: Site) -> Non
                 sender.close()
             assert len(orthanc.find("instances", SOPInstanceUID=header.SOPInstanceUID)) == 1
         assert len(orthanc.find("instances")) == 2
+
+
+@pytest.mark.parametrize("status", [200, 202, 409])
+def test_an_instance_that_stow_rs_lists_as_failed_was_not_sent(site: Site, status: int) -> None:
+    class Archive(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            failed = {
+                "00081155": {"vr": "UI", "Value": ["1.2.2"]},
+                "00081197": {"vr": "US", "Value": [0xA700]},
+            }
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps({"00081198": {"vr": "SQ", "Value": [failed]}}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    with HTTPServer(("127.0.0.1", 0), Archive) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site.configure(f'kind = "stow"\nurl = "http://127.0.0.1:{server.server_port}"')
+        config = read_config(site.path)
+        (config.folder / "made").mkdir(parents=True)
+        content = put(config.folder, "made", b"two results")
+        batch = [Delivery(n, n, content, "1.2", f"1.2.{n}", "1.2", "1.3", "1.4", 0) for n in (1, 2)]
+        sender = make_sender(config, config.destinations["archive"], threading.Event())
+        reasons = {delivery.instance: reason for delivery, reason in sender.send(batch)}
+        server.shutdown()
+    assert reasons == {"1.2.1": "", "1.2.2": "refused (failure reason 0xa700)"}
 
 
 @pytest.mark.slow

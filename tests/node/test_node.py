@@ -95,10 +95,11 @@ def test_what_cannot_be_examined_is_quarantined_and_sent_nowhere(site: Site) -> 
 
 
 def test_strangers_are_rejected_and_harm_nothing(site: Site) -> None:
-    site.configure()
+    site.configure(more='[[sources]]\ntitle = "ELSEWHERE"\nhost = "192.0.2.1"\n')
     site.start()
     (path,) = scans(site.folder / "in", 1)
     assert site.send(path, title="STRANGER", check=False) != 0
+    assert site.send(path, title="ELSEWHERE", check=False) != 0  # a known title, another address
     drawn = random.Random(7)
     for size in (1, 6, 40, 4000):
         with socket.create_connection(("127.0.0.1", site.port), timeout=10) as peer:
@@ -110,7 +111,7 @@ def test_strangers_are_rejected_and_harm_nothing(site: Site) -> None:
     site.send(path)
     wait_for(site.settled)
     assert len(site.results()) == 1
-    assert site.status().counters["associations_refused"] == 1
+    assert site.status().counters["associations_refused"] == 2
     assert b"STRANGER" not in site.log.read_bytes()
 
 
