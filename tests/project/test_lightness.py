@@ -75,6 +75,11 @@ def test_a_release_is_led_without_kernels() -> None:
     assert "numba" not in loaded
 
 
+def test_a_worker_that_meets_no_dicom_loads_no_pydicom() -> None:
+    loaded = run_python("import sys, deepfixcx.release.shard; print(*sys.modules)").split()
+    assert not set(HEAVY) & set(loaded)
+
+
 @pytest.mark.slow
 def test_import_is_quicker_than_numba() -> None:
     """At most 0.6 s wherever `import numba` takes as much or less, and never more than numba."""

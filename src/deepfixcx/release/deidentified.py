@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from deepfixcx.choices import Ocr, Written
-from deepfixcx.deidentify.conformance import OBJECTS, policy_of
 from deepfixcx.errors import DamagedImageError, DeidentifyError, ImageFileError, NoPixelsError
 from deepfixcx.images.masking import Mask, Region, painted_share
 from deepfixcx.release.ledger import Record
@@ -139,6 +138,8 @@ def chosen_profile(
 
 def chosen_objects(words: Sequence[str]) -> tuple[str, ...]:
     """Check words of ``--also``: kinds of objects without an image."""
+    from deepfixcx.deidentify.conformance import OBJECTS
+
     known = {each.word for each in OBJECTS if each.word}
     if unknown := sorted(set(words) - known):
         raise DeidentifyError(
@@ -235,6 +236,8 @@ def _ordinary(
 
 def _check_object(source: Dataset, also: Sequence[str]) -> None:
     """Refuse an object without an image unless its kind is allowed."""
+    from deepfixcx.deidentify.conformance import policy_of
+
     policy = policy_of(str(source.get("SOPClassUID") or ""))
     if policy is None and "Rows" in source:
         raise DamagedImageError(

@@ -123,7 +123,8 @@ def near_duplicates(fetch: Fetch, records: Iterable[Coded], same: Groups = ()) -
             _join(parents, known[0], other)
     before = [_root(parents, source) for source in range(len(ids))]
     for codes in where.values():
-        for one, other in _near_pairs(fetch, sorted(codes)):
+        firsts = sorted(each for each in codes if before[each[2]] == each[2])
+        for one, other in _near_pairs(fetch, firsts):
             _join(parents, one, other)
     names, groups = list(ids), dict[int, list[int]]()
     for source in range(len(ids)):

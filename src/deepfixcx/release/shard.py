@@ -26,7 +26,6 @@ from deepfixcx.images import ImageFrames, inspect_image, read_image
 from deepfixcx.images.masking import Region, paint, painted_share
 from deepfixcx.images.plain import png_bytes
 from deepfixcx.images.reading import read_header
-from deepfixcx.mechanisms.independent import INDEPENDENT
 from deepfixcx.release.deidentified import DeidentifyOptions, KeptFile, deidentified_file
 from deepfixcx.release.dicom_output import DicomSource
 from deepfixcx.release.ledger import (
@@ -211,8 +210,11 @@ def encoded_file(
         frames = replace(frames, pixels=paint(frames.pixels, regions))
     noise = options.noise
     code = codec.encode(frames.pixels) if noise is None else noise.encode(frames.pixels)
-    for name in options.mechanisms:
-        code = replace(code, array=INDEPENDENT[name].represent(code.array))
+    if options.mechanisms:
+        from deepfixcx.mechanisms.independent import INDEPENDENT
+
+        for name in options.mechanisms:
+            code = replace(code, array=INDEPENDENT[name].represent(code.array))
     return Loaded(frames, code, header, content, regions)
 
 
