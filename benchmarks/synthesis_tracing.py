@@ -137,7 +137,8 @@ def main(words: Sequence[str] | None = None) -> None:
         for epsilon in EPSILONS:
             bounds = bounds_of(divisions[0], numbers, epsilon)
             second.add(str(numbers), f"{epsilon:g}", *(f"{each:.2f}" for each in bounds))
-    command = f"python -m benchmarks.synthesis_tracing --seeds {options.seeds}"
+    chosen = " ".join(map(str, options.numbers))
+    command = f"python -m benchmarks.synthesis_tracing --numbers {chosen} --seeds {options.seeds}"
     parts = [table.markdown(), second.markdown(), f"Made by `{command}`."]
     print("\n\n".join(parts))
     if options.markdown is not None:
