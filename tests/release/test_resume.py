@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -355,3 +358,39 @@ def test_release_that_notes_no_versions_as_those_of_0_1_0_goes_on_and_notes_them
     note(tmp_path / "out", "DELETE FROM notes WHERE name = 'software'")
     assert release(images, tmp_path / "out", resume=True).progress.files_done == 0
     assert ask(tmp_path / "out", "SELECT count(*) FROM notes WHERE name = 'software'") == [(1,)]
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from deepfixcx import CodecSpec
+from deepfixcx.release import ReleaseOptions, privatize_dataset
+
+link, left = os.link, [int(sys.argv[1])]
+
+def dying(source, target, **options):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    link(source, target, **options)
+
+os.link = dying
+privatize_dataset(Path(sys.argv[2]), Path(sys.argv[3]), ReleaseOptions(CodecSpec(2, 3)))
+"""
+
+
+@pytest.mark.parametrize("appearing", range(1, 6))
+def test_a_run_that_dies_before_its_first_files_appear_is_resumed(
+    tmp_path: Path, appearing: int
+) -> None:
+    """What it was writing then made its own private folder, or release, that of a stranger."""
+    images = tmp_path / "in"
+    images.mkdir()
+    write_gray(images / "0.png", 30, 31, 0)
+    words = [sys.executable, "-c", DIES, str(appearing), str(images), str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    privatize_dataset(images, tmp_path / "out", NEUTRAL, resume=True)
+    found = verify_release(tmp_path / "out")
+    assert found.sound, found
+    assert len(rows(tmp_path / "out" / "manifest.csv")) == 1

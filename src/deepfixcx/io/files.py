@@ -32,6 +32,7 @@ __all__ = [
     "find_link",
     "holds",
     "inside",
+    "is_temporary",
     "make_folder",
     "name_file",
     "one_place",
@@ -271,6 +272,11 @@ def set_aside(path: Path) -> Path:
     if aside.exists() and os.path.lexists(path):
         path.unlink()
     return aside
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a name is that of a file that a process writes, or wrote when it died."""
+    return re.fullmatch(r"\.deepfixcx-\w*-[0-9a-f]{16}\.part", name) is not None
 
 
 def remove_temporaries(folder: Path, tag: str) -> None:

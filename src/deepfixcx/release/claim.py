@@ -124,6 +124,7 @@ def _clean(place: Place, own: OwnFolder, *, overwrite: bool, resume: bool) -> Cl
     if own.is_marked:  # of version 0.1
         own.adopt(private, TABLES)
     if place.state() == "free":
+        place.remove_unfinished()
         if not resume:
             _forget(own, metadata)
         return Claim(place, own, metadata)

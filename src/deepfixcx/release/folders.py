@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deepfixcx.errors import ReleaseError
 from deepfixcx.io import folders
-from deepfixcx.io.files import check_apart, one_place, sha256_of, within
+from deepfixcx.io.files import check_apart, is_temporary, one_place, sha256_of, within
 from deepfixcx.io.folders import MARKER, FileLedger, id_of, noted
 from deepfixcx.io.release_files import ABOUT, KINDS, MANIFEST, SOURCES, WITHHELD
 from deepfixcx.io.tables import own_rows
@@ -256,8 +256,8 @@ def _check_private(private: Path) -> None:
         if private.exists():
             raise ReleaseError(f"{str(private)!r} is a file; --private names a folder")
         return
-    strange = {path.name for path in private.iterdir()} - {MARKER, METADATA}
-    if strange and not is_private(private):
+    names = {path.name for path in private.iterdir()} - {MARKER, METADATA}
+    if not all(map(is_temporary, names)) and not is_private(private):
         raise ReleaseError(
             f"{str(private)!r} was not made by deepfixcx as a private folder and is not empty; "
             "choose another folder with --private"

@@ -22,6 +22,7 @@ from deepfixcx.errors import ReleaseError
 from deepfixcx.io.files import (
     find_link,
     holds,
+    is_temporary,
     make_folder,
     remove_folder,
     remove_listed,
@@ -178,7 +179,8 @@ class LocalPlace:
                 f"{link!r} in {str(self.folder)!r} is a link, and a release must not contain "
                 "links; remove the link or choose another folder"
             )
-        return "taken" if any(name != MARKER for name in os.listdir(self.folder)) else "free"
+        names = [name for name in os.listdir(self.folder) if name != MARKER]
+        return "free" if all(map(is_temporary, names)) else "taken"
 
     def owner(self) -> str | None:
         """Return the id in the marker, None where there is none."""
