@@ -88,5 +88,6 @@ def test_draws_hold_as_many_patients_as_there_are() -> None:
     draws = draw_patients(7, 50, seed=3)
     assert draws.shape == (50, 7)
     assert (draws.sum(axis=1) == 7).all()
+    assert (draws.sum(axis=0) > 0).all()  # each patient is drawn
     assert (draws == draw_patients(7, 50, seed=3)).all()
     assert (draws != draw_patients(7, 50, seed=4)).any()
