@@ -28,7 +28,7 @@ from deepfixcx.cli.app import app
 from deepfixcx.deidentify.scan import scan, write_evidence
 from deepfixcx.deidentify.scan import search as search_module
 from deepfixcx.deidentify.scan.contents import Contents
-from deepfixcx.deidentify.scan.needles import Needle, Needles, spellings
+from deepfixcx.deidentify.scan.needles import Needle, Needles, keys_of, spellings
 from deepfixcx.deidentify.scan.search import Searcher, forms
 from deepfixcx.deidentify.scan.sources import read_source
 from deepfixcx.errors import DeidentifyError
@@ -577,3 +577,7 @@ def test_real_files_are_read_without_a_crash(data_folder: Path, out: Path) -> No
     found = scan(out, data_folder / "dicom")
     assert found.sources_read > 40
     assert not any(file.findings for file in found.files)
+
+
+def test_an_initial_is_searched_before_and_after_a_name() -> None:
+    assert {"apetersen", "petersena", "panna", "annap"} <= keys_of("Petersen^Anna", "name")
